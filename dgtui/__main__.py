@@ -1,0 +1,92 @@
+"""The program's beginning: answers what needs nothing, then loads only what the command needs."""
+
+import os
+import sys
+
+_WITHOUT_TERMINAL = """\
+The screens need a terminal, and there is none here; the commands are:
+
+  dgtui run JOB            back up as a job of the configuration says
+  dgtui list               the backups there are
+  dgtui restore BACKUP     get the data back
+  dgtui check              examine the configuration
+  dgtui demo               see all of it at work in a folder of its own
+
+dgtui --help lists all of them."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the program; its exit code."""
+    from dgtui.engine.errors import EXIT_DONE
+
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments == ["--version"]:
+        from dgtui import __version__
+
+        print(f"dgtui {__version__}")
+        return EXIT_DONE
+    sys.excepthook = _report_fault
+    return _run(arguments)
+
+
+def _run(arguments: list[str]) -> int:
+    from dgtui.cli.outcome import report_error
+    from dgtui.cli.output import lost_output, say
+    from dgtui.engine.errors import EXIT_CANCELLED, EXIT_DONE, EXIT_FAILED, DataGuardianError
+
+    try:
+        code = _dispatch(arguments)
+    except DataGuardianError as error:
+        code = report_error(error)
+    except KeyboardInterrupt:
+        return EXIT_CANCELLED
+    for reason in lost_output():
+        say(f"error: output was lost: {reason}")
+        code = code if code != EXIT_DONE else EXIT_FAILED
+    return code
+
+
+def _dispatch(arguments: list[str]) -> int:
+    match arguments:
+        case []:
+            return _open_screens()
+        # What timers start: the parser of all the other commands would cost more than the parsing.
+        case ["--run-job", name] if not name.startswith("-"):
+            return _run_job(name, as_json=False)
+        case ["--run-job", name, "--json"] | ["--json", "--run-job", name] if not name.startswith("-"):
+            return _run_job(name, as_json=True)
+        case _:
+            from dgtui.cli.application import run_command
+
+            return run_command(arguments)
+
+
+def _open_screens() -> int:
+    """The screens, which need a terminal to be drawn on."""
+    from dgtui.engine.errors import EXIT_USAGE
+
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        print(_WITHOUT_TERMINAL, file=sys.stderr)
+        return EXIT_USAGE
+    from dgtui.app import run
+
+    return run()
+
+
+def _run_job(name: str, *, as_json: bool) -> int:
+    from dgtui.cli.run_job import run_job
+
+    return run_job(name, as_json=as_json)
+
+
+def _report_fault(kind: type[BaseException], error: BaseException, trace: object) -> None:
+    """A fault of the program itself: no traceback for users, but a way to see it."""
+    if os.environ.get("DGTUI_TRACEBACK"):
+        sys.__excepthook__(kind, error, trace)  # type: ignore[arg-type]  # Python hands over what it expects
+        return
+    print(f"error: a fault of dgtui itself: {kind.__name__}: {error}", file=sys.stderr)
+    print("  hint: please report it, with what DGTUI_TRACEBACK=1 shows when you do the same again", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,340 @@
+"""The application: places as modes, keys, themes, and what ties the screens together."""
+
+import asyncio
+import contextlib
+import functools
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+# Read when Textual is imported: over SSH nobody sees more pictures a second, and nothing glides.
+os.environ.setdefault("TEXTUAL_FPS", "12")
+os.environ.setdefault("TEXTUAL_ANIMATIONS", "none")
+
+from textual.app import SystemCommand
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+from dgtui.config import Config, Table, load_config, state_folder
+from dgtui.config.store import load_or_empty, main_path
+from dgtui.engine.errors import RestoreError
+from dgtui.engine.messages import now
+from dgtui.engine.model import Execution
+from dgtui.screens.back_up import BackupChoice, BackUpScreen
+from dgtui.screens.backups import BackupsScreen
+from dgtui.screens.confirm import ConfirmScreen
+from dgtui.screens.datasources import DatasourcesScreen
+from dgtui.screens.engine_app import EngineApp, EngineOpened
+from dgtui.screens.forms.form import FormScreen
+from dgtui.screens.history import HistoryScreen
+from dgtui.screens.jobs import JobsScreen
+from dgtui.screens.keys import KeysScreen
+from dgtui.screens.preferences import Preferences, load_preferences
+from dgtui.screens.restore import RestoreChoice, RestoreScreen
+from dgtui.screens.run import RunScreen
+from dgtui.screens.storages import StoragesScreen
+from dgtui.screens.tab import TABS, TabScreen
+from dgtui.screens.themes import THEMES
+from dgtui.screens.welcome import WelcomeChoice, WelcomeScreen
+from dgtui.screens.widgets.strip import RunStrip
+from dgtui.wording.terminal import Look, look_of
+
+if TYPE_CHECKING:
+    from dgtui.engine.facade import Engine
+    from dgtui.engine.watching import WatchedRun
+
+
+class DataGuardianApp(EngineApp):
+    """DataGuardian on a terminal."""
+
+    MODES: ClassVar[dict[str, str | Callable[[], Screen[None]]]] = {
+        "datasources": DatasourcesScreen,
+        "backups": BackupsScreen,
+        "jobs": JobsScreen,
+        "storages": StoragesScreen,
+        "history": HistoryScreen,
+    }
+    DEFAULT_MODE = "datasources"
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]  # noqa: RUF012  # Textual declares it
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(
+            Binding(str(number), f"tab('{name}')", title, show=False, id=f"tab.{name}")
+            for number, (name, title) in enumerate(TABS.items(), start=1)
+        ),
+        Binding("w", "watch", "Running", show=False, id="app.watch", tooltip="The panel of what runs now"),
+        Binding("question_mark", "keys", "Keys", key_display="?", id="app.keys", tooltip="All keys"),
+        Binding("q", "leave", "Quit", id="app.quit", tooltip="Leave; what runs goes on"),
+    ]
+    CSS = """
+    #header { background: $panel; height: 1; }
+    #tabs { background: $panel; height: 1; }
+    Footer { background: $panel; }
+    Toast { padding: 0 1; margin-top: 0; }
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        open_engine: "Callable[[], Engine]",
+        *,
+        look: Look | None = None,
+        preferences: Preferences | None = None,
+        clock: Callable[[], datetime] = now,
+    ) -> None:
+        """`open_engine` is called in a thread once the first screen stands."""
+        super().__init__(config, open_engine, look=look, clock=clock)
+        self.title = "DataGuardian"
+        self.animation_level = "none"
+        for theme in THEMES:
+            self.register_theme(theme)
+        wanted = preferences or Preferences()
+        self.theme = wanted.theme if wanted.theme in self.available_themes else THEMES[0].name
+        self.set_keymap(wanted.keys)
+
+    # Beginning and end
+
+    def on_mount(self) -> None:
+        """The first screen stands: now open the engine, and be ready to be hung up on."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGHUP, signal.SIGTERM):
+            # In a thread that is not the main one (a test's) there are no signals to handle.
+            with contextlib.suppress(ValueError, RuntimeError):
+                loop.add_signal_handler(number, self._hang_up, number)
+        self.call_after_refresh(self.open_engine)
+
+    def _hang_up(self, number: int) -> None:
+        """The line dropped, or the machine goes down: end cleanly; what runs goes on."""
+        self.exit(128 + number, return_code=128 + number)
+
+    def on_engine_opened(self, message: EngineOpened) -> None:
+        """Tell what was put right, and let the screens ask."""
+        for sentence in message.engine.reconciled:
+            self.tell(sentence, severity="warning")
+        self.data_changed()
+        if not self.config.datasources:
+            self.welcome()
+
+    async def action_quit(self) -> None:
+        """Leave; where something runs, say first that it goes on."""
+        if not self.runs:
+            self.exit(0)
+            return
+
+        def answered(sure: bool | None) -> None:
+            if sure:
+                self.exit(0)
+
+        titles = [f"{run.info.operation} {run.info.title}" for run in self.runs]
+        text = [*titles, "", "It goes on without this program. Start dgtui again to see it, or: dgtui status"]
+        self.push_screen(ConfirmScreen("Something is running", text, yes="Leave, it goes on"), answered)
+
+    async def action_leave(self) -> None:
+        """The same, by the key of the footer."""
+        await self.action_quit()
+
+    # Keys of every place
+
+    def action_tab(self, name: str) -> None:
+        """Change the place."""
+        if isinstance(self.screen, TabScreen):
+            self.switch_mode(name)
+
+    def action_keys(self) -> None:
+        """All keys."""
+        self.push_screen(KeysScreen(self.screen))
+
+    def action_watch(self) -> None:
+        """The panel of what runs, of the first one where there are several."""
+        if self.runs and not isinstance(self.screen, RunScreen):
+            self.watch_run(self.runs[0].info.run_id)
+        elif not self.runs:
+            self.tell("Nothing is running")
+
+    def on_run_strip_opened(self, message: RunStrip.Opened) -> None:
+        """The panel of a run of the strip."""
+        self.watch_run(message.run_id)
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """Every action that the place knows, and every place, by name."""
+        for name, title in TABS.items():
+            yield SystemCommand(f"Go to {title}", f"The place {title}", functools.partial(self.action_tab, name))
+        seen = set()
+        for active in screen.active_bindings.values():
+            binding = active.binding
+            if binding.id is None or not binding.description or binding.id in seen or binding.id.startswith("tab."):
+                continue
+            seen.add(binding.id)
+            action, node = binding.action, active.node
+            yield SystemCommand(
+                binding.description,
+                binding.tooltip or f"Key {self.get_key_display(binding)}",
+                lambda action=action, node=node: self.call_later(self.run_action, action, node),
+            )
+        yield SystemCommand("Theme", "Change the colours", self.action_change_theme)
+
+    # The first start
+
+    def welcome(self) -> None:
+        """Where nothing is configured, lead to the first backup."""
+
+        def chosen(choice: WelcomeChoice | None) -> None:
+            if choice == "new":
+                self.edit("datasources", None)
+            elif choice == "demo":
+                self.make_demo()
+
+        self.push_screen(WelcomeScreen(), chosen)
+
+    def _lead_on(self, table: Table) -> None:
+        """After a datasource a storage, after the first of both a backup."""
+        if table == "datasources" and not self.config.storages:
+            self.tell("Now a storage: the folder that holds the backups")
+            self.edit("storages", None)
+        elif table == "storages" and len(self.config.datasources) == 1 and not self.config.jobs:
+            self.back_up(next(iter(self.config.datasources)))
+
+    def make_demo(self) -> None:
+        """Make the demo's folder with the command of that name, and show what is in it."""
+        self.tell("Making a shop, backing it up, breaking it and restoring it")
+        self.asking.ask(self, "demo", demo_engine, self._take_demo, slow=True)
+
+    def _take_demo(self, engine: "Engine") -> None:
+        self.close_engine()
+        self.take_engine(engine)
+        self.tell(f"This is the demo, in {engine.paths.state.parent}; b backs it up, r restores it")
+
+    # What screens ask for
+
+    def edit(self, table: Table, name: str | None) -> None:
+        """A form for an object of the configuration, for a new one without a name."""
+
+        def saved(saved_name: str | None) -> None:
+            if saved_name is not None:
+                self.config_changed(f"The {table.removesuffix('s')} {saved_name} was saved")
+                if name is None:
+                    self._lead_on(table)
+
+        def show(values: dict[str, Any]) -> None:
+            self.push_screen(FormScreen(table, name, values), saved)
+
+        if name is None:
+            show({})
+        else:
+            self.ask(self, f"values {table} {name}", lambda engine: dict(engine.values(table, name)), show)
+
+    def data_changed(self) -> None:
+        """Every place asks again when it is seen next, the one that is seen at once."""
+        for stack in self._screen_stacks.values():
+            for screen in stack:
+                if isinstance(screen, TabScreen):
+                    screen.mark_stale()
+        place = next((screen for screen in self.screen_stack if isinstance(screen, TabScreen)), None)
+        if place is not None:
+            place.refresh_if_stale()
+
+    def config_changed(self, text: str = "") -> None:
+        """Take up another configuration."""
+        if text:
+            self.tell(text)
+        self.data_changed()
+
+    def open_backups(self, datasource: str) -> None:
+        """Show the backups of a datasource."""
+        self.switch_mode("backups")
+        if isinstance(self.screen, BackupsScreen):
+            self.screen.open(datasource)
+
+    def back_up(self, datasource: str) -> None:
+        """Ask how, and start it."""
+
+        def chosen(choice: BackupChoice | None) -> None:
+            if choice is None:
+                return
+            job, settings = choice.job, choice.settings
+            if job is not None:
+                self.start(lambda engine: engine.start_job(job, description=choice.description), f"Backup {job}")
+            elif settings is not None:
+                self.start(
+                    lambda engine: engine.start_backup(settings, description=choice.description), f"Backup {datasource}"
+                )
+
+        if self.is_ready:
+            self.push_screen(BackUpScreen(datasource), chosen)
+
+    def restore(self, execution: Execution) -> None:
+        """Ask how, and start it."""
+
+        def chosen(choice: RestoreChoice | None) -> None:
+            if choice is not None:
+                self.start(
+                    lambda engine: engine.start_restore(
+                        execution,
+                        storage=choice.storage,
+                        datasource=choice.datasource,
+                        database=choice.database,
+                        selection=choice.selection,
+                        overwrite=choice.overwrite,
+                        reason=choice.reason,
+                    ),
+                    f"Restore {execution.datasource}",
+                )
+
+        if self.is_ready:
+            self.push_screen(RestoreScreen(execution), chosen)
+
+    def start(self, begin: "Callable[[Engine], str]", title: str) -> None:
+        """Start a run in a thread and show its panel."""
+        self.ask(self, f"start {title}", begin, lambda run_id: self.watch_run(run_id, title))
+
+    def watch_run(self, run_id: str, title: str = "") -> None:
+        """Show a run; the places show that it began."""
+        self.push_screen(RunScreen(run_id, title))
+        self.data_changed()
+
+    def run_ended(self, run: "WatchedRun") -> None:
+        """Say how it ended, unless its panel does, and ask again for what it changed."""
+        snapshot, info = run.snapshot, run.info
+        shown = isinstance(self.screen, RunScreen) and self.screen.run_id == info.run_id
+        if not shown:
+            title = f"{info.operation} {info.title}"
+            if snapshot.problem is not None:
+                self.show_problem(f"{title}: {snapshot.status}", snapshot.problem)
+            else:
+                self.tell(f"{title}: {snapshot.status}")
+        self.data_changed()
+
+
+def demo_engine() -> "Engine":
+    """Run the demo's command in a folder of its own, and open what it made. Raises DataGuardianError."""
+    from dgtui.engine.facade import Engine
+
+    folder = Path(tempfile.mkdtemp(prefix="dgtui-demo-"))
+    command = [sys.executable, "-m", "dgtui", "demo", "--folder", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    if done.returncode != 0:
+        raise RestoreError("The demo did not work", subject=str(folder), detail=done.stderr.splitlines()[-5:])
+    return Engine(load_config(folder / "config.toml"), folder / "state")
+
+
+def run() -> int:
+    """Open the screens; the exit code. Raises ConfigError."""
+    config, state = load_or_empty(), state_folder()
+
+    def open_engine() -> "Engine":
+        from dgtui.engine.facade import Engine
+
+        return Engine(config, state)
+
+    preferences = load_preferences(main_path(config).parent)
+    app = DataGuardianApp(config, open_engine, look=look_of(sys.__stdout__), preferences=preferences)
+    try:
+        result = app.run()
+    finally:
+        app.close_engine()
+    return app.return_code or result or 0

@@ -1,0 +1,1 @@
+"""The commands, and how they speak: a live panel on a terminal, plain lines without one, JSON for scripts."""

@@ -1,0 +1,73 @@
+"""All commands under their names."""
+
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+from dgtui.cli import backing_up, checking, demonstrating, following, looking, restoring, storing
+from dgtui.cli.options import MessagesAsJson
+from dgtui.engine.errors import EXIT_DONE
+
+app = typer.Typer(
+    name="dgtui",
+    help="DataGuardian: back up databases and file trees, and get them back.",
+    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 partial, 4 already running, "
+    "5 damage found, 130 cancelled.",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
+    run_job: Annotated[
+        str | None, typer.Option("--run-job", metavar="NAME", help="The same as: dgtui run NAME", show_default=False)
+    ] = None,
+    as_json: MessagesAsJson = False,
+) -> None:
+    """DataGuardian: back up databases and file trees, and get them back."""
+    from dgtui import __version__
+    from dgtui.cli.output import print_data
+
+    if version:
+        print_data(f"dgtui {__version__}")
+        raise typer.Exit(EXIT_DONE)
+    if context.invoked_subcommand is not None:
+        if run_job is not None or as_json:
+            raise typer.BadParameter("--run-job and --json stand alone here; a command takes its own --json after it")
+        return
+    if run_job is None:
+        raise typer.BadParameter("no command is given; dgtui --help lists them")
+    backing_up.run(run_job, as_json=as_json)
+
+
+_COMMANDS: dict[str, Callable[..., None]] = {
+    "run": backing_up.run,
+    "backup": backing_up.backup,
+    "list": looking.list_executions,
+    "show": looking.show,
+    "status": looking.status,
+    "follow": following.follow,
+    "cancel": following.cancel,
+    "validate": restoring.validate,
+    "restore": restoring.restore,
+    "delete": storing.delete,
+    "scan": storing.scan,
+    "check": checking.check,
+    "demo": demonstrating.demo,
+}
+for _name, _command in _COMMANDS.items():
+    app.command(_name)(_command)
+
+
+def run_command(arguments: list[str]) -> int:
+    """Carry out what the arguments say; the exit code. Raises DataGuardianError."""
+    try:
+        typer.main.get_command(app).main(arguments, prog_name="dgtui")
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else EXIT_DONE
+    return EXIT_DONE

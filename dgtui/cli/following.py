@@ -1,0 +1,55 @@
+"""`follow` and `cancel`."""
+
+import time
+from typing import TYPE_CHECKING
+
+import typer
+
+from dgtui.cli.options import AsJson, Execution, MessagesAsJson
+from dgtui.cli.output import print_json, say
+from dgtui.engine.errors import EXIT_DONE, EXIT_FAILED
+from dgtui.wording.words import short_id
+
+if TYPE_CHECKING:
+    from dgtui.engine import Engine
+    from dgtui.engine.runs import RunSnapshot
+
+_POLL_SECONDS = 0.05
+
+
+def follow(execution: Execution, as_json: MessagesAsJson = False) -> None:
+    """Watch a run that is under way; its exit code becomes ours."""
+    from dgtui.cli.watch import open_engine, watch
+
+    with open_engine() as engine:
+        raise typer.Exit(watch(engine, engine.run_reference(execution), as_json=as_json, may_cancel=False))
+
+
+def cancel(execution: Execution, as_json: AsJson = False) -> None:
+    """Cancel a run and wait until it has cleaned up."""
+    from dgtui.cli.watch import open_engine
+
+    with open_engine() as engine:
+        snapshot, asked = _cancel(engine, engine.run_reference(execution))
+    if as_json:
+        print_json({"run_id": snapshot.run_id, "status": snapshot.status})
+    if asked and snapshot.status == "cancelled":
+        say(f"{short_id(snapshot.run_id)} was cancelled")
+        raise typer.Exit(EXIT_DONE)
+    say(f"{short_id(snapshot.run_id)} could not be cancelled: it had ended {snapshot.status}")
+    raise typer.Exit(EXIT_FAILED)
+
+
+def _cancel(engine: "Engine", run_id: str) -> "tuple[RunSnapshot, bool]":
+    """Ask a run to stop, once it listens, and wait for its end; how it ended, and whether it was asked at all."""
+    follower = engine.follower(run_id)
+    follower.poll()
+    asked = False
+    while not follower.snapshot.ended:
+        # A worker that has not said anything yet does not listen to signals yet: one would kill it unheard.
+        if not asked and follower.snapshot.status != "queued":
+            engine.cancel(run_id)
+            asked = True
+        time.sleep(_POLL_SECONDS)
+        follower.poll()
+    return follower.snapshot, asked

@@ -1,0 +1,147 @@
+"""`list`, `show` and `status`."""
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dgtui.cli.options import AsJson, Execution
+from dgtui.cli.output import print_data, print_json, say
+from dgtui.engine.errors import ConfigError
+from dgtui.wording.states import COPY_MARKS, EXECUTION_MARKS
+from dgtui.wording.terminal import is_terminal, look_of, size_of
+from dgtui.wording.words import one_line, short_id
+
+if TYPE_CHECKING:
+    from dgtui.engine.model import Copy
+    from dgtui.engine.model import Execution as Row
+    from dgtui.engine.runs import RunInfo, RunSnapshot
+    from dgtui.wording.terminal import Look
+
+
+def list_executions(
+    datasource: Annotated[str | None, typer.Option(metavar="D", help="Only of this datasource.")] = None,
+    job: Annotated[str | None, typer.Option(metavar="J", help="Only of this job.")] = None,
+    status: Annotated[str | None, typer.Option(metavar="S", help="Only in this state, such as completed.")] = None,
+    limit: Annotated[int | None, typer.Option(metavar="N", min=1, help="Only the newest ones.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the backups, the newest first."""
+    from dgtui.cli.watch import open_engine
+
+    if status is not None and status not in EXECUTION_MARKS:
+        raise ConfigError(f"There is no state {status!r}", hint=f"One of: {', '.join(EXECUTION_MARKS)}")
+    with open_engine() as engine:
+        found = engine.executions(job=job, datasource=datasource, status=status, limit=limit)
+    if as_json:
+        print_json(found)
+    elif found:
+        for line in list_lines(found, look=look_of(sys.stdout), width=output_width()):
+            print_data(line)
+    else:
+        say("No backups. Make one with: dgtui run JOB")
+
+
+def output_width() -> int | None:
+    """The columns of the terminal on stdout; None where there is none."""
+    return size_of(sys.stdout)[0] if is_terminal(sys.stdout) else None
+
+
+def list_lines(executions: "list[Row]", *, look: "Look", width: int | None) -> list[str]:
+    """The table of `list`."""
+    from dgtui.cli.table import table_lines
+    from dgtui.wording.words import known_size, time_text
+
+    rows = [
+        (
+            short_id(row.execution_id),
+            time_text(row.started_at),
+            one_line(row.job),
+            f"{EXECUTION_MARKS[row.status].shown(look)} {row.status}",
+            row.backup_type,
+            known_size(row.total_size_bytes),
+            known_size(row.compressed_size_bytes),
+            copies_text(row.copies, look),
+        )
+        for row in executions
+    ]
+    headers = ("ID", "Taken", "Job", "Status", "Type", "Size", "Stored", "Copies")
+    return table_lines(headers, rows, width=width)
+
+
+def copies_text(copies: "tuple[Copy, ...]", look: "Look") -> str:
+    """The storages of the copies; a state is written out where it is not simply there."""
+    return "  ".join(
+        f"{one_line(copy.storage)} {COPY_MARKS[copy.status].shown(look)}"
+        + ("" if copy.status == "available" else f" {copy.status}")
+        for copy in copies
+    )
+
+
+def show(execution: Execution, as_json: AsJson = False) -> None:
+    """Show all that is known of a backup, and its restore by hand."""
+    from dgtui.cli.watch import open_engine
+    from dgtui.wording.execution_text import Details, execution_lines
+
+    with open_engine() as engine:
+        details = Details.gather(engine, engine.execution(execution))
+    if as_json:
+        print_json(details.as_data())
+        return
+    for line in execution_lines(details, look_of(sys.stdout)):
+        print_data(line)
+
+
+def status(
+    execution: Annotated[
+        str | None, typer.Argument(metavar="[EXECUTION]", help="One run; all that are under way where empty.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what is running now, whoever started it."""
+    from dgtui.cli.watch import open_engine
+
+    with open_engine() as engine:
+        if execution is not None:
+            run_id = engine.run_reference(execution)
+            wanted = [(run_id, engine.run_info(run_id))]
+        else:
+            wanted = [(info.run_id, info) for info in engine.running()]
+        runs = []
+        for run_id, info in wanted:
+            follower = engine.follower(run_id)
+            follower.poll()
+            runs.append((info, follower.snapshot))
+    if as_json:
+        data = [run_data(info, snapshot) for info, snapshot in runs]
+        print_json(data if execution is None else data[0])
+        return
+    for info, snapshot in runs:
+        print_data(run_line(info, snapshot))
+    if not runs:
+        say("Nothing is running")
+
+
+def run_data(info: "RunInfo | None", snapshot: "RunSnapshot") -> dict[str, Any]:
+    """A run as `status --json` prints it."""
+    import msgspec
+
+    data: dict[str, Any] = msgspec.to_builtins(snapshot)
+    known = {"operation": info.operation, "title": info.title} if info is not None else {}
+    return {**known, **data, "fraction": snapshot.fraction}
+
+
+def run_line(info: "RunInfo | None", snapshot: "RunSnapshot") -> str:
+    """A run as `status` prints it."""
+    from dgtui.wording.panel import object_words, progress_words
+    from dgtui.wording.states import MOVING_PHASES, PHASE_WORDS
+
+    words = [short_id(snapshot.run_id)]
+    if info is not None:
+        words.append(f"{info.operation} {one_line(info.title)}")
+    words.append(snapshot.status)
+    if not snapshot.ended:
+        words.append(PHASE_WORDS[snapshot.phase])
+    if snapshot.progress is not None and (snapshot.ended or snapshot.phase in MOVING_PHASES):
+        words += [*progress_words(snapshot, snapshot.progress), object_words(snapshot.progress)]
+    return "  ".join(filter(None, words))

@@ -1,0 +1,27 @@
+"""Options and arguments that several commands share."""
+
+from typing import Annotated
+
+import typer
+
+from dgtui.engine.errors import ConfigError
+
+Execution = Annotated[
+    str,
+    typer.Argument(
+        metavar="EXECUTION",
+        help="The first characters of its id, JOB@latest, or JOB@2025-02-13_060001",
+        show_default=False,
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+MessagesAsJson = Annotated[bool, typer.Option("--json", help="Print the run's messages on stdout, one JSON a line.")]
+SchemaOnly = Annotated[bool, typer.Option("--schema-only", help="Only the definitions, no data.")]
+DataOnly = Annotated[bool, typer.Option("--data-only", help="Only the data, no definitions.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+
+
+def refuse_both(first: bool, first_name: str, second: bool, second_name: str) -> None:
+    """Raise ConfigError where two options that exclude each other were given."""
+    if first and second:
+        raise ConfigError(f"{first_name} and {second_name} exclude each other", hint="Leave one of them out")

@@ -1,0 +1,58 @@
+"""Where a command speaks: data on stdout, everything else on stderr.
+
+A reader that went away (`| head -1`, a closed terminal) ends the writing, never the work.
+"""
+
+import errno
+import os
+import sys
+from typing import IO, Any, TextIO
+
+_GONE = frozenset({errno.EPIPE, errno.EIO, errno.EBADF})
+_lost: list[str] = []
+"""Why output was lost for another reason than a reader that went away."""
+
+
+def print_data(text: str) -> None:
+    """Add a line to the data on stdout."""
+    write(sys.stdout, text + "\n")
+
+
+def print_json(value: Any) -> None:
+    """Print a value as indented JSON on stdout."""
+    import msgspec
+
+    write(sys.stdout, msgspec.json.format(msgspec.json.encode(value)).decode() + "\n")
+
+
+def say(text: str) -> None:
+    """Tell a person something, on stderr."""
+    write(sys.stderr, text + "\n")
+
+
+def write(stream: TextIO | None, text: str) -> None:
+    """Write at once; what the stream's encoding cannot hold is escaped. Never raises for a stream that is gone."""
+    if stream is None or stream.closed:
+        return
+    encoding = stream.encoding or "ascii"
+    try:
+        stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+        stream.flush()
+    except OSError as error:
+        if error.errno not in _GONE:
+            _lost.append(f"{getattr(stream, 'name', 'output')}: {error.strerror}")
+        _silence(stream)
+
+
+def lost_output() -> list[str]:
+    """What could not be written although somebody was there to read it, each once."""
+    return list(dict.fromkeys(_lost))
+
+
+def _silence(stream: IO[str]) -> None:
+    """Send what is still buffered, and all that follows, nowhere: the interpreter flushes once more at its end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, stream.fileno())
+    finally:
+        os.close(nowhere)

@@ -1,0 +1,151 @@
+"""Watching a run to its end, and what a signal means meanwhile."""
+
+import contextlib
+import signal
+import time
+from collections.abc import Iterator
+from types import FrameType
+from typing import TYPE_CHECKING, Self
+
+from dgtui.cli.outcome import EXIT_HUNG_UP, exit_code_of_run, report_problem
+from dgtui.cli.output import say
+from dgtui.cli.view import View, choose_view
+from dgtui.engine.errors import EXIT_CANCELLED
+from dgtui.wording.states import READING_PHASES
+from dgtui.wording.words import amount_text, one_line, short_id, size_text, took_text
+
+if TYPE_CHECKING:
+    from dgtui.engine import Engine
+    from dgtui.engine.runs import RunSnapshot
+
+_POLL_SECONDS = 0.02
+_OPERATIONS = {"backup": "Backup", "restore": "Restore", "validate": "Validate"}
+
+
+@contextlib.contextmanager
+def open_engine() -> "Iterator[Engine]":
+    """The engine, with a word on what it put right when it was opened. Raises DataGuardianError."""
+    from dgtui.engine import Engine
+
+    engine = Engine.open(fork_workers=True)
+    try:
+        for sentence in engine.reconciled:
+            say(f"note: {one_line(sentence)}")
+        yield engine
+    finally:
+        engine.close()
+
+
+class Signals:
+    """Counts the signals that ask a command to stop, instead of dying of them."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        """How often somebody pressed Ctrl+C or sent SIGTERM."""
+        self.hung_up = False
+        self._former: dict[int, object] = {}
+
+    def __enter__(self) -> Self:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            # Whoever started us with a signal ignored (nohup, a shell's background job) wants it ignored.
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                self._former[number] = signal.signal(number, self._take)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._former.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]  # it came from signal.signal
+
+    def _take(self, number: int, _frame: FrameType | None) -> None:
+        if number == signal.SIGHUP:
+            self.hung_up = True
+        else:
+            self.asked += 1
+
+
+class Watch:
+    """One run that is watched to its end, or until somebody has seen enough."""
+
+    def __init__(self, engine: "Engine", run_id: str, view: View, *, may_cancel: bool) -> None:
+        self._engine = engine
+        self._run_id = run_id
+        self._view = view
+        self._may_cancel = may_cancel
+        self._noted = False
+        self._cancelled = False
+        self._follower = engine.follower(run_id)
+
+    @property
+    def snapshot(self) -> "RunSnapshot":
+        """The run as it was seen last."""
+        return self._follower.snapshot
+
+    def to_the_end(self, signals: Signals) -> int | None:
+        """Show it; an exit code where the watching ended before the run."""
+        while True:
+            messages = self._follower.poll()
+            self._view.update(messages, self.snapshot)
+            if self.snapshot.ended:
+                return None
+            if signals.hung_up:
+                return EXIT_HUNG_UP
+            if signals.asked > (1 if self._may_cancel else 0):
+                self._view.close()
+                say(f"Not watched any more; the run goes on: dgtui follow {short_id(self._run_id)}")
+                return EXIT_CANCELLED
+            self._pass_on(signals)
+            time.sleep(_POLL_SECONDS)
+
+    def _pass_on(self, signals: Signals) -> None:
+        if not signals.asked or self._cancelled:
+            return
+        if not self._noted:
+            self._view.note("cancelling… (once more leaves it to itself)")
+            self._noted = True
+        # A worker that has not said anything yet does not listen to signals yet: one would kill it unheard.
+        if self.snapshot.status != "queued":
+            self._engine.cancel(self._run_id)
+            self._cancelled = True
+
+
+def watch(engine: "Engine", run_id: str, *, as_json: bool = False, may_cancel: bool = True) -> int:
+    """Show a run until it ends; the exit code.
+
+    With `may_cancel`, Ctrl+C or SIGTERM cancels the run and a second one leaves it to itself; without, it only ends
+    the watching. A terminal that goes away never stops a run.
+    """
+    info = engine.run_info(run_id)
+    title = f"{_OPERATIONS[info.operation]} {info.title}" if info is not None else f"Run {short_id(run_id)}"
+    keys = "Ctrl+C cancels" if may_cancel else "Ctrl+C stops watching, the run goes on"
+    with Signals() as signals, contextlib.closing(choose_view(title, as_json=as_json, keys=keys)) as view:
+        watched = Watch(engine, run_id, view, may_cancel=may_cancel)
+        stopped = watched.to_the_end(signals)
+    if stopped is not None:
+        return stopped
+    conclude(title, watched.snapshot)
+    return exit_code_of_run(watched.snapshot)
+
+
+def conclude(title: str, snapshot: "RunSnapshot") -> None:
+    """Say in a line how a run ended, with what it warned of and what went wrong."""
+    for warning in snapshot.warnings:
+        if snapshot.problem is None or snapshot.problem.message not in warning:
+            say(f"warning: {one_line(warning)}")
+    if snapshot.problem is not None:
+        report_problem(snapshot.problem, label="warning" if snapshot.status == "partial" else "error")
+    say(summary(title, snapshot))
+
+
+def summary(title: str, snapshot: "RunSnapshot") -> str:
+    """`Backup shop-nightly · shop: completed in 0:02:10, 3.4 GB, 1.2 GB at disk, nas  [1a2b3c4d]`."""
+    words = f"{one_line(title)}: {snapshot.status}"
+    if snapshot.started_at is not None and snapshot.ended_at is not None:
+        words += f" in {took_text((snapshot.ended_at - snapshot.started_at).total_seconds())}"
+    if snapshot.progress is not None:
+        words += f", {amount_text(snapshot.progress.done, snapshot.progress.unit)}"
+    done = [storage for storage in snapshot.storages if storage.state == "done"]
+    if done:
+        # A backup writes to its storages; a restore reads from one of them.
+        way = "from" if snapshot.phase in READING_PHASES else "at"
+        words += f", {size_text(done[0].bytes)} {way} {', '.join(one_line(storage.name) for storage in done)}"
+    return f"{words}  [{short_id(snapshot.run_id)}]"

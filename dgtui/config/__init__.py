@@ -1,0 +1,18 @@
+"""The configuration: TOML files read into datasources, storages and jobs (design.md, "Configuration")."""
+
+from dgtui.config.files import config_path, state_folder
+from dgtui.config.jobs import JobSettings, RetentionSettings
+from dgtui.config.load import load_config
+from dgtui.config.model import Config, Origin, Table, job_id
+
+__all__ = [
+    "Config",
+    "JobSettings",
+    "Origin",
+    "RetentionSettings",
+    "Table",
+    "config_path",
+    "job_id",
+    "load_config",
+    "state_folder",
+]

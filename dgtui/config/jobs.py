@@ -1,0 +1,136 @@
+"""The keys of a `[jobs.NAME]` table."""
+
+import uuid
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
+
+import msgspec
+from msgspec import Meta
+
+from dgtui.config.tables import Rules
+from dgtui.config.timetable import schedule_mistake, timezone_mistake
+from dgtui.engine.model import VerifyLevel
+from dgtui.engine.settings import DEFAULT_COMPRESSION, ByteSize, Compression, Duration, PositiveInt
+
+Threads = Annotated[int, Meta(ge=1, le=256)]
+
+
+def _id_rule(text: str) -> str | None:
+    try:
+        canonical = str(uuid.UUID(text))
+    except ValueError:
+        canonical = ""
+    return None if canonical == text.lower() != "" else f"expected a UUID such as {uuid.uuid4()}, or no id at all"
+
+
+def _more_than_nothing(quantity: int | None) -> str | None:
+    return "expected more than 0" if quantity == 0 else None
+
+
+def _retention_rule(retention: "RetentionSettings | None") -> str | None:
+    if retention == RetentionSettings():
+        return "expected at least one rule, such as keep_last = 7; without this key all backups are kept"
+    return None
+
+
+def _command_rule(command: tuple[str, ...]) -> str | None:
+    return "expected a program and its arguments" if command and not command[0] else None
+
+
+def _storages_rule(storages: tuple[str, ...]) -> str | None:
+    twice = next((name for number, name in enumerate(storages) if name in storages[:number]), None)
+    return None if twice is None else f"'{twice}' stands here a second time"
+
+
+class RetentionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which backups of a job are kept; each rule keeps, and what no rule keeps may go."""
+
+    rules: ClassVar[Rules] = {"max_age": _more_than_nothing, "max_total_size": _more_than_nothing}
+
+    keep_last: Annotated[PositiveInt | None, Meta(description="How many of the newest backups are kept")] = None
+    keep_hourly: Annotated[PositiveInt | None, Meta(description="For how many hours one backup is kept")] = None
+    keep_daily: Annotated[PositiveInt | None, Meta(description="For how many days one backup is kept")] = None
+    keep_weekly: Annotated[PositiveInt | None, Meta(description="For how many weeks one backup is kept")] = None
+    keep_monthly: Annotated[PositiveInt | None, Meta(description="For how many months one backup is kept")] = None
+    keep_yearly: Annotated[PositiveInt | None, Meta(description="For how many years one backup is kept")] = None
+    max_age: Annotated[Duration | None, Meta(description="Age beyond which a backup goes")] = None
+    max_total_size: Annotated[ByteSize | None, Meta(description="Room that all backups may take at a storage")] = None
+
+
+class JobSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The keys every `[jobs.NAME]` table may have."""
+
+    rules: ClassVar[Rules] = {
+        "id": _id_rule,
+        "storages": _storages_rule,
+        "idle_timeout": _more_than_nothing,
+        "schedule": schedule_mistake,
+        "timezone": timezone_mistake,
+        "retention": _retention_rule,
+        "before": _command_rule,
+        "after": _command_rule,
+    }
+    keys_to_come: ClassVar[Mapping[str, str]] = {"encryption": "backups cannot be encrypted yet; remove this key"}
+
+    datasource: Annotated[str, Meta(description="Name of the datasource that is backed up")]
+    storages: Annotated[
+        tuple[str, ...], Meta(min_length=1, description="Names of the storages that each get a copy, all at once")
+    ]
+    id: Annotated[str | None, Meta(description="UUID of the job; empty for one made from its name")] = None
+    enabled: Annotated[bool, Meta(description="Whether its schedule is followed")] = True
+    description: Annotated[str, Meta(description="What it is for, in your own words")] = ""
+    backup_type: Annotated[
+        Literal["full", "schema_only", "data_only"], Meta(description="What of the database is backed up")
+    ] = "full"
+    compression: Annotated[Compression, Meta(description="How it is packed: zstd, zstd:3, gzip:6, lz4 or none")] = (
+        DEFAULT_COMPRESSION
+    )
+    compression_threads: Annotated[
+        Threads | None, Meta(description="Threads that pack; empty for a number that fits the machine")
+    ] = None
+    max_file_size_mb: Annotated[
+        PositiveInt | None, Meta(description="Size in MB beyond which a backup is split; empty for one file")
+    ] = None
+    verify: Annotated[
+        VerifyLevel | None,
+        Meta(description="How a stored backup is read back: none, size or full; empty for what suits the storage"),
+    ] = None
+    tables: Annotated[tuple[str, ...], Meta(description="Only these tables; empty for all")] = ()
+    exclude_tables: Annotated[tuple[str, ...], Meta(description="All tables but these")] = ()
+    extra_arguments: Annotated[tuple[str, ...], Meta(description="Further arguments for the dump tool")] = ()
+    globals: Annotated[bool, Meta(description="Whether roles and tablespaces of the cluster are saved too")] = False
+    idle_timeout: Annotated[Duration, Meta(description="How long nothing may move before the run is given up")] = (
+        Duration(600)
+    )
+    restore_jobs: Annotated[
+        Threads | None, Meta(description="Processes that restore in parallel; empty for a number that fits")
+    ] = None
+    schedule: Annotated[
+        str | None, Meta(description="When it runs by itself: five cron fields, or words such as 'daily at 03:00'")
+    ] = None
+    timezone: Annotated[
+        str | None, Meta(description="Time zone of the schedule, such as Europe/Zurich; empty for the system's")
+    ] = None
+    retention: Annotated[
+        RetentionSettings | None, Meta(description="Which backups are kept; empty for all of them")
+    ] = None
+    before: Annotated[
+        tuple[str, ...], Meta(description="Program and arguments that run before; the backup waits for its success")
+    ] = ()
+    after: Annotated[tuple[str, ...], Meta(description="Program and arguments that run after the backup")] = ()
+
+
+OPTION_KEYS: dict[str, str] = {
+    "tables": "tables",
+    "exclude_tables": "exclude_tables",
+    "extra_arguments": "extra_arguments",
+    "globals": "globals",
+    "restore_jobs": "parallel_restore",
+}
+"""Keys that only some kinds of datasource know, and what an adapter calls the option."""
+
+
+def wanted_options(job: JobSettings) -> dict[str, str]:
+    """The options of an adapter that a job asks for, each by the key that does."""
+    wanted = {key: option for key, option in OPTION_KEYS.items() if getattr(job, key)}
+    return wanted if job.backup_type == "full" else {**wanted, "backup_type": job.backup_type}

@@ -1,0 +1,180 @@
+"""Reads the configuration's files into one `Config`, or says everything that is wrong with them."""
+
+import re
+from collections.abc import Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar, get_args
+
+import msgspec
+
+from dgtui.config.files import ConfigFile, find_files, read_file
+from dgtui.config.jobs import JobSettings, wanted_options
+from dgtui.config.mistakes import Mistake, error_of, one_of, show_path, suggestion
+from dgtui.config.model import Config, Origin, Table, job_id
+from dgtui.config.tables import TableReader
+from dgtui.engine.datasources import DATASOURCE_TYPES, datasource_adapter
+from dgtui.engine.datasources.base import DatasourceSettings
+from dgtui.engine.storages import STORAGE_TYPES, storage_adapter
+from dgtui.engine.storages.base import StorageSettings
+
+StructT = TypeVar("StructT", bound=msgspec.Struct)
+
+_TABLES: tuple[Table, ...] = get_args(Table)
+_KINDS: dict[Table, tuple[str, ...]] = {"datasources": DATASOURCE_TYPES, "storages": STORAGE_TYPES}
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
+
+
+class _Definition(NamedTuple):
+    file: ConfigFile
+    content: Any
+
+    def origin(self, table: Table, name: str) -> Origin:
+        return Origin(file=self.file.path, line=self.file.line((table, name)))
+
+
+def load_config(path: Path | None = None) -> Config:
+    """Read the main file (`path`, else the usual one) and `conf.d/*.toml` beside it.
+
+    No file at all is an empty configuration, unless one was named. Raises ConfigError, which lists all mistakes.
+    """
+    found = find_files(path)
+    results = [read_file(file) for file in ([found.main] if found.main else []) + list(found.others)]
+    mistakes = [result for result in results if isinstance(result, Mistake)]
+    loader = _Loader([result for result in results if isinstance(result, ConfigFile)], mistakes)
+    config = loader.load(found.main)
+    if mistakes:
+        raise error_of(mistakes)
+    return config
+
+
+class _Loader:
+    def __init__(self, files: Sequence[ConfigFile], mistakes: list[Mistake]) -> None:
+        self._files = files
+        self._mistakes = mistakes
+        self._all_readable = not mistakes
+        self._defined: dict[tuple[Table, str], _Definition] = {}
+
+    def load(self, path: Path | None) -> Config:
+        for file in self._files:
+            self._collect(file)
+        config = Config(
+            datasources=self._read("datasources", DatasourceSettings),
+            storages=self._read("storages", StorageSettings),
+            jobs=self._read("jobs", JobSettings),
+            path=path,
+            files=tuple(file.path for file in self._files),
+            origins={key: definition.origin(*key) for key, definition in self._defined.items()},
+        )
+        # What an unreadable file defines is not known, so that nothing can be said to be missing.
+        if self._all_readable:
+            self._check_references()
+        for name, job in config.jobs.items():
+            self._check_options(name, job, config)
+            self._check_places(name, job, config)
+        self._check_ids(config)
+        return config
+
+    def _collect(self, file: ConfigFile) -> None:
+        for unknown in file.tables:
+            if unknown not in _TABLES:
+                self._mistakes.append(file.mistake((unknown,), f"unknown table{suggestion(unknown, _TABLES)}"))
+        for table in _TABLES:
+            objects = file.tables.get(table, {})
+            if not isinstance(objects, dict):
+                self._mistakes.append(file.mistake((table,), f"expected tables such as [{table}.NAME]"))
+                continue
+            for name, content in objects.items():
+                self._define(table, name, _Definition(file, content))
+
+    def _define(self, table: Table, name: str, definition: _Definition) -> None:
+        earlier = self._defined.setdefault((table, name), definition)
+        if earlier is not definition:
+            origin = earlier.origin(table, name)
+            place = f"{show_path(origin.file)}:{origin.line}"
+            self._report(definition, (table, name), f"this is already defined in {place}")
+        elif not _NAME.fullmatch(name):
+            self._report(
+                definition,
+                (table, name),
+                "expected a name of at most 100 letters, digits, '_', '-' and '.', not beginning with '-' or '.'",
+            )
+
+    def _report(self, definition: _Definition, key: tuple[str | int, ...], text: str) -> None:
+        self._mistakes.append(definition.file.mistake(key, text))
+
+    def _read(self, table: Table, base: type[StructT]) -> dict[str, StructT]:
+        read: dict[str, StructT] = {}
+        for (of, name), definition in self._defined.items():
+            if of != table:
+                continue
+            if not isinstance(definition.content, dict):
+                self._report(definition, (table, name), f"expected a table, [{table}.{name}]")
+                continue
+            kind = self._settings_type(table, name, definition)
+            if kind is not None:
+                settings = TableReader(definition.file, self._mistakes).read(kind, definition.content, (table, name))
+                if isinstance(settings, base):
+                    read[name] = settings
+        return read
+
+    def _settings_type(self, table: Table, name: str, definition: _Definition) -> type[msgspec.Struct] | None:
+        if table == "jobs":
+            return JobSettings
+        allowed = _KINDS[table]
+        kind = definition.content.get("type")
+        if kind is None:
+            self._report(definition, (table, name), f"the key 'type' is missing; expected {one_of(allowed)}")
+            return None
+        if not isinstance(kind, str) or kind not in allowed:
+            near = suggestion(kind, allowed) if isinstance(kind, str) else ""
+            text = f"expected {one_of(allowed)}" + (near if "did you mean" in near else "")
+            self._report(definition, (table, name, "type"), text)
+            return None
+        return datasource_adapter(kind).settings_type if table == "datasources" else storage_adapter(kind).settings_type
+
+    def _check_references(self) -> None:
+        """Look at what jobs name, also in jobs that have other mistakes."""
+        for (table, name), definition in self._defined.items():
+            if table != "jobs" or not isinstance(definition.content, dict):
+                continue
+            datasource = definition.content.get("datasource")
+            self._check_reference(definition, (table, name, "datasource"), "datasources", datasource)
+            storages = definition.content.get("storages")
+            for number, storage in enumerate(storages if isinstance(storages, list) else []):
+                self._check_reference(definition, (table, name, "storages", number), "storages", storage)
+
+    def _check_reference(self, job: _Definition, key: tuple[str | int, ...], table: Table, name: object) -> None:
+        if isinstance(name, str) and (table, name) not in self._defined:
+            known = [known for of, known in self._defined if of == table]
+            self._report(job, key, f"there is no {table.removesuffix('s')} '{name}'{suggestion(name, known)}")
+
+    def _check_options(self, name: str, job: JobSettings, config: Config) -> None:
+        """A key that the kind of datasource does not know would be passed over in silence."""
+        if job.datasource not in config.datasources:
+            return
+        adapter = datasource_adapter(config.datasources[job.datasource].type)
+        for key, option in wanted_options(job).items():
+            if option not in adapter.options:
+                text = f"{adapter.label} knows no such thing; remove the key"
+                self._report(self._defined["jobs", name], ("jobs", name, key), text)
+
+    def _check_places(self, name: str, job: JobSettings, config: Config) -> None:
+        """Two copies in one place are one copy."""
+        places = {
+            storage: msgspec.structs.replace(config.storages[storage], description="")
+            for storage in job.storages
+            if storage in config.storages
+        }
+        for (one, place), (other, same) in combinations(places.items(), 2):
+            if place == same:
+                text = f"'{one}' and '{other}' are the same place"
+                self._report(self._defined["jobs", name], ("jobs", name, "storages"), text)
+
+    def _check_ids(self, config: Config) -> None:
+        seen: dict[str, str] = {}
+        for name, job in config.jobs.items():
+            first = seen.setdefault(job_id(name, job), name)
+            if first != name:
+                text = f"the job '{first}' has the same id; their backups would lie in one folder"
+                self._report(self._defined["jobs", name], ("jobs", name, "id"), text)

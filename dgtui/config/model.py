@@ -1,0 +1,105 @@
+"""The configuration as the engine uses it."""
+
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import msgspec
+
+from dgtui.config.jobs import JobSettings
+from dgtui.config.mistakes import suggestion
+from dgtui.engine.datasources import datasource_adapter
+from dgtui.engine.datasources.base import Datasource, DatasourceSettings
+from dgtui.engine.errors import ConfigError
+from dgtui.engine.model import Record
+from dgtui.engine.secrets import fetch_secret
+from dgtui.engine.storages import storage_adapter
+from dgtui.engine.storages.base import Storage, StorageSettings
+
+Table = Literal["datasources", "storages", "jobs"]
+SettingsT = TypeVar("SettingsT", DatasourceSettings, StorageSettings, JobSettings)
+
+_JOB_IDS = uuid.UUID("4ccf199f-e97b-4aa3-8b44-d583eda22f5f")
+"""Never changes: the folders of every job without an `id` are named after it."""
+
+
+class Origin(Record, frozen=True):
+    """Where an object is defined."""
+
+    file: Path
+    line: int
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """All that is configured; names are unique within their table."""
+
+    datasources: Mapping[str, DatasourceSettings] = {}
+    storages: Mapping[str, StorageSettings] = {}
+    jobs: Mapping[str, JobSettings] = {}
+    path: Path | None = None
+    """The main file; None where there is none."""
+    files: tuple[Path, ...] = ()
+    """The files that were read, in this order."""
+    origins: Mapping[tuple[Table, str], Origin] = {}
+
+    def origin(self, table: Table, name: str) -> Origin:
+        """Where an object is defined; raises ConfigError where there is none of this name."""
+        known: Mapping[str, object] = getattr(self, table)
+        if name not in known:
+            raise self._unknown(table, name)
+        return self.origins[table, name]
+
+    def job(self, name: str) -> JobSettings:
+        """The settings of a job; raises ConfigError where there is none of this name."""
+        return self._named("jobs", self.jobs, name)
+
+    def job_id(self, name: str) -> str:
+        """The UUID in the job's `id`, else one made from its name, which need not be configured."""
+        return job_id(name, self.jobs.get(name))
+
+    def datasource_options(self, name: str) -> frozenset[str]:
+        """The options that the datasource's kind knows of; raises ConfigError where there is none of this name."""
+        return datasource_adapter(self.require_datasource(name).type).options
+
+    def require_datasource(self, name: str) -> DatasourceSettings:
+        """The settings of a datasource; raises ConfigError where there is none of this name."""
+        return self._named("datasources", self.datasources, name)
+
+    def require_storage(self, name: str) -> StorageSettings:
+        """The settings of a storage; raises ConfigError where there is none of this name."""
+        return self._named("storages", self.storages, name)
+
+    def datasource(self, name: str) -> Datasource[Any]:
+        """The adapter of a datasource, with its secret fetched now.
+
+        Raises ConfigError where there is none of this name or its secret cannot be had.
+        """
+        settings = self.require_datasource(name)
+        secret = getattr(settings, "password", None)
+        password = None if secret is None else fetch_secret(secret, subject=f"datasources.{name}.password")
+        return datasource_adapter(settings.type)(name, settings, password)
+
+    def storage(self, name: str) -> Storage[Any]:
+        """The adapter of a storage; raises ConfigError where there is none of this name."""
+        settings = self.require_storage(name)
+        return storage_adapter(settings.type)(name, settings)
+
+    def _named(self, table: Table, settings: Mapping[str, SettingsT], name: str) -> SettingsT:
+        if name not in settings:
+            raise self._unknown(table, name)
+        return settings[name]
+
+    def _unknown(self, table: Table, name: str) -> ConfigError:
+        known: Mapping[str, object] = getattr(self, table)
+        return ConfigError(
+            f"there is no {table.removesuffix('s')} '{name}'{suggestion(name, known)}",
+            subject=name,
+            hint="dgtui check shows what is configured" if known else f"Write [{table}.{name}] in the configuration",
+        )
+
+
+def job_id(name: str, settings: JobSettings | None) -> str:
+    """The UUID in a job's `id`, else one made from its name."""
+    given = settings.id if settings is not None else None
+    return str(uuid.UUID(given) if given is not None else uuid.uuid5(_JOB_IDS, name))

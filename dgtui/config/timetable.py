@@ -1,0 +1,68 @@
+"""The form of a job's `schedule` and `timezone`; what they mean is for the timetable to say."""
+
+import re
+
+from dgtui.config.mistakes import suggestion
+from dgtui.engine.settings import Duration
+
+_DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_CRON_FIELDS: tuple[tuple[str, int, int, tuple[str, ...]], ...] = (
+    ("minute", 0, 59, ()),
+    ("hour", 0, 23, ()),
+    ("day of the month", 1, 31, ()),
+    ("month", 1, 12, _MONTHS),
+    ("day of the week", 0, 7, tuple(day[:3] for day in _DAYS)),
+)
+_CRON_ITEM = re.compile(r"(?:\*|([0-9]{1,4}|[a-z]+)(?:-([0-9]{1,4}|[a-z]+))?)(?:/([0-9]{1,4}))?")
+_WORDS = re.compile(
+    rf"hourly|(?:daily|weekly|monthly|yearly|weekdays|weekends|(?:{'|'.join(_DAYS)})s?)"
+    r"(?: at ([0-9]{1,2}):([0-9]{2}))?"
+)
+_EXPECTED = (
+    "expected five cron fields such as '0 3 * * *', or words such as 'hourly', 'daily at 03:00', 'every 6 h' "
+    "or 'sundays at 04:30'"
+)
+
+
+def schedule_mistake(schedule: str) -> str | None:
+    """What is wrong with the form of a schedule."""
+    words = schedule.lower().split()
+    if words[:1] == ["every"]:
+        try:
+            return None if Duration.parse(" ".join(words[1:])) else "expected more than no time at all after 'every'"
+        except ValueError as error:
+            return f"after 'every': {error}"
+    if match := _WORDS.fullmatch(" ".join(words)):
+        return (
+            "expected a time from 00:00 to 23:59" if match[1] and (int(match[1]) > 23 or int(match[2]) > 59) else None
+        )
+    if len(words) != len(_CRON_FIELDS):
+        return _EXPECTED
+    for text, (name, lowest, highest, names) in zip(words, _CRON_FIELDS, strict=True):
+        if not all(_cron_item_fits(item, lowest, highest, names) for item in text.split(",")):
+            return f"'{text}' is no {name}; expected *, or {lowest} to {highest}, also as 1-5, 1,3 or */2"
+    return None
+
+
+def _cron_item_fits(item: str, lowest: int, highest: int, names: tuple[str, ...]) -> bool:
+    match = _CRON_ITEM.fullmatch(item)
+    if match is None or (match[3] is not None and int(match[3]) == 0):
+        return False
+    ends = [end for end in (match[1], match[2]) if end is not None]
+    return all(lowest <= int(end) <= highest if end.isdecimal() else end in names for end in ends)
+
+
+def timezone_mistake(name: str) -> str | None:
+    """What is wrong with the name of a time zone."""
+    import zoneinfo
+
+    try:
+        zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        known = zoneinfo.available_timezones()
+        if not known:
+            return "this system has no time zones; install the package tzdata"
+        near = suggestion(name, known)
+        return "expected a time zone such as 'Europe/Zurich'" + (near if "did you mean" in near else "")
+    return None

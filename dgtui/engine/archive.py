@@ -1,0 +1,216 @@
+"""Reading back what a storage holds: every part by size and SHA-256, unpacked, and by the archive's own reader."""
+
+import errno
+import hashlib
+import os
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from dgtui.engine.datasources.base import ArchiveCheck
+from dgtui.engine.errors import Cancelled, DiskSpaceError, StorageError, ValidationError
+from dgtui.engine.manifest import Chunk, Manifest
+from dgtui.engine.pipeline import PipelineCounters
+from dgtui.engine.settings import Compression
+from dgtui.engine.storages.base import FolderRef, Storage
+from dgtui.engine.unpacking import decompress
+
+_BLOCK_BYTES = 1 << 18
+_HINT = "Restore from another copy; `dgtui validate` tells the state of each"
+
+OpenFile = Callable[[str], BinaryIO]
+
+
+def check_parts(
+    open_file: OpenFile,
+    chunks: Sequence[Chunk],
+    *,
+    cancelled: threading.Event,
+    checksum: str | None = None,
+    counters: PipelineCounters | None = None,
+) -> None:
+    """Read all parts and compare size and SHA-256 of each, and `checksum` of the whole where it is given.
+
+    Raises ValidationError, which names the part, what was expected and what was found; StorageError; Cancelled.
+    """
+    for block in read_parts(open_file, chunks, cancelled=cancelled, checksum=checksum):
+        if counters is not None:
+            counters.compressed_bytes += len(block)
+
+
+def read_parts(
+    open_file: OpenFile, chunks: Sequence[Chunk], *, cancelled: threading.Event, checksum: str | None = None
+) -> Iterator[bytes]:
+    """The bytes of all parts, one after the other; raises at the end of a bad part at the latest."""
+    whole = hashlib.sha256()
+    for chunk in chunks:
+        part = whole if len(chunks) == 1 else hashlib.sha256()
+        size = 0
+        for block in _file_blocks(open_file, chunk.file, cancelled):
+            size += len(block)
+            if size > chunk.size_bytes:
+                raise _damaged(chunk.file, f"it is longer than the {chunk.size_bytes} bytes that were expected")
+            part.update(block)
+            if part is not whole and checksum is not None:
+                whole.update(block)
+            yield block
+        if size != chunk.size_bytes:
+            raise _damaged(chunk.file, f"expected {chunk.size_bytes} bytes, found {size}")
+        _compare(chunk.file, chunk.checksum, f"sha256:{part.hexdigest()}")
+    if checksum is not None:
+        _compare("The backup as a whole", checksum, f"sha256:{whole.hexdigest()}")
+
+
+def _file_blocks(open_file: OpenFile, name: str, cancelled: threading.Event) -> Iterator[bytes]:
+    with open_file(name) as file:
+        while True:
+            if cancelled.is_set():
+                raise Cancelled("Cancelled", subject=name)
+            try:
+                block = file.read(_BLOCK_BYTES)
+            except OSError as error:
+                raise StorageError(
+                    f"{name} cannot be read: {error.strerror}",
+                    subject=name,
+                    hint="Is the storage healthy? Look at its system log",
+                ) from error
+            if not block:
+                return
+            yield block
+
+
+def _compare(name: str, expected: str, found: str) -> None:
+    if found != expected:
+        raise _damaged(name, f"expected {expected}, found {found}")
+
+
+def _damaged(name: str, reason: str) -> ValidationError:
+    return ValidationError(f"{name} is damaged: {reason}", subject=name, hint=_HINT)
+
+
+class StoredArchive:
+    """The uncompressed bytes of a backup at one storage, checked each time they are read."""
+
+    def __init__(
+        self,
+        storage: Storage[Any],
+        ref: FolderRef,
+        manifest: Manifest,
+        scratch_folder: Path,
+        cancelled: threading.Event,
+    ) -> None:
+        """`scratch_folder` is where `as_file` puts the archive; it belongs to this run alone."""
+        self.total_size_bytes = manifest.total_size_bytes
+        self._storage = storage
+        self._ref = ref
+        self._manifest = manifest
+        self._scratch_folder = scratch_folder
+        self._cancelled = cancelled
+        self._file: Path | None = None
+        self.bytes_read = 0
+        """How much of the archive the reading under way has given."""
+
+    def blocks(self) -> Iterator[bytes]:
+        """The bytes in order, read anew from the storage.
+
+        Raises ValidationError where a part or the archive is damaged, StorageError, and Cancelled.
+        """
+        self.bytes_read = 0
+        for block in self._unpacked():
+            self.bytes_read += len(block)
+            yield block
+
+    def _unpacked(self) -> Iterator[bytes]:
+        codec = Compression.parse(self._manifest.compression).codec
+        stored = read_parts(
+            lambda name: self._storage.open_file(self._ref, name),
+            self._manifest.chunks,
+            cancelled=self._cancelled,
+            checksum=self._manifest.checksum,
+        )
+        try:
+            yield from decompress(stored, codec, self.total_size_bytes)
+        except ValidationError:
+            _read_to_end(stored)
+            raise
+
+    def as_file(self) -> Path:
+        """The bytes as a file that only we can read, made at the first call.
+
+        Raises as `blocks` does, and DiskSpaceError where the scratch folder has no room.
+        """
+        if self._file is None:
+            self._file = self._spool()
+        return self._file
+
+    def close(self) -> None:
+        """Remove the file that `as_file` made."""
+        if self._file is not None:
+            self._file.unlink(missing_ok=True)
+            self._file = None
+
+    def check(self, adapter_check: ArchiveCheck, *, keep: bool = False) -> None:
+        """Read the archive to its end, by checksum and by its kind's own reader. Raises as `blocks` does.
+
+        With `keep` the file of `as_file` is made on the way, so that the archive is unpacked only once.
+        """
+        if keep:
+            self._file = self._spool(adapter_check)
+        else:
+            self._feed(self.blocks(), adapter_check)
+
+    def _feed(self, blocks: Iterator[bytes], adapter_check: ArchiveCheck) -> None:
+        try:
+            for block in blocks:
+                adapter_check.feed(block)
+            adapter_check.finish()
+        except ValidationError:
+            _read_to_end(blocks)
+            raise
+        finally:
+            adapter_check.stop()
+
+    def _spool(self, adapter_check: ArchiveCheck | None = None) -> Path:
+        # mkstemp makes the file with mode 0600, whatever the umask, and never follows a link.
+        descriptor, name = tempfile.mkstemp(prefix="archive-", dir=self._scratch_folder)
+        path = Path(name)
+        try:
+            with os.fdopen(descriptor, "wb", buffering=0) as file:
+                written = _written(self.blocks(), file, self._scratch_folder)
+                if adapter_check is None:
+                    _read_to_end(written)
+                else:
+                    self._feed(written, adapter_check)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+        return path
+
+
+def _read_to_end(blocks: Iterator[bytes]) -> None:
+    """Read on to the end; a damaged part speaks there, and tells more than what its reader stumbled over."""
+    for _ in blocks:
+        pass
+
+
+def _written(blocks: Iterator[bytes], file: Any, folder: Path) -> Iterator[bytes]:
+    """The blocks, each written to the file before it goes on."""
+    for block in blocks:
+        _write_all(file, block, folder)
+        yield block
+
+
+def _write_all(file: Any, block: bytes, folder: Path) -> None:
+    rest = memoryview(block)
+    try:
+        while rest:
+            rest = rest[file.write(rest) :]
+    except OSError as error:
+        kind = DiskSpaceError if error.errno in (errno.ENOSPC, errno.EDQUOT) else StorageError
+        raise kind(
+            f"The archive cannot be unpacked in {folder}: {error.strerror}",
+            subject=str(folder),
+            hint="Make room there, or choose another folder for temporary files",
+        ) from error

@@ -1,0 +1,346 @@
+"""A backup, from the look at the source to the last status (design.md, "The way of a backup")."""
+
+import contextlib
+import time
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from dgtui import __version__
+from dgtui.config import JobSettings
+from dgtui.engine.archive import check_parts
+from dgtui.engine.cancellation import Cancellation
+from dgtui.engine.codecs import backup_file_name
+from dgtui.engine.datasources.base import Datasource, DumpOptions, DumpSummary, Probe
+from dgtui.engine.errors import (
+    BackupCreationError,
+    DataGuardianError,
+    StorageError,
+    ValidationError,
+)
+from dgtui.engine.manifest import Manifest, encode_manifest, manifest_sha256, uncompressed_name
+from dgtui.engine.messages import StorageMessage, StorageState, now
+from dgtui.engine.model import Copy, Execution, ObjectInfo, Problem, Record, VerifyLevel
+from dgtui.engine.pipeline import PipelineCounters, PipelineResult, run_pipeline
+from dgtui.engine.problems import problem_of
+from dgtui.engine.restore_text import restore_text
+from dgtui.engine.runs import ProgressSource, RunWriter
+from dgtui.engine.storages.base import RESTORE_TEXT, BackupWriter, FolderRef, Storage
+
+GLOBALS_FILE = "globals.sql"
+
+
+class BackupPlan(Record, frozen=True):
+    """Which backup is made: the job as it was when it was ordered."""
+
+    execution_id: str
+    job_id: str
+    job_name: str
+    job: JobSettings
+    description: str
+    scratch_folder: str
+
+
+class Backup:
+    """One run of a backup. `run` returns the finished execution, or raises after everything was cleaned up."""
+
+    def __init__(
+        self,
+        plan: BackupPlan,
+        datasource: Datasource[Any],
+        storages: Sequence[Storage[Any]],
+        run: RunWriter,
+        cancellation: Cancellation,
+    ) -> None:
+        self._plan = plan
+        self._datasource = datasource
+        self._storages = list(storages)
+        self._run = run
+        self._cancellation = cancellation
+        self._failures: dict[str, DataGuardianError] = {}
+        self._writers: list[BackupWriter] = []
+        self._counters = PipelineCounters()
+        self._started = now()
+        self._clock = time.monotonic()
+
+    def execute(self) -> Execution:
+        """Do it all: look, dump to every storage, check, publish."""
+        job = self._plan.job
+        options = DumpOptions(
+            backup_type=job.backup_type,
+            tables=tuple(job.tables),
+            exclude_tables=tuple(job.exclude_tables),
+            extra_arguments=tuple(job.extra_arguments),
+            scratch_folder=self._plan.scratch_folder,
+            idle_timeout=int(job.idle_timeout),
+        )
+        self._run.phase("connect")
+        probe = self._look_at_source(options)
+        usable = self._prepare_storages()
+        folder = self._free_folder(usable)
+        try:
+            self._begin(usable, folder)
+            result, summary, texts = self._dump(probe, options)
+            self._check_stored(result)
+            return self._publish(folder, probe, result, summary, texts)
+        finally:
+            with self._cancellation.shield():
+                for writer in self._writers:
+                    writer.abort()
+
+    def _look_at_source(self, options: DumpOptions) -> Probe:
+        probe = self._datasource.probe(options)
+        size = f", about {probe.estimated_dump_bytes:,} bytes" if probe.estimated_dump_bytes is not None else ""
+        self._run.log(f"Connected: {probe.product}, {len(probe.objects)} objects{size}")
+        for warning in probe.warnings:
+            self._run.log(warning, level="warning")
+        return probe
+
+    def _prepare_storages(self) -> list[Storage[Any]]:
+        usable = []
+        for storage in self._storages:
+            try:
+                storage.prepare()
+            except DataGuardianError as error:
+                self._drop(storage.name, error, "left out")
+            else:
+                usable.append(storage)
+        self._need_one_storage(usable)
+        return usable
+
+    def _free_folder(self, storages: Sequence[Storage[Any]]) -> str:
+        """The first second from now on whose name is taken at no storage."""
+        moment = self._started.replace(microsecond=0)
+        while True:
+            folder = moment.astimezone(UTC).strftime("%Y-%m-%d_%H%M%S")
+            if not any(storage.folder_exists(self._ref(folder)) for storage in storages):
+                return folder
+            moment += timedelta(seconds=1)
+
+    def _begin(self, storages: Sequence[Storage[Any]], folder: str) -> None:
+        for storage in storages:
+            try:
+                self._writers.append(storage.begin(self._ref(folder), self._plan.execution_id))
+            except DataGuardianError as error:
+                self._drop(storage.name, error, "left out")
+        self._need_one_storage(self._writers)
+
+    def _dump(self, probe: Probe, options: DumpOptions) -> tuple[PipelineResult, DumpSummary, dict[str, bytes]]:
+        job = self._plan.job
+        self._run.phase("dump")
+        texts = self._globals_text()
+        source = ProgressSource(
+            total=probe.estimated_dump_bytes, total_kind=probe.estimate_kind, unit=probe.progress_unit
+        )
+        dump = self._datasource.open_dump(probe, options, self._run)
+        check = self._datasource.live_check(Path(self._plan.scratch_folder))
+        try:
+            # The pipeline looks at `cancelled` itself: an exception in the middle of its queues could leave one locked.
+            with self._progress(source), self._cancellation.shield():
+                result = run_pipeline(
+                    dump.fd,
+                    self._writers,
+                    file_name=backup_file_name(self._datasource.archive_format, job.compression),
+                    compression=job.compression,
+                    threads=job.compression_threads,
+                    max_part_bytes=job.max_file_size_mb * 1_000_000 if job.max_file_size_mb else None,
+                    tap=check.feed,
+                    counters=self._counters,
+                    cancelled=self._cancellation.event,
+                    idle_timeout=float(job.idle_timeout),
+                )
+            summary = dump.finish()
+            if result.total_size_bytes == 0:
+                raise BackupCreationError(
+                    "The dump is empty", subject=self._datasource.name, hint="Look at the log for what the tool said"
+                )
+            check.finish()
+        except ValidationError as error:
+            raise self._incomplete_dump(error) from error
+        finally:
+            with self._cancellation.shield():
+                dump.stop()
+                check.stop()
+        for name, failure in result.failures.items():
+            self._drop(name, failure, "failed")
+        self._need_one_storage(self._writers)
+        return result, summary, texts
+
+    def _incomplete_dump(self, error: ValidationError) -> DataGuardianError:
+        return BackupCreationError(
+            f"The dump is incomplete: {error.message}",
+            subject=self._datasource.name,
+            hint="Nothing was kept. Run the backup again; if it stays so, look at the tool's lines in the log",
+            detail=error.detail,
+        )
+
+    def _globals_text(self) -> dict[str, bytes]:
+        return {GLOBALS_FILE: self._datasource.dump_globals()} if self._plan.job.globals else {}
+
+    @contextlib.contextmanager
+    def _progress(self, source: ProgressSource) -> Iterator[None]:
+        self._run.start_progress(lambda: self._counters.raw_bytes, source, self._storage_messages)
+        try:
+            yield
+        finally:
+            self._run.stop_progress()
+
+    def _storage_messages(self) -> list[StorageMessage]:
+        return [
+            StorageMessage(name=name, state="writing", bytes=count)
+            for name, count in dict(self._counters.storage_bytes).items()
+            if name not in self._failures
+        ]
+
+    def _check_stored(self, result: PipelineResult) -> None:
+        """Read back what each storage holds, as far as the job wants it."""
+        self._run.phase("check")
+        levels = {storage.name: self._plan.job.verify or storage.default_verify for storage in self._storages}
+        for writer in list(self._writers):
+            level = levels[writer.storage]
+            if level == "none":
+                continue
+            self._say(writer.storage, "checking", result.compressed_size_bytes)
+            try:
+                _check_writer(writer, result, level, self._cancellation)
+            except (ValidationError, StorageError) as error:
+                self._drop(writer.storage, error, "failed")
+        self._need_one_storage(self._writers)
+
+    def _publish(
+        self, folder: str, probe: Probe, result: PipelineResult, summary: DumpSummary, texts: dict[str, bytes]
+    ) -> Execution:
+        self._run.phase("finish")
+        manifest = self._manifest(folder, probe, result, summary)
+        encoded = encode_manifest(manifest)
+        lines = self._datasource.manual_restore(uncompressed_name(manifest), self._datasource.database)
+        texts = {**texts, RESTORE_TEXT: restore_text(manifest, lines)}
+        copies = []
+        self._cancellation.check()
+        with self._cancellation.shield():
+            for writer in list(self._writers):
+                try:
+                    path = writer.commit(texts, encoded)
+                except DataGuardianError as error:
+                    self._drop(writer.storage, error, "failed")
+                    continue
+                copies.append(Copy(storage=writer.storage, status="available", path=path, checked_at=now()))
+                self._say(writer.storage, "done", result.compressed_size_bytes)
+            self._need_one_storage(copies)
+        return self._execution(manifest, manifest_sha256(encoded), copies)
+
+    def _manifest(self, folder: str, probe: Probe, result: PipelineResult, summary: DumpSummary) -> Manifest:
+        objects = summary.objects or probe.objects
+        return Manifest(
+            created_at=self._started,
+            execution_id=self._plan.execution_id,
+            job_id=self._plan.job_id,
+            job_name=self._plan.job_name,
+            datasource_type=self._datasource.kind,
+            datasource_name=self._datasource.name,
+            database=self._datasource.database,
+            host=self._datasource.location,
+            backup_type=self._plan.job.backup_type,
+            compression=str(self._plan.job.compression),
+            total_size_bytes=result.total_size_bytes,
+            compressed_size_bytes=result.compressed_size_bytes,
+            compression_ratio=round(result.compressed_size_bytes / result.total_size_bytes, 2),
+            checksum=result.checksum,
+            chunks=result.chunks,
+            metadata=_metadata(probe, objects),
+            dgtui_version=__version__,
+            tool=probe.tool.name if probe.tool else "",
+            tool_version=probe.tool.version if probe.tool else "",
+            duration_seconds=round(time.monotonic() - self._clock, 2),
+            description=self._plan.description,
+            objects=objects,
+            folder=folder,
+            warnings=summary.warnings,
+        )
+
+    def _execution(self, manifest: Manifest, sha256: str, copies: Sequence[Copy]) -> Execution:
+        failed = [
+            Copy(storage=name, status="missing", path="", checked_at=now(), problem=problem_of(error))
+            for name, error in self._failures.items()
+        ]
+        warnings = tuple(f"{name}: {error.message}" for name, error in self._failures.items()) + manifest.warnings
+        return Execution(
+            execution_id=manifest.execution_id,
+            job_id=manifest.job_id,
+            job=manifest.job_name,
+            datasource=manifest.datasource_name,
+            datasource_type=manifest.datasource_type,
+            status="partial" if self._failures else "completed",
+            backup_type=manifest.backup_type,
+            started_at=self._started,
+            finished_at=now(),
+            total_size_bytes=manifest.total_size_bytes,
+            compressed_size_bytes=manifest.compressed_size_bytes,
+            checksum=manifest.checksum,
+            folder=manifest.folder,
+            manifest_sha256=sha256,
+            description=manifest.description,
+            warnings=warnings,
+            problem=self._first_problem(),
+            copies=(*copies, *failed),
+        )
+
+    def _first_problem(self) -> Problem | None:
+        return next((problem_of(error) for error in self._failures.values()), None)
+
+    def _ref(self, folder: str) -> FolderRef:
+        return FolderRef(job_id=self._plan.job_id, folder=folder)
+
+    def _say(self, storage: str, state: StorageState, size: int) -> None:
+        self._run.storage(StorageMessage(name=storage, state=state, bytes=size))
+
+    def _drop(self, storage: str, error: DataGuardianError, state: StorageState) -> None:
+        """Go on without a storage, and say so."""
+        self._failures[storage] = error
+        for writer in [writer for writer in self._writers if writer.storage == storage]:
+            self._writers.remove(writer)
+            writer.abort()
+        self._run.storage(StorageMessage(name=storage, state=state, problem=problem_of(error)))
+        self._run.log(f"{storage}: {error.message}", level="error")
+
+    def _need_one_storage(self, left: Sequence[object]) -> None:
+        if not left:
+            raise next(iter(self._failures.values()))
+
+
+def _metadata(probe: Probe, objects: Sequence[ObjectInfo]) -> dict[str, Any]:
+    return {
+        "database_version": probe.version,
+        "product": probe.product,
+        "tables_backed_up": len(objects),
+        "rows_approximate": sum(entry.rows or 0 for entry in objects),
+    }
+
+
+def _check_writer(writer: BackupWriter, result: PipelineResult, level: VerifyLevel, cancellation: Cancellation) -> None:
+    for chunk in result.chunks:
+        size = writer.stored_size(chunk.file)
+        if size != chunk.size_bytes:
+            raise ValidationError(
+                f"{chunk.file} has {size} bytes at the storage, {chunk.size_bytes} were written",
+                subject=writer.storage,
+                hint="Is the storage healthy? Look at its system log",
+            )
+    if level == "full":
+        check_parts(writer.read_back, result.chunks, cancelled=cancellation.event)
+
+
+def started_execution(plan: BackupPlan, datasource_type: str, started_at: datetime) -> Execution:
+    """The row of an execution that was ordered and has not begun."""
+    return Execution(
+        execution_id=plan.execution_id,
+        job_id=plan.job_id,
+        job=plan.job_name,
+        datasource=plan.job.datasource,
+        datasource_type=datasource_type,
+        status="queued",
+        backup_type=plan.job.backup_type,
+        started_at=started_at,
+        description=plan.description,
+    )

@@ -1,0 +1,44 @@
+"""Cancelling a worker: a signal raises `Cancelled` in its main thread, except where it must not be disturbed."""
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+from types import FrameType
+
+from dgtui.engine.errors import Cancelled
+
+
+class Cancellation:
+    """Whether somebody asked this process to stop; threads look at `event`, the main thread gets `Cancelled`."""
+
+    def __init__(self) -> None:
+        self.event = threading.Event()
+        self._shields = 0
+        self._raised = False
+
+    def install(self) -> None:
+        """Listen to SIGTERM and SIGINT; a closed terminal (SIGHUP) does not stop a worker."""
+        signal.signal(signal.SIGTERM, self._on_signal)
+        signal.signal(signal.SIGINT, self._on_signal)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    def check(self) -> None:
+        """Raise Cancelled where somebody asked for it while a shield was up."""
+        if self.event.is_set() and not self._shields and not self._raised:
+            self._raised = True
+            raise Cancelled("Cancelled", hint="Nothing was kept; start it again when it suits")
+
+    @contextlib.contextmanager
+    def shield(self) -> Iterator[None]:
+        """Keep cancelling away from a short piece of work that must be whole: a commit, a clean-up, a swap."""
+        self._shields += 1
+        try:
+            yield
+        finally:
+            self._shields -= 1
+
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        if not self.event.is_set():
+            self.event.set()
+            self.check()

@@ -1,0 +1,66 @@
+"""Comparing what a restore brought back with what the manifest says was backed up."""
+
+from collections.abc import Sequence
+
+from dgtui.engine.datasources.base import Selection
+from dgtui.engine.model import ObjectInfo, Record
+
+
+class Comparison(Record, frozen=True):
+    """What differs between a backup and what was restored from it."""
+
+    missing: tuple[str, ...] = ()
+    """Objects of the backup that are not there."""
+    additional: tuple[str, ...] = ()
+    """Objects that the backup does not name."""
+    wrong_rows: tuple[str, ...] = ()
+    """Objects whose rows were counted at the moment of the dump and are not as many now, each as a sentence."""
+    estimated_rows: tuple[str, ...] = ()
+    """Objects whose rows were only estimated and differ, each as a sentence."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether everything that is surely known agrees."""
+        return not self.missing and not self.wrong_rows
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """All differences for people."""
+        return (
+            *(f"{name} is missing" for name in self.missing),
+            *(f"{name} is not in the backup's list" for name in self.additional),
+            *self.wrong_rows,
+            *self.estimated_rows,
+        )
+
+
+def compare_objects(
+    expected: Sequence[ObjectInfo], found: Sequence[ObjectInfo], selection: Selection, backup_type: str
+) -> Comparison:
+    """Compare the objects of a manifest with those of a database.
+
+    `backup_type` is what the backup holds; with `schema_only` on either side rows are not compared.
+    """
+    wanted = {entry.name: entry for entry in expected if _selected(entry.name, selection.tables)}
+    present = {entry.name: entry for entry in found}
+    compare_rows = "schema_only" not in (selection.backup_type, backup_type)
+    wrong: list[str] = []
+    estimated: list[str] = []
+    for name in wanted.keys() & present.keys() if compare_rows else ():
+        before, after = wanted[name], present[name]
+        if before.rows is None or after.rows is None or before.rows == after.rows:
+            continue
+        sentence = f"{name} has {after.rows} rows, the backup says {'' if before.rows_exact else 'about '}{before.rows}"
+        (wrong if before.rows_exact and after.rows_exact else estimated).append(sentence)
+    return Comparison(
+        missing=tuple(sorted(wanted.keys() - present.keys())),
+        additional=tuple(sorted(present.keys() - wanted.keys())),
+        wrong_rows=tuple(sorted(wrong)),
+        estimated_rows=tuple(sorted(estimated)),
+    )
+
+
+def _selected(name: str, tables: Sequence[str]) -> bool:
+    return not tables or any(
+        name == table or name.endswith(f".{table}") or name.startswith(f"{table}/") for table in tables
+    )

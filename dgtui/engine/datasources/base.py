@@ -1,0 +1,325 @@
+"""What a kind of database (or a file tree) has to be able to do.
+
+One adapter is one file with one class under `Datasource`, registered in `datasources/__init__.py`. An adapter knows
+how to look at its source, how to dump it as a stream of bytes, how to tell that such a stream is whole, and how to
+load it again. It never writes to a storage and never decides what a failure means for the run.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, ClassVar, Generic, Literal, Protocol, TypeVar
+
+import msgspec
+
+from dgtui.engine.errors import BackupCreationError
+from dgtui.engine.messages import ProgressUnit, TotalKind
+from dgtui.engine.model import BackupType, ObjectInfo, Record, ToolVersion
+from dgtui.engine.reporting import Reporter
+from dgtui.engine.settings import Duration, Port, Secret
+
+
+class DatasourceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The keys every `[datasources.NAME]` table may have."""
+
+    type: Annotated[str, msgspec.Meta(description="Kind of the datasource")]
+    enabled: Annotated[bool, msgspec.Meta(description="Whether it is watched and backed up")] = True
+    description: Annotated[str, msgspec.Meta(description="What it is, in your own words")] = ""
+
+
+TlsMode = Literal["disable", "prefer", "require", "verify-ca", "verify-full"]
+
+
+class ServerSettings(DatasourceSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The keys of a datasource that is a database on a server."""
+
+    database: Annotated[str, msgspec.Meta(description="Name of the database")]
+    host: Annotated[str, msgspec.Meta(description="Host name or address")] = "127.0.0.1"
+    port: Annotated[Port | None, msgspec.Meta(description="Port; empty for the kind's usual one")] = None
+    socket: Annotated[str | None, msgspec.Meta(description="Unix socket to use instead of host and port")] = None
+    username: Annotated[str | None, msgspec.Meta(description="User to log in as")] = None
+    password: Annotated[Secret | None, msgspec.Meta(description="Password, by reference")] = None
+    tls: Annotated[TlsMode, msgspec.Meta(description="Encryption of the connection")] = "prefer"
+    tls_ca: Annotated[str | None, msgspec.Meta(description="File with the certificate authority to trust")] = None
+    tools: Annotated[str | None, msgspec.Meta(description="Folder of the dump tools to use")] = None
+    connect_timeout: Annotated[Duration, msgspec.Meta(description="How long a connection may take")] = Duration(10)
+    lock_timeout: Annotated[Duration, msgspec.Meta(description="How long the dump waits for a lock")] = Duration(60)
+
+
+class DumpOptions(Record, frozen=True):
+    """What a job wants to have dumped."""
+
+    backup_type: BackupType = "full"
+    tables: tuple[str, ...] = ()
+    """Only these tables; empty for all."""
+    exclude_tables: tuple[str, ...] = ()
+    extra_arguments: tuple[str, ...] = ()
+    """Further arguments for the dump tool, as the configuration gives them."""
+    scratch_folder: str = ""
+    """A folder of this run for temporary files (0700), on a disk with room."""
+    idle_timeout: int = 600
+    """Seconds without any progress after which the tool is ended."""
+
+
+class Client(Record, frozen=True):
+    """Somebody who is connected to a database."""
+
+    user: str
+    program: str = ""
+    address: str = ""
+    since: str = ""
+
+
+class Probe(Record, frozen=True):
+    """What a look at the source found."""
+
+    product: str
+    """Product and version as people say it: `PostgreSQL 16.1`, `MariaDB 10.11.19`, `SQLite 3.40.1`."""
+    version: str
+    size_bytes: int | None = None
+    objects: tuple[ObjectInfo, ...] = ()
+    clients: tuple[Client, ...] = ()
+    estimated_dump_bytes: int | None = None
+    """Size of the dump before compression, estimated from the database itself."""
+    estimate_kind: TotalKind = "unknown"
+    progress_unit: ProgressUnit = "bytes"
+    tool: ToolVersion | None = None
+    """The dump tool that fits."""
+    warnings: tuple[str, ...] = ()
+
+
+class DumpSummary(Record, frozen=True):
+    """What is known once a dump has ended well."""
+
+    objects: tuple[ObjectInfo, ...] = ()
+    warnings: tuple[str, ...] = ()
+    """What the user should know although the backup is whole (the run ends `completed`, marked)."""
+
+
+class Dump(ABC):
+    """A dump under way."""
+
+    @property
+    @abstractmethod
+    def fd(self) -> int:
+        """File descriptor that gives the bytes of the dump until its end; owned by the dump."""
+
+    @abstractmethod
+    def finish(self) -> DumpSummary:
+        """Call after the end of the bytes: check exit code and end mark.
+
+        Raises BackupCreationError or a more exact error where the dump is not whole. Closes `fd`.
+        """
+
+    @abstractmethod
+    def stop(self) -> None:
+        """End the tool now and wait for it; may be called at any time, again and again, and never raises."""
+
+
+class ArchiveCheck(ABC):
+    """Reads a whole dump as it streams by and tells whether it is complete.
+
+    This is the kind's own reader (`pg_restore`, the trailer of a MySQL dump, `tar -t`), fed from the live dump when
+    it is made, and from the stored parts at `validate` and before a restore.
+    """
+
+    @abstractmethod
+    def feed(self, block: bytes) -> None:
+        """Take the next block of the uncompressed dump; raises ValidationError as soon as it is surely damaged."""
+
+    @abstractmethod
+    def finish(self) -> None:
+        """Call after the last block; raises ValidationError where the archive is damaged or incomplete."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """Give up; frees what it holds. May be called again and again, and never raises."""
+
+
+class Archive(Protocol):
+    """The uncompressed bytes of a stored backup, as a restore reads them."""
+
+    total_size_bytes: int
+
+    def blocks(self) -> Iterator[bytes]:
+        """The bytes in order, read anew at each call; raises ValidationError or StorageError on the way."""
+
+    def as_file(self) -> Path:
+        """The bytes as a file in the run's scratch folder, made at the first call."""
+
+
+class Selection(Record, frozen=True):
+    """What of a backup is restored."""
+
+    backup_type: Literal["full", "schema_only", "data_only"] = "full"
+    tables: tuple[str, ...] = ()
+    """Only these tables, files or folders; empty for all."""
+
+
+class TargetState(Record, frozen=True):
+    """A database, file or folder that a restore would write to, as it is now."""
+
+    exists: bool
+    objects: tuple[ObjectInfo, ...] = ()
+    clients: tuple[Client, ...] = ()
+    size_bytes: int | None = None
+    free_bytes: int | None = None
+    """Room where it lies, where that can be had."""
+
+    @property
+    def empty(self) -> bool:
+        """Whether a restore would replace nothing."""
+        return not self.objects
+
+
+class LoadError(Record, frozen=True):
+    """One statement or file that failed to load."""
+
+    message: str
+    statement: str = ""
+
+
+class LoadOutcome(Record, frozen=True):
+    """How the loading of an archive ended; anything in `errors` means it did not succeed."""
+
+    errors: tuple[LoadError, ...] = ()
+    error_count: int = 0
+    """All errors; `errors` holds the first ones."""
+    notes: tuple[str, ...] = ()
+    """What was done besides, such as a second try with one process."""
+
+
+SettingsT = TypeVar("SettingsT", bound=DatasourceSettings)
+
+
+class Datasource(ABC, Generic[SettingsT]):
+    """One configured source, seen through its kind's adapter."""
+
+    kind: ClassVar[str]
+    """Name in the configuration, such as `postgres`."""
+    label: ClassVar[str]
+    """Name for people, such as `PostgreSQL`."""
+    archive_format: ClassVar[str]
+    """File ending of an uncompressed dump (design.md, "On disk")."""
+    settings_type: ClassVar[type[DatasourceSettings]]
+    options: ClassVar[frozenset[str]] = frozenset()
+    """Which it knows of: schema_only, data_only, tables, exclude_tables, extra_arguments, globals, parallel_restore."""
+
+    swaps_everything: ClassVar[bool] = True
+    """Whether `swap` can move whatever a database holds. Where not, an empty target is loaded in its own place."""
+
+    def __init__(self, name: str, settings: SettingsT, password: str | None = None) -> None:
+        """`password` is the secret itself, already fetched; it never leaves the adapter but to its tool."""
+        self.name = name
+        self.settings = settings
+        self._password = password
+
+    @property
+    @abstractmethod
+    def database(self) -> str:
+        """The database (or path) that this datasource stands for; also the default target of a restore."""
+
+    @property
+    def location(self) -> str:
+        """Host (and port) for the manifest and the screen; empty for what lies in the file system."""
+        return ""
+
+    @abstractmethod
+    def probe(self, options: DumpOptions | None = None) -> Probe:
+        """Look at the source: version, size, objects, clients, estimate, fitting tool. Changes nothing.
+
+        Raises DatabaseConnectionError, AuthenticationError, PermissionDenied, ToolMissing, ToolTooOld.
+        """
+
+    @abstractmethod
+    def missing_rights(self) -> tuple[str, ...]:
+        """What the user lacks for a full backup, each as a command that mends it; empty when all is well."""
+
+    @abstractmethod
+    def open_dump(self, probe: Probe, options: DumpOptions, reporter: Reporter) -> Dump:
+        """Start the dump. Call from the main thread (the tool dies with the thread that started it)."""
+
+    @classmethod
+    @abstractmethod
+    def archive_check(cls, scratch_folder: Path) -> ArchiveCheck:
+        """A reader that tells whether an archive of this kind is whole; needs no server."""
+
+    @classmethod
+    def live_check(cls, scratch_folder: Path) -> ArchiveCheck:
+        """The reader beside a dump that is being made; it may leave out what the dump itself checks at its end."""
+        return cls.archive_check(scratch_folder)
+
+    @abstractmethod
+    def archive_objects(self, archive: Archive) -> tuple[str, ...]:
+        """Names of the tables (or files) inside an archive, read from the archive itself."""
+
+    @abstractmethod
+    def target_state(self, database: str) -> TargetState:
+        """Look at a possible target on this datasource's server, whether or not it exists."""
+
+    @abstractmethod
+    def beside_name(self, database: str, suffix: str) -> str:
+        """Name (or path) of a second database beside `database`, within the kind's limits of length."""
+
+    @abstractmethod
+    def check_restore(self, archive: Archive, database: str, selection: Selection) -> tuple[str, ...]:
+        """Everything that can be known before the target is touched: tool, versions, rights, missing roles, room.
+
+        Returns what the user should know; raises where the restore cannot work.
+        """
+
+    @abstractmethod
+    def create_target(self, database: str, like: str | None = None) -> None:
+        """Make an empty database (or folder) to load into; with `like`, with the properties and grants of that one."""
+
+    @abstractmethod
+    def drop_target(self, database: str) -> None:
+        """Remove a database (or file, folder) whole; does nothing where there is none."""
+
+    @abstractmethod
+    def load(
+        self,
+        archive: Archive,
+        database: str,
+        selection: Selection,
+        reporter: Reporter,
+        *,
+        jobs: int,
+        scratch_folder: Path,
+    ) -> LoadOutcome:
+        """Load the archive into `database`, which exists and is empty (or for `data_only`: has the schema).
+
+        Raises RestoreError, DatabaseConnectionError, ValidationError; errors of single statements are in the outcome.
+        """
+
+    @abstractmethod
+    def inventory(self, database: str) -> tuple[ObjectInfo, ...]:
+        """The objects of a database with exact row counts, to compare with a manifest."""
+
+    @abstractmethod
+    def swap(self, new: str, current: str, keep_as: str, reporter: Reporter) -> None:
+        """Put `new` in the place of `current`, which is kept under the name `keep_as`.
+
+        Where there is no `current`, `new` takes its name and nothing is kept. After any failure the old content is
+        under `current` (or was never moved). Raises RestoreError; SwapImpossible where a rename would lose something.
+        """
+
+    def dump_globals(self) -> bytes:
+        """What belongs to the whole server and not to one database (roles, tablespaces), as SQL.
+
+        Only kinds with `globals` in their options have this. Raises BackupCreationError.
+        """
+        raise BackupCreationError(
+            f"A {self.label} datasource has no globals to back up",
+            subject=self.name,
+            hint="Remove `globals` from the job",
+        )
+
+    @abstractmethod
+    def manual_restore(self, archive_file: str, database: str) -> Sequence[str]:
+        """Shell lines with standard tools that restore the uncompressed `archive_file` into `database`."""
+
+
+def connection_hint(host: str, port: int) -> str:
+    """The next step when a server does not answer."""
+    return f"Is the server running, and does it listen on {host}:{port}? Try: dgtui check"

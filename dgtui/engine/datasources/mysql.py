@@ -1,0 +1,296 @@
+"""MySQL and MariaDB, by `mysqldump`, `mariadb-dump` and their clients; the flavour is found out."""
+
+import hashlib
+import re
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from dgtui.engine.datasources.base import (
+    Archive,
+    ArchiveCheck,
+    Datasource,
+    Dump,
+    DumpOptions,
+    LoadOutcome,
+    Probe,
+    Selection,
+    ServerSettings,
+    TargetState,
+)
+from dgtui.engine.datasources.mysql_archive import SqlCheck, table_names
+from dgtui.engine.datasources.mysql_connection import Access, Session
+from dgtui.engine.datasources.mysql_dump import DumpFacts, MysqlDump, keeps_history
+from dgtui.engine.datasources.mysql_errors import quote
+from dgtui.engine.datasources.mysql_estimate import estimated_dump_bytes
+from dgtui.engine.datasources.mysql_load import flavour_notes, load_archive, refuse_triggers
+from dgtui.engine.datasources.mysql_look import (
+    SYSTEM_DATABASES,
+    Table,
+    connected_clients,
+    count_rows,
+    database_exists,
+    dumped_tables,
+    existing_tables,
+    object_infos,
+    other_objects,
+    source_warnings,
+    view_names,
+)
+from dgtui.engine.datasources.mysql_rights import Grants
+from dgtui.engine.datasources.mysql_swap import create_like, swap_databases
+from dgtui.engine.datasources.mysql_tools import client_tool, dump_tool
+from dgtui.engine.errors import ConfigError, DatabaseConnectionError, PermissionDenied, RestoreError, ToolMissing
+from dgtui.engine.model import ObjectInfo
+from dgtui.engine.reporting import Reporter
+
+_PATIENCE = 3600.0
+_LONGEST_NAME = 64
+_CHARSET_NAME = re.compile(r"\w+")
+
+
+class MysqlSettings(ServerSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The keys of a datasource of type `mysql`."""
+
+
+class MysqlDatasource(Datasource[MysqlSettings]):
+    """One database on a MySQL or MariaDB server."""
+
+    kind: ClassVar[str] = "mysql"
+    swaps_everything = False
+    label: ClassVar[str] = "MySQL/MariaDB"
+    archive_format: ClassVar[str] = "sql"
+    settings_type = MysqlSettings
+    options: ClassVar[frozenset[str]] = frozenset(
+        {"schema_only", "data_only", "tables", "exclude_tables", "extra_arguments"}
+    )
+
+    def __init__(self, name: str, settings: MysqlSettings, password: str | None = None) -> None:
+        """`password` is the secret itself, already fetched."""
+        super().__init__(name, settings, password)
+        self._access = Access(settings, password)
+        self._charset: tuple[str, str] | None = None
+
+    @property
+    def database(self) -> str:
+        """The database's name."""
+        return self.settings.database
+
+    @property
+    def location(self) -> str:
+        """Host and port, or the socket."""
+        return self.settings.socket or f"{self.settings.host}:{self._access.port}"
+
+    def probe(self, options: DumpOptions | None = None) -> Probe:
+        """Look at the database."""
+        options = options or DumpOptions()
+        with self._access.session() as session:
+            self._require_database(session)
+            tables = existing_tables(session, self.database)
+            wanted = self._chosen_tables(session, tables, options)
+            tool = dump_tool(session.server, self.settings.tools)
+            warnings = [*source_warnings(session, self.database, wanted), *self._rights_warnings(session)]
+            if any(table.versioned for table in wanted) and not keeps_history(tool):
+                warnings.append(f"{tool.name} {tool.version} dumps no history of system-versioned tables")
+            return Probe(
+                product=session.server.product,
+                version=session.server.version,
+                size_bytes=sum(table.total_bytes for table in tables),
+                objects=object_infos(wanted),
+                clients=connected_clients(session, self.database),
+                estimated_dump_bytes=estimated_dump_bytes(session, self.database, wanted, options),
+                estimate_kind="estimated",
+                tool=tool,
+                warnings=tuple(warnings),
+            )
+
+    def missing_rights(self) -> tuple[str, ...]:
+        """GRANT commands for what a full backup needs and the user lacks."""
+        with self._access.session() as session:
+            return Grants(session).missing_for_backup(self.database)
+
+    def open_dump(self, probe: Probe, options: DumpOptions, reporter: Reporter) -> Dump:
+        """Start the dump tool."""
+        with self._access.session() as session:
+            tool = probe.tool or dump_tool(session.server, self.settings.tools)
+            versioned = any(table.versioned for table in existing_tables(session, self.database))
+            views = len(view_names(session, self.database))
+            connection = int(session.value("SELECT CONNECTION_ID()"))
+        facts = DumpFacts(
+            object_count=len(options.tables) or len(probe.objects) + views,
+            connection=connection,
+            versioned=versioned and options.backup_type != "schema_only",
+        )
+        return MysqlDump(tool, self._access, options, facts, reporter, probe.objects)
+
+    @classmethod
+    def archive_check(cls, scratch_folder: Path) -> ArchiveCheck:  # noqa: ARG003  # nothing has to be put down
+        """A check of the first and the last line."""
+        return SqlCheck()
+
+    def archive_objects(self, archive: Archive) -> tuple[str, ...]:
+        """The tables in the dump."""
+        return table_names(archive.blocks())
+
+    def target_state(self, database: str) -> TargetState:
+        """Look at a possible target."""
+        with self._access.session() as session:
+            if not database_exists(session, database):
+                return TargetState(exists=False)
+            tables = existing_tables(session, database)
+            others = tuple(ObjectInfo(name=name) for name in other_objects(session, database))
+            return TargetState(
+                exists=True,
+                objects=(*object_infos(tables), *others),
+                clients=connected_clients(session, database),
+                size_bytes=sum(table.total_bytes for table in tables),
+            )
+
+    def beside_name(self, database: str, suffix: str) -> str:
+        """The name with the suffix; a long one is cut and told apart by a digest."""
+        if len(database) + len(suffix) <= _LONGEST_NAME:
+            return database + suffix
+        digest = hashlib.sha256(database.encode("utf-8", "surrogateescape")).hexdigest()[:8]
+        return f"{database[: _LONGEST_NAME - len(suffix) - 9].rstrip()}_{digest}{suffix}"
+
+    def check_restore(self, archive: Archive, database: str, selection: Selection) -> tuple[str, ...]:
+        """What can be known before the target is touched."""
+        _refuse_system(database)
+        with self._access.session() as session:
+            client_tool(session.server, self.settings.tools)
+            grants = Grants(session)
+            lacking = [right for right in _RESTORE_RIGHTS if not grants.allows(right, database)]
+            if lacking:
+                raise PermissionDenied(
+                    f"{self._access.user} lacks {', '.join(lacking)} on {database}",
+                    subject=database,
+                    hint=f"GRANT ALL PRIVILEGES ON {quote(database)}.* TO {grants.account()};",
+                )
+            if selection.backup_type == "data_only":
+                refuse_triggers(session, database)
+            notes = list(flavour_notes(archive, session.server))
+            if not grants.allows_globally("SUPER", "SET USER", "SET_USER_ID", "SET_ANY_DEFINER"):
+                notes.append(
+                    f"{self._access.user} may not make views, triggers, routines and events of another definer "
+                    "(SET USER or SUPER); such ones fail to load"
+                )
+            return tuple(notes)
+
+    def create_target(self, database: str, like: str | None = None) -> None:
+        """Make an empty database."""
+        _refuse_system(database)
+        with self._access.session(fallback=RestoreError) as session:
+            create_like(session, database, like)
+
+    def drop_target(self, database: str) -> None:
+        """Drop a database with all that is in it."""
+        _refuse_system(database)
+        with self._access.session(patience=_PATIENCE, fallback=RestoreError) as session:
+            session.execute(f"DROP DATABASE IF EXISTS {quote(database)}")
+
+    def load(
+        self,
+        archive: Archive,
+        database: str,
+        selection: Selection,
+        reporter: Reporter,
+        *,
+        jobs: int,  # noqa: ARG002  # the client replays one statement after the other
+        scratch_folder: Path,  # noqa: ARG002  # nothing has to be put down
+    ) -> LoadOutcome:
+        """Replay the dump with the client."""
+        _refuse_system(database)
+        return load_archive(self._access, archive, database, selection, reporter)
+
+    def inventory(self, database: str) -> tuple[ObjectInfo, ...]:
+        """All tables with their rows counted."""
+        with self._access.session(patience=_PATIENCE) as session:
+            return tuple(
+                ObjectInfo(
+                    name=table.name,
+                    rows=count_rows(session, database, table.name),
+                    bytes=table.total_bytes,
+                    rows_exact=True,
+                )
+                for table in existing_tables(session, database)
+            )
+
+    def swap(self, new: str, current: str, keep_as: str, reporter: Reporter) -> None:
+        """Swap by one RENAME TABLE where the databases hold nothing but tables; else refuse, with nothing changed."""
+        for database in (new, current, keep_as):
+            _refuse_system(database)
+        swap_databases(self._access, new, current, keep_as, reporter)
+
+    def manual_restore(self, archive_file: str, database: str) -> Sequence[str]:
+        """Lines for the plain client; the first `sed` keeps dates such as 2024-02-30, which the dump's head forbids."""
+        charset = f" CHARACTER SET {self._charset[0]} COLLATE {self._charset[1]}" if self._charset else ""
+        create = f"CREATE DATABASE IF NOT EXISTS {quote(database)}{charset}"
+        connection = self._client_words()
+        mode = "1,40s/SQL_MODE='NO_AUTO_VALUE_ON_ZERO'/SQL_MODE='NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES'/"
+        load = "--binary-mode --comments --max-allowed-packet=1G --default-character-set=utf8mb4"
+        script = f"LC_ALL=C sed {shlex.quote(mode)} {shlex.quote(archive_file)}"
+        return (
+            "# A row longer than the server's max_allowed_packet needs: SET GLOBAL max_allowed_packet = 1073741824",
+            f"{connection} --execute={shlex.quote(create)}",
+            f"{script} | {connection} {load} -- {shlex.quote(database)}",
+        )
+
+    def _client_words(self) -> str:
+        words = [self._client_name(), f"--user={self._access.user}"]
+        if self.settings.socket:
+            words.append(f"--socket={self.settings.socket}")
+        else:
+            words += [f"--host={self.settings.host}", f"--port={self._access.port}", "--protocol=tcp"]
+        if self._password is not None:
+            words.append("--password")
+        return " ".join(shlex.quote(word) for word in words)
+
+    def _client_name(self) -> str:
+        try:
+            with self._access.session() as session:
+                return client_tool(session.server, self.settings.tools).name
+        except (DatabaseConnectionError, ToolMissing):
+            return "mariadb"
+
+    def _require_database(self, session: Session) -> None:
+        rows = session.rows(
+            "SELECT DEFAULT_CHARACTER_SET_NAME, DEFAULT_COLLATION_NAME FROM information_schema.SCHEMATA "
+            "WHERE SCHEMA_NAME = %s",
+            [self.database],
+        )
+        if not rows:
+            raise DatabaseConnectionError(
+                f"There is no database {self.database} at {self.location}, or {self._access.user} may not see it",
+                subject=self.database,
+                hint="Correct `database` in the configuration, create the database, or grant SELECT on it",
+            )
+        if all(_CHARSET_NAME.fullmatch(str(part)) for part in rows[0]):
+            self._charset = (str(rows[0][0]), str(rows[0][1]))
+
+    def _chosen_tables(self, session: Session, tables: Sequence[Table], options: DumpOptions) -> tuple[Table, ...]:
+        known = {table.name for table in tables} | set(view_names(session, self.database))
+        if unknown := [name for name in options.tables if name not in known]:
+            raise ConfigError(
+                f"{self.database} has no table {', '.join(unknown)}",
+                subject=unknown[0],
+                hint="Correct `tables` of the job",
+            )
+        return dumped_tables(tables, options)
+
+    def _rights_warnings(self, session: Session) -> tuple[str, ...]:
+        """What a user may not see is left out of a dump without a word."""
+        return tuple(
+            f"A right is missing, so the backup may lack what {self._access.user} cannot see: {command}"
+            for command in Grants(session).missing_for_backup(self.database)
+        )
+
+
+_RESTORE_RIGHTS = ("SELECT", "INSERT", "CREATE", "DROP", "ALTER", "INDEX", "REFERENCES", "LOCK TABLES")
+
+
+def _refuse_system(database: str) -> None:
+    if database.lower() in SYSTEM_DATABASES:
+        raise RestoreError(
+            f"{database} belongs to the server itself", subject=database, hint="Restore into a database of your own"
+        )

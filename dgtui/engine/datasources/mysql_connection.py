@@ -1,0 +1,246 @@
+"""How to reach a MySQL or MariaDB server: with PyMySQL for ourselves, with a private option file for its programs."""
+
+import getpass
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from dgtui.engine.child import printable
+from dgtui.engine.datasources.base import ServerSettings
+from dgtui.engine.datasources.mysql_errors import translate_error
+from dgtui.engine.errors import AuthenticationError, BackupCreationError, DataGuardianError
+from dgtui.engine.model import Record
+from dgtui.engine.tools import version_numbers
+
+if TYPE_CHECKING:
+    from pymysql.connections import Connection
+
+Flavour = Literal["mariadb", "mysql"]
+DEFAULT_PORT = 3306
+_LOOK_SECONDS = 60
+
+
+class Server(Record, frozen=True):
+    """Which server answered."""
+
+    flavour: Flavour
+    version: str
+
+    @property
+    def product(self) -> str:
+        """Name and version as people say it."""
+        return f"{'MariaDB' if self.flavour == 'mariadb' else 'MySQL'} {self.version}"
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The version, to compare."""
+        return version_numbers(self.version)
+
+
+@dataclass(frozen=True)
+class Access:
+    """Where a server is and who we are there."""
+
+    settings: ServerSettings
+    password: str | None = field(default=None, repr=False)
+
+    @property
+    def user(self) -> str:
+        """The user to log in as."""
+        return self.settings.username or getpass.getuser()
+
+    @property
+    def host(self) -> str:
+        """Host, or the socket's path."""
+        return self.settings.socket or self.settings.host
+
+    @property
+    def port(self) -> int:
+        """Port of the server."""
+        return self.settings.port or DEFAULT_PORT
+
+    def error(
+        self, code: int, text: str, *, fallback: type[DataGuardianError], detail: Sequence[str] = ()
+    ) -> DataGuardianError:
+        """The engine's error for one of the server's."""
+        return translate_error(
+            code,
+            printable(text),
+            user=self.user,
+            host=self.host,
+            port=self.port,
+            database=self.settings.database,
+            fallback=fallback,
+            detail=detail,
+        )
+
+    @contextmanager
+    def session(
+        self,
+        *,
+        patience: float = _LOOK_SECONDS,
+        fallback: type[DataGuardianError] = BackupCreationError,
+    ) -> Iterator["Session"]:
+        """A connection for a few statements, none of which may take longer than `patience` seconds.
+
+        Whatever the server complains about inside is raised as the engine's own error, `fallback` where it means
+        nothing special.
+        """
+        import pymysql
+
+        connection: Connection[Any] | None = None
+        try:
+            connection = self._connect(patience)
+            yield Session(connection)
+        except pymysql.MySQLError as error:
+            code, text = (*error.args, "", "")[:2] if error.args else (0, "")
+            number = code if isinstance(code, int) else 0
+            message = str(text or error) or type(error).__name__
+            raise self.error(number or 2013, message, fallback=fallback) from None
+        finally:
+            if connection is not None and connection.open:
+                connection.close()
+
+    def _connect(self, patience: float) -> "Connection[Any]":
+        import pymysql
+
+        tls: dict[str, Any] = {"ssl_disabled": True} if self.settings.tls == "disable" else {}
+        if self.settings.tls in ("require", "verify-ca", "verify-full"):
+            verify = self.settings.tls != "require"
+            tls = {"ssl": _tls_context(self.settings.tls_ca, verify, self.settings.tls == "verify-full")}
+        greeting = max(1, int(self.settings.connect_timeout))
+        try:
+            connection = pymysql.connect(
+                user=self.user,
+                password=(self.password or "").encode(),  # PyMySQL would take a text as Latin-1
+                charset="utf8mb4",
+                autocommit=True,
+                connect_timeout=greeting,
+                read_timeout=greeting,
+                write_timeout=patience,
+                **({"unix_socket": self.settings.socket} if self.settings.socket else {}),
+                **({} if self.settings.socket else {"host": self.settings.host, "port": self.port}),
+                **tls,
+            )
+            # A frozen server still accepts connections, so its greeting is waited for as briefly as the connection.
+            connection._read_timeout = patience
+            return connection
+        except RuntimeError as error:  # PyMySQL's way to say that a login method needs another package
+            raise AuthenticationError(
+                str(error), subject=f"{self.user}@{self.host}", hint='Use tls = "require", or another user'
+            ) from None
+
+    def option_file(self, flavour: Flavour, extra: Sequence[str] = ()) -> int:
+        """File descriptor of a private option file for a program of that flavour; close it once the program runs.
+
+        It lies in memory where the system can do that, so that the password is neither on a command line, nor in
+        the environment, nor on a disk.
+        """
+        lines = ["[client]", f"user={_option(self.user)}", *extra]
+        if self.password is not None:
+            lines.append(f"password={_option(self.password)}")
+        if self.settings.socket:
+            lines += [f"socket={_option(self.settings.socket)}", "protocol=socket"]
+        else:
+            lines += [f"host={_option(self.settings.host)}", f"port={self.port}", "protocol=tcp"]
+        lines += self._tls_options(flavour)
+        lines += ["[mysql]", f"connect-timeout={max(1, int(self.settings.connect_timeout))}"]
+        descriptor = _private_file()
+        try:
+            os.write(descriptor, ("\n".join(lines) + "\n").encode())
+            os.lseek(descriptor, 0, os.SEEK_SET)
+        except OSError:
+            os.close(descriptor)
+            raise
+        return descriptor
+
+    def _tls_options(self, flavour: Flavour) -> list[str]:
+        mode = self.settings.tls
+        authority = [f"ssl-ca={_option(self.settings.tls_ca)}"] if self.settings.tls_ca else []
+        if flavour == "mysql":
+            names = {
+                "disable": "DISABLED",
+                "prefer": "PREFERRED",
+                "require": "REQUIRED",
+                "verify-ca": "VERIFY_CA",
+                "verify-full": "VERIFY_IDENTITY",
+            }
+            return [f"ssl-mode={names[mode]}", *authority]
+        if mode == "disable":
+            return ["loose-skip-ssl"]
+        if mode == "prefer":
+            return ["loose-skip-ssl-verify-server-cert"]
+        if mode == "require":
+            return ["ssl", "loose-skip-ssl-verify-server-cert"]
+        return ["ssl", "ssl-verify-server-cert", *authority]
+
+
+class Session:
+    """An open connection to the server."""
+
+    def __init__(self, connection: "Connection[Any]") -> None:
+        self._connection = connection
+        version, comment = self.rows("SELECT VERSION(), @@version_comment")[0]
+        mariadb = "mariadb" in f"{version} {comment}".lower()
+        numbers = version_numbers(str(version))
+        self.server = Server(
+            flavour="mariadb" if mariadb else "mysql",
+            version=".".join(str(part) for part in numbers) or printable(str(version)),
+        )
+        self._release_limits()
+
+    def _release_limits(self) -> None:
+        """A limit that the server sets for short statements of an application is not meant for us."""
+        import pymysql
+
+        name = "max_statement_time" if self.server.flavour == "mariadb" else "max_execution_time"
+        try:
+            self.execute(f"SET SESSION {name} = 0")
+            if self.server.flavour == "mysql":
+                self.execute("SET SESSION information_schema_stats_expiry = 0")
+        except pymysql.MySQLError as error:
+            if error.args[0] != 1193:  # an older server does not know the variable, so has no such limit
+                raise
+
+    def rows(self, statement: str, arguments: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """Run a statement; its rows."""
+        with self._connection.cursor() as cursor:
+            cursor.execute(statement, tuple(arguments) or None)
+            return list(cursor.fetchall())
+
+    def value(self, statement: str, arguments: Sequence[object] = ()) -> Any:
+        """Run a statement; the first value of its first row, None where there is none."""
+        rows = self.rows(statement, arguments)
+        return rows[0][0] if rows else None
+
+    def execute(self, statement: str, arguments: Sequence[object] = ()) -> None:
+        """Run a statement that gives nothing back."""
+        with self._connection.cursor() as cursor:
+            cursor.execute(statement, tuple(arguments) or None)
+
+
+def _tls_context(authority: str | None, verify: bool, host_name: bool) -> Any:
+    import ssl
+
+    context = ssl.create_default_context(cafile=authority)
+    context.check_hostname = host_name
+    context.verify_mode = ssl.CERT_REQUIRED if verify else ssl.CERT_NONE
+    return context
+
+
+def _private_file() -> int:
+    if hasattr(os, "memfd_create"):
+        descriptor = os.memfd_create("options", os.MFD_CLOEXEC)
+        os.fchmod(descriptor, 0o600)  # the programs ignore an option file that others may write to
+        return descriptor
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
+
+
+def _option(value: str) -> str:
+    """A value of an option file: quoted, so that `#`, spaces and quotes are taken as they are."""
+    escaped = value.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t")
+    return f'"{escaped}"'

@@ -1,0 +1,117 @@
+"""What MySQL, MariaDB and their programs complain about, as errors of the engine."""
+
+import re
+from collections.abc import Sequence
+
+from dgtui.engine.datasources.base import connection_hint
+from dgtui.engine.errors import (
+    AuthenticationError,
+    BackupCreationError,
+    DatabaseConnectionError,
+    DataGuardianError,
+    DiskSpaceError,
+    PermissionDenied,
+)
+
+_EXPIRED = frozenset({1820, 1862})
+_AUTHENTICATION = _EXPIRED | {1045, 1251, 1275, 1524, 1698, 2049, 2059, 2061, 3118, 4151}
+_CONNECTION = frozenset(
+    {1040, 1053, 1077, 1129, 1130, 1152, 1158, 1159, 1160, 1161, 1203, 1226, 1317, 1927}
+    | {2002, 2003, 2005, 2006, 2012, 2013, 2026, 2055}
+)
+_DENIED = frozenset({1044, 1142, 1143, 1227, 1370, 1419})
+UNKNOWN_DATABASE = 1049
+LOCK_TIMEOUT = 1205
+_CHANGED = frozenset({1412, 1146})
+_BROKEN = frozenset({1356, 1449})
+_NO_ROOM = frozenset({1021, 1114})
+TOO_BIG = 1153
+
+_CODE = re.compile(r"(?:Got error: |\b[Ee]rror:? |ERROR )(\d{4,5})\b|\((\d{4})\)\s*$")
+_SUBJECT = (
+    re.compile(r"View '(?:[^'.]*\.)?([^']*)' references"),
+    re.compile(r"when dumping table [`'\"]?(.*?)[`'\"]? at row"),
+    re.compile(r"for table [`'\"](?:[^`.]*`\.`)?(.*?)[`'\"](?=\s|$)"),
+    re.compile(r"(?i)show create (?:table|view|function|procedure|event) `(.*?)`'?:?"),
+    re.compile(r"Table '(?:[^'.]*\.)?([^']*)' doesn't exist"),
+    re.compile(r"insufficien?t privileges to show create \w+ `(.*?)`", re.IGNORECASE),
+)
+
+
+def error_code(text: str) -> int:
+    """The server's or client's error number in a line of a tool; 0 where there is none."""
+    match = _CODE.search(text)
+    return int(match[1] or match[2]) if match else 0
+
+
+def error_subject(text: str) -> str:
+    """The table, view or routine that a complaint names; empty where it names none."""
+    for pattern in _SUBJECT:
+        if match := pattern.search(text):
+            return match[1]
+    return ""
+
+
+def translate_error(
+    code: int,
+    text: str,
+    *,
+    user: str,
+    host: str,
+    port: int,
+    database: str,
+    fallback: type[DataGuardianError] = DatabaseConnectionError,
+    detail: Sequence[str] = (),
+) -> DataGuardianError:
+    """The engine's error for one of the server's; `fallback` is for those that mean nothing special."""
+    subject = error_subject(text) or database
+    if code in _AUTHENTICATION:
+        return _authentication(code, text, user, host, detail)
+    if code in _CONNECTION:
+        hint = connection_hint(host, port)
+        return DatabaseConnectionError(f"{host}:{port}: {text}", subject=database, hint=hint, detail=detail)
+    if code in _DENIED or "nsufficient privileges" in text or "nsufficent privileges" in text:
+        return PermissionDenied(text, subject=subject, hint=_grant_hint(code, user, database), detail=detail)
+    if code in _NO_ROOM or "No space left" in text or "errno: 28" in text.lower():
+        return DiskSpaceError(text, subject=subject, hint="Make room, then try again", detail=detail)
+    return fallback(text, subject=subject, hint=_hint(code), detail=detail)
+
+
+def dump_error(code: int, text: str, **context: object) -> DataGuardianError:
+    """The error of a dump that failed with a complaint of the tool."""
+    return translate_error(code, text, fallback=BackupCreationError, **context)  # type: ignore[arg-type]
+
+
+def _authentication(code: int, text: str, user: str, host: str, detail: Sequence[str]) -> AuthenticationError:
+    subject = f"{user}@{host}"
+    if code in _EXPIRED:
+        hint = f"The password of {user} has expired; give it a new one with ALTER USER ... IDENTIFIED BY"
+    else:
+        hint = f"Is the password of {user} right (or expired), and may {user} log in from this machine?"
+    return AuthenticationError(text, subject=subject, hint=hint, detail=detail)
+
+
+def _grant_hint(code: int, user: str, database: str) -> str:
+    if code == 1227:
+        return f"The user {user} lacks a global privilege that the message names; grant it, or use another user"
+    rights = "SELECT, SHOW VIEW, TRIGGER, EVENT, LOCK TABLES"
+    return f"GRANT {rights} ON {quote(database)}.* TO the user {user}; `dgtui check` prints the exact commands"
+
+
+def _hint(code: int) -> str:
+    if code in _CHANGED:
+        return "A table was changed or dropped while it was dumped; try again when nobody changes tables"
+    if code in _BROKEN:
+        return "The view or its definer is broken: mend or drop it (SHOW CREATE VIEW), or exclude it"
+    if code == LOCK_TIMEOUT:
+        return "Another session holds a lock; see SHOW PROCESSLIST"
+    if code == TOO_BIG:
+        return "SET GLOBAL max_allowed_packet = 1073741824, then try again"
+    if code == UNKNOWN_DATABASE:
+        return "Correct `database` in the configuration, or create the database"
+    return ""
+
+
+def quote(name: str) -> str:
+    """A name as the server's own quoting wants it."""
+    return "`" + name.replace("`", "``") + "`"

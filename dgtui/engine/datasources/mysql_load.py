@@ -1,0 +1,219 @@
+"""Loading an archive with the client, and what can be known before."""
+
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
+
+from dgtui.engine.child import Child, describe_exit, widen_pipe
+from dgtui.engine.datasources.base import Archive, LoadError, LoadOutcome, Selection
+from dgtui.engine.datasources.mysql_archive import dumped_from
+from dgtui.engine.datasources.mysql_connection import Access, Server, Session
+from dgtui.engine.datasources.mysql_errors import error_code, quote
+from dgtui.engine.datasources.mysql_look import count_rows
+from dgtui.engine.datasources.mysql_script import Script
+from dgtui.engine.datasources.mysql_tools import client_tool, tool_flavour
+from dgtui.engine.errors import DatabaseConnectionError, RestoreError
+from dgtui.engine.model import ToolVersion
+from dgtui.engine.reporting import Reporter
+from dgtui.engine.tools import version_numbers
+
+_IDLE_SECONDS = 3600.0
+"""A large index is built without taking any data meanwhile."""
+_END_SECONDS = 3600.0
+_LARGEST_PACKET = 1 << 30
+_ERROR = re.compile(r"^ERROR (\d+) \(\w+\) at line (\d+)(?: in file: .*?)?: (.*)")
+_CLIENT_ERROR = re.compile(r"^ERROR\b|^(?:mariadb|mysql): ")
+
+
+def client_arguments(tool: ToolVersion, database: str, option_file: int) -> list[str]:
+    """The command line of the client that replays a script; nothing in the script can leave the database's server.
+
+    In binary mode the client acts on no command but DELIMITER, so that `\\!`, `system` and `source` are just bytes.
+    """
+    return [
+        tool.path,
+        f"--defaults-file=/dev/fd/{option_file}",
+        "--batch",
+        "--binary-mode",
+        "--loose-sandbox",
+        "--comments",
+        "--skip-reconnect",
+        "--loose-skip-print-query-on-error",
+        "--max-allowed-packet=1G",
+        "--default-character-set=utf8mb4",
+        "--",
+        database,
+    ]
+
+
+def load_archive(
+    access: Access, archive: Archive, database: str, selection: Selection, reporter: Reporter
+) -> LoadOutcome:
+    """Replay the archive's chosen sections into a database."""
+    with access.session() as session:
+        tool = client_tool(session.server, access.settings.tools)
+    script = Script(database, selection)
+    with _large_packets(access, archive.total_size_bytes, reporter):
+        code, lines = _replay(access, tool, database, script, archive, reporter)
+    error = _load_error(access, tool, code, lines, script)
+    absent = [LoadError(message=f"The backup holds no table {name}") for name in script.missing()]
+    errors = [*([error] if error else []), *absent]
+    notes = _definer_notes(access, script)
+    if not errors:
+        lost, noted = _compare_rows(access, database, script)
+        errors, notes = lost, (*notes, *noted)
+    return LoadOutcome(errors=tuple(errors), error_count=len(errors), notes=notes)
+
+
+def missing_definers(access: Access, definers: set[tuple[str, str]]) -> tuple[str, ...]:
+    """Which of these accounts the server does not have; none where we may not look."""
+    if not definers:
+        return ()
+    with access.session() as session:
+        readable = "SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = 'mysql' AND TABLE_NAME = 'user'"
+        if not session.value(readable):
+            return ()
+        known = {(str(user), str(host)) for user, host in session.rows("SELECT User, Host FROM mysql.user")}
+    return tuple(sorted(f"{user}@{host}" for user, host in definers if (user, host) not in known))
+
+
+def flavour_notes(archive: Archive, server: Server) -> tuple[str, ...]:
+    """What the user should know about a dump of another product or a newer version."""
+    head = b"".join(islice(archive.blocks(), 1))
+    from_mariadb, version = dumped_from(head)
+    notes = []
+    source = f"{'MariaDB' if from_mariadb else 'MySQL'} {version}"
+    if from_mariadb != (server.flavour == "mariadb"):
+        notes.append(
+            f"The dump is of {source}, the target is {server.product}: "
+            "what only one of them has (sequences, system versions, some collations) fails to load"
+        )
+    elif version_numbers(version)[:2] > server.numbers[:2]:
+        notes.append(f"The dump is of {source}, the target is the older {server.product}")
+    return tuple(notes)
+
+
+def _replay(
+    access: Access, tool: ToolVersion, database: str, script: Script, archive: Archive, reporter: Reporter
+) -> tuple[int, list[str]]:
+    lines: list[str] = []
+
+    def hear(line: str) -> None:
+        if _CLIENT_ERROR.match(line):
+            lines.append(line)
+        reporter.log(line, origin=tool.name, level="error" if _CLIENT_ERROR.match(line) else "info")
+
+    option_file = access.option_file(tool_flavour(tool))
+    try:
+        child = Child(
+            client_arguments(tool, database, option_file),
+            on_line=hear,
+            secrets=[access.password or ""],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            pass_fds=[option_file],
+        )
+    finally:
+        os.close(option_file)
+    try:
+        widen_pipe(child.stdin_fd)
+        child.feed(_announced(script, archive, reporter), idle_timeout=_IDLE_SECONDS)
+        code = child.wait(_END_SECONDS)
+    except subprocess.TimeoutExpired:
+        raise RestoreError(f"{tool.name} does not end", subject=database, hint="See SHOW PROCESSLIST") from None
+    finally:
+        child.stop()
+    return code, lines
+
+
+def _announced(script: Script, archive: Archive, reporter: Reporter) -> Iterator[bytes]:
+    number, name = 0, ""
+    for block in script.blocks(archive.blocks()):
+        if script.current != name:
+            number, name = number + 1, script.current
+            reporter.current_object(name, number=number)
+        yield block
+
+
+def _load_error(access: Access, tool: ToolVersion, code: int, lines: list[str], script: Script) -> LoadError | None:
+    if code == 0 and not lines:
+        return None
+    text = lines[0] if lines else f"{tool.name} ended with {describe_exit(code)}"
+    match = _ERROR.match(text)
+    error = access.error(error_code(text), text, fallback=RestoreError, detail=tuple(lines))
+    if isinstance(error, DatabaseConnectionError):
+        raise error
+    where = f"{script.section_at(int(match[2]))} (line {match[2]})" if match else script.current
+    hint = f". {error.hint}" if error.hint else ""
+    return LoadError(message=f"{text}{hint}", statement=where)
+
+
+def _compare_rows(access: Access, database: str, script: Script) -> tuple[list[LoadError], tuple[str, ...]]:
+    """Count what arrived; only notes where an event of the database may already have changed something."""
+    with access.session(patience=_END_SECONDS) as session:
+        differences = [
+            f"{found} rows of {name} are in the database, {rows} were in the backup"
+            for name, rows in script.rows().items()
+            if (found := count_rows(session, database, name)) != rows
+        ]
+        events = session.value("SELECT COUNT(*) FROM information_schema.EVENTS WHERE EVENT_SCHEMA = %s", [database])
+    if events:
+        return [], tuple(f"{text}; an event may have changed them" for text in differences)
+    return [LoadError(message=text) for text in differences], ()
+
+
+def _definer_notes(access: Access, script: Script) -> tuple[str, ...]:
+    try:
+        absent = missing_definers(access, script.definers)
+    except DatabaseConnectionError:
+        return ()
+    return tuple(
+        f"The definer {name} does not exist on this server; what it defined fails when used" for name in absent
+    )
+
+
+@contextmanager
+def _large_packets(access: Access, archive_bytes: int, reporter: Reporter) -> Iterator[None]:
+    """Let the server take statements as long as the archive's, where we may; as before afterwards."""
+    before = _raise_packet_limit(access, archive_bytes, reporter)
+    try:
+        yield
+    finally:
+        if before is not None:
+            with access.session(fallback=RestoreError) as session:
+                session.execute(f"SET GLOBAL max_allowed_packet = {before}")
+
+
+def _raise_packet_limit(access: Access, archive_bytes: int, reporter: Reporter) -> int | None:
+    import pymysql
+
+    with access.session() as session:
+        before = int(session.value("SELECT @@GLOBAL.max_allowed_packet"))
+        if archive_bytes <= before or before >= _LARGEST_PACKET:
+            return None
+        try:
+            session.execute(f"SET GLOBAL max_allowed_packet = {_LARGEST_PACKET}")
+        except pymysql.MySQLError as error:
+            reporter.log(
+                f"The server takes statements of at most {before} bytes and {access.user} may not change that "
+                f"({error.args[0]}): a longer row fails",
+                level="warning",
+            )
+            return None
+    reporter.log(f"max_allowed_packet of the server is 1 GiB while the backup is loaded (was {before})")
+    return before
+
+
+def refuse_triggers(session: Session, database: str) -> None:
+    """Data alone is not loaded into tables whose triggers would change it. Raises RestoreError."""
+    names = session.rows("SELECT TRIGGER_NAME FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = %s", [database])
+    if names:
+        listed = ", ".join(str(name) for (name,) in names[:5])
+        raise RestoreError(
+            f"The tables of {database} have triggers ({listed}), which would act on every row that is loaded",
+            subject=database,
+            hint=f"DROP TRIGGER {quote(str(names[0][0]))} and the others first, or restore everything elsewhere",
+        )

@@ -1,0 +1,260 @@
+"""The adapter for PostgreSQL: `pg_dump -Fc`, read to its end and restored by `pg_restore`."""
+
+import os
+import re
+import shlex
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+import msgspec
+
+from dgtui.engine.child import Child, describe_exit
+from dgtui.engine.datasources.base import (
+    Archive,
+    ArchiveCheck,
+    Datasource,
+    Dump,
+    DumpOptions,
+    LoadOutcome,
+    Probe,
+    Selection,
+    TargetState,
+)
+from dgtui.engine.datasources.postgres_check import PostgresArchiveCheck
+from dgtui.engine.datasources.postgres_connection import Access, PostgresSettings
+from dgtui.engine.datasources.postgres_dump import PostgresDump, Snapshot, dump_arguments
+from dgtui.engine.datasources.postgres_estimate import estimate_dump
+from dgtui.engine.datasources.postgres_failures import known_failure
+from dgtui.engine.datasources.postgres_names import connection_string, name_beside
+from dgtui.engine.datasources.postgres_plan import plan_restore
+from dgtui.engine.datasources.postgres_queries import (
+    clients_of,
+    count_rows,
+    missing_rights,
+    object_infos,
+    selected,
+    tables_of,
+    with_partitions,
+)
+from dgtui.engine.datasources.postgres_restore import Loader, refresh_views
+from dgtui.engine.datasources.postgres_selection import tables_in
+from dgtui.engine.datasources.postgres_swap import swap_databases
+from dgtui.engine.datasources.postgres_targets import (
+    create_database,
+    drop_database,
+    exists,
+    maintenance_database,
+    properties,
+    target_state,
+)
+from dgtui.engine.datasources.postgres_toc import read_toc
+from dgtui.engine.datasources.postgres_tools import fitting_tool, major
+from dgtui.engine.errors import BackupCreationError, PermissionDenied
+from dgtui.engine.model import ObjectInfo
+from dgtui.engine.reporting import Reporter
+
+_GLOBALS_SECONDS = 120.0
+
+
+class PostgresDatasource(Datasource[PostgresSettings]):
+    """One database of a PostgreSQL server."""
+
+    kind: ClassVar[str] = "postgres"
+    label: ClassVar[str] = "PostgreSQL"
+    archive_format: ClassVar[str] = "dump"
+    settings_type = PostgresSettings
+    options: ClassVar[frozenset[str]] = frozenset(
+        {"schema_only", "data_only", "tables", "exclude_tables", "extra_arguments", "globals", "parallel_restore"}
+    )
+
+    _tools_folders: ClassVar[set[str]] = set()
+    """Folders that the datasources of this process name: an archive is checked without a datasource."""
+
+    def __init__(self, name: str, settings: PostgresSettings, password: str | None = None) -> None:
+        """`password` goes to psycopg and to the tools' environment, and nowhere else."""
+        super().__init__(name, settings, password)
+        if settings.tools:
+            self._tools_folders.add(settings.tools)
+        self._access = Access(settings, password)
+
+    @property
+    def database(self) -> str:
+        """The database's name."""
+        return self.settings.database
+
+    @property
+    def location(self) -> str:
+        """Host and port, or the folder of the socket."""
+        return self._access.server
+
+    def probe(self, options: DumpOptions | None = None) -> Probe:
+        """Look at version, size, tables, clients, the size of a dump, and the pg_dump that fits."""
+        options = options or DumpOptions()
+        with self._access.connect(self.database) as connection:
+            version = connection.info.parameter_status("server_version") or str(connection.info.server_version)
+            version = version.split(" ")[0]
+            tool = fitting_tool(
+                "pg_dump", major(version), self.settings.tools, purpose=f"the server {version} ({self._access.server})"
+            )
+            tables = selected(tables_of(connection), options)
+            size = connection.execute("SELECT pg_database_size(current_database())").fetchall()[0][0]
+            estimate = estimate_dump(
+                connection,
+                [] if options.backup_type == "schema_only" else tables,
+                large_objects=options.backup_type != "schema_only" and not options.tables,
+            )
+            return Probe(
+                product=f"PostgreSQL {version}",
+                version=version,
+                size_bytes=size,
+                objects=object_infos(tables, estimate.rows, at_dump=False),
+                clients=clients_of(connection, self.database),
+                estimated_dump_bytes=estimate.total,
+                estimate_kind="estimated",
+                tool=tool,
+            )
+
+    def missing_rights(self) -> tuple[str, ...]:
+        """The commands that give the user what a full dump reads."""
+        with self._access.connect(self.database) as connection:
+            return missing_rights(connection)
+
+    def open_dump(self, probe: Probe, options: DumpOptions, reporter: Reporter) -> Dump:
+        """Start pg_dump, on a snapshot in which small tables are counted."""
+        tool = probe.tool or fitting_tool(
+            "pg_dump", major(probe.version), self.settings.tools, purpose=f"the server {probe.version}"
+        )
+        if options.tables or options.exclude_tables:
+            with self._access.connect(self.database) as connection:
+                options = msgspec.structs.replace(
+                    options,
+                    tables=with_partitions(connection, options.tables),
+                    exclude_tables=with_partitions(connection, options.exclude_tables),
+                )
+        arguments = dump_arguments(tool, self._access, self.database, options)
+        reporter.log(f"Running pg_dump {tool.version} ({tool.path})")
+        snapshot = Snapshot.open(self._access, self.database, options, reporter)
+        if snapshot is not None:
+            arguments.append(f"--snapshot={snapshot.identifier}")
+        return PostgresDump(arguments, self._access, self.database, reporter, snapshot=snapshot, objects=probe.objects)
+
+    def dump_globals(self) -> bytes:
+        """Roles, tablespaces and settings of the whole server as SQL; without passwords unless a superuser asks."""
+        with self._access.connect(self.database) as connection:
+            version = str(connection.info.server_version // 10000)
+            row = connection.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").fetchone()
+        tool = fitting_tool("pg_dumpall", int(version), self.settings.tools, purpose=f"the server {version}")
+        passwords = [] if row and row[0] else ["--no-role-passwords"]
+        conninfo = self._access.conninfo(self.settings.maintenance_database)
+        child = Child(
+            [tool.path, "--globals-only", "-w", *passwords, "-d", conninfo],
+            environment=self._access.environment(),
+            secrets=self._access.secrets,
+        )
+        # A server that freezes meanwhile must not hold the run: the end of the child is the end of its output.
+        timer = threading.Timer(_GLOBALS_SECONDS, child.stop)
+        timer.daemon = True
+        timer.start()
+        try:
+            output = b"".join(iter(lambda: os.read(child.stdout_fd, 1 << 16), b""))
+            code = child.wait(_GLOBALS_SECONDS)
+        finally:
+            timer.cancel()
+            child.stop()
+        if code != 0:
+            detail = tuple(child.tail)
+            known = known_failure("\n".join(detail), server=self._access.server, user=self._access.user, detail=detail)
+            raise known or BackupCreationError(
+                f"pg_dumpall --globals-only ended with {describe_exit(code)}",
+                subject=self.name,
+                hint="Remove `globals` from the job, or use a user that may read pg_roles",
+                detail=detail,
+            )
+        return output
+
+    @classmethod
+    def archive_check(cls, scratch_folder: Path) -> ArchiveCheck:  # noqa: ARG003  # pg_restore needs no files
+        """pg_restore, reading everything and writing nothing."""
+        return PostgresArchiveCheck(cls._tools_folders)
+
+    def archive_objects(self, archive: Archive) -> tuple[str, ...]:
+        """The tables in the archive's table of contents."""
+        return tables_in(read_toc(archive.blocks()))
+
+    def target_state(self, database: str) -> TargetState:
+        """Whether the database exists, what is in it, who is connected."""
+        return target_state(self._access, database)
+
+    def beside_name(self, database: str, suffix: str) -> str:
+        """A name within the 63 bytes of PostgreSQL."""
+        return name_beside(database, suffix)
+
+    def check_restore(self, archive: Archive, database: str, selection: Selection) -> tuple[str, ...]:
+        """Versions, extensions, roles, tablespaces, and the right to make databases."""
+        plan = plan_restore(self._access, read_toc(archive.blocks()), selection)
+        with self._access.connect(maintenance_database(self._access)) as connection:
+            row = connection.execute(
+                "SELECT rolsuper OR rolcreatedb, quote_ident(rolname) FROM pg_roles WHERE rolname = current_user"
+            ).fetchall()[0]
+            if not row[0] and not exists(connection, database):
+                raise PermissionDenied(
+                    f"{self._access.user} may not make the database {database}; nothing was changed",
+                    subject=database,
+                    hint=f"Run as a superuser: ALTER ROLE {row[1]} CREATEDB;",
+                )
+        return plan.notes
+
+    def create_target(self, database: str, like: str | None = None) -> None:
+        """Make an empty database from template0."""
+        create_database(self._access, database, properties(self._access, like) if like is not None else None)
+
+    def drop_target(self, database: str) -> None:
+        """Remove a database, whoever is connected."""
+        drop_database(self._access, database)
+
+    def load(
+        self,
+        archive: Archive,
+        database: str,
+        selection: Selection,
+        reporter: Reporter,
+        *,
+        jobs: int,
+        scratch_folder: Path,
+    ) -> LoadOutcome:
+        """Load by pipe, or in parallel from a file and once more by pipe where that failed."""
+        toc = read_toc(archive.blocks())
+        plan = plan_restore(self._access, toc, selection)
+        reporter.log(f"Running pg_restore {plan.tool.version} ({plan.tool.path})")
+        loader = Loader(self._access, archive, database, plan, reporter, scratch_folder)
+        if selection.backup_type == "data_only":
+            # What is loaded into tables that are there already could not be taken back for a second try.
+            outcome = loader.load(1)
+            outcome = outcome if outcome.error_count else refresh_views(self._access, database, toc, selection)
+        else:
+            outcome = loader.load(jobs)
+        return LoadOutcome(errors=outcome.errors, error_count=outcome.error_count, notes=(*plan.notes, *outcome.notes))
+
+    def inventory(self, database: str) -> tuple[ObjectInfo, ...]:
+        """All tables and materialised views, counted."""
+        with self._access.connect(database, seconds=None) as connection:
+            tables = tables_of(connection)
+            return object_infos(tables, count_rows(connection, tables), at_dump=True)
+
+    def swap(self, new: str, current: str, keep_as: str, reporter: Reporter) -> None:
+        """Rename both databases in one transaction."""
+        swap_databases(self._access, new, current, keep_as, reporter)
+
+    def manual_restore(self, archive_file: str, database: str) -> Sequence[str]:
+        """createdb and pg_restore."""
+        access = self._access
+        server = ["-h", access.host, "-p", str(access.port), "-U", access.user]
+        if not re.match(r"[\w./-]", archive_file) or archive_file.startswith("-"):
+            archive_file = f"./{archive_file}"
+        target = connection_string({"dbname": database})
+        return (
+            shlex.join(["createdb", *server, "-T", "template0", "--", database]),
+            shlex.join(["pg_restore", *server, "-d", target, "--", archive_file]),
+        )

@@ -1,0 +1,182 @@
+"""How a PostgreSQL server is reached: by psycopg for looking, by its own tools for dumping and loading."""
+
+import contextlib
+import getpass
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import msgspec
+
+from dgtui.engine.datasources.base import ServerSettings, connection_hint
+from dgtui.engine.datasources.postgres_failures import known_failure
+from dgtui.engine.datasources.postgres_names import connection_string
+from dgtui.engine.errors import DatabaseConnectionError, DataGuardianError, PermissionDenied
+
+if TYPE_CHECKING:
+    import psycopg
+
+DEFAULT_PORT = 5432
+_QUERY_SECONDS = 120.0
+_SESSION_SETTINGS = (
+    "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET row_security = off; "
+    "SET search_path = pg_catalog"
+)
+
+
+class PostgresSettings(ServerSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The keys of a PostgreSQL datasource."""
+
+    maintenance_database: Annotated[
+        str, msgspec.Meta(description="Database to connect to when databases are made, renamed or removed")
+    ] = "postgres"
+
+
+class Access:
+    """A server, a user and a password."""
+
+    def __init__(self, settings: PostgresSettings, password: str | None) -> None:
+        self.settings = settings
+        self._password = password
+        self.host, self.port = _address(settings)
+
+    @property
+    def server(self) -> str:
+        """The server as people write it."""
+        return self.host if self.host.startswith("/") else f"{self.host}:{self.port}"
+
+    @property
+    def user(self) -> str:
+        """Who logs in."""
+        return self.settings.username or os.environ.get("PGUSER") or getpass.getuser()
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must be blotted out of everything that is shown."""
+        return (self._password,) if self._password else ()
+
+    def conninfo(self, database: str) -> str:
+        """The connection string for a tool's command line: all but the password.
+
+        Everything is said explicitly, so that no PGHOSTADDR or service file of the caller leads elsewhere.
+        """
+        parameters = {
+            "dbname": database,
+            "host": self.host,
+            "hostaddr": "",
+            "port": str(self.port),
+            "user": self.user,
+            "sslmode": self.settings.tls,
+            "keepalives_idle": "60",
+            "keepalives_interval": "10",
+            "keepalives_count": "6",
+        }
+        if self.settings.tls_ca:
+            parameters["sslrootcert"] = self.settings.tls_ca
+        return connection_string(parameters)
+
+    def environment(self) -> dict[str, str]:
+        """What the tools get in their environment; the password is nowhere else."""
+        environment = {
+            "PGCONNECT_TIMEOUT": str(max(2, int(self.settings.connect_timeout))),
+            "PGAPPNAME": "dgtui",
+            "PGOPTIONS": "",
+        }
+        return {**environment, "PGPASSWORD": self._password} if self._password else environment
+
+    def open(self, database: str) -> "psycopg.Connection[Any]":
+        """A connection in autocommit mode, without any timeout of the role's; raises our errors."""
+        import psycopg
+
+        try:
+            connection = psycopg.connect(
+                self.conninfo(database),
+                password=self._password,
+                autocommit=True,
+                connect_timeout=max(2, int(self.settings.connect_timeout)),
+                application_name="dgtui",
+                options="",
+                client_encoding="utf8",
+            )
+        except psycopg.Error as error:
+            self.fail(error)
+        try:
+            connection.execute(_SESSION_SETTINGS)
+            if connection.info.server_version >= 140000:
+                connection.execute("SET idle_session_timeout = 0")
+        except psycopg.Error as error:
+            connection.close()
+            self.fail(error)
+        return connection
+
+    @contextlib.contextmanager
+    def connect(self, database: str, *, seconds: float | None = _QUERY_SECONDS) -> Iterator["psycopg.Connection[Any]"]:
+        """A connection for the block, cut off after `seconds`; errors of the connection leave it as ours."""
+        import psycopg
+
+        with self.open(database) as connection, _cut_off(connection, seconds):
+            try:
+                yield connection
+            except (psycopg.OperationalError, psycopg.errors.InsufficientPrivilege) as error:
+                self.fail(error)
+
+    def fail(self, error: "psycopg.Error") -> NoReturn:
+        """Raise the error of ours that a psycopg error stands for."""
+        raise self.failure(error) from error
+
+    def failure(self, error: "psycopg.Error") -> DataGuardianError:
+        """The error of ours that a psycopg error stands for; a lost connection where it is not a known one."""
+        import psycopg
+
+        text = str(error).strip()
+        known = known_failure(text, server=self.server, user=self.user)
+        if known is not None:
+            return known
+        if isinstance(error, psycopg.errors.InsufficientPrivilege):
+            return PermissionDenied(
+                f"{self.server}: {text.splitlines()[0]}",
+                subject=self.user,
+                hint="`dgtui check` prints the commands that give the missing rights",
+            )
+        return DatabaseConnectionError(
+            f"{self.server}: {text.splitlines()[0] if text else type(error).__name__}",
+            subject=self.server,
+            hint=connection_hint(self.host, self.port),
+        )
+
+
+@contextlib.contextmanager
+def _cut_off(connection: "psycopg.Connection[Any]", seconds: float | None) -> Iterator[None]:
+    """Break the connection from outside after a while: a frozen server answers no timeout of its own."""
+    if seconds is None:
+        yield
+        return
+    timer = threading.Timer(seconds, break_connection, (connection,))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def break_connection(connection: "psycopg.Connection[Any]") -> None:
+    """Cut a connection off under a thread that waits for it; that thread gets an error."""
+    with contextlib.suppress(OSError, ValueError):
+        if not connection.closed:
+            duplicate = os.dup(connection.fileno())
+            with socket.socket(fileno=duplicate) as same:
+                same.shutdown(socket.SHUT_RDWR)
+
+
+def _address(settings: PostgresSettings) -> tuple[str, int]:
+    """Host (or socket folder) and port; a socket may be given as its folder or as the file in it."""
+    if not settings.socket:
+        return settings.host, settings.port or DEFAULT_PORT
+    path = PurePosixPath(settings.socket)
+    if path.name.startswith(".s.PGSQL."):
+        return str(path.parent), settings.port or int(path.name.rpartition(".")[2])
+    return str(path), settings.port or DEFAULT_PORT

@@ -1,0 +1,171 @@
+"""What libpq, pg_dump and pg_restore say, in the words of the engine's errors."""
+
+import re
+from collections.abc import Callable, Sequence
+
+from dgtui.engine.errors import (
+    AuthenticationError,
+    BackupCreationError,
+    ConfigError,
+    DatabaseConnectionError,
+    DataGuardianError,
+    PermissionDenied,
+    ToolTooOld,
+)
+
+_Builder = Callable[[re.Match[str], str, str], DataGuardianError]
+
+
+def package_hint(major: int) -> str:
+    """How to get the tools of a major version."""
+    return (
+        f"Install the package: apt-get install postgresql-client-{major} "
+        "(see https://www.postgresql.org/download), or name its folder with `tools`"
+    )
+
+
+def _authentication(match: re.Match[str], server: str, user: str) -> DataGuardianError:
+    return AuthenticationError(
+        f"{server} refuses the user {user}: {match[0]}",
+        subject=user,
+        hint="Check user name and password; an expired password (VALID UNTIL) looks the same as a wrong one",
+    )
+
+
+def _rule(match: re.Match[str], server: str, user: str) -> DataGuardianError:
+    return AuthenticationError(
+        f"{server} lets {user} in from nowhere like here: {match[0]}",
+        subject=user,
+        hint="Add a line for this user, database and address to pg_hba.conf and reload the server",
+    )
+
+
+def _no_database(match: re.Match[str], server: str, _: str) -> DataGuardianError:
+    return ConfigError(
+        f"There is no database {match[1]} at {server}",
+        subject=match[1],
+        hint="Check `database` in the configuration; `psql -l` lists the databases",
+    )
+
+
+def _no_right(match: re.Match[str], server: str, user: str) -> DataGuardianError:
+    kind, name = match[1], match[2]
+    right = "USAGE" if kind == "schema" else "SELECT"
+    kind = {"relation": "table", "view": "table", "materialized view": "table"}.get(kind, kind)
+    return PermissionDenied(
+        f"The user {user} may not read the {kind} {name} at {server}",
+        subject=name,
+        hint=f"Run as its owner: GRANT {right} ON {kind.upper()} {name} TO {user};",
+    )
+
+
+def _row_security(match: re.Match[str], server: str, user: str) -> DataGuardianError:
+    return PermissionDenied(
+        f"Row-level security hides rows of {match[1]} from {user} at {server}: the dump would not be whole",
+        subject=match[1],
+        hint=f'Run as a superuser: ALTER ROLE "{user}" BYPASSRLS;',
+    )
+
+
+def _version(match: re.Match[str], server: str, _: str) -> DataGuardianError:
+    return ToolTooOld(
+        f"pg_dump {match[2]} is older than the server {match[1]} ({server})",
+        subject="pg_dump",
+        hint=package_hint(int(re.split(r"\D", match[1])[0] or 0)),
+    )
+
+
+def _memory(_: re.Match[str], server: str, _user: str) -> DataGuardianError:
+    return BackupCreationError(
+        f"{server} has no room for so many locks (out of shared memory)",
+        subject="max_locks_per_transaction",
+        hint="Raise max_locks_per_transaction in postgresql.conf (about one lock for each table) and restart it",
+    )
+
+
+def _lost(match: re.Match[str], server: str, _: str) -> DataGuardianError:
+    return DatabaseConnectionError(
+        f"The connection to {server} was lost: {match[0]}",
+        subject=server,
+        hint="Was the server stopped or restarted? Its log tells why; then run the job again",
+    )
+
+
+def _unreachable(match: re.Match[str], server: str, _: str) -> DataGuardianError:
+    return DatabaseConnectionError(
+        f"{server} cannot be reached: {match[0]}",
+        subject=server,
+        hint="Is the server running, and does it listen there? Try: dgtui check",
+    )
+
+
+def _no_table(match: re.Match[str], server: str, _: str) -> DataGuardianError:
+    return ConfigError(
+        f"No table at {server} matches {match[1] or 'the selection'}",
+        subject=match[1] or "",
+        hint="Check `tables` of the job; names are taken literally, with their case",
+    )
+
+
+_AUTHENTICATION = (
+    r"password authentication failed[^\n]*",
+    r"no password supplied",
+    r"(?:Peer|Ident|GSSAPI|LDAP|PAM|certificate) authentication failed[^\n]*",
+    r"FATAL:\s+role \"[^\"]*\" (?:does not exist|is not permitted to log in)",
+)
+_LOST = (
+    r"server closed the connection unexpectedly",
+    r"terminating connection[^\n]*",
+    r"connection to server was lost",
+    r"PQgetCopyData\(\) failed[^\n]*",
+    r"SSL SYSCALL error[^\n]*",
+    r"SSL connection has been closed[^\n]*",
+    r"the connection is (?:lost|closed)",
+    r"the database system is shutting down",
+    r"could not (?:receive data from|send data to) server[^\n]*",
+)
+_UNREACHABLE = (
+    r"Connection refused",
+    r"(?:connection )?timeout expired",
+    r"could not translate host name[^\n]*",
+    r"failed to resolve host[^\n]*",
+    r"Name or service not known",
+    r"Temporary failure in name resolution",
+    r"No route to host",
+    r"Network is unreachable",
+    r"Connection timed out",
+    r"Connection reset by peer",
+    r"connection to server [^\n]*No such file or directory",
+    r"the database system is (?:starting up|in recovery mode|not yet accepting connections)",
+    r"sorry, too many clients already",
+    r"remaining connection slots are reserved[^\n]*",
+    r"too many connections for[^\n]*",
+    r"not currently accepting connections",
+    r"server does not support SSL[^\n]*",
+    r"root certificate file[^\n]*",
+    r"certificate verify failed",
+    r"server certificate for [^\n]*",
+)
+_KNOWN: tuple[tuple[re.Pattern[str], _Builder], ...] = (
+    (re.compile(r"server version: (\S+?);.*? version: ([\w.]+)"), _version),
+    (re.compile("|".join(_AUTHENTICATION)), _authentication),
+    (re.compile(r"no pg_hba\.conf entry[^\n]*|pg_hba\.conf rejects connection[^\n]*"), _rule),
+    (re.compile(r'FATAL:\s+database (".*?") does not exist'), _no_database),
+    (re.compile(r"affected by row-level security policy for table (\S+)"), _row_security),
+    (re.compile(r"permission denied for (\w+(?: \w+)*?) ([^\n]+)"), _no_right),
+    (re.compile(r"no matching (?:tables|schemas) were found(?: for pattern ([^\n]*))?"), _no_table),
+    (re.compile(r"out of shared memory"), _memory),
+    (re.compile("|".join(_LOST)), _lost),
+    (re.compile("|".join(_UNREACHABLE)), _unreachable),
+)
+
+
+def known_failure(text: str, *, server: str, user: str, detail: Sequence[str] = ()) -> DataGuardianError | None:
+    """The error that a message of libpq or a tool stands for, or None where it is not a known one."""
+    for pattern, builder in _KNOWN:
+        match = pattern.search(text)
+        if match is not None:
+            error = builder(match, server, user)
+            error.detail = tuple(detail)
+            return error
+    return None

@@ -1,0 +1,148 @@
+"""How an archive is restored into a server, and what should be known before: versions, roles, extensions."""
+
+import re
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from dgtui.engine.datasources.base import Selection
+from dgtui.engine.datasources.postgres_connection import Access
+from dgtui.engine.datasources.postgres_selection import entries_of_tables
+from dgtui.engine.datasources.postgres_targets import maintenance_database
+from dgtui.engine.datasources.postgres_toc import Toc, TocEntry
+from dgtui.engine.datasources.postgres_tools import fitting_tool, major
+from dgtui.engine.errors import RestoreError
+from dgtui.engine.model import ToolVersion
+
+if TYPE_CHECKING:
+    import psycopg
+
+_GRANTEE = re.compile(r'\b(?:TO|FROM) ("(?:[^"]|"")+"|\w+)(?: WITH GRANT OPTION)?(?: GRANTED BY [^;]+)?;')
+_GRANTS = frozenset({"ACL", "DEFAULT ACL"})
+_NAMES_SHOWN = 10
+
+
+class RestorePlan(NamedTuple):
+    """What pg_restore is told beside the archive and the database."""
+
+    tool: ToolVersion
+    arguments: tuple[str, ...]
+    entries: tuple[TocEntry, ...] | None
+    """The entries to restore, in order; None for all."""
+    notes: tuple[str, ...]
+
+
+def plan_restore(access: Access, toc: Toc, selection: Selection) -> RestorePlan:
+    """Look at server and archive, changing nothing; raises where the restore cannot work."""
+    with access.connect(maintenance_database(access)) as connection:
+        _check_versions(connection, toc)
+        tool = fitting_tool(
+            "pg_restore",
+            major(toc.dump_version),
+            access.settings.tools,
+            purpose=f"the pg_dump {toc.dump_version} that made the backup",
+        )
+        entries = entries_of_tables(toc, selection.tables) if selection.tables else list(toc.entries)
+        if selection.backup_type != "data_only":
+            _check_extensions(connection, entries)
+        arguments, notes = _selection_arguments(connection, selection)
+        ownership, kept, more_notes = _ownership(connection, entries)
+        return RestorePlan(
+            tool,
+            (*arguments, *ownership, *_tablespaces(connection, entries, notes)),
+            tuple(kept) if selection.tables or len(kept) < len(entries) else None,
+            (*notes, *more_notes, *_properties(toc)),
+        )
+
+
+def _check_versions(connection: "psycopg.Connection[Any]", toc: Toc) -> None:
+    server = connection.info.server_version // 10000
+    if major(toc.server_version) > server:
+        raise RestoreError(
+            f"The backup is of PostgreSQL {toc.server_version}, the server here is {server}: an older server cannot "
+            "take it; nothing was changed",
+            subject=toc.database,
+            hint=f"Restore into a server of version {major(toc.server_version)} or newer",
+        )
+
+
+def _check_extensions(connection: "psycopg.Connection[Any]", entries: Iterable[TocEntry]) -> None:
+    needed = {entry.tag for entry in entries if entry.kind == "EXTENSION"}
+    available = {name for (name,) in connection.execute("SELECT name FROM pg_available_extensions").fetchall()}
+    lacking = sorted(needed - available)
+    if lacking:
+        raise RestoreError(
+            f"The backup needs extensions that this server does not have: {', '.join(lacking)}; nothing was changed",
+            subject=lacking[0],
+            hint="Install their packages on the server (such as postgresql-NN-postgis-3), then try again",
+        )
+
+
+def _selection_arguments(connection: "psycopg.Connection[Any]", selection: Selection) -> tuple[list[str], list[str]]:
+    if selection.backup_type == "schema_only":
+        return ["--schema-only"], []
+    if selection.backup_type != "data_only":
+        return [], []
+    superuser = connection.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").fetchone()
+    if superuser and superuser[0]:
+        return ["--data-only", "--disable-triggers"], ["Triggers and foreign keys are off while the data is loaded"]
+    return ["--data-only"], [
+        "Triggers and foreign keys stay on while the data is loaded: only a superuser can put them off"
+    ]
+
+
+def _ownership(
+    connection: "psycopg.Connection[Any]", entries: list[TocEntry]
+) -> tuple[list[str], list[TocEntry], list[str]]:
+    """Arguments, the entries that can be restored, and notes on roles that are not there."""
+    roles = dict(connection.execute(
+        "SELECT rolname, pg_has_role(current_user, oid, 'MEMBER') FROM pg_roles").fetchall())  # fmt: skip
+    owners = {entry.owner for entry in entries if entry.owner}
+    missing = sorted(owners - roles.keys())
+    foreign = sorted(owner for owner in owners & roles.keys() if not roles[owner])
+    arguments, notes = [], []
+    if missing or foreign:
+        arguments.append("--no-owner")
+        reason = f"the roles {_few(missing)} do not exist" if missing else f"the user is no member of {_few(foreign)}"
+        notes.append(
+            f"Owners are not restored, because {reason} on this server: everything will belong to the user that "
+            "restores. To keep the owners, make the roles first (globals.sql of a backup with `globals = true`)"
+        )
+    kept, left_out = [], []
+    for entry in entries:
+        unknown = _grantees(entry) - roles.keys() if entry.kind in _GRANTS else set()
+        if unknown:
+            left_out.append(f"{entry.schema}.{entry.tag}".lstrip(".") + f" (to {_few(sorted(unknown))})")
+        else:
+            kept.append(entry)
+    if left_out:
+        notes.append(f"Grants to roles that do not exist on this server are left out: {_few(left_out)}")
+    return arguments, kept, notes
+
+
+def _grantees(entry: TocEntry) -> set[str]:
+    names = (match[1] for match in _GRANTEE.finditer(entry.definition))
+    return {name[1:-1].replace('""', '"') if name.startswith('"') else name for name in names} - {"PUBLIC"}
+
+
+def _tablespaces(connection: "psycopg.Connection[Any]", entries: list[TocEntry], notes: list[str]) -> list[str]:
+    there = {name for (name,) in connection.execute("SELECT spcname FROM pg_tablespace").fetchall()}
+    missing = sorted({entry.tablespace for entry in entries if entry.tablespace} - there)
+    if not missing:
+        return []
+    notes.append(f"The tablespaces {_few(missing)} do not exist on this server: everything goes to the default one")
+    return ["--no-tablespaces"]
+
+
+def _properties(toc: Toc) -> list[str]:
+    if any(entry.kind == "DATABASE PROPERTIES" for entry in toc.entries):
+        note = (
+            f"The database {toc.database} had settings of its own (ALTER DATABASE ... SET); a target that is made anew "
+            "does not get them, one that is replaced keeps its own"
+        )
+        return [note]
+    return []
+
+
+def _few(names: list[str]) -> str:
+    more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
+    return ", ".join(names[:_NAMES_SHOWN]) + more

@@ -1,0 +1,268 @@
+"""What is asked of a PostgreSQL database: its tables, how many rows they hold, who is connected, which rights lack."""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from dgtui.engine.datasources.base import Client, DumpOptions
+from dgtui.engine.datasources.postgres_names import parse_table_name, quoted, table_matches, table_name
+from dgtui.engine.model import ObjectInfo
+
+if TYPE_CHECKING:
+    import psycopg
+
+_MANY_RIGHTS = 20
+_BATCH = 100
+_LOCK_MILLISECONDS = 300
+
+
+class Table(NamedTuple):
+    """A table (or materialised view) with rows of its own."""
+
+    oid: int
+    schema: str
+    name: str
+    kind: str
+    """`r` for a table, `m` for a materialised view."""
+    rows: int | None
+    """By the statistics, scaled to the present size; None where it was never analysed."""
+    main_bytes: int
+    bytes: int
+    """With TOAST, without indexes."""
+    populated: bool
+    columns: tuple[str, ...]
+    """Those that a dump holds: generated ones are computed again."""
+    ancestors: tuple[tuple[str | None, str], ...]
+    """Schema and name of the partitioned tables it is a part of."""
+
+    @property
+    def shown(self) -> str:
+        """Its name as it is shown."""
+        return table_name(self.schema, self.name)
+
+    @property
+    def quoted(self) -> str:
+        """Its name for SQL."""
+        return f"{quoted(self.schema)}.{quoted(self.name)}"
+
+    @property
+    def source(self) -> str:
+        """What to select its own rows from."""
+        return f"ONLY {self.quoted}" if self.kind == "r" else self.quoted
+
+
+_USERS_OWN = """n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast|temp)'
+    AND c.relpersistence <> 't'"""
+
+_TABLES = f"""
+SELECT c.oid::int8, n.nspname, c.relname, c.relkind::text, c.reltuples::float8, c.relpages, c.relispopulated,
+       {{sizes}},
+       array(SELECT a.attname::text FROM pg_attribute a
+             WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped {{generated}} ORDER BY a.attnum),
+       array(WITH RECURSIVE up(id) AS (
+                 SELECT inhparent FROM pg_inherits WHERE inhrelid = c.oid AND c.relispartition
+                 UNION ALL SELECT i.inhparent FROM pg_inherits i JOIN up ON i.inhrelid = up.id)
+             SELECT quote_ident(pn.nspname) || '.' || quote_ident(p.relname)
+             FROM up JOIN pg_class p ON p.oid = up.id JOIN pg_namespace pn ON pn.oid = p.relnamespace)
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'm') AND {_USERS_OWN}
+  AND NOT EXISTS (SELECT 1 FROM pg_depend d
+                  WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+ORDER BY n.nspname, c.relname
+"""  # noqa: S608  # nothing in it comes from outside
+
+
+_SIZES = "pg_relation_size(c.oid), pg_table_size(c.oid)"
+_SIZES_BY_STATISTICS = "c.relpages * 8192::int8, c.relpages * 8192::int8"
+
+
+def tables_of(connection: "psycopg.Connection[Any]") -> list[Table]:
+    """All tables and materialised views that are the user's own, by name."""
+    import psycopg
+
+    generated = "AND a.attgenerated = ''" if connection.info.server_version >= 120000 else ""
+    try:
+        with connection.transaction():
+            connection.execute(f"SET LOCAL lock_timeout = '{_LOCK_MILLISECONDS}ms'")
+            rows = connection.execute(_TABLES.format(generated=generated, sizes=_SIZES).encode()).fetchall()
+    except psycopg.errors.LockNotAvailable:
+        # To ask for the size of a table takes a lock; somebody is altering one.
+        rows = connection.execute(_TABLES.format(generated=generated, sizes=_SIZES_BY_STATISTICS).encode()).fetchall()
+    return [_table(*row) for row in rows]
+
+
+_PARTITIONS = """
+WITH RECURSIVE up(id, ancestor) AS (
+    SELECT inhrelid, inhparent FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid WHERE relispartition
+    UNION ALL SELECT up.id, i.inhparent FROM pg_inherits i JOIN up ON i.inhrelid = up.ancestor)
+SELECT n.nspname, c.relname, an.nspname, a.relname
+FROM up JOIN pg_class c ON c.oid = up.id JOIN pg_namespace n ON n.oid = c.relnamespace
+     JOIN pg_class a ON a.oid = up.ancestor JOIN pg_namespace an ON an.oid = a.relnamespace
+WHERE c.relkind IN ('r', 'p', 'f') ORDER BY 1, 2
+"""
+
+
+def with_partitions(connection: "psycopg.Connection[Any]", names: Sequence[str]) -> tuple[str, ...]:
+    """These names of tables, and those of all their partitions."""
+    if not names:
+        return ()
+    partitions = [
+        table_name(schema, name)
+        for schema, name, above_schema, above_name in connection.execute(_PARTITIONS).fetchall()
+        if any(table_matches(wanted, above_schema, above_name) for wanted in names)
+    ]
+    return tuple(dict.fromkeys((*names, *partitions)))
+
+
+def _table(
+    oid: int,
+    schema: str,
+    name: str,
+    kind: str,
+    reltuples: float,
+    relpages: int,
+    populated: bool,
+    main_bytes: int,
+    table_bytes: int,
+    columns: list[str],
+    ancestors: list[str],
+) -> Table:
+    rows: int | None = None
+    if not main_bytes:
+        rows = 0
+    elif reltuples >= 0 and relpages > 0:
+        rows = round(reltuples / relpages * (main_bytes / 8192))
+    return Table(
+        oid,
+        schema,
+        name,
+        kind,
+        rows,
+        main_bytes or 0,
+        table_bytes or 0,
+        populated,
+        tuple(columns),
+        tuple(map(parse_table_name, ancestors)),
+    )
+
+
+def selected(tables: Iterable[Table], options: DumpOptions) -> list[Table]:
+    """The tables that a dump with these options holds."""
+
+    def named(table: Table, names: Sequence[str]) -> bool:
+        own = [(table.schema, table.name), *((schema or "", name) for schema, name in table.ancestors)]
+        return any(table_matches(wanted, schema, name) for wanted in names for schema, name in own)
+
+    return [
+        table
+        for table in tables
+        if (not options.tables or named(table, options.tables)) and not named(table, options.exclude_tables)
+    ]
+
+
+def count_rows(connection: "psycopg.Connection[Any]", tables: Sequence[Table]) -> dict[int, int]:
+    """Exact number of rows by oid; materialised views without content have none."""
+    counts: dict[int, int] = {}
+    wanted = [table for table in tables if table.populated]
+    for start in range(0, len(wanted), _BATCH):
+        query = " UNION ALL ".join(
+            f"SELECT {table.oid}::int8, count(*) FROM {table.source}"  # noqa: S608  # quoted names
+            for table in wanted[start : start + _BATCH]
+        )
+        counts.update(connection.execute(query.encode()).fetchall())
+    return counts
+
+
+def object_infos(tables: Iterable[Table], exact: dict[int, int], *, at_dump: bool) -> tuple[ObjectInfo, ...]:
+    """The tables as the engine speaks of them; `at_dump` where `exact` was counted in the dump's own snapshot."""
+    return tuple(
+        ObjectInfo(
+            name=table.shown,
+            rows=exact.get(table.oid, table.rows),
+            bytes=table.bytes,
+            rows_exact=at_dump and table.oid in exact,
+        )
+        for table in tables
+    )
+
+
+def clients_of(connection: "psycopg.Connection[Any]", database: str) -> tuple[Client, ...]:
+    """Who else is connected to a database."""
+    rows = connection.execute(
+        """SELECT coalesce(usename, ''), coalesce(application_name, ''), coalesce(host(client_addr), 'local'),
+                  coalesce(to_char(backend_start AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'), '')
+           FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid() AND backend_type = 'client backend'
+           ORDER BY backend_start""",
+        (database,),
+    ).fetchall()
+    return tuple(
+        Client(user=user, program=program, address=address, since=since) for user, program, address, since in rows
+    )
+
+
+_UNREADABLE = f"""
+SELECT CASE c.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, quote_ident(n.nspname) || '.' || quote_ident(c.relname)
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p', 'S', 'm') AND {_USERS_OWN}
+  AND NOT CASE c.relkind WHEN 'S' THEN has_sequence_privilege(c.oid, 'SELECT')
+                         ELSE has_table_privilege(c.oid, 'SELECT') END
+ORDER BY 1 DESC, 2
+"""  # noqa: S608
+
+_UNUSABLE_SCHEMAS = """
+SELECT quote_ident(nspname) FROM pg_namespace n
+WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' AND NOT has_schema_privilege(oid, 'USAGE')
+  AND EXISTS (SELECT 1 FROM pg_class WHERE relnamespace = n.oid) ORDER BY 1
+"""
+
+_HIDDEN_ROWS = f"""
+SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p') AND c.relrowsecurity AND {_USERS_OWN}
+  AND NOT (SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user)
+  AND (c.relforcerowsecurity OR NOT pg_has_role(c.relowner, 'USAGE')) LIMIT 1
+"""  # noqa: S608
+
+_UNREADABLE_LARGE_OBJECTS = """
+SELECT oid::int8 FROM pg_largeobject_metadata m
+WHERE NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)
+  AND NOT pg_has_role(lomowner, 'USAGE')
+  AND NOT EXISTS (SELECT 1 FROM aclexplode(m.lomacl) a
+                  WHERE a.privilege_type = 'SELECT' AND (a.grantee = 0 OR pg_has_role(a.grantee, 'USAGE')))
+ORDER BY 1
+"""
+
+
+def missing_rights(connection: "psycopg.Connection[Any]") -> tuple[str, ...]:
+    """The commands that let the user read everything a full dump reads."""
+    user, superuser = connection.execute(
+        "SELECT quote_ident(current_user), rolsuper FROM pg_roles WHERE rolname = current_user"
+    ).fetchall()[0]
+    if superuser:
+        return ()
+    commands = [
+        f"GRANT USAGE ON SCHEMA {schema} TO {user};" for (schema,) in connection.execute(_UNUSABLE_SCHEMAS).fetchall()
+    ]
+    commands += [
+        f"GRANT SELECT ON {kind} {name} TO {user};" for kind, name in connection.execute(_UNREADABLE).fetchall()
+    ]
+    if len(commands) > _MANY_RIGHTS and connection.info.server_version >= 140000:
+        commands = [f"GRANT pg_read_all_data TO {user};"]
+    if connection.execute(_HIDDEN_ROWS).fetchone():
+        commands.append(f"ALTER ROLE {user} BYPASSRLS;")
+    large = [oid for (oid,) in connection.execute(_UNREADABLE_LARGE_OBJECTS).fetchall()]
+    if large:
+        commands.append(f"GRANT SELECT ON LARGE OBJECT {', '.join(map(str, large))} TO {user};")
+    return tuple(commands)
+
+
+def lock_holders(connection: "psycopg.Connection[Any]") -> list[tuple[str, int, str]]:
+    """Table, process id and description of the sessions that keep others from reading a table."""
+    return connection.execute(
+        """SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname), l.pid,
+                  coalesce(a.usename, '?') || ', ' || coalesce(a.state, '?') || ' since '
+                  || to_char(a.xact_start AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS') || ' UTC'
+           FROM pg_locks l JOIN pg_class c ON c.oid = l.relation JOIN pg_namespace n ON n.oid = c.relnamespace
+                LEFT JOIN pg_stat_activity a ON a.pid = l.pid
+           WHERE l.granted AND l.mode = 'AccessExclusiveLock' AND c.relkind IN ('r', 'p', 'm', 'S')
+             AND n.nspname !~ '^pg_'
+             AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
+    ).fetchall()

@@ -1,0 +1,204 @@
+"""A running pg_restore: by pipe or in parallel from a file, its errors collected."""
+
+import re
+import subprocess
+from pathlib import Path
+
+from dgtui.engine.child import Child, describe_exit, widen_pipe
+from dgtui.engine.datasources.base import Archive, LoadError, LoadOutcome, Selection
+from dgtui.engine.datasources.postgres_connection import Access
+from dgtui.engine.datasources.postgres_failures import known_failure
+from dgtui.engine.datasources.postgres_plan import RestorePlan
+from dgtui.engine.datasources.postgres_selection import entries_of_tables
+from dgtui.engine.datasources.postgres_targets import create_database, drop_database, properties, with_names
+from dgtui.engine.datasources.postgres_toc import Toc
+from dgtui.engine.datasources.postgres_tools import buffered
+from dgtui.engine.errors import DatabaseConnectionError, RestoreError, ValidationError
+from dgtui.engine.reporting import Reporter
+
+_IDLE_SECONDS = 1800.0
+_ERRORS_KEPT = 20
+_LONGEST_STATEMENT = 500
+_DATA_LINE = re.compile(r'processing data for table "(.*)"')
+_ARCHIVE_DAMAGED = re.compile(
+    r"could not read from input file|unexpected end of file|unexpected block ID|not appear to be a valid archive|"
+    r"could not uncompress data|input file is too short"
+)
+_UNKNOWN_SETTING = re.compile(r'unrecognized configuration parameter "(transaction_timeout|idle_session_timeout)"')
+
+
+class _Complaints:
+    """Takes the lines of pg_restore and makes errors with their statements of them."""
+
+    def __init__(self, reporter: Reporter, tables: int) -> None:
+        self._reporter = reporter
+        self._tables = tables
+        self._number = 0
+        self._message = ""
+        self._statement: list[str] | None = None
+        self.errors: list[LoadError] = []
+        self.count = 0
+        self.notes: list[str] = []
+
+    def take(self, line: str) -> None:
+        """The next line of pg_restore's error output."""
+        if line.startswith("pg_restore: "):
+            self.close()
+            text = line.removeprefix("pg_restore: ")
+            match = _DATA_LINE.search(text)
+            if match:
+                self._number += 1
+                self._reporter.current_object(match[1], number=self._number, count=max(self._number, self._tables))
+            if text.startswith("error: "):
+                self._message = text.removeprefix("error: ").removeprefix("could not execute query: ")
+            self._reporter.log(text, origin="pg_restore", level="error" if text.startswith("error: ") else "info")
+        elif line.startswith("Command was: ") and self._message:
+            self._statement = [line.removeprefix("Command was: ")]
+        elif self._statement is not None and sum(map(len, self._statement)) < _LONGEST_STATEMENT:
+            self._statement.append(line)
+        elif self._statement is None and self._message and line.startswith(("DETAIL:", "HINT:")):
+            self._message += f" ({line})"
+
+    def close(self) -> None:
+        """The complaint under way is complete."""
+        if not self._message:
+            return
+        setting = _UNKNOWN_SETTING.search(self._message)
+        if setting:
+            # pg_restore switches this timeout off; a server that does not know it has nothing to switch off.
+            self.notes.append(f"The server does not know the setting {setting[1]} of the newer pg_restore: no harm")
+        else:
+            self.count += 1
+            if len(self.errors) < _ERRORS_KEPT:
+                statement = "\n".join(self._statement or ())[:_LONGEST_STATEMENT]
+                self.errors.append(LoadError(message=self._message, statement=statement))
+        self._message, self._statement = "", None
+
+    @property
+    def text(self) -> str:
+        """All messages."""
+        return "\n".join(error.message for error in self.errors)
+
+
+class Loader:
+    """Loads one archive into one database."""
+
+    def __init__(
+        self, access: Access, archive: Archive, database: str, plan: RestorePlan, reporter: Reporter, folder: Path
+    ) -> None:
+        self._access = access
+        self._archive = archive
+        self._database = database
+        self._plan = plan
+        self._reporter = reporter
+        self._arguments = [
+            "-v", "-w", "-d", access.conninfo(database), *plan.arguments, *self._list_file(folder / "restore.list")
+        ]  # fmt: skip
+        entries = plan.entries or ()
+        self._tables = sum(entry.kind == "TABLE DATA" for entry in entries)
+
+    def _list_file(self, path: Path) -> list[str]:
+        if self._plan.entries is None:
+            return []
+        path.write_text("".join(f"{entry.dump_id};\n" for entry in self._plan.entries), encoding="ascii")
+        return ["-L", str(path)]
+
+    def load(self, jobs: int) -> LoadOutcome:
+        """In parallel where several jobs are asked for, and once more serially where that failed."""
+        if jobs <= 1:
+            return self._serially()
+        outcome = self._in_parallel(jobs)
+        if not outcome.error_count:
+            return outcome
+        first = outcome.errors[0].message if outcome.errors else "unknown reason"
+        note = f"The restore with {jobs} processes failed ({first}); it was done again with one"
+        self._reporter.log(note, level="warning")
+        self._empty_database()
+        again = self._serially()
+        return LoadOutcome(errors=again.errors, error_count=again.error_count, notes=(note, *again.notes))
+
+    def _empty_database(self) -> None:
+        like = properties(self._access, self._database)
+        drop_database(self._access, self._database)
+        create_database(self._access, self._database, like)
+
+    def _in_parallel(self, jobs: int) -> LoadOutcome:
+        file = self._archive.as_file()
+        complaints = _Complaints(self._reporter, self._tables)
+        child = Child(
+            [self._plan.tool.path, "-j", str(jobs), *self._arguments, "--", str(file)],
+            environment=self._access.environment(),
+            on_line=complaints.take,
+            secrets=self._access.secrets,
+            stdout=subprocess.DEVNULL,
+        )
+        try:
+            return self._outcome(child, complaints)
+        finally:
+            child.stop()
+
+    def _serially(self) -> LoadOutcome:
+        complaints = _Complaints(self._reporter, self._tables)
+        child = Child(
+            [*buffered("-i"), self._plan.tool.path, *self._arguments],
+            environment=self._access.environment(),
+            on_line=complaints.take,
+            secrets=self._access.secrets,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+        )
+        widen_pipe(child.stdin_fd)
+        try:
+            child.feed(self._archive.blocks(), idle_timeout=_IDLE_SECONDS)
+            return self._outcome(child, complaints)
+        finally:
+            child.stop()
+
+    def _outcome(self, child: Child, complaints: _Complaints) -> LoadOutcome:
+        code = child.wait()
+        complaints.close()
+        detail = tuple(child.tail)
+        told = "\n".join((complaints.text, *detail))
+        if code != 0:
+            self._raise_known(told, detail)
+        if code != 0 and not complaints.count and not complaints.notes:
+            raise RestoreError(
+                f"pg_restore into {self._database} ended with {describe_exit(code)}",
+                subject=self._database,
+                hint="The last lines of pg_restore and the server's log tell why",
+                detail=detail,
+            )
+        return LoadOutcome(errors=tuple(complaints.errors), error_count=complaints.count, notes=tuple(complaints.notes))
+
+    def _raise_known(self, told: str, detail: tuple[str, ...]) -> None:
+        if _ARCHIVE_DAMAGED.search(told):
+            raise ValidationError(
+                f"The archive is damaged: {detail[-1] if detail else ''}",
+                subject=self._database,
+                hint="Try another copy with --from, or another backup",
+                detail=detail,
+            )
+        known = known_failure(told, server=self._access.server, user=self._access.user, detail=detail)
+        if isinstance(known, DatabaseConnectionError):
+            raise known
+
+
+def refresh_views(access: Access, database: str, toc: Toc, selection: Selection) -> LoadOutcome:
+    """Compute the materialised views again after data alone was loaded: pg_restore does not count them as data."""
+    import psycopg
+
+    entries = entries_of_tables(toc, selection.tables) if selection.tables else toc.entries
+    errors = []
+    with access.connect(database, seconds=None) as connection:
+        for entry in entries:
+            if entry.kind != "MATERIALIZED VIEW DATA":
+                continue
+            statement = with_names("REFRESH MATERIALIZED VIEW {}.{}", entry.schema, entry.tag)
+            try:
+                connection.execute(statement)
+            except psycopg.Error as error:
+                if connection.broken:
+                    raise
+                message = str(error).splitlines()[0]
+                errors.append(LoadError(message=message, statement=statement.as_string(connection)))
+    return LoadOutcome(errors=tuple(errors[:_ERRORS_KEPT]), error_count=len(errors))

@@ -1,0 +1,100 @@
+"""Which entries of an archive belong to chosen tables: their data, and everything they need to work."""
+
+from collections.abc import Iterable, Sequence
+
+from dgtui.engine.datasources.postgres_names import table_matches, table_name
+from dgtui.engine.datasources.postgres_toc import Toc, TocEntry
+from dgtui.engine.errors import ConfigError
+
+_TABLES = frozenset({"TABLE", "MATERIALIZED VIEW", "FOREIGN TABLE"})
+_OF_THE_TABLE = frozenset(
+    {
+        "CHECK CONSTRAINT", "CONSTRAINT", "DEFAULT", "INDEX", "INDEX ATTACH", "MATERIALIZED VIEW DATA", "POLICY",
+        "ROW SECURITY", "RULE", "SEQUENCE", "SEQUENCE OWNED BY", "STATISTICS", "STATISTICS DATA", "TABLE DATA",
+        "TRIGGER",
+    }
+)  # fmt: skip
+"""Kinds of entry that are restored with a table they depend on."""
+_OF_ANYTHING = frozenset({"ACL", "COMMENT", "SECURITY LABEL", "SEQUENCE SET"})
+"""Kinds of entry that are restored with whatever they are about."""
+_BETWEEN_TABLES = frozenset({"FK CONSTRAINT", "TABLE ATTACH"})
+"""Kinds of entry that fail unless every table they are about is there."""
+
+
+def tables_in(toc: Toc) -> tuple[str, ...]:
+    """The names of the tables and materialised views inside an archive."""
+    names = {table_name(entry.schema, entry.tag) for entry in toc.entries if entry.kind in {*_TABLES, "TABLE DATA"}}
+    return tuple(sorted(names))
+
+
+def entries_of_tables(toc: Toc, tables: Sequence[str]) -> list[TocEntry]:
+    """The entries to restore, in the archive's order; raises ConfigError where a table is not in it."""
+    by_id = {entry.dump_id: entry for entry in toc.entries}
+    chosen = _chosen_tables(toc, tables)
+    wanted = _with_needs(chosen, by_id)
+    while True:
+        more = {
+            entry.dump_id
+            for entry in toc.entries
+            if entry.dump_id not in wanted and _goes_along(entry, chosen, wanted, by_id)
+        }
+        if not more:
+            return [entry for entry in toc.entries if entry.dump_id in wanted]
+        wanted |= _with_needs(more, by_id)
+
+
+def _chosen_tables(toc: Toc, tables: Sequence[str]) -> set[int]:
+    """The dump ids of the named tables, of their partitions, and of the data of both."""
+    chosen: set[int] = set()
+    for name in tables:
+        found = {
+            entry.dump_id
+            for entry in toc.entries
+            if entry.kind in {*_TABLES, "TABLE DATA"} and table_matches(name, entry.schema, entry.tag)
+        }
+        if not found:
+            raise ConfigError(
+                f"There is no table {name} in the backup",
+                subject=name,
+                hint="`dgtui show` lists the tables of a backup; names are taken literally, with their case",
+            )
+        chosen |= found
+    # A partition's attachment depends on both tables, and bears the partition's name.
+    attachments = [entry for entry in toc.entries if entry.kind == "TABLE ATTACH"]
+    tables_by_name = {(entry.schema, entry.tag): entry.dump_id for entry in toc.entries if entry.kind in _TABLES}
+    grown = True
+    while grown:
+        grown = False
+        for entry in attachments:
+            child = tables_by_name.get((entry.schema, entry.tag), 0)
+            if child not in chosen and not chosen.isdisjoint(set(entry.dependencies) - {child}):
+                chosen.add(child)
+                grown = True
+    return chosen
+
+
+def _goes_along(entry: TocEntry, chosen: set[int], wanted: set[int], by_id: dict[int, TocEntry]) -> bool:
+    if entry.kind in _OF_THE_TABLE:
+        return not chosen.isdisjoint(entry.dependencies)
+    if entry.kind in _OF_ANYTHING:
+        return not wanted.isdisjoint(entry.dependencies)
+    if entry.kind in _BETWEEN_TABLES:
+        needed = {number for number in _with_needs({entry.dump_id}, by_id) if by_id[number].kind in _TABLES}
+        return bool(needed) and needed <= chosen
+    return False
+
+
+def _with_needs(start: Iterable[int], by_id: dict[int, TocEntry]) -> set[int]:
+    """These entries and everything that they depend on, directly or not; other tables without their data."""
+    found: set[int] = set()
+    waiting = list(start)
+    while waiting:
+        number = waiting.pop()
+        if number in by_id and number not in found:
+            found.add(number)
+            waiting += [
+                needed
+                for needed in by_id[number].dependencies
+                if needed in by_id and by_id[needed].kind not in {"TABLE DATA", "MATERIALIZED VIEW DATA"}
+            ]
+    return found

@@ -1,0 +1,121 @@
+"""Two databases change places, in one transaction, whoever is connected."""
+
+import threading
+import time
+
+from dgtui.engine.datasources.postgres_connection import Access
+from dgtui.engine.datasources.postgres_names import shown
+from dgtui.engine.datasources.postgres_targets import end_sessions, maintenance_database, with_names
+from dgtui.engine.errors import DataGuardianError, RestoreError
+from dgtui.engine.reporting import Reporter
+
+_ENDING_SECONDS = 15.0
+
+
+class _SessionEnder:
+    """Ends the sessions in some databases again and again, until it is stopped."""
+
+    def __init__(self, access: Access, databases: tuple[str, ...]) -> None:
+        import psycopg
+
+        self._databases = databases
+        self._connection = access.open(maintenance_database(access, databases[0]))
+        self._stop = threading.Event()
+        self.problem: psycopg.Error | None = None
+        self._thread = threading.Thread(target=self._run, name="end sessions", daemon=True)
+
+    def __enter__(self) -> "_SessionEnder":
+        import psycopg
+
+        try:
+            # By now nearly all are gone, so that the rename does not have to wait for them.
+            deadline = time.monotonic() + 1
+            while end_sessions(self._connection, self._databases) and time.monotonic() < deadline:
+                self._stop.wait(0.005)
+        except psycopg.Error as error:
+            self._connection.close()
+            raise RestoreError(
+                f"The sessions in {shown(self._databases[0])} cannot be ended: {str(error).splitlines()[0]}",
+                subject=self._databases[0],
+                hint="Let the user end sessions: GRANT pg_signal_backend TO it, or restore as a superuser",
+            ) from error
+        self._thread.start()
+        return self
+
+    def _run(self) -> None:
+        import psycopg
+
+        try:
+            while not self._stop.wait(0.02):
+                end_sessions(self._connection, self._databases)
+        except psycopg.Error as error:
+            self.problem = error
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join(_ENDING_SECONDS)
+        self._connection.close()
+
+
+def swap_databases(access: Access, new: str, current: str, keep_as: str, reporter: Reporter) -> None:
+    """Rename `current` to `keep_as` and `new` to `current` in one transaction, ending whoever is connected.
+
+    The first rename locks the name before it waits for the sessions to end: nobody can come in between, and if we die
+    at any moment the server itself takes everything back.
+    """
+    import psycopg
+
+    with access.connect(maintenance_database(access, current), seconds=_ENDING_SECONDS * 4) as connection:
+        oids = dict(
+            connection.execute(
+                "SELECT datname, oid::int8 FROM pg_database WHERE datname = ANY(%s)", ([new, current, keep_as],)
+            ).fetchall()
+        )
+        if new not in oids:
+            raise RestoreError(f"There is no database {shown(new)} to put in place", subject=new)
+        renames = [(new, current)] if current not in oids else [(current, keep_as), (new, current)]
+        if current in oids and keep_as in oids:
+            raise RestoreError(
+                f"There is already a database {shown(keep_as)}; {shown(current)} is as it was",
+                subject=keep_as,
+                hint="Remove or rename it, then restore again",
+            )
+    began = time.monotonic()
+    try:
+        with (
+            _SessionEnder(access, (current, new)),
+            access.connect(maintenance_database(access, current), seconds=_ENDING_SECONDS * 4) as connection,
+            connection.transaction(),
+        ):
+            connection.execute("SET LOCAL lock_timeout = '10s'")
+            for old_name, new_name in renames:
+                connection.execute(with_names("ALTER DATABASE {} RENAME TO {}", old_name, new_name))
+    except (psycopg.Error, DataGuardianError) as error:
+        if _stands_at(access, current, oids[new]):
+            reporter.log(f"The connection was lost after the swap: {error}", level="warning")
+            return
+        raise _not_swapped(current, error) from error
+    gap = (time.monotonic() - began) * 1000
+    reporter.log(f"{shown(current)} could not be reached for {gap:.0f} ms while the databases changed places")
+
+
+def _not_swapped(current: str, error: Exception) -> DataGuardianError:
+    if isinstance(error, RestoreError):
+        return error
+    return RestoreError(
+        f"The databases were not swapped, {shown(current)} is as it was: {str(error).splitlines()[0]}",
+        subject=current,
+        hint=getattr(error, "hint", "") or "The user has to own both databases and to have CREATEDB, or be a superuser",
+    )
+
+
+def _stands_at(access: Access, database: str, oid: int) -> bool:
+    """Whether the database of this name is that one; False where the server cannot be asked."""
+    import psycopg
+
+    try:
+        with access.connect(maintenance_database(access, database), seconds=_ENDING_SECONDS) as connection:
+            found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s AND oid = %s", (database, oid))
+            return found.fetchone() is not None
+    except (psycopg.Error, DataGuardianError):
+        return False

@@ -1,0 +1,129 @@
+"""The head and table of contents of a custom-format archive (`pg_dump -Fc`), read without a server or a tool.
+
+`pg_restore -l` prints the same, but as lines that a name with blanks or line ends makes ambiguous.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from dgtui.engine.errors import ToolTooOld, ValidationError
+
+MAGIC = b"PGDMP"
+_NEWEST_FORMAT = (1, 16)
+_OLDEST_FORMAT = (1, 12)
+_LONGEST_TEXT = 1 << 30
+"""No definition in an archive is longer: PostgreSQL itself holds no longer text."""
+
+
+class TocEntry(NamedTuple):
+    """One object of an archive."""
+
+    dump_id: int
+    kind: str
+    """`TABLE`, `TABLE DATA`, `INDEX`, ..."""
+    schema: str
+    tag: str
+    owner: str
+    definition: str
+    tablespace: str
+    dependencies: tuple[int, ...]
+
+
+class Toc(NamedTuple):
+    """What an archive says of itself."""
+
+    format_version: tuple[int, int]
+    database: str
+    server_version: str
+    dump_version: str
+    entries: tuple[TocEntry, ...]
+
+
+def read_toc(blocks: Iterable[bytes]) -> Toc:
+    """Read no further than the table of contents; raises ValidationError, and ToolTooOld for a newer format."""
+    reader = _Reader(iter(blocks))
+    if reader.take(len(MAGIC)) != MAGIC:
+        raise ValidationError("This is no archive of pg_dump in custom format", hint="Restore from another copy")
+    version = (reader.byte(), reader.byte())
+    reader.byte()
+    if version > _NEWEST_FORMAT:
+        raise ToolTooOld(
+            f"The archive's format {version[0]}.{version[1]} is of a pg_dump that is newer than this program knows",
+            subject="pg_restore",
+            hint="Update DataGuardian, or restore by hand as RESTORE.txt says",
+        )
+    if version < _OLDEST_FORMAT:
+        raise ValidationError(f"The archive has the format {version[0]}.{version[1]}, which is too old")
+    reader.integer_bytes = reader.byte()
+    offset_bytes = reader.byte()
+    reader.byte()
+    if version >= (1, 15):
+        reader.byte()
+    else:
+        reader.integer()
+    for _ in range(7):
+        reader.integer()
+    database, server_version, dump_version = reader.text(), reader.text(), reader.text()
+    count = reader.integer()
+    entries = tuple(_read_entry(reader, version, offset_bytes) for _ in range(count))
+    return Toc(version, database, server_version, dump_version, entries)
+
+
+def _read_entry(reader: "_Reader", version: tuple[int, int], offset_bytes: int) -> TocEntry:
+    dump_id = reader.integer()
+    reader.integer()
+    for _ in range(2):
+        reader.text()
+    tag, kind = reader.text(), reader.text()
+    reader.integer()
+    definition = reader.text()
+    for _ in range(2):
+        reader.text()
+    schema, tablespace = reader.text(), reader.text()
+    if version >= (1, 14):
+        reader.text()
+    if version >= (1, 16):
+        reader.integer()
+    owner = reader.text()
+    reader.text()
+    dependencies = []
+    while dependency := reader.text():
+        dependencies.append(int(dependency) if dependency.isdecimal() else 0)
+    reader.take(1 + offset_bytes)
+    return TocEntry(dump_id, kind, schema, tag, owner, definition, tablespace, tuple(dependencies))
+
+
+class _Reader:
+    """Takes typed values from a stream of blocks."""
+
+    def __init__(self, blocks: Iterator[bytes]) -> None:
+        self._blocks = blocks
+        self._buffer = b""
+        self._position = 0
+        self.integer_bytes = 4
+
+    def take(self, count: int) -> bytes:
+        """Exactly so many bytes."""
+        while len(self._buffer) - self._position < count:
+            block = next(self._blocks, None)
+            if block is None:
+                raise ValidationError("The archive ends within its table of contents", hint="Restore from another copy")
+            self._buffer = self._buffer[self._position :] + bytes(block)
+            self._position = 0
+        taken = self._buffer[self._position : self._position + count]
+        self._position += count
+        return taken
+
+    def byte(self) -> int:
+        return self.take(1)[0]
+
+    def integer(self) -> int:
+        sign = self.byte()
+        value = int.from_bytes(self.take(self.integer_bytes), "little")
+        return -value if sign else value
+
+    def text(self) -> str:
+        length = self.integer()
+        if length > _LONGEST_TEXT:
+            raise ValidationError("The archive's table of contents is damaged", hint="Restore from another copy")
+        return self.take(length).decode("utf-8", "surrogateescape") if length > 0 else ""

@@ -1,0 +1,148 @@
+"""Putting a restored SQLite file in the place of the current one, with everything that belongs to either."""
+
+import contextlib
+import os
+import sqlite3
+from pathlib import Path
+
+from dgtui.engine.datasources.places import copy_ownership, exchange, holders
+from dgtui.engine.datasources.sqlite_locks import try_exclusive
+from dgtui.engine.datasources.sqlite_snapshot import SIDE_FILES, connect, side_file
+from dgtui.engine.errors import RestoreError
+from dgtui.engine.files import fsync_folder
+from dgtui.engine.reporting import Reporter
+
+
+def refuse_open(database: Path) -> None:
+    """Raise RestoreError where another process has the database open, and name it.
+
+    Even one that does nothing: after the swap it would go on writing to the old file, and nobody would see it.
+    """
+    users = holders(database)
+    if users:
+        names = ", ".join(f"{user.program} of {user.user}" if user.user else user.program for user in users[:5])
+        raise RestoreError(
+            f"{database} is open elsewhere: {names}",
+            subject=str(database),
+            hint=f"Stop that program and try again. See: fuser -v {database}",
+        )
+
+
+def swap_database(new: Path, current: Path, keep_as: Path, reporter: Reporter) -> None:
+    """Put `new` at `current`, and the old one with its side files at `keep_as`; raises RestoreError."""
+    for path in (keep_as, *(side_file(keep_as, ending) for ending in SIDE_FILES)):
+        if os.path.lexists(path):
+            raise RestoreError(f"{path} is in the way", subject=str(path), hint=f"Move it away: ls -l {path}")
+    _need_whole(new)
+    try:
+        if current.exists():
+            _replace(new, current, keep_as, reporter)
+        else:
+            clear_orphans(current, reporter)
+            new.rename(current)
+        fsync_folder(current.parent)
+    except OSError as error:
+        raise RestoreError(
+            f"{new} could not take the place of {current}: {error.strerror}",
+            subject=str(current),
+            hint=f"The old content is still at {current}, the restored one at {new}",
+        ) from error
+
+
+def _need_whole(new: Path) -> None:
+    if any(side_file(new, ending).exists() for ending in ("-wal", "-journal")):
+        raise RestoreError(
+            f"{new} is in use, or was not restored to its end",
+            subject=str(new),
+            hint=f"Who has it open? Try: fuser -v {new}",
+        )
+
+
+def _replace(new: Path, current: Path, keep_as: Path, reporter: Reporter) -> None:
+    refuse_open(current)
+    _fold_in_wal(current, reporter)
+    descriptor = os.open(current, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        if not try_exclusive(descriptor):
+            raise RestoreError(
+                f"{current} is in use", subject=str(current), hint=f"Who has it open? Try: fuser -v {current}"
+            )
+        copy_ownership(os.fstat(descriptor), new)
+        _change_places(new, current, keep_as)
+    finally:
+        os.close(descriptor)
+
+
+def _fold_in_wal(current: Path, reporter: Reporter) -> None:
+    """Bring the old database to rest, so that it is one file; a damaged one keeps its side files.
+
+    After this there is, but for a damaged database, no `-wal` that could fall on the new file.
+    """
+    if not any(side_file(current, ending).exists() for ending in SIDE_FILES):
+        return
+    try:
+        with contextlib.closing(connect(current, "mode=rw")) as connection:
+            busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            reporter.log(f"The old database cannot be read ({error}); its side files are kept with it", level="warning")
+            return
+        busy = 1
+    if busy:
+        raise RestoreError(
+            f"{current} is in use", subject=str(current), hint=f"Who has it open? Try: fuser -v {current}"
+        )
+
+
+def _change_places(new: Path, current: Path, keep_as: Path) -> None:
+    """At each moment `current` is the old database or the new one.
+
+    Side files that could not be folded in go first, as a second name of the same files: a `-wal` of the old database
+    beside the new one would undo the restore without a word.
+    """
+    sides = [ending for ending in SIDE_FILES if side_file(current, ending).exists()]
+    for ending in sides:
+        side_file(current, ending).rename(side_file(keep_as, ending))
+    try:
+        _put(new, current, keep_as)
+    except OSError:
+        for ending in sides:
+            side_file(keep_as, ending).rename(side_file(current, ending))
+        raise
+
+
+def _put(new: Path, current: Path, keep_as: Path) -> None:
+    try:
+        os.link(current, keep_as, follow_symlinks=False)
+    except OSError:
+        # No second names on this file system: the two change places, or the old one moves away first.
+        if exchange(new, current):
+            new.rename(keep_as)
+            return
+        current.rename(keep_as)
+        try:
+            new.rename(current)
+        except OSError:
+            keep_as.rename(current)
+            raise
+        return
+    try:
+        new.rename(current)
+    except OSError:
+        keep_as.unlink()
+        raise
+
+
+def clear_orphans(database: Path, reporter: Reporter | None = None) -> None:
+    """Move away side files without a database: they would fall on the one that is to be made there."""
+    for ending in SIDE_FILES:
+        orphan = side_file(database, ending)
+        if not os.path.lexists(orphan):
+            continue
+        number = 1
+        while os.path.lexists(f"{orphan}.orphan-{number}"):
+            number += 1
+        orphan.rename(f"{orphan}.orphan-{number}")
+        if reporter is not None:
+            reporter.log(f"{orphan} belonged to a database that is gone; it is now {orphan}.orphan-{number}")

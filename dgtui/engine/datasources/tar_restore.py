@@ -1,0 +1,140 @@
+"""Unpacking an archive into an empty folder with GNU tar, after each member was judged."""
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from dgtui.engine.child import Child, IdleTimeout, describe_exit
+from dgtui.engine.datasources.base import Archive, LoadError, LoadOutcome
+from dgtui.engine.datasources.places import unshown
+from dgtui.engine.datasources.tar_program import attribute_options, from_list, name_list
+from dgtui.engine.datasources.tar_reader import TarReader
+from dgtui.engine.errors import RestoreError
+from dgtui.engine.files import file_error, fsync_folder
+from dgtui.engine.model import ToolVersion
+from dgtui.engine.reporting import Reporter
+
+_ERRORS_KEPT = 100
+_LINES_KEPT = 10_000
+_IDLE_SECONDS = 600.0
+_HARMLESS = ("implausibly old time stamp", "time stamp ", "Ignoring unknown extended header keyword")
+
+
+def unpack(
+    tool: ToolVersion, archive: Archive, target: Path, chosen: Sequence[str], reporter: Reporter, *, device_nodes: bool
+) -> LoadOutcome:
+    """Unpack what is chosen (everything, if nothing is) into `target`; raises ValidationError, RestoreError.
+
+    Where the archive holds a single file and not its folder, `target` itself becomes that file.
+    """
+    reader = TarReader(refuse_at_once=True)
+    lines: list[str] = []
+    with name_list(b"./" + unshown(name) for name in chosen) as names:
+        arguments = [
+            tool.path,
+            "--extract",
+            "--file=-",
+            f"--directory={target}",
+            "--same-permissions",
+            "--numeric-owner",
+            *attribute_options(tool.path),
+            "--delay-directory-restore",
+            "--quoting-style=c",
+            *(from_list(names) if chosen else ()),
+        ]
+        child = Child(
+            arguments,
+            on_line=_collector(lines, reporter, f"{tool.path}: "),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            pass_fds=(names,),
+        )
+        try:
+            child.feed(_judged(archive, reader, chosen, device_nodes), idle_timeout=_IDLE_SECONDS)
+            code = child.wait(_IDLE_SECONDS)
+        except subprocess.TimeoutExpired:
+            raise IdleTimeout(
+                "tar did not end", subject=str(target), hint="Is the disk frozen? See: dmesg | tail"
+            ) from None
+        finally:
+            child.stop()
+    if not reader.has_root and not chosen and reader.tally.count == 1:
+        _become_file(target)
+    _make_durable(target)
+    return _outcome(code, lines, reader)
+
+
+def _judged(archive: Archive, reader: TarReader, chosen: Sequence[str], device_nodes: bool) -> Iterator[bytes]:
+    """The blocks of the archive, each after the reader found nothing against it."""
+    for block in archive.blocks():
+        reader.feed(block)
+        if reader.devices and not device_nodes and not chosen:
+            raise RestoreError(
+                f"The archive holds device nodes: {', '.join(reader.devices[:5])}",
+                subject=reader.devices[0],
+                hint="If they belong there, set `device_nodes = true` in the datasource, and restore as root",
+            )
+        yield block
+    reader.finish()
+
+
+def _collector(lines: list[str], reporter: Reporter, prefix: str) -> Callable[[str], None]:
+    def take(line: str) -> None:
+        text = line.removeprefix(prefix)
+        if text == line and lines:  # a line that is longer than the reader takes arrives in pieces
+            lines[-1] += line
+        elif len(lines) < _LINES_KEPT:
+            lines.append(text)
+        reporter.log(text, origin="tar", level="warning")
+
+    return take
+
+
+def _become_file(target: Path) -> None:
+    """Put the only file of a folder in the folder's place."""
+    only = next(target.iterdir())
+    aside = target.with_name(f"{target.name[:200]}.{os.urandom(4).hex()}")
+    try:
+        only.rename(aside)
+        target.rmdir()
+        aside.rename(target)
+    except OSError as error:
+        raise file_error(error, target, "put the restored file at") from error
+
+
+def _make_durable(target: Path) -> None:
+    """Write what was unpacked to the disk: after a swap the old tree may go."""
+    child = Child(["sync", "--file-system", "--", str(target)])
+    try:
+        code = child.wait()
+    finally:
+        child.stop()
+    if code != 0:
+        raise RestoreError(
+            f"{target} could not be made durable: {describe_exit(code)}",
+            subject=str(target),
+            hint="Is the disk failing? See: dmesg | tail",
+            detail=tuple(child.tail),
+        )
+    fsync_folder(target.parent)
+
+
+def _outcome(code: int, lines: Sequence[str], reader: TarReader) -> LoadOutcome:
+    notes = tuple(line for line in lines if any(harmless in line for harmless in _HARMLESS))
+    errors = [line for line in lines if line not in notes and "Exiting with failure status" not in line]
+    if code != 0 and not errors:
+        errors = [f"tar ended with {describe_exit(code)}"]
+    if code == 0:
+        notes, errors = (*notes, *errors), []
+    if reader.devices and not errors:
+        notes = (*notes, f"{len(reader.devices)} device nodes were made: {', '.join(reader.devices[:5])}")
+    return LoadOutcome(
+        errors=tuple(LoadError(message=line, statement=_member(line)) for line in errors[:_ERRORS_KEPT]),
+        error_count=len(errors),
+        notes=notes[:_ERRORS_KEPT],
+    )
+
+
+def _member(line: str) -> str:
+    return line.split('": ', 1)[0].lstrip('"') if '": ' in line else ""

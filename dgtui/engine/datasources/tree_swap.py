@@ -1,0 +1,142 @@
+"""Making, removing and exchanging whole trees, with guards against the mistakes nobody can undo."""
+
+import errno
+import os
+import subprocess
+from pathlib import Path
+
+from dgtui.engine.child import Child, describe_exit
+from dgtui.engine.datasources.places import copy_ownership, exchange, rename_new
+from dgtui.engine.errors import RestoreError
+from dgtui.engine.files import FOLDER_MODE, file_error, fsync_folder
+
+
+def make_folder_like(target: Path, like: Path | None) -> None:
+    """Make an empty folder, 0700 or with owner and mode of another one; raises RestoreError, StorageError."""
+    try:
+        target.mkdir(FOLDER_MODE)
+        target.chmod(FOLDER_MODE)
+        if like is not None and like.is_dir():
+            copy_ownership(like.stat(), target)
+    except FileExistsError:
+        raise RestoreError(
+            f"{target} exists already", subject=str(target), hint="Restore under another name, or move it away"
+        ) from None
+    except OSError as error:
+        raise file_error(error, target, "make the folder") from error
+
+
+def remove_tree(target: Path) -> None:
+    """Remove a folder or file whole, following no link; raises RestoreError.
+
+    `rm` does the work: it manages trees that are deeper than a path can be long.
+    """
+    if not os.path.lexists(target):
+        return
+    if target.is_symlink() or _is_mount(target) or len(target.parts) < 3:
+        raise RestoreError(
+            f"{target} is a link, a mount or a folder of the system, and is not removed",
+            subject=str(target),
+            hint=f"If you are sure, remove it yourself. See: ls -ld {target}",
+        )
+    child = Child(
+        ["rm", "--recursive", "--force", "--one-file-system", "--preserve-root", "--", str(target)],
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        code = child.wait()
+    finally:
+        child.stop()
+    if code != 0 or os.path.lexists(target):
+        raise RestoreError(
+            f"{target} could not be removed whole: {describe_exit(code)}",
+            subject=str(target),
+            hint="See the lines below; it can be removed by hand",
+            detail=tuple(child.tail),
+        )
+
+
+def swap_trees(new: Path, current: Path, keep_as: Path) -> None:
+    """Put `new` at `current` and the old one at `keep_as`; at each moment `current` is one of them, whole.
+
+    Only where the file system cannot exchange two names is there a moment without `current`. Raises RestoreError.
+    """
+    _examine(new, current, keep_as)
+    try:
+        if not os.path.lexists(current):
+            rename_new(new, current)
+        elif exchange(new, current):
+            _keep(new, current, keep_as)
+        else:
+            _rename_both(new, current, keep_as)
+    except OSError as error:
+        raise RestoreError(
+            f"{new} could not take the place of {current}: {error.strerror}",
+            subject=str(current),
+            hint=_hint(error, new, current),
+        ) from error
+    fsync_folder(current.parent)
+
+
+def _examine(new: Path, current: Path, keep_as: Path) -> None:
+    if not os.path.lexists(new):
+        raise RestoreError(f"There is no {new}", subject=str(new), hint="Restore again")
+    if os.path.lexists(keep_as):
+        raise RestoreError(f"{keep_as} is in the way", subject=str(keep_as), hint=f"Move it away: ls -ld {keep_as}")
+    if current.is_symlink():
+        raise RestoreError(
+            f"{current} is a symbolic link",
+            subject=str(current),
+            hint=f"Links are not followed in a restore. Name the real path: {current.resolve()}",
+        )
+    if _is_mount(current):
+        raise RestoreError(
+            f"{current} is a mount point and cannot be renamed",
+            subject=str(current),
+            hint=f"The restored tree is at {new}. Copy it: rsync -aHAX --delete {new}/ {current}/",
+        )
+
+
+def _keep(old: Path, current: Path, keep_as: Path) -> None:
+    """After the exchange: the old one, which has the new one's name, gets its own; else all goes back."""
+    try:
+        rename_new(old, keep_as)
+    except OSError:
+        exchange(old, current)
+        raise
+
+
+def _rename_both(new: Path, current: Path, keep_as: Path) -> None:
+    rename_new(current, keep_as)
+    try:
+        rename_new(new, current)
+    except OSError:
+        rename_new(keep_as, current)
+        raise
+
+
+def _is_mount(path: Path) -> bool:
+    """Whether something is mounted there, from the same file system too (a bind mount)."""
+    if path.is_mount():
+        return True
+    real = os.fsencode(path)
+    try:
+        with Path("/proc/self/mountinfo").open("rb") as mounts:
+            points = (line.split(b" ", 5)[4] for line in mounts)
+            return any(_unescaped(point) == real for point in points)
+    except (OSError, IndexError):
+        return False
+
+
+def _unescaped(point: bytes) -> bytes:
+    for character in b" \t\n\\":
+        point = point.replace(b"\\%03o" % character, bytes((character,)))
+    return point
+
+
+def _hint(error: OSError, new: Path, current: Path) -> str:
+    if error.errno == errno.EBUSY:
+        return f"Something is mounted there. The restored tree is at {new}; copy it by hand"
+    if error.errno == errno.EXDEV:
+        return f"They are on different disks. The restored tree is at {new}; copy it by hand"
+    return f"The old content is still at {current}, the restored one at {new}"

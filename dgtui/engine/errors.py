@@ -1,0 +1,153 @@
+"""The errors of the engine.
+
+DataGuardianError
+├── ConfigError                 the configuration is wrong, or names what does not exist
+├── ToolMissing                 a dump or restore program is not installed
+├── ToolTooOld                  the program does not fit the server's version
+├── DatabaseConnectionError     the server cannot be reached, or the connection was lost
+│   └── AuthenticationError     the server refuses the user or the password
+├── BackupCreationError         the dump did not become a whole backup
+├── StorageError                a storage cannot be reached, read or written
+│   └── DiskSpaceError          a storage has no room left
+├── ValidationError             a check of bytes failed: a backup is damaged or incomplete
+├── PermissionDenied            a right is missing, at the database or in the file system
+├── JobBusy                     another run of the same job, or on the same target, is under way
+├── RestoreError                a restore did not succeed
+│   └── SwapImpossible          the new content cannot take the old one's place by a rename; nothing was changed
+└── Cancelled                   somebody asked it to stop
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+EXIT_DONE = 0
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_PARTIAL = 3
+EXIT_BUSY = 4
+EXIT_DAMAGED = 5
+EXIT_CANCELLED = 130
+
+
+@dataclass(frozen=True)
+class Retry:
+    """How often an operation that failed is tried, and how long to wait before the second try."""
+
+    tries: int
+    first_wait_seconds: float
+
+
+NO_RETRY = Retry(tries=1, first_wait_seconds=0)
+
+
+class DataGuardianError(Exception):
+    """What happened, to which object, and the next thing to do."""
+
+    exit_code: ClassVar[int] = EXIT_FAILED
+    """Exit code of a headless command that ends with this error (design.md, "Errors")."""
+    retry: ClassVar[Retry] = NO_RETRY
+
+    def __init__(self, message: str, *, subject: str = "", hint: str = "", detail: Sequence[str] = ()) -> None:
+        """`subject` names the object, `hint` the next step, `detail` holds the last lines of the tool."""
+        super().__init__(message)
+        self.message = message
+        self.subject = subject
+        self.hint = hint
+        self.detail = tuple(detail)
+
+    @property
+    def kind(self) -> str:
+        """The name of the class, as messages and the catalogue store it."""
+        return type(self).__name__
+
+
+class ConfigError(DataGuardianError):
+    """The configuration is wrong, or names what does not exist."""
+
+    exit_code = EXIT_USAGE
+
+
+class ToolMissing(DataGuardianError):
+    """A dump or restore program is not installed."""
+
+    exit_code = EXIT_USAGE
+
+
+class ToolTooOld(DataGuardianError):
+    """No installed program fits the server's version."""
+
+
+class DatabaseConnectionError(DataGuardianError):
+    """The server cannot be reached, or the connection was lost."""
+
+    retry = Retry(tries=3, first_wait_seconds=5)
+
+
+class AuthenticationError(DatabaseConnectionError):
+    """The server refuses the user or the password; never tried again, it could lock the account."""
+
+    retry = NO_RETRY
+
+
+class BackupCreationError(DataGuardianError):
+    """The dump did not become a whole backup."""
+
+
+class StorageError(DataGuardianError):
+    """A storage cannot be reached, read or written."""
+
+
+class DiskSpaceError(StorageError):
+    """A storage has no room left."""
+
+
+class ValidationError(DataGuardianError):
+    """A check of bytes failed: a backup is damaged or incomplete."""
+
+    exit_code = EXIT_DAMAGED
+
+
+class PermissionDenied(DataGuardianError):
+    """A right is missing, at the database or in the file system."""
+
+
+class JobBusy(DataGuardianError):
+    """Another run of the same job, or on the same target, is under way."""
+
+    exit_code = EXIT_BUSY
+
+
+class RestoreError(DataGuardianError):
+    """A restore did not succeed."""
+
+
+class SwapImpossible(RestoreError):
+    """The new content cannot take the place of the old one by a rename; nothing was changed."""
+
+
+class Cancelled(DataGuardianError):
+    """Somebody asked it to stop."""
+
+    exit_code = EXIT_CANCELLED
+
+
+ERRORS_BY_KIND: dict[str, type[DataGuardianError]] = {
+    cls.__name__: cls
+    for cls in (
+        ConfigError,
+        ToolMissing,
+        ToolTooOld,
+        DatabaseConnectionError,
+        AuthenticationError,
+        BackupCreationError,
+        StorageError,
+        DiskSpaceError,
+        ValidationError,
+        PermissionDenied,
+        JobBusy,
+        RestoreError,
+        Cancelled,
+    )
+}
+"""To build an error again from a message of a worker."""

@@ -1,0 +1,335 @@
+"""`Engine`: the only door that screens and commands use."""
+
+import contextlib
+import getpass
+import os
+import signal
+import uuid
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from dgtui.config import Config, JobSettings, Table, load_config, state_folder
+from dgtui.config.store import Values, read_values, remove_object, save_object
+from dgtui.engine.backup import BackupPlan, started_execution
+from dgtui.engine.catalog import Catalog
+from dgtui.engine.check import Finding, examine_everything
+from dgtui.engine.datasources.base import DatasourceSettings, Selection
+from dgtui.engine.deletion import delete_copies
+from dgtui.engine.glance import DatasourceCheck, check_datasource, check_settings, copies_at, manifest_of
+from dgtui.engine.launch import fork_worker, launch, spawn_worker
+from dgtui.engine.locks import Lock, take_lock
+from dgtui.engine.manifest import Manifest
+from dgtui.engine.messages import now
+from dgtui.engine.model import Copy, Execution, Restore
+from dgtui.engine.orders import AnyOrder, BackupOrder, RestoreOrder, ValidateOrder, decode_order
+from dgtui.engine.preview import RestorePreview, preview_restore
+from dgtui.engine.reconcile import reconcile
+from dgtui.engine.references import find_execution
+from dgtui.engine.runs import RunFollower, RunInfo, RunPaths
+from dgtui.engine.scan import ScanReport, scan_storage
+from dgtui.engine.storages.base import StorageState
+from dgtui.engine.stored import know_marker
+from dgtui.engine.verify import live_copies, manual_commands, validate_folder
+from dgtui.engine.watching import RunWatch
+
+
+class Engine:
+    """Everything the program can do, without a screen."""
+
+    def __init__(self, config: Config, state: Path, *, fork_workers: bool = False) -> None:
+        """Open the catalogue under `state` and record what ended without notice. Raises CatalogError.
+
+        `fork_workers` is for programs without threads: their workers start faster.
+        """
+        self.config = config
+        self._fork_workers = fork_workers
+        self.paths = RunPaths(state)
+        self.paths.make()
+        self.catalog = Catalog(state)
+        self.reconciled = self.reconcile()
+        """What was found and put right at the start, as sentences for people."""
+
+    @classmethod
+    def open(cls, *, fork_workers: bool = False) -> "Engine":
+        """With the configuration and the state folder that the environment names. Raises ConfigError, CatalogError."""
+        return cls(load_config(), state_folder(), fork_workers=fork_workers)
+
+    def reconcile(self) -> tuple[str, ...]:
+        """Record what became of runs whose worker died without notice; sentences for people."""
+        return reconcile(self.catalog, self.config, self.paths)
+
+    def close(self) -> None:
+        """Close the catalogue; runs go on."""
+        self.catalog.close()
+
+    # Changing the configuration
+
+    def reload(self) -> None:
+        """Read the configuration again; raises ConfigError, and then the former one stays."""
+        self.config = load_config(self.config.path)
+
+    def values(self, table: Table, name: str) -> Values:
+        """What is written about an object, key by key. Raises ConfigError."""
+        return read_values(self.config, table, name)
+
+    def save_object(self, table: Table, name: str, values: Values, *, new: bool) -> None:
+        """Write an object to a file of its own and take it up. Raises ConfigError, StorageError."""
+        self.config = save_object(self.config, table, name, values, new=new)
+
+    def remove_object(self, table: Table, name: str) -> None:
+        """Remove an object that was made here. Raises ConfigError where a person wrote it or something needs it."""
+        self.config = remove_object(self.config, table, name)
+
+    # Starting runs
+
+    def start_job(self, name: str, *, description: str = "") -> str:
+        """Start the backup of a configured job; its execution id. Raises ConfigError, JobBusy."""
+        job = self.config.job(name)
+        return self._start_backup(self.config.job_id(name), name, job, description or job.description)
+
+    def start_backup(self, job: JobSettings, *, description: str = "") -> str:
+        """Start a backup that no configured job describes; its execution id. Raises ConfigError, JobBusy."""
+        name = f"manual-{job.datasource}"
+        self.config.require_datasource(job.datasource)
+        for storage in job.storages:
+            self.config.require_storage(storage)
+        return self._start_backup(self.config.job_id(name), name, job, description)
+
+    def _start_backup(self, job_id: str, name: str, job: JobSettings, description: str) -> str:
+        order = BackupOrder(
+            run_id=str(uuid.uuid4()),
+            config_path=self._config_path(),
+            ordered_at=now(),
+            job_id=job_id,
+            job_name=name,
+            job=job,
+            description=description,
+        )
+        plan = BackupPlan(
+            execution_id=order.run_id,
+            job_id=job_id,
+            job_name=name,
+            job=job,
+            description=description,
+            scratch_folder=str(self.paths.scratch(order.run_id)),
+        )
+        kind = self.config.require_datasource(job.datasource).type
+        with self._lock(f"job-{job_id}", f"job {name}") as job_lock:
+            self.catalog.save_execution(started_execution(plan, kind, order.ordered_at))
+            self._launch(order, job_lock)
+        return order.run_id
+
+    def start_restore(
+        self,
+        execution: Execution,
+        *,
+        storage: str | None = None,
+        datasource: str | None = None,
+        database: str | None = None,
+        selection: Selection | None = None,
+        overwrite: bool = False,
+        jobs: int | None = None,
+        reason: str = "",
+    ) -> str:
+        """Start a restore; its id. Raises ConfigError, JobBusy where the target is being restored already."""
+        target = datasource or execution.datasource
+        adapter = self.config.datasource(target)
+        order = RestoreOrder(
+            run_id=str(uuid.uuid4()),
+            config_path=self._config_path(),
+            ordered_at=now(),
+            execution_id=execution.execution_id,
+            storage=storage,
+            datasource=target,
+            database=database or adapter.database,
+            selection=selection or Selection(),
+            overwrite=overwrite,
+            jobs=jobs,
+            reason=reason,
+            restored_by=getpass.getuser(),
+            origin=os.environ.get("SSH_CLIENT", "").split(" ")[0],
+        )
+        lock_name = uuid.uuid5(uuid.NAMESPACE_URL, f"{adapter.kind}:{adapter.location}:{order.database}")
+        with self._lock(f"target-{lock_name}", f"restore into {order.database}") as target_lock:
+            self.catalog.save_restore(
+                Restore(
+                    restore_id=order.run_id,
+                    execution_id=execution.execution_id,
+                    datasource=target,
+                    target=order.database,
+                    status="queued",
+                    started_at=order.ordered_at,
+                    storage=storage,
+                    reason=reason,
+                    restored_by=order.restored_by,
+                    origin=order.origin,
+                )
+            )
+            self._launch(order, target_lock)
+        return order.run_id
+
+    def start_validate(self, execution: Execution, *, storage: str | None = None) -> str:
+        """Start a check of an execution's copies to their last byte; the run's id."""
+        order = ValidateOrder(
+            run_id=str(uuid.uuid4()),
+            config_path=self._config_path(),
+            ordered_at=now(),
+            execution_id=execution.execution_id,
+            storage=storage,
+        )
+        self._launch(order)
+        return order.run_id
+
+    @contextlib.contextmanager
+    def _lock(self, name: str, purpose: str) -> Iterator[Lock]:
+        """Hold a lock while a worker is started; the worker inherits it and holds it to its end."""
+        lock = take_lock(self.paths.locks / f"{name}.lock", purpose=purpose, inheritable=True)
+        try:
+            yield lock
+        finally:
+            lock.hand_over()
+
+    def _launch(self, order: AnyOrder, lock: Lock | None = None) -> None:
+        if self._fork_workers:
+            self.catalog.close()
+        launch(self.paths, order, lock, fork_worker if self._fork_workers else spawn_worker)
+
+    def _config_path(self) -> str | None:
+        return str(self.config.path) if self.config.path is not None else None
+
+    # Watching and ending runs
+
+    def follower(self, run_id: str, *, log_lines: int = 5) -> RunFollower:
+        """Follow a run's messages, from its first one."""
+        return RunFollower(self.paths, run_id, log_lines=log_lines)
+
+    def running(self) -> list[RunInfo]:
+        """What is running now, on this machine with this state folder, whoever started it."""
+        return [info for run_id in self.paths.living() if (info := self.run_info(run_id)) is not None]
+
+    def run_info(self, run_id: str) -> RunInfo | None:
+        """What a run was asked to do; None where that is not known."""
+        try:
+            order = decode_order(self.paths.request(run_id).read_bytes())
+        except (FileNotFoundError, msgspec.DecodeError):
+            return None
+        match order:
+            case BackupOrder():
+                return RunInfo(run_id=run_id, operation="backup", title=f"{order.job_name} · {order.job.datasource}")
+            case RestoreOrder():
+                return RunInfo(
+                    run_id=run_id, operation="restore", title=f"{order.execution_id[:8]} into {order.database}"
+                )
+            case ValidateOrder():
+                return RunInfo(run_id=run_id, operation="validate", title=order.execution_id[:8])
+
+    def run_watch(self) -> RunWatch:
+        """Watch all runs of this machine."""
+        return RunWatch(self.paths, self.run_info)
+
+    def cancel(self, run_id: str) -> None:
+        """Ask a run to stop; it says `cancelled` itself once everything is cleaned up. Does nothing when it ended."""
+        with contextlib.suppress(FileNotFoundError, ValueError, ProcessLookupError):
+            pid = int(self.paths.lock(run_id).read_text())
+            if self.paths.is_alive(run_id):
+                os.kill(pid, signal.SIGTERM)
+
+    # Looking
+
+    def executions(
+        self,
+        *,
+        job: str | None = None,
+        datasource: str | None = None,
+        status: str | None = None,
+        limit: int | None = None,
+    ) -> list[Execution]:
+        """Executions with their copies, the newest first."""
+        return self.catalog.executions(job=job, datasource=datasource, status=status, limit=limit)
+
+    def backup_counts(self) -> dict[str, int]:
+        """How many backups each datasource has, also one that is not configured any more."""
+        return self.catalog.backup_counts()
+
+    def storage_usage(self) -> dict[str, tuple[int, int]]:
+        """Number and bytes of the backups that the catalogue knows at each storage."""
+        return self.catalog.storage_usage()
+
+    def execution(self, reference: str) -> Execution:
+        """Find one by the first characters of its id, `JOB@latest` or `JOB@2025-02-13_060001`. Raises ConfigError."""
+        return find_execution(self.catalog, reference)
+
+    def run_reference(self, reference: str) -> str:
+        """The id of a run, by the first characters of its id or as `execution` takes it. Raises ConfigError."""
+        matches = [path.stem for path in self.paths.runs.glob("*.jsonl") if path.stem.startswith(reference)]
+        if len(matches) == 1:
+            return matches[0]
+        return self.execution(reference).execution_id
+
+    def restores(self, execution_id: str | None = None) -> list[Restore]:
+        """Restores, the newest first."""
+        return self.catalog.restores(execution_id)
+
+    def live_copies(self, execution: Execution) -> tuple[Copy, ...]:
+        """The copies of an execution as they are now at their storages; the catalogue learns it."""
+        return live_copies(self.catalog, self.config, execution)
+
+    def copies_at(self, storage: str, executions: Sequence[Execution]) -> dict[str, Copy]:
+        """The copies of executions at one storage as they are now, by the execution's id; the catalogue learns it."""
+        return copies_at(self.catalog, self.config, storage, executions)
+
+    def manifest(self, execution: Execution, *, storage: str | None = None) -> Manifest:
+        """What a backup says of itself, from the first copy that can be read. Raises DataGuardianError."""
+        return manifest_of(self.config, execution, storage)
+
+    def check_datasource(self, name: str) -> DatasourceCheck:
+        """Look how a datasource answers now. Raises ConfigError where there is none of this name."""
+        return check_datasource(self.config, name)
+
+    def check_settings(self, name: str, settings: DatasourceSettings) -> DatasourceCheck:
+        """Look how a datasource would answer that is not configured yet."""
+        return check_settings(name, settings)
+
+    def examine_storage(self, name: str) -> StorageState:
+        """Look at a storage, changing nothing. Raises ConfigError where there is none of this name."""
+        storage = self.config.storage(name)
+        know_marker(self.catalog, storage)
+        return storage.examine()
+
+    def manual_commands(self, execution: Execution) -> str:
+        """The content of RESTORE.txt: how to restore this backup by hand. Raises StorageError, ValidationError."""
+        return manual_commands(self.config, execution)
+
+    def preview_restore(
+        self,
+        execution: Execution,
+        *,
+        storage: str | None = None,
+        datasource: str | None = None,
+        database: str | None = None,
+    ) -> RestorePreview:
+        """What a restore would write to, as it is now; changes nothing. Raises DataGuardianError."""
+        return preview_restore(self.config, execution, storage=storage, datasource=datasource, database=database)
+
+    # Acting on what is stored
+
+    def validate_folder(self, folder: Path) -> None:
+        """Check a backup folder anywhere to its last byte. Raises ValidationError, StorageError."""
+        validate_folder(folder, self.paths.state / "scratch")
+
+    def delete(self, execution: Execution, *, storage: str | None = None, force: bool = False) -> int:
+        """Delete an execution's copies, or the one at `storage`; the bytes freed. Raises DataGuardianError.
+
+        The last good backup of a job is only deleted with `force`.
+        """
+        return delete_copies(self.catalog, self.config, execution, storage=storage, force=force)
+
+    def scan(self, storage: str) -> ScanReport:
+        """Read every manifest at a storage into the catalogue. Raises StorageError."""
+        return scan_storage(self.catalog, self.config, storage)
+
+    def check(self) -> list[Finding]:
+        """Examine configuration, secrets, tools, rights, storages; changes nothing."""
+        return examine_everything(self.config)

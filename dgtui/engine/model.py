@@ -1,0 +1,126 @@
+"""Plain data of the engine, and the states that things can be in (design.md, "States").
+
+Times are timezone-aware UTC. Sizes are bytes.
+"""
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+ExecutionStatus = Literal["queued", "running", "completed", "partial", "failed", "cancelled", "interrupted"]
+CopyStatus = Literal["available", "missing", "unreachable", "unknown", "corrupt"]
+BackupType = Literal["full", "schema_only", "data_only", "incremental"]
+VerifyLevel = Literal["none", "size", "full"]
+Phase = Literal[
+    "queued",
+    "connect",
+    "dump",
+    "check",
+    "finish",
+    "validate",
+    "create",
+    "restore",
+    "compare",
+    "swap",
+    "record",
+]
+
+ENDED: frozenset[str] = frozenset({"completed", "partial", "failed", "cancelled", "interrupted"})
+"""The states in which nothing happens any more."""
+RESTORABLE: frozenset[str] = frozenset({"completed", "partial"})
+"""The states of a backup that has at least one whole copy."""
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
+    """Base of the plain data: immutable, and written as JSON by msgspec."""
+
+
+class ObjectInfo(Record, frozen=True):
+    """A table, a collection or a kind of file inside a database or a backup."""
+
+    name: str
+    rows: int | None = None
+    bytes: int | None = None
+    rows_exact: bool = False
+    """Whether `rows` was counted at the very moment of the dump, and not estimated."""
+
+
+class ToolVersion(Record, frozen=True):
+    """A program that was found, and its version."""
+
+    name: str
+    path: str
+    version: str
+
+
+class Problem(Record, frozen=True):
+    """An error as it is stored and shown: what happened, to which object, and what to do next."""
+
+    kind: str
+    message: str
+    subject: str = ""
+    hint: str = ""
+    detail: tuple[str, ...] = ()
+
+
+class Copy(Record, frozen=True):
+    """An execution's backup at one storage."""
+
+    storage: str
+    status: CopyStatus
+    path: str
+    """Where it lies: for a local storage the absolute path of the backup folder."""
+    checked_at: datetime | None = None
+    problem: Problem | None = None
+
+
+class Execution(Record, frozen=True):
+    """One run of a backup, with all that is known of it."""
+
+    execution_id: str
+    job_id: str
+    job: str
+    datasource: str
+    datasource_type: str
+    status: ExecutionStatus
+    backup_type: BackupType
+    started_at: datetime
+    finished_at: datetime | None = None
+    total_size_bytes: int | None = None
+    compressed_size_bytes: int | None = None
+    checksum: str | None = None
+    folder: str | None = None
+    """Name of the backup folder, `YYYY-MM-DD_HHmmss`."""
+    manifest_sha256: str | None = None
+    description: str = ""
+    expires_at: datetime | None = None
+    warnings: tuple[str, ...] = ()
+    problem: Problem | None = None
+    copies: tuple[Copy, ...] = ()
+    sequence: int = 0
+    """The catalogue's own order, which no clock can change."""
+
+
+class Restore(Record, frozen=True):
+    """One restore: who, when, why, from which copy, into what, and how it ended."""
+
+    restore_id: str
+    execution_id: str
+    datasource: str
+    """The datasource that was restored into."""
+    target: str
+    """The database, file or folder that was restored into."""
+    status: ExecutionStatus
+    started_at: datetime
+    finished_at: datetime | None = None
+    storage: str | None = None
+    reason: str = ""
+    restored_by: str = ""
+    origin: str = ""
+    """Where the person came from: the SSH client's address, else empty."""
+    kept_as: str | None = None
+    """Name under which the target's former content still lies, where it was replaced."""
+    differences: tuple[str, ...] = ()
+    errors: tuple[str, ...] = ()
+    problem: Problem | None = None

@@ -1,0 +1,69 @@
+"""What a worker can be asked to do; written as JSON beside the run's messages, without any secret."""
+
+from datetime import datetime
+
+import msgspec
+
+from dgtui.config import JobSettings
+from dgtui.engine.datasources.base import Selection
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True, tag_field="operation"):
+    """Base of all orders."""
+
+    run_id: str
+    config_path: str | None = None
+    """The configuration file to use; the usual one where empty."""
+    ordered_at: datetime
+
+
+class BackupOrder(Order, frozen=True, kw_only=True, tag="backup"):
+    """Back up a datasource to storages, as a job says."""
+
+    job_id: str
+    job_name: str
+    job: JobSettings
+    description: str = ""
+
+
+class RestoreOrder(Order, frozen=True, kw_only=True, tag="restore"):
+    """Restore an execution's backup into a target."""
+
+    execution_id: str
+    storage: str | None = None
+    """The storage to restore from; `automatic` where empty: the copies in order until one is good."""
+    datasource: str
+    """The datasource to restore into."""
+    database: str
+    """The database, file or folder to restore into."""
+    selection: Selection = Selection()
+    overwrite: bool = False
+    """Whether a target that holds data may be replaced."""
+    jobs: int | None = None
+    reason: str = ""
+    restored_by: str = ""
+    origin: str = ""
+
+
+class ValidateOrder(Order, frozen=True, kw_only=True, tag="validate"):
+    """Check the copies of an execution to their last byte."""
+
+    execution_id: str
+    storage: str | None = None
+
+
+AnyOrder = BackupOrder | RestoreOrder | ValidateOrder
+
+
+def encode_order(order: AnyOrder) -> bytes:
+    """The order as JSON."""
+    from dgtui.engine.settings import encode_setting
+
+    return msgspec.json.encode(order, enc_hook=encode_setting)
+
+
+def decode_order(text: bytes) -> AnyOrder:
+    """Read an order; raises msgspec.ValidationError."""
+    from dgtui.engine.settings import decode_setting
+
+    return msgspec.json.decode(text, type=AnyOrder, dec_hook=decode_setting)  # type: ignore[no-any-return]  # a union is no type to mypy here

@@ -1,0 +1,118 @@
+"""Putting right what ended without notice: a worker that was killed, a machine that was switched off.
+
+One rule for a backup whose worker died: where a storage holds it with its manifest, it is whole and is registered;
+everywhere else what was written is removed. A restore whose worker died is recorded as interrupted.
+"""
+
+import contextlib
+
+import msgspec
+
+from dgtui.config import Config
+from dgtui.engine.catalog import Catalog
+from dgtui.engine.errors import DataGuardianError
+from dgtui.engine.manifest import Manifest
+from dgtui.engine.messages import now
+from dgtui.engine.model import ENDED, Copy, Execution, Problem, Restore
+from dgtui.engine.orders import BackupOrder, decode_order
+from dgtui.engine.runs import RunPaths, last_status
+from dgtui.engine.storages.base import FolderRef
+from dgtui.engine.stored import execution_from_manifest, know_marker, read_manifest, remember_marker
+
+
+def reconcile(catalog: Catalog, config: Config, paths: RunPaths) -> tuple[str, ...]:
+    """Record what became of every run that is recorded as under way and whose worker is gone; sentences for people."""
+    told = [
+        _end_execution(catalog, config, paths, execution)
+        for execution in catalog.unfinished()
+        if not paths.is_alive(execution.execution_id)
+    ]
+    told += [
+        _end_restore(catalog, paths, restore)
+        for restore in catalog.restores()
+        if restore.status not in ENDED and not paths.is_alive(restore.restore_id)
+    ]
+    return tuple(told)
+
+
+def _end_execution(catalog: Catalog, config: Config, paths: RunPaths, execution: Execution) -> str:
+    paths.remove_scratch(execution.execution_id)
+    adopted = _find_backup(catalog, config, paths, execution)
+    if adopted is not None:
+        catalog.save_execution(adopted)
+        return f"A finished backup of {execution.job} was found and registered ({execution.execution_id[:8]})"
+    last = last_status(paths, execution.execution_id)
+    if last is not None and last.status not in ("completed", "partial"):
+        ended = msgspec.structs.replace(
+            execution, status=last.status, problem=last.problem, finished_at=last.at, warnings=last.warnings
+        )
+    else:
+        ended = msgspec.structs.replace(
+            execution, status="interrupted", finished_at=now(), problem=_interruption(execution.execution_id)
+        )
+    catalog.save_execution(ended)
+    return f"The backup of {execution.job} from {execution.started_at:%Y-%m-%d %H:%M} UTC ended {ended.status}"
+
+
+def _interruption(run_id: str) -> Problem:
+    return Problem(
+        kind="Interrupted",
+        message="The worker ended without notice",
+        subject=run_id,
+        hint="Was it killed, or the machine switched off? What it had written was removed; start it again",
+    )
+
+
+def _find_backup(catalog: Catalog, config: Config, paths: RunPaths, execution: Execution) -> Execution | None:
+    """The execution as a whole backup, where a storage holds it; its leftovers are removed on the way."""
+    copies: list[Copy] = []
+    found: tuple[Manifest, str] | None = None
+    wanted = _ordered_storages(paths, execution) or list(config.storages)
+    for name in wanted:
+        if name not in config.storages:
+            continue
+        storage = config.storage(name)
+        know_marker(catalog, storage)
+        with contextlib.suppress(DataGuardianError):
+            for leftover in storage.leftovers():
+                if leftover.execution_id == execution.execution_id:
+                    storage.remove_leftover(leftover)
+            for ref in storage.backups():
+                if not _could_be(ref, execution):
+                    continue
+                manifest, sha256 = read_manifest(storage, ref)
+                if manifest.execution_id == execution.execution_id:
+                    found = manifest, sha256
+                    copies.append(Copy(storage=name, status="available", path=storage.path(ref), checked_at=now()))
+                    remember_marker(catalog, storage)
+    if found is None:
+        return None
+    absent = [name for name in wanted if name not in {copy.storage for copy in copies}]
+    copies += [Copy(storage=name, status="missing", path="", checked_at=now()) for name in absent]
+    whole = execution_from_manifest(*found, tuple(copies))
+    return msgspec.structs.replace(whole, status="partial") if absent else whole
+
+
+def _could_be(ref: FolderRef, execution: Execution) -> bool:
+    return ref.job_id == execution.job_id and ref.folder >= execution.started_at.strftime("%Y-%m-%d_%H%M%S")
+
+
+def _ordered_storages(paths: RunPaths, execution: Execution) -> list[str]:
+    with contextlib.suppress(OSError, msgspec.DecodeError):
+        order = decode_order(paths.request(execution.execution_id).read_bytes())
+        if isinstance(order, BackupOrder):
+            return list(order.job.storages)
+    return []
+
+
+def _end_restore(catalog: Catalog, paths: RunPaths, restore: Restore) -> str:
+    paths.remove_scratch(restore.restore_id)
+    last = last_status(paths, restore.restore_id)
+    if last is not None:
+        ended = msgspec.structs.replace(restore, status=last.status, problem=last.problem, finished_at=last.at)
+    else:
+        ended = msgspec.structs.replace(
+            restore, status="interrupted", problem=_interruption(restore.restore_id), finished_at=now()
+        )
+    catalog.save_restore(ended)
+    return f"The restore into {restore.target} from {restore.started_at:%Y-%m-%d %H:%M} UTC ended {ended.status}"

@@ -1,0 +1,44 @@
+"""How people name an execution: the first characters of its id, `JOB@latest`, or `JOB@2025-02-13_060001`."""
+
+from dgtui.engine.catalog import Catalog
+from dgtui.engine.errors import ConfigError
+from dgtui.engine.model import RESTORABLE, Execution
+
+_HINT = "dgtui list shows what there is"
+
+
+def find_execution(catalog: Catalog, reference: str) -> Execution:
+    """The one execution that a reference names; raises ConfigError where there is none, or more than one."""
+    job, at, moment = reference.rpartition("@")
+    if at:
+        return _execution_of_job(catalog, job, moment)
+    found = catalog.executions_by_prefix(reference) if reference else []
+    if len(found) == 1 or (found and found[0].execution_id == reference):
+        return found[0]
+    if not found:
+        raise ConfigError(f"No execution begins with {reference!r}", subject=reference, hint=_HINT)
+    raise ConfigError(
+        f"{reference!r} is the beginning of several executions: "
+        + ", ".join(execution.execution_id[:13] for execution in found),
+        subject=reference,
+        hint="Give more characters of the id",
+    )
+
+
+def _execution_of_job(catalog: Catalog, job: str, moment: str) -> Execution:
+    executions = catalog.executions(job=job)
+    if not executions:
+        raise ConfigError(f"There is no execution of a job {job!r}", subject=job, hint=_HINT)
+    if moment == "latest":
+        restorable = max(
+            (execution for execution in executions if execution.status in RESTORABLE),
+            key=lambda execution: execution.sequence,
+            default=None,
+        )
+        if restorable is None:
+            raise ConfigError(f"The job {job!r} has no complete backup yet", subject=job, hint=_HINT)
+        return restorable
+    for execution in executions:
+        if execution.folder == moment:
+            return execution
+    raise ConfigError(f"The job {job!r} has no backup {moment!r}", subject=f"{job}@{moment}", hint=_HINT)

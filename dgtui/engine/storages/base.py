@@ -1,0 +1,180 @@
+"""What a kind of storage has to be able to do.
+
+A storage holds `<job id>/<folder>/` with the parts of a backup and its manifest (design.md, "On disk"). A backup exists
+there when, and only when, its manifest stands in the folder under its final name.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import Annotated, BinaryIO, ClassVar, Generic, TypeVar
+
+import msgspec
+
+from dgtui.engine.model import CopyStatus, Record, VerifyLevel
+
+MANIFEST = "manifest.json"
+RESTORE_TEXT = "RESTORE.txt"
+
+
+class StorageSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The keys every `[storages.NAME]` table may have."""
+
+    type: Annotated[str, msgspec.Meta(description="Kind of the storage")]
+    description: Annotated[str, msgspec.Meta(description="What it is, in your own words")] = ""
+
+
+class FolderRef(Record, frozen=True):
+    """A backup folder at a storage: `<job id>/<folder>`."""
+
+    job_id: str
+    folder: str
+
+
+class StorageState(Record, frozen=True):
+    """A storage as it is now."""
+
+    status: CopyStatus
+    """`available`, `unreachable` (it cannot be asked), `missing` (not mounted: its marker file is gone)."""
+    free_bytes: int | None = None
+    total_bytes: int | None = None
+    message: str = ""
+    hint: str = ""
+
+
+class Leftover(Record, frozen=True):
+    """An unfinished folder of a run that ended badly."""
+
+    path: str
+    execution_id: str
+    bytes: int
+
+
+class BackupWriter(ABC):
+    """Writes one backup at one storage; nothing of it can be seen as a backup before `commit`.
+
+    All methods raise StorageError (DiskSpaceError where it is full). One thread at a time calls them.
+    """
+
+    storage: str
+    """Name of the storage."""
+
+    @abstractmethod
+    def open_part(self, file_name: str) -> None:
+        """Begin another file."""
+
+    @abstractmethod
+    def write(self, block: bytes) -> None:
+        """Add bytes to the open file."""
+
+    @abstractmethod
+    def close_part(self) -> None:
+        """End the open file and make it durable."""
+
+    @abstractmethod
+    def rename_part(self, file_name: str, new_name: str) -> None:
+        """Give a closed file of this unpublished backup another name: the first part, once a second one begins."""
+
+    @abstractmethod
+    def read_back(self, file_name: str) -> BinaryIO:
+        """Open what was written, to check it; past the page cache where the system allows."""
+
+    @abstractmethod
+    def stored_size(self, file_name: str) -> int:
+        """Size of a written file as the storage reports it."""
+
+    @abstractmethod
+    def commit(self, texts: dict[str, bytes], manifest: bytes) -> str:
+        """Write the small files, the manifest last, and publish the folder; its final path.
+
+        A failure leaves no backup.
+        """
+
+    @abstractmethod
+    def abort(self) -> None:
+        """Remove what was written; never raises, may be called after a failure and again."""
+
+
+SettingsT = TypeVar("SettingsT", bound=StorageSettings)
+
+
+class Storage(ABC, Generic[SettingsT]):
+    """One configured storage, seen through its kind's adapter."""
+
+    kind: ClassVar[str]
+    settings_type: ClassVar[type[StorageSettings]]
+    default_verify: ClassVar[VerifyLevel]
+    """What `verify` means for a job that does not say: `full` or `size`."""
+    known_id: str | None = None
+    """Id of the marker it carried when it was last used, set by whoever remembers it; None before its first use."""
+
+    def __init__(self, name: str, settings: SettingsT) -> None:
+        self.name = name
+        self.settings = settings
+
+    @property
+    @abstractmethod
+    def root(self) -> str:
+        """Where it is, for people."""
+
+    @abstractmethod
+    def marker_id(self) -> str | None:
+        """The id of the marker that it carries now; None where it carries none. Raises StorageError."""
+
+    @abstractmethod
+    def examine(self) -> StorageState:
+        """Look, without changing anything, whether it can be used; never raises."""
+
+    @abstractmethod
+    def prepare(self) -> None:
+        """Make it ready for writing: the root folder and its marker on first use.
+
+        Raises StorageError where it was used before and its marker is gone (not mounted), or it cannot be written.
+        """
+
+    @abstractmethod
+    def folder_exists(self, ref: FolderRef) -> bool:
+        """Whether the name is taken. Raises StorageError."""
+
+    @abstractmethod
+    def begin(self, ref: FolderRef, execution_id: str) -> BackupWriter:
+        """Start writing a backup. Raises StorageError."""
+
+    @abstractmethod
+    def backups(self) -> Iterator[FolderRef]:
+        """All folders with a manifest, in no order; others are passed over. Raises StorageError."""
+
+    @abstractmethod
+    def read_manifest(self, ref: FolderRef) -> bytes:
+        """The manifest as stored, at most 64 MiB of it. Raises StorageError; ValidationError where there is none."""
+
+    @abstractmethod
+    def open_file(self, ref: FolderRef, file_name: str) -> BinaryIO:
+        """Open a file of a backup, following no link. Raises StorageError, ValidationError where it is missing."""
+
+    @abstractmethod
+    def file_size(self, ref: FolderRef, file_name: str) -> int:
+        """Size of a file of a backup. Raises StorageError, ValidationError where it is missing or no plain file."""
+
+    @abstractmethod
+    def copy_status(self, ref: FolderRef) -> CopyStatus:
+        """Whether the backup is there: `available`, `missing`, or `unreachable` (cannot be told); never raises."""
+
+    @abstractmethod
+    def path(self, ref: FolderRef) -> str:
+        """Where a backup lies, for people and for RESTORE.txt."""
+
+    @abstractmethod
+    def delete(self, ref: FolderRef) -> int:
+        """Remove a backup, its manifest first; the bytes freed. Raises StorageError."""
+
+    @abstractmethod
+    def leftovers(self) -> Iterator[Leftover]:
+        """Unfinished folders. Raises StorageError."""
+
+    @abstractmethod
+    def remove_leftover(self, leftover: Leftover) -> None:
+        """Remove an unfinished folder. Raises StorageError."""
+
+    @abstractmethod
+    def append_system_log(self, name: str, line: str) -> None:
+        """Add a line to `_system/<name>`. Raises StorageError."""

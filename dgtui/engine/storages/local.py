@@ -1,0 +1,248 @@
+"""A folder of this machine as a storage: a disk, or a mounted network drive."""
+
+import contextlib
+import errno
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, BinaryIO, ClassVar
+
+import msgspec
+
+from dgtui.engine.child import printable
+from dgtui.engine.errors import StorageError, ValidationError
+from dgtui.engine.files import (
+    FILE_MODE,
+    explained,
+    make_folder,
+    make_private_folder,
+    open_folder,
+    set_mode,
+    write_all,
+)
+from dgtui.engine.model import CopyStatus, VerifyLevel
+from dgtui.engine.settings import ByteSize
+from dgtui.engine.storages.base import (
+    MANIFEST,
+    BackupWriter,
+    FolderRef,
+    Leftover,
+    Storage,
+    StorageSettings,
+    StorageState,
+)
+from dgtui.engine.storages.deadline import with_deadline
+from dgtui.engine.storages.local_marker import MARKER, make_marker, read_marker
+from dgtui.engine.storages.local_removal import delete_backup, leftovers, remove_leftover
+from dgtui.engine.storages.local_root import FOLDER_NAME, PLAIN_NAME, UUID_NAME, LocalRoot, check_ref
+from dgtui.engine.storages.local_writer import LocalWriter, open_for_reading
+
+SYSTEM = "_system"
+_LARGEST_MANIFEST = 64 << 20
+_NO_PLAIN_FILE = frozenset({errno.EINVAL, errno.ELOOP, errno.ENXIO})
+_OTHER_COPY = "Restore from another copy; `dgtui validate` tells the state of each"
+
+
+class LocalSettings(StorageSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The keys of a `[storages.NAME]` table with `type = "local"`."""
+
+    path: Annotated[str, msgspec.Meta(description="Folder that holds the backups; absolute, or from ~")]
+    reserve: Annotated[ByteSize, msgspec.Meta(description="Room that backups leave free on its disk")] = ByteSize(0)
+
+    def __post_init__(self) -> None:
+        if "\0" in self.path or not Path(self.path).expanduser().is_absolute():
+            raise ValueError("expected an absolute path such as '/var/backups'")
+
+
+class LocalStorage(Storage[LocalSettings]):
+    """Backups in a folder.
+
+    Where `known_id` is given, a root that does not carry this marker is taken for an empty mount point: nothing is
+    read from it or written to it.
+    """
+
+    kind: ClassVar[str] = "local"
+    settings_type: ClassVar[type[StorageSettings]] = LocalSettings
+    default_verify: ClassVar[VerifyLevel] = "full"
+    answer_seconds: float = 10.0
+    """How long a look at the folder may take before it counts as unreachable."""
+    prepare_seconds: float = 60.0
+    """How long making it ready may take; it waits for the disk."""
+
+    @property
+    def root(self) -> str:
+        """The folder."""
+        return str(self._root.path)
+
+    @property
+    def _root(self) -> LocalRoot:
+        return LocalRoot(Path(self.settings.path).expanduser(), self.known_id)
+
+    def marker_id(self) -> str | None:
+        """The id in the root's marker file; None where there is none. Raises StorageError."""
+        with explained(self.root, "look at"):
+            try:
+                root = open_folder(self.root, follow=True)
+            except FileNotFoundError:
+                return None
+            try:
+                return read_marker(root)
+            finally:
+                os.close(root)
+
+    def examine(self) -> StorageState:
+        """Look, without changing anything, whether it can be used; never raises."""
+        try:
+            return with_deadline(
+                lambda: self._root.state(self.settings.reserve), self.answer_seconds, subject=self.root
+            )
+        except StorageError as error:
+            return StorageState(status="unreachable", message=error.message, hint=error.hint)
+
+    def prepare(self) -> None:
+        """Make it ready for writing: on first use, and only then, the root folder and its marker are made.
+
+        Raises StorageError where it was used before and its marker is gone (not mounted), or it cannot be written.
+        """
+        self.known_id = with_deadline(self._prepare, self.prepare_seconds, subject=self.root)
+
+    def _prepare(self) -> str:
+        if self.known_id is None:
+            make_private_folder(self._root.path)
+        with self._root.opened() as root, explained(self.root, "write to"):
+            marker = read_marker(root) or make_marker(root)
+            # A folder there and away again: modes do not tell of quotas, mount options and immutable folders.
+            probe = f"{MARKER}.{uuid.uuid4().hex}.tmp"
+            make_folder(probe, root)
+            os.rmdir(probe, dir_fd=root)
+            return marker
+
+    def path(self, ref: FolderRef) -> str:
+        """The absolute path of a backup's folder."""
+        return str(self._root.path / ref.job_id / ref.folder)
+
+    def folder_exists(self, ref: FolderRef) -> bool:
+        """Whether the name is taken. Raises StorageError."""
+        check_ref(ref)
+        with self._root.opened() as root, explained(self.path(ref), "look at"):
+            try:
+                os.stat(f"{ref.job_id}/{ref.folder}", dir_fd=root, follow_symlinks=False)
+            except FileNotFoundError:
+                return False
+            return True
+
+    def begin(self, ref: FolderRef, execution_id: str) -> BackupWriter:
+        """Start writing a backup. Raises StorageError."""
+        if not (UUID_NAME.fullmatch(ref.job_id) and FOLDER_NAME.fullmatch(ref.folder)):
+            raise StorageError(f"Not the name of a backup: {self.path(ref)[:200]!r}", subject=self.name)
+        if not UUID_NAME.fullmatch(execution_id):
+            raise StorageError(f"Not the id of an execution: {execution_id[:80]!r}", subject=self.name)
+        with self._root.opened() as root, explained(self.path(ref), "create"):
+            return LocalWriter(self.name, self._root.path, os.dup(root), ref, execution_id, self.settings.reserve)
+
+    def backups(self) -> Iterator[FolderRef]:
+        """All folders with a manifest, in no order; others are passed over. Raises StorageError."""
+        with self._root.opened() as root:
+            for job_id, job in self._root.jobs(root):
+                for name in self._root.names(job, job_id):
+                    ref = FolderRef(job_id=job_id, folder=name)
+                    if FOLDER_NAME.fullmatch(name) and self._has_manifest(job, ref):
+                        yield ref
+
+    def _has_manifest(self, job: int, ref: FolderRef) -> bool:
+        with explained(self.path(ref), "look into"):
+            try:
+                folder = open_folder(ref.folder, folder=job)
+            except (FileNotFoundError, NotADirectoryError):
+                return False
+            try:
+                return _holds(MANIFEST, folder)
+            finally:
+                os.close(folder)
+
+    def copy_status(self, ref: FolderRef) -> CopyStatus:
+        """Whether the backup is there: `available`, `missing`, or `unreachable` (cannot be told); never raises."""
+        try:
+            return with_deadline(lambda: self._copy_status(ref), self.answer_seconds, subject=self.root)
+        except StorageError:
+            return "unreachable"
+
+    def _copy_status(self, ref: FolderRef) -> CopyStatus:
+        try:
+            with self._root.backup(ref) as folder, explained(self.path(ref), "look into"):
+                return "available" if _holds(MANIFEST, folder) else "missing"
+        except ValidationError:
+            return "missing"
+
+    def read_manifest(self, ref: FolderRef) -> bytes:
+        """The manifest as stored, at most 64 MiB of it. Raises StorageError; ValidationError where there is none."""
+        with self._open(ref, MANIFEST) as file, explained(self.path(ref), "read the manifest of"):
+            return file.read(_LARGEST_MANIFEST)
+
+    def open_file(self, ref: FolderRef, file_name: str) -> BinaryIO:
+        """Open a file of a backup, following no link. Raises StorageError, ValidationError where it is missing."""
+        return self._open(ref, file_name)
+
+    def file_size(self, ref: FolderRef, file_name: str) -> int:
+        """Size of a file of a backup. Raises StorageError, ValidationError where it is missing or no plain file."""
+        with self._open(ref, file_name) as file:
+            return os.fstat(file.fileno()).st_size
+
+    def _open(self, ref: FolderRef, file_name: str) -> BinaryIO:
+        path = Path(self.path(ref)) / printable(file_name[:80])
+        if not PLAIN_NAME.fullmatch(file_name):
+            raise ValidationError(
+                f"Not a name for a file of a backup: {printable(repr(file_name[:80]))}",
+                subject=self.path(ref),
+                hint=_OTHER_COPY,
+            )
+        with self._root.backup(ref) as folder, explained(path, "open"):
+            try:
+                return open_for_reading(file_name, folder)
+            except FileNotFoundError:
+                what = "no manifest: not a complete backup" if file_name == MANIFEST else f"{file_name} is missing"
+                raise ValidationError(f"{self.path(ref)}: {what}", subject=str(path), hint=_OTHER_COPY) from None
+            except OSError as error:
+                if error.errno not in _NO_PLAIN_FILE:
+                    raise
+                raise ValidationError(f"{path} is no plain file", subject=str(path), hint=_OTHER_COPY) from error
+
+    def delete(self, ref: FolderRef) -> int:
+        """Remove a backup, its manifest first; the bytes freed. Raises StorageError."""
+        return delete_backup(self._root, ref)
+
+    def leftovers(self) -> Iterator[Leftover]:
+        """Unfinished folders. Raises StorageError."""
+        return leftovers(self._root)
+
+    def remove_leftover(self, leftover: Leftover) -> None:
+        """Remove an unfinished folder. Raises StorageError."""
+        remove_leftover(self._root, leftover)
+
+    def append_system_log(self, name: str, line: str) -> None:
+        """Add a line to `_system/<name>`. Raises StorageError."""
+        if not PLAIN_NAME.fullmatch(name):
+            raise StorageError(f"Not a name for a log: {name[:80]!r}", subject=self.name)
+        text = printable(line).replace("\n", "\\x0a").encode("utf-8", "backslashreplace") + b"\n"
+        path = self._root.path / SYSTEM / name
+        with self._root.opened() as root, explained(path, "write"), contextlib.ExitStack() as opened:
+            with contextlib.suppress(FileExistsError):
+                make_folder(SYSTEM, root)
+            folder = open_folder(SYSTEM, folder=root)
+            opened.callback(os.close, folder)
+            # O_NONBLOCK: a fifo in its place without a reader is an error, and not waited for.
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+            file = os.open(name, flags, FILE_MODE, dir_fd=folder)
+            opened.callback(os.close, file)
+            set_mode(file, FILE_MODE)
+            write_all(file, text)
+            os.fsync(file)
+
+
+def _holds(name: str, folder: int) -> bool:
+    try:
+        os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True

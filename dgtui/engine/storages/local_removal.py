@@ -1,0 +1,113 @@
+"""Taking backups and unfinished folders away from a local storage, so that an interruption leaves only garbage."""
+
+import contextlib
+import os
+import re
+import stat
+import uuid
+from collections.abc import Iterator
+
+import msgspec
+
+from dgtui.engine.errors import StorageError
+from dgtui.engine.files import explained, open_folder, rename_folder
+from dgtui.engine.storages.base import MANIFEST, FolderRef, Leftover
+from dgtui.engine.storages.local_root import FOLDER_NAME, UUID_NAME, LocalRoot, check_ref
+from dgtui.engine.storages.local_writer import PARTIAL, open_for_reading, remove_tree
+
+DELETED = ".deleted-"
+_LEFTOVER = re.compile(
+    rf"(?:{re.escape(PARTIAL)}|{re.escape(DELETED)}){FOLDER_NAME.pattern}-(?P<execution>{UUID_NAME.pattern})",
+    re.ASCII | re.IGNORECASE,
+)
+_LONGEST_MANIFEST = 32 << 20
+
+
+class _Owner(msgspec.Struct):
+    execution_id: str
+
+
+def delete_backup(root: LocalRoot, ref: FolderRef) -> int:
+    """Remove a backup at one stroke, then its bytes, the manifest first; the bytes freed. Raises StorageError."""
+    check_ref(ref)
+    path = root.path / ref.job_id / ref.folder
+    with root.opened() as root_fd, explained(path, "delete"), contextlib.ExitStack() as folders:
+        try:
+            job = open_folder(ref.job_id, folder=root_fd)
+            folders.callback(os.close, job)
+            folder = open_folder(ref.folder, folder=job)
+            folders.callback(os.close, folder)
+        except FileNotFoundError:
+            return 0
+        freed = _size(ref.folder, job)
+        garbage = f"{DELETED}{ref.folder}-{_execution_id(folder)}"
+        try:
+            rename_folder(ref.folder, garbage, job)
+            os.fsync(job)
+        except FileExistsError:
+            # The rest of a deletion that was interrupted has the name; without its manifest this is no backup either.
+            garbage = ref.folder
+        _remove(garbage, folder, job)
+        _remove_job_folder(ref.job_id, root_fd)
+        return freed
+
+
+def leftovers(root: LocalRoot) -> Iterator[Leftover]:
+    """The folders that runs and deletions left unfinished. Raises StorageError."""
+    with root.opened() as root_fd:
+        for job_id, job in root.jobs(root_fd):
+            for name in root.names(job, job_id):
+                if match := _LEFTOVER.fullmatch(name):
+                    path = root.path / job_id / name
+                    with explained(path, "look into"):
+                        size = _size(name, job)
+                    yield Leftover(path=str(path), execution_id=match["execution"].lower(), bytes=size)
+
+
+def remove_leftover(root: LocalRoot, leftover: Leftover) -> None:
+    """Remove an unfinished folder; nothing else is ever removed by it. Raises StorageError."""
+    job_id, _, name = leftover.path.removeprefix(f"{root.path}{os.sep}").partition(os.sep)
+    if not (UUID_NAME.fullmatch(job_id) and _LEFTOVER.fullmatch(name)):
+        raise StorageError(f"Not an unfinished folder of this storage: {leftover.path!r}", subject=str(root.path))
+    with root.opened() as root_fd, explained(leftover.path, "remove"), contextlib.ExitStack() as folders:
+        try:
+            job = open_folder(job_id, folder=root_fd)
+            folders.callback(os.close, job)
+            folder = open_folder(name, folder=job)
+            folders.callback(os.close, folder)
+        except FileNotFoundError:
+            return
+        _remove(name, folder, job)
+        _remove_job_folder(job_id, root_fd)
+
+
+def _remove(name: str, folder: int, job: int) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(MANIFEST, dir_fd=folder)
+        os.fsync(folder)
+    remove_tree(name, job)
+
+
+def _remove_job_folder(job_id: str, root_fd: int) -> None:
+    # It stays where another backup, or another run, is in it.
+    with contextlib.suppress(OSError):
+        os.rmdir(job_id, dir_fd=root_fd)
+
+
+def _size(name: str, folder: int) -> int:
+    """Bytes of all plain files below a folder."""
+    total = 0
+    for _, _, files, walked in os.fwalk(name, dir_fd=folder, follow_symlinks=False):
+        for file in files:
+            with contextlib.suppress(FileNotFoundError):
+                found = os.stat(file, dir_fd=walked, follow_symlinks=False)
+                total += found.st_size if stat.S_ISREG(found.st_mode) else 0
+    return total
+
+
+def _execution_id(folder: int) -> str:
+    """The execution that made a backup, as far as its manifest can still be read; else a fresh id."""
+    with contextlib.suppress(OSError, ValueError, RecursionError), open_for_reading(MANIFEST, folder) as file:
+        owner = msgspec.json.decode(file.read(_LONGEST_MANIFEST).removeprefix(b"\xef\xbb\xbf"), type=_Owner)
+        return str(uuid.UUID(owner.execution_id))
+    return str(uuid.uuid4())

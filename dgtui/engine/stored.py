@@ -1,0 +1,96 @@
+"""What storages say of a backup, compared with what the catalogue knows of it."""
+
+from datetime import timedelta
+from typing import Any
+
+from dgtui.engine.catalog import Catalog
+from dgtui.engine.errors import ValidationError
+from dgtui.engine.manifest import Manifest, decode_manifest, manifest_sha256
+from dgtui.engine.model import Copy, Execution
+from dgtui.engine.storages.base import FolderRef, Storage
+
+
+def folder_of(execution: Execution) -> FolderRef:
+    """Where a backup lies at each of its storages; raises ValidationError for one that never became a backup."""
+    if not execution.folder:
+        raise ValidationError(
+            f"Execution {execution.execution_id[:8]} ended {execution.status} and left no backup",
+            subject=execution.execution_id,
+            hint="Choose another one: dgtui list --status completed",
+        )
+    return FolderRef(job_id=execution.job_id, folder=execution.folder)
+
+
+def read_manifest(storage: Storage[Any], ref: FolderRef) -> tuple[Manifest, str]:
+    """The checked manifest of a folder and its SHA-256; raises StorageError, ValidationError.
+
+    A manifest that says it belongs to another job or another folder is refused.
+    """
+    text = storage.read_manifest(ref)
+    manifest = decode_manifest(text)
+    if manifest.job_id != ref.job_id or (manifest.folder and manifest.folder != ref.folder):
+        raise ValidationError(
+            f"The manifest in {storage.path(ref)} belongs to {manifest.job_id}/{manifest.folder}",
+            subject=storage.path(ref),
+            hint="Was the folder moved or renamed? Put it back under its own job and name",
+        )
+    return manifest, manifest_sha256(text)
+
+
+def read_known_manifest(storage: Storage[Any], execution: Execution) -> tuple[Manifest, bool]:
+    """The manifest of an execution at a storage, and whether it is the very one the catalogue knows.
+
+    Raises StorageError; ValidationError where it is missing, damaged, of another execution, or was changed.
+    """
+    ref = folder_of(execution)
+    manifest, sha256 = read_manifest(storage, ref)
+    if manifest.execution_id != execution.execution_id:
+        raise ValidationError(
+            f"The manifest in {storage.path(ref)} belongs to execution {manifest.execution_id[:8]}",
+            subject=storage.path(ref),
+            hint="Was another backup put in its place? dgtui scan reads the storage anew",
+        )
+    if execution.manifest_sha256 and sha256 != execution.manifest_sha256:
+        raise ValidationError(
+            f"The manifest in {storage.path(ref)} was changed since the backup was made",
+            subject=storage.path(ref),
+            hint="Use another copy; this one cannot be trusted",
+        )
+    return manifest, execution.manifest_sha256 is not None
+
+
+def execution_from_manifest(manifest: Manifest, sha256: str, copies: tuple[Copy, ...]) -> Execution:
+    """The execution as a manifest alone tells it."""
+    return Execution(
+        execution_id=manifest.execution_id,
+        job_id=manifest.job_id,
+        job=manifest.job_name or manifest.job_id,
+        datasource=manifest.datasource_name,
+        datasource_type=manifest.datasource_type,
+        status="completed",
+        backup_type=manifest.backup_type,
+        started_at=manifest.created_at,
+        finished_at=manifest.created_at + timedelta(seconds=manifest.duration_seconds),
+        total_size_bytes=manifest.total_size_bytes,
+        compressed_size_bytes=manifest.compressed_size_bytes,
+        checksum=manifest.checksum,
+        folder=manifest.folder,
+        manifest_sha256=sha256,
+        description=manifest.description,
+        expires_at=manifest.expires_at,
+        warnings=manifest.warnings,
+        copies=copies,
+    )
+
+
+def know_marker(catalog: Catalog, storage: Storage[Any]) -> None:
+    """Tell a storage which marker it carried when it was last used, so that it can notice a missing mount."""
+    storage.known_id = catalog.storage_marker(storage.name)
+
+
+def remember_marker(catalog: Catalog, storage: Storage[Any]) -> None:
+    """Keep in the catalogue which marker a storage carries."""
+    marker = storage.marker_id()
+    if marker is not None and marker != catalog.storage_marker(storage.name):
+        catalog.save_storage_marker(storage.name, marker)
+        storage.known_id = marker

@@ -1,0 +1,132 @@
+"""Checking what is stored: quick looks at every copy, and reading one to its last byte."""
+
+import contextlib
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from dgtui.config import Config
+from dgtui.engine.archive import StoredArchive
+from dgtui.engine.catalog import Catalog
+from dgtui.engine.datasources import datasource_adapter
+from dgtui.engine.datasources.base import ArchiveCheck
+from dgtui.engine.errors import DataGuardianError, StorageError, ValidationError
+from dgtui.engine.manifest import Manifest
+from dgtui.engine.messages import now
+from dgtui.engine.model import Copy, CopyStatus, Execution
+from dgtui.engine.problems import problem_of
+from dgtui.engine.storages.base import RESTORE_TEXT, FolderRef, Storage
+from dgtui.engine.storages.local import LocalSettings, LocalStorage
+from dgtui.engine.stored import folder_of, know_marker, read_known_manifest, read_manifest
+
+_RESTORE_TEXT_BYTES = 1 << 20
+
+
+def live_copies(catalog: Catalog, config: Config, execution: Execution) -> tuple[Copy, ...]:
+    """The copies of an execution as they are now at their storages; the catalogue learns it."""
+    copies = tuple(_look_at(catalog, config, execution, copy) for copy in execution.copies)
+    for copy in copies:
+        catalog.save_copy(execution.execution_id, copy)
+    return copies
+
+
+def _look_at(catalog: Catalog, config: Config, execution: Execution, copy: Copy) -> Copy:
+    if not copy.path or copy.status == "corrupt":
+        return copy
+    if copy.storage not in config.storages:
+        return _copy(copy.storage, "unknown", copy.path)
+    storage = config.storage(copy.storage)
+    know_marker(catalog, storage)
+    return _copy(copy.storage, storage.copy_status(folder_of(execution)), copy.path)
+
+
+def _copy(storage: str, status: CopyStatus, path: str, error: DataGuardianError | None = None) -> Copy:
+    problem = problem_of(error) if error is not None else None
+    return Copy(storage=storage, status=status, path=path, checked_at=now(), problem=problem)
+
+
+def validate_copy(
+    storage: Storage[Any], execution: Execution, scratch_folder: Path, cancelled: threading.Event
+) -> Copy:
+    """Read one copy to its last byte: manifest, every part, and the archive by its own reader."""
+    path = storage.path(folder_of(execution))
+    try:
+        manifest, _ = read_known_manifest(storage, execution)
+        read_archive(storage, folder_of(execution), manifest, scratch_folder, cancelled)
+    except ValidationError as error:
+        status: CopyStatus = "missing" if storage.copy_status(folder_of(execution)) == "missing" else "corrupt"
+        return _copy(storage.name, status, path, error)
+    except StorageError as error:
+        return _copy(storage.name, "unreachable", path, error)
+    return _copy(storage.name, "available", path)
+
+
+def read_archive(
+    storage: Storage[Any],
+    ref: FolderRef,
+    manifest: Manifest,
+    scratch_folder: Path,
+    cancelled: threading.Event,
+) -> None:
+    """Read a stored archive to its end, by checksum and by its own reader. Raises ValidationError, StorageError."""
+    with contextlib.closing(StoredArchive(storage, ref, manifest, scratch_folder, cancelled)) as archive:
+        archive.check(archive_check_of(manifest, scratch_folder))
+
+
+def archive_check_of(manifest: Manifest, scratch_folder: Path) -> ArchiveCheck:
+    """The reader for an archive of the manifest's kind; raises ValidationError where this version has none."""
+    try:
+        adapter = datasource_adapter(manifest.datasource_type)
+    except KeyError:
+        raise ValidationError(
+            f"The backup is of a kind this version does not know: {manifest.datasource_type}",
+            subject=manifest.execution_id,
+            hint="Install a newer dgtui",
+        ) from None
+    return adapter.archive_check(scratch_folder)
+
+
+def validate_folder(folder: Path, scratch_parent: Path) -> None:
+    """Check a backup folder anywhere to its last byte. Raises ValidationError, StorageError."""
+    with _folder_storage(folder) as (storage, ref), _scratch(scratch_parent) as scratch:
+        manifest, _ = read_manifest(storage, ref)
+        read_archive(storage, ref, manifest, scratch, threading.Event())
+
+
+@contextlib.contextmanager
+def _folder_storage(folder: Path) -> Iterator[tuple[Storage[Any], FolderRef]]:
+    """A folder `<root>/<job id>/<folder>` seen as a storage of its own."""
+    absolute = folder.absolute()
+    settings = LocalSettings(type="local", path=str(absolute.parent.parent))
+    yield (
+        LocalStorage(absolute.parent.parent.name, settings),
+        FolderRef(job_id=absolute.parent.name, folder=absolute.name),
+    )
+
+
+@contextlib.contextmanager
+def _scratch(parent: Path) -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="validate-", dir=parent))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def manual_commands(config: Config, execution: Execution) -> str:
+    """RESTORE.txt of the first copy that has it. Raises StorageError, ValidationError."""
+    last: DataGuardianError = StorageError(
+        "No copy of this backup can be read now", subject=execution.execution_id, hint="dgtui show tells where they are"
+    )
+    for copy in execution.copies:
+        if not copy.path or copy.storage not in config.storages:
+            continue
+        try:
+            with config.storage(copy.storage).open_file(folder_of(execution), RESTORE_TEXT) as file:
+                return file.read(_RESTORE_TEXT_BYTES).decode("utf-8", "replace")
+        except (StorageError, ValidationError) as error:
+            last = error
+    raise last

@@ -1,0 +1,225 @@
+"""A worker: runs one operation in a process of its own, and says how it goes through the run's message file.
+
+Started by `Engine` as `python -m dgtui.engine.worker STATE RUN_ID`, with the run's locks as inherited descriptors.
+"""
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from dgtui.config import Config, load_config
+from dgtui.engine.backup import Backup, BackupPlan, started_execution
+from dgtui.engine.cancellation import Cancellation
+from dgtui.engine.catalog import Catalog
+from dgtui.engine.errors import Cancelled, ConfigError, DataGuardianError
+from dgtui.engine.files import make_private_folder
+from dgtui.engine.messages import now
+from dgtui.engine.model import Execution, ExecutionStatus, Problem, Restore
+from dgtui.engine.orders import AnyOrder, BackupOrder, RestoreOrder, ValidateOrder, decode_order
+from dgtui.engine.problems import problem_of
+from dgtui.engine.restore import RestoreRun
+from dgtui.engine.runs import RunPaths, RunWriter
+from dgtui.engine.storages.base import Storage
+from dgtui.engine.stored import know_marker, remember_marker
+from dgtui.engine.verify import validate_copy
+
+
+class Worker:
+    """Carries out one order."""
+
+    def __init__(self, state: Path, order: AnyOrder, run: RunWriter, cancellation: Cancellation) -> None:
+        self._paths = RunPaths(state)
+        self._order = order
+        self._run = run
+        self._cancellation = cancellation
+        self._config: Config = load_config(Path(order.config_path) if order.config_path else None)
+        self._catalog = Catalog(state)
+        self._scratch = self._paths.scratch(order.run_id)
+
+    def execute(self) -> None:
+        """Do what the order says; the last message tells how it ended."""
+        self._run.status("running")
+        make_private_folder(self._scratch)
+        try:
+            match self._order:
+                case BackupOrder():
+                    self._backup(self._order)
+                case RestoreOrder():
+                    self._restore(self._order)
+                case ValidateOrder():
+                    self._validate(self._order)
+        finally:
+            self._paths.remove_scratch(self._order.run_id)
+            self._catalog.close()
+
+    def _backup(self, order: BackupOrder) -> None:
+        plan = BackupPlan(
+            execution_id=order.run_id,
+            job_id=order.job_id,
+            job_name=order.job_name,
+            job=order.job,
+            description=order.description,
+            scratch_folder=str(self._scratch),
+        )
+        kind = self._config.require_datasource(order.job.datasource).type
+        started = msgspec.structs.replace(started_execution(plan, kind, order.ordered_at), status="running")
+        with self._recording_failure(self._record_execution, started):
+            self._record_execution(started)
+            storages = [self._storage(name) for name in order.job.storages]
+            datasource = self._config.datasource(order.job.datasource)
+            execution = Backup(plan, datasource, storages, self._run, self._cancellation).execute()
+            warnings = execution.warnings
+            with self._cancellation.shield():
+                for storage in storages:
+                    with contextlib.suppress(DataGuardianError):
+                        remember_marker(self._catalog, storage)
+                if not self._record_execution(execution):
+                    warnings = (*warnings, "The backup is whole, but could not be recorded in the catalogue")
+                self._run.status(execution.status, problem=execution.problem, warnings=warnings)
+
+    def _restore(self, order: RestoreOrder) -> None:
+        started = Restore(
+            restore_id=order.run_id,
+            execution_id=order.execution_id,
+            datasource=order.datasource,
+            target=order.database,
+            status="running",
+            started_at=order.ordered_at,
+            storage=order.storage,
+            reason=order.reason,
+            restored_by=order.restored_by,
+            origin=order.origin,
+        )
+        with self._recording_failure(self._catalog.save_restore, started):
+            self._catalog.save_restore(started)
+            execution = self._execution(order.execution_id)
+            storages = self._storages_of(execution, order.storage)
+            restore = RestoreRun(
+                order,
+                execution,
+                self._config.datasource(order.datasource),
+                storages,
+                self._run,
+                self._cancellation,
+                self._scratch,
+            )
+            try:
+                ended = restore.execute()
+            finally:
+                with self._cancellation.shield():
+                    for copy in restore.found_copies:
+                        self._catalog.save_copy(execution.execution_id, copy)
+            with self._cancellation.shield():
+                self._catalog.save_restore(ended)
+                self._run.status("completed", warnings=ended.differences)
+
+    def _validate(self, order: ValidateOrder) -> None:
+        with self._recording_failure(lambda _ended: None, None):
+            execution = self._execution(order.execution_id)
+            self._run.phase("validate")
+            problems = []
+            for storage in self._storages_of(execution, order.storage):
+                copy = validate_copy(storage, execution, self._scratch, self._cancellation.event)
+                self._catalog.save_copy(execution.execution_id, copy)
+                verdict = copy.problem.message if copy.problem else "every byte was read and is good"
+                self._run.log(f"{storage.name}: {copy.status}, {verdict}")
+                if copy.problem is not None:
+                    problems.append(copy.problem)
+            if problems:
+                damage = next((problem for problem in problems if problem.kind == "ValidationError"), problems[0])
+                self._run.status("failed", problem=damage)
+            else:
+                self._run.status("completed")
+
+    @contextlib.contextmanager
+    def _recording_failure(
+        self, record: Callable[[Any], object], started: Execution | Restore | None
+    ) -> Iterator[None]:
+        """Record a failure of the block as the end of what was started, and say it as the last message."""
+        try:
+            yield
+        except DataGuardianError as error:
+            status: ExecutionStatus = "cancelled" if isinstance(error, Cancelled) else "failed"
+            with self._cancellation.shield():
+                if started is not None:
+                    with contextlib.suppress(DataGuardianError):
+                        record(
+                            msgspec.structs.replace(
+                                started, status=status, finished_at=now(), problem=problem_of(error)
+                            )
+                        )
+                self._run.status(status, problem=problem_of(error))
+
+    def _record_execution(self, execution: Execution) -> bool:
+        """Write the execution to the catalogue; a backup does not fail because that cannot be done."""
+        try:
+            self._catalog.save_execution(execution)
+        except DataGuardianError as error:
+            self._run.log(error.message, level="error")
+            return False
+        return True
+
+    def _execution(self, execution_id: str) -> Execution:
+        execution = self._catalog.execution(execution_id)
+        if execution is None:
+            raise ConfigError(
+                f"The catalogue does not know execution {execution_id}",
+                subject=execution_id,
+                hint="dgtui scan STORAGE reads what a storage holds",
+            )
+        return execution
+
+    def _storages_of(self, execution: Execution, chosen: str | None) -> list[Storage[Any]]:
+        """The storages of the copies, the one that was asked for, or all of the configuration that have one."""
+        names = [copy.storage for copy in execution.copies if copy.path and copy.storage in self._config.storages]
+        ordered = [name for name in self._config.storages if name in names]
+        if chosen is not None and chosen not in ordered:
+            raise ConfigError(
+                f"There is no copy of this backup at {chosen}",
+                subject=chosen,
+                hint=f"It is at {', '.join(ordered) or 'no storage of this configuration'}",
+            )
+        return [self._storage(name) for name in ([chosen] if chosen is not None else ordered)]
+
+    def _storage(self, name: str) -> Storage[Any]:
+        storage = self._config.storage(name)
+        with contextlib.suppress(DataGuardianError):
+            know_marker(self._catalog, storage)
+        return storage
+
+
+def main(arguments: list[str]) -> None:
+    """Run the worker of `STATE RUN_ID`."""
+    cancellation = Cancellation()
+    cancellation.install()
+    state, run_id = Path(arguments[0]), arguments[1]
+    paths = RunPaths(state)
+    run = RunWriter(paths.messages(run_id))
+    try:
+        order = decode_order(paths.request(run_id).read_bytes())
+        Worker(state, order, run, cancellation).execute()
+    except DataGuardianError as error:
+        run.status("cancelled" if isinstance(error, Cancelled) else "failed", problem=problem_of(error))
+    except (OSError, MemoryError) as error:
+        run.status("failed", problem=_system_problem(error, run_id))
+        raise
+    finally:
+        run.close()
+
+
+def _system_problem(error: OSError | MemoryError, run_id: str) -> Problem:
+    what = "The worker ran out of memory" if isinstance(error, MemoryError) else f"The system refused: {error}"
+    return Problem(
+        kind="DataGuardianError",
+        message=what,
+        subject=run_id,
+        hint="Look at free memory, open files (ulimit -n) and the disk of the state folder",
+    )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

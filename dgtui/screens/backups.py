@@ -1,0 +1,347 @@
+"""Backups by storage: left the datasources, right their executions with a column for each storage."""
+
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+
+from dgtui.engine.errors import DataGuardianError
+from dgtui.engine.model import RESTORABLE, Copy, Execution, Record, Restore
+from dgtui.screens.confirm import ConfirmScreen
+from dgtui.screens.copies import CopyChoiceScreen
+from dgtui.screens.execution import ExecutionScreen
+from dgtui.screens.marks import copy_mark, execution_mark
+from dgtui.screens.tab import TabScreen
+from dgtui.screens.times import age_text
+from dgtui.screens.widgets.listing import Column, Listing, Row
+from dgtui.screens.widgets.styled import Lines, span
+from dgtui.wording.panel import Line, Span
+from dgtui.wording.states import COPY_MARKS
+from dgtui.wording.words import known_size, short_id, time_text, took_text
+
+if TYPE_CHECKING:
+    from dgtui.engine.facade import Engine
+
+_KINDS = {"full": "full", "schema_only": "schema", "data_only": "data", "incremental": "increment"}
+_SOURCES = (Column("Backups of", flexible=True), Column("", right=True))
+
+
+class Overview(Record, frozen=True):
+    """Which datasources have backups, and how many."""
+
+    counts: tuple[tuple[str, int], ...] = ()
+
+
+class Backups(Record, frozen=True):
+    """The backups of one datasource, and the restores that prove some of them."""
+
+    datasource: str
+    executions: tuple[Execution, ...]
+    restores: tuple[Restore, ...]
+
+
+def gather_overview(engine: "Engine") -> Overview:
+    """Count the backups of every datasource."""
+    return Overview(counts=tuple(sorted(engine.backup_counts().items())))
+
+
+def gather_backups(engine: "Engine", datasource: str) -> Backups:
+    """The backups of one datasource, the newest first."""
+    executions = tuple(one for one in engine.executions(datasource=datasource) if one.status in RESTORABLE)
+    known = {one.execution_id for one in executions}
+    restores = tuple(restore for restore in engine.restores() if restore.execution_id in known)
+    return Backups(datasource=datasource, executions=executions, restores=restores)
+
+
+class BackupsScreen(TabScreen):
+    """All that can be restored."""
+
+    TAB = "backups"
+    AUTO_FOCUS = "#executions"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("r", "restore", "Restore", id="backup.restore", tooltip="Get this backup back"),
+        Binding("v", "validate", "Validate", id="backup.validate", tooltip="Read it to its last byte"),
+        Binding("x", "delete", "Delete", id="backup.delete", tooltip="Delete one copy or the whole backup"),
+        Binding("b", "back_up", "Back up", id="backup.back_up", tooltip="Back up this datasource now"),
+        Binding("left", "focus_sources", "Datasources", show=False, id="backup.sources"),
+        Binding("right", "focus_executions", "Backups", show=False, id="backup.executions"),
+    ]
+    DEFAULT_CSS = """
+    BackupsScreen #sources { width: 24; border-right: vkey $panel-lighten-1; }
+    BackupsScreen.-narrow #sources { width: 18; }
+    BackupsScreen.-ascii #sources { border-right: ascii $panel-lighten-1; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._wanted: str | None = None
+        self._backups: Backups | None = None
+        self._live: dict[str, dict[str, Copy]] = {}
+
+    def compose_content(self) -> ComposeResult:
+        """The datasources and their backups."""
+        with Horizontal():
+            yield Listing(_SOURCES, id="sources", empty="No backups")
+            with Vertical():
+                yield Listing([Column("Taken")], id="executions", empty="Nothing was backed up yet")
+        yield Lines([()], id="details")
+
+    # What is shown
+
+    def open(self, datasource: str) -> None:
+        """Show the backups of one datasource."""
+        self._wanted = datasource
+        if self.is_mounted:
+            sources = self.query_one("#sources", Listing)
+            sources.move_to(datasource)
+            if sources.key == datasource:
+                self._wanted = None
+
+    def gather(self) -> None:
+        """Which datasources have backups; those of the selected one follow."""
+        self.engine_app.ask(self, "overview", gather_overview, self._take_overview, self.show_failure)
+
+    def _take_overview(self, overview: Overview) -> None:
+        sources = self.query_one("#sources", Listing)
+        rows = [Row(name, ((span(name),), (Span(str(count)),)), sort=(None, count)) for name, count in overview.counts]
+        sources.show(rows)
+        if self._wanted is not None:
+            sources.move_to(self._wanted)
+            self._wanted = None
+        self._ask_backups()
+
+    def on_listing_moved(self, message: Listing.Moved) -> None:
+        """Another datasource, or another backup."""
+        if message.listing.id == "sources":
+            self._ask_backups()
+        else:
+            self._show_details()
+
+    def _ask_backups(self) -> None:
+        name = self.query_one("#sources", Listing).key
+        if name is None:
+            self._take_backups(Backups(datasource="", executions=(), restores=()))
+            return
+        self.engine_app.ask(
+            self, "backups", lambda engine: gather_backups(engine, name), self._take_backups, self.show_failure
+        )
+
+    def _take_backups(self, backups: Backups) -> None:
+        self._backups = backups
+        self._live = {}
+        self._show()
+        for storage in self._storages():
+            self._ask_storage(storage)
+
+    def _storages(self) -> list[str]:
+        """The storages of the shown backups, those of the configuration first."""
+        used = {copy.storage for one in self._executions() for copy in one.copies}
+        configured = [name for name in self.engine_app.config.storages if name in used]
+        return [*configured, *sorted(used.difference(configured))]
+
+    def _executions(self) -> tuple[Execution, ...]:
+        return self._backups.executions if self._backups is not None else ()
+
+    def _ask_storage(self, storage: str) -> None:
+        """Ask a storage for its copies, in the background: one that is frozen holds nothing up."""
+        executions = self._executions()
+        self.engine_app.ask(
+            self,
+            f"copies {storage}",
+            lambda engine: engine.copies_at(storage, executions),
+            lambda copies: self._take_copies(storage, copies),
+            slow=True,
+        )
+
+    def _take_copies(self, storage: str, copies: dict[str, Copy]) -> None:
+        self._live[storage] = copies
+        self._show()
+
+    def _show(self) -> None:
+        storages = self._storages()
+        columns = [
+            Column("Taken"),
+            Column("Kind"),
+            Column("Size", right=True),
+            Column("Ratio", right=True, wide_only=True),
+            Column("Took", right=True, wide_only=True),
+            *(Column(name, flexible=True) for name in storages),
+            Column("Proven", flexible=True),
+        ]
+        rows = [self._row(one, storages) for one in self._executions()]
+        self.query_one("#executions", Listing).show(rows, columns=columns, empty="Nothing was backed up yet")
+        self._show_details()
+
+    # Rows
+
+    def copy_of(self, execution: Execution, storage: str) -> Copy | None:
+        """A copy as it was found last: by the question under way, else by the catalogue."""
+        live = self._live.get(storage, {}).get(execution.execution_id)
+        return live or next((copy for copy in execution.copies if copy.storage == storage), None)
+
+    def _row(self, one: Execution, storages: list[str]) -> Row:
+        took = (one.finished_at - one.started_at).total_seconds() if one.finished_at is not None else 0.0
+        size, stored = one.total_size_bytes, one.compressed_size_bytes
+        ratio = stored / size if size and stored is not None else None
+        return Row(
+            key=one.execution_id,
+            cells=(
+                (Span(time_text(one.started_at)),),
+                (Span(_KINDS[one.backup_type]),),
+                (Span(known_size(size)),),
+                (Span(f"{ratio:.2f}" if ratio is not None else "-"),),
+                (Span(took_text(took)),),
+                *(self._copy_cell(one, storage) for storage in storages),
+                self._proof(one),
+            ),
+            sort=(one.started_at, None, size, ratio, took),
+        )
+
+    def _copy_cell(self, one: Execution, storage: str) -> Line:
+        copy = self.copy_of(one, storage)
+        if copy is None:
+            return ()
+        if not copy.path:
+            return (Span("failed", "bad"),)
+        return (copy_mark(copy.status, self.engine_app.look, word=copy.status == "unreachable"),)
+
+    def _proof(self, one: Execution) -> Line:
+        now = self.engine_app.clock()
+        pieces: list[Span] = []
+        if one.expires_at is not None and one.expires_at <= now:
+            pieces.append(Span("expired ", "warning"))
+        restored = [r for r in self._restores_of(one) if r.status == "completed"]
+        if restored:
+            pieces.append(Span(f"restored {age_text(restored[0].started_at, now)}", "good"))
+        return tuple(pieces)
+
+    def _restores_of(self, one: Execution) -> list[Restore]:
+        restores = self._backups.restores if self._backups is not None else ()
+        return [restore for restore in restores if restore.execution_id == one.execution_id]
+
+    # The selected one
+
+    @property
+    def selected(self) -> Execution | None:
+        """The backup under the cursor, with its copies as they were found last."""
+        key = self.query_one("#executions", Listing).key
+        found = next((one for one in self._executions() if one.execution_id == key), None)
+        if found is None:
+            return None
+        import msgspec
+
+        copies = tuple(self.copy_of(found, copy.storage) or copy for copy in found.copies)
+        return msgspec.structs.replace(found, copies=copies)
+
+    def _show_details(self) -> None:
+        one = self.selected
+        look, now = self.engine_app.look, self.engine_app.clock()
+        legend: list[Span] = [Span(" ")]
+        for status in COPY_MARKS:
+            legend += [copy_mark(status, look, word=True), Span("  ")]
+        if one is None:
+            self.query_one("#details", Lines).show([tuple(legend)])
+            return
+        asked = [copy.checked_at for copy in one.copies if copy.checked_at is not None]
+        facts = [
+            f"{short_id(one.execution_id)} of {one.job}",
+            one.description,
+            f"storages asked {age_text(min(asked), now)}" if asked else "",
+            f"kept until {time_text(one.expires_at)}" if one.expires_at else "",
+        ]
+        line: Line = (Span(" "), execution_mark(one.status, look), span("  " + "  ".join(filter(None, facts))))
+        self.query_one("#details", Lines).show([line, tuple(legend)])
+
+    # Keys
+
+    def action_focus_sources(self) -> None:
+        """To the datasources."""
+        self.query_one("#sources").focus()
+
+    def action_focus_executions(self) -> None:
+        """To the backups."""
+        self.query_one("#executions").focus()
+
+    def leave(self) -> None:
+        """Back to the datasources."""
+        self.app.switch_mode("datasources")
+
+    def on_listing_opened(self, message: Listing.Opened) -> None:
+        """Into the backups, or everything about one."""
+        if message.listing.id == "sources":
+            self.action_focus_executions()
+        elif self.selected is not None:
+            self.app.push_screen(ExecutionScreen(self.selected))
+
+    def action_restore(self) -> None:
+        """The restore dialog."""
+        if self.selected is not None:
+            self.engine_app.restore(self.selected)
+
+    def action_back_up(self) -> None:
+        """Back up the datasource that is shown."""
+        name = self.query_one("#sources", Listing).key
+        if name is not None and name in self.engine_app.config.datasources:
+            self.engine_app.back_up(name)
+
+    def action_validate(self) -> None:
+        """Read one copy, or all of them, to the last byte."""
+        one = self.selected
+        if one is None:
+            return
+
+        def chosen(choice: str | None) -> None:
+            if choice is not None:
+                storage = choice or None
+                self.engine_app.start(lambda engine: engine.start_validate(one, storage=storage), f"check {one.job}")
+
+        self.app.push_screen(CopyChoiceScreen("Validate which copy?", one, every="all copies"), chosen)
+
+    def action_delete(self) -> None:
+        """Delete one copy, or all of them, after a question."""
+        one = self.selected
+        if one is None:
+            return
+
+        def chosen(choice: str | None) -> None:
+            if choice is not None:
+                self._confirm_delete(one, choice or None)
+
+        self.app.push_screen(CopyChoiceScreen("Delete which copy?", one, every="the whole backup"), chosen)
+
+    def _confirm_delete(self, one: Execution, storage: str | None) -> None:
+        what = f"The copy at {storage}" if storage else "The backup at every storage"
+        text = [f"{what}, of {one.datasource} from {time_text(one.started_at)}, is deleted.", "This cannot be undone."]
+
+        def answered(sure: bool | None) -> None:
+            if sure:
+                self._delete(one, storage, force=False)
+
+        self.app.push_screen(ConfirmScreen("Delete?", text, yes="Delete"), answered)
+
+    def _delete(self, one: Execution, storage: str | None, *, force: bool) -> None:
+        def refused(error: DataGuardianError) -> None:
+            if force or error.subject != one.job:
+                self.engine_app.show_error(error)
+            else:
+                self._confirm_last(one, storage, error)
+
+        self.engine_app.ask(
+            self.app,
+            f"delete {one.execution_id}",
+            lambda engine: engine.delete(one, storage=storage, force=force),
+            self.engine_app.deleted,
+            refused,
+            slow=True,
+        )
+
+    def _confirm_last(self, one: Execution, storage: str | None, error: DataGuardianError) -> None:
+        """The last good backup goes only where its job's name is typed."""
+
+        def answered(sure: bool | None) -> None:
+            if sure:
+                self._delete(one, storage, force=True)
+
+        text = [error.message + ".", "After this nothing of it can be restored any more."]
+        self.app.push_screen(ConfirmScreen("Delete the last good backup?", text, yes="Delete", word=one.job), answered)

@@ -1,0 +1,67 @@
+"""What all dialogs share: a box in the middle, its title, and how it is left."""
+
+from typing import ClassVar, Generic, TypeVar, cast
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.screen import ModalScreen
+from textual.widgets import Input
+
+from dgtui.screens.engine_app import EngineApp
+
+ResultT = TypeVar("ResultT")
+
+
+class Dialog(ModalScreen[ResultT], Generic[ResultT]):
+    """A box over the place it was opened from; `Esc` closes it without a result."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss", "Close", id="dialog.close")]
+    DEFAULT_CSS = """
+    Dialog { align: center middle; background: $background 60%; }
+    Dialog > #box {
+        width: 100%; max-width: 100; height: auto; max-height: 100%;
+        border: round $primary; border-title-color: $text; border-subtitle-color: $text-muted;
+        background: $surface; padding: 0 1; scrollbar-size-vertical: 1;
+    }
+    Dialog.-ascii > #box { border: ascii $primary; }
+    Dialog Button, Dialog Button:focus, Dialog Button:hover, Dialog Button.-active {
+        min-width: 10; height: 1; border: none; margin-right: 2; background: $boost; color: $text; text-style: none;
+    }
+    Dialog Button:focus { background: $block-cursor-background; color: $block-cursor-foreground; text-style: bold; }
+    Dialog Button:disabled { text-style: dim; }
+    Dialog .buttons { height: 1; margin-top: 1; }
+    Dialog .hint { color: $text-muted; height: auto; }
+    Dialog .wrong { color: $text-error; height: auto; }
+    Dialog Input { height: 1; border: none; padding: 0 1; background: $panel; }
+    Dialog Input:focus { background: $primary-muted; border: none; }
+    Dialog Input.-invalid { border: none; }
+    Dialog Label { height: 1; }
+    """
+
+    def __init__(self, title: str) -> None:
+        super().__init__()
+        self._box_title = title
+
+    @property
+    def engine_app(self) -> EngineApp:
+        """The application, by its full type."""
+        return cast("EngineApp", self.app)
+
+    def compose(self) -> ComposeResult:
+        """The box with the dialog's content."""
+        with VerticalScroll(id="box", can_focus=False):
+            yield from self.compose_dialog()
+
+    def compose_dialog(self) -> ComposeResult:
+        """What the box holds."""
+        raise NotImplementedError
+
+    def on_mount(self) -> None:
+        """Title without markup, and no blinking: that costs bytes."""
+        from textual.content import Content
+
+        self.query_one("#box").border_title = Content(self._box_title)
+        self.set_class(not self.engine_app.look.unicode, "-ascii")
+        for field in self.query(Input):
+            field.cursor_blink = False

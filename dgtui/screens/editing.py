@@ -1,0 +1,82 @@
+"""Making, changing and deleting objects of the configuration, the same in every place that lists some."""
+
+import os
+import shlex
+import subprocess
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.binding import Binding, BindingType
+
+from dgtui.config import Table
+from dgtui.config.store import is_ours
+from dgtui.engine.errors import ConfigError, DataGuardianError
+from dgtui.screens.confirm import ConfirmScreen
+from dgtui.screens.tab import TabScreen
+
+if TYPE_CHECKING:
+    from dgtui.config import Origin
+
+
+class EditingScreen(TabScreen):
+    """A place whose rows are objects of the configuration."""
+
+    TABLE: ClassVar[Table]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("n", "new", "New", id="object.new", tooltip="Make one with a form"),
+        Binding("e", "edit", "Edit", id="object.edit", tooltip="Change it, in a form or in your editor"),
+        Binding("d", "delete", "Delete", show=False, id="object.delete", tooltip="Remove it from the configuration"),
+    ]
+
+    def action_new(self) -> None:
+        """A form for a new one."""
+        if self.engine_app.is_ready:
+            self.engine_app.edit(self.TABLE, None)
+
+    def action_edit(self) -> None:
+        """A form for what was made here, the editor for what a person wrote."""
+        name = self.listing.key
+        if name is None or not self.engine_app.is_ready:
+            return
+        config = self.engine_app.config
+        if is_ours(config, self.TABLE, name):
+            self.engine_app.edit(self.TABLE, name)
+        else:
+            self._open_editor(config.origin(self.TABLE, name))
+
+    def _open_editor(self, origin: "Origin") -> None:
+        editor = shlex.split(os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi")
+        try:
+            with self.app.suspend():
+                subprocess.run([*editor, f"+{origin.line}", str(origin.file)], check=False)
+        except OSError as error:
+            self.engine_app.tell(
+                f"{editor[0]} could not be started: {error.strerror}", hint="Set EDITOR", severity="error"
+            )
+            return
+        self.engine_app.ask(
+            self.app, "reload", lambda engine: engine.reload(), lambda _: self.engine_app.config_changed()
+        )
+
+    def action_delete(self) -> None:
+        """Ask, then remove it."""
+        name, table = self.listing.key, self.TABLE
+        if name is None or not self.engine_app.is_ready:
+            return
+        kind = table.removesuffix("s")
+
+        def answered(sure: bool | None) -> None:
+            if sure:
+                self.engine_app.ask(
+                    self.app,
+                    f"remove {table} {name}",
+                    lambda engine: engine.remove_object(table, name),
+                    lambda _: self.engine_app.config_changed(f"The {kind} {name} was removed"),
+                    self._not_removed,
+                )
+
+        text = [f"The {kind} {name} is removed from the configuration.", "Its backups stay where they are."]
+        self.app.push_screen(ConfirmScreen(f"Delete {kind} {name}?", text, yes="Delete"), answered)
+
+    def _not_removed(self, error: DataGuardianError) -> None:
+        assert isinstance(error, ConfigError) or error.message
+        self.engine_app.show_error(error)

@@ -1,0 +1,243 @@
+"""What every screen may rely on: an application with an engine, the runs it sees, and questions that block nothing."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from textual.app import App
+from textual.message import Message
+from textual.message_pump import MessagePump
+
+from dgtui.config import Config, Table
+from dgtui.engine.errors import DataGuardianError
+from dgtui.engine.messages import now
+from dgtui.engine.model import Execution, Problem
+from dgtui.screens.asking import Answered, Asking
+from dgtui.wording.terminal import Look
+from dgtui.wording.words import one_line, size_text
+
+if TYPE_CHECKING:
+    from dgtui.engine.facade import Engine
+    from dgtui.engine.glance import DatasourceCheck
+    from dgtui.engine.scan import ScanReport
+    from dgtui.engine.watching import WatchedRun
+
+T = TypeVar("T")
+
+SAMPLE_SECONDS = 0.5
+_MOST_ENDED = 50
+
+
+@dataclass
+class RunsSampled(Message):
+    """The runs under way look different from before."""
+
+    runs: "tuple[WatchedRun, ...]"
+
+
+@dataclass
+class EngineOpened(Message):
+    """The engine can be asked."""
+
+    engine: "Engine"
+
+
+class EngineApp(App[int]):
+    """Holds the engine and what is known of the moment; screens ask it and show."""
+
+    def __init__(
+        self,
+        config: Config,
+        open_engine: "Callable[[], Engine]",
+        *,
+        look: Look | None = None,
+        clock: Callable[[], datetime] = now,
+    ) -> None:
+        """`open_engine` is called in a thread once the first screen stands."""
+        super().__init__()
+        self._config = config
+        self._open_engine = open_engine
+        self._engine: Engine | None = None
+        self.look = look or Look()
+        self.clock = clock
+        self.asking = Asking(self, self.show_error)
+        self.runs: tuple[WatchedRun, ...] = ()
+        """The runs under way."""
+        self.checks: dict[str, DatasourceCheck] = {}
+        """The newest look at each datasource."""
+        self._ended: dict[str, WatchedRun] = {}
+        self._stop_sampling = threading.Event()
+
+    # The engine
+
+    @property
+    def config(self) -> Config:
+        """What is configured now."""
+        return self._engine.config if self._engine is not None else self._config
+
+    @property
+    def engine(self) -> "Engine":
+        """The engine; ask `is_ready` first."""
+        assert self._engine is not None, "the engine was asked before it was open"
+        return self._engine
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the engine is open."""
+        return self._engine is not None
+
+    def ask(
+        self,
+        node: MessagePump,
+        name: str,
+        question: "Callable[[Engine], T]",
+        then: Callable[[T], None],
+        failed: Callable[[DataGuardianError], None] | None = None,
+        *,
+        slow: bool = False,
+    ) -> None:
+        """Ask the engine in a thread; `then` gets the answer if `node` is still there."""
+        if self._engine is not None:
+            engine = self._engine
+            self.asking.ask(node, name, lambda: question(engine), then, failed, slow=slow)
+
+    def open_engine(self) -> None:
+        """Open the engine in a thread; `EngineOpened` follows."""
+
+        self.asking.ask(self, "open", self._open_engine, self.take_engine, self._give_up)
+
+    def take_engine(self, engine: "Engine") -> None:
+        """Use this engine from now on."""
+        self._engine = engine
+        self.checks.clear()
+        self.runs = ()
+        self._stop_sampling = threading.Event()
+        threading.Thread(target=self._sample, args=(engine, self._stop_sampling), name="runs", daemon=True).start()
+        self.post_message(EngineOpened(engine))
+
+    def _give_up(self, error: DataGuardianError) -> None:
+        self.exit(error.exit_code, return_code=error.exit_code, message=error_text(error))
+
+    def close_engine(self) -> None:
+        """Stop watching and close the catalogue; runs go on."""
+        self._stop_sampling.set()
+        if self._engine is not None:
+            self._engine.close()
+            self._engine = None
+
+    def on_answered(self, message: Answered) -> None:
+        """Hand an answer to the one who asked."""
+        self.asking.answered(message)
+
+    # The runs
+
+    def _sample(self, engine: "Engine", stop: threading.Event) -> None:
+        """Look at the runs twice a second, and post what changed."""
+        watch, last = engine.run_watch(), ()
+        while not stop.wait(SAMPLE_SECONDS):
+            try:
+                runs: tuple[Any, ...] = watch.sample()
+            except OSError:
+                continue  # the state folder is gone; the next question to the engine says so
+            if runs != last:
+                last = runs
+                if not self.post_message(RunsSampled(runs)):
+                    return
+
+    def on_runs_sampled(self, message: RunsSampled) -> None:
+        """Keep what is under way, tell what ended, and let the screen show it."""
+        ended = [run for run in message.runs if run.snapshot.ended]
+        self.runs = tuple(run for run in message.runs if not run.snapshot.ended)
+        for run in ended:
+            self._ended[run.info.run_id] = run
+            if len(self._ended) > _MOST_ENDED:
+                self._ended.pop(next(iter(self._ended)))
+        for screen in self.screen_stack:
+            show = getattr(screen, "show_runs", None)
+            if show is not None:
+                show()
+        for run in ended:
+            self.run_ended(run)
+
+    def known_run(self, run_id: str) -> "WatchedRun | None":
+        """A run under way, or one that ended while the program was open."""
+        found = next((run for run in self.runs if run.info.run_id == run_id), None)
+        return found or self._ended.get(run_id)
+
+    def run_ended(self, run: "WatchedRun") -> None:
+        """A run came to its end."""
+        raise NotImplementedError
+
+    # What screens may ask the application for; `dgtui.app` knows the screens that do it.
+
+    def data_changed(self) -> None:
+        """What the engine knows is not what the screens show any more."""
+        raise NotImplementedError
+
+    def config_changed(self, text: str = "") -> None:
+        """The configuration is another one; `text` says why."""
+        raise NotImplementedError
+
+    def open_backups(self, datasource: str) -> None:
+        """Show the backups of a datasource."""
+        raise NotImplementedError
+
+    def back_up(self, datasource: str) -> None:
+        """Ask how to back up a datasource, and do it."""
+        raise NotImplementedError
+
+    def restore(self, execution: Execution) -> None:
+        """Ask how to restore a backup, and do it."""
+        raise NotImplementedError
+
+    def edit(self, table: Table, name: str | None) -> None:
+        """A form for an object of the configuration, for a new one without a name."""
+        raise NotImplementedError
+
+    def start(self, begin: "Callable[[Engine], str]", title: str) -> None:
+        """Start a run in a thread and show it."""
+        raise NotImplementedError
+
+    def watch_run(self, run_id: str) -> None:
+        """Show a run."""
+        raise NotImplementedError
+
+    def scanned(self, storage: str, report: "ScanReport") -> None:
+        """What lies at a storage was read."""
+        self.tell(f"{storage}: {report.added} learned, {report.known} known, {report.gone} gone")
+        if report.damaged:
+            self.tell(f"{storage}: {len(report.damaged)} damaged", hint=f"dgtui scan {storage}", severity="warning")
+        self.data_changed()
+
+    def deleted(self, freed: int) -> None:
+        """Copies were deleted."""
+        self.tell(f"Deleted; {size_text(freed)} are free again" if freed else "Deleted")
+        self.data_changed()
+
+    # Telling
+
+    def show_error(self, error: DataGuardianError) -> None:
+        """An error as a toast, with its hint."""
+        self.tell(error.message, hint=error.hint, severity="error")
+
+    def show_problem(self, title: str, problem: Problem) -> None:
+        """A stored error as a toast, with its hint."""
+        self.tell(problem.message, hint=problem.hint, title=title, severity="error")
+
+    def tell(self, text: str, *, hint: str = "", title: str = "", severity: Any = "information") -> None:
+        """A toast; nothing in it is taken for markup."""
+        lines = [*text.splitlines(), *([f"→ {hint}" if self.look.unicode else f"-> {hint}"] if hint else [])]
+        self.notify(
+            "\n".join(map(one_line, lines)),
+            title=one_line(title),
+            severity=severity,
+            timeout=10 if severity == "error" else 5,
+            markup=False,
+        )
+
+
+def error_text(error: DataGuardianError) -> str:
+    """An error for a plain terminal."""
+    return f"error: {error.message}" + (f"\n  hint: {error.hint}" if error.hint else "")

@@ -1,0 +1,1 @@
+"""Forms for the objects of the configuration, made from their settings."""

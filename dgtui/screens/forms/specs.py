@@ -1,0 +1,111 @@
+"""What a form has to ask for, read from a settings struct: a new setting needs no new form."""
+
+import types
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import msgspec
+
+from dgtui.engine.model import Record
+from dgtui.engine.settings import SecretReference, encode_setting
+
+FieldKind = Literal["text", "number", "flag", "choice", "words", "secret", "group", "reference", "references"]
+
+REFERENCES: dict[tuple[str, str], Literal["datasources", "storages"]] = {
+    ("jobs", "datasource"): "datasources",
+    ("jobs", "storages"): "storages",
+}
+"""Settings that name other objects, by table and key."""
+_TYPE_KEY = "type"
+
+
+class FieldSpec(Record, frozen=True):
+    """One setting as a form asks for it."""
+
+    key: str
+    """With the keys of the groups it lies in: `retention.keep_last`."""
+    kind: FieldKind
+    help: str
+    required: bool = False
+    default: Any = None
+    choices: tuple[str, ...] = ()
+    optional: bool = False
+    """Whether it may be left out although it is a choice."""
+
+    @property
+    def label(self) -> str:
+        """The key as people read it."""
+        return self.key.rpartition(".")[2].replace("_", " ").capitalize()
+
+
+def field_specs(table: str, struct: type[msgspec.Struct], prefix: str = "") -> list[FieldSpec]:
+    """The settings in the order of the struct, but what has to be given first."""
+    specs: list[FieldSpec] = []
+    for field in msgspec.structs.fields(struct):
+        if field.encode_name == _TYPE_KEY and table != "jobs":
+            continue
+        specs += _specs_of(table, field, prefix)
+    return sorted(specs, key=lambda spec: not spec.required) if not prefix else specs
+
+
+def _specs_of(table: str, field: msgspec.structs.FieldInfo, prefix: str) -> Iterator[FieldSpec]:
+    leaves = list(_leaves(field.type))
+    key = prefix + field.encode_name
+    group = next((leaf for leaf in leaves if _is_struct(leaf) and leaf is not SecretReference), None)
+    if group is not None:
+        yield FieldSpec(key=key, kind="group", help=_description(field.type))
+        yield from field_specs(table, group, f"{key}.")
+        return
+    choices = tuple(str(one) for leaf in leaves if get_origin(leaf) is Literal for one in get_args(leaf))
+    yield FieldSpec(
+        key=key,
+        kind=_kind(table, key, leaves, choices),
+        help=_description(field.type),
+        required=field.required,
+        default=None if field.required else _plain(field.default),
+        choices=choices,
+        optional=type(None) in leaves,
+    )
+
+
+def _kind(table: str, key: str, leaves: list[Any], choices: tuple[str, ...]) -> FieldKind:
+    if (table, key) in REFERENCES:
+        return "references" if any(get_origin(leaf) is tuple for leaf in leaves) else "reference"
+    if SecretReference in leaves:
+        return "secret"
+    if choices:
+        return "choice"
+    if bool in leaves:
+        return "flag"
+    if any(get_origin(leaf) is tuple for leaf in leaves):
+        return "words"
+    return "number" if int in leaves else "text"
+
+
+def _leaves(annotation: Any) -> Iterator[Any]:
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        yield from _leaves(get_args(annotation)[0])
+    elif origin in (Union, types.UnionType):
+        for member in get_args(annotation):
+            yield from _leaves(member)
+    else:
+        yield annotation
+
+
+def _description(annotation: Any) -> str:
+    if get_origin(annotation) is not Annotated:
+        return ""
+    metas = [one for one in get_args(annotation)[1:] if isinstance(one, msgspec.Meta)]
+    return next((meta.description for meta in metas if meta.description), "")
+
+
+def _is_struct(leaf: Any) -> bool:
+    return isinstance(leaf, type) and issubclass(leaf, msgspec.Struct)
+
+
+def _plain(default: Any) -> Any:
+    """A default as a file holds it."""
+    if default is msgspec.NODEFAULT or default is None:
+        return None
+    return msgspec.to_builtins(default, enc_hook=encode_setting, str_keys=True)

@@ -1,0 +1,41 @@
+"""All keys that work where one is."""
+
+from textual.app import ComposeResult
+from textual.screen import Screen
+
+from dgtui.screens.dialog import Dialog
+from dgtui.screens.widgets.listing import Column, Listing, Row
+from dgtui.screens.widgets.styled import span
+from dgtui.wording.panel import Span
+
+
+class KeysScreen(Dialog[None]):
+    """A table of keys."""
+
+    DEFAULT_CSS = "KeysScreen > #box { height: 100%; } KeysScreen Listing { height: 1fr; }"
+
+    def __init__(self, screen: Screen[object]) -> None:
+        """Of the screen that was seen before."""
+        super().__init__("Keys")
+        self._active = list(screen.active_bindings.values())
+
+    def compose_dialog(self) -> ComposeResult:
+        """Key, what it does, its name for a keymap."""
+        columns = [Column("Key"), Column("What it does", flexible=True), Column("Name in [keys]")]
+        yield Listing(columns, id="keys")
+
+    def on_mount(self) -> None:
+        """One row for each action."""
+        keys: dict[tuple[str, str], list[str]] = {}
+        texts: dict[tuple[str, str], str] = {}
+        for active in self._active:
+            binding = active.binding
+            if binding.description:
+                name = (binding.id or "", binding.description)
+                keys.setdefault(name, []).append(self.app.get_key_display(binding))
+                texts[name] = binding.tooltip or binding.description
+        rows = [
+            Row(f"{name}", ((Span(" ".join(shown), "accent"),), (span(texts[name]),), (span(name[0], "dim"),)))
+            for name, shown in keys.items()
+        ]
+        self.query_one(Listing).show(rows)

@@ -1,0 +1,33 @@
+"""Glyph, word and colour of the states that only screens show."""
+
+from dgtui.wording.panel import Span
+from dgtui.wording.states import COPY_MARKS, EXECUTION_MARKS, Mark
+from dgtui.wording.terminal import Look
+
+HEALTH_MARKS = {
+    "healthy": Mark("●", "*", "good"),
+    "warning": Mark("▲", "!", "warning"),
+    "critical": Mark("✖", "x", "bad"),
+    "unknown": Mark("?", "?", "dim"),
+}
+TYPE_LABELS = {"postgres": "PostgreSQL", "mysql": "MySQL/MariaDB", "sqlite": "SQLite", "files": "files"}
+"""What people call the kinds; one that is missing goes by its own name."""
+
+
+def copy_mark(status: str, look: Look, *, word: bool = False) -> Span:
+    """The state of a copy."""
+    return _marked(COPY_MARKS[status], status, look, word=word)
+
+
+def execution_mark(status: str, look: Look) -> Span:
+    """The state of an execution or a restore, with its word."""
+    return _marked(EXECUTION_MARKS[status], status, look, word=True)
+
+
+def health_mark(status: str, look: Look, *, word: bool = False) -> Span:
+    """The state of a datasource."""
+    return _marked(HEALTH_MARKS[status], status, look, word=word)
+
+
+def _marked(mark: Mark, status: str, look: Look, *, word: bool) -> Span:
+    return Span(mark.shown(look) + (f" {status}" if word else ""), mark.style)

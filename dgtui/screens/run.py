@@ -1,0 +1,133 @@
+"""The running panel: a run as it goes, whoever started it."""
+
+from typing import ClassVar, cast
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from dgtui.engine.runs import RunSnapshot
+from dgtui.screens.confirm import ConfirmScreen
+from dgtui.screens.engine_app import EngineApp
+from dgtui.screens.log import LogScreen
+from dgtui.screens.widgets.styled import Lines, span
+from dgtui.wording.panel import Panel
+from dgtui.wording.words import one_line, short_id
+
+_OPERATIONS = {"backup": "Backup", "restore": "Restore", "validate": "Check"}
+_WIDEST = 120
+_ENDED_KEYS = "Esc Close   l Whole log"
+
+
+class RunScreen(ModalScreen[None]):
+    """Shows one run until it is hidden; hiding never stops it."""
+
+    AUTO_FOCUS = ""
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("x", "cancel", "Cancel", id="run.cancel"),
+        Binding("h,escape", "hide", "Hide", id="run.hide"),
+        Binding("l", "log", "Whole log", id="run.log"),
+        Binding("enter", "done", "Close", show=False, id="run.close"),
+    ]
+    DEFAULT_CSS = """
+    RunScreen { align: center middle; background: $background 60%; }
+    RunScreen #panel-box { width: 100%; max-width: 120; height: auto; background: $surface; }
+    RunScreen #outcome { height: auto; padding: 0 2; }
+    """
+
+    def __init__(self, run_id: str, title: str = "") -> None:
+        super().__init__()
+        self.run_id = run_id
+        self._title = title
+        self._cancelling = False
+        self._cancel_sent = False
+        self.snapshot = RunSnapshot(run_id=run_id)
+        """The run as it was seen last."""
+
+    @property
+    def engine_app(self) -> EngineApp:
+        """The application, by its full type."""
+        return cast("EngineApp", self.app)
+
+    def compose(self) -> ComposeResult:
+        """The box, and below it how it ended."""
+        with Vertical(id="panel-box"):
+            yield Lines(id="panel")
+            yield Static("", id="outcome", markup=False)
+
+    def on_mount(self) -> None:
+        """Tick with the second; the numbers come with the samples."""
+        self.show_runs()
+        self._clock = self.set_interval(1, self._draw)
+
+    def on_resize(self) -> None:
+        """The box is as wide as the terminal."""
+        self._draw()
+
+    def show_runs(self) -> None:
+        """Take what was sampled last."""
+        run = self.engine_app.known_run(self.run_id)
+        if run is not None:
+            self._title = f"{_OPERATIONS[run.info.operation]} {run.info.title}"
+            self.snapshot = run.snapshot
+            self._send_cancel()
+        self._draw()
+
+    def _draw(self) -> None:
+        if not self.is_mounted:
+            return
+        app, snapshot = self.engine_app, self.snapshot
+        note = "cancelling: waiting until everything is cleaned up" if self._cancelling and not snapshot.ended else ""
+        keys = "x Cancel   h Hide, keep running   l Whole log"
+        panel = Panel(title=self._title or f"Run {short_id(self.run_id)}", look=app.look, keys=keys)
+        width = min(self.size.width, _WIDEST)
+        lines = panel.lines(snapshot, width=width, moment=app.clock(), note=note)
+        self.query_one("#panel", Lines).show([tuple(span(piece.text, piece.style) for piece in line) for line in lines])
+        if snapshot.ended:
+            self._draw_outcome()
+
+    def _draw_outcome(self) -> None:
+        """What went wrong and what to do next; the clock stops."""
+        self._clock.stop()
+        problem, arrow = self.snapshot.problem, self.engine_app.look.glyph("→", "->")
+        lines = [f"warning: {warning}" for warning in self.snapshot.warnings]
+        if problem is not None:
+            lines += [problem.message, *problem.detail[-5:], *([f"{arrow} {problem.hint}"] if problem.hint else [])]
+        text = "\n".join(one_line(line) for entry in [*lines, _ENDED_KEYS] for line in entry.splitlines())
+        self.query_one("#outcome", Static).update(text)
+
+    def action_cancel(self) -> None:
+        """Ask, then tell the worker to stop."""
+        if self.snapshot.ended or self._cancelling:
+            return
+
+        def answered(sure: bool | None) -> None:
+            if sure and not self.snapshot.ended:
+                self._cancelling = True
+                self._send_cancel()
+                self._draw()
+
+        text = ["It stops, and removes what it wrote so far."]
+        self.app.push_screen(ConfirmScreen(f"Cancel {self._title}?", text, yes="Cancel it"), answered)
+
+    def _send_cancel(self) -> None:
+        """A worker that has not said anything yet does not listen to signals yet: one would kill it unheard."""
+        if self._cancelling and not self._cancel_sent and self.snapshot.status == "running":
+            self._cancel_sent = True
+            run_id = self.run_id
+            self.engine_app.ask(self, f"cancel {run_id}", lambda engine: engine.cancel(run_id), lambda _: None)
+
+    def action_hide(self) -> None:
+        """Back to where it was opened from; the run goes on."""
+        self.dismiss()
+
+    def action_done(self) -> None:
+        """Enter closes what has ended."""
+        if self.snapshot.ended:
+            self.dismiss()
+
+    def action_log(self) -> None:
+        """The whole log."""
+        self.app.push_screen(LogScreen(self.run_id, self._title))

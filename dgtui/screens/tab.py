@@ -1,0 +1,206 @@
+"""The frame of the places that have a tab: header, tabs, the content, the strip of running runs, the keys."""
+
+import socket
+from collections import Counter
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.message import Message
+from textual.screen import Screen
+from textual.widgets import Footer, Input
+
+from dgtui.screens.engine_app import EngineApp
+from dgtui.screens.marks import HEALTH_MARKS
+from dgtui.screens.widgets.listing import Listing
+from dgtui.screens.widgets.strip import RunStrip
+from dgtui.screens.widgets.styled import Lines, span
+from dgtui.wording.panel import Line, Span
+from dgtui.wording.words import cells
+
+if TYPE_CHECKING:
+    from dgtui.engine.errors import DataGuardianError
+
+TABS: dict[str, str] = {
+    "datasources": "Datasources",
+    "backups": "Backups",
+    "jobs": "Jobs",
+    "storages": "Storages",
+    "history": "History",
+}
+"""The modes of the application, in the order of their numbers."""
+
+
+class TabBar(Lines):
+    """The tabs with their numbers; a click changes the tab."""
+
+    class Chosen(Message):
+        """Somebody clicked on a tab."""
+
+        def __init__(self, tab: str) -> None:
+            super().__init__()
+            self.tab = tab
+
+    def on_click(self, event: events.Click) -> None:
+        """Find the tab under the mouse."""
+        left = 0
+        for name, piece in zip([*TABS, None], self.lines[0], strict=False):
+            left += cells(piece.text)
+            if event.x < left and name is not None:
+                self.post_message(self.Chosen(name))
+                return
+
+
+class TabScreen(Screen[None]):
+    """One place of the program. A subclass gives the content and shows what the engine answers."""
+
+    TAB: ClassVar[str]
+    AUTO_FOCUS: ClassVar[str | None] = "Listing"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(
+            "slash", "filter", "Filter", key_display="/", id="list.filter", tooltip="Show only what contains words"
+        ),
+        Binding("escape", "back", "Back", show=False, id="screen.back"),
+        Binding("ctrl+r,f5", "reload", "Look again", show=False, id="screen.reload"),
+    ]
+    DEFAULT_CSS = """
+    TabScreen { layers: base; }
+    #filter { display: none; height: 1; border: none; padding: 0 1; }
+    #filter.-open { display: block; }
+    #content { height: 1fr; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._stale = True
+
+    @property
+    def engine_app(self) -> EngineApp:
+        """The application, by its full type."""
+        return cast("EngineApp", self.app)
+
+    def compose(self) -> ComposeResult:
+        """Header, tabs, content, strip, keys."""
+        yield Lines([()], id="header")
+        yield TabBar([self._tabs()], id="tabs")
+        with Vertical(id="content"):
+            yield from self.compose_content()
+        yield Input(placeholder="Words that a row has to contain", id="filter", compact=True)
+        yield RunStrip(id="strip")
+        yield Footer(show_command_palette=False)
+
+    def compose_content(self) -> ComposeResult:
+        """What this place shows."""
+        raise NotImplementedError
+
+    def gather(self) -> None:
+        """Ask the engine for what this place shows."""
+        raise NotImplementedError
+
+    # Coming, going, and being up to date
+
+    def on_mount(self) -> None:
+        """The blinking of a cursor costs 2 kB a second."""
+        self.query_one("#filter", Input).cursor_blink = False
+        self.set_class(not self.engine_app.look.unicode, "-ascii")
+
+    def on_screen_resume(self) -> None:
+        """Show what changed meanwhile."""
+        self.show_header()
+        self.show_runs()
+        self.refresh_if_stale()
+
+    def mark_stale(self) -> None:
+        """What is shown is not the truth any more."""
+        self._stale = True
+
+    def refresh_if_stale(self) -> None:
+        """Ask again where something changed."""
+        if self._stale and self.engine_app.is_ready:
+            self._stale = False
+            self.gather()
+
+    def action_reload(self) -> None:
+        """Ask again."""
+        self._stale = True
+        self.refresh_if_stale()
+
+    # The frame
+
+    def show_header(self) -> None:
+        """Name of the program and of the machine, and how many datasources are well."""
+        app = self.engine_app
+        counts = Counter(check.health for check in app.checks.values())
+        marks: list[Span] = []
+        for health in ("healthy", "warning", "critical"):
+            if counts[health]:
+                mark = HEALTH_MARKS[health]
+                marks += [Span("  "), Span(f"{mark.shown(app.look)} {counts[health]}", mark.style)]
+        line: Line = (Span(" "), Span("DataGuardian", "strong"), span(f"   {socket.gethostname()}", "dim"), *marks)
+        self.query_one("#header", Lines).show([line])
+
+    def _tabs(self) -> Line:
+        pieces = []
+        for number, (name, title) in enumerate(TABS.items(), start=1):
+            pieces.append(Span(f" {number} {title} ", "tab" if name == self.TAB else "dim"))
+        return tuple(pieces)
+
+    def on_tab_bar_chosen(self, message: TabBar.Chosen) -> None:
+        """Change the tab."""
+        self.app.switch_mode(message.tab)
+
+    def show_runs(self) -> None:
+        """Bring the strip up to date."""
+        if self.is_mounted:
+            self.query_one(RunStrip).show_runs(self.engine_app.runs, self.engine_app.look)
+
+    # The filter
+
+    @property
+    def listing(self) -> Listing:
+        """The table that the filter works on: the focused one, else the first."""
+        return self.focused if isinstance(self.focused, Listing) else self.query(Listing).first()
+
+    def action_filter(self) -> None:
+        """Open the filter."""
+        field = self.query_one("#filter", Input)
+        self._filtered = self.listing
+        field.add_class("-open")
+        field.value = self._filtered.filter
+        field.focus()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Filter as it is typed."""
+        if event.input.id == "filter" and event.input.has_class("-open"):
+            self._filtered.filter_by(event.value)
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Back to the table, filtered."""
+        if event.input.id == "filter":
+            self._close_filter()
+
+    def action_back(self) -> None:
+        """Leave the filter, or undo it."""
+        if self.query_one("#filter", Input).has_class("-open"):
+            self._filtered.filter_by("")
+            self._close_filter()
+        elif self.listing.filter:
+            self.listing.filter_by("")
+        else:
+            self.leave()
+
+    def leave(self) -> None:
+        """What `Esc` does where there is nothing to undo."""
+
+    def _close_filter(self) -> None:
+        field = self.query_one("#filter", Input)
+        field.remove_class("-open")
+        self._filtered.focus()
+
+    def show_failure(self, error: "DataGuardianError") -> None:
+        """The question for this place's content failed: say so where the content would be."""
+        for listing in self.query(Listing):
+            listing.show([], empty=error.message)
+        self.engine_app.show_error(error)

@@ -1,0 +1,48 @@
+"""The first start: three steps to a first backup, or the demo."""
+
+from typing import Literal
+
+from textual.app import ComposeResult
+from textual.containers import Horizontal
+from textual.widgets import Button, Static
+
+from dgtui.screens.dialog import Dialog
+
+WelcomeChoice = Literal["new", "demo"]
+
+
+class WelcomeScreen(Dialog[WelcomeChoice]):
+    """Gives what to begin with."""
+
+    AUTO_FOCUS = "#new"
+
+    def __init__(self) -> None:
+        super().__init__("Welcome to DataGuardian")
+
+    def compose_dialog(self) -> ComposeResult:
+        """What it does, and what to do first."""
+        for line in (
+            "It backs up databases and folders, shows where every copy lies, and gets the data back.",
+            "",
+            "Nothing is configured yet. Three steps lead to the first backup:",
+            "  1  a datasource: what is backed up (its connection can be tested in the form)",
+            "  2  a storage: the folder that holds the backups",
+            "  3  back up now",
+            "",
+            "Or try it with a small shop of its own, in a temporary folder.",
+        ):
+            yield Static(line, markup=False)
+        with Horizontal(classes="buttons"):
+            yield Button("New datasource", id="new", variant="primary", compact=True)
+            yield Button("Demo", id="demo", compact=True)
+            yield Button("Later", id="no", compact=True)
+
+    def on_button_pressed(self, event: Button.Pressed) -> None:
+        """One of the three."""
+        match event.button.id:
+            case "new":
+                self.dismiss("new")
+            case "demo":
+                self.dismiss("demo")
+            case _:
+                self.dismiss(None)

@@ -1,0 +1,177 @@
+"""One of several, and yes or no, as signs that need no colour: `(•) automatic   ( ) disk`, `[x] keep`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.geometry import Size
+from textual.message import Message
+from textual.strip import Strip
+
+from dgtui.screens.widgets.styled import StyledWidget, span
+from dgtui.wording.panel import Line, Span
+from dgtui.wording.terminal import Look
+from dgtui.wording.words import cells
+
+
+@dataclass(frozen=True)
+class Option:
+    """Something that can be chosen, or, with `why_not`, cannot."""
+
+    key: str
+    label: str
+    mark: Line = ()
+    why_not: str = ""
+
+
+class Choice(StyledWidget, can_focus=True):
+    """One of several; the arrow keys choose."""
+
+    DEFAULT_CSS = """
+    Choice { height: auto; width: 1fr; }
+    Choice:focus { background: $boost; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("left", "step(-1)", "Previous", show=False, id="choice.previous"),
+        Binding("right,space", "step(1)", "Next", show=False, id="choice.next"),
+    ]
+
+    @dataclass
+    class Changed(Message):
+        """Another one is chosen."""
+
+        choice: "Choice"
+        key: str
+
+        @property
+        def control(self) -> "Choice":
+            """The widget."""
+            return self.choice
+
+    def __init__(self, options: Sequence[Option], look: Look, *, id: str, key: str = "") -> None:  # noqa: A002
+        super().__init__(id=id)
+        self._options = list(options)
+        self._look = look
+        self._key = key or next((option.key for option in options if not option.why_not), "")
+
+    @property
+    def key(self) -> str:
+        """What is chosen; empty where nothing can be."""
+        return self._key
+
+    @property
+    def options(self) -> list[Option]:
+        """What there is to choose from."""
+        return self._options
+
+    def set_options(self, options: Sequence[Option]) -> None:
+        """Other options, or other states of the same; a choice that became impossible goes to the first possible."""
+        if list(options) == self._options:
+            return
+        self._options = list(options)
+        possible = [option.key for option in options if not option.why_not]
+        if self._key not in possible:
+            self._key = possible[0] if possible else ""
+            self.post_message(self.Changed(self, self._key))
+        self.refresh(layout=True)
+
+    def choose(self, key: str) -> None:
+        """Choose one, if it can be chosen."""
+        if key != self._key and any(option.key == key and not option.why_not for option in self._options):
+            self._key = key
+            self.refresh()
+            self.post_message(self.Changed(self, key))
+
+    def action_step(self, step: int) -> None:
+        """The next one that can be chosen."""
+        possible = [option.key for option in self._options if not option.why_not]
+        if possible:
+            place = possible.index(self._key) + step if self._key in possible else 0
+            self.choose(possible[place % len(possible)])
+
+    def _pieces(self, option: Option) -> Line:
+        dot = self._look.glyph("•", "*")
+        sign = "( )" if option.key != self._key else f"({dot})"
+        if option.why_not:
+            return (Span("(-) ", "dim"), span(option.label, "dim"), *option.mark, span(f": {option.why_not}", "dim"))
+        return (Span(f"{sign} "), span(option.label, "strong" if option.key == self._key else ""), *option.mark)
+
+    def _rows(self, width: int) -> list[list[tuple[Option, Line]]]:
+        """The options on as many lines as they need."""
+        rows: list[list[tuple[Option, Line]]] = [[]]
+        used = 0
+        for option in self._options:
+            pieces = self._pieces(option)
+            size = sum(cells(piece.text) for piece in pieces) + 3
+            if rows[-1] and used + size - 3 > width:
+                rows.append([])
+                used = 0
+            rows[-1].append((option, pieces))
+            used += size
+        return rows
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:  # noqa: ARG002  # Textual's
+        """As many rows as the options need."""
+        return len(self._rows(width))
+
+    def render_line(self, y: int) -> Strip:
+        """A row of options."""
+        rows = self._rows(self.size.width)
+        line: list[Span] = []
+        for _, pieces in rows[y] if y < len(rows) else []:
+            line += [*pieces, Span("   ")]
+        return self.strip_of(line, self.size.width)
+
+    def on_click(self, event: events.Click) -> None:
+        """Choose what was clicked."""
+        rows, left = self._rows(self.size.width), 0
+        for option, pieces in rows[event.y] if event.y < len(rows) else []:
+            left += sum(cells(piece.text) for piece in pieces) + 3
+            if event.x < left:
+                self.choose(option.key)
+                return
+
+
+class Tick(StyledWidget, can_focus=True):
+    """Yes or no."""
+
+    DEFAULT_CSS = """
+    Tick { height: 1; width: 1fr; }
+    Tick:focus { background: $boost; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("space,enter", "change", "Change", show=False, id="tick.toggle")]
+
+    @dataclass
+    class Changed(Message):
+        """It was changed."""
+
+        tick: "Tick"
+        value: bool
+
+        @property
+        def control(self) -> "Tick":
+            """The widget."""
+            return self.tick
+
+    def __init__(self, label: str, *, value: bool, id: str) -> None:  # noqa: A002  # as in Textual
+        super().__init__(id=id)
+        self._label = label
+        self.value = value
+
+    def render_line(self, y: int) -> Strip:
+        """The sign and the label."""
+        return self.strip_of(
+            (Span("[x] " if self.value else "[ ] "), span(self._label)) if y == 0 else (), self.size.width
+        )
+
+    def action_change(self) -> None:
+        """Change it."""
+        self.value = not self.value
+        self.refresh()
+        self.post_message(self.Changed(self, self.value))
+
+    def on_click(self) -> None:
+        """Change it."""
+        self.action_change()

@@ -1,0 +1,362 @@
+"""A table for thousands of rows over a slow line: only rows in view are drawn, only those that changed are sent."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import ClassVar
+
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.reactive import reactive
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from dgtui.screens.widgets.styled import StyledWidget, plain
+from dgtui.wording.panel import Line, Span
+from dgtui.wording.words import cells, cut
+
+SortValue = str | float | datetime | None
+_GAP = 2
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column; `flexible` ones give way first where the terminal is narrow."""
+
+    label: str
+    right: bool = False
+    flexible: bool = False
+    wide_only: bool = False
+    """Left out where the terminal has fewer than 100 columns."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row under its key; `sort` has a value for each column to sort by, where the text would not do."""
+
+    key: str
+    cells: tuple[Line, ...]
+    sort: tuple[SortValue, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """All of it, to search in."""
+        return " ".join(plain(cell) for cell in self.cells)
+
+    def sort_value(self, column: int) -> SortValue:
+        """What a column sorts this row by."""
+        value = self.sort[column] if column < len(self.sort) else None
+        return plain(self.cells[column]).casefold() if value is None else value
+
+
+@dataclass
+class _Shown:
+    rows: list[Row] = field(default_factory=list)
+    columns: list[tuple[int, Column, int]] = field(default_factory=list)
+    """Those that there is room for: number, column, width."""
+
+
+class Listing(StyledWidget, ScrollView, can_focus=True):
+    """Rows under a header, with a cursor, a filter and an order."""
+
+    DEFAULT_CSS = """
+    Listing { height: 1fr; overflow-x: hidden; overflow-y: auto; scrollbar-size-vertical: 1; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up,k", "cursor(-1)", "Up", show=False, id="list.up"),
+        Binding("down,j", "cursor(1)", "Down", show=False, id="list.down"),
+        Binding("pageup", "page(-1)", "Page up", show=False, id="list.page_up"),
+        Binding("pagedown", "page(1)", "Page down", show=False, id="list.page_down"),
+        Binding("home,g", "end(0)", "First", show=False, id="list.first"),
+        Binding("end,G", "end(1)", "Last", show=False, id="list.last"),
+        Binding("enter", "open", "Open", show=False, id="list.open"),
+        Binding("s", "sort", "Sort by the next column", show=False, id="list.sort"),
+        Binding("S", "reverse", "Reverse the order", show=False, id="list.reverse"),
+    ]
+
+    cursor: reactive[int] = reactive(0, repaint=False)
+
+    @dataclass
+    class Moved(Message):
+        """The cursor is on another row."""
+
+        listing: "Listing"
+        key: str | None
+
+        @property
+        def control(self) -> "Listing":
+            """The table."""
+            return self.listing
+
+    @dataclass
+    class Opened(Message):
+        """A row was chosen."""
+
+        listing: "Listing"
+        key: str
+
+        @property
+        def control(self) -> "Listing":
+            """The table."""
+            return self.listing
+
+    def __init__(self, columns: Sequence[Column], *, id: str, empty: str = "Nothing here yet") -> None:  # noqa: A002
+        super().__init__(id=id)
+        self._columns = list(columns)
+        self._empty = empty
+        self._rows: list[Row] = []
+        self._shown = _Shown()
+        self._filter = ""
+        self._order: tuple[int, bool] | None = None
+        self._last_key: str | None = None
+
+    # What is shown
+
+    @property
+    def rows(self) -> list[Row]:
+        """The rows that pass the filter, in their order."""
+        return self._shown.rows
+
+    @property
+    def key(self) -> str | None:
+        """The key of the row under the cursor."""
+        return self.rows[self.cursor].key if self.cursor < len(self.rows) else None
+
+    @property
+    def filter(self) -> str:
+        """What rows have to contain to be shown."""
+        return self._filter
+
+    def show(self, rows: Sequence[Row], *, columns: Sequence[Column] | None = None, empty: str | None = None) -> None:
+        """Show these rows; the cursor stays on the row of its key."""
+        if empty is not None and empty != self._empty:
+            self._empty = empty
+            self.refresh()
+        if columns is not None and list(columns) != self._columns:
+            self._columns = list(columns)
+            self._order = None
+        elif list(rows) == self._rows:
+            return
+        self._rows = list(rows)
+        self._arrange()
+
+    def filter_by(self, text: str) -> None:
+        """Show only the rows that contain every word of `text`."""
+        self._filter = text
+        self._arrange()
+
+    def sort_by(self, column: int | None, *, reverse: bool = False) -> None:
+        """Order the rows by a column; None gives back the order they came in."""
+        self._order = None if column is None else (column, reverse)
+        self._arrange()
+
+    def move_to(self, key: str) -> None:
+        """Put the cursor on the row of a key, if it is shown."""
+        number = next((number for number, row in enumerate(self.rows) if row.key == key), None)
+        if number is not None:
+            self.cursor = number
+
+    def _arrange(self) -> None:
+        key, before = self.key, self._shown
+        words = self._filter.casefold().split()
+        rows = (
+            [row for row in self._rows if all(word in row.text.casefold() for word in words)] if words else self._rows
+        )
+        if self._order is not None:
+            column, reverse = self._order
+            known = [row for row in rows if not _is_nothing(row, column)]
+            rows = sorted(known, key=lambda row: _sort_key(row.sort_value(column)), reverse=reverse)
+            rows += [row for row in self._rows if _is_nothing(row, column) and (not words or row in rows)]
+        self._shown = _Shown(list(rows), self._measure())
+        number = next((number for number, row in enumerate(rows) if row.key == key), None)
+        self.virtual_size = Size(self.size.width, len(rows) + 1)
+        self._repaint(before)
+        cursor = min(self.cursor, max(len(rows) - 1, 0)) if number is None else number
+        if cursor == self.cursor:
+            self._tell()
+        self.cursor = cursor
+
+    def _repaint(self, before: _Shown) -> None:
+        """Send the rows that differ; where the columns or the number of rows changed, everything."""
+        if before.columns != self._shown.columns or len(before.rows) != len(self.rows):
+            self.refresh()
+            return
+        for number, (old, new) in enumerate(zip(before.rows, self.rows, strict=True)):
+            if old.cells != new.cells:
+                self._refresh_row(number)
+
+    def _measure(self) -> list[tuple[int, Column, int]]:
+        """The columns with their widths; where there is too little room, the flexible ones give way."""
+        columns = self._visible_columns()
+        widths = [
+            max(cells(column.label), *(_line_cells(row.cells[number]) for row in self._rows), 0)
+            for number, column in columns
+        ]
+        room = self.size.width - 1 - _GAP * (len(columns) - 1)
+        flexible = [place for place, (_, column) in enumerate(columns) if column.flexible]
+        over = sum(widths) - room
+        while over > 0 and flexible:
+            widest = max(flexible, key=lambda place: widths[place])
+            if widths[widest] <= 6:
+                break
+            widths[widest] -= 1
+            over -= 1
+        return [(number, column, width) for (number, column), width in zip(columns, widths, strict=True)]
+
+    def _visible_columns(self) -> list[tuple[int, Column]]:
+        narrow = self.size.width < 98
+        return [(number, column) for number, column in enumerate(self._columns) if not (narrow and column.wide_only)]
+
+    # Drawing
+
+    def render_line(self, y: int) -> Strip:
+        """A row of the screen: the header above, and the rows scroll below it."""
+        width = self.size.width
+        if y == 0:
+            return self.strip_of(self._header(), width)
+        number = self.scroll_offset.y + y - 1
+        if not self.rows:
+            text = self._empty if not self._filter else f"Nothing contains {self._filter!r}"
+            return self.strip_of((Span(" " + cut(text, width - 1), "dim"),) if y == 2 else (), width)
+        if number >= len(self.rows):
+            return self.strip_of((), width)
+        line = self._line(self.rows[number])
+        if number == self.cursor:
+            return self.strip_of(line, width, over=self.get_component_rich_style("styled--cursor", partial=True))
+        return self.strip_of(line, width)
+
+    def _line(self, row: Row) -> Line:
+        pieces: list[Span] = [Span(" ")]
+        for number, column, width in self._shown.columns:
+            pieces += _fitted(row.cells[number], width, right=column.right)
+            pieces.append(Span(" " * _GAP))
+        return tuple(pieces)
+
+    def _header(self) -> Line:
+        pieces: list[Span] = [Span(" ")]
+        for number, column, width in self._shown.columns or self._measure():
+            label = column.label
+            if self._order is not None and self._order[0] == number and label:
+                label = cut(label, max(width - 1, 1)) + ("v" if self._order[1] else "^")
+            pieces += _fitted((Span(label, "header"),), width, right=column.right)
+            pieces.append(Span(" " * _GAP))
+        return tuple(pieces)
+
+    def _refresh_row(self, number: int) -> None:
+        y = number - self.scroll_offset.y + 1
+        if 1 <= y < self.size.height:
+            self.refresh(Region(0, y, self.size.width, 1))
+
+    # Moving
+
+    def validate_cursor(self, cursor: int) -> int:
+        """Keep it on a row."""
+        return max(0, min(cursor, len(self.rows) - 1))
+
+    def watch_cursor(self, before: int, now: int) -> None:
+        """Repaint the two rows and scroll where need be."""
+        self._refresh_row(before)
+        self._refresh_row(now)
+        room = max(self.size.height - 1, 1)
+        if now < self.scroll_offset.y:
+            self.scroll_to(y=now, animate=False, immediate=True)
+        elif now >= self.scroll_offset.y + room:
+            self.scroll_to(y=now - room + 1, animate=False, immediate=True)
+        self._tell()
+
+    def _tell(self) -> None:
+        if self.key != self._last_key:
+            self._last_key = self.key
+            self.post_message(self.Moved(self, self.key))
+
+    def on_resize(self) -> None:
+        """The widths depend on the terminal's."""
+        self._shown = _Shown(self.rows, self._measure())
+        self.virtual_size = Size(self.size.width, len(self.rows) + 1)
+        self.refresh()
+
+    def action_cursor(self, step: int) -> None:
+        """Move by one row."""
+        self.cursor += step
+
+    def action_page(self, step: int) -> None:
+        """Move by a page."""
+        self.cursor += step * max(self.size.height - 2, 1)
+
+    def action_end(self, last: int) -> None:
+        """Move to the first or the last row."""
+        self.cursor = len(self.rows) - 1 if last else 0
+
+    def action_open(self) -> None:
+        """Choose the row under the cursor."""
+        if self.key is not None:
+            self.post_message(self.Opened(self, self.key))
+
+    def action_sort(self) -> None:
+        """Order by the next column, after the last one in the order they came in."""
+        order = [number for number, column in self._visible_columns() if column.label]
+        place = order.index(self._order[0]) + 1 if self._order is not None and self._order[0] in order else 0
+        self.sort_by(order[place] if place < len(order) else None)
+        self.refresh()
+
+    def action_reverse(self) -> None:
+        """Turn the order around."""
+        if self._order is not None:
+            self.sort_by(self._order[0], reverse=not self._order[1])
+            self.refresh()
+
+    def on_click(self, event: events.Click) -> None:
+        """The header orders, a row is put under the cursor, and chosen where it is there already or by two clicks."""
+        offset = event.get_content_offset(self)
+        if offset is None:
+            return
+        if offset.y == 0:
+            self._order_at(offset.x)
+            return
+        number = self.scroll_offset.y + offset.y - 1
+        if number < len(self.rows):
+            self.cursor = number
+            if event.chain > 1:
+                self.action_open()
+
+    def _order_at(self, x: int) -> None:
+        left = 1
+        for number, _, width in self._shown.columns:
+            if left <= x < left + width + _GAP:
+                again = self._order is not None and self._order[0] == number and not self._order[1]
+                self.sort_by(number, reverse=again)
+                self.refresh()
+                return
+            left += width + _GAP
+
+
+def _is_nothing(row: Row, column: int) -> bool:
+    """Whether a row has nothing to sort by in a column: such rows always come last."""
+    return row.sort_value(column) in ("", "-", "–")
+
+
+def _sort_key(value: SortValue) -> tuple[int, float, str]:
+    """Numbers and times before words."""
+    if isinstance(value, datetime):
+        value = value.timestamp()
+    return (1, 0.0, value) if isinstance(value, str) else (0, value or 0.0, "")
+
+
+def _line_cells(line: Line) -> int:
+    return sum(cells(piece.text) for piece in line)
+
+
+def _fitted(line: Line, width: int, *, right: bool) -> list[Span]:
+    """A cell of exactly `width` columns."""
+    pieces: list[Span] = []
+    left = width
+    for piece in line:
+        text = cut(piece.text, left)
+        pieces.append(Span(text, piece.style))
+        left -= cells(text)
+        if left <= 0:
+            break
+    blank = Span(" " * left)
+    return ([blank, *pieces] if right else [*pieces, blank]) if left > 0 else pieces

@@ -1,0 +1,97 @@
+"""The running runs as lines at the bottom of every place."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.message import Message
+
+from dgtui.screens.widgets.styled import Lines, span
+from dgtui.wording.panel import Line, Span, progress_words
+from dgtui.wording.states import EXECUTION_MARKS, MOVING_PHASES, PHASE_WORDS
+from dgtui.wording.terminal import Look
+
+if TYPE_CHECKING:
+    from dgtui.engine.watching import WatchedRun
+
+_MOST_LINES = 4
+
+
+class RunStrip(Lines, can_focus=True):
+    """One line for each run; `Enter` opens one."""
+
+    DEFAULT_CSS = """
+    RunStrip { background: $panel; height: auto; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up", "cursor(-1)", "Up", show=False, id="strip.up"),
+        Binding("down", "cursor(1)", "Down", show=False, id="strip.down"),
+        Binding("enter", "open", "Watch", id="strip.open"),
+    ]
+
+    class Opened(Message):
+        """A run was chosen."""
+
+        def __init__(self, run_id: str) -> None:
+            super().__init__()
+            self.run_id = run_id
+
+    def __init__(self, *, id: str) -> None:  # noqa: A002  # as in Textual
+        super().__init__(id=id)
+        self._runs: Sequence[WatchedRun] = ()
+        self._cursor = 0
+
+    def show_runs(self, runs: "Sequence[WatchedRun]", look: Look) -> None:
+        """Bring the lines up to date; without runs there is no strip."""
+        self._runs = runs
+        self._look = look
+        self._cursor = max(0, min(self._cursor, len(runs) - 1))
+        if self.display != bool(runs):
+            self.display = bool(runs)
+            self.can_focus = bool(runs)
+        self._draw()
+
+    def _draw(self) -> None:
+        lines = [self._line(number, run) for number, run in enumerate(self._runs[:_MOST_LINES])]
+        if len(self._runs) > _MOST_LINES:
+            lines[-1] = (Span(f"   and {len(self._runs) - _MOST_LINES + 1} more", "dim"),)
+        self.show(lines)
+
+    def _line(self, number: int, run: "WatchedRun") -> Line:
+        snapshot = run.snapshot
+        mark = EXECUTION_MARKS[snapshot.status]
+        words = [PHASE_WORDS[snapshot.phase]]
+        if snapshot.progress is not None and snapshot.phase in MOVING_PHASES:
+            words = progress_words(snapshot, snapshot.progress)
+        pointer = self._look.glyph("▸", ">") if self.has_focus and number == self._cursor else " "
+        return (
+            Span(f"{pointer}"),
+            Span(f"{mark.shown(self._look)} ", mark.style),
+            span(f"{run.info.operation} {run.info.title}  ", "strong"),
+            span("  ".join(words)),
+        )
+
+    def on_focus(self) -> None:
+        """Show the pointer."""
+        self._draw()
+
+    def on_blur(self) -> None:
+        """Hide the pointer."""
+        self._draw()
+
+    def action_cursor(self, step: int) -> None:
+        """Point to another run."""
+        self._cursor = max(0, min(self._cursor + step, len(self._runs) - 1))
+        self._draw()
+
+    def action_open(self) -> None:
+        """Choose the run that is pointed to."""
+        if self._runs:
+            self.post_message(self.Opened(self._runs[self._cursor].info.run_id))
+
+    def on_click(self, event: events.Click) -> None:
+        """Choose the run under the mouse."""
+        if event.y < len(self._runs):
+            self._cursor = event.y
+            self.action_open()

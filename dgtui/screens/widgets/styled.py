@@ -1,0 +1,97 @@
+"""Pieces of text with the name of a style, and a widget that draws lines of them and sends only what changed."""
+
+from collections.abc import Iterable, Sequence
+from typing import ClassVar
+
+from rich.segment import Segment
+from rich.style import Style
+from textual.geometry import Region, Size
+from textual.strip import Strip
+from textual.widget import Widget
+
+from dgtui.wording.panel import Line, Span
+from dgtui.wording.words import one_line
+
+STYLES = ("good", "warning", "bad", "dim", "strong", "accent", "header", "cursor", "tab")
+COMPONENTS = frozenset(f"styled--{style}" for style in STYLES)
+
+
+def span(text: str, style: str = "") -> Span:
+    """A piece of text that can do nothing to the terminal, whoever wrote it."""
+    return Span(one_line(text), style)
+
+
+def plain(line: Iterable[Span]) -> str:
+    """A line without its styles."""
+    return "".join(piece.text for piece in line)
+
+
+class StyledWidget(Widget):
+    """Knows the styles by their names; the theme says how they look."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = set(COMPONENTS)
+    DEFAULT_CSS = """
+    StyledWidget {
+        .styled--good { color: $text-success; }
+        .styled--warning { color: $text-warning; }
+        .styled--bad { color: $text-error; }
+        .styled--dim { text-style: dim; }
+        .styled--strong { text-style: bold; }
+        .styled--accent { color: $text-primary; text-style: bold; }
+        .styled--header { text-style: bold dim; }
+        .styled--cursor { background: $primary-muted; }
+        .styled--tab { text-style: reverse; }
+        &:focus .styled--cursor { background: $block-cursor-background; color: $block-cursor-foreground; }
+    }
+    """
+
+    def style_of(self, name: str) -> Style:
+        """The look of a style on this widget's background."""
+        if not name:
+            return self.rich_style
+        return self.rich_style + self.get_component_rich_style(f"styled--{name}", partial=True)
+
+    def strip_of(self, line: Iterable[Span], width: int, over: Style | None = None) -> Strip:
+        """A line cut or filled to `width` columns; `over` is laid over its styles."""
+        base = self.rich_style if over is None else self.rich_style + over
+        segments = []
+        for piece in line:
+            style = self.style_of(piece.style)
+            segments.append(Segment(piece.text, style if over is None else style + over))
+        return Strip(segments).adjust_cell_length(width, base)
+
+
+class Lines(StyledWidget):
+    """Some lines of text, each on one row."""
+
+    DEFAULT_CSS = """
+    Lines { height: auto; width: 1fr; }
+    """
+
+    def __init__(self, lines: Sequence[Line] = (), *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002  # as in Textual
+        super().__init__(id=id, classes=classes)
+        self.lines: list[Line] = list(lines)
+
+    def show(self, lines: Sequence[Line]) -> None:
+        """Draw these lines; only those that changed are sent to the terminal."""
+        before, self.lines = self.lines, list(lines)
+        if len(before) != len(self.lines):
+            self.refresh(layout=True)
+            return
+        changed = [number for number, (old, new) in enumerate(zip(before, self.lines, strict=True)) if old != new]
+        if changed:
+            self.refresh(*(Region(0, number, self.size.width, 1) for number in changed))
+
+    @property
+    def text(self) -> str:
+        """What is shown, without styles."""
+        return "\n".join(plain(line) for line in self.lines)
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:  # noqa: ARG002  # Textual's
+        """One row for each line."""
+        return len(self.lines)
+
+    def render_line(self, y: int) -> Strip:
+        """A row of the screen."""
+        line = self.lines[y] if y < len(self.lines) else ()
+        return self.strip_of(line, self.size.width)

@@ -1,0 +1,60 @@
+"""Every state's glyph, word and colour: the same in every view."""
+
+from dataclasses import dataclass
+
+from dgtui.wording.terminal import Look
+
+
+@dataclass(frozen=True)
+class Mark:
+    """How a state is shown; the glyph alone tells it from others, without colour."""
+
+    glyph: str
+    ascii_glyph: str
+    style: str
+
+    def shown(self, look: Look) -> str:
+        """The glyph that the terminal can show."""
+        return look.glyph(self.glyph, self.ascii_glyph)
+
+
+EXECUTION_MARKS = {
+    "queued": Mark("○", "o", "dim"),
+    "running": Mark("●", "*", "good"),
+    "completed": Mark("✔", "+", "good"),
+    "partial": Mark("▲", "!", "warning"),
+    "failed": Mark("✖", "x", "bad"),
+    "cancelled": Mark("■", "-", "warning"),
+    "interrupted": Mark("⚡", "%", "bad"),
+}
+COPY_MARKS = {
+    "available": Mark("●", "*", "good"),
+    "missing": Mark("○", "o", "bad"),
+    "unreachable": Mark("⚡", "%", "warning"),
+    "unknown": Mark("?", "?", "dim"),
+    "corrupt": Mark("✖", "x", "bad"),
+}
+STORAGE_MARKS = {
+    "writing": Mark("●", "*", "good"),
+    "checking": Mark("◐", "~", "good"),
+    "done": Mark("✔", "+", "good"),
+    "failed": Mark("✖", "x", "bad"),
+    "left out": Mark("⚡", "%", "warning"),
+}
+PHASE_WORDS = {
+    "queued": "waiting to start",
+    "connect": "looking at the source",
+    "dump": "dumping",
+    "check": "checking what was stored",
+    "finish": "publishing the backup",
+    "validate": "checking the backup",
+    "create": "making the target",
+    "restore": "loading",
+    "compare": "comparing with the manifest",
+    "swap": "putting it in place",
+    "record": "recording",
+}
+READING_PHASES = frozenset({"validate", "create", "restore", "compare", "swap", "record"})
+"""The phases of a restore or a check: storages are read from, not written to."""
+MOVING_PHASES = frozenset({"dump", "validate", "restore"})
+"""The phases that progress messages speak of."""

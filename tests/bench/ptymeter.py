@@ -1,0 +1,178 @@
+"""What the screens cost: seconds to the first paint, bytes to the terminal and CPU, idle and during a backup.
+
+Run it with: python -m tests.bench.ptymeter
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import pty
+import select
+import shutil
+import signal
+import sqlite3
+import struct
+import sys
+import tempfile
+import termios
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from dgtui.config import load_config
+from dgtui.engine.facade import Engine
+from dgtui.engine.model import Copy, Execution
+
+DATASOURCES = 50
+EXECUTIONS = 5000
+MEASURE_SECONDS = 8.0
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class Terminal:
+    """The program on a terminal of 100 x 30."""
+
+    def __init__(self, home: Path) -> None:
+        self.started = time.monotonic()
+        self.pid, self._controller = pty.fork()
+        if self.pid == 0:
+            os.environ.update(
+                DGTUI_CONFIG=str(home / "config.toml"),
+                DGTUI_STATE=str(home / "state"),
+                TERM="xterm-256color",
+                COLORTERM="truecolor",
+                LANG="C.UTF-8",
+            )
+            fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
+            os.execv(sys.executable, [sys.executable, "-m", "dgtui"])
+        fcntl.ioctl(self._controller, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
+
+    def read(self, seconds: float) -> bytes:
+        """Everything that is sent in a span of time."""
+        deadline, sent = time.monotonic() + seconds, b""
+        while (left := deadline - time.monotonic()) > 0:
+            if select.select([self._controller], [], [], left)[0]:
+                with contextlib.suppress(OSError):
+                    sent += os.read(self._controller, 1 << 20)
+        return sent
+
+    def until(self, text: bytes, seconds: float = 60.0) -> float:
+        """Seconds since the start when a text was sent."""
+        deadline, sent = time.monotonic() + seconds, b""
+        while text not in sent:
+            if time.monotonic() > deadline:
+                raise SystemExit(f"{text!r} never came")
+            sent += self.read(0.005)
+        return time.monotonic() - self.started
+
+    def press(self, keys: bytes) -> None:
+        """Type."""
+        os.write(self._controller, keys)
+
+    def cpu_seconds(self) -> float:
+        """User and system time of the program so far."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / _TICKS
+
+    def measure(self, what: str) -> None:
+        """Print bytes a second and CPU over some seconds."""
+        before = self.cpu_seconds()
+        sent = self.read(MEASURE_SECONDS)
+        cpu = (self.cpu_seconds() - before) / MEASURE_SECONDS
+        print(f"{what:<32} {len(sent) / MEASURE_SECONDS:8.0f} B/s  {cpu * 100:5.1f} % CPU", flush=True)
+
+    def close(self) -> None:
+        """End the program."""
+        os.kill(self.pid, signal.SIGTERM)
+        os.waitpid(self.pid, 0)
+        os.close(self._controller)
+
+
+@contextlib.contextmanager
+def prepared_home() -> Iterator[Path]:
+    """Many datasources, thousands of executions, and a job that takes a while."""
+    home = Path(tempfile.mkdtemp(prefix="dgtui-bench-"))
+    try:
+        database = home / "big.db"
+        with contextlib.closing(sqlite3.connect(database)) as connection, connection:
+            connection.execute("CREATE TABLE t (b BLOB)")
+            connection.executemany("INSERT INTO t VALUES (randomblob(1000000))", [()] * 250)
+        path = json.dumps(str(database))
+        tables = [f'[datasources.d{n:02}]\ntype = "sqlite"\npath = {path}\n' for n in range(DATASOURCES)]
+        tables.append(f'[storages.disk]\ntype = "local"\npath = {json.dumps(str(home / "disk"))}\n')
+        tables.append('[jobs.slow]\ndatasource = "d00"\nstorages = ["disk"]\ncompression = "zstd:19"\n')
+        (home / "config.toml").write_text("\n".join(tables))
+        _fill(Engine(load_config(home / "config.toml"), home / "state"))
+        yield home
+    finally:
+        shutil.rmtree(home)
+
+
+def _fill(engine: Engine) -> None:
+    start = datetime(2020, 1, 1, tzinfo=UTC)
+    for number in range(EXECUTIONS):
+        moment = start + timedelta(hours=number)
+        identity = f"{number:08x}-0000-4000-8000-000000000000"
+        engine.catalog.save_execution(
+            Execution(
+                execution_id=identity,
+                job_id="11111111-0000-4000-8000-000000000000",
+                job="slow",
+                datasource="d01" if number % 2 else f"d{number % DATASOURCES:02}",
+                datasource_type="sqlite",
+                status="completed",
+                backup_type="full",
+                started_at=moment,
+                finished_at=moment + timedelta(minutes=2),
+                total_size_bytes=10**9,
+                compressed_size_bytes=10**8,
+                folder=moment.strftime("%Y-%m-%d_%H%M%S"),
+                copies=(Copy(storage="disk", status="available", path=f"/disk/{identity}"),),
+            )
+        )
+    engine.close()
+
+
+def main() -> None:
+    """Measure and print."""
+    with prepared_home() as home:
+        for attempt in range(3):
+            terminal = Terminal(home)
+            print(f"first paint, run {attempt + 1}: {terminal.until(b'd05'):.2f} s", flush=True)
+            if attempt < 2:
+                terminal.close()
+        terminal.read(25)
+        terminal.measure("idle")
+        terminal.press(b"b")
+        terminal.read(2)
+        terminal.press(b"\r")
+        terminal.read(3)
+        terminal.measure("a backup, its panel open")
+        terminal.press(b"h")
+        terminal.read(2)
+        terminal.measure("a backup, in the strip")
+        terminal.press(b"2")
+        terminal.read(5)
+        before = terminal.cpu_seconds()
+        sent = 0
+        for _ in range(40):
+            terminal.press(b"\x1b[6~")
+            sent += len(terminal.read(0.1))
+        print(f"40 pages of 2500 backups: {sent / 40:.0f} B a page, {(terminal.cpu_seconds() - before) / 40:.3f} s CPU")
+        terminal.close()
+        _cancel(home)
+
+
+def _cancel(home: Path) -> None:
+    engine = Engine(load_config(home / "config.toml"), home / "state")
+    for info in engine.running():
+        engine.cancel(info.run_id)
+        while engine.paths.is_alive(info.run_id):
+            time.sleep(0.1)
+    engine.close()
+
+
+if __name__ == "__main__":
+    main()

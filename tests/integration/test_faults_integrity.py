@@ -1,0 +1,132 @@
+"""Damage is found before the target is touched (reliability rows 63 to 76)."""
+
+import shutil
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dgtui.engine.facade import Engine
+from dgtui.engine.model import Execution
+from tests.support.damage import DAMAGES, NEED_TWO_PARTS, TOLERATED
+from tests.support.homes import Home
+from tests.support.sqlite import sqlite_digest
+
+
+class Damaged:
+    """A home with one backup that a test may spoil, and a target whose content has moved on since."""
+
+    def __init__(self, home: Home, *, job: str = "", storages: tuple[str, ...] = ("disk",)) -> None:
+        self.home = home
+        self.source = home.folder / "shop.db"
+        with sqlite3.connect(self.source) as connection:
+            connection.execute("CREATE TABLE t (a INTEGER PRIMARY KEY, b BLOB)")
+            connection.executemany("INSERT INTO t VALUES (?, randomblob(400))", ((i,) for i in range(4000)))
+        connection.close()
+        home.configure(f'[datasources.shop]\ntype = "sqlite"\npath = "{self.source}"\n', storages=storages, job=job)
+        self.execution: Execution = home.back_up()
+        assert self.execution.status == "completed"
+        with sqlite3.connect(self.source) as connection:
+            connection.execute("DELETE FROM t WHERE a % 2")
+        connection.close()
+        self.digest = sqlite_digest(self.source)
+
+    def folder(self, storage: str = "disk") -> Path:
+        """The backup folder."""
+        return next(Path(copy.path) for copy in self.execution.copies if copy.storage == storage)
+
+    def restore(self, engine: Engine) -> tuple[str, str]:
+        """Restore over the target; status and kind of error."""
+        snapshot = self.home.finish(engine, engine.start_restore(self.execution, overwrite=True))
+        return snapshot.status, snapshot.problem.kind if snapshot.problem else ""
+
+
+@pytest.fixture(scope="module")
+def spoilt(tmp_path_factory: pytest.TempPathFactory) -> Damaged:
+    """One backup in two parts, made once; each test works on a fresh copy of its folder."""
+    damaged = Damaged(Home(tmp_path_factory.mktemp("spoilt")), job="max_file_size_mb = 1")
+    assert len(list(damaged.folder().glob("*.part-*"))) == 2
+    shutil.copytree(damaged.folder(), damaged.home.folder / "good", symlinks=True)
+    return damaged
+
+
+@pytest.fixture
+def fresh(spoilt: Damaged) -> Damaged:
+    """The backup as it was made."""
+    folder = spoilt.folder()
+    for path in [folder, *folder.parent.glob("elsewhere-*")]:
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
+    shutil.copytree(spoilt.home.folder / "good", folder, symlinks=True)
+    return spoilt
+
+
+@pytest.mark.parametrize("name", sorted(DAMAGES))
+def test_every_damage_is_found_and_the_target_left_alone(fresh: Damaged, name: str) -> None:
+    DAMAGES[name](fresh.folder())
+    engine = fresh.home.engine()
+    try:
+        status, kind = fresh.restore(engine)
+        assert (status, kind) == ("failed", "ValidationError")
+        assert sqlite_digest(fresh.source) == fresh.digest
+        assert engine.execution(fresh.execution.execution_id).copies[0].status in ("corrupt", "missing")
+    finally:
+        engine.close()
+    assert sorted(path.name for path in fresh.home.folder.glob(".shop*")) == []
+    assert fresh.home.litter() == []
+
+
+@pytest.mark.parametrize("name", ["chunk_missing", "bitflip_middle", "manifest_half", "manifest_future_version"])
+def test_the_commands_say_damage_with_exit_code_5(fresh: Damaged, name: str) -> None:
+    DAMAGES[name](fresh.folder())
+    identity = fresh.execution.execution_id
+    validated = fresh.home.dgtui("validate", identity)
+    assert validated.exit_code == 5, validated
+    restored = fresh.home.dgtui("restore", identity, "--overwrite", "--yes")
+    assert restored.exit_code == 5, restored
+    by_folder = fresh.home.dgtui("validate", str(fresh.folder()))
+    assert by_folder.exit_code == 5, by_folder
+    assert sqlite_digest(fresh.source) == fresh.digest
+
+
+@pytest.mark.parametrize("name", sorted(TOLERATED))
+def test_what_does_no_harm_is_tolerated_or_refused_clearly(fresh: Damaged, name: str) -> None:
+    TOLERATED[name](fresh.folder())
+    outcome = fresh.home.dgtui("validate", str(fresh.folder()))
+    assert outcome.exit_code in (0, 5), outcome
+    assert "Traceback" not in outcome.errors
+
+
+def test_names_needing_two_parts_are_among_the_damages() -> None:
+    assert set(DAMAGES) >= NEED_TWO_PARTS
+
+
+def test_a_good_copy_elsewhere_is_taken_and_the_damage_told(home: Home) -> None:
+    damaged = Damaged(home, storages=("disk", "nas"))
+    DAMAGES["bitflip_middle"](damaged.folder("disk"))
+    engine = home.engine()
+    run_id = engine.start_restore(damaged.execution, overwrite=True)
+    snapshot = home.finish(engine, run_id)
+    assert snapshot.status == "completed"
+    assert any("disk" in line.text and "damaged" in line.text for line in snapshot.log)
+    assert {copy.storage: copy.status for copy in engine.execution(damaged.execution.execution_id).copies} == {
+        "disk": "corrupt",
+        "nas": "available",
+    }
+    restored = engine.restores()[0]
+    assert restored.storage == "nas"
+    assert sqlite_digest(damaged.source) != damaged.digest
+
+
+@pytest.mark.parametrize("move", [lambda folder, other: folder.rename(other / folder.name)])
+def test_a_backup_moved_under_another_job_is_refused(home: Home, move: Callable[[Path, Path], object]) -> None:
+    damaged = Damaged(home)
+    other = damaged.folder().parent.parent / "11111111-2222-4333-8444-555555555555"
+    other.mkdir(mode=0o700)
+    name = damaged.folder().name
+    move(damaged.folder(), other)
+    outcome = home.dgtui("validate", str(other / name))
+    assert outcome.exit_code == 5, outcome
+    report = home.engine().scan("disk")
+    assert [folder.path for folder in report.damaged] == [str(other / name)]
+    assert report.added == 0

@@ -1,0 +1,254 @@
+"""Killed, cancelled, hung up: what runs leave behind (reliability rows 1, 3, 5 to 7, 10 to 13, 98)."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dgtui.engine.facade import Engine
+from dgtui.engine.model import Execution
+from tests.support.homes import Home, wait_until
+from tests.support.shops import Shop
+
+
+@pytest.fixture
+def slow_shop(shop: Shop) -> Shop:
+    """A shop whose dump takes long enough to be disturbed."""
+    shop.misbehave("slow:1500000")
+    return shop
+
+
+def start_and_wait(shop: Shop, percent: int) -> tuple[Engine, str]:
+    """Start the job and wait until the dump has come so far."""
+    engine = shop.home.engine()
+    run_id = engine.start_job("nightly")
+    follower = engine.follower(run_id)
+
+    def far_enough() -> bool:
+        follower.poll()
+        progress = follower.snapshot.progress
+        assert not follower.snapshot.ended, follower.snapshot.problem
+        return progress is not None and progress.total is not None and progress.done * 100 >= progress.total * percent
+
+    wait_until(far_enough, f"{percent} % of the dump")
+    return engine, run_id
+
+
+def worker_pid(engine: Engine, run_id: str) -> int:
+    """The pid of a run's worker."""
+    return int(engine.paths.lock(run_id).read_text())
+
+
+def dump_tools_of(shop: Shop) -> list[str]:
+    """The command lines of this shop's dump programs that still run."""
+    found = []
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit():
+            try:
+                command = process.joinpath("cmdline").read_text("utf-8", "replace")
+            except OSError:
+                continue
+            if str(shop.home.folder / "tools" / "pg_dump") in command:
+                found.append(command)
+    return found
+
+
+@pytest.mark.parametrize("percent", [5, 50, 90])
+def test_a_killed_worker_is_found_and_its_litter_removed(slow_shop: Shop, percent: int) -> None:
+    engine, run_id = start_and_wait(slow_shop, percent)
+    os.kill(worker_pid(engine, run_id), signal.SIGKILL)
+    assert slow_shop.home.finish(engine, run_id).status == "interrupted"
+    wait_until(lambda: not dump_tools_of(slow_shop), "the end of the dump tool, which dies with the worker")
+    again = slow_shop.home.engine()
+    assert again.reconciled != ()
+    execution = again.execution(run_id)
+    assert execution.status == "interrupted"
+    assert execution.problem is not None
+    assert slow_shop.folders() == []
+    slow_shop.nothing_left()
+    slow_shop.behave()
+    assert slow_shop.home.back_up().status == "completed"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_the_worker_cancels_cleanly(slow_shop: Shop, number: signal.Signals) -> None:
+    engine, run_id = start_and_wait(slow_shop, 30)
+    os.kill(worker_pid(engine, run_id), number)
+    snapshot = slow_shop.home.finish(engine, run_id)
+    assert snapshot.status == "cancelled"
+    assert engine.execution(run_id).status == "cancelled"
+    wait_until(lambda: not dump_tools_of(slow_shop), "the end of the dump tool")
+    assert slow_shop.folders() == []
+    slow_shop.nothing_left()
+
+
+def test_a_hang_up_does_not_stop_a_worker(slow_shop: Shop) -> None:
+    engine, run_id = start_and_wait(slow_shop, 10)
+    os.kill(worker_pid(engine, run_id), signal.SIGHUP)
+    assert slow_shop.home.finish(engine, run_id).status == "completed"
+
+
+def test_a_stopped_worker_goes_on_when_it_is_continued(slow_shop: Shop) -> None:
+    engine, run_id = start_and_wait(slow_shop, 10)
+    pid = worker_pid(engine, run_id)
+    os.kill(pid, signal.SIGSTOP)
+    assert engine.paths.is_alive(run_id)
+    os.kill(pid, signal.SIGCONT)
+    assert slow_shop.home.finish(engine, run_id).status == "completed"
+
+
+def test_cancel_by_command(slow_shop: Shop) -> None:
+    engine, run_id = start_and_wait(slow_shop, 10)
+    status = slow_shop.home.dgtui("status")
+    assert run_id[:8] in status.output + status.errors, status
+    outcome = slow_shop.home.dgtui("cancel", run_id)
+    assert outcome.exit_code == 0, outcome
+    assert slow_shop.home.finish(engine, run_id).status == "cancelled"
+
+
+def test_two_runs_of_one_job(slow_shop: Shop) -> None:
+    engine, run_id = start_and_wait(slow_shop, 5)
+    outcome = slow_shop.home.dgtui("--run-job", "nightly")
+    assert outcome.exit_code == 4, outcome
+    assert "pid" in outcome.errors
+    assert slow_shop.home.finish(engine, run_id).status == "completed"
+    assert len(slow_shop.folders()) == 1
+
+
+def test_many_starts_at_once_make_one_run(slow_shop: Shop) -> None:
+    commands = [
+        subprocess.Popen(
+            [sys.executable, "-m", "dgtui", "--run-job", "nightly"],
+            env=slow_shop.home.environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        for _ in range(5)
+    ]
+    assert sorted(command.wait(120) for command in commands) == [0, 4, 4, 4, 4]
+    assert len(slow_shop.folders()) == 1
+
+
+def test_sigterm_to_the_command_cancels_the_run(slow_shop: Shop) -> None:
+    command = subprocess.Popen(
+        [sys.executable, "-m", "dgtui", "--run-job", "nightly"],
+        env=slow_shop.home.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    engine = slow_shop.home.engine()
+    wait_until(lambda: bool(dump_tools_of(slow_shop)), "the dump tool")
+    command.terminate()
+    _, errors = command.communicate(timeout=60)
+    assert command.returncode == 130, errors
+    assert engine.executions()[0].status == "cancelled"
+    slow_shop.nothing_left()
+
+
+def test_a_closed_output_changes_nothing(shop: Shop) -> None:
+    done = subprocess.run(
+        ["bash", "-c", 'set -o pipefail; "$0" -m dgtui --run-job nightly --json | head -n 1', sys.executable],
+        env=shop.home.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert "Traceback" not in done.stderr
+    assert shop.home.engine().executions()[0].status == "completed"
+
+
+def test_the_environment_of_cron(shop: Shop) -> None:
+    environment = {
+        "PATH": "/usr/bin:/bin",
+        "DGTUI_CONFIG": str(shop.home.config_path),
+        "DGTUI_STATE": str(shop.home.state),
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "dgtui", "--run-job", "nightly"],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "\x1b" not in done.stdout + done.stderr
+
+
+def test_few_file_descriptors(shop: Shop) -> None:
+    done = subprocess.run(
+        ["prlimit", "--nofile=64", sys.executable, "-m", "dgtui", "--run-job", "nightly"],
+        env=shop.home.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_whole_backup_of_a_killed_worker_is_registered(shop: Shop) -> None:
+    execution = shop.home.back_up()
+    forget_the_end(shop.home, execution)
+    engine = shop.home.engine()
+    assert any("found and registered" in sentence for sentence in engine.reconciled)
+    found = engine.execution(execution.execution_id)
+    assert (found.status, found.checksum) == ("completed", execution.checksum)
+
+
+def forget_the_end(home: Home, execution: Execution) -> None:
+    """Make the catalogue and the messages as they are when a worker dies right after the commit."""
+    engine = home.engine()
+    engine.catalog.save_execution(
+        Execution(
+            execution_id=execution.execution_id,
+            job_id=execution.job_id,
+            job=execution.job,
+            datasource=execution.datasource,
+            datasource_type=execution.datasource_type,
+            status="running",
+            backup_type=execution.backup_type,
+            started_at=execution.started_at,
+        )
+    )
+    messages = engine.paths.messages(execution.execution_id)
+    lines = messages.read_bytes().splitlines(keepends=True)
+    messages.write_bytes(b"".join(lines[:-1]))
+
+
+@pytest.mark.parametrize("call", ["rename,renameat,renameat2", "fsync,fdatasync"])
+def test_killed_at_any_rename_or_fsync(home: Home, call: str) -> None:
+    """Kill the worker exactly at its Nth call, for all N: there is a whole backup or none, never a half one."""
+    if subprocess.run(["strace", "-o", os.devnull, "true"], check=False, capture_output=True).returncode:
+        pytest.skip("strace cannot trace here")
+    source = home.folder / "files"
+    source.mkdir()
+    source.joinpath("a").write_text("content" * 1000)
+    home.configure(f'[datasources.shop]\ntype = "files"\npath = "{source}"\n', storages=("disk", "nas"))
+    for number in range(1, 200):
+        log = home.folder / "strace.log"
+        done = subprocess.run(
+            ["strace", "-f", "-o", str(log), "-e", f"trace={call}", "-e", f"inject={call}:signal=KILL:when={number}",
+             sys.executable, "-m", "dgtui", "--run-job", "nightly"],
+            env=home.environment, capture_output=True, text=True, check=False, timeout=120,
+        )  # fmt: skip
+        engine = home.engine()
+        assert [
+            execution.status for execution in engine.executions() if execution.status in ("queued", "running")
+        ] == []
+        for execution in engine.executions():
+            if execution.status in ("completed", "partial"):
+                assert any(copy.status == "available" for copy in engine.live_copies(execution))
+        assert home.litter() == [], number
+        engine.close()
+        if "killed by SIGKILL" not in log.read_text() and done.returncode == 0:
+            break
+    else:
+        pytest.fail("the run never came to its end")
+    assert home.dgtui("validate", "nightly@latest").exit_code == 0

@@ -1,0 +1,139 @@
+"""What storages do wrong, and what a run makes of it (reliability rows 40 to 44 and 57 to 61)."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.support.homes import Home
+from tests.support.shops import Shop
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounts and immutable files need root")
+
+
+def two_storages(shop: Shop, second: Path) -> None:
+    """Let the job write to `disk` and to a storage at `second`."""
+    shop.storages = ("disk",)
+    shop.more = f'[storages.second]\ntype = "local"\npath = "{second}"\n'
+    shop.write()
+    text = shop.home.config_path.read_text().replace('storages = ["disk"]', 'storages = ["disk", "second"]')
+    shop.home.config_path.write_text(text)
+
+
+def test_one_of_two_storages_is_full(shop: Shop, small_mount: Path) -> None:
+    shop.job = 'compression = "none"'
+    two_storages(shop, small_mount)
+    outcome = shop.home.dgtui("--run-job", "nightly")
+    assert outcome.exit_code == 3, outcome
+    assert "second" in outcome.errors
+    assert "free" in outcome.errors
+    execution = shop.home.engine().execution("nightly@latest")
+    assert execution.status == "partial"
+    assert {copy.storage: copy.status for copy in execution.copies} == {"disk": "available", "second": "missing"}
+    assert execution.problem is not None
+    assert execution.problem.kind == "DiskSpaceError"
+    assert [path for path in small_mount.rglob("*") if path.is_file() and not path.name.startswith(".dgtui")] == []
+    assert shop.home.dgtui("validate", "nightly@latest").exit_code == 0
+    shop.nothing_left()
+
+
+def test_all_storages_are_full(shop: Shop, small_mount: Path) -> None:
+    shop.job = 'compression = "none"'
+    two_storages(shop, small_mount)
+    shop.home.config_path.write_text(shop.home.config_path.read_text().replace('["disk", "second"]', '["second"]'))
+    outcome = shop.home.dgtui("--run-job", "nightly")
+    assert outcome.exit_code == 1, outcome
+    assert shop.home.engine().executions()[0].status == "failed"
+    assert [path for path in small_mount.rglob("*") if path.is_file() and not path.name.startswith(".dgtui")] == []
+
+
+def test_a_mount_that_vanished_is_not_written_to(shop: Shop, small_mount: Path) -> None:
+    two_storages(shop, small_mount)
+    shop.job = 'compression = "zstd:19"\nbackup_type = "schema_only"'
+    two_storages(shop, small_mount)
+    assert shop.home.back_up().status == "completed"
+    subprocess.run(["umount", str(small_mount)], check=True)
+    outcome = shop.home.dgtui("--run-job", "nightly")
+    assert outcome.exit_code == 3, outcome
+    assert "not mounted" in outcome.errors
+    assert list(small_mount.iterdir()) == []
+    listed = shop.home.dgtui("show", "nightly@latest")
+    assert listed.exit_code == 0, listed
+
+
+@needs_root
+def test_a_folder_that_cannot_be_written(shop: Shop, tmp_path: Path) -> None:
+    second = tmp_path / "second"
+    second.mkdir()
+    if subprocess.run(["chattr", "+i", str(second)], check=False, capture_output=True).returncode:
+        pytest.skip("this file system knows no immutable folders")
+    try:
+        two_storages(shop, second)
+        outcome = shop.home.dgtui("--run-job", "nightly")
+        assert outcome.exit_code == 3, outcome
+        assert str(second) in outcome.errors
+    finally:
+        subprocess.run(["chattr", "-i", str(second)], check=True)
+
+
+def test_a_storage_that_answers_no_more_is_left_out_and_others_go_on(shop: Shop, tmp_path: Path) -> None:
+    second = tmp_path / "second"
+    second.write_text("a file in the place of a folder")
+    two_storages(shop, second)
+    execution = shop.home.back_up()
+    assert execution.status == "partial"
+    assert second.read_text() == "a file in the place of a folder"
+
+
+def test_the_state_of_each_copy_is_told_honestly(home: Home) -> None:
+    source = home.folder / "files"
+    source.mkdir()
+    source.joinpath("a").write_text("content")
+    home.configure(f'[datasources.shop]\ntype = "files"\npath = "{source}"\n', storages=("disk", "nas", "tape"))
+    execution = home.back_up()
+    assert execution.status == "completed"
+    by_name = {copy.storage: Path(copy.path) for copy in execution.copies}
+    shutil.rmtree(by_name["nas"])
+    shutil.rmtree(home.storage("tape"))
+    engine = home.engine()
+    assert {copy.storage: copy.status for copy in engine.live_copies(execution)} == {
+        "disk": "available",
+        "nas": "missing",
+        "tape": "unreachable",
+    }
+
+
+def test_a_catalogue_that_cannot_be_written_does_not_lose_the_backup(shop: Shop, small_mount: Path) -> None:
+    shop.home.state = small_mount / "state"
+    engine = shop.home.engine()
+    run_id = engine.start_job("nightly")
+    first = shop.home.finish(engine, run_id)
+    assert first.status == "completed"
+    small_mount.joinpath("filler").write_bytes(b"")
+    with small_mount.joinpath("filler").open("wb", buffering=0) as filler:
+        try:
+            while filler.write(b"x" * 4096):
+                pass
+        except OSError:
+            pass
+    outcome = shop.home.dgtui("--run-job", "nightly")
+    assert outcome.exit_code != 0, outcome
+    assert "Traceback" not in outcome.errors
+    small_mount.joinpath("filler").unlink()
+    assert shop.home.dgtui("scan", "disk").exit_code == 0
+    assert shop.home.dgtui("validate", "nightly@latest").exit_code == 0
+
+
+def test_a_storage_rebuilds_the_catalogue_of_another_machine(shop: Shop) -> None:
+    first = shop.home.back_up()
+    shutil.rmtree(shop.home.state)
+    engine = shop.home.engine()
+    assert engine.executions() == []
+    report = engine.scan("disk")
+    assert (report.added, report.known, report.damaged) == (1, 0, ())
+    found = engine.execution(first.execution_id[:8])
+    for name in ("job", "datasource", "datasource_type", "checksum", "total_size_bytes", "folder", "manifest_sha256"):
+        assert getattr(found, name) == getattr(first, name), name
+    assert engine.scan("disk").known == 1

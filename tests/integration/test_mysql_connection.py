@@ -1,0 +1,102 @@
+"""MySQL and MariaDB: by socket, and over TLS, with our own eyes and with the server's programs."""
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dgtui.engine.errors import DataGuardianError
+from tests.integration.mysql_pump import copy_database, dump_to
+from tests.support.mariadb import MariadbServer, missing_mariadb, mysql_digest
+
+
+def make_certificate(folder: Path, name: str, *, authority: Path | None = None) -> Path:
+    """A key and a certificate for 127.0.0.1, signed by the authority or by itself; the certificate's path."""
+    certificate, key = folder / f"{name}.pem", folder / f"{name}.key"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={name}"]
+    command += ["-keyout", str(key), "-out", str(certificate)]
+    if authority is not None:
+        command += ["-CA", str(authority), "-CAkey", str(authority.with_suffix(".key"))]
+        command += ["-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost", "-addext", "basicConstraints=CA:FALSE"]
+    subprocess.run(command, check=True, capture_output=True)
+    return certificate
+
+
+def open_descriptors() -> list[str]:
+    """What this process has open."""
+    return sorted(path.name for path in Path("/proc/self/fd").iterdir())
+
+
+@pytest.fixture
+def tls_server() -> Iterator[MariadbServer]:
+    """A server with a certificate for 127.0.0.1; the authority's certificate is `ca.pem` in its folder."""
+    if reason := missing_mariadb():
+        pytest.skip(reason)
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed")
+    server = MariadbServer()
+    try:
+        authority = make_certificate(server.folder, "ca")
+        make_certificate(server.folder, "stranger")
+        certificate = make_certificate(server.folder, "127.0.0.1", authority=authority)
+        for path in server.folder.glob("*.*"):
+            shutil.chown(path, server.folder.owner())
+        server.add_options(f"--ssl-cert={certificate}", f"--ssl-key={certificate.with_suffix('.key')}")
+        server.start()
+        yield server
+    finally:
+        server.remove()
+
+
+def test_tls_as_it_is_asked_for(tls_server: MariadbServer, tmp_path: Path) -> None:
+    """Required encryption works, a trusted certificate is accepted, and a stranger's is refused."""
+    name = tls_server.create_database()
+    tls_server.execute(
+        "CREATE TABLE t (a INT)",
+        "INSERT INTO t VALUES (1)",
+        "CREATE USER safe@'%' IDENTIFIED BY 'pw' REQUIRE SSL",
+        "GRANT ALL ON *.* TO safe@'%'",
+        database=name,
+    )
+    trusted, stranger = tls_server.folder / "ca.pem", tls_server.folder / "stranger.pem"
+    for number, mode in enumerate(("prefer", "require", "verify-ca", "verify-full")):
+        source = tls_server.datasource(name, "pw", username="safe", tls=mode, tls_ca=str(trusted))
+        copy = f"{name}_{number}"
+        assert copy_database(source, copy, tmp_path).errors == ()
+        assert mysql_digest(tls_server, copy) == mysql_digest(tls_server, name)
+    for mode in ("verify-ca", "verify-full"):
+        with pytest.raises(DataGuardianError, match="certificate"):
+            tls_server.datasource(name, "pw", username="safe", tls=mode, tls_ca=str(stranger)).probe()
+    with pytest.raises(DataGuardianError):
+        tls_server.datasource(name, "pw", username="safe", tls="disable").probe()
+
+
+@pytest.mark.parametrize("tls", ["require", "verify-full"])
+def test_encryption_that_cannot_be_had(mariadb: MariadbServer, tls: str) -> None:
+    """A server without TLS is not talked to where TLS is required."""
+    name = mariadb.create_database()
+    with pytest.raises(DataGuardianError):
+        mariadb.datasource(name, tls=tls).probe()
+
+
+def test_by_socket(mariadb: MariadbServer, tmp_path: Path) -> None:
+    """Host and port are not used where a socket is given."""
+    name = mariadb.create_database()
+    mariadb.execute("CREATE TABLE t (a INT)", "INSERT INTO t VALUES (7)", database=name)
+    source = mariadb.datasource(name, socket=mariadb.socket, host="192.0.2.1", port=1)
+    assert source.location == mariadb.socket
+    dump_to(source, tmp_path / "all.sql")
+    assert copy_database(source, f"{name}_copy", tmp_path).errors == ()
+    assert mysql_digest(mariadb, f"{name}_copy") == mysql_digest(mariadb, name)
+
+
+def test_no_descriptor_is_left_open(mariadb: MariadbServer, tmp_path: Path) -> None:
+    """Option files, pipes and connections of a dump and a load are closed at the end."""
+    name = mariadb.create_database()
+    source = mariadb.datasource(name, "")
+    source.probe()
+    before = open_descriptors()
+    assert copy_database(source, f"{name}_copy", tmp_path).errors == ()
+    assert open_descriptors() == before

@@ -1,0 +1,74 @@
+"""Which of the installed versions of pg_dump is used, and what pg_dumpall gives."""
+
+from pathlib import Path
+
+import pytest
+
+from dgtui.engine.datasources.postgres import PostgresDatasource
+from dgtui.engine.errors import (
+    ToolMissing,
+    ToolTooOld,
+)
+from dgtui.engine.tools import search_folders
+from tests.integration.postgres_case import datasource, role
+from tests.support.postgres import PostgresServer
+
+
+def fake_tools(folder: Path, **versions: str) -> str:
+    """A folder with programs that only know their version."""
+    folder.mkdir(parents=True)
+    for name, version in versions.items():
+        program = folder / name
+        program.write_text(f'#!/bin/sh\necho "{name} (PostgreSQL) {version}"\n')
+        program.chmod(0o755)
+    return str(folder)
+
+
+def test_a_pg_dump_that_is_too_old_is_named_with_the_package(postgres_server: PostgresServer, tmp_path: Path) -> None:
+    old = fake_tools(tmp_path / "old", pg_dump="9.6.1")
+    with postgres_server.connect() as connection:
+        server = connection.info.server_version // 10000
+    with pytest.raises(ToolTooOld) as caught:
+        datasource(postgres_server, "postgres", tools=old).probe()
+    assert "9.6.1" in caught.value.message
+    assert str(server) in caught.value.message
+    assert f"postgresql-client-{server}" in caught.value.hint
+
+
+def test_a_missing_pg_dump_is_named_with_where_it_was_sought(postgres_server: PostgresServer, tmp_path: Path) -> None:
+    with pytest.raises(ToolMissing) as caught:
+        datasource(postgres_server, "postgres", tools=str(tmp_path)).probe()
+    assert str(tmp_path) in caught.value.message
+
+
+def test_the_nearest_pg_dump_is_chosen(
+    postgres_server: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with postgres_server.connect() as connection:
+        server = connection.info.server_version // 10000
+    for number in (server - 1, server + 2, server + 1):
+        fake_tools(tmp_path / str(number), pg_dump=f"{number}.3")
+    monkeypatch.setattr("dgtui.engine.datasources.postgres_tools.WELL_KNOWN_FOLDERS", (f"{tmp_path}/*",))
+    monkeypatch.setattr("dgtui.engine.tools.COMMON_FOLDERS", ())
+    monkeypatch.setenv("PATH", "")
+    source: PostgresDatasource = datasource(postgres_server, "postgres")
+    tool = source.probe().tool
+    assert tool is not None
+    assert tool.version == f"{server + 1}.3"
+    fake_tools(tmp_path / "same", pg_dump=f"{server}.99")
+    tool = source.probe().tool
+    assert tool is not None
+    assert tool.version == f"{server}.99"
+    assert search_folders(str(tmp_path)) == (tmp_path,)
+
+
+def test_globals_hold_the_roles(postgres_server: PostgresServer) -> None:
+    with role(postgres_server, "someone special", "LOGIN PASSWORD 'S3CRET'"):
+        source = datasource(postgres_server, "postgres")
+        text = source.dump_globals().decode()
+        assert 'CREATE ROLE "someone special"' in text
+        assert "SCRAM-SHA-256" in text
+        modest = datasource(postgres_server, "postgres", username="someone special")
+        text = modest.dump_globals().decode()
+        assert 'CREATE ROLE "someone special"' in text
+        assert "SCRAM-SHA-256" not in text

@@ -1,0 +1,181 @@
+"""SQLite: what comes back is what was stored, and what was there before goes nowhere."""
+
+import contextlib
+import sqlite3
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from dgtui.engine.datasources.base import Selection
+from dgtui.engine.datasources.sqlite import SqliteDatasource
+from dgtui.engine.errors import (
+    RestoreError,
+    ValidationError,
+)
+from dgtui.engine.reporting import SilentReporter
+from tests.integration.test_sqlite import datasource
+from tests.support.pump import FileArchive, check_archive, dump_to, load_into
+from tests.support.sqlite import BANK_TOTAL, bank_at_work, bank_state, make_bank, sqlite_digest
+
+
+@pytest.mark.parametrize("cut", [1, 99, 100, 8192, 100_000, -1, -8192])
+def test_cut_archive_is_found(nasty_archive: Path, sqlite_nasty: Path, tmp_path: Path, scratch: Path, cut: int) -> None:
+    part = tmp_path / "cut.db"
+    part.write_bytes(nasty_archive.read_bytes()[:cut])
+    with pytest.raises(ValidationError):
+        check_archive(datasource(sqlite_nasty), part, scratch)
+    target = tmp_path / "restored.db"
+    with pytest.raises(ValidationError):
+        load_into(datasource(sqlite_nasty), part, str(target), scratch=scratch)
+    assert list(scratch.iterdir()) == []
+
+
+def test_damaged_archive_of_the_right_length_is_found(
+    nasty_archive: Path, sqlite_nasty: Path, tmp_path: Path, scratch: Path
+) -> None:
+    content = bytearray(nasty_archive.read_bytes())
+    content[2 * 8192 : 2 * 8192 + 50] = b"\xaa" * 50
+    nasty_archive.write_bytes(content)
+    with pytest.raises(ValidationError):
+        check_archive(datasource(sqlite_nasty), nasty_archive, scratch)
+
+
+def test_chosen_tables_come_back_with_rowids_and_shadow_tables(
+    nasty_archive: Path, sqlite_nasty: Path, tmp_path: Path, scratch: Path
+) -> None:
+    target = tmp_path / "restored.db"
+    source = datasource(sqlite_nasty)
+    assert {"plain", 'we"ird; --x', "notes", "таблица"} <= set(source.archive_objects(FileArchive(nasty_archive)))
+    load_into(source, nasty_archive, str(target), Selection(tables=("plain", "notes")), scratch=scratch)
+    assert [entry.name for entry in source.inventory(str(target))] == ["notes", "plain"]
+    with (
+        contextlib.closing(sqlite3.connect(target)) as restored,
+        contextlib.closing(sqlite3.connect(nasty_archive)) as original,
+    ):
+        question = "SELECT rowid, quote(a), hex(CAST(b AS BLOB)), quote(c), quote(d) FROM plain ORDER BY rowid"
+        assert restored.execute(question).fetchall() == original.execute(question).fetchall()
+        assert restored.execute("SELECT title FROM notes WHERE notes MATCH 'fox'").fetchall() == [("one",)]
+        assert restored.execute("PRAGMA user_version").fetchone() == (4711,)
+
+
+def test_schema_alone(nasty_archive: Path, sqlite_nasty: Path, tmp_path: Path, scratch: Path) -> None:
+    target = tmp_path / "restored.db"
+    source = datasource(sqlite_nasty)
+    load_into(source, nasty_archive, str(target), Selection(backup_type="schema_only"), scratch=scratch)
+    assert {entry.rows for entry in source.inventory(str(target))} == {0}
+    with (
+        contextlib.closing(sqlite3.connect(target)) as restored,
+        contextlib.closing(sqlite3.connect(nasty_archive)) as original,
+    ):
+        question = "SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_stat%' ORDER BY type, name"
+        assert restored.execute(question).fetchall() == original.execute(question).fetchall()
+
+
+@pytest.fixture
+def swap_case(tmp_path: Path, scratch: Path) -> tuple[SqliteDatasource, Path, Path, Path]:
+    """A bank with a stale -wal (as a crash leaves it), and a restored older one beside it."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    current = folder / "bank.db"
+    make_bank(current)
+    source = datasource(current)
+    archive = tmp_path / "backup.db"
+    dump_to(source, archive, scratch=scratch)
+    with bank_at_work(current):
+        pass
+    assert Path(f"{current}-wal").stat().st_size > 0
+    new = Path(source.beside_name(str(current), "__dgtui_new"))
+    load_into(source, archive, str(new), scratch=scratch)
+    keep = Path(source.beside_name(str(current), "__dgtui_old"))
+    return source, new, current, keep
+
+
+def test_swap_takes_the_old_wal_away_with_the_old_file(
+    swap_case: tuple[SqliteDatasource, Path, Path, Path],
+) -> None:
+    source, new, current, keep = swap_case
+    current.chmod(0o640)
+    old, restored = sqlite_digest(current), sqlite_digest(new)
+    source.swap(str(new), str(current), str(keep), SilentReporter())
+    assert sqlite_digest(current) == restored
+    assert sqlite_digest(keep) == old
+    assert current.stat().st_mode & 0o777 == 0o640
+    assert {path.name for path in current.parent.iterdir()} == {current.name, keep.name}
+
+
+def test_swap_of_a_damaged_database_keeps_its_side_files_with_it(
+    swap_case: tuple[SqliteDatasource, Path, Path, Path],
+) -> None:
+    source, new, current, keep = swap_case
+    current.write_bytes(b"garbage" * 5000)
+    sides = {ending: Path(f"{current}{ending}").read_bytes() for ending in ("-wal",)}
+    restored = sqlite_digest(new)
+    source.swap(str(new), str(current), str(keep), SilentReporter())
+    assert sqlite_digest(current) == restored
+    assert not Path(f"{current}-wal").exists()
+    assert keep.read_bytes() == b"garbage" * 5000
+    assert Path(f"{keep}-wal").read_bytes() == sides["-wal"]
+
+
+def test_swap_is_refused_while_another_process_has_it_open(
+    swap_case: tuple[SqliteDatasource, Path, Path, Path],
+) -> None:
+    source, new, current, keep = swap_case
+    with bank_at_work(current) as bank, pytest.raises(RestoreError, match=rf"pid {bank.pid}"):
+        source.swap(str(new), str(current), str(keep), SilentReporter())
+    assert new.exists()
+    assert not keep.exists()
+    assert bank_state(current)[0] == BANK_TOTAL
+
+
+def test_restore_under_the_name_of_a_lost_database_is_not_undone_by_its_wal(
+    nasty_archive: Path, sqlite_nasty: Path, tmp_path: Path, scratch: Path
+) -> None:
+    lost = tmp_path / "lost.db"
+    make_bank(lost)
+    with bank_at_work(lost):
+        pass
+    lost.unlink()
+    load_into(datasource(sqlite_nasty), nasty_archive, str(lost), scratch=scratch)
+    assert sqlite_digest(lost) == sqlite_digest(sqlite_nasty)
+    assert Path(f"{lost}-wal.orphan-1").exists()
+
+
+def test_target_state_never_takes_content_for_emptiness(tmp_path: Path, sqlite_nasty: Path) -> None:
+    source = datasource(sqlite_nasty)
+    assert not source.target_state(str(tmp_path / "none.db")).exists
+    assert not source.target_state(str(sqlite_nasty)).empty
+    garbage = tmp_path / "garbage.db"
+    garbage.write_bytes(b"no database")
+    assert not source.target_state(str(garbage)).empty
+    empty = tmp_path / "empty.db"
+    empty.touch()
+    assert source.target_state(str(empty)).empty
+
+
+def test_targets_through_links_and_folders_are_refused(
+    nasty_archive: Path, sqlite_nasty: Path, tmp_path: Path, scratch: Path
+) -> None:
+    source = datasource(sqlite_nasty)
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    with pytest.raises(RestoreError, match="symbolic link"):
+        source.create_target(str(tmp_path / "link" / "x.db"))
+    with pytest.raises(RestoreError, match="no plain file"):
+        source.drop_target(str(tmp_path / "real"))
+    with pytest.raises(RestoreError, match="no plain file"):
+        source.drop_target(str(tmp_path / "link"))
+    assert (tmp_path / "real").is_dir()
+
+
+def test_manual_restore_by_hand(nasty_archive: Path, sqlite_nasty: Path) -> None:
+    expected = sqlite_digest(nasty_archive)
+    current = sqlite_nasty
+    lines = datasource(current).manual_restore(nasty_archive.name, str(current))
+    script = "set -e\n" + "\n".join(lines)
+    done = subprocess.run(["sh", "-c", script], cwd=nasty_archive.parent, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr, done.stdout) == (0, "", "ok\n")
+    assert sqlite_digest(current) == expected
+    assert not Path(f"{current}-wal").exists()
+    assert Path(f"{current}.before-wal").exists()

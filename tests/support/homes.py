@@ -1,0 +1,151 @@
+"""A DataGuardian of its own for a test: configuration, state and storages in one temporary folder."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dgtui.config import load_config
+from dgtui.engine.facade import Engine
+from dgtui.engine.model import Execution
+from dgtui.engine.runs import RunSnapshot
+
+PATIENCE_SECONDS = 120.0
+"""How long a test waits for something that surely comes; it fails then, and never passes because of it."""
+
+
+def wait_until(holds: Callable[[], bool], what: str, *, seconds: float = PATIENCE_SECONDS) -> None:
+    """Poll until something holds; fails the test where it does not."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > deadline:
+            pytest.fail(f"waited {seconds:.0f} s in vain for: {what}")
+        time.sleep(0.02)
+
+
+class Home:
+    """A place where a test configures and runs DataGuardian."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.config_path = folder / "config.toml"
+        self.state = folder / "state"
+        self.path_prefix = ""
+        self._engines: list[Engine] = []
+
+    def storage(self, name: str = "disk") -> Path:
+        """Folder of a local storage."""
+        return self.folder / name
+
+    def configure(
+        self,
+        datasources: str,
+        *,
+        storages: tuple[str, ...] = ("disk",),
+        job: str = "",
+        more: str = "",
+    ) -> None:
+        """Write a configuration with one job `nightly` of the datasource `shop` to the storages."""
+        tables = [datasources]
+        tables += [
+            f'[storages.{name}]\ntype = "local"\npath = {json.dumps(str(self.storage(name)))}\n' for name in storages
+        ]
+        tables.append(f'[jobs.nightly]\ndatasource = "shop"\nstorages = {json.dumps(list(storages))}\n{job}\n')
+        self.config_path.write_text("\n".join([*tables, more]))
+        self.config_path.chmod(0o600)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment for a child process of this home."""
+        environment = {
+            name: value for name, value in os.environ.items() if not name.startswith(("PG", "MYSQL", "DGTUI_"))
+        }
+        environment["DGTUI_CONFIG"] = str(self.config_path)
+        environment["DGTUI_STATE"] = str(self.state)
+        if self.path_prefix:
+            environment["PATH"] = f"{self.path_prefix}:{environment['PATH']}"
+        return environment
+
+    def engine(self) -> Engine:
+        """A new engine over this home, closed at the end of the test."""
+        engine = Engine(load_config(self.config_path), self.state)
+        self._engines.append(engine)
+        return engine
+
+    def close(self) -> None:
+        """Cancel what still runs and close the engines."""
+        for engine in self._engines:
+            for info in engine.running():
+                engine.cancel(info.run_id)
+        for engine in self._engines:
+            engine.close()
+
+    def finish(self, engine: Engine, run_id: str) -> RunSnapshot:
+        """Follow a run to its end."""
+        follower = engine.follower(run_id, log_lines=200)
+
+        def ended() -> bool:
+            follower.poll()
+            return follower.snapshot.ended
+
+        wait_until(ended, f"the end of run {run_id}")
+        wait_until(lambda: not engine.paths.is_alive(run_id), "the worker's exit")
+        return follower.snapshot
+
+    def back_up(self, job: str = "nightly") -> Execution:
+        """Run a job to its end; its execution."""
+        engine = self.engine()
+        run_id = engine.start_job(job)
+        snapshot = self.finish(engine, run_id)
+        assert snapshot.status != "interrupted", snapshot.problem
+        return engine.execution(run_id)
+
+    def dgtui(self, *arguments: str, stdin: str | None = None, timeout: float = PATIENCE_SECONDS) -> "Outcome":
+        """Run the program as a user would."""
+        completed = subprocess.run(
+            [sys.executable, "-m", "dgtui", *arguments],
+            env=self.environment,
+            input=stdin,
+            stdin=subprocess.DEVNULL if stdin is None else None,
+            capture_output=True,
+            text=True,
+            errors="surrogateescape",
+            timeout=timeout,
+            check=False,
+        )
+        return Outcome(completed.returncode, completed.stdout, completed.stderr)
+
+    def litter(self) -> list[Path]:
+        """Everything a finished or failed run must not leave: unfinished folders, temporary files."""
+        names = [path for path in self.folder.rglob("*") if path.name.startswith((".partial", ".deleted"))]
+        return [*names, *(self.state / "scratch").glob("*")]
+
+
+class Outcome:
+    """How a command ended."""
+
+    def __init__(self, exit_code: int, output: str, errors: str) -> None:
+        self.exit_code = exit_code
+        self.output = output
+        self.errors = errors
+
+    def json(self) -> Any:
+        """The output as JSON."""
+        return json.loads(self.output)
+
+    def __repr__(self) -> str:
+        return f"exit {self.exit_code}\n--- output\n{self.output}\n--- errors\n{self.errors}"
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Home]:
+    """A DataGuardian of its own."""
+    made = Home(tmp_path)
+    yield made
+    made.close()

@@ -1,0 +1,266 @@
+"""A DataGuardian in which nothing moves: the same datasources, backups and moments in every picture."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from dgtui.app import DataGuardianApp
+from dgtui.config import load_config
+from dgtui.engine.facade import Engine
+from dgtui.engine.glance import DatasourceCheck
+from dgtui.engine.manifest import Chunk, Manifest
+from dgtui.engine.messages import LogMessage, ProgressMessage, StorageMessage
+from dgtui.engine.model import Copy, CopyStatus, Execution, ObjectInfo, Problem, Restore
+from dgtui.engine.preview import RestorePreview
+from dgtui.engine.runs import RunInfo, RunSnapshot
+from dgtui.engine.storages.base import StorageState
+from dgtui.engine.watching import RunWatch, WatchedRun
+
+NOON = datetime(2025, 2, 13, 12, 0, tzinfo=UTC)
+GB = 10**9
+
+_CONFIG = """
+[storages.disk]
+type = "local"
+path = "/var/backups"
+[storages.nas]
+type = "local"
+path = "/mnt/nas/backups"
+description = "in the other building"
+
+[datasources.shop]
+type = "postgres"
+database = "shop"
+[datasources.crm]
+type = "mysql"
+database = "crm"
+[datasources.legacy]
+type = "sqlite"
+path = "/srv/legacy/legacy.db"
+[datasources.website]
+type = "files"
+path = "/srv/www"
+enabled = false
+
+[jobs.shop-nightly]
+datasource = "shop"
+storages = ["disk", "nas"]
+schedule = "daily at 03:00"
+description = "before the batch runs"
+[jobs.crm-hourly]
+datasource = "crm"
+storages = ["disk"]
+schedule = "hourly"
+enabled = false
+"""
+
+_CHECKS = {
+    "shop": DatasourceCheck(
+        name="shop",
+        status="ok",
+        checked_at=NOON - timedelta(minutes=1),
+        latency_seconds=0.012,
+        product="PostgreSQL 16.1",
+        size_bytes=int(3.4 * GB),
+        object_count=48,
+        client_count=8,
+    ),
+    "crm": DatasourceCheck(
+        name="crm",
+        status="ok",
+        checked_at=NOON - timedelta(minutes=1),
+        latency_seconds=0.84,
+        product="MariaDB 10.11.19",
+        size_bytes=310 * 10**6,
+        object_count=112,
+        client_count=3,
+        warnings=("2 tables use MyISAM",),
+    ),
+    "legacy": DatasourceCheck(
+        name="legacy",
+        status="unreachable",
+        checked_at=NOON,
+        latency_seconds=10.0,
+        problem=Problem(
+            kind="DatabaseConnectionError",
+            message="/srv/legacy/legacy.db is not there",
+            hint="Is its disk mounted? Try: dgtui check",
+        ),
+    ),
+}
+
+
+class StillEngine(Engine):
+    """Answers always the same."""
+
+    def check_datasource(self, name: str) -> DatasourceCheck:
+        """As it was at noon."""
+        return _CHECKS[name]
+
+    def examine_storage(self, name: str) -> StorageState:
+        """One is there, one is not mounted."""
+        if name == "disk":
+            return StorageState(status="available", free_bytes=412 * GB, total_bytes=1000 * GB)
+        return StorageState(status="missing", message="Storage not mounted? /mnt/nas/backups", hint="Mount the disk")
+
+    def copies_at(self, storage: str, executions: Sequence[Execution]) -> dict[str, Copy]:
+        """As the catalogue knows them."""
+        return {one.execution_id: copy for one in executions for copy in one.copies if copy.storage == storage}
+
+    def preview_restore(
+        self,
+        execution: Execution,
+        *,
+        storage: str | None = None,
+        datasource: str | None = None,
+        database: str | None = None,
+    ) -> RestorePreview:
+        """A shop at work."""
+        return RestorePreview(
+            datasource="shop",
+            label="PostgreSQL",
+            target="shop",
+            exists=True,
+            object_count=48,
+            size_bytes=int(3.4 * GB),
+            client_count=8,
+        )
+
+    def manifest(self, execution: Execution, *, storage: str | None = None) -> Manifest:
+        """A small one."""
+        return Manifest(
+            created_at=execution.started_at,
+            execution_id=execution.execution_id,
+            job_id=execution.job_id,
+            datasource_type="postgres",
+            backup_type="full",
+            compression="zstd:3",
+            total_size_bytes=3 * GB,
+            compressed_size_bytes=GB,
+            compression_ratio=0.33,
+            checksum="sha256:" + "0" * 64,
+            chunks=(Chunk(number=1, file="backup.dump.zst", checksum="sha256:" + "0" * 64, size_bytes=GB),),
+            objects=(ObjectInfo(name="public.orders", rows=1_200_000, bytes=2 * GB),),
+        )
+
+    def run_watch(self) -> RunWatch:
+        """Sees no run: pictures put theirs in themselves."""
+        return _NoRuns(self.paths, self.run_info)
+
+
+class _NoRuns(RunWatch):
+    def sample(self) -> tuple[WatchedRun, ...]:
+        return ()
+
+
+def _execution(number: int, started_at: datetime, states: dict[str, CopyStatus], **facts: object) -> Execution:
+    identity = f"{number:08x}-0000-4000-8000-000000000000"
+    known: dict[str, object] = {
+        "job": "shop-nightly",
+        "datasource": "shop",
+        "datasource_type": "postgres",
+        "status": "completed",
+        "total_size_bytes": int(3.4 * GB) - number * 10**8,
+        "compressed_size_bytes": int(1.19 * GB) - number * 10**7,
+        **facts,
+    }
+    return Execution(
+        execution_id=identity,
+        job_id="11111111-0000-4000-8000-000000000000",
+        backup_type="full",
+        started_at=started_at,
+        finished_at=started_at + timedelta(seconds=130 - number),
+        folder=started_at.strftime("%Y-%m-%d_%H%M%S"),
+        copies=tuple(
+            Copy(storage=name, status=state, path=f"/{name}/{identity}", checked_at=NOON)
+            for name, state in states.items()
+        ),
+        **known,  # type: ignore[arg-type]  # facts of an execution, by their names
+    )
+
+
+def still_app(folder: Path) -> DataGuardianApp:
+    """The program over a configuration and a catalogue that never change."""
+    path = folder / "config.toml"
+    path.write_text(_CONFIG)
+    config = load_config(path)
+
+    def open_engine() -> Engine:
+        engine = StillEngine(config, folder / "state")
+        _fill(engine)
+        return engine
+
+    return DataGuardianApp(config, open_engine, clock=lambda: NOON)
+
+
+def _fill(engine: Engine) -> None:
+    morning = NOON.replace(hour=6, second=1)
+    failed = Problem(
+        kind="DatabaseConnectionError",
+        message="The server closed the connection",
+        hint="Is the server running? Try: dgtui check",
+        detail=("mariadb-dump: Error 2013: Lost connection to server during query",),
+    )
+    for execution in (
+        _execution(4, morning - timedelta(days=12), {"disk": "corrupt", "nas": "unknown"}),
+        _execution(3, morning - timedelta(days=9), {"disk": "available"}, datasource="legacy", job="legacy"),
+        _execution(2, morning - timedelta(days=1), {"disk": "available", "nas": "unreachable"}),
+        _execution(1, morning, {"disk": "available", "nas": "missing"}, description="before the batch runs"),
+        _execution(5, morning - timedelta(days=1), {"disk": "available"}, datasource="crm", job="crm-hourly"),
+        _execution(
+            6, morning, {}, datasource="crm", job="crm-hourly", status="failed", problem=failed, total_size_bytes=None
+        ),
+    ):
+        engine.catalog.save_execution(execution)
+    engine.catalog.save_restore(
+        Restore(
+            restore_id="00000007-0000-4000-8000-000000000000",
+            execution_id="00000002-0000-4000-8000-000000000000",
+            datasource="shop",
+            target="shop",
+            status="completed",
+            started_at=NOON - timedelta(hours=5),
+            finished_at=NOON - timedelta(hours=5) + timedelta(seconds=41),
+            storage="disk",
+            reason="bad migration 42",
+            restored_by="anna",
+            kept_as="shop__dgtui_old_20250213070000",
+        )
+    )
+
+
+def still_run() -> WatchedRun:
+    """A backup in its middle."""
+    lines = (
+        "Connected: PostgreSQL 16.1, 48 tables, about 3.4 GB",
+        "Running pg_dump 16.1",
+        'pg_dump: dumping contents of table "public.users"',
+        'pg_dump: dumping contents of table "public.tenants"',
+        'pg_dump: dumping contents of table "public.orders"',
+    )
+    progress = ProgressMessage(
+        at=NOON,
+        done=int(2.1 * GB),
+        total=int(3.4 * GB),
+        total_kind="estimated",
+        rate=92e6,
+        seconds_left=14,
+        current_object="public.orders",
+        object_number=12,
+        object_count=48,
+    )
+    snapshot = RunSnapshot(
+        run_id="00000008-0000-4000-8000-000000000000",
+        status="running",
+        phase="dump",
+        started_at=NOON - timedelta(seconds=23),
+        progress=progress,
+        storages=(
+            StorageMessage(at=NOON, name="disk", state="writing", bytes=742 * 10**6),
+            StorageMessage(at=NOON, name="nas", state="left out"),
+        ),
+        log=tuple(LogMessage(at=NOON, text=line) for line in lines),
+        log_count=5,
+    )
+    info = RunInfo(run_id=snapshot.run_id, operation="backup", title="shop-nightly · shop")
+    return WatchedRun(info=info, snapshot=snapshot)

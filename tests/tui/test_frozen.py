@@ -1,0 +1,148 @@
+"""Servers and storages that hang hold up nothing but their own answers; signals end the program cleanly."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from dgtui.config import load_config
+from dgtui.engine.errors import StorageError
+from dgtui.engine.facade import Engine
+from dgtui.engine.model import Copy, Execution
+from dgtui.screens.restore import RestoreScreen
+from dgtui.screens.widgets.choice import Choice
+from tests.support.homes import Home, wait_until
+from tests.tui.conftest import sqlite_table
+from tests.tui.driver import Driver, screens
+
+
+@pytest.fixture
+def silent_server() -> Iterator[int]:
+    """The port of a server that takes connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield int(server.getsockname()[1])
+
+
+def silent_tables(port: int, count: int) -> str:
+    """Many datasources on that server."""
+    return "".join(
+        f'[datasources.silent{number}]\ntype = "postgres"\nhost = "127.0.0.1"\nport = {port}\ndatabase = "x"\n'
+        f'username = "x"\ntls = "disable"\nconnect_timeout = 60\n'
+        for number in range(count)
+    )
+
+
+async def quick(driver: Driver, *keys: str) -> None:
+    """Press keys without waiting for any answer."""
+    for key in keys:
+        await driver.pilot.press(key)
+    await driver.pilot.pause()
+
+
+async def test_six_frozen_servers_leave_every_key_answering(home: Home, shop: Path, silent_server: int) -> None:
+    home.configure(silent_tables(silent_server, 6) + sqlite_table("shop", shop))
+    async with screens(home, ready=False) as driver:
+        await driver.until(lambda: driver.app.is_ready, "the engine")
+        await driver.until(lambda: "checking" in driver.rows("#datasources")[0], "the questions")
+        await driver.until(lambda: "● healthy" in driver.rows("#datasources")[6], "the one that answers")
+        assert sum("checking" in row for row in driver.rows("#datasources")) == 6
+        await quick(driver, "3")
+        await driver.until(lambda: "never ran" in driver.rows("#jobs")[0], "the jobs")
+        await quick(driver, "1", "end", "b")
+        await quick(driver, "enter")
+        assert (await driver_watch(driver)) == "completed"
+
+
+async def driver_watch(driver: Driver) -> str:
+    """Watch the run whose panel is seen, without waiting for other answers."""
+    from dgtui.screens.run import RunScreen
+
+    await driver.until(lambda: isinstance(driver.screen, RunScreen), "the panel")
+    panel = driver.run_screen()
+    await driver.until(lambda: panel.snapshot.ended, "the end")
+    return panel.snapshot.status
+
+
+class HangingEngine(Engine):
+    """Its storage `nas` hangs until it is let go."""
+
+    released: threading.Event
+
+    def copies_at(self, storage: str, executions: Sequence[Execution]) -> dict[str, Copy]:
+        """Hang where a dead network mount would."""
+        if storage == "nas" and not self.released.wait(60):
+            raise StorageError("hung for too long")
+        return super().copies_at(storage, executions)
+
+
+async def test_a_frozen_storage_holds_up_only_its_own_column(
+    home: Home, shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.back_up()
+    released = threading.Event()
+    HangingEngine.released = released
+
+    def hanging(home: Home) -> Callable[[], Engine]:
+        config = load_config(home.config_path)
+        return lambda: HangingEngine(config, home.state)
+
+    async with screens(home, ready=False) as driver:
+        driver.app._open_engine = hanging(home)
+        await driver.until(lambda: driver.app.is_ready, "the engine")
+        await quick(driver, "2")
+        await driver.until(lambda: len(driver.rows("#executions")) == 1, "the backups")
+        await quick(driver, "r")
+        assert isinstance(driver.screen, RestoreScreen)
+        await driver.until(lambda: "all of it is replaced" in driver.text("#preview"), "the preview")
+        await quick(driver, "right")
+        assert driver.widget("#storage", Choice).key == "disk"
+        assert driver.app.asking.is_asked("copies nas")
+        await quick(driver, "escape", "1")
+        assert driver.app.current_mode == "datasources"
+        released.set()
+        await driver.settle()
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
+def test_a_signal_ends_the_program_cleanly_and_leaves_the_run_alone(
+    home: Home, shop: Path, number: signal.Signals
+) -> None:
+    controller, terminal = os.openpty()
+    program = subprocess.Popen(
+        [sys.executable, "-m", "dgtui"],
+        env={**home.environment, "TERM": "xterm-256color", "LANG": "C.UTF-8", "COLUMNS": "80", "LINES": "24"},
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        start_new_session=True,
+    )
+    os.close(terminal)
+    seen = bytearray()
+
+    def read() -> None:
+        while True:
+            try:
+                block = os.read(controller, 65536)
+            except OSError:
+                return
+            seen.extend(block)
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    try:
+        wait_until(lambda: b"healthy" in seen, "the first screen")
+        program.send_signal(number)
+        assert program.wait(30) == 128 + number
+        reader.join(10)
+        assert b"\x1b[?1049l" in seen, "the terminal's own screen is back"
+        assert b"Traceback" not in seen
+    finally:
+        program.kill()
+        program.wait()
+        os.close(controller)

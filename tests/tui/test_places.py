@@ -1,0 +1,408 @@
+"""Every place and its keys."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from textual.widgets import Button
+
+from dgtui.engine.model import Execution
+from dgtui.screens.confirm import ConfirmScreen
+from dgtui.screens.copies import CopyChoiceScreen
+from dgtui.screens.execution import ExecutionScreen
+from dgtui.screens.keys import KeysScreen
+from dgtui.screens.log import LogScreen
+from dgtui.screens.run import RunScreen
+from dgtui.screens.widgets.listing import Listing
+from dgtui.wording.terminal import Look
+from tests.support.homes import Home
+from tests.tui.conftest import make_shop, sqlite_table
+from tests.tui.driver import Driver, make_app, screens
+
+
+def folder_at(execution: Execution, storage: str) -> Path:
+    """Where a copy lies."""
+    return next(Path(copy.path) for copy in execution.copies if copy.storage == storage)
+
+
+def spoil(database: Path) -> None:
+    """Make it something else."""
+    database.write_bytes(b"this is no database, whatever its name says" * 100)
+
+
+# Datasources
+
+
+async def test_the_names_stand_before_the_engine_is_open(home: Home, shop: Path) -> None:
+    async with screens(home, ready=False) as driver:
+        assert driver.rows("#datasources")[0].startswith("shop  SQLite")
+        assert driver.focused == "datasources"
+        await driver.settle()
+        assert "never" in driver.rows("#datasources")[0]
+
+
+async def test_every_datasource_is_looked_at_and_told(home: Home, shop: Path) -> None:
+    home.configure(sqlite_table("shop", shop) + "\n" + sqlite_table("gone", home.folder / "gone.db"))
+    async with screens(home) as driver:
+        shop_row, gone_row = driver.rows("#datasources")
+        assert "● healthy" in shop_row
+        assert "✖ critical" in gone_row
+        assert "● 1" in driver.text("#header")
+        assert "✖ 1" in driver.text("#header")
+        assert "SQLite 3" in driver.text("#details")
+        await driver.press("down")
+        assert "gone.db" in driver.text("#details")
+        make_shop(home.folder / "gone.db")
+        await driver.press("c")
+        assert "● healthy" in driver.rows("#datasources")[1]
+        assert "● 2" in driver.text("#header")
+
+
+async def test_a_failed_backup_shows_in_the_row_and_its_error_is_told_with_the_hint(home: Home, shop: Path) -> None:
+    async with screens(home) as driver:
+        spoil(shop)
+        await driver.press("b", "enter")
+        panel = await driver.watch_to_end()
+        assert panel.snapshot.status == "failed"
+        assert panel.snapshot.problem is not None
+        assert panel.snapshot.problem.message.splitlines()[0] in driver.text("#outcome")
+        assert panel.snapshot.problem.hint in driver.text("#outcome")
+        await driver.press("enter")
+        assert not isinstance(driver.screen, RunScreen)
+        assert "✖ failed" in driver.rows("#datasources")[0]
+        await driver.press("5")
+        assert panel.snapshot.problem.hint in driver.text("#details")
+
+
+async def test_restore_of_what_was_never_backed_up_says_so(home: Home, shop: Path) -> None:
+    async with screens(home) as driver:
+        await driver.press("r")
+        assert driver.toasts == ["shop has no backup yet\n→ b backs it up"]
+
+
+# Backups
+
+
+async def test_copies_are_asked_for_live(home: Home, shop: Path) -> None:
+    execution = home.back_up()
+    async with screens(home) as driver:
+        shutil.rmtree(folder_at(execution, "nas"))
+        await driver.press("2")
+        assert "○" in driver.rows("#executions")[0]
+        assert "asked just now" in driver.text("#details")
+        assert driver.app.engine.execution(execution.execution_id).copies[1].status == "missing"
+
+
+async def test_everything_about_a_backup_and_how_to_restore_it_by_hand(home: Home, shop: Path) -> None:
+    execution = home.back_up()
+    async with screens(home) as driver:
+        await driver.press("2", "enter")
+        assert isinstance(driver.screen, ExecutionScreen)
+        text = driver.text("#text")
+        assert execution.execution_id in text
+        assert "zstd -q -d" in text
+        assert '"checksum": "sha256:' in text
+        await driver.press("escape")
+        assert driver.focused == "executions"
+
+
+async def test_validating_one_copy_finds_damage(home: Home, shop: Path) -> None:
+    execution = home.back_up()
+    backup = next(folder_at(execution, "nas").glob("backup.*"))
+    content = bytearray(backup.read_bytes())
+    content[len(content) // 2] ^= 1
+    backup.write_bytes(content)
+    async with screens(home) as driver:
+        await driver.press("2", "v")
+        assert isinstance(driver.screen, CopyChoiceScreen)
+        await driver.press("end", "enter")
+        panel = await driver.watch_to_end()
+        assert panel.snapshot.status == "failed"
+        await driver.press("escape")
+        assert "✖" in driver.rows("#executions")[0]
+        await driver.press("r")
+        assert "nas ✖: corrupt" in "".join(piece for piece in [driver.screen.query_one("#storage").render_line(0).text])
+
+
+async def test_deleting_one_copy_and_then_the_last_good_backup(home: Home, shop: Path) -> None:
+    execution = home.back_up()
+    async with screens(home) as driver:
+        await driver.press("2", "x", "end", "enter")
+        assert isinstance(driver.screen, ConfirmScreen)
+        assert driver.focused == "no"
+        await driver.press("y")
+        await driver.until(lambda: not folder_at(execution, "nas").exists(), "the copy to go")
+        await driver.settle()
+        assert folder_at(execution, "disk").exists()
+
+        await driver.press("x", "home", "enter", "y")
+        assert isinstance(driver.screen, ConfirmScreen), "the last good backup needs its job's name"
+        assert driver.widget("#yes", Button).disabled
+        await driver.fill("#word", "nightly")
+        await driver.press("enter")
+        await driver.until(lambda: not folder_at(execution, "disk").exists(), "the backup to go")
+        await driver.settle()
+        assert driver.rows("#executions") == []
+
+
+async def test_no_is_no(home: Home, shop: Path) -> None:
+    execution = home.back_up()
+    async with screens(home) as driver:
+        await driver.press("2", "x", "enter", "enter")
+        assert folder_at(execution, "disk").exists()
+        await driver.press("x", "escape")
+        assert driver.focused == "executions"
+        assert folder_at(execution, "disk").exists()
+
+
+# Jobs, storages, history
+
+
+async def test_a_job_runs_from_its_place(home: Home, shop: Path) -> None:
+    async with screens(home) as driver:
+        await driver.press("3")
+        assert "never ran" in driver.rows("#jobs")[0]
+        await driver.press("b")
+        assert (await driver.watch_to_end()).snapshot.status == "completed"
+        await driver.press("escape")
+        assert "✔ completed" in driver.rows("#jobs")[0]
+        await driver.press("enter")
+        assert len(driver.rows("#executions")) == 1
+
+
+async def test_a_job_that_runs_already_is_not_started_twice(home: Home, shop: Path) -> None:
+    async with screens(home) as driver:
+        lock = driver.app.engine._lock(f"job-{driver.app.config.job_id('nightly')}", "a test")
+        with lock:
+            await driver.press("3", "b")
+            assert not isinstance(driver.screen, RunScreen)
+            assert len(driver.toasts) == 1
+
+
+async def test_a_hand_written_job_is_not_switched_off_behind_its_writers_back(home: Home, shop: Path) -> None:
+    before = home.config_path.read_text()
+    async with screens(home) as driver:
+        await driver.press("3", "space")
+        assert "written by a person" in driver.toasts[0]
+    assert home.config_path.read_text() == before
+
+
+async def test_storages_tell_their_room_and_what_lies_there(home: Home, shop: Path) -> None:
+    home.back_up()
+    async with screens(home) as driver:
+        await driver.press("4")
+        disk, nas = driver.rows("#storages")
+        assert "● available" in disk
+        assert "  1  " in disk
+        assert "● available" in nas
+        shutil.rmtree(home.storage("nas"))
+        await driver.press("down", "t")
+        assert "○ missing" in driver.rows("#storages")[1]
+        assert str(home.storage("nas")) in driver.text("#details")
+
+
+async def test_a_storage_is_read_into_an_empty_catalogue(home: Home, shop: Path) -> None:
+    home.back_up()
+    home.close()
+    shutil.rmtree(home.state)
+    async with screens(home) as driver:
+        await driver.press("2")
+        assert driver.rows("#sources") == []
+        await driver.press("4", "i")
+        assert any("1 learned" in toast for toast in driver.toasts)
+        await driver.press("2")
+        assert len(driver.rows("#executions")) == 1
+
+
+async def test_the_history_filters_by_how_it_ended(home: Home, shop: Path) -> None:
+    home.back_up()
+    async with screens(home) as driver:
+        await driver.press("5")
+        assert len(driver.rows("#history")) == 1
+        await driver.press("f")
+        assert driver.rows("#history") == []
+        assert "Shown: failed" in driver.text("#details")
+        await driver.press("f", "f")
+        assert len(driver.rows("#history")) == 1
+
+
+async def test_the_whole_log_can_be_searched(home: Home, shop: Path) -> None:
+    home.back_up()
+    async with screens(home) as driver:
+        await driver.press("5", "l")
+        assert isinstance(driver.screen, LogScreen)
+        assert driver.focused == "search"
+        every = len(driver.rows("#log"))
+        await driver.type("Connected")
+        assert 0 < len(driver.rows("#log")) < every
+        await driver.press("enter")
+        assert driver.focused == "log"
+
+
+# The frame
+
+
+async def test_numbers_and_clicks_change_the_place(home: Home, shop: Path) -> None:
+    async with screens(home) as driver:
+        for key, mode in zip("12345", ("datasources", "backups", "jobs", "storages", "history"), strict=True):
+            await driver.press(key)
+            assert driver.app.current_mode == mode
+        await driver.pilot.click("#tabs", offset=(3, 0))
+        await driver.settle()
+        assert driver.app.current_mode == "datasources"
+
+
+async def test_filter_and_escape(home: Home, shop: Path) -> None:
+    home.configure("".join(sqlite_table(name, shop) for name in ("shop", "shop-old", "crm")))
+    async with screens(home) as driver:
+        await driver.press("slash")
+        assert driver.focused == "filter"
+        await driver.type("old")
+        assert [row.split()[0] for row in driver.rows("#datasources")] == ["shop-old"]
+        await driver.press("enter")
+        assert driver.focused == "datasources"
+        await driver.press("escape")
+        assert len(driver.rows("#datasources")) == 3
+
+
+async def test_sorting_by_key_and_by_mouse(home: Home, shop: Path) -> None:
+    home.configure("".join(sqlite_table(name, shop) for name in ("shop", "alpha", "crm")))
+    async with screens(home) as driver:
+
+        def names() -> list[str]:
+            return [row.split()[0] for row in driver.rows("#datasources")]
+
+        assert names() == ["shop", "alpha", "crm"]
+        await driver.press("s")
+        assert names() == ["alpha", "crm", "shop"]
+        assert driver.widget("#datasources", Listing).key == "shop", "the cursor stays on its row"
+        await driver.press("S")
+        assert names() == ["shop", "crm", "alpha"]
+        await driver.pilot.click("#datasources", offset=(2, 0))
+        assert names() == ["alpha", "crm", "shop"]
+
+
+async def test_all_keys_are_listed_and_the_palette_finds_every_action(home: Home, shop: Path) -> None:
+    async with screens(home) as driver:
+        titles = {command.title for command in driver.app.get_system_commands(driver.screen)}
+        assert {"Back up", "Restore", "Check", "New", "Edit", "Delete", "Filter", "Keys", "Quit"} <= titles
+        assert "Go to History" in titles
+        await driver.press("question_mark")
+        assert isinstance(driver.screen, KeysScreen)
+        keys = "\n".join(driver.rows("#keys"))
+        for name in ("datasource.back_up", "datasource.restore", "list.filter", "list.sort", "app.quit"):
+            assert name in keys
+        await driver.press("escape", "ctrl+p")
+        await driver.pilot.press(*"history")
+        await driver.pilot.pause(0.5)
+        await driver.pilot.press("enter")
+        await driver.until(lambda: driver.app.current_mode == "history", "the palette's command")
+
+
+async def test_keys_can_be_changed(home: Home, shop: Path) -> None:
+    async with screens(home) as driver:
+        driver.app.set_keymap({"datasource.back_up": "f6"})
+        await driver.press("b")
+        assert driver.app.screen.id != "box"
+        assert not driver.screen.query("#go")
+        await driver.press("f6")
+        assert driver.screen.query("#go")
+
+
+async def test_markup_and_escapes_in_names_and_errors_are_shown_literally(home: Home, shop: Path) -> None:
+    path = home.folder / "[bold red]x[/] \x1b[31m.db"
+    home.configure(sqlite_table("shop", path) + 'description = "[b]not bold[/b]"\n')
+    async with screens(home) as driver:
+        assert "[bold red]x[/] \\x1b[31m.db" in driver.text("#details")
+        await driver.press("b", "enter")
+        panel = await driver.watch_to_end()
+        assert panel.snapshot.status == "failed"
+        assert "[bold red]x[/] \\x1b[31m.db" in driver.text("#outcome")
+        await driver.press("l")
+        await driver.press("escape", "escape", "5")
+        assert "[bold red]x[/]" in driver.text("#details")
+
+
+async def test_without_utf8_only_ascii_is_drawn(home: Home, shop: Path) -> None:
+    home.back_up()
+    async with screens(home, look=Look(unicode=False)) as driver:
+        for key in "12345":
+            await driver.press(key)
+            drawn = "".join(strip.text for strip in driver.screen._compositor.render_strips())
+            assert drawn.isascii(), sorted({character for character in drawn if not character.isascii()})
+
+
+async def test_narrow_terminals_leave_columns_out(home: Home, shop: Path) -> None:
+    for width, shown in ((80, False), (120, True)):
+        async with screens(home, size=(width, 24)) as driver:
+            header = driver.widget("#datasources", Listing).render_line(0).text
+            assert ("Latency" in header) is shown
+            assert "Last backup" in header
+
+
+async def test_quitting_with_nothing_running_just_quits(home: Home, shop: Path) -> None:
+    async with screens(home) as driver:
+        await driver.pilot.press("q")
+        await driver.until(lambda: not driver.app.is_running or driver.app._exit, "the end")
+
+
+@pytest.mark.parametrize("editor", ["vi-of-a-test", "missing-editor"])
+async def test_what_a_person_wrote_opens_in_the_editor_at_its_line(
+    home: Home, shop: Path, monkeypatch: pytest.MonkeyPatch, editor: str
+) -> None:
+    note = home.folder / "note"
+    program = home.folder / "vi-of-a-test"
+    program.write_text(f'#!/bin/sh\necho "$@" > {note}\n')
+    program.chmod(0o700)
+    monkeypatch.setenv("EDITOR", str(home.folder / editor))
+    monkeypatch.delenv("VISUAL", raising=False)
+    app = make_app(home)
+    async with app.run_test(notifications=True) as pilot:
+        driver = Driver(app, pilot, [])
+        await driver.settle()
+        monkeypatch.setattr(type(app), "suspend", _no_suspend)
+        await driver.press("e")
+        if editor == "missing-editor":
+            assert any("could not be started" in toast for toast in driver.toasts)
+        else:
+            assert note.read_text() == f"+1 {home.config_path}\n"
+    app.close_engine()
+    assert os.environ["EDITOR"].endswith(editor)
+
+
+class _no_suspend:  # noqa: N801  # stands in for a method
+    """A terminal of a test cannot be handed over."""
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+async def test_leaving_while_something_runs_says_that_it_goes_on(home: Home, shop: Path) -> None:
+    async with screens(home) as driver:
+        run_id = driver.app.engine.start_job("nightly")
+        driver.app._stop_sampling.set()
+        info = driver.app.engine.run_info(run_id)
+        assert info is not None
+        from dgtui.engine.runs import RunSnapshot
+        from dgtui.engine.watching import WatchedRun
+        from dgtui.screens.engine_app import RunsSampled
+
+        snapshot = RunSnapshot(run_id=run_id, status="running", phase="dump")
+        driver.app.post_message(RunsSampled((WatchedRun(info=info, snapshot=snapshot),)))
+        await driver.settle()
+        assert "nightly" in driver.text("#strip")
+        await driver.press("q")
+        assert isinstance(driver.screen, ConfirmScreen)
+        assert "goes on" in "".join(str(widget.render()) for widget in driver.screen.query("Static"))
+        await driver.press("escape")
+        assert driver.app.is_running
+        driver.screen.query_one("#strip").focus()
+        await driver.press("enter")
+        assert driver.run_screen().run_id == run_id

@@ -1,0 +1,140 @@
+"""The catalogue: what is written is read back, by several programs at once, and never by an older one."""
+
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from dgtui.engine.catalog import SCHEMA_VERSION, Catalog, CatalogError
+from dgtui.engine.model import Copy, Execution, ExecutionStatus, Problem, Restore
+
+MOMENT = datetime(2025, 2, 13, 6, 0, 1, tzinfo=UTC)
+
+
+def an_execution(identity: str, status: ExecutionStatus = "completed", minutes: int = 0) -> Execution:
+    """An execution with everything filled in."""
+    return Execution(
+        execution_id=identity,
+        job_id="job-id",
+        job="nightly",
+        datasource="shop",
+        datasource_type="postgres",
+        status=status,
+        backup_type="full",
+        started_at=MOMENT + timedelta(minutes=minutes),
+        finished_at=MOMENT + timedelta(minutes=minutes, seconds=3),
+        total_size_bytes=1000,
+        compressed_size_bytes=300,
+        checksum="sha256:00",
+        folder="2025-02-13_060001",
+        manifest_sha256="11",
+        description="before the migration",
+        warnings=("one", "two"),
+        problem=Problem(kind="StorageError", message="nas is full", hint="make room", detail=("a", "b")),
+        copies=(Copy(storage="disk", status="available", path="/x", checked_at=MOMENT),),
+    )
+
+
+def test_what_is_written_is_read_back(tmp_path: Path) -> None:
+    catalog = Catalog(tmp_path)
+    written = an_execution("0000")
+    catalog.save_execution(written)
+    found = catalog.execution("0000")
+    assert found is not None
+    assert found.sequence == 1
+    for name in Execution.__struct_fields__:
+        if name != "sequence":
+            assert getattr(found, name) == getattr(written, name), name
+    catalog.close()
+
+
+def test_another_process_sees_it_while_ours_is_open(tmp_path: Path) -> None:
+    first = Catalog(tmp_path)
+    first.save_execution(an_execution("0000", "running"))
+    Catalog(tmp_path).close()
+    program = (
+        "import sys, pathlib, msgspec; from dgtui.engine.catalog import Catalog\n"
+        "c = Catalog(pathlib.Path(sys.argv[1])); e = c.execution('0000')\n"
+        "c.save_execution(msgspec.structs.replace(e, status='completed')); c.close()"
+    )
+    subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=True)
+    found = first.execution("0000")
+    assert found is not None
+    assert found.status == "completed"
+    first.close()
+
+
+def test_programs_that_meet_a_fresh_folder_at_once(tmp_path: Path) -> None:
+    program = (
+        "import sys, pathlib; from dgtui.engine.catalog import Catalog; Catalog(pathlib.Path(sys.argv[1])).close()"
+    )
+    started = [subprocess.Popen([sys.executable, "-c", program, str(tmp_path)]) for _ in range(6)]
+    assert [process.wait(60) for process in started] == [0] * 6
+
+
+def test_order_filters_and_limit(tmp_path: Path) -> None:
+    catalog = Catalog(tmp_path)
+    for number in range(5):
+        catalog.save_execution(an_execution(f"{number}abc", "failed" if number == 2 else "completed", number))
+    assert [execution.execution_id[0] for execution in catalog.executions()] == ["4", "3", "2", "1", "0"]
+    assert [execution.execution_id[0] for execution in catalog.executions(status="failed")] == ["2"]
+    assert len(catalog.executions(limit=2)) == 2
+    assert catalog.executions(job="other") == []
+    assert [execution.execution_id for execution in catalog.executions_by_prefix("3a")] == ["3abc"]
+    assert catalog.executions_by_prefix("%") == []
+    catalog.close()
+
+
+def test_an_execution_goes_with_its_last_copy(tmp_path: Path) -> None:
+    catalog = Catalog(tmp_path)
+    catalog.save_execution(an_execution("0000"))
+    catalog.save_copy("0000", Copy(storage="nas", status="missing", path="/y"))
+    catalog.remove_copy("0000", "disk")
+    found = catalog.execution("0000")
+    assert found is not None
+    assert [copy.storage for copy in found.copies] == ["nas"]
+    catalog.remove_copy("0000", "nas")
+    assert catalog.execution("0000") is None
+    catalog.close()
+
+
+def test_restores_and_markers(tmp_path: Path) -> None:
+    catalog = Catalog(tmp_path)
+    restore = Restore(
+        restore_id="r", execution_id="0000", datasource="shop", target="shop", status="running", started_at=MOMENT
+    )
+    catalog.save_restore(restore)
+    catalog.save_restore(restore)
+    assert catalog.restores() == [restore]
+    assert catalog.restores("other") == []
+    assert catalog.storage_marker("disk") is None
+    catalog.save_storage_marker("disk", "one")
+    catalog.save_storage_marker("disk", "two")
+    assert catalog.storage_marker("disk") == "two"
+    catalog.close()
+
+
+def test_a_newer_catalogue_is_not_touched(tmp_path: Path) -> None:
+    Catalog(tmp_path).close()
+    engine = sa.create_engine(f"sqlite:///{tmp_path / 'catalog.db'}")
+    with engine.begin() as connection:
+        connection.execute(sa.text("UPDATE meta SET value = :version"), {"version": str(SCHEMA_VERSION + 1)})
+    engine.dispose()
+    with pytest.raises(CatalogError, match="newer version"):
+        Catalog(tmp_path)
+
+
+def test_only_we_can_read_it(tmp_path: Path) -> None:
+    catalog = Catalog(tmp_path)
+    catalog.save_storage_marker("disk", "one")
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.glob("catalog.db*")} == {0o600}
+    catalog.close()
+
+
+def test_a_broken_catalogue_says_so(tmp_path: Path) -> None:
+    tmp_path.joinpath("catalog.db").write_bytes(b"no database at all" * 300)
+    with pytest.raises(CatalogError, match="not a database"):
+        Catalog(tmp_path)

@@ -1,0 +1,87 @@
+"""The start: what is answered, and what is not even loaded."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from dgtui import __version__
+
+HEAVY = {"textual", "sqlalchemy", "psycopg", "pymysql", "zstandard"}
+_PROGRAM = """
+import sys
+from dgtui.__main__ import main
+sys.argv = ["dgtui", *sys.argv[1:]]
+try:
+    code = main()
+except SystemExit as ended:
+    code = ended.code
+loaded = {name.partition(".")[0] for name in sys.modules}
+print("LOADED", *sorted(loaded), file=sys.stderr)
+sys.exit(code)
+"""
+
+
+def start(*arguments: str, **environment: str) -> tuple[subprocess.CompletedProcess[str], set[str]]:
+    done = subprocess.run(
+        [sys.executable, "-c", _PROGRAM, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, **environment},
+    )
+    line = next(line for line in done.stderr.splitlines() if line.startswith("LOADED"))
+    return done, set(line.split()[1:])
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["run", "--help"], ["restore", "--help"], []])
+def test_nothing_heavy_is_loaded_to_answer_little(arguments: list[str]) -> None:
+    done, loaded = start(*arguments)
+    assert done.returncode == (0 if arguments else 2)
+    assert not loaded & HEAVY
+
+
+def test_the_version_is_all_it_prints_and_costs_no_parser() -> None:
+    done, loaded = start("--version")
+    assert done.stdout == f"dgtui {__version__}\n"
+    assert "typer" not in loaded
+
+
+def test_run_job_is_started_without_the_parser_of_the_other_commands(tmp_path: object) -> None:
+    done, loaded = start(
+        "--run-job", "nosuch", "--json", DGTUI_CONFIG=f"{tmp_path}/none.toml", DGTUI_STATE=f"{tmp_path}/state"
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "none.toml" in done.stderr
+    assert not loaded & {"typer", "rich", "textual", "humanize"}
+
+
+def test_help_names_every_command() -> None:
+    done, _ = start("--help")
+    for command in (
+        "run", "backup", "list", "show", "status", "follow", "cancel", "validate", "restore", "delete", "scan",
+        "check", "demo", "--run-job",
+    ):  # fmt: skip
+        assert f" {command} " in done.stdout
+    assert "..." not in done.stdout.partition("Commands:")[2], "no help text is cut off at 80 columns"
+
+
+def test_alone_without_a_terminal_it_names_the_commands() -> None:
+    done, _ = start()
+    assert done.stdout == ""
+    assert "dgtui run" in done.stderr
+    assert "terminal" in done.stderr
+
+
+def test_a_fault_of_the_program_shows_no_traceback_unless_asked() -> None:
+    program = "import dgtui.__main__ as m; m._dispatch = lambda _: 1 // 0; m.main(['list'])"
+    for asked in ({}, {"DGTUI_TRACEBACK": "1"}):
+        done = subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, check=False, env={**os.environ, **asked}
+        )
+        assert done.returncode == 1
+        assert ("Traceback" in done.stderr) == bool(asked)
+        assert "ZeroDivisionError" in done.stderr

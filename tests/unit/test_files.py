@@ -1,0 +1,140 @@
+"""Small files and folders: whole or not at all, private, and never through somebody's link."""
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dgtui.engine.errors import DiskSpaceError, StorageError
+from dgtui.engine.files import (
+    file_error,
+    fsync_folder,
+    make_private_folder,
+    open_folder,
+    open_regular,
+    rename_folder,
+    write_durably,
+)
+
+
+@pytest.fixture(params=[0o000, 0o022, 0o077, 0o277])
+def umask(request: pytest.FixtureRequest) -> Iterator[int]:
+    """Every umask somebody could have."""
+    before = os.umask(request.param)
+    yield request.param
+    os.umask(before)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[int]:
+    """A descriptor of the test's folder."""
+    descriptor = open_folder(tmp_path)
+    yield descriptor
+    os.close(descriptor)
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_private_whatever_the_umask(tmp_path: Path, umask: int) -> None:
+    make_private_folder(tmp_path / "a" / "b")
+    write_durably(tmp_path / "a" / "b" / "file", b"content")
+    assert mode(tmp_path / "a") == mode(tmp_path / "a" / "b") == 0o700
+    assert mode(tmp_path / "a" / "b" / "file") == 0o600
+
+
+def test_a_folder_that_exists_is_left_as_it_is(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    make_private_folder(tmp_path)
+    assert mode(tmp_path) == 0o755
+
+
+def test_a_file_is_replaced_and_leaves_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    path.chmod(0o644)
+    write_durably(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert mode(path) == 0o600
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_link_is_replaced_and_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "victim").write_bytes(b"precious")
+    (tmp_path / "file").symlink_to(tmp_path / "victim")
+    write_durably(tmp_path / "file", b"new")
+    assert (tmp_path / "victim").read_bytes() == b"precious"
+    assert not (tmp_path / "file").is_symlink()
+
+
+def test_a_write_that_fails_leaves_the_old_file_alone(tmp_path: Path) -> None:
+    (tmp_path / "file" / "inside").mkdir(parents=True)
+    with pytest.raises(StorageError) as caught:
+        write_durably(tmp_path / "file", b"new")
+    assert str(tmp_path / "file") in caught.value.message
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_missing_folder_is_told(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="No such file") as caught:
+        write_durably(tmp_path / "none" / "file", b"new")
+    assert caught.value.hint
+    with pytest.raises(StorageError):
+        fsync_folder(tmp_path / "none")
+
+
+def test_a_file_in_the_way_of_a_folder_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(StorageError, match="Not a directory"):
+        make_private_folder(tmp_path / "file" / "folder")
+
+
+def test_a_folder_is_never_renamed_over_another(tmp_path: Path, folder: int) -> None:
+    (tmp_path / "old").mkdir()
+    (tmp_path / "taken").mkdir()
+    with pytest.raises(FileExistsError):
+        rename_folder("old", "taken", folder)
+    rename_folder("old", "new", folder)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["new", "taken"]
+
+
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.ENOSYS])
+def test_the_same_where_the_file_system_lacks_the_call(
+    tmp_path: Path, folder: int, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dgtui.engine.files._rename_without_replacing", lambda *_: code)
+    test_a_folder_is_never_renamed_over_another(tmp_path, folder)
+
+
+def test_only_plain_files_are_opened(tmp_path: Path, folder: int) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_bytes(b"x")
+    (tmp_path / "link").symlink_to("file")
+    for name in ("fifo", "folder"):
+        with pytest.raises(ValueError, match="plain file"):
+            open_regular(name, folder)
+    with pytest.raises(OSError, match="symbolic links"):
+        open_regular("link", folder)
+    os.close(open_regular("file", folder))
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_has_an_error_of_its_own(tmp_path: Path, code: int) -> None:
+    error = file_error(OSError(code, "x"), tmp_path / "none" / "file", "write")
+    assert isinstance(error, DiskSpaceError)
+    assert "bytes free" in error.message
+
+
+@pytest.mark.parametrize(
+    ("code", "hint"),
+    [(errno.EROFS, "read-only"), (errno.EACCES, "right"), (errno.EIO, "dmesg"), (errno.EFBIG, "max_file_size_mb")],
+)
+def test_other_errors_say_what_to_do(code: int, hint: str) -> None:
+    error = file_error(OSError(code, "x"), "/mnt/nas", "write")
+    assert hint in error.hint
+    assert "/mnt/nas" in error.message

@@ -1,0 +1,122 @@
+"""Locks: held by one, freed by the kernel however the holder ends, and handed to a worker without a gap."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dgtui.engine.errors import JobBusy, StorageError
+from dgtui.engine.locks import adopt_lock, lock_holder, take_lock
+
+_HOLD = (
+    "import sys, pathlib\n"
+    "from dgtui.engine.locks import {imports}\n"
+    "lock = {call}\n"
+    "print('held', flush=True)\n"
+    "sys.stdin.read()\n"
+)
+
+
+def holder(call: str, imports: str, *, pass_fds: tuple[int, ...] = ()) -> subprocess.Popen[str]:
+    """Another process that holds a lock until its input ends."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", _HOLD.format(call=call, imports=imports)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        pass_fds=pass_fds,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    return process
+
+
+def end(process: subprocess.Popen[str], number: signal.Signals) -> None:
+    process.send_signal(number)
+    process.communicate(timeout=10)
+
+
+def test_one_at_a_time_and_free_after_it(tmp_path: Path) -> None:
+    path = tmp_path / "locks" / "job.lock"
+    with take_lock(path, purpose="backup of shop"):
+        with pytest.raises(JobBusy, match=rf"backup of shop \(pid {os.getpid()}, since .* UTC\)"):
+            take_lock(path, purpose="another", patience_seconds=0)
+        found = lock_holder(path)
+        assert found is not None
+        assert (found.pid, found.purpose) == (os.getpid(), "backup of shop")
+    assert lock_holder(path) is None
+    take_lock(path, purpose="again").release()
+
+
+def test_a_killed_holder_frees_it(tmp_path: Path) -> None:
+    path = tmp_path / "job.lock"
+    other = holder(f"take_lock(pathlib.Path({str(path)!r}), purpose='backup')", "take_lock")
+    with pytest.raises(JobBusy, match=f"pid {other.pid}"):
+        take_lock(path, purpose="mine", patience_seconds=0)
+    end(other, signal.SIGKILL)
+    take_lock(path, purpose="mine").release()
+
+
+def test_it_is_handed_to_a_child_without_a_gap(tmp_path: Path) -> None:
+    path = tmp_path / "job.lock"
+    lock = take_lock(path, purpose="start", inheritable=True)
+    call = f"adopt_lock(pathlib.Path({str(path)!r}), {lock.fd}, purpose='work')"
+    child = holder(call, "adopt_lock", pass_fds=(lock.fd,))
+    lock.hand_over()
+    found = lock_holder(path)
+    assert found is not None
+    assert (found.pid, found.purpose) == (child.pid, "work")
+    end(child, signal.SIGKILL)
+    assert lock_holder(path) is None
+
+
+def test_children_do_not_inherit_it_unasked(tmp_path: Path) -> None:
+    lock = take_lock(tmp_path / "a.lock", purpose="x")
+    asked = take_lock(tmp_path / "b.lock", purpose="x", inheritable=True)
+    assert not os.get_inheritable(lock.fd)
+    assert os.get_inheritable(asked.fd)
+    adopted = adopt_lock(tmp_path / "b.lock", os.dup(asked.fd), purpose="y")
+    assert not os.get_inheritable(adopted.fd)
+    for each in (lock, asked, adopted):
+        each.release()
+        each.release()
+
+
+def test_nobody_holds_a_lock_that_was_never_made(tmp_path: Path) -> None:
+    assert lock_holder(tmp_path / "none.lock") is None
+
+
+@pytest.mark.parametrize("kind", ["link", "fifo"])
+def test_somebody_elses_link_or_pipe_is_refused(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "job.lock"
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"precious")
+    if kind == "link":
+        path.symlink_to(victim)
+    else:
+        os.mkfifo(path)
+    with pytest.raises(StorageError):
+        take_lock(path, purpose="x")
+    with pytest.raises(StorageError):
+        lock_holder(path)
+    assert victim.read_bytes() == b"precious"
+
+
+@pytest.mark.parametrize("text", [b"", b"\xff\xfe", b"pid 1 since yesterday for x\n", b"x" * 10_000])
+def test_an_unreadable_note_is_no_obstacle(tmp_path: Path, text: bytes) -> None:
+    path = tmp_path / "job.lock"
+    with take_lock(path, purpose="x"):
+        path.write_bytes(text)
+        assert lock_holder(path) is not None
+        with pytest.raises(JobBusy):
+            take_lock(path, purpose="y", patience_seconds=0)
+
+
+def test_a_newline_in_the_purpose_stays_one_line(tmp_path: Path) -> None:
+    with take_lock(tmp_path / "job.lock", purpose="a\nb\udcff"):
+        found = lock_holder(tmp_path / "job.lock")
+        assert found is not None
+        assert found.purpose == "a b\\udcff"

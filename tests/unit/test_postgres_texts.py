@@ -1,0 +1,96 @@
+"""What libpq and the tools of PostgreSQL say becomes the right error."""
+
+import pytest
+
+from dgtui.engine.datasources.postgres_failures import known_failure
+from dgtui.engine.errors import (
+    AuthenticationError,
+    BackupCreationError,
+    ConfigError,
+    DatabaseConnectionError,
+    DataGuardianError,
+    PermissionDenied,
+    ToolTooOld,
+)
+from dgtui.engine.tools import version_in, version_numbers
+
+SAID: tuple[tuple[str, type[DataGuardianError], str], ...] = (
+    (
+        'connection to server at "db", port 5432 failed: FATAL:  password authentication failed for user "backup"',
+        AuthenticationError,
+        "refuses the user backup",
+    ),
+    ('connection to server at "db" failed: FATAL:  role "backup" does not exist', AuthenticationError, "backup"),
+    (
+        'connection to server at "db" failed: FATAL:  no pg_hba.conf entry for host "10.0.0.7", user "backup"',
+        AuthenticationError,
+        "10.0.0.7",
+    ),
+    ('connection to server at "db", port 5432 failed: Connection refused', DatabaseConnectionError, "refused"),
+    ('connection to server at "db", port 5432 failed: timeout expired', DatabaseConnectionError, "timeout expired"),
+    (
+        'connection to server on socket "/x/.s.PGSQL.5432" failed: No such file or directory',
+        DatabaseConnectionError,
+        "No such file",
+    ),
+    (
+        'could not translate host name "nowhere" to address: Name or service not known',
+        DatabaseConnectionError,
+        "nowhere",
+    ),
+    ('FATAL:  database "shop" does not exist', ConfigError, "shop"),
+    ("server closed the connection unexpectedly", DatabaseConnectionError, "lost"),
+    ("FATAL:  terminating connection due to administrator command", DatabaseConnectionError, "administrator"),
+    ("ERROR:  permission denied for table orders", PermissionDenied, "table orders"),
+    ("ERROR:  permission denied for schema hidden", PermissionDenied, "schema hidden"),
+    ("ERROR:  permission denied for large object 12", PermissionDenied, "large object 12"),
+    (
+        'ERROR:  query would be affected by row-level security policy for table "orders"',
+        PermissionDenied,
+        "Row-level security",
+    ),
+    (
+        "pg_dump: detail: server version: 18.4; pg_dump version: 15.18 (Debian 15.18-0+deb12u1)",
+        ToolTooOld,
+        "pg_dump 15.18 is older than the server 18.4",
+    ),
+    ("ERROR:  out of shared memory", BackupCreationError, "locks"),
+)
+
+
+@pytest.mark.parametrize(("text", "kind", "told"), SAID)
+def test_known_failures(text: str, kind: type[DataGuardianError], told: str) -> None:
+    error = known_failure(text, server="db:5432", user="backup", detail=["a line"])
+    assert type(error) is kind
+    assert told in error.message
+    assert error.hint
+    assert error.detail == ("a line",)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'ERROR:  role "owner" does not exist',
+        'ERROR:  could not open extension control file "/x/y.control": No such file or directory',
+        'ERROR:  relation "t" already exists',
+    ],
+)
+def test_errors_of_statements_are_no_failures_of_the_connection(text: str) -> None:
+    assert known_failure(text, server="db:5432", user="backup") is None
+
+
+@pytest.mark.parametrize(
+    ("printed", "version", "numbers"),
+    [
+        ("pg_dump (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)", "15.18", (15, 18)),
+        ("pg_dump (PostgreSQL) 18beta1", "18beta1", (18,)),
+        ("mariadb-dump from 10.11.19-MariaDB, client 10.19 for debian-linux-gnu", "10.11.19-MariaDB", (10, 11, 19)),
+        ("mysqldump  Ver 10.19 Distrib 10.11.6-MariaDB, for debian-linux-gnu", "10.11.6-MariaDB", (10, 11, 6)),
+        ("mysqldump  Ver 8.0.36 for Linux on x86_64 (MySQL Community Server - GPL)", "8.0.36", (8, 0, 36)),
+        ("tar (GNU tar) 1.34", "1.34", (1, 34)),
+        ("no version at all", "", ()),
+    ],
+)
+def test_versions_as_programs_print_them(printed: str, version: str, numbers: tuple[int, ...]) -> None:
+    assert version_in(printed) == version
+    assert version_numbers(version) == numbers
