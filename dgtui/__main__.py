@@ -1,7 +1,11 @@
 """The program's beginning: answers what needs nothing, then loads only what the command needs."""
 
+import contextlib
+import gc
+import importlib
 import os
 import sys
+from collections.abc import Iterator
 
 _WITHOUT_TERMINAL = """\
 The screens need a terminal, and there is none here; the commands are:
@@ -68,15 +72,30 @@ def _open_screens() -> int:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         print(_WITHOUT_TERMINAL, file=sys.stderr)
         return EXIT_USAGE
-    from dgtui.app import run
+    with uncollected():
+        from dgtui.app import run
 
     return run()
 
 
 def _run_job(name: str, *, as_json: bool) -> int:
-    from dgtui.cli.run_job import run_job
+    with uncollected():
+        from dgtui.cli.run_job import run_job
+
+        importlib.import_module("dgtui.engine.facade")
 
     return run_job(name, as_json=as_json)
+
+
+@contextlib.contextmanager
+def uncollected() -> Iterator[None]:
+    """Load modules without the garbage collector, which finds nothing in them and costs a fifth of the loading."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def _report_fault(kind: type[BaseException], error: BaseException, trace: object) -> None:

@@ -66,6 +66,10 @@ def restore(
     schema_only: SchemaOnly = False,
     data_only: DataOnly = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a target that holds data.")] = False,
+    jobs: Annotated[
+        int | None,
+        typer.Option("--jobs", metavar="N", min=1, help="How many processes load.", show_default=False),
+    ] = None,
     reason: Annotated[
         str, typer.Option("--reason", metavar="TEXT", help="Why, for the record.", show_default=False)
     ] = "",
@@ -97,6 +101,7 @@ def restore(
             database=preview.target,
             selection=selection,
             overwrite=overwrite,
+            jobs=jobs,
             reason=reason,
         )
         raise typer.Exit(watch(engine, run_id, as_json=as_json))
@@ -128,6 +133,8 @@ def preview_lines(
         f"Into     {preview.target} ({preview.label}, datasource {preview.datasource}), which {fate}",
         f"What     {what}",
     ]
+    if preview.way_text:
+        lines.append(f"How      {preview.way_text}")
     if preview.client_count:
         lines.append(f"Now      {preview.client_count} connected")
     return [one_line(line) for line in lines]

@@ -36,7 +36,7 @@ def examine_everything(config: Config) -> list[Finding]:
 
 
 def _examine_configuration(config: Config) -> Iterator[Finding]:
-    if config.path is None:
+    if not config.files:
         yield Finding(
             area="configuration",
             subject="config.toml",
@@ -47,7 +47,7 @@ def _examine_configuration(config: Config) -> Iterator[Finding]:
         )
         return
     counts = f"{len(config.datasources)} datasources, {len(config.storages)} storages, {len(config.jobs)} jobs"
-    yield Finding(area="configuration", subject=str(config.path), level="ok", message=counts)
+    yield Finding(area="configuration", subject=str(config.files[0]), level="ok", message=counts)
 
 
 def _examine_datasource(config: Config, name: str) -> Iterator[Finding]:
@@ -94,25 +94,6 @@ def _examine_storage(config: Config, name: str) -> Finding:
 
 def _examine_job(config: Config, name: str) -> Iterator[Finding]:
     job = config.jobs[name]
-    known = config.datasource_options(job.datasource)
-    wanted = {
-        "tables": bool(job.tables),
-        "exclude_tables": bool(job.exclude_tables),
-        "extra_arguments": bool(job.extra_arguments),
-        "globals": job.globals,
-        "schema_only": job.backup_type == "schema_only",
-        "data_only": job.backup_type == "data_only",
-    }
-    for option, asked in wanted.items():
-        if asked and option not in known:
-            yield Finding(
-                area="job",
-                subject=name,
-                level="error",
-                message=f"A datasource of this kind does not know {option}",
-                mend=f"Remove {option} from jobs.{name}",
-                kind="ConfigError",
-            )
     if job.schedule:
         yield Finding(
             area="job",
