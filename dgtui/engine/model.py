@@ -121,6 +121,8 @@ class Restore(Record, frozen=True):
     """Where the person came from: the SSH client's address, else empty."""
     kept_as: str | None = None
     """Name under which the target's former content still lies, where it was replaced."""
+    safety_execution_id: str | None = None
+    """The backup of the target's former content, where the target was to be emptied and filled in its own place."""
     differences: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
     problem: Problem | None = None

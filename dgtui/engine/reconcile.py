@@ -13,8 +13,9 @@ from dgtui.engine.catalog import Catalog
 from dgtui.engine.errors import DataGuardianError
 from dgtui.engine.manifest import Manifest
 from dgtui.engine.messages import now
-from dgtui.engine.model import ENDED, Copy, Execution, Problem, Restore
+from dgtui.engine.model import ENDED, RESTORABLE, Copy, Execution, Problem, Restore
 from dgtui.engine.orders import BackupOrder, decode_order
+from dgtui.engine.restore_task import put_back_command
 from dgtui.engine.runs import RunPaths, last_status
 from dgtui.engine.storages.base import FolderRef
 from dgtui.engine.stored import execution_from_manifest, know_marker, read_manifest, remember_marker
@@ -22,14 +23,17 @@ from dgtui.engine.stored import execution_from_manifest, know_marker, read_manif
 
 def reconcile(catalog: Catalog, config: Config, paths: RunPaths) -> tuple[str, ...]:
     """Record what became of every run that is recorded as under way and whose worker is gone; sentences for people."""
+    restores = catalog.restores()
+    # A safety copy is made by the worker of its restore.
+    runs = {restore.safety_execution_id: restore.restore_id for restore in restores}
     told = [
         _end_execution(catalog, config, paths, execution)
         for execution in catalog.unfinished()
-        if not paths.is_alive(execution.execution_id)
+        if not paths.is_alive(runs.get(execution.execution_id, execution.execution_id))
     ]
     told += [
         _end_restore(catalog, paths, restore)
-        for restore in catalog.restores()
+        for restore in restores
         if restore.status not in ENDED and not paths.is_alive(restore.restore_id)
     ]
     return tuple(told)
@@ -111,8 +115,24 @@ def _end_restore(catalog: Catalog, paths: RunPaths, restore: Restore) -> str:
     if last is not None:
         ended = msgspec.structs.replace(restore, status=last.status, problem=last.problem, finished_at=last.at)
     else:
-        ended = msgspec.structs.replace(
-            restore, status="interrupted", problem=_interruption(restore.restore_id), finished_at=now()
-        )
+        problem = _interruption_of_restore(catalog, restore) or _interruption(restore.restore_id)
+        ended = msgspec.structs.replace(restore, status="interrupted", problem=problem, finished_at=now())
     catalog.save_restore(ended)
-    return f"The restore into {restore.target} from {restore.started_at:%Y-%m-%d %H:%M} UTC ended {ended.status}"
+    told = f"The restore into {restore.target} from {restore.started_at:%Y-%m-%d %H:%M} UTC ended {ended.status}"
+    if last is None and ended.problem is not None and restore.safety_execution_id is not None:
+        told += f". {ended.problem.message}. {ended.problem.hint}"
+    return told
+
+
+def _interruption_of_restore(catalog: Catalog, restore: Restore) -> Problem | None:
+    """What to do where the target was backed up to be filled in its own place; None where it never was."""
+    safety = catalog.execution(restore.safety_execution_id) if restore.safety_execution_id is not None else None
+    if safety is None or safety.status not in RESTORABLE:
+        return None
+    return Problem(
+        kind="Interrupted",
+        message=f"The worker ended without notice; {restore.target} may be only partly filled. "
+        f"What it held before is the backup {safety.execution_id[:8]}",
+        subject=restore.target,
+        hint=f"Put it back with: {put_back_command(safety.execution_id, restore.target)}",
+    )

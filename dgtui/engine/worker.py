@@ -22,6 +22,7 @@ from dgtui.engine.model import Execution, ExecutionStatus, Problem, Restore
 from dgtui.engine.orders import AnyOrder, BackupOrder, RestoreOrder, ValidateOrder, decode_order
 from dgtui.engine.problems import problem_of
 from dgtui.engine.restore import RestoreRun
+from dgtui.engine.restore_task import RestoreTask, started_restore
 from dgtui.engine.runs import RunPaths, RunWriter
 from dgtui.engine.storages.base import Storage
 from dgtui.engine.stored import know_marker, remember_marker
@@ -82,40 +83,46 @@ class Worker:
                 self._run.status(execution.status, problem=execution.problem, warnings=warnings)
 
     def _restore(self, order: RestoreOrder) -> None:
-        started = Restore(
-            restore_id=order.run_id,
-            execution_id=order.execution_id,
-            datasource=order.datasource,
-            target=order.database,
-            status="running",
-            started_at=order.ordered_at,
-            storage=order.storage,
-            reason=order.reason,
-            restored_by=order.restored_by,
-            origin=order.origin,
-        )
-        with self._recording_failure(self._catalog.save_restore, started):
-            self._catalog.save_restore(started)
-            execution = self._execution(order.execution_id)
-            storages = self._storages_of(execution, order.storage)
-            restore = RestoreRun(
-                order,
-                execution,
-                self._config.datasource(order.datasource),
-                storages,
-                self._run,
-                self._cancellation,
-                self._scratch,
+        run: RestoreRun | None = None
+
+        def record(failed: Restore) -> None:
+            # What the restore came to know on its way is part of its record, however it ends.
+            known = run.record if run is not None else failed
+            ended = msgspec.structs.replace(
+                known, status=failed.status, finished_at=failed.finished_at, problem=failed.problem
             )
+            self._catalog.save_restore(ended)
+
+        started = started_restore(order)
+        with self._recording_failure(record, started):
+            self._catalog.save_restore(started)
+            run = RestoreRun(self._restore_task(order))
             try:
-                ended = restore.execute()
+                ended = run.execute()
             finally:
                 with self._cancellation.shield():
-                    for copy in restore.found_copies:
-                        self._catalog.save_copy(execution.execution_id, copy)
+                    for copy in run.found_copies:
+                        self._catalog.save_copy(order.execution_id, copy)
             with self._cancellation.shield():
                 self._catalog.save_restore(ended)
                 self._run.status("completed", warnings=ended.differences)
+
+    def _restore_task(self, order: RestoreOrder) -> RestoreTask:
+        execution = self._execution(order.execution_id)
+        storages = self._storages_of(execution, order.storage)
+        chosen = {storage.name for storage in storages}
+        others = [storage for storage in self._storages_of(execution, None) if storage.name not in chosen]
+        return RestoreTask(
+            order=order,
+            execution=execution,
+            target=self._config.datasource(order.datasource),
+            storages=storages,
+            safety_storages=(*storages, *others),
+            catalog=self._catalog,
+            run=self._run,
+            cancellation=self._cancellation,
+            scratch=self._scratch,
+        )
 
     def _validate(self, order: ValidateOrder) -> None:
         with self._recording_failure(lambda _ended: None, None):

@@ -277,8 +277,14 @@ class RestoreScreen(Dialog[RestoreChoice]):
             f"{preview.target} holds {preview.object_count} objects{size}: all of it is replaced.",
             f"{since} (about {age})." if age else f"{since}.",
         ]
+        if preview.way in ("import", "swap or import"):
+            where = (
+                "Where the backup holds more than tables" if preview.way == "swap or import" else "No swap is possible"
+            )
+            lines.append(f"{where}: it is saved, emptied and filled in place; others see it partly filled meanwhile.")
         if preview.client_count:
-            lines.append(f"{preview.client_count} are connected now; they are cut off at the swap.")
+            fate = "they are cut off at the swap." if preview.way == "swap" else "better stop what writes."
+            lines.append(f"{preview.client_count} are connected now; {fate}")
         return lines
 
     def _possible(self) -> bool:

@@ -8,7 +8,7 @@ load it again. It never writes to a storage and never decides what a failure mea
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, ClassVar, Generic, Literal, Protocol, TypeVar
+from typing import Annotated, ClassVar, Generic, Literal, Protocol, Self, TypeVar
 
 import msgspec
 
@@ -219,6 +219,11 @@ class Datasource(ABC, Generic[SettingsT]):
     def database(self) -> str:
         """The database (or path) that this datasource stands for; also the default target of a restore."""
 
+    def for_database(self, database: str) -> Self:
+        """An adapter for another database (or path) at the same place, with the same settings else."""
+        key = "database" if isinstance(self.settings, ServerSettings) else "path"
+        return type(self)(self.name, msgspec.structs.replace(self.settings, **{key: database}), self._password)
+
     @property
     def location(self) -> str:
         """Host (and port) for the manifest and the screen; empty for what lies in the file system."""
@@ -303,6 +308,10 @@ class Datasource(ABC, Generic[SettingsT]):
         Where there is no `current`, `new` takes its name and nothing is kept. After any failure the old content is
         under `current` (or was never moved). Raises RestoreError; SwapImpossible where a rename would lose something.
         """
+
+    def swap_obstacles(self, database: str) -> tuple[str, ...]:  # noqa: ARG002  # most kinds have none
+        """What in a database keeps `swap` from moving it; empty where nothing does."""
+        return ()
 
     def dump_globals(self) -> bytes:
         """What belongs to the whole server and not to one database (roles, tablespaces), as SQL.

@@ -1,8 +1,8 @@
 """MySQL and MariaDB, by `mysqldump`, `mariadb-dump` and their clients; the flavour is found out."""
 
+import contextlib
 import hashlib
 import re
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -33,13 +33,15 @@ from dgtui.engine.datasources.mysql_look import (
     database_exists,
     dumped_tables,
     existing_tables,
+    has_checked_views,
     object_infos,
     other_objects,
     source_warnings,
     view_names,
 )
+from dgtui.engine.datasources.mysql_manual import manual_lines
 from dgtui.engine.datasources.mysql_rights import Grants
-from dgtui.engine.datasources.mysql_swap import create_like, swap_databases
+from dgtui.engine.datasources.mysql_swap import create_like, obstacles, swap_databases
 from dgtui.engine.datasources.mysql_tools import client_tool, dump_tool
 from dgtui.engine.errors import ConfigError, DatabaseConnectionError, PermissionDenied, RestoreError, ToolMissing
 from dgtui.engine.model import ObjectInfo
@@ -178,15 +180,18 @@ class MysqlDatasource(Datasource[MysqlSettings]):
             return tuple(notes)
 
     def create_target(self, database: str, like: str | None = None) -> None:
-        """Make an empty database."""
+        """Make an empty database; without `like` with the character set of our own one, where that is there."""
         _refuse_system(database)
         with self._access.session(fallback=RestoreError) as session:
-            create_like(session, database, like)
+            create_like(session, database, like or self.database)
 
     def drop_target(self, database: str) -> None:
         """Drop a database with all that is in it."""
         _refuse_system(database)
         with self._access.session(patience=_PATIENCE, fallback=RestoreError) as session:
+            # Tables of other databases may refer to ours; half of a database is dropped before the server notices.
+            session.execute("SET SESSION foreign_key_checks = 0")
+            session.execute(f"SET SESSION lock_wait_timeout = {max(1, int(self.settings.lock_timeout))}")
             session.execute(f"DROP DATABASE IF EXISTS {quote(database)}")
 
     def load(
@@ -222,36 +227,30 @@ class MysqlDatasource(Datasource[MysqlSettings]):
             _refuse_system(database)
         swap_databases(self._access, new, current, keep_as, reporter)
 
+    def swap_obstacles(self, database: str) -> tuple[str, ...]:
+        """Whatever is more than tables, and what ties tables to other databases."""
+        with self._access.session() as session:
+            return obstacles(session, database)
+
     def manual_restore(self, archive_file: str, database: str) -> Sequence[str]:
-        """Lines for the plain client; the first `sed` keeps dates such as 2024-02-30, which the dump's head forbids."""
-        charset = f" CHARACTER SET {self._charset[0]} COLLATE {self._charset[1]}" if self._charset else ""
-        create = f"CREATE DATABASE IF NOT EXISTS {quote(database)}{charset}"
-        connection = self._client_words()
-        mode = "1,40s/SQL_MODE='NO_AUTO_VALUE_ON_ZERO'/SQL_MODE='NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES'/"
-        load = "--binary-mode --comments --max-allowed-packet=1G --default-character-set=utf8mb4"
-        script = f"LC_ALL=C sed {shlex.quote(mode)} {shlex.quote(archive_file)}"
-        return (
-            "# A row longer than the server's max_allowed_packet needs: SET GLOBAL max_allowed_packet = 1073741824",
-            f"{connection} --execute={shlex.quote(create)}",
-            f"{script} | {connection} {load} -- {shlex.quote(database)}",
+        """Lines for the plain client."""
+        client, checked_views = "mariadb", False
+        with contextlib.suppress(DatabaseConnectionError, ToolMissing), self._access.session() as session:
+            checked_views = has_checked_views(session, self.database)
+            client = client_tool(session.server, self.settings.tools).name
+        return manual_lines(
+            archive_file,
+            database,
+            client=[client, *self._client_options()],
+            charset=self._charset,
+            checked_views=checked_views,
         )
 
-    def _client_words(self) -> str:
-        words = [self._client_name(), f"--user={self._access.user}"]
+    def _client_options(self) -> list[str]:
+        user = f"--user={self._access.user}"
         if self.settings.socket:
-            words.append(f"--socket={self.settings.socket}")
-        else:
-            words += [f"--host={self.settings.host}", f"--port={self._access.port}", "--protocol=tcp"]
-        if self._password is not None:
-            words.append("--password")
-        return " ".join(shlex.quote(word) for word in words)
-
-    def _client_name(self) -> str:
-        try:
-            with self._access.session() as session:
-                return client_tool(session.server, self.settings.tools).name
-        except (DatabaseConnectionError, ToolMissing):
-            return "mariadb"
+            return [user, f"--socket={self.settings.socket}"]
+        return [user, f"--host={self.settings.host}", f"--port={self._access.port}", "--protocol=tcp"]
 
     def _require_database(self, session: Session) -> None:
         rows = session.rows(

@@ -240,7 +240,9 @@ def _private_file() -> int:
         return os.dup(file.fileno())
 
 
+_ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"})
+
+
 def _option(value: str) -> str:
     """A value of an option file: quoted, so that `#`, spaces and quotes are taken as they are."""
-    escaped = value.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t")
-    return f'"{escaped}"'
+    return f'"{value.translate(_ESCAPES)}"'

@@ -83,6 +83,12 @@ def view_names(session: Session, database: str) -> tuple[str, ...]:
     return _names(session, "SELECT TABLE_NAME FROM information_schema.VIEWS WHERE TABLE_SCHEMA = %s", database)
 
 
+def has_checked_views(session: Session, database: str) -> bool:
+    """Whether any view of a database has a CHECK OPTION."""
+    query = "SELECT TABLE_NAME FROM information_schema.VIEWS WHERE TABLE_SCHEMA = %s AND CHECK_OPTION <> 'NONE'"
+    return bool(_names(session, query, database))
+
+
 def other_objects(session: Session, database: str) -> tuple[str, ...]:
     """What is in a database besides tables, each with its kind: `sales (view)`."""
     kinds = {

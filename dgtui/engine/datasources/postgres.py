@@ -255,6 +255,8 @@ class PostgresDatasource(Datasource[PostgresSettings]):
             archive_file = f"./{archive_file}"
         target = connection_string({"dbname": database})
         return (
+            "# The password, where one is needed, is asked for, or taken from $PGPASSWORD or from ~/.pgpass.",
+            "# Owners and grants need their roles: psql -f globals.sql makes them, where that lies beside this text.",
             shlex.join(["createdb", *server, "-T", "template0", "--", database]),
             shlex.join(["pg_restore", *server, "-d", target, "--", archive_file]),
         )

@@ -1,0 +1,47 @@
+"""The lines of RESTORE.txt for MySQL and MariaDB: how the plain client loads a dump."""
+
+import shlex
+from collections.abc import Sequence
+
+from dgtui.engine.datasources.mysql_errors import quote
+
+_LOAD = "--binary-mode --comments --max-allowed-packet=1G"
+_EXACT_DATES = "1,40s/SQL_MODE='NO_AUTO_VALUE_ON_ZERO'/SQL_MODE='NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES'/"
+"""Keeps dates such as 2024-02-30, which the dump's head forbids."""
+_VIEWS = r"/^-- Final view structure for view /,/^\/\*!50001 SET collation_connection *= @saved/"
+_WITHOUT_CHECK = _VIEWS + r"s/^\/\*!50002 WITH [A-Z]* CHECK OPTION \*\/;$/;/"
+
+
+def manual_lines(
+    archive_file: str,
+    database: str,
+    *,
+    client: Sequence[str],
+    charset: tuple[str, str] | None,
+    checked_views: bool,
+) -> tuple[str, ...]:
+    """Make the database and load the dump; `client` is the client's command line with all that it needs to connect.
+
+    `checked_views` tells that there are views WITH CHECK OPTION. They cannot be made upon a view that is still a
+    placeholder, and the dump has its views by name; so all are made without the option, and then once more as they are.
+    """
+    properties = f" CHARACTER SET {charset[0]} COLLATE {charset[1]}" if charset else ""
+    create = f"CREATE DATABASE IF NOT EXISTS {quote(database)}{properties}"
+    # Without it a name beyond ASCII would be taken as the locale of the shell has it.
+    connection, archive = shlex.join([*client, "--default-character-set=utf8mb4"]), shlex.quote(archive_file)
+    load = f"{connection} {_LOAD} -- {shlex.quote(database)}"
+    edits = [_EXACT_DATES, _WITHOUT_CHECK] if checked_views else [_EXACT_DATES]
+    lines = [
+        "# The password, where one is needed, stands in ~/.my.cnf below a line [client]:",
+        '#   password="..."',
+        "# or add --password to the commands to be asked for it.",
+        "# A row longer than the server's max_allowed_packet needs: SET GLOBAL max_allowed_packet = 1073741824",
+        f"{connection} --execute={shlex.quote(create)}",
+        f"LC_ALL=C sed {' '.join(f'-e {shlex.quote(edit)}' for edit in edits)} {archive} | {load}",
+    ]
+    if checked_views:
+        lines += [
+            "# Once more the views, now that each finds the others, with their CHECK OPTION.",
+            f"LC_ALL=C sed -n {shlex.quote(_VIEWS + 'p')} {archive} | {load}",
+        ]
+    return tuple(lines)

@@ -1,0 +1,89 @@
+"""The copy that a restore reads: the first that is good to its last byte."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from dgtui.engine.archive import StoredArchive
+from dgtui.engine.errors import DataGuardianError, StorageError, ValidationError
+from dgtui.engine.manifest import Manifest
+from dgtui.engine.messages import StorageMessage, now
+from dgtui.engine.model import Copy, CopyStatus
+from dgtui.engine.problems import problem_of
+from dgtui.engine.restore_load import archive_progress, load_jobs
+from dgtui.engine.restore_task import RestoreTask
+from dgtui.engine.storages.base import Storage
+from dgtui.engine.stored import folder_of, read_known_manifest
+from dgtui.engine.verify import archive_check_of
+
+
+@dataclass(frozen=True)
+class GoodCopy:
+    """A copy that was read to its end and is good."""
+
+    storage: Storage[Any]
+    archive: StoredArchive
+    manifest: Manifest
+
+
+class CopyChoice:
+    """Tries the copies of a backup in order."""
+
+    def __init__(self, task: RestoreTask) -> None:
+        self._task = task
+        self.found: list[Copy] = []
+        """The states that copies were found in on the way, for the catalogue."""
+
+    @contextlib.contextmanager
+    def good_copy(self) -> Iterator[GoodCopy]:
+        """The first copy that can be read to its end; those before it are reported and left out."""
+        task = self._task
+        last: DataGuardianError = StorageError(
+            "No storage of the configuration holds this backup", subject=task.execution.execution_id
+        )
+        for storage in task.storages:
+            try:
+                archive, manifest = self._read_to_end(storage)
+            except (ValidationError, StorageError) as error:
+                last = error
+                self._leave_out(storage, error)
+                continue
+            task.run.storage(StorageMessage(name=storage.name, state="done", bytes=manifest.compressed_size_bytes))
+            task.run.log(f"Restoring from {storage.name}: every byte was read and is good")
+            self._note(storage, "available")
+            with contextlib.closing(archive):
+                yield GoodCopy(storage, archive, manifest)
+            return
+        raise last
+
+    def _read_to_end(self, storage: Storage[Any]) -> tuple[StoredArchive, Manifest]:
+        task = self._task
+        manifest, _ = read_known_manifest(storage, task.execution)
+        task.run.storage(StorageMessage(name=storage.name, state="checking", bytes=manifest.compressed_size_bytes))
+        archive = StoredArchive(storage, folder_of(task.execution), manifest, task.scratch, task.cancellation.event)
+        try:
+            with archive_progress(task.run, archive, "exact"):
+                archive.check(archive_check_of(manifest, task.scratch), keep=load_jobs(task, manifest) > 1)
+        except BaseException:
+            archive.close()
+            raise
+        return archive, manifest
+
+    def _leave_out(self, storage: Storage[Any], error: DataGuardianError) -> None:
+        present = storage.copy_status(folder_of(self._task.execution))
+        status: CopyStatus = "unreachable" if isinstance(error, StorageError) else "corrupt"
+        self._note(storage, present if present != "available" else status, error)
+        self._task.run.storage(StorageMessage(name=storage.name, state="left out", problem=problem_of(error)))
+        self._task.run.log(f"{storage.name}: {error.message}", level="warning")
+
+    def _note(self, storage: Storage[Any], status: CopyStatus, error: DataGuardianError | None = None) -> None:
+        self.found.append(
+            Copy(
+                storage=storage.name,
+                status=status,
+                path=storage.path(folder_of(self._task.execution)),
+                checked_at=now(),
+                problem=problem_of(error) if error is not None else None,
+            )
+        )

@@ -1,0 +1,85 @@
+"""Loading an archive into an empty database, and comparing what arrived with what was backed up."""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+
+from dgtui.engine.archive import StoredArchive
+from dgtui.engine.comparison import Comparison, compare_objects
+from dgtui.engine.datasources.base import LoadOutcome, Selection
+from dgtui.engine.errors import RestoreError
+from dgtui.engine.manifest import Manifest
+from dgtui.engine.messages import TotalKind
+from dgtui.engine.restore_task import SHOWN_AT_MOST, RestoreTask
+from dgtui.engine.runs import ProgressSource, RunWriter
+
+_PARALLEL_FROM_BYTES = 32 << 20
+_JOBS_AT_MOST = 4
+
+
+@contextlib.contextmanager
+def archive_progress(run: RunWriter, archive: StoredArchive, total_kind: TotalKind) -> Iterator[None]:
+    """Report how much of the archive was read; where that says nothing of the loading, only the current object."""
+    total = archive.total_size_bytes if total_kind == "exact" else None
+    run.start_progress(lambda: archive.bytes_read, ProgressSource(total=total, total_kind=total_kind))
+    try:
+        yield
+    finally:
+        run.stop_progress()
+
+
+def load_jobs(task: RestoreTask, manifest: Manifest) -> int:
+    """How many processes load at once: several are faster where the archive is large and there is room for it."""
+    if "parallel_restore" not in task.target.options:
+        return 1
+    if task.order.jobs is not None:
+        return task.order.jobs
+    room = shutil.disk_usage(task.scratch).free > 2 * manifest.total_size_bytes
+    large = room and manifest.total_size_bytes >= _PARALLEL_FROM_BYTES
+    return min(os.cpu_count() or 1, _JOBS_AT_MOST) if large else 1
+
+
+def load_into(
+    task: RestoreTask, database: str, archive: StoredArchive, manifest: Manifest, selection: Selection
+) -> None:
+    """Load the archive into an empty database. Raises RestoreError where as much as one statement failed."""
+    task.run.phase("restore")
+    task.run.log(f"Loading into {database}")
+    jobs = load_jobs(task, manifest)
+    with archive_progress(task.run, archive, "exact" if jobs == 1 else "unknown"):
+        outcome = task.target.load(archive, database, selection, task.run, jobs=jobs, scratch_folder=task.scratch)
+    _judge(task, database, outcome)
+
+
+def compare_with(task: RestoreTask, database: str, manifest: Manifest, selection: Selection) -> Comparison:
+    """What differs between the manifest and the database. Raises RestoreError where something is surely missing."""
+    task.run.phase("compare")
+    comparison = compare_objects(manifest.objects, task.target.inventory(database), selection, manifest.backup_type)
+    for sentence in comparison.sentences:
+        task.run.log(f"Difference: {sentence}", level="warning")
+    if not comparison.whole:
+        raise RestoreError(
+            f"What was loaded into {database} is not what was backed up",
+            subject=database,
+            hint="Try another copy with --from, or another backup",
+            detail=comparison.sentences[:SHOWN_AT_MOST],
+        )
+    return comparison
+
+
+def _judge(task: RestoreTask, database: str, outcome: LoadOutcome) -> None:
+    for note in outcome.notes:
+        task.run.log(note, level="warning")
+    count = outcome.error_count or len(outcome.errors)
+    if not count:
+        return
+    told = [f"{error.message}: {error.statement}".rstrip(": ") for error in outcome.errors[:SHOWN_AT_MOST]]
+    for line in told:
+        task.run.log(line, level="error")
+    raise RestoreError(
+        f"{count} {'error' if count == 1 else 'errors'} while loading into {database}",
+        subject=database,
+        hint="Look at the first error: a missing role, extension or right is the usual reason",
+        detail=told,
+    )

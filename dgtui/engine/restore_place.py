@@ -1,0 +1,220 @@
+"""Putting the new content in the old one's place: by a swap, or where that is impossible by an import in place."""
+
+import contextlib
+import shlex
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+
+from dgtui.engine.archive import StoredArchive
+from dgtui.engine.datasources.base import Selection, TargetState
+from dgtui.engine.errors import DatabaseConnectionError, DataGuardianError, RestoreError, SwapImpossible
+from dgtui.engine.messages import now
+from dgtui.engine.model import Execution, Restore
+from dgtui.engine.restore_copy import GoodCopy
+from dgtui.engine.restore_load import compare_with, load_into
+from dgtui.engine.restore_task import LIKE_SUFFIX, NEW_SUFFIX, RestoreTask, put_back_command
+from dgtui.engine.safety_copy import SafetyCopy, need_all_rights, new_safety_id, take_safety_copy
+from dgtui.engine.storages.base import Storage
+from dgtui.engine.stored import folder_of, read_known_manifest
+
+
+class _NotPutBack(RestoreError):
+    """The target is neither as it was nor as it shall be."""
+
+
+class _StillWhole(RestoreError):
+    """The target could not be emptied, and nothing of it is lost."""
+
+
+class Placement:
+    """The last step of a restore. `put_in_place` ends with the new content there, or raises with the old one there."""
+
+    def __init__(self, task: RestoreTask, record: Restore) -> None:
+        self._task = task
+        self.record = record
+        """The record of the restore, as far as it is known."""
+
+    def put_in_place(self, beside: str, copy: GoodCopy, state: TargetState) -> None:
+        """Swap `beside` in, or import the archive again where a swap would lose something."""
+        try:
+            self._swap(beside, state)
+        except SwapImpossible as obstacle:
+            self._import(beside, copy, obstacle)
+
+    def _swap(self, beside: str, state: TargetState) -> None:
+        task, database = self._task, self._task.order.database
+        task.run.phase("swap")
+        task.cancellation.check()
+        keep_as = task.target.beside_name(database, f"__dgtui_old_{now():%Y%m%d%H%M%S}")
+        with task.cancellation.shield():
+            task.target.swap(beside, database, keep_as, task.run)
+            if not state.exists:
+                return
+            if state.empty:
+                task.target.drop_target(keep_as)
+                return
+        task.run.log(f"The former content of {database} is kept as {keep_as}")
+        self.record = msgspec.structs.replace(self.record, kept_as=keep_as)
+
+    # Import in place
+
+    def _import(self, beside: str, copy: GoodCopy, obstacle: SwapImpossible) -> None:
+        task, database = self._task, self._task.order.database
+        task.run.log(
+            f"{obstacle.message}. So {database} is backed up, emptied and filled in its own place; "
+            "whoever reads or writes meanwhile sees a partly filled database",
+            level="warning",
+        )
+        need_all_rights(task)
+        self.record = msgspec.structs.replace(self.record, safety_execution_id=new_safety_id())
+        # Before the copy is begun, so that whoever finds an interrupted restore knows of it.
+        task.catalog.save_restore(self.record)
+        safety = take_safety_copy(task, self.record)
+        task.run.log(f"The safety copy lies in {safety.path}; put it back with: {self._command(safety)}")
+        with self._properties_kept() as like:
+            task.cancellation.check()
+            with task.cancellation.shield():
+                self._exchange(like, copy, safety)
+                self._remove(beside)
+        task.run.log(f"The former content of {database} is kept as the backup {safety.execution.execution_id[:8]}")
+        if task.cancellation.event.is_set():
+            task.run.log("It was too late to cancel: the restore was brought to its end", level="warning")
+
+    def _exchange(self, like: str, copy: GoodCopy, safety: SafetyCopy) -> None:
+        """Fill the target anew; whatever goes wrong, its former content is put back."""
+        task, database = self._task, self._task.order.database
+        try:
+            self._refill(like, copy.storage, task.execution, task.order.selection)
+        except _StillWhole:
+            raise
+        except BaseException as error:
+            self._put_back(like, safety, error)
+            if not isinstance(error, DataGuardianError):
+                raise
+            raise RestoreError(
+                f"{database} could not be filled in its own place: {error.message}; its former content was put back",
+                subject=database,
+                hint=error.hint,
+                detail=error.detail,
+            ) from error
+
+    def _command(self, safety: SafetyCopy) -> str:
+        return put_back_command(safety.execution.execution_id, self._task.order.database)
+
+    @contextlib.contextmanager
+    def _properties_kept(self) -> Iterator[str]:
+        """An empty database with the target's own properties, which an import may change on its way.
+
+        One that is there already comes from a restore that was interrupted, and holds them from before that.
+        """
+        target, database = self._task.target, self._task.order.database
+        like = target.beside_name(database, LIKE_SUFFIX)
+        made = not target.target_state(like).exists
+        if made:
+            target.create_target(like, like=database)
+        try:
+            yield like
+        except _NotPutBack:
+            raise
+        except BaseException:
+            if made:
+                with self._task.cancellation.shield():
+                    self._remove(like)
+            raise
+
+    def original(self, state: TargetState) -> str | None:
+        """The database whose properties the target is made with, where there is one."""
+        target, database = self._task.target, self._task.order.database
+        if state.exists:
+            return database
+        like = target.beside_name(database, LIKE_SUFFIX)
+        return like if not target.swaps_everything and target.target_state(like).exists else None
+
+    def remove_leftovers(self) -> None:
+        """Remove what an import in place keeps beside the target, also where an interrupted one left it."""
+        target, database = self._task.target, self._task.order.database
+        if target.swaps_everything:
+            return
+        like = target.beside_name(database, LIKE_SUFFIX)
+        with self._task.cancellation.shield():
+            state = target.target_state(like)
+            if state.exists and state.empty:
+                self._remove(target.beside_name(database, NEW_SUFFIX))
+                self._remove(like)
+
+    def _refill(self, like: str, storage: Storage[Any], execution: Execution, selection: Selection) -> None:
+        """Empty the target and load a backup into it; nothing of this is cancelled half-way."""
+        task, database = self._task, self._task.order.database
+        manifest, _ = read_known_manifest(storage, execution)
+        archive = StoredArchive(storage, folder_of(execution), manifest, task.scratch, threading.Event())
+        with contextlib.closing(archive):
+            task.run.phase("swap")
+            self._drop(database)
+            task.target.create_target(database, like=like)
+            load_into(task, database, archive, manifest, selection)
+            compare_with(task, database, manifest, selection)
+
+    def _drop(self, database: str) -> None:
+        """Drop the target. Raises _StillWhole where that failed before anything of it was lost."""
+        target = self._task.target
+        before = _names(target.target_state(database))
+        try:
+            target.drop_target(database)
+        except DataGuardianError as error:
+            if _names(target.target_state(database)) != before:
+                raise
+            raise _StillWhole(
+                f"{database} could not be emptied: {error.message}; nothing was changed",
+                subject=database,
+                hint=error.hint or "Is it in use? Stop the application, then try again",
+                detail=error.detail,
+            ) from error
+
+    def _put_back(self, like: str, safety: SafetyCopy, cause: BaseException) -> None:
+        """Load the safety copy; where even that fails, say where it lies and how it is loaded by hand."""
+        task, database = self._task, self._task.order.database
+        reason = cause.message if isinstance(cause, DataGuardianError) else type(cause).__name__
+        task.run.log(f"{reason}. The former content of {database} is put back", level="error")
+        try:
+            _with_patience(lambda: self._refill(like, safety.storage, safety.execution, Selection()))
+        except DataGuardianError as error:
+            raise _NotPutBack(
+                f"{database} is only partly filled: {reason}; and its former content could not be put back: "
+                f"{error.message}. That content is whole in {safety.path}",
+                subject=database,
+                hint=f"Mend the cause, then run: {self._command(safety)}",
+                detail=(
+                    "Or by hand, once the database is dropped and created anew:",
+                    f"cd {shlex.quote(safety.path)} && sh -e RESTORE.txt",
+                    *error.detail,
+                ),
+            ) from error
+        task.run.log(f"The former content of {database} is back")
+
+    def _remove(self, database: str) -> None:
+        """Remove a database of our own; where that fails, its name is told."""
+        try:
+            self._task.target.drop_target(database)
+        except DataGuardianError as error:
+            self._task.run.log(f"{database} could not be removed: {error.message}", level="error")
+
+
+def _names(state: TargetState) -> list[str]:
+    return sorted(entry.name for entry in state.objects)
+
+
+def _with_patience(work: Callable[[], None]) -> None:
+    """Do the work, again and again while the server cannot be reached: it may just be starting anew."""
+    retry = DatabaseConnectionError.retry
+    wait = retry.first_wait_seconds
+    for _ in range(retry.tries - 1):
+        try:
+            return work()
+        except DatabaseConnectionError:
+            time.sleep(wait)
+            wait *= 2
+    return work()

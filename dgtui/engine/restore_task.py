@@ -1,0 +1,60 @@
+"""What all parts of one restore work with."""
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dgtui.engine.cancellation import Cancellation
+from dgtui.engine.catalog import Catalog
+from dgtui.engine.datasources.base import Datasource
+from dgtui.engine.model import Execution, Restore
+from dgtui.engine.orders import RestoreOrder
+from dgtui.engine.runs import RunWriter
+from dgtui.engine.storages.base import Storage
+
+NEW_SUFFIX = "__dgtui_new"
+"""Of the database beside the target that an archive is loaded into first."""
+LIKE_SUFFIX = "__dgtui_like"
+"""Of the empty database that keeps the target's own properties while the target is filled anew."""
+SHOWN_AT_MOST = 10
+"""How many errors or differences are told one by one."""
+
+
+@dataclass(frozen=True)
+class RestoreTask:
+    """One restore: what was ordered, and all that it needs."""
+
+    order: RestoreOrder
+    execution: Execution
+    target: Datasource[Any]
+    storages: Sequence[Storage[Any]]
+    """Those to read from, in the order in which they are tried."""
+    safety_storages: Sequence[Storage[Any]]
+    """Those that may take a safety copy, in the order in which they are tried."""
+    catalog: Catalog
+    run: RunWriter
+    cancellation: Cancellation
+    scratch: Path
+
+
+def started_restore(order: RestoreOrder) -> Restore:
+    """The record of a restore that has begun."""
+    return Restore(
+        restore_id=order.run_id,
+        execution_id=order.execution_id,
+        datasource=order.datasource,
+        target=order.database,
+        status="running",
+        started_at=order.ordered_at,
+        storage=order.storage,
+        reason=order.reason,
+        restored_by=order.restored_by,
+        origin=order.origin,
+    )
+
+
+def put_back_command(execution_id: str, database: str) -> str:
+    """The command that restores a safety copy over what is there."""
+    return f"dgtui restore {execution_id[:8]} --into {shlex.quote(database)} --overwrite"

@@ -1,0 +1,96 @@
+"""Passwords stand on no command line of any process, while PostgreSQL and MariaDB are backed up and restored."""
+
+import os
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.homes import Home
+from tests.support.mariadb import MariadbServer, mariadb_program, mysql_digest
+from tests.support.postgres import PostgresServer
+from tests.support.round_trips import digest_of, mysql_table, postgres_table, restored, whole_backup
+
+PASSWORD = "Gehe1m's\"\\ \\n #;é%41"
+
+
+class Witness:
+    """Programs that write down the command lines of all processes, and then do their work."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir()
+        self._seen = folder / "seen"
+
+    def wrap(self, *programs: str) -> None:
+        """Watch from inside of these."""
+        for program in programs:
+            name = Path(program).name
+            wrapper = self.folder / name
+            wrapper.write_text(
+                f"#!/bin/sh\necho {name} >> {shlex.quote(str(self._seen))}\n"
+                f"cat /proc/[0-9]*/cmdline >> {shlex.quote(str(self._seen))} 2> {shlex.quote(os.devnull)}\n"
+                f'exec {shlex.quote(program)} "$@"\n'
+            )
+            wrapper.chmod(0o755)
+
+    def assert_unseen(self, *programs: str) -> None:
+        """The programs and the worker were seen at work, the password was not."""
+        seen = self._seen.read_bytes()
+        for expected in (*programs, "dgtui.engine.worker"):
+            assert expected.encode() in seen
+        for form in (PASSWORD, shlex.quote(PASSWORD), PASSWORD.replace("\\", "\\\\"), "Gehe1m"):
+            assert form.encode() not in seen
+
+
+@pytest.fixture
+def login(postgres_server: PostgresServer) -> Iterator[str]:
+    """A superuser who has to give the password."""
+    quoted = PASSWORD.replace("'", "''")
+    postgres_server.execute(f"CREATE ROLE login_unseen SUPERUSER LOGIN PASSWORD '{quoted}'")
+    postgres_server.execute("CREATE ROLE login_group ROLE login_unseen")
+    yield "login_unseen"
+    postgres_server.execute("DROP ROLE login_group; DROP ROLE login_unseen")
+
+
+def password_file(home: Home) -> str:
+    """A private file with the password, as the configuration names it."""
+    path = home.folder / "password"
+    path.write_text(PASSWORD)
+    path.chmod(0o600)
+    return 'password = { file = "password" }\n'
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_postgres(home: Home, postgres_server: PostgresServer, login: str, jobs: int, tmp_path: Path) -> None:
+    witness = Witness(tmp_path / "tools")
+    witness.wrap(*(str(postgres_server.binaries / name) for name in ("pg_dump", "pg_restore", "pg_dumpall", "psql")))
+    with postgres_server.database() as name:
+        postgres_server.execute("CREATE TABLE t AS SELECT generate_series(1, 10000) i", name)
+        before = digest_of(postgres_server, name)
+        own = postgres_table(postgres_server, name, username=login, tools=str(witness.folder))
+        home.configure(own + password_file(home), job="globals = true")
+        execution = whole_backup(home)
+        other = f"{name}_other"
+        try:
+            restored(home, execution, database=other, jobs=jobs)
+            assert digest_of(postgres_server, other) == before
+        finally:
+            postgres_server.drop_database(other)
+    witness.assert_unseen("pg_dump", "pg_restore", "pg_dumpall")
+
+
+def test_mariadb(home: Home, mariadb: MariadbServer, tmp_path: Path) -> None:
+    witness = Witness(tmp_path / "tools")
+    witness.wrap(*(str(mariadb_program(name)) for name in ("mariadb", "mariadb-dump")))
+    name = mariadb.create_database()
+    mariadb.execute("CREATE TABLE t (a INT)", "INSERT INTO t VALUES (1), (2)", database=name)
+    with mariadb.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("CREATE USER unseen@'%%' IDENTIFIED BY %s", (PASSWORD,))
+        cursor.execute("GRANT ALL ON *.* TO unseen@'%'")
+    own = mysql_table(mariadb, name, username="unseen", tools=str(witness.folder))
+    home.configure(own + password_file(home))
+    restored(home, whole_backup(home), database=f"{name}_other")
+    assert mysql_digest(mariadb, f"{name}_other") == mysql_digest(mariadb, name)
+    witness.assert_unseen("mariadb", "mariadb-dump")
