@@ -36,7 +36,7 @@ def slow(home: Home, large_database: Path) -> Home:
     """A home whose job takes long enough to be met under way."""
     home.configure(
         f'[datasources.shop]\ntype = "sqlite"\npath = {json.dumps(str(large_database))}',
-        job='compression = "zstd:12"\ncompression_threads = 1',
+        job='compression = "zstd:15"\ncompression_threads = 1',
     )
     home.engine()
     return home
