@@ -233,9 +233,10 @@ async def test_the_whole_log_can_be_searched(home: Home, shop: Path) -> None:
         await driver.press("5", "l")
         assert isinstance(driver.screen, LogScreen)
         assert driver.focused == "search"
+        await driver.until(lambda: len(driver.rows("#log")) > 1, "the log")
         every = len(driver.rows("#log"))
         await driver.type("Connected")
-        assert 0 < len(driver.rows("#log")) < every
+        await driver.until(lambda: 0 < len(driver.rows("#log")) < every, "the lines that match")
         await driver.press("enter")
         assert driver.focused == "log"
 
