@@ -111,7 +111,9 @@ def status(
         for run_id, info in wanted:
             follower = engine.follower(run_id)
             follower.poll()
-            runs.append((info, follower.snapshot))
+            # A worker that said its last word may take another moment to leave.
+            if execution is not None or not follower.snapshot.ended:
+                runs.append((info, follower.snapshot))
     if as_json:
         data = [run_data(info, snapshot) for info, snapshot in runs]
         print_json(data if execution is None else data[0])
