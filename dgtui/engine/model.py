@@ -11,6 +11,8 @@ import msgspec
 ExecutionStatus = Literal["queued", "running", "completed", "partial", "failed", "cancelled", "interrupted"]
 CopyStatus = Literal["available", "missing", "unreachable", "unknown", "corrupt"]
 BackupType = Literal["full", "schema_only", "data_only", "incremental"]
+Purpose = Literal["backup", "safety"]
+"""What an execution was made for: as a backup, or to save what a restore was about to replace."""
 VerifyLevel = Literal["none", "size", "full"]
 Phase = Literal[
     "queued",
@@ -97,6 +99,11 @@ class Execution(Record, frozen=True):
     expires_at: datetime | None = None
     warnings: tuple[str, ...] = ()
     problem: Problem | None = None
+    purpose: Purpose = "backup"
+    protected_until: datetime | None = None
+    """Until when no rule removes it: a safety copy in its time."""
+    pin: str | None = None
+    """Why somebody wants it kept for good; None where nobody does."""
     copies: tuple[Copy, ...] = ()
     sequence: int = 0
     """The catalogue's own order, which no clock can change."""

@@ -1,5 +1,6 @@
 """The catalogue: what is written is read back, by several programs at once, and never by an older one."""
 
+import sqlite3
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -34,6 +35,9 @@ def an_execution(identity: str, status: ExecutionStatus = "completed", minutes: 
         description="before the migration",
         warnings=("one", "two"),
         problem=Problem(kind="StorageError", message="nas is full", hint="make room", detail=("a", "b")),
+        purpose="safety",
+        protected_until=MOMENT + timedelta(days=7),
+        pin="the last one before the merger",
         copies=(Copy(storage="disk", status="available", path="/x", checked_at=MOMENT),),
     )
 
@@ -138,3 +142,25 @@ def test_a_broken_catalogue_says_so(tmp_path: Path) -> None:
     tmp_path.joinpath("catalog.db").write_bytes(b"no database at all" * 300)
     with pytest.raises(CatalogError, match="not a database"):
         Catalog(tmp_path)
+
+
+def test_a_catalogue_of_an_earlier_schema_is_brought_up_to_date_with_all_it_holds(tmp_path: Path) -> None:
+    catalog = Catalog(tmp_path)
+    catalog.save_execution(an_execution("0000"))
+    catalog.close()
+    with sqlite3.connect(tmp_path / "catalog.db") as connection:
+        for column in ("purpose", "protected_until", "pin"):
+            connection.execute(f"ALTER TABLE executions DROP COLUMN {column}")
+        connection.execute("UPDATE meta SET value = '1' WHERE key = 'schema_version'")
+        connection.execute("DROP TABLE storages")
+    connection.close()
+    catalog = Catalog(tmp_path)
+    catalog.save_storage_marker("disk", "marker")
+    found = catalog.execution("0000")
+    assert found is not None
+    assert (found.job, found.purpose, found.protected_until, found.pin) == ("nightly", "backup", None, None)
+    catalog.save_execution(an_execution("0000"))
+    found = catalog.execution("0000")
+    assert found is not None
+    assert found.pin == "the last one before the merger"
+    catalog.close()

@@ -1,0 +1,192 @@
+"""The catalogue: executions, copies and restores, in SQLite through SQLAlchemy core.
+
+It is a cache of what the manifests at the storages say, with what only this machine knows beside it: failed runs, the
+state each copy was last found in, restores, and which storage carried which marker.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import insert
+
+from dgtui.engine.catalog import tables
+from dgtui.engine.catalog.database import Database, time_text
+from dgtui.engine.model import ENDED, RESTORABLE, Copy, Execution, Problem, Restore
+
+T = TypeVar("T", Execution, Copy)
+
+
+class Catalog(Database):
+    """What is known of backups, their copies and their restores."""
+
+    def save_execution(self, execution: Execution) -> None:
+        """Add an execution, or bring its row and its copies up to date."""
+        values = {name: value for name, value in _encode(execution).items() if name not in ("copies", "sequence")}
+        statement = insert(tables.executions).values(**values)
+        with self.transaction() as connection:
+            connection.execute(statement.on_conflict_do_update(index_elements=["execution_id"], set_=values))
+            for copy in execution.copies:
+                _save_copy(connection, execution.execution_id, copy)
+
+    def save_copy(self, execution_id: str, copy: Copy) -> None:
+        """Store the state that a copy was found in."""
+        with self.transaction() as connection:
+            _save_copy(connection, execution_id, copy)
+
+    def remove_copy(self, execution_id: str, storage: str) -> None:
+        """Forget a copy that was deleted; an execution without any other is forgotten with it."""
+        with self.transaction() as connection:
+            connection.execute(
+                sa.delete(tables.copies).where(
+                    tables.copies.c.execution_id == execution_id, tables.copies.c.storage == storage
+                )
+            )
+            left = connection.scalar(
+                sa.select(sa.func.count())
+                .select_from(tables.copies)
+                .where(tables.copies.c.execution_id == execution_id)
+            )
+            if not left:
+                connection.execute(sa.delete(tables.executions).where(tables.executions.c.execution_id == execution_id))
+
+    def forget_execution(self, execution_id: str) -> None:
+        """Remove an execution and what is known of its copies."""
+        with self.transaction() as connection:
+            connection.execute(sa.delete(tables.copies).where(tables.copies.c.execution_id == execution_id))
+            connection.execute(sa.delete(tables.executions).where(tables.executions.c.execution_id == execution_id))
+
+    def executions(
+        self,
+        *,
+        job: str | None = None,
+        datasource: str | None = None,
+        status: str | None = None,
+        limit: int | None = None,
+    ) -> list[Execution]:
+        """Executions with their copies, the newest first."""
+        query = sa.select(tables.executions).order_by(
+            tables.executions.c.started_at.desc(), tables.executions.c.sequence.desc()
+        )
+        for column, wanted in (
+            (tables.executions.c.job, job),
+            (tables.executions.c.datasource, datasource),
+            (tables.executions.c.status, status),
+        ):
+            if wanted is not None:
+                query = query.where(column == wanted)
+        return self._select_executions(query.limit(limit))
+
+    def backup_counts(self) -> dict[str, int]:
+        """How many restorable executions each datasource has."""
+        query = sa.select(tables.executions.c.datasource, sa.func.count()).group_by(tables.executions.c.datasource)
+        with self.transaction() as connection:
+            rows = connection.execute(query.where(tables.executions.c.status.in_(sorted(RESTORABLE)))).all()
+        return {str(datasource): int(count) for datasource, count in rows}
+
+    def storage_usage(self) -> dict[str, tuple[int, int]]:
+        """Number and bytes of the backups at each storage."""
+        query = (
+            sa.select(tables.copies.c.storage, sa.func.count(), sa.func.sum(tables.executions.c.compressed_size_bytes))
+            .join(tables.executions, tables.executions.c.execution_id == tables.copies.c.execution_id)
+            .where(
+                tables.copies.c.path != "",
+                tables.copies.c.status != "missing",
+                tables.executions.c.status.in_(sorted(RESTORABLE)),
+            )
+            .group_by(tables.copies.c.storage)
+        )
+        with self.transaction() as connection:
+            return {storage: (count, size or 0) for storage, count, size in connection.execute(query)}
+
+    def unfinished(self) -> list[Execution]:
+        """Executions that are recorded as not ended."""
+        return self._select_executions(
+            sa.select(tables.executions).where(tables.executions.c.status.not_in(sorted(ENDED)))
+        )
+
+    def execution(self, execution_id: str) -> Execution | None:
+        """One execution by its whole id."""
+        found = self._select_executions(
+            sa.select(tables.executions).where(tables.executions.c.execution_id == execution_id)
+        )
+        return found[0] if found else None
+
+    def executions_by_prefix(self, prefix: str) -> list[Execution]:
+        """Executions whose id begins with these characters."""
+        query = sa.select(tables.executions).where(tables.executions.c.execution_id.startswith(prefix, autoescape=True))
+        return self._select_executions(query.order_by(tables.executions.c.sequence.desc()).limit(10))
+
+    def _select_executions(self, query: sa.Select[Any]) -> list[Execution]:
+        with self.transaction() as connection:
+            rows = connection.execute(query).mappings().all()
+            copies: dict[str, list[Copy]] = {}
+            ids = [row["execution_id"] for row in rows]
+            for start in range(0, len(ids), 500):
+                chosen = sa.select(tables.copies).where(tables.copies.c.execution_id.in_(ids[start : start + 500]))
+                for row in connection.execute(chosen.order_by(tables.copies.c.storage)).mappings():
+                    copies.setdefault(row["execution_id"], []).append(_decode(Copy, row))
+        return [_decode(Execution, row, copies=copies.get(row["execution_id"], [])) for row in rows]
+
+    def save_restore(self, restore: Restore) -> None:
+        """Add a restore, or bring it up to date."""
+        values = {
+            "restore_id": restore.restore_id,
+            "execution_id": restore.execution_id,
+            "status": restore.status,
+            "started_at": time_text(restore.started_at),
+            "record": msgspec.json.encode(restore).decode(),
+        }
+        statement = insert(tables.restores).values(**values)
+        with self.transaction() as connection:
+            connection.execute(statement.on_conflict_do_update(index_elements=["restore_id"], set_=values))
+
+    def restores(self, execution_id: str | None = None) -> list[Restore]:
+        """Restores, the newest first."""
+        query = sa.select(tables.restores.c.record).order_by(tables.restores.c.sequence.desc())
+        if execution_id is not None:
+            query = query.where(tables.restores.c.execution_id == execution_id)
+        with self.transaction() as connection:
+            return [msgspec.json.decode(record, type=Restore) for record in connection.scalars(query)]
+
+    def storage_marker(self, storage: str) -> str | None:
+        """The id of the marker that a storage carried when it was last used."""
+        with self.transaction() as connection:
+            return connection.scalar(sa.select(tables.storages.c.marker_id).where(tables.storages.c.name == storage))
+
+    def save_storage_marker(self, storage: str, marker_id: str) -> None:
+        """Remember the marker of a storage."""
+        statement = insert(tables.storages).values(name=storage, marker_id=marker_id)
+        with self.transaction() as connection:
+            connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"marker_id": marker_id}))
+
+
+def _save_copy(connection: sa.Connection, execution_id: str, copy: Copy) -> None:
+    values = {"execution_id": execution_id, **_encode(copy)}
+    statement = insert(tables.copies).values(**values)
+    connection.execute(statement.on_conflict_do_update(index_elements=["execution_id", "storage"], set_=values))
+
+
+def _encode(record: Execution | Copy) -> dict[str, Any]:
+    """The columns of a row; what is not plain becomes JSON."""
+    columns: dict[str, Any] = {}
+    for name in record.__struct_fields__:
+        value = getattr(record, name)
+        if isinstance(value, datetime):
+            value = time_text(value)
+        elif isinstance(value, Problem | tuple):
+            value = msgspec.json.encode(value).decode()
+        columns[name] = value
+    return columns
+
+
+def _decode(kind: type[T], row: sa.RowMapping, *, copies: Sequence[Copy] = ()) -> T:
+    values = {name: row[name] for name in kind.__struct_fields__ if name in row}
+    for name in ("warnings", "problem"):
+        if values.get(name) is not None:
+            values[name] = msgspec.json.decode(values[name])
+    if kind is Execution:
+        values["copies"] = msgspec.to_builtins(tuple(copies))
+    return msgspec.convert(values, kind)
