@@ -72,8 +72,9 @@ def _open_screens() -> int:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         print(_WITHOUT_TERMINAL, file=sys.stderr)
         return EXIT_USAGE
-    with uncollected():
-        from dgtui.app import run
+    # Collected again once the first screen stands: to look for garbage while it is made would delay it.
+    gc.disable()
+    from dgtui.app import run
 
     return run()
 

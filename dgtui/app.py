@@ -1,15 +1,15 @@
 """The application: places as modes, keys, themes, and what ties the screens together."""
 
 import asyncio
-import contextlib
 import functools
+import gc
 import os
-import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -26,28 +26,31 @@ from dgtui.config.store import load_or_empty, main_path
 from dgtui.engine.errors import RestoreError
 from dgtui.engine.messages import now
 from dgtui.engine.model import Execution
-from dgtui.screens.back_up import BackupChoice, BackUpScreen
-from dgtui.screens.backups import BackupsScreen
-from dgtui.screens.confirm import ConfirmScreen
 from dgtui.screens.datasources import DatasourcesScreen
 from dgtui.screens.engine_app import EngineApp, EngineOpened
-from dgtui.screens.forms.form import FormScreen
-from dgtui.screens.history import HistoryScreen
-from dgtui.screens.jobs import JobsScreen
-from dgtui.screens.keys import KeysScreen
+from dgtui.screens.hanging_up import HangUp
 from dgtui.screens.preferences import Preferences, load_preferences
-from dgtui.screens.restore import RestoreChoice, RestoreScreen
-from dgtui.screens.run import RunScreen
-from dgtui.screens.storages import StoragesScreen
 from dgtui.screens.tab import TABS, TabScreen
 from dgtui.screens.themes import THEMES
-from dgtui.screens.welcome import WelcomeChoice, WelcomeScreen
 from dgtui.screens.widgets.strip import RunStrip
 from dgtui.wording.terminal import Look, look_of
 
 if TYPE_CHECKING:
     from dgtui.engine.facade import Engine
     from dgtui.engine.watching import WatchedRun
+    from dgtui.screens.back_up import BackupChoice
+    from dgtui.screens.restore import RestoreChoice
+    from dgtui.screens.welcome import WelcomeChoice
+
+
+def _later(module: str, name: str) -> Callable[[], Screen[None]]:
+    """A screen whose module is loaded when it is first shown: the first one stands sooner for it."""
+
+    def load() -> Screen[None]:
+        screen: Screen[None] = getattr(import_module(f"dgtui.screens.{module}"), name)()
+        return screen
+
+    return load
 
 
 class DataGuardianApp(EngineApp):
@@ -55,10 +58,10 @@ class DataGuardianApp(EngineApp):
 
     MODES: ClassVar[dict[str, str | Callable[[], Screen[None]]]] = {
         "datasources": DatasourcesScreen,
-        "backups": BackupsScreen,
-        "jobs": JobsScreen,
-        "storages": StoragesScreen,
-        "history": HistoryScreen,
+        "backups": _later("backups", "BackupsScreen"),
+        "jobs": _later("jobs", "JobsScreen"),
+        "storages": _later("storages", "StoragesScreen"),
+        "history": _later("history", "HistoryScreen"),
     }
     DEFAULT_MODE = "datasources"
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]  # noqa: RUF012  # Textual declares it
@@ -101,16 +104,13 @@ class DataGuardianApp(EngineApp):
 
     def on_mount(self) -> None:
         """The first screen stands: now open the engine, and be ready to be hung up on."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGHUP, signal.SIGTERM):
-            # In a thread that is not the main one (a test's) there are no signals to handle.
-            with contextlib.suppress(ValueError, RuntimeError):
-                loop.add_signal_handler(number, self._hang_up, number)
+        if not self.is_headless:
+            HangUp(asyncio.get_running_loop(), self._hang_up).watch()
         self.call_after_refresh(self.open_engine)
 
-    def _hang_up(self, number: int) -> None:
+    def _hang_up(self, code: int) -> None:
         """The line dropped, or the machine goes down: end cleanly; what runs goes on."""
-        self.exit(128 + number, return_code=128 + number)
+        self.exit(code, return_code=code)
 
     def on_engine_opened(self, message: EngineOpened) -> None:
         """Tell what was put right, and let the screens ask."""
@@ -122,6 +122,8 @@ class DataGuardianApp(EngineApp):
 
     async def action_quit(self) -> None:
         """Leave; where something runs, say first that it goes on."""
+        from dgtui.screens.confirm import ConfirmScreen
+
         if not self.runs:
             self.exit(0)
             return
@@ -147,10 +149,14 @@ class DataGuardianApp(EngineApp):
 
     def action_keys(self) -> None:
         """All keys."""
+        from dgtui.screens.keys import KeysScreen
+
         self.push_screen(KeysScreen(self.screen))
 
     def action_watch(self) -> None:
         """The panel of what runs, of the first one where there are several."""
+        from dgtui.screens.run import RunScreen
+
         if self.runs and not isinstance(self.screen, RunScreen):
             self.watch_run(self.runs[0].info.run_id)
         elif not self.runs:
@@ -182,8 +188,9 @@ class DataGuardianApp(EngineApp):
 
     def welcome(self) -> None:
         """Where nothing is configured, lead to the first backup."""
+        from dgtui.screens.welcome import WelcomeScreen
 
-        def chosen(choice: WelcomeChoice | None) -> None:
+        def chosen(choice: "WelcomeChoice | None") -> None:
             if choice == "new":
                 self.edit("datasources", None)
             elif choice == "demo":
@@ -213,6 +220,7 @@ class DataGuardianApp(EngineApp):
 
     def edit(self, table: Table, name: str | None) -> None:
         """A form for an object of the configuration, for a new one without a name."""
+        from dgtui.screens.forms.form import FormScreen
 
         def saved(saved_name: str | None) -> None:
             if saved_name is not None:
@@ -246,14 +254,17 @@ class DataGuardianApp(EngineApp):
 
     def open_backups(self, datasource: str) -> None:
         """Show the backups of a datasource."""
+        from dgtui.screens.backups import BackupsScreen
+
         self.switch_mode("backups")
         if isinstance(self.screen, BackupsScreen):
             self.screen.open(datasource)
 
     def back_up(self, datasource: str) -> None:
         """Ask how, and start it."""
+        from dgtui.screens.back_up import BackUpScreen
 
-        def chosen(choice: BackupChoice | None) -> None:
+        def chosen(choice: "BackupChoice | None") -> None:
             if choice is None:
                 return
             job, settings = choice.job, choice.settings
@@ -269,8 +280,9 @@ class DataGuardianApp(EngineApp):
 
     def restore(self, execution: Execution) -> None:
         """Ask how, and start it."""
+        from dgtui.screens.restore import RestoreScreen
 
-        def chosen(choice: RestoreChoice | None) -> None:
+        def chosen(choice: "RestoreChoice | None") -> None:
             if choice is not None:
                 self.start(
                     lambda engine: engine.start_restore(
@@ -294,11 +306,15 @@ class DataGuardianApp(EngineApp):
 
     def watch_run(self, run_id: str, title: str = "") -> None:
         """Show a run; the places show that it began."""
+        from dgtui.screens.run import RunScreen
+
         self.push_screen(RunScreen(run_id, title))
         self.data_changed()
 
     def run_ended(self, run: "WatchedRun") -> None:
         """Say how it ended, unless its panel does, and ask again for what it changed."""
+        from dgtui.screens.run import RunScreen
+
         snapshot, info = run.snapshot, run.info
         shown = isinstance(self.screen, RunScreen) and self.screen.run_id == info.run_id
         if not shown:
@@ -327,6 +343,9 @@ def run() -> int:
     config, state = load_or_empty(), state_folder()
 
     def open_engine() -> "Engine":
+        # The first screen stands: what was made until now stays, and garbage is collected from here on.
+        gc.freeze()
+        gc.enable()
         from dgtui.engine.facade import Engine
 
         return Engine(config, state)

@@ -7,5 +7,6 @@ pytest_plugins = [
     "tests.support.trees",
     "tests.support.damage",
     "tests.support.homes",
+    "tests.support.sshd",
     "tests.support.shops",
 ]

@@ -67,16 +67,23 @@ class RunScreen(ModalScreen[None]):
         self._draw()
 
     def show_runs(self) -> None:
-        """Take what was sampled last."""
+        """Take what was sampled last; numbers are drawn with the next second, a new state at once."""
         run = self.engine_app.known_run(self.run_id)
         if run is not None:
+            before = (self.snapshot.status, self.snapshot.phase)
             self._title = f"{_OPERATIONS[run.info.operation]} {run.info.title}"
             self.snapshot = run.snapshot
             self._send_cancel()
+            if before == (run.snapshot.status, run.snapshot.phase):
+                return
+        self._draw()
+
+    def on_screen_resume(self) -> None:
+        """What happened under a dialog is drawn once it is closed."""
         self._draw()
 
     def _draw(self) -> None:
-        if not self.is_mounted:
+        if not self.is_mounted or self.app.screen is not self:
             return
         app, snapshot = self.engine_app, self.snapshot
         note = "cancelling: waiting until everything is cleaned up" if self._cancelling and not snapshot.ended else ""

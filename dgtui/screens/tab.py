@@ -152,8 +152,8 @@ class TabScreen(Screen[None]):
         self.app.switch_mode(message.tab)
 
     def show_runs(self) -> None:
-        """Bring the strip up to date."""
-        if self.is_mounted:
+        """Bring the strip up to date, but not under a dialog: the terminal would get the dialog anew each time."""
+        if self.is_mounted and self.app.screen is self:
             self.query_one(RunStrip).show_runs(self.engine_app.runs, self.engine_app.look)
 
     # The filter

@@ -86,7 +86,13 @@ class Terminal:
     def close(self) -> None:
         """End the program."""
         os.kill(self.pid, signal.SIGTERM)
-        os.waitpid(self.pid, 0)
+        deadline = time.monotonic() + 20
+        # A program whose terminal nobody reads waits for ever to write to it.
+        while os.waitpid(self.pid, os.WNOHANG) == (0, 0):
+            self.read(0.02)
+            if time.monotonic() > deadline:
+                os.kill(self.pid, signal.SIGKILL)
+                print("the program did not end", flush=True)
         os.close(self._controller)
 
 

@@ -59,6 +59,29 @@ async def test_six_frozen_servers_leave_every_key_answering(home: Home, shop: Pa
         assert (await driver_watch(driver)) == "completed"
 
 
+def test_a_terminal_that_is_gone_ends_the_program_even_where_nobody_sends_a_signal(home: Home, shop: Path) -> None:
+    controller, terminal = os.openpty()
+    # It is not the program's controlling terminal: the kernel tells it nothing.
+    program = subprocess.Popen(
+        [sys.executable, "-m", "dgtui"],
+        env={**home.environment, "TERM": "xterm-256color", "LANG": "C.UTF-8"},
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        start_new_session=True,
+    )
+    os.close(terminal)
+    seen = b""
+    while b"healthy" not in seen:
+        seen += os.read(controller, 65536)
+    os.close(controller)
+    try:
+        assert program.wait(60) == 128 + signal.SIGHUP
+    finally:
+        program.kill()
+        program.wait()
+
+
 async def driver_watch(driver: Driver) -> str:
     """Watch the run whose panel is seen, without waiting for other answers."""
     from dgtui.screens.run import RunScreen

@@ -10,7 +10,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from dgtui.wording.panel import Line, Span
-from dgtui.wording.words import one_line
+from dgtui.wording.words import cells, one_line
 
 STYLES = ("good", "warning", "bad", "dim", "strong", "accent", "header", "cursor", "tab")
 COMPONENTS = frozenset(f"styled--{style}" for style in STYLES)
@@ -78,9 +78,14 @@ class Lines(StyledWidget):
         if len(before) != len(self.lines):
             self.refresh(layout=True)
             return
-        changed = [number for number, (old, new) in enumerate(zip(before, self.lines, strict=True)) if old != new]
+        changed = [
+            Region(left, number, width, 1)
+            for number, (old, new) in enumerate(zip(before, self.lines, strict=True))
+            for left, width in [_changed_columns(old, new)]
+            if width
+        ]
         if changed:
-            self.refresh(*(Region(0, number, self.size.width, 1) for number in changed))
+            self.refresh(*changed)
 
     @property
     def text(self) -> str:
@@ -95,3 +100,25 @@ class Lines(StyledWidget):
         """A row of the screen."""
         line = self.lines[y] if y < len(self.lines) else ()
         return self.strip_of(line, self.size.width)
+
+
+def _changed_columns(old: Line, new: Line) -> tuple[int, int]:
+    """From which column on, and over how many, two lines differ; a clock that ticks is worth six bytes, not a line."""
+    before, after = _characters(old), _characters(new)
+    if before == after:
+        return 0, 0
+    same = next((n for n, (one, other) in enumerate(zip(before, after, strict=False)) if one != other), None)
+    start = min(len(before), len(after)) if same is None else same
+    left = cells("".join(character for character, _ in after[:start]))
+    widths = [cells("".join(character for character, _ in line)) for line in (before, after)]
+    end = 0
+    if widths[0] == widths[1]:
+        shortest = min(len(before), len(after)) - start
+        while end < shortest and before[-1 - end] == after[-1 - end]:
+            end += 1
+    tail = cells("".join(character for character, _ in after[len(after) - end :]))
+    return left, max(widths) - left - tail
+
+
+def _characters(line: Line) -> list[tuple[str, str]]:
+    return [(character, piece.style) for piece in line for character in piece.text]
