@@ -14,6 +14,31 @@ BackupType = Literal["full", "schema_only", "data_only", "incremental"]
 Purpose = Literal["backup", "safety"]
 """What an execution was made for: as a backup, or to save what a restore was about to replace."""
 VerifyLevel = Literal["none", "size", "full"]
+Severity = Literal["info", "warning", "error", "critical"]
+NotificationKind = Literal[
+    "connection_lost",
+    "connection_restored",
+    "backup_completed",
+    "backup_partial",
+    "backup_failed",
+    "backup_overdue",
+    "backup_unusual",
+    "copy_missing",
+    "copy_damaged",
+    "restore_completed",
+    "restore_failed",
+    "rehearsal_completed",
+    "rehearsal_failed",
+    "storage_unreachable",
+    "storage_low",
+    "storage_restored",
+    "cleanup_completed",
+    "cleanup_failed",
+    "configuration_wrong",
+]
+SubjectKind = Literal["datasource", "job", "storage", "execution", "configuration"]
+"""What a notification is about."""
+DeliveryStatus = Literal["waiting", "sending", "sent", "perhaps sent"]
 Phase = Literal[
     "queued",
     "connect",
@@ -32,6 +57,52 @@ ENDED: frozenset[str] = frozenset({"completed", "partial", "failed", "cancelled"
 """The states in which nothing happens any more."""
 RESTORABLE: frozenset[str] = frozenset({"completed", "partial"})
 """The states of a backup that has at least one whole copy."""
+
+SEVERITIES: dict[NotificationKind, Severity] = {
+    "connection_lost": "critical",
+    "connection_restored": "info",
+    "backup_completed": "info",
+    "backup_partial": "warning",
+    "backup_failed": "error",
+    "backup_overdue": "critical",
+    "backup_unusual": "warning",
+    "copy_missing": "warning",
+    "copy_damaged": "error",
+    "restore_completed": "info",
+    "restore_failed": "error",
+    "rehearsal_completed": "info",
+    "rehearsal_failed": "error",
+    "storage_unreachable": "error",
+    "storage_low": "warning",
+    "storage_restored": "info",
+    "cleanup_completed": "info",
+    "cleanup_failed": "warning",
+    "configuration_wrong": "error",
+}
+"""How much each kind of notification matters; only a critical one is sent in quiet hours."""
+LASTING: frozenset[NotificationKind] = frozenset(
+    {
+        "connection_lost",
+        "backup_overdue",
+        "copy_missing",
+        "copy_damaged",
+        "storage_unreachable",
+        "storage_low",
+        "configuration_wrong",
+    }
+)
+"""States that last: one is raised once until it has ended, and people are reminded of it meanwhile."""
+ENDS: dict[NotificationKind, frozenset[NotificationKind]] = {
+    "connection_restored": frozenset({"connection_lost"}),
+    "storage_restored": frozenset({"storage_unreachable", "storage_low"}),
+    "backup_completed": frozenset({"backup_failed", "backup_partial", "backup_overdue", "backup_unusual"}),
+    "backup_partial": frozenset({"backup_failed", "backup_overdue"}),
+    "rehearsal_completed": frozenset({"rehearsal_failed"}),
+    "cleanup_completed": frozenset({"cleanup_failed"}),
+}
+"""What is over, for the same object, once a notification of this kind is raised."""
+ONLY_AS_AN_END: frozenset[NotificationKind] = frozenset({"connection_restored", "storage_restored"})
+"""Kinds that say nothing where there is nothing that they end."""
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
@@ -133,3 +204,74 @@ class Restore(Record, frozen=True):
     differences: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
     problem: Problem | None = None
+
+
+class Notification(Record, frozen=True):
+    """Something that people are told: what happened, to which object."""
+
+    notification_id: str
+    kind: NotificationKind
+    severity: Severity
+    subject_kind: SubjectKind
+    subject: str
+    """Name of the object, such as the job's."""
+    message: str
+    created_at: datetime
+    details: tuple[str, ...] = ()
+    """Further lines for people."""
+    related: tuple[str, ...] = ()
+    """Names of other objects that it concerns, such as the job's datasource and storages."""
+    group_key: str = ""
+    """What is the same for notifications that have one cause, such as the server of many databases."""
+    ended_kinds: tuple[NotificationKind, ...] = ()
+    """What this one ended: who was told of that is told of this."""
+    read_at: datetime | None = None
+    ended_at: datetime | None = None
+    """Since when what it tells is over; None for what still lasts, and for what never lasted."""
+    sequence: int = 0
+
+
+class Delivery(Record, frozen=True):
+    """One message to one channel, with the notifications in it."""
+
+    delivery_id: str
+    """Goes with the message, so that a receiver can tell that it got it already."""
+    channel: str
+    status: DeliveryStatus
+    created_at: datetime
+    notifications: tuple[str, ...] = ()
+    """Ids, the oldest first."""
+    attempts: int = 0
+    next_try_at: datetime | None = None
+    sent_at: datetime | None = None
+    problem: Problem | None = None
+    """Why the last attempt failed."""
+
+
+class Actor(Record, frozen=True):
+    """Who did something."""
+
+    user: str
+    """The system's user; `alice as root` where sudo was used."""
+    origin: str = ""
+    """Where they came from: the SSH client's address, else empty."""
+    program: str = "dgtui"
+    """`daemon` where it acted by itself."""
+
+
+class AuditEntry(Record, frozen=True):
+    """One entry of the audit log: who did what, to which object, and how it ended."""
+
+    number: int
+    """From 1, without a gap."""
+    at: datetime
+    actor: Actor
+    action: str
+    """Such as `backup`, `restore`, `delete`, `change configuration`, `read secret`."""
+    object_kind: str
+    object_name: str
+    outcome: str
+    previous: str
+    """Hash of the entry before; zeros for the first."""
+    hash: str
+    details: tuple[str, ...] = ()

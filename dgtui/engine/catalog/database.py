@@ -85,6 +85,13 @@ class Database:
                 hint="Is its disk full or read-only? A damaged one can be moved away and made anew with dgtui scan",
             ) from error
 
+    @contextlib.contextmanager
+    def exclusive(self) -> Iterator[sa.Connection]:
+        """Like `transaction`, but nobody else writes between its first reading and its end."""
+        with self.transaction() as connection:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            yield connection
+
 
 def _add_missing(connection: sa.Connection, table: sa.Table, inspector: sa.Inspector) -> None:
     quote = connection.dialect.identifier_preparer.quote

@@ -1,0 +1,213 @@
+"""The audit log: who did what, to which object, and how it ended; made so that a change shows.
+
+Each entry holds the hash of the one before. The hash of an entry is the SHA-256, in hexadecimal digits, of these
+fields as JSON with the keys in alphabetical order, no blanks, and text as UTF-8:
+
+    {"action", "at", "details", "number", "object_kind", "object_name", "origin", "outcome", "previous", "program",
+     "user"}
+
+`at` is as the table holds it (`2025-02-13T06:00:01.000000Z`), `details` a list of texts, `number` counts from 1
+without a gap, and `previous` of the first entry is 64 zeros. In Python, of an entry `e` without its hash:
+`sha256(json.dumps(e, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()).hexdigest()`.
+
+The number and hash of the newest entry also stand in the file `audit-head.json` beside the catalogue, so that a tail
+that was cut off shows. Who may write both can forge both: to be safe from the machine's own root, send the output of
+`dgtui audit --verify --json` to another machine from time to time.
+"""
+
+import contextlib
+import hashlib
+import os
+import pwd
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from dgtui.engine.catalog import CatalogError, Database
+from dgtui.engine.catalog.audit import AuditTable
+from dgtui.engine.catalog.database import time_text
+from dgtui.engine.child import printable
+from dgtui.engine.files import write_durably
+from dgtui.engine.locks import take_lock
+from dgtui.engine.messages import now
+from dgtui.engine.model import Actor, AuditEntry, Record
+
+FIRST_PREVIOUS = "0" * 64
+HEAD_NAME = "audit-head.json"
+DAEMON_VARIABLE = "DGTUI_STARTED_BY_DAEMON"
+"""Set by the daemon for itself and the workers that it starts: what they do, nobody asked for by hand."""
+_LOCK_SECONDS = 20.0
+
+
+class Head(Record, frozen=True):
+    """The newest entry, as it is written down in a second place."""
+
+    number: int
+    hash: str
+
+
+class Damage(Record, frozen=True):
+    """A place where the audit log is not what was written."""
+
+    number: int
+    """The entry at which it shows; 0 where it is not one entry."""
+    kind: Literal["changed", "removed", "chain broken", "tail cut", "head missing", "head damaged"]
+    text: str
+
+
+class Verdict(Record, frozen=True):
+    """What a check of the whole audit log found."""
+
+    entries: int
+    head: str
+    """Hash of the newest entry: to compare with one that was noted elsewhere."""
+    damage: tuple[Damage, ...] = ()
+
+
+def append_audit(
+    catalog: Database,
+    action: str,
+    *,
+    object_kind: str,
+    object_name: str,
+    outcome: str,
+    details: Sequence[str] = (),
+    actor: Actor | None = None,
+    at: datetime | None = None,
+) -> AuditEntry:
+    """Add an entry; `actor` is who runs this process where it is not given. Raises CatalogError, StorageError, JobBusy.
+
+    No text may hold a secret.
+    """
+    folder = catalog.path.parent
+    with take_lock(folder / "audit.lock", purpose="writing the audit log", patience_seconds=_LOCK_SECONDS):
+        table = AuditTable(catalog)
+        newest = table.last()
+        last = Head(number=newest.number, hash=newest.hash) if newest else Head(number=0, hash=FIRST_PREVIOUS)
+        with contextlib.suppress(CatalogError):
+            # Where entries were cut off, the new one stands behind the gap: it must not close it.
+            last = max(last, read_head(folder) or last, key=lambda head: head.number)
+        entry = _sealed(
+            AuditEntry(
+                number=last.number + 1,
+                at=at or now(),
+                actor=actor or current_actor(),
+                action=action,
+                object_kind=object_kind,
+                object_name=_plain(object_name),
+                outcome=outcome,
+                details=tuple(_plain(line) for line in details),
+                previous=last.hash,
+                hash="",
+            )
+        )
+        table.add(entry)
+        write_durably(folder / HEAD_NAME, msgspec.json.encode(Head(number=entry.number, hash=entry.hash)))
+    return entry
+
+
+def verify_audit(catalog: Database) -> Verdict:
+    """Read the whole log and find what was changed, removed, put in or put elsewhere. Raises CatalogError."""
+    folder = catalog.path.parent
+    # Between an entry and its head nobody else may look.
+    with take_lock(folder / "audit.lock", purpose="checking the audit log", patience_seconds=_LOCK_SECONDS):
+        last, at_head = Head(number=0, hash=FIRST_PREVIOUS), FIRST_PREVIOUS
+        damage: list[Damage] = []
+        try:
+            head = read_head(folder)
+        except CatalogError as error:
+            head = None
+            damage.append(Damage(number=0, kind="head damaged", text=error.message))
+        count = 0
+        for entry in AuditTable(catalog).all_in_order():
+            damage += _damage_of(entry, last)
+            count += 1
+            last = Head(number=entry.number, hash=entry.hash)
+            if head is not None and entry.number == head.number:
+                at_head = entry.hash
+        damage += _damage_of_head(head, last, at_head, known_damaged=bool(damage and damage[0].kind == "head damaged"))
+    return Verdict(entries=count, head=last.hash, damage=tuple(damage))
+
+
+def read_head(folder: Path) -> Head | None:
+    """The newest entry as the file beside the catalogue says; None where there is none. Raises CatalogError."""
+    path = folder / HEAD_NAME
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Head)
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.DecodeError) as error:
+        raise CatalogError(f"{path} cannot be read: {error}", subject=str(path)) from None
+
+
+def current_actor() -> Actor:
+    """Who runs this process."""
+    connection = os.environ.get("SSH_CLIENT") or os.environ.get("SSH_CONNECTION") or ""
+    daemon = bool(os.environ.get(DAEMON_VARIABLE))
+    user = _user_name(os.getuid())
+    behind = os.environ.get("SUDO_USER")
+    return Actor(
+        user=f"{behind} as {user}" if behind and behind != user else user,
+        origin="" if daemon else connection.partition(" ")[0],
+        program="daemon" if daemon else "dgtui",
+    )
+
+
+def _user_name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def _plain(text: str) -> str:
+    """Text without what could steer a terminal, or could not be written as UTF-8."""
+    return printable(text.encode("utf-8", "backslashreplace").decode())
+
+
+def _sealed(entry: AuditEntry) -> AuditEntry:
+    return msgspec.structs.replace(entry, hash=entry_hash(entry))
+
+
+def entry_hash(entry: AuditEntry) -> str:
+    """The hash that an entry must carry."""
+    fields = {
+        "action": entry.action,
+        "at": time_text(entry.at),
+        "details": entry.details,
+        "number": entry.number,
+        "object_kind": entry.object_kind,
+        "object_name": entry.object_name,
+        "origin": entry.actor.origin,
+        "outcome": entry.outcome,
+        "previous": entry.previous,
+        "program": entry.actor.program,
+        "user": entry.actor.user,
+    }
+    return hashlib.sha256(msgspec.json.encode(fields, order="sorted")).hexdigest()
+
+
+def _damage_of(entry: AuditEntry, last: Head) -> Iterator[Damage]:
+    if entry.number != last.number + 1:
+        missing = f"{last.number + 1} to {entry.number - 1}" if entry.number > last.number + 2 else last.number + 1
+        yield Damage(number=entry.number, kind="removed", text=f"entry {missing} before it is not there")
+    elif entry.previous != last.hash:
+        text = f"it does not follow entry {last.number} as that stands there now"
+        yield Damage(number=entry.number, kind="chain broken", text=text)
+    if entry.hash != entry_hash(entry):
+        yield Damage(number=entry.number, kind="changed", text="its content is not what its hash was made of")
+
+
+def _damage_of_head(head: Head | None, last: Head, at_head: str, *, known_damaged: bool) -> Iterator[Damage]:
+    if head is None:
+        if last.number and not known_damaged:
+            text = f"{HEAD_NAME} is gone: whether newer entries were cut off cannot be told"
+            yield Damage(number=0, kind="head missing", text=text)
+    elif head.number > last.number:
+        text = f"{HEAD_NAME} says that there were {head.number} entries, the last one is {last.number}"
+        yield Damage(number=last.number + 1, kind="tail cut", text=text)
+    elif head.hash != at_head and head.number:
+        yield Damage(number=head.number, kind="changed", text=f"{HEAD_NAME} knows it with another hash")

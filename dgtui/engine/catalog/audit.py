@@ -1,0 +1,91 @@
+"""The audit log in the catalogue: a table that SQL itself refuses to change, each entry chained to the one before."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from dgtui.engine.catalog.database import Database, time_text
+from dgtui.engine.catalog.tables import metadata
+from dgtui.engine.model import AuditEntry
+
+audit = sa.Table(
+    "audit",
+    metadata,
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("at", sa.String, nullable=False, index=True),
+    sa.Column("user", sa.String, nullable=False),
+    sa.Column("origin", sa.String, nullable=False),
+    sa.Column("program", sa.String, nullable=False),
+    sa.Column("action", sa.String, nullable=False),
+    sa.Column("object_kind", sa.String, nullable=False),
+    sa.Column("object_name", sa.String, nullable=False),
+    sa.Column("outcome", sa.String, nullable=False),
+    sa.Column("details", sa.String, nullable=False),
+    sa.Column("previous", sa.String, nullable=False),
+    sa.Column("hash", sa.String, nullable=False),
+)
+
+
+@sa.event.listens_for(audit, "after_create")
+def _refuse_changes(_table: sa.Table, connection: sa.Connection, **_: Any) -> None:
+    for change in ("UPDATE", "DELETE"):
+        connection.exec_driver_sql(
+            f"CREATE TRIGGER IF NOT EXISTS audit_refuses_{change.lower()} BEFORE {change} ON audit "
+            "BEGIN SELECT RAISE(ABORT, 'the audit log is only ever added to'); END"
+        )
+
+
+class AuditTable:
+    """Reads and adds entries; the chain itself is for `dgtui.engine.audit` to make and to prove."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def last(self) -> AuditEntry | None:
+        """The newest entry."""
+        query = sa.select(audit).order_by(audit.c.number.desc()).limit(1)
+        with self._database.transaction() as connection:
+            row = connection.execute(query).mappings().first()
+        return _decoded(row) if row is not None else None
+
+    def add(self, entry: AuditEntry) -> None:
+        """Store an entry. Raises CatalogError, also where its number is taken."""
+        with self._database.transaction() as connection:
+            connection.execute(sa.insert(audit).values(**_columns(entry)))
+
+    def entries(self, *, since: datetime | None = None, limit: int | None = None) -> list[AuditEntry]:
+        """Entries, the newest first."""
+        query = sa.select(audit).order_by(audit.c.number.desc()).limit(limit)
+        if since is not None:
+            query = query.where(audit.c.at >= time_text(since))
+        with self._database.transaction() as connection:
+            return [_decoded(row) for row in connection.execute(query).mappings()]
+
+    def all_in_order(self) -> Iterator[AuditEntry]:
+        """Every entry, the oldest first, read as they are asked for."""
+        query = sa.select(audit).order_by(audit.c.number)
+        with self._database.transaction() as connection:
+            for row in connection.execution_options(yield_per=1000).execute(query).mappings():
+                yield _decoded(row)
+
+
+def _columns(entry: AuditEntry) -> dict[str, Any]:
+    values = {name: getattr(entry, name) for name in AuditEntry.__struct_fields__ if name != "actor"}
+    return {
+        **values,
+        "at": time_text(entry.at),
+        "user": entry.actor.user,
+        "origin": entry.actor.origin,
+        "program": entry.actor.program,
+        "details": msgspec.json.encode(entry.details).decode(),
+    }
+
+
+def _decoded(row: sa.RowMapping) -> AuditEntry:
+    values: dict[str, Any] = {name: row[name] for name in AuditEntry.__struct_fields__ if name != "actor"}
+    values["actor"] = {name: row[name] for name in ("user", "origin", "program")}
+    values["details"] = msgspec.json.decode(row["details"])
+    return msgspec.convert(values, AuditEntry)

@@ -1,0 +1,59 @@
+"""Raising a notification: it is stored here, and delivered by whoever comes by next (`Courier`)."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from dgtui.engine.catalog import Database
+from dgtui.engine.catalog.notifications import Notifications
+from dgtui.engine.child import printable
+from dgtui.engine.messages import now
+from dgtui.engine.model import SEVERITIES, Notification, NotificationKind, SubjectKind
+
+
+def raise_notification(
+    catalog: Database,
+    kind: NotificationKind,
+    *,
+    subject_kind: SubjectKind,
+    subject: str,
+    message: str,
+    details: Sequence[str] = (),
+    related: Sequence[str] = (),
+    group_key: str = "",
+    event: str = "",
+    at: datetime | None = None,
+) -> Notification | None:
+    """Store what people shall be told; None where they were told already. Raises CatalogError.
+
+    Calling it twice is safe, also after a crash in between: of a state that lasts (`LASTING`) one is stored until it
+    has ended, a kind that only ends something (`ONLY_AS_AN_END`) is stored once for it, and of an `event` (such as the
+    id of a run) one is stored for ever. `group_key` is what notifications of one cause share, such as a server's
+    address; `related` names the other objects that rules may ask for. No text may hold a secret.
+    """
+    return Notifications(catalog).add(
+        Notification(
+            notification_id="",
+            kind=kind,
+            severity=SEVERITIES[kind],
+            subject_kind=subject_kind,
+            subject=subject,
+            message=printable(message),
+            created_at=at or now(),
+            details=tuple(printable(line) for line in details),
+            related=tuple(related),
+            group_key=group_key,
+        ),
+        event=f"{kind} {event}" if event else "",
+    )
+
+
+def end_states(
+    catalog: Database,
+    kinds: Sequence[NotificationKind],
+    *,
+    subject_kind: SubjectKind,
+    subject: str,
+    at: datetime | None = None,
+) -> int:
+    """Record in silence that lasting states are over, so that nobody is reminded; how many. Raises CatalogError."""
+    return Notifications(catalog).end(kinds, subject_kind=subject_kind, subject=subject, at=at or now())
