@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from dgtui.engine.datasources.base import ArchiveCheck
-from dgtui.engine.errors import Cancelled, DiskSpaceError, StorageError, ValidationError
+from dgtui.engine.errors import Cancelled, DataGuardianError, DiskSpaceError, StorageError, ValidationError
 from dgtui.engine.manifest import Chunk, Manifest
 from dgtui.engine.pipeline import PipelineCounters
 from dgtui.engine.settings import Compression
@@ -111,6 +111,8 @@ class StoredArchive:
         self._file: Path | None = None
         self.bytes_read = 0
         """How much of the archive the reading under way has given."""
+        self.failure: DataGuardianError | None = None
+        """What was wrong with this copy when it was last read; None where nothing was, whatever else failed."""
 
     def blocks(self) -> Iterator[bytes]:
         """The bytes in order, read anew from the storage.
@@ -118,9 +120,13 @@ class StoredArchive:
         Raises ValidationError where a part or the archive is damaged, StorageError, and Cancelled.
         """
         self.bytes_read = 0
-        for block in self._unpacked():
-            self.bytes_read += len(block)
-            yield block
+        try:
+            for block in self._unpacked():
+                self.bytes_read += len(block)
+                yield block
+        except (ValidationError, StorageError) as error:
+            self.failure = error
+            raise
 
     def _unpacked(self) -> Iterator[bytes]:
         codec = Compression.parse(self._manifest.compression).codec

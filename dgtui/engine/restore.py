@@ -5,8 +5,11 @@ replaced by a swap; where the kind of database cannot swap what it holds, it is 
 copy, which is put back when that fails. So a failure at any point leaves it as it was.
 """
 
+import contextlib
+
 import msgspec
 
+from dgtui.engine.comparison import Comparison
 from dgtui.engine.datasources.base import TargetState
 from dgtui.engine.errors import ConfigError, DataGuardianError, DiskSpaceError, RestoreError
 from dgtui.engine.messages import now
@@ -25,6 +28,8 @@ class RestoreRun:
         self._task = task
         self._copies = CopyChoice(task)
         self._place = Placement(task, started_restore(task.order))
+        self._placing = False
+        """Whether the target itself may have been touched."""
 
     @property
     def record(self) -> Restore:
@@ -43,25 +48,45 @@ class RestoreRun:
         folder_of(task.execution)
         task.run.phase("validate")
         state = self._look_at_target()
-        with self._copies.good_copy() as copy:
-            self._place.record = msgspec.structs.replace(self.record, storage=copy.storage.name)
-            self._check_target(copy, state)
-            loaded = self._create_target(state)
-            try:
-                load_into(task, loaded, copy.archive, copy.manifest, task.order.selection)
-                comparison = compare_with(task, loaded, copy.manifest, task.order.selection)
-                if loaded != task.order.database:
-                    self._place.put_in_place(loaded, copy, state)
-            except BaseException as error:
-                self._remove(loaded, state)
-                if isinstance(error, RestoreError) and self.record.safety_execution_id is None:
-                    raise self._untouched(error) from error
-                raise
+        comparison = self._restore_from_first_good_copy(state)
         self._place.remove_leftovers()
         task.run.phase("record")
         return msgspec.structs.replace(
             self.record, status="completed", finished_at=now(), differences=comparison.sentences
         )
+
+    def _restore_from_first_good_copy(self, state: TargetState) -> Comparison:
+        """Take the copies in order, also where one turns bad only while it is loaded: the target is untouched then."""
+        for copy in self._copies.good_copies():
+            with contextlib.closing(copy.archive):
+                self._place.record = msgspec.structs.replace(self.record, storage=copy.storage.name)
+                try:
+                    return self._restore_from(copy, state)
+                except DataGuardianError as error:
+                    failure = copy.archive.failure
+                    if failure is None or self._placing:
+                        raise
+                    if error is not failure:
+                        self._task.run.log(error.message, level="warning")
+                    self._copies.leave_out(copy.storage, failure)
+        raise AssertionError("good_copies raises where no copy is left")
+
+    def _restore_from(self, copy: GoodCopy, state: TargetState) -> Comparison:
+        task = self._task
+        self._check_target(copy, state)
+        loaded = self._create_target(state)
+        try:
+            load_into(task, loaded, copy.archive, copy.manifest, task.order.selection)
+            comparison = compare_with(task, loaded, copy.manifest, task.order.selection)
+            if loaded != task.order.database:
+                self._placing = True
+                self._place.put_in_place(loaded, copy, state)
+        except BaseException as error:
+            self._remove(loaded, state)
+            if isinstance(error, RestoreError) and self.record.safety_execution_id is None:
+                raise self._untouched(error) from error
+            raise
+        return comparison
 
     def _refuse_other_kinds(self) -> None:
         execution, order, target = self._task.execution, self._task.order, self._task.target

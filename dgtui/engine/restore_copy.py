@@ -1,6 +1,5 @@
 """The copy that a restore reads: the first that is good to its last byte."""
 
-import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -34,28 +33,27 @@ class CopyChoice:
         self._task = task
         self.found: list[Copy] = []
         """The states that copies were found in on the way, for the catalogue."""
-
-    @contextlib.contextmanager
-    def good_copy(self) -> Iterator[GoodCopy]:
-        """The first copy that can be read to its end; those before it are reported and left out."""
-        task = self._task
-        last: DataGuardianError = StorageError(
+        self._last: DataGuardianError = StorageError(
             "No storage of the configuration holds this backup", subject=task.execution.execution_id
         )
+
+    def good_copies(self) -> Iterator[GoodCopy]:
+        """The copies that can be read to their end, one after the other; the caller closes each archive.
+
+        Those that cannot are reported and left out; where none is left, raises what was wrong with the last one.
+        """
+        task = self._task
         for storage in task.storages:
             try:
                 archive, manifest = self._read_to_end(storage)
             except (ValidationError, StorageError) as error:
-                last = error
-                self._leave_out(storage, error)
+                self.leave_out(storage, error)
                 continue
             task.run.storage(StorageMessage(name=storage.name, state="done", bytes=manifest.compressed_size_bytes))
             task.run.log(f"Restoring from {storage.name}: every byte was read and is good")
             self._note(storage, "available")
-            with contextlib.closing(archive):
-                yield GoodCopy(storage, archive, manifest)
-            return
-        raise last
+            yield GoodCopy(storage, archive, manifest)
+        raise self._last
 
     def _read_to_end(self, storage: Storage[Any]) -> tuple[StoredArchive, Manifest]:
         task = self._task
@@ -70,7 +68,9 @@ class CopyChoice:
             raise
         return archive, manifest
 
-    def _leave_out(self, storage: Storage[Any], error: DataGuardianError) -> None:
+    def leave_out(self, storage: Storage[Any], error: DataGuardianError) -> None:
+        """Go on without this copy, and say so."""
+        self._last = error
         present = storage.copy_status(folder_of(self._task.execution))
         status: CopyStatus = "unreachable" if isinstance(error, StorageError) else "corrupt"
         self._note(storage, present if present != "available" else status, error)
