@@ -8,5 +8,6 @@ pytest_plugins = [
     "tests.support.damage",
     "tests.support.homes",
     "tests.support.sshd",
+    "tests.support.daemons",
     "tests.support.shops",
 ]

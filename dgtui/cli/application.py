@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from dgtui.cli import backing_up, checking, demonstrating, following, looking, restoring, storing
+from dgtui.cli import backing_up, checking, demonstrating, following, guarding, looking, restoring, storing
 from dgtui.cli.options import MessagesAsJson
 from dgtui.engine.errors import EXIT_DONE
 
@@ -58,6 +58,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "delete": storing.delete,
     "scan": storing.scan,
     "check": checking.check,
+    "daemon": guarding.daemon,
     "demo": demonstrating.demo,
 }
 for _name, _command in _COMMANDS.items():

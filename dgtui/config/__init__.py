@@ -1,12 +1,14 @@
 """The configuration: TOML files read into datasources, storages and jobs (design.md, "Configuration")."""
 
 from dgtui.config.files import config_path, state_folder
+from dgtui.config.guardian import GuardianSettings
 from dgtui.config.jobs import JobSettings, RetentionSettings
 from dgtui.config.load import load_config
 from dgtui.config.model import Config, Origin, Table, job_id
 
 __all__ = [
     "Config",
+    "GuardianSettings",
     "JobSettings",
     "Origin",
     "RetentionSettings",

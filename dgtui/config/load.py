@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeVar, get_args
 import msgspec
 
 from dgtui.config.files import ConfigFile, find_files, read_file
+from dgtui.config.guardian import GuardianSettings
 from dgtui.config.jobs import JobSettings, wanted_options
 from dgtui.config.mistakes import Mistake, error_of, one_of, show_path, suggestion
 from dgtui.config.model import Config, Origin, Table, job_id
@@ -22,6 +23,7 @@ StructT = TypeVar("StructT", bound=msgspec.Struct)
 
 _TABLES: tuple[Table, ...] = get_args(Table)
 _KINDS: dict[Table, tuple[str, ...]] = {"datasources": DATASOURCE_TYPES, "storages": STORAGE_TYPES}
+_GUARDIAN = "guardian"
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
 
@@ -54,6 +56,7 @@ class _Loader:
         self._mistakes = mistakes
         self._all_readable = not mistakes
         self._defined: dict[tuple[Table, str], _Definition] = {}
+        self._guardian: _Definition | None = None
 
     def load(self, path: Path | None) -> Config:
         for file in self._files:
@@ -62,6 +65,7 @@ class _Loader:
             datasources=self._read("datasources", DatasourceSettings),
             storages=self._read("storages", StorageSettings),
             jobs=self._read("jobs", JobSettings),
+            guardian=self._read_guardian(),
             path=path,
             files=tuple(file.path for file in self._files),
             origins={key: definition.origin(*key) for key, definition in self._defined.items()},
@@ -77,8 +81,11 @@ class _Loader:
 
     def _collect(self, file: ConfigFile) -> None:
         for unknown in file.tables:
-            if unknown not in _TABLES:
-                self._mistakes.append(file.mistake((unknown,), f"unknown table{suggestion(unknown, _TABLES)}"))
+            if unknown == _GUARDIAN:
+                self._define_guardian(_Definition(file, file.tables[unknown]))
+            elif unknown not in _TABLES:
+                known = (*_TABLES, _GUARDIAN)
+                self._mistakes.append(file.mistake((unknown,), f"unknown table{suggestion(unknown, known)}"))
         for table in _TABLES:
             objects = file.tables.get(table, {})
             if not isinstance(objects, dict):
@@ -99,6 +106,24 @@ class _Loader:
                 (table, name),
                 "expected a name of at most 100 letters, digits, '_', '-' and '.', not beginning with '-' or '.'",
             )
+
+    def _define_guardian(self, definition: _Definition) -> None:
+        if self._guardian is None:
+            self._guardian = definition
+            return
+        first = self._guardian.file
+        place = f"{show_path(first.path)}:{first.line((_GUARDIAN,))}"
+        self._report(definition, (_GUARDIAN,), f"this is already defined in {place}")
+
+    def _read_guardian(self) -> GuardianSettings:
+        definition = self._guardian
+        if definition is None:
+            return GuardianSettings()
+        if not isinstance(definition.content, dict):
+            self._report(definition, (_GUARDIAN,), f"expected a table, [{_GUARDIAN}]")
+            return GuardianSettings()
+        reader = TableReader(definition.file, self._mistakes)
+        return reader.read(GuardianSettings, definition.content, (_GUARDIAN,)) or GuardianSettings()
 
     def _report(self, definition: _Definition, key: tuple[str | int, ...], text: str) -> None:
         self._mistakes.append(definition.file.mistake(key, text))

@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
+from dgtui.config.guardian import GuardianSettings
 from dgtui.config.jobs import JobSettings
 from dgtui.config.mistakes import suggestion
 from dgtui.engine.datasources import datasource_adapter
@@ -37,6 +38,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     datasources: Mapping[str, DatasourceSettings] = {}
     storages: Mapping[str, StorageSettings] = {}
     jobs: Mapping[str, JobSettings] = {}
+    guardian: GuardianSettings = GuardianSettings()
     path: Path | None = None
     """The main file; None where there is none."""
     files: tuple[Path, ...] = ()

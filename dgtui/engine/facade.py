@@ -18,6 +18,7 @@ from dgtui.engine.check import Finding, examine_everything
 from dgtui.engine.datasources.base import DatasourceSettings, Selection
 from dgtui.engine.deletion import delete_copies
 from dgtui.engine.glance import DatasourceCheck, check_datasource, check_settings, copies_at, manifest_of
+from dgtui.engine.guardian.status import DaemonStatus, daemon_status
 from dgtui.engine.launch import fork_worker, launch, spawn_worker
 from dgtui.engine.locks import Lock, take_lock
 from dgtui.engine.manifest import Manifest
@@ -329,6 +330,12 @@ class Engine:
     def scan(self, storage: str) -> ScanReport:
         """Read every manifest at a storage into the catalogue. Raises StorageError."""
         return scan_storage(self.catalog, self.config, storage)
+
+    # The daemon
+
+    def daemon_status(self) -> DaemonStatus:
+        """Whether a daemon runs for this state folder, and how it stands. Raises StorageError."""
+        return daemon_status(self.paths)
 
     def check(self) -> list[Finding]:
         """Examine configuration, secrets, tools, rights, storages; changes nothing."""

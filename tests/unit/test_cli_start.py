@@ -63,7 +63,7 @@ def test_help_names_every_command() -> None:
     done, _ = start("--help")
     for command in (
         "run", "backup", "list", "show", "status", "follow", "cancel", "validate", "restore", "delete", "scan",
-        "check", "demo", "--run-job",
+        "check", "daemon", "demo", "--run-job",
     ):  # fmt: skip
         assert f" {command} " in done.stdout
     assert "..." not in done.stdout.partition("Commands:")[2], "no help text is cut off at 80 columns"

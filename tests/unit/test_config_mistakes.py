@@ -124,7 +124,7 @@ def test_storages_of_a_job(tmp_path: Path, storages: str, expected: str) -> None
         ("\n[storages]\ndisk = 3", "config.toml:3: storages.disk: expected a table, [storages.disk]"),
         ("jobs = 3", "config.toml:1: jobs: expected tables such as [jobs.NAME]"),
         ("[[jobs]]\n", "config.toml:1: jobs: expected tables such as [jobs.NAME]"),
-        ("version = 1", "config.toml:1: version: unknown table; known: 'datasources', 'jobs', 'storages'"),
+        ("version = 1", "config.toml:1: version: unknown table; known: 'datasources', 'guardian', 'jobs', 'storages'"),
         ("[storages.x]\npath='/'", "config.toml:1: storages.x: the key 'type' is missing; expected 'local'"),
         ("[storages.x]\ntype=1", "config.toml:2: storages.x.type: expected 'local'"),
         (

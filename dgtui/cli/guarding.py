@@ -1,0 +1,76 @@
+"""`daemon`."""
+
+import os
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dgtui.cli.options import AsJson
+from dgtui.cli.output import print_data, print_json, say
+from dgtui.engine.errors import EXIT_DONE, EXIT_FAILED
+from dgtui.wording.words import one_line, time_text
+
+if TYPE_CHECKING:
+    from dgtui.engine.guardian.runner import DutyState
+    from dgtui.engine.guardian.status import DaemonStatus
+
+_JOURNAL_LEVELS = {"info": 6, "warning": 4, "error": 3}
+
+
+def daemon(
+    status: Annotated[bool, typer.Option("--status", help="Tell whether one runs, and how it stands.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run the timetable and watch, until told to stop."""
+    if status:
+        raise typer.Exit(_show_status(as_json=as_json))
+    from dgtui.config import state_folder
+    from dgtui.engine.guardian.daemon import run_daemon
+
+    run_daemon(None, state_folder(), log=_log)
+
+
+def _log(text: str, level: str) -> None:
+    """A line on stderr; systemd's journal reads its severity from the number before it."""
+    severity = f"<{_JOURNAL_LEVELS[level]}>" if "JOURNAL_STREAM" in os.environ else ""
+    say(severity + one_line(text))
+
+
+def _show_status(*, as_json: bool) -> int:
+    from dgtui.config import state_folder
+    from dgtui.engine.guardian.status import daemon_status
+    from dgtui.engine.runs import RunPaths
+
+    # Not through the engine: this is asked above all when the configuration is wrong.
+    status = daemon_status(RunPaths(state_folder()))
+    if as_json:
+        print_json(status)
+    else:
+        for line in status_lines(status):
+            print_data(line)
+    return EXIT_DONE if status.running else EXIT_FAILED
+
+
+def status_lines(status: "DaemonStatus") -> list[str]:
+    """How the daemon stands, for people."""
+    if not status.running:
+        return ["No daemon is running: start one with dgtui daemon, or see dgtui daemon --install"]
+    lines = [f"A daemon is running: pid {status.pid or 'unknown'}, since {time_text(status.since)}"]
+    if status.report is None:
+        return lines
+    if status.report.config_problem is not None:
+        first, *more = status.report.config_problem.message.splitlines()
+        lines.append("The configuration is wrong, and the last good one is in use:")
+        lines += [f"  {one_line(line)}" for line in (first, *more)]
+    return lines + [f"  {_duty_line(duty)}" for duty in status.report.duties]
+
+
+def _duty_line(duty: "DutyState") -> str:
+    if duty.running_since is not None:
+        state = f"at work since {time_text(duty.running_since)}"
+    elif duty.next_due is not None:
+        state = f"next at {time_text(duty.next_due)}"
+    else:
+        state = "waits"
+    failure = "" if duty.problem is None else f"; failed last: {one_line(duty.problem.message)}"
+    return f"{duty.name:<20} {state}{failure}"

@@ -1,0 +1,19 @@
+"""The keys of the `[guardian]` table: how the daemon works."""
+
+from typing import Annotated, ClassVar
+
+import msgspec
+from msgspec import Meta
+
+from dgtui.config.tables import Rules
+from dgtui.engine.settings import PositiveInt
+
+
+class GuardianSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The keys the `[guardian]` table may have."""
+
+    rules: ClassVar[Rules] = {}
+
+    max_concurrent: Annotated[
+        PositiveInt, Meta(description="How many backups the timetable runs at once on this machine; others wait")
+    ] = 2

@@ -1,0 +1,191 @@
+"""The daemon: one process for a state folder that keeps its duties going until it is told to stop.
+
+Its main thread only listens: to signals, to changes of the configuration, and for duties that ended by a fault.
+"""
+
+import contextlib
+import os
+import select
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import FrameType
+
+from dgtui import __version__
+from dgtui.config import Config, load_config
+from dgtui.engine.catalog import Catalog
+from dgtui.engine.errors import ConfigError, DataGuardianError, JobBusy
+from dgtui.engine.guardian.config_watch import ConfigWatch
+from dgtui.engine.guardian.duties import DUTIES
+from dgtui.engine.guardian.duty import DutyContext, Level
+from dgtui.engine.guardian.runner import DutyRunner
+from dgtui.engine.guardian.status import DaemonReport, daemon_lock_path, daemon_status, write_report
+from dgtui.engine.guardian.systemd import SystemdNotifier
+from dgtui.engine.locks import Lock, take_lock
+from dgtui.engine.model import Problem
+from dgtui.engine.problems import problem_of
+from dgtui.engine.runs import RunPaths
+
+_TICK_SECONDS = 3.0
+_STOP_SECONDS = 20.0
+_AFTER_FAULT_SECONDS = 60.0
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+class Daemon:
+    """Runs the duties until SIGTERM or SIGINT."""
+
+    def __init__(self, config_path: Path | None, context: DutyContext, notifier: SystemdNotifier) -> None:
+        self._config_path = config_path
+        self._context = context
+        self._notifier = notifier
+        self._runners = [DutyRunner(make(context), context) for make in DUTIES]
+        self._restart_at: dict[str, float] = {}
+        self._watch = ConfigWatch(config_path)
+        self._started_at = self._config_read_at = context.clock()
+        self._config_problem: Problem | None = None
+        self._reported: DaemonReport | None = None
+
+    def run(self) -> None:
+        """Work until told to stop."""
+        with _signals() as signals:
+            for runner in self._runners:
+                runner.start()
+            self._report()
+            self._notifier.ready(self._summary())
+            while not self._take_signals(signals(self._tick_seconds())):
+                self._notifier.alive()
+                if self._watch.changed():
+                    self._reload()
+                self._revive()
+                self._report()
+            self._stop()
+
+    def _tick_seconds(self) -> float:
+        limit = self._notifier.watchdog_seconds
+        return _TICK_SECONDS if limit is None else min(_TICK_SECONDS, limit / 3)
+
+    def _take_signals(self, numbers: Sequence[int]) -> bool:
+        """Whether one of them says to stop."""
+        if signal.SIGHUP in numbers:
+            self._watch.changed()
+            self._reload()
+        return signal.SIGTERM in numbers or signal.SIGINT in numbers
+
+    def _reload(self) -> None:
+        """Take up the configuration as it is now; a wrong one is told, and the last good one stays."""
+        self._notifier.reloading()
+        try:
+            config = load_config(self._config_path)
+        except ConfigError as error:
+            self._config_problem = problem_of(error)
+            self._context.log(f"The configuration is wrong, the last good one stays in use: {error.message}", "error")
+        else:
+            self._config_problem = None
+            self._config_read_at = self._context.clock()
+            self._context.take_config(config)
+            self._context.log("The configuration was read again", "info")
+        for runner in self._runners:
+            runner.wake()
+        self._notifier.ready(self._summary())
+
+    def _revive(self) -> None:
+        """Start a duty again, after a pause, that a fault of the program ended."""
+        for runner in self._runners:
+            if runner.alive:
+                continue
+            name = runner.state.name
+            if time.monotonic() >= self._restart_at.setdefault(name, time.monotonic() + _AFTER_FAULT_SECONDS):
+                del self._restart_at[name]
+                runner.start()
+
+    def _report(self) -> None:
+        report = DaemonReport(
+            pid=os.getpid(),
+            started_at=self._started_at,
+            version=__version__,
+            config_read_at=self._config_read_at,
+            config_problem=self._config_problem,
+            duties=tuple(runner.state for runner in self._runners),
+        )
+        if report != self._reported:
+            try:
+                write_report(self._context.paths, report)
+            except DataGuardianError as error:
+                self._context.log(error.message, "error")
+            self._reported = report
+
+    def _summary(self) -> str:
+        if self._config_problem is not None:
+            return "guarding with the last good configuration; the newest one is wrong: dgtui check"
+        config = self._context.config
+        return f"guarding {len(config.datasources)} datasources, {len(config.jobs)} jobs"
+
+    def _stop(self) -> None:
+        self._notifier.stopping()
+        self._context.log("Stopping; backups that run go on by themselves", "info")
+        self._context.stopping.set()
+        for runner in self._runners:
+            runner.wake()
+        deadline = time.monotonic() + _STOP_SECONDS
+        for runner in self._runners:
+            if not runner.join(max(deadline - time.monotonic(), 0)):
+                self._context.log(f"{runner.state.name} did not come to an end and is left", "warning")
+
+
+def run_daemon(config_path: Path | None, state: Path, *, log: Callable[[str, Level], None]) -> None:
+    """Be the daemon of a state folder until told to stop.
+
+    Raises ConfigError, CatalogError, and JobBusy where there is one already.
+    """
+    config = load_config(config_path)
+    paths = RunPaths(state)
+    paths.make()
+    with _only_one(paths), contextlib.closing(Catalog(state)) as catalog:
+        context = DutyContext(config, catalog, paths, log=log)
+        log(f"Guarding {len(config.jobs)} jobs, pid {os.getpid()}, state in {state}", "info")
+        Daemon(_named(config, config_path), context, SystemdNotifier()).run()
+
+
+def _named(config: Config, config_path: Path | None) -> Path | None:
+    return config_path if config_path is not None else config.path
+
+
+def _only_one(paths: RunPaths) -> Lock:
+    try:
+        return take_lock(daemon_lock_path(paths), purpose="daemon")
+    except JobBusy:
+        holder = daemon_status(paths)
+        raise JobBusy(
+            f"A daemon is already running for {paths.state}: pid {holder.pid or 'unknown'}",
+            subject=str(paths.state),
+            hint="See how it stands with: dgtui daemon --status",
+        ) from None
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[Callable[[float], Sequence[int]]]:
+    """A function that waits so many seconds for signals and tells which came."""
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    os.set_blocking(writing, False)
+    former = {number: signal.signal(number, _noted) for number in _SIGNALS}
+    former_descriptor = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+
+    def wait(seconds: float) -> Sequence[int]:
+        ready, _, _ = select.select([reading], [], [], seconds)
+        return tuple(os.read(reading, 4096)) if ready else ()
+
+    try:
+        yield wait
+    finally:
+        signal.set_wakeup_fd(former_descriptor)
+        for number, handler in former.items():
+            signal.signal(number, handler)
+        os.close(reading)
+        os.close(writing)
+
+
+def _noted(_number: int, _frame: FrameType | None) -> None:
+    """The number of the signal is in the pipe already."""

@@ -1,0 +1,9 @@
+"""All duties of the daemon."""
+
+from collections.abc import Callable
+
+from dgtui.engine.guardian.duty import Duty, DutyContext
+from dgtui.engine.guardian.reconciliation import Reconciliation
+
+DUTIES: tuple[Callable[[DutyContext], Duty], ...] = (Reconciliation,)
+"""What makes each duty; a new one is a line here."""

@@ -1,0 +1,74 @@
+"""The daemon as a process: one for a state folder, told by signals and by changed files, heard by systemd."""
+
+import signal
+
+from tests.support.daemons import Notifications, StartDaemon
+from tests.support.homes import Home, wait_until
+
+GOOD = "[guardian]\nmax_concurrent = 3\n"
+WRONG = "[guardian]\nmax_concurrent = 0\n"
+
+
+def test_one_daemon_for_a_state_folder(home: Home, start_daemon: StartDaemon) -> None:
+    home.config_path.write_text(GOOD)
+    assert home.dgtui("daemon", "--status").exit_code == 1
+    daemon = start_daemon().wait_ready()
+    second = home.dgtui("daemon")
+    assert second.exit_code == 4, second
+    assert f"pid {daemon.process.pid}" in second.errors
+    told = home.dgtui("daemon", "--status")
+    assert told.exit_code == 0
+    assert f"pid {daemon.process.pid}" in told.output
+    assert home.dgtui("daemon", "--status", "--json").json()["pid"] == daemon.process.pid
+    assert daemon.stop() == 0
+    assert home.dgtui("daemon", "--status").exit_code == 1
+
+
+def test_a_killed_daemon_frees_its_place(home: Home, start_daemon: StartDaemon) -> None:
+    home.config_path.write_text(GOOD)
+    start_daemon().wait_ready().stop(signal.SIGKILL)
+    assert start_daemon().wait_ready().stop(signal.SIGINT) == 0
+
+
+def test_a_wrong_configuration_at_the_start_is_refused(home: Home, start_daemon: StartDaemon) -> None:
+    home.config_path.write_text(WRONG)
+    refused = home.dgtui("daemon")
+    assert refused.exit_code == 2
+    assert "config.toml:2: guardian.max_concurrent: expected a whole number of at least 1" in refused.errors
+
+
+def test_a_wrong_configuration_later_is_survived_and_told(home: Home, start_daemon: StartDaemon) -> None:
+    home.config_path.write_text(GOOD)
+    daemon = start_daemon().wait_ready()
+    home.config_path.write_text(WRONG)
+    daemon.process.send_signal(signal.SIGHUP)
+    daemon.wait_for(lambda: "config.toml:2: guardian.max_concurrent" in daemon.log, "the line in the log")
+
+    def told() -> bool:
+        report = daemon.status().report
+        return report is not None and report.config_problem is not None
+
+    daemon.wait_for(told, "the problem in the status")
+    assert "the last good one is in use" in home.dgtui("daemon", "--status").output
+    # Nobody sends a signal this time: the change of the file is enough.
+    home.config_path.write_text(GOOD + "\n")
+    daemon.wait_for(lambda: not told(), "the configuration to be taken up")
+    assert "The configuration was read again" in daemon.log
+    assert daemon.stop() == 0
+
+
+def test_what_systemd_hears(home: Home, start_daemon: StartDaemon) -> None:
+    home.config_path.write_text(GOOD)
+    heard = Notifications(home.folder)
+    daemon = start_daemon(NOTIFY_SOCKET=str(heard.path), WATCHDOG_USEC="600000")
+    wait_until(lambda: "READY=1" in heard.take(), "READY")
+    wait_until(lambda: heard.take().count("WATCHDOG=1") > 2, "signs of life")
+    before = len(heard.take())
+    daemon.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: "READY=1" in heard.take()[before:], "READY after the reload")
+    after = heard.take()[before:]
+    assert after.index("RELOADING=1") < after.index("READY=1")
+    assert any(line.startswith("MONOTONIC_USEC=") for line in after)
+    assert daemon.stop() == 0
+    assert "STOPPING=1" in heard.take()
+    heard.close()
