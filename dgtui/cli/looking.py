@@ -58,7 +58,7 @@ def list_lines(executions: "list[Row]", *, look: "Look", width: int | None) -> l
             time_text(row.started_at),
             one_line(row.job),
             f"{EXECUTION_MARKS[row.status].shown(look)} {row.status}",
-            row.backup_type,
+            row.backup_type if row.purpose == "backup" else f"{row.backup_type}, {row.purpose}",
             known_size(row.total_size_bytes),
             known_size(row.compressed_size_bytes),
             copies_text(row.copies, look),

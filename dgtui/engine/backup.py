@@ -21,7 +21,7 @@ from dgtui.engine.errors import (
 )
 from dgtui.engine.manifest import Manifest, encode_manifest, manifest_sha256, uncompressed_name
 from dgtui.engine.messages import StorageMessage, StorageState, now
-from dgtui.engine.model import Copy, Execution, ObjectInfo, Problem, Record, VerifyLevel
+from dgtui.engine.model import Copy, Execution, ObjectInfo, Problem, Purpose, Record, VerifyLevel
 from dgtui.engine.pipeline import PipelineCounters, PipelineResult, run_pipeline
 from dgtui.engine.problems import problem_of
 from dgtui.engine.restore_text import restore_text
@@ -40,6 +40,8 @@ class BackupPlan(Record, frozen=True):
     job: JobSettings
     description: str
     scratch_folder: str
+    purpose: Purpose = "backup"
+    protected_until: datetime | None = None
 
 
 class Backup:
@@ -256,6 +258,8 @@ class Backup:
             description=self._plan.description,
             objects=objects,
             folder=folder,
+            purpose=self._plan.purpose,
+            protected_until=self._plan.protected_until,
             warnings=summary.warnings,
         )
 
@@ -281,6 +285,8 @@ class Backup:
             folder=manifest.folder,
             manifest_sha256=sha256,
             description=manifest.description,
+            purpose=self._plan.purpose,
+            protected_until=self._plan.protected_until,
             warnings=warnings,
             problem=self._first_problem(),
             copies=(*copies, *failed),
@@ -343,4 +349,6 @@ def started_execution(plan: BackupPlan, datasource_type: str, started_at: dateti
         backup_type=plan.job.backup_type,
         started_at=started_at,
         description=plan.description,
+        purpose=plan.purpose,
+        protected_until=plan.protected_until,
     )

@@ -63,6 +63,10 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     folder: str = ""
     """Name of the backup folder, so that a folder which was moved or renamed is noticed."""
     status: str = "completed"
+    purpose: str = "backup"
+    """`safety` where it saves what a restore was about to replace."""
+    protected_until: datetime | None = None
+    """Until when no rule removes it."""
     warnings: tuple[str, ...] = ()
 
 
@@ -191,7 +195,8 @@ def _check_identity(manifest: Manifest) -> None:
             raise _damaged(f"has an impossible value: {_shown(value)}", field)
     if manifest.folder and not _FOLDER.fullmatch(manifest.folder):
         raise _damaged(f"has an impossible value: {_shown(manifest.folder)}", "folder")
-    for field, moment in (("created_at", manifest.created_at), ("expires_at", manifest.expires_at)):
+    for field in ("created_at", "expires_at", "protected_until"):
+        moment = getattr(manifest, field)
         if moment is not None and moment.tzinfo is None:
             raise _damaged("has no time zone", field)
     try:

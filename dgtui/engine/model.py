@@ -180,6 +180,21 @@ class Execution(Record, frozen=True):
     """The catalogue's own order, which no clock can change."""
 
 
+class Placing(Record, frozen=True):
+    """What a restore has laid beside its target, so that whoever finds it interrupted can put it right."""
+
+    beside: str
+    """The database, file or folder that the archive is loaded into: the target itself where it held nothing."""
+    like: str | None = None
+    """The empty database that keeps the target's own properties during an import in place."""
+    keep_as: str | None = None
+    """The name that the former content is about to get; None before the swap."""
+    mark: str | None = None
+    """What tells the new content from the old one, whatever their names are; None before the swap."""
+    existed: bool = True
+    """Whether the target was there before."""
+
+
 class Restore(Record, frozen=True):
     """One restore: who, when, why, from which copy, into what, and how it ended."""
 
@@ -199,11 +214,26 @@ class Restore(Record, frozen=True):
     """Where the person came from: the SSH client's address, else empty."""
     kept_as: str | None = None
     """Name under which the target's former content still lies, where it was replaced."""
+    kept_until: datetime | None = None
+    """When what was kept may be dropped by itself."""
+    dropped_at: datetime | None = None
+    """When what was kept was dropped."""
     safety_execution_id: str | None = None
-    """The backup of the target's former content, where the target was to be emptied and filled in its own place."""
+    """The backup of the target's former content, made right before it was replaced."""
+    undo_of: str | None = None
+    """The restore that this one took back."""
+    partly_filled: bool = False
+    """Whether the target was left neither as it was nor as it should be."""
+    placing: Placing | None = None
+    """What still lies beside the target; None once nothing of the kind does."""
     differences: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
     problem: Problem | None = None
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it took; None while it has not ended."""
+        return None if self.finished_at is None else (self.finished_at - self.started_at).total_seconds()
 
 
 class Notification(Record, frozen=True):

@@ -2,30 +2,11 @@
 
 import os
 from pathlib import Path
-from typing import Any, Literal
 
 from dgtui.config import Config
-from dgtui.engine.datasources.base import Datasource, TargetState
 from dgtui.engine.errors import ConfigError
 from dgtui.engine.model import Execution, Record
-
-RestoreWay = Literal["fresh", "swap", "swap or import", "import"]
-"""How the new content comes to its place: there is nothing to replace; a rename; an import after a safety copy.
-
-`swap or import` where only the archive's own content decides.
-"""
-
-_SWAP = "loaded beside it and compared, then swapped in by a rename; the former content is kept"
-_IMPORT = (
-    "loaded beside it and compared, then, after a safety copy, imported in its own place; "
-    "whoever reads or writes meanwhile sees a partly filled database"
-)
-_WAYS: dict[RestoreWay, str] = {
-    "fresh": "",
-    "swap": _SWAP,
-    "swap or import": f"{_SWAP}. Where the backup holds more than tables: {_IMPORT}",
-    "import": _IMPORT,
-}
+from dgtui.engine.restore_way import ChosenWay, RestoreWay, way_of
 
 
 class RestorePreview(Record, frozen=True):
@@ -40,9 +21,8 @@ class RestorePreview(Record, frozen=True):
     object_count: int = 0
     size_bytes: int | None = None
     client_count: int = 0
-    way: RestoreWay = "swap"
-    obstacles: tuple[str, ...] = ()
-    """What in the target keeps it from being swapped."""
+    chosen: ChosenWay = ChosenWay(kind="swap")
+    """How its content is replaced, and what that means for writers."""
 
     @property
     def replaces(self) -> bool:
@@ -50,10 +30,14 @@ class RestorePreview(Record, frozen=True):
         return self.object_count > 0
 
     @property
+    def way(self) -> RestoreWay:
+        """The kind of the way."""
+        return self.chosen.kind
+
+    @property
     def way_text(self) -> str:
         """How its content is replaced, and what others see meanwhile, for people; empty where nothing is."""
-        text = _WAYS[self.way] if self.replaces else ""
-        return f"{text} (no swap: {'; '.join(self.obstacles)})" if text and self.obstacles else text
+        return self.chosen.sentence
 
 
 def preview_restore(
@@ -80,7 +64,6 @@ def preview_restore(
         # What lives in the file system is named from where the person stands; the worker stands elsewhere.
         target = os.path.abspath(Path(target).expanduser())  # noqa: PTH100  # links stay as they are named
     state = adapter.target_state(target)
-    obstacles = () if state.empty else adapter.swap_obstacles(target)
     return RestorePreview(
         datasource=name,
         label=adapter.label,
@@ -89,14 +72,5 @@ def preview_restore(
         object_count=len(state.objects),
         size_bytes=state.size_bytes,
         client_count=len(state.clients),
-        way=_way(adapter, state, obstacles),
-        obstacles=obstacles,
+        chosen=way_of(adapter, target, state),
     )
-
-
-def _way(adapter: Datasource[Any], state: TargetState, obstacles: tuple[str, ...]) -> RestoreWay:
-    if state.empty:
-        return "fresh"
-    if obstacles:
-        return "import"
-    return "swap" if adapter.swaps_everything else "swap or import"

@@ -78,6 +78,8 @@ def execution_from_manifest(manifest: Manifest, sha256: str, copies: tuple[Copy,
         manifest_sha256=sha256,
         description=manifest.description,
         expires_at=manifest.expires_at,
+        purpose="safety" if manifest.purpose == "safety" else "backup",
+        protected_until=manifest.protected_until,
         warnings=manifest.warnings,
         copies=copies,
     )

@@ -208,6 +208,11 @@ class Datasource(ABC, Generic[SettingsT]):
     swaps_everything: ClassVar[bool] = True
     """Whether `swap` can move whatever a database holds. Where not, an empty target is loaded in its own place."""
 
+    swap_words: ClassVar[str] = "a rename"
+    """What a swap is, for people."""
+    writers_at_swap: ClassVar[str]
+    """What happens at a swap to those who read and write, for people: goes on after a comma."""
+
     def __init__(self, name: str, settings: SettingsT, password: str | None = None) -> None:
         """`password` is the secret itself, already fetched; it never leaves the adapter but to its tool."""
         self.name = name

@@ -59,6 +59,10 @@ class FilesDatasource(Datasource[FilesSettings]):
     kind: ClassVar[str] = "files"
     label: ClassVar[str] = "Files"
     archive_format: ClassVar[str] = "tar"
+    swap_words: ClassVar[str] = "exchanging the two folders"
+    writers_at_swap: ClassVar[str] = (
+        "a program that has a file open, or stands in the folder, goes on in the former one, which is kept"
+    )
     settings_type: ClassVar[type[DatasourceSettings]] = FilesSettings
     options: ClassVar[frozenset[str]] = frozenset({"extra_arguments"})
 

@@ -63,6 +63,10 @@ class MysqlDatasource(Datasource[MysqlSettings]):
     swaps_everything = False
     label: ClassVar[str] = "MySQL/MariaDB"
     archive_format: ClassVar[str] = "sql"
+    swap_words: ClassVar[str] = "one RENAME TABLE of all tables"
+    writers_at_swap: ClassVar[str] = (
+        "transactions under way are waited for, statements wait for the moment of the rename, and nobody is cut off"
+    )
     settings_type = MysqlSettings
     options: ClassVar[frozenset[str]] = frozenset(
         {"schema_only", "data_only", "tables", "exclude_tables", "extra_arguments"}

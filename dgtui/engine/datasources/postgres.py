@@ -64,6 +64,10 @@ class PostgresDatasource(Datasource[PostgresSettings]):
     kind: ClassVar[str] = "postgres"
     label: ClassVar[str] = "PostgreSQL"
     archive_format: ClassVar[str] = "dump"
+    swap_words: ClassVar[str] = "renaming both databases in one transaction"
+    writers_at_swap: ClassVar[str] = (
+        "all sessions are ended at the swap and may come back a moment later; what they wrote is in the kept database"
+    )
     settings_type = PostgresSettings
     options: ClassVar[frozenset[str]] = frozenset(
         {"schema_only", "data_only", "tables", "exclude_tables", "extra_arguments", "globals", "parallel_restore"}

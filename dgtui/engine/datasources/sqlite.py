@@ -94,6 +94,8 @@ class SqliteDatasource(Datasource[SqliteSettings]):
     kind: ClassVar[str] = "sqlite"
     label: ClassVar[str] = "SQLite"
     archive_format: ClassVar[str] = "db"
+    swap_words: ClassVar[str] = "a rename of the file"
+    writers_at_swap: ClassVar[str] = "nobody may have the file open: the swap is refused while another program does"
     settings_type: ClassVar[type[DatasourceSettings]] = SqliteSettings
     options: ClassVar[frozenset[str]] = frozenset({"schema_only", "tables", "exclude_tables"})
 

@@ -1,0 +1,53 @@
+"""How a restore brings new content to its place, and what that means for whoever writes there meanwhile."""
+
+from typing import Any, Literal
+
+from dgtui.engine.datasources.base import Datasource, TargetState
+from dgtui.engine.model import Record
+
+RestoreWay = Literal["fresh", "swap", "swap or import", "import"]
+"""How the new content comes to its place: there is nothing to replace; a rename; an import after a safety backup.
+
+`swap or import` where only the archive's own content decides.
+"""
+
+_SWAP = "loaded beside it and compared, then swapped in by {rename}; the former content is kept"
+_IMPORT = "loaded beside it and compared, then, after a safety backup, imported in its own place"
+_IMPORT_WRITERS = "whoever reads or writes during the import sees a partly filled database"
+
+
+class ChosenWay(Record, frozen=True):
+    """The way that a restore will take into one target."""
+
+    kind: RestoreWay
+    text: str = ""
+    """What is done, for people; empty where nothing is replaced."""
+    writers: str = ""
+    """What happens to those who read and write meanwhile, for people; empty where nothing is replaced."""
+    obstacles: tuple[str, ...] = ()
+    """What in the target keeps it from being swapped."""
+
+    @property
+    def sentence(self) -> str:
+        """Both, for people; empty where nothing is replaced."""
+        if not self.text:
+            return ""
+        reasons = f" (no swap: {'; '.join(self.obstacles)})" if self.obstacles else ""
+        return f"{self.text}; {self.writers}{reasons}"
+
+
+def way_of(target: Datasource[Any], database: str, state: TargetState) -> ChosenWay:
+    """The way into a database, file or folder in this state. Raises what the datasource raises when it is asked."""
+    if state.empty:
+        return ChosenWay(kind="fresh")
+    obstacles = target.swap_obstacles(database)
+    if obstacles:
+        return ChosenWay(kind="import", text=_IMPORT, writers=_IMPORT_WRITERS, obstacles=obstacles)
+    swap = _SWAP.format(rename=target.swap_words)
+    if target.swaps_everything:
+        return ChosenWay(kind="swap", text=swap, writers=target.writers_at_swap)
+    return ChosenWay(
+        kind="swap or import",
+        text=f"{swap}. Where the backup holds more than tables: {_IMPORT}",
+        writers=f"at a swap {target.writers_at_swap}; at an import {_IMPORT_WRITERS}",
+    )
