@@ -24,6 +24,7 @@ from dgtui.engine.messages import StorageMessage, StorageState, now
 from dgtui.engine.model import Copy, Execution, ObjectInfo, Problem, Purpose, Record, VerifyLevel
 from dgtui.engine.pipeline import PipelineCounters, PipelineResult, run_pipeline
 from dgtui.engine.problems import problem_of
+from dgtui.engine.properties import METADATA_KEY, to_metadata
 from dgtui.engine.restore_text import restore_text
 from dgtui.engine.runs import ProgressSource, RunWriter
 from dgtui.engine.storages.base import RESTORE_TEXT, BackupWriter, FolderRef, Storage
@@ -216,7 +217,9 @@ class Backup:
         self._run.phase("finish")
         manifest = self._manifest(folder, probe, result, summary)
         encoded = encode_manifest(manifest)
-        lines = self._datasource.manual_restore(uncompressed_name(manifest), self._datasource.database)
+        lines = self._datasource.manual_restore(
+            uncompressed_name(manifest), self._datasource.database, probe.properties
+        )
         texts = {**texts, RESTORE_TEXT: restore_text(manifest, lines)}
         copies = []
         self._cancellation.check()
@@ -316,7 +319,9 @@ class Backup:
 
 
 def _metadata(probe: Probe, objects: Sequence[ObjectInfo]) -> dict[str, Any]:
+    properties = {METADATA_KEY: to_metadata(probe.properties)} if probe.properties is not None else {}
     return {
+        **properties,
         "database_version": probe.version,
         "product": probe.product,
         "tables_backed_up": len(objects),

@@ -12,8 +12,10 @@ import msgspec
 from dgtui.engine.comparison import Comparison
 from dgtui.engine.datasources.base import TargetState
 from dgtui.engine.errors import ConfigError, DataGuardianError, DiskSpaceError, RestoreError
+from dgtui.engine.manifest import Manifest
 from dgtui.engine.messages import now
 from dgtui.engine.model import Copy, Restore
+from dgtui.engine.properties import DatabaseProperties, from_metadata
 from dgtui.engine.restore_copy import CopyChoice, GoodCopy
 from dgtui.engine.restore_load import compare_with, load_into
 from dgtui.engine.restore_place import Placement
@@ -74,7 +76,7 @@ class RestoreRun:
     def _restore_from(self, copy: GoodCopy, state: TargetState) -> Comparison:
         task = self._task
         self._check_target(copy, state)
-        loaded = self._create_target(state)
+        loaded = self._create_target(state, copy.manifest)
         try:
             load_into(task, loaded, copy.archive, copy.manifest, task.order.selection)
             comparison = compare_with(task, loaded, copy.manifest, task.order.selection)
@@ -131,8 +133,12 @@ class RestoreRun:
             )
         for note in target.check_restore(copy.archive, order.database, order.selection):
             self._task.run.log(note, level="warning")
+        recorded = from_metadata(copy.manifest.metadata)
+        if recorded is not None and self._place.original(state) is None:
+            for note in target.lacking_properties(recorded):
+                self._task.run.log(note, level="warning")
 
-    def _create_target(self, state: TargetState) -> str:
+    def _create_target(self, state: TargetState, manifest: Manifest) -> str:
         """A fresh database to load into; its name: beside the target, or the target where it holds nothing."""
         database, target = self._task.order.database, self._task.target
         beside = target.beside_name(database, NEW_SUFFIX)
@@ -141,8 +147,17 @@ class RestoreRun:
         self._task.run.phase("create")
         if beside != database or not state.exists:
             target.drop_target(beside)
-            target.create_target(beside, like=self._place.original(state))
+            self._create(beside, self._place.original(state), from_metadata(manifest.metadata))
         return beside
+
+    def _create(self, database: str, original: str | None, recorded: DatabaseProperties | None) -> None:
+        """Make a database like the original; where that is gone, with the properties that the backup recorded."""
+        target = self._task.target
+        if original is not None or recorded is None:
+            target.create_target(database, like=original)
+            return
+        for note in target.create_as_recorded(database, recorded):
+            self._task.run.log(note, level="warning")
 
     def _untouched(self, error: RestoreError) -> RestoreError:
         """The same error, with the word that nothing was lost."""

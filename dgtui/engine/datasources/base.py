@@ -15,6 +15,7 @@ import msgspec
 from dgtui.engine.errors import BackupCreationError
 from dgtui.engine.messages import ProgressUnit, TotalKind
 from dgtui.engine.model import BackupType, ObjectInfo, Record, ToolVersion
+from dgtui.engine.properties import DatabaseProperties
 from dgtui.engine.reporting import Reporter
 from dgtui.engine.settings import Duration, Port, Secret
 
@@ -85,6 +86,8 @@ class Probe(Record, frozen=True):
     progress_unit: ProgressUnit = "bytes"
     tool: ToolVersion | None = None
     """The dump tool that fits."""
+    properties: DatabaseProperties | None = None
+    """What the server keeps of the database beside its content, where the kind has such things."""
     warnings: tuple[str, ...] = ()
 
 
@@ -282,6 +285,18 @@ class Datasource(ABC, Generic[SettingsT]):
     def create_target(self, database: str, like: str | None = None) -> None:
         """Make an empty database (or folder) to load into; with `like`, with the properties and grants of that one."""
 
+    def lacking_properties(self, recorded: DatabaseProperties) -> tuple[str, ...]:  # noqa: ARG002  # most have none
+        """What of recorded properties this server does not have, each as a sentence; changes nothing."""
+        return ()
+
+    def create_as_recorded(self, database: str, recorded: DatabaseProperties) -> tuple[str, ...]:  # noqa: ARG002
+        """Make an empty database with the recorded properties of one that is gone, as far as the server has them.
+
+        Returns what was left out although `lacking_properties` did not tell it. Never fails because of a property.
+        """
+        self.create_target(database)
+        return ()
+
     @abstractmethod
     def drop_target(self, database: str) -> None:
         """Remove a database (or file, folder) whole; does nothing where there is none."""
@@ -330,7 +345,9 @@ class Datasource(ABC, Generic[SettingsT]):
         )
 
     @abstractmethod
-    def manual_restore(self, archive_file: str, database: str) -> Sequence[str]:
+    def manual_restore(
+        self, archive_file: str, database: str, properties: DatabaseProperties | None = None
+    ) -> Sequence[str]:
         """Shell lines with standard tools that restore the uncompressed `archive_file` into `database`."""
 
 

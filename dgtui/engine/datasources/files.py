@@ -33,6 +33,7 @@ from dgtui.engine.datasources.tree_swap import make_folder_like, remove_tree, sw
 from dgtui.engine.errors import BackupCreationError, ConfigError, PermissionDenied, RestoreError
 from dgtui.engine.files import file_error
 from dgtui.engine.model import ObjectInfo
+from dgtui.engine.properties import DatabaseProperties
 from dgtui.engine.reporting import Reporter
 
 _LOOK_SECONDS = 10.0
@@ -270,7 +271,12 @@ class FilesDatasource(Datasource[FilesSettings]):
         """Let the two change places at one stroke, then give the old one its new name."""
         swap_trees(safe_target(new), safe_target(current), safe_target(keep_as))
 
-    def manual_restore(self, archive_file: str, database: str) -> Sequence[str]:
+    def manual_restore(
+        self,
+        archive_file: str,
+        database: str,
+        properties: DatabaseProperties | None = None,  # noqa: ARG002
+    ) -> Sequence[str]:
         """Check to the end, make the folder, unpack."""
         archive, target = shlex.quote(archive_file), shlex.quote(database)
         options = "--same-permissions --numeric-owner --xattrs --xattrs-include='*' --acls --delay-directory-restore"

@@ -2,7 +2,6 @@
 
 import contextlib
 import hashlib
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -40,16 +39,17 @@ from dgtui.engine.datasources.mysql_look import (
     view_names,
 )
 from dgtui.engine.datasources.mysql_manual import manual_lines
+from dgtui.engine.datasources.mysql_properties import creation, possible_properties, read_properties
 from dgtui.engine.datasources.mysql_rights import Grants
 from dgtui.engine.datasources.mysql_swap import create_like, obstacles, swap_databases
 from dgtui.engine.datasources.mysql_tools import client_tool, dump_tool
 from dgtui.engine.errors import ConfigError, DatabaseConnectionError, PermissionDenied, RestoreError, ToolMissing
 from dgtui.engine.model import ObjectInfo
+from dgtui.engine.properties import DatabaseProperties
 from dgtui.engine.reporting import Reporter
 
 _PATIENCE = 3600.0
 _LONGEST_NAME = 64
-_CHARSET_NAME = re.compile(r"\w+")
 
 
 class MysqlSettings(ServerSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -76,7 +76,6 @@ class MysqlDatasource(Datasource[MysqlSettings]):
         """`password` is the secret itself, already fetched."""
         super().__init__(name, settings, password)
         self._access = Access(settings, password)
-        self._charset: tuple[str, str] | None = None
 
     @property
     def database(self) -> str:
@@ -92,7 +91,7 @@ class MysqlDatasource(Datasource[MysqlSettings]):
         """Look at the database."""
         options = options or DumpOptions()
         with self._access.session() as session:
-            self._require_database(session)
+            properties = self._require_database(session)
             tables = existing_tables(session, self.database)
             wanted = self._chosen_tables(session, tables, options)
             tool = dump_tool(session.server, self.settings.tools)
@@ -108,6 +107,7 @@ class MysqlDatasource(Datasource[MysqlSettings]):
                 estimated_dump_bytes=estimated_dump_bytes(session, self.database, wanted, options),
                 estimate_kind="estimated",
                 tool=tool,
+                properties=properties,
                 warnings=tuple(warnings),
             )
 
@@ -189,6 +189,18 @@ class MysqlDatasource(Datasource[MysqlSettings]):
         with self._access.session(fallback=RestoreError) as session:
             create_like(session, database, like or self.database)
 
+    def lacking_properties(self, recorded: DatabaseProperties) -> tuple[str, ...]:
+        """A character set or collation that this server does not have."""
+        with self._access.session(fallback=RestoreError) as session:
+            return possible_properties(session, recorded)[1]
+
+    def create_as_recorded(self, database: str, recorded: DatabaseProperties) -> tuple[str, ...]:
+        """Make an empty database with the recorded character set and collation."""
+        _refuse_system(database)
+        with self._access.session(fallback=RestoreError) as session:
+            session.execute(creation(database, possible_properties(session, recorded)[0], session.server))
+        return ()
+
     def drop_target(self, database: str) -> None:
         """Drop a database with all that is in it."""
         _refuse_system(database)
@@ -236,7 +248,9 @@ class MysqlDatasource(Datasource[MysqlSettings]):
         with self._access.session() as session:
             return obstacles(session, database)
 
-    def manual_restore(self, archive_file: str, database: str) -> Sequence[str]:
+    def manual_restore(
+        self, archive_file: str, database: str, properties: DatabaseProperties | None = None
+    ) -> Sequence[str]:
         """Lines for the plain client."""
         client, checked_views = "mariadb", False
         with contextlib.suppress(DatabaseConnectionError, ToolMissing), self._access.session() as session:
@@ -246,7 +260,7 @@ class MysqlDatasource(Datasource[MysqlSettings]):
             archive_file,
             database,
             client=[client, *self._client_options()],
-            charset=self._charset,
+            properties=properties,
             checked_views=checked_views,
         )
 
@@ -256,20 +270,15 @@ class MysqlDatasource(Datasource[MysqlSettings]):
             return [user, f"--socket={self.settings.socket}"]
         return [user, f"--host={self.settings.host}", f"--port={self._access.port}", "--protocol=tcp"]
 
-    def _require_database(self, session: Session) -> None:
-        rows = session.rows(
-            "SELECT DEFAULT_CHARACTER_SET_NAME, DEFAULT_COLLATION_NAME FROM information_schema.SCHEMATA "
-            "WHERE SCHEMA_NAME = %s",
-            [self.database],
-        )
-        if not rows:
+    def _require_database(self, session: Session) -> DatabaseProperties:
+        properties = read_properties(session, self.database)
+        if properties is None:
             raise DatabaseConnectionError(
                 f"There is no database {self.database} at {self.location}, or {self._access.user} may not see it",
                 subject=self.database,
                 hint="Correct `database` in the configuration, create the database, or grant SELECT on it",
             )
-        if all(_CHARSET_NAME.fullmatch(str(part)) for part in rows[0]):
-            self._charset = (str(rows[0][0]), str(rows[0][1]))
+        return properties
 
     def _chosen_tables(self, session: Session, tables: Sequence[Table], options: DumpOptions) -> tuple[Table, ...]:
         known = {table.name for table in tables} | set(view_names(session, self.database))

@@ -3,7 +3,8 @@
 import shlex
 from collections.abc import Sequence
 
-from dgtui.engine.datasources.mysql_errors import quote
+from dgtui.engine.datasources.mysql_properties import creation
+from dgtui.engine.properties import DatabaseProperties
 
 _LOAD = "--binary-mode --comments --max-allowed-packet=1G"
 _EXACT_DATES = "1,40s/SQL_MODE='NO_AUTO_VALUE_ON_ZERO'/SQL_MODE='NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES'/"
@@ -17,7 +18,7 @@ def manual_lines(
     database: str,
     *,
     client: Sequence[str],
-    charset: tuple[str, str] | None,
+    properties: DatabaseProperties | None,
     checked_views: bool,
 ) -> tuple[str, ...]:
     """Make the database and load the dump; `client` is the client's command line with all that it needs to connect.
@@ -25,8 +26,7 @@ def manual_lines(
     `checked_views` tells that there are views WITH CHECK OPTION. They cannot be made upon a view that is still a
     placeholder, and the dump has its views by name; so all are made without the option, and then once more as they are.
     """
-    properties = f" CHARACTER SET {charset[0]} COLLATE {charset[1]}" if charset else ""
-    create = f"CREATE DATABASE IF NOT EXISTS {quote(database)}{properties}"
+    create = creation(database, properties, unless_there=True)
     # Without it a name beyond ASCII would be taken as the locale of the shell has it.
     connection, archive = shlex.join([*client, "--default-character-set=utf8mb4"]), shlex.quote(archive_file)
     load = f"{connection} {_LOAD} -- {shlex.quote(database)}"

@@ -3,6 +3,7 @@
 from dgtui.engine.datasources.mysql_connection import Access, Session
 from dgtui.engine.datasources.mysql_errors import LOCK_TIMEOUT, quote
 from dgtui.engine.datasources.mysql_look import database_exists, existing_tables, other_objects
+from dgtui.engine.datasources.mysql_properties import creation, read_properties
 from dgtui.engine.errors import DataGuardianError, RestoreError, SwapImpossible
 from dgtui.engine.reporting import Reporter
 
@@ -72,14 +73,9 @@ def swap_databases(access: Access, new: str, current: str, keep_as: str, reporte
 
 
 def create_like(session: Session, database: str, like: str | None) -> None:
-    """Make an empty database with the character set and collation of another, where one is given."""
-    rows = session.rows(
-        "SELECT DEFAULT_CHARACTER_SET_NAME, DEFAULT_COLLATION_NAME FROM information_schema.SCHEMATA "
-        "WHERE SCHEMA_NAME = %s",
-        [like],
-    )
-    charset = f" CHARACTER SET {rows[0][0]} COLLATE {rows[0][1]}" if rows else ""
-    session.execute(f"CREATE DATABASE {quote(database)}{charset}")
+    """Make an empty database with the properties of another, where one is given."""
+    properties = read_properties(session, like) if like is not None else None
+    session.execute(creation(database, properties, session.server))
 
 
 def _refuse_obstacles(session: Session, new: str, current: str, keep_as: str) -> None:

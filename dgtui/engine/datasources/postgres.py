@@ -1,8 +1,6 @@
 """The adapter for PostgreSQL: `pg_dump -Fc`, read to its end and restored by `pg_restore`."""
 
 import os
-import re
-import shlex
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,11 +22,14 @@ from dgtui.engine.datasources.base import (
 )
 from dgtui.engine.datasources.postgres_check import PostgresArchiveCheck
 from dgtui.engine.datasources.postgres_connection import Access, PostgresSettings
+from dgtui.engine.datasources.postgres_creation import create_as_recorded, create_database, lacking
 from dgtui.engine.datasources.postgres_dump import PostgresDump, Snapshot, dump_arguments
 from dgtui.engine.datasources.postgres_estimate import estimate_dump
 from dgtui.engine.datasources.postgres_failures import known_failure
-from dgtui.engine.datasources.postgres_names import connection_string, name_beside
+from dgtui.engine.datasources.postgres_manual import manual_lines
+from dgtui.engine.datasources.postgres_names import name_beside
 from dgtui.engine.datasources.postgres_plan import plan_restore
+from dgtui.engine.datasources.postgres_properties import properties, read_properties
 from dgtui.engine.datasources.postgres_queries import (
     clients_of,
     count_rows,
@@ -41,18 +42,12 @@ from dgtui.engine.datasources.postgres_queries import (
 from dgtui.engine.datasources.postgres_restore import Loader, refresh_views
 from dgtui.engine.datasources.postgres_selection import tables_in
 from dgtui.engine.datasources.postgres_swap import swap_databases
-from dgtui.engine.datasources.postgres_targets import (
-    create_database,
-    drop_database,
-    exists,
-    maintenance_database,
-    properties,
-    target_state,
-)
+from dgtui.engine.datasources.postgres_targets import drop_database, exists, maintenance_database, target_state
 from dgtui.engine.datasources.postgres_toc import read_toc
 from dgtui.engine.datasources.postgres_tools import fitting_tool, major
 from dgtui.engine.errors import BackupCreationError, PermissionDenied
 from dgtui.engine.model import ObjectInfo
+from dgtui.engine.properties import DatabaseProperties
 from dgtui.engine.reporting import Reporter
 
 _GLOBALS_SECONDS = 120.0
@@ -118,6 +113,7 @@ class PostgresDatasource(Datasource[PostgresSettings]):
                 estimated_dump_bytes=estimate.total,
                 estimate_kind="estimated",
                 tool=tool,
+                properties=read_properties(connection, self.database),
             )
 
     def missing_rights(self) -> tuple[str, ...]:
@@ -214,6 +210,14 @@ class PostgresDatasource(Datasource[PostgresSettings]):
         """Make an empty database from template0."""
         create_database(self._access, database, properties(self._access, like) if like is not None else None)
 
+    def lacking_properties(self, recorded: DatabaseProperties) -> tuple[str, ...]:
+        """Roles, locales, tablespaces and settings that this server does not have."""
+        return lacking(self._access, recorded)
+
+    def create_as_recorded(self, database: str, recorded: DatabaseProperties) -> tuple[str, ...]:
+        """Make an empty database with encoding, locale, owner, grants, settings and comment."""
+        return create_as_recorded(self._access, database, recorded)
+
     def drop_target(self, database: str) -> None:
         """Remove a database, whoever is connected."""
         drop_database(self._access, database)
@@ -251,16 +255,10 @@ class PostgresDatasource(Datasource[PostgresSettings]):
         """Rename both databases in one transaction."""
         swap_databases(self._access, new, current, keep_as, reporter)
 
-    def manual_restore(self, archive_file: str, database: str) -> Sequence[str]:
-        """createdb and pg_restore."""
+    def manual_restore(
+        self, archive_file: str, database: str, properties: DatabaseProperties | None = None
+    ) -> Sequence[str]:
+        """createdb, pg_restore, and psql for what is beside the content."""
         access = self._access
         server = ["-h", access.host, "-p", str(access.port), "-U", access.user]
-        if not re.match(r"[\w./-]", archive_file) or archive_file.startswith("-"):
-            archive_file = f"./{archive_file}"
-        target = connection_string({"dbname": database})
-        return (
-            "# The password, where one is needed, is asked for, or taken from $PGPASSWORD or from ~/.pgpass.",
-            "# Owners and grants need their roles: psql -f globals.sql makes them, where that lies beside this text.",
-            shlex.join(["createdb", *server, "-T", "template0", "--", database]),
-            shlex.join(["pg_restore", *server, "-d", target, "--", archive_file]),
-        )
+        return manual_lines(archive_file, database, server, access.settings.maintenance_database, properties)

@@ -23,7 +23,7 @@ DEFAULT_PORT = 5432
 _QUERY_SECONDS = 120.0
 _SESSION_SETTINGS = (
     "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET row_security = off; "
-    "SET search_path = pg_catalog"
+    "SET search_path = pg_catalog; SET default_transaction_read_only = off"
 )
 
 

@@ -50,7 +50,7 @@ def plan_restore(access: Access, toc: Toc, selection: Selection) -> RestorePlan:
             tool,
             (*arguments, *ownership, *_tablespaces(connection, entries, notes)),
             tuple(kept) if selection.tables or len(kept) < len(entries) else None,
-            (*notes, *more_notes, *_properties(toc)),
+            (*notes, *more_notes),
         )
 
 
@@ -131,16 +131,6 @@ def _tablespaces(connection: "psycopg.Connection[Any]", entries: list[TocEntry],
         return []
     notes.append(f"The tablespaces {_few(missing)} do not exist on this server: everything goes to the default one")
     return ["--no-tablespaces"]
-
-
-def _properties(toc: Toc) -> list[str]:
-    if any(entry.kind == "DATABASE PROPERTIES" for entry in toc.entries):
-        note = (
-            f"The database {toc.database} had settings of its own (ALTER DATABASE ... SET); a target that is made anew "
-            "does not get them, one that is replaced keeps its own"
-        )
-        return [note]
-    return []
 
 
 def _few(names: list[str]) -> str:

@@ -7,10 +7,12 @@ from pathlib import Path
 from dgtui.engine.child import Child, describe_exit, widen_pipe
 from dgtui.engine.datasources.base import Archive, LoadError, LoadOutcome, Selection
 from dgtui.engine.datasources.postgres_connection import Access
+from dgtui.engine.datasources.postgres_creation import create_database
 from dgtui.engine.datasources.postgres_failures import known_failure
 from dgtui.engine.datasources.postgres_plan import RestorePlan
+from dgtui.engine.datasources.postgres_properties import properties
 from dgtui.engine.datasources.postgres_selection import entries_of_tables
-from dgtui.engine.datasources.postgres_targets import create_database, drop_database, properties, with_names
+from dgtui.engine.datasources.postgres_targets import drop_database, with_names
 from dgtui.engine.datasources.postgres_toc import Toc
 from dgtui.engine.datasources.postgres_tools import buffered
 from dgtui.engine.errors import DatabaseConnectionError, RestoreError, ValidationError
@@ -80,6 +82,11 @@ class _Complaints:
         return "\n".join(error.message for error in self.errors)
 
 
+def _writable(access: Access) -> dict[str, str]:
+    """The tools' environment; a database whose sessions are read-only by default can be loaded all the same."""
+    return {**access.environment(), "PGOPTIONS": "-c default_transaction_read_only=off"}
+
+
 class Loader:
     """Loads one archive into one database."""
 
@@ -127,7 +134,7 @@ class Loader:
         complaints = _Complaints(self._reporter, self._tables)
         child = Child(
             [self._plan.tool.path, "-j", str(jobs), *self._arguments, "--", str(file)],
-            environment=self._access.environment(),
+            environment=_writable(self._access),
             on_line=complaints.take,
             secrets=self._access.secrets,
             stdout=subprocess.DEVNULL,
@@ -141,7 +148,7 @@ class Loader:
         complaints = _Complaints(self._reporter, self._tables)
         child = Child(
             [*buffered("-i"), self._plan.tool.path, *self._arguments],
-            environment=self._access.environment(),
+            environment=_writable(self._access),
             on_line=complaints.take,
             secrets=self._access.secrets,
             stdin=subprocess.PIPE,

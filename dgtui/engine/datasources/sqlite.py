@@ -71,10 +71,13 @@ from dgtui.engine.datasources.sqlite_swap import clear_orphans, refuse_open, swa
 from dgtui.engine.errors import DataGuardianError, RestoreError, ValidationError
 from dgtui.engine.files import file_error, fsync_folder
 from dgtui.engine.model import ObjectInfo, ToolVersion
+from dgtui.engine.properties import DatabaseProperties, DatabaseSetting
 from dgtui.engine.reporting import Reporter
 from dgtui.engine.settings import Duration
 
 _LOOK_SECONDS = 0.1
+_PRAGMAS = ("page_size", "auto_vacuum", "journal_mode", "user_version", "application_id")
+"""Those whose value is kept in the file itself."""
 
 
 class SqliteSettings(DatasourceSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -117,6 +120,7 @@ class SqliteDatasource(Datasource[SqliteSettings]):
             size = pages * connection.execute("PRAGMA page_size").fetchone()[0]
             objects = table_objects(connection, seconds=_LOOK_SECONDS)
             sizes = table_bytes(connection, seconds=_LOOK_SECONDS)
+            properties = _properties(connection)
         return Probe(
             product=f"SQLite {sqlite3.sqlite_version}",
             version=sqlite3.sqlite_version,
@@ -126,6 +130,7 @@ class SqliteDatasource(Datasource[SqliteSettings]):
             estimated_dump_bytes=size,
             estimate_kind="estimated",
             tool=ToolVersion(name="sqlite3 (library)", path="", version=sqlite3.sqlite_version),
+            properties=properties,
         )
 
     @contextlib.contextmanager
@@ -327,7 +332,12 @@ class SqliteDatasource(Datasource[SqliteSettings]):
         real = real_path(current)
         swap_database(safe_target(new), safe_target(str(real)), safe_target(keep_as), reporter)
 
-    def manual_restore(self, archive_file: str, database: str) -> Sequence[str]:
+    def manual_restore(
+        self,
+        archive_file: str,
+        database: str,
+        properties: DatabaseProperties | None = None,  # noqa: ARG002
+    ) -> Sequence[str]:
         """Check, move the old file with its side files away, copy."""
         archive, target, before = (shlex.quote(name) for name in (archive_file, database, f"{database}.before"))
         return (
@@ -342,3 +352,14 @@ class SqliteDatasource(Datasource[SqliteSettings]):
             f"  chmod --reference={before} -- {target} && chown --reference={before} -- {target}",
             "fi",
         )
+
+
+def _properties(connection: sqlite3.Connection) -> DatabaseProperties:
+    """What the file says of itself; a restore brings it back with the file."""
+    return DatabaseProperties(
+        encoding=connection.execute("PRAGMA encoding").fetchone()[0],
+        settings=tuple(
+            DatabaseSetting(name=name, value=str(connection.execute(f"PRAGMA {name}").fetchone()[0]))
+            for name in _PRAGMAS
+        ),
+    )

@@ -1,0 +1,187 @@
+"""What a database is beside its content survives the loss of the original: restored by us and by RESTORE.txt."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from psycopg import sql
+
+from dgtui.engine.properties import DatabaseGrant, DatabaseProperties, DatabaseSetting, from_metadata, to_metadata
+from tests.integration.postgres_case import datasource, role
+from tests.support.homes import Home
+from tests.support.mariadb import MariadbServer
+from tests.support.postgres import PostgresServer, running_server
+from tests.support.round_trips import mysql_table, postgres_table, restored, whole_backup
+
+_NAME = 'the "shop"; --'
+_FACTS = """
+SELECT pg_get_userbyid(datdba), pg_encoding_to_char(encoding), datcollate, datctype, datconnlimit,
+       (SELECT array_agg(a::text ORDER BY a::text) FROM unnest(datacl) a), shobj_description(d.oid, 'pg_database'),
+       (SELECT array_agg(setrole::regrole::text || setconfig::text ORDER BY setrole)
+        FROM pg_db_role_setting WHERE setdatabase = d.oid)
+FROM pg_database d WHERE datname = {}
+"""
+
+
+def facts(server: PostgresServer, database: str) -> tuple[Any, ...]:
+    """What pg_database and its companions say of a database."""
+    return server.execute(sql.SQL(_FACTS).format(database))[0]
+
+
+@pytest.fixture
+def owner(postgres_server: PostgresServer) -> Iterator[str]:
+    """A role with an awkward name."""
+    with role(postgres_server, "some owner") as name:
+        yield name
+
+
+@pytest.fixture
+def special(postgres_server: PostgresServer, owner: str) -> Iterator[str]:
+    """A database in which nothing is as usual, removed at the end under whatever it holds then."""
+    name = sql.Identifier(_NAME)
+    making = "CREATE DATABASE {} TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' OWNER {}"
+    postgres_server.execute(sql.SQL(making).format(name, sql.Identifier(owner)))
+    for statement in (
+        "ALTER DATABASE {} CONNECTION LIMIT 17",
+        "ALTER DATABASE {} SET search_path = '$user', 'Odd, \"schema\"', ''",
+        "ALTER DATABASE {} SET \"my.setting\" = 'it''s'",
+        "ALTER DATABASE {} SET default_transaction_read_only = on",
+        f"ALTER ROLE \"{owner}\" IN DATABASE {{}} SET work_mem = '5MB'",
+        "REVOKE ALL ON DATABASE {} FROM PUBLIC",
+        f'GRANT CREATE, CONNECT ON DATABASE {{}} TO "{owner}" WITH GRANT OPTION',
+        "COMMENT ON DATABASE {} IS 'it''s a \\ comment\nSQL\n\\! touch /tmp/dgtui-injected'",
+    ):
+        postgres_server.execute(sql.SQL(statement).format(name))
+    with postgres_server.connect(_NAME) as connection:
+        connection.execute("SET default_transaction_read_only = off")
+        connection.execute("CREATE TABLE public.t AS SELECT 'é'::text AS a")
+    yield _NAME
+    postgres_server.drop_database(_NAME)
+    postgres_server.drop_database("other")
+
+
+def test_a_lost_postgres_database_comes_back_as_it_was(
+    home: Home, postgres_server: PostgresServer, special: str
+) -> None:
+    before = facts(postgres_server, special)
+    home.configure(postgres_table(postgres_server, special))
+    execution = whole_backup(home)
+    postgres_server.drop_database(special)
+    restored(home, execution)
+    assert facts(postgres_server, special) == before
+    assert postgres_server.execute("SELECT a FROM public.t", special) == [("é",)]
+    restored(home, execution, database="other")
+    assert facts(postgres_server, "other") == before
+
+
+def test_the_commands_of_restore_txt_bring_the_properties_back(
+    home: Home, postgres_server: PostgresServer, special: str
+) -> None:
+    before = facts(postgres_server, special)
+    home.configure(postgres_table(postgres_server, special))
+    folder = Path(whole_backup(home).copies[0].path)
+    postgres_server.drop_database(special)
+    environment = {**os.environ, "TMPDIR": str(home.folder), "PGOPTIONS": ""}
+    environment["PATH"] = f"{postgres_server.binaries}:{environment['PATH']}"
+    done = subprocess.run(
+        ["sh", "-e", "RESTORE.txt"], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "ERROR" not in done.stderr
+    assert facts(postgres_server, special) == before
+    assert not Path("/tmp/dgtui-injected").exists()
+
+
+def test_what_another_server_lacks_is_told_and_left_out(
+    home: Home, postgres_server: PostgresServer, special: str, owner: str
+) -> None:
+    before = facts(postgres_server, special)
+    home.configure(postgres_table(postgres_server, special))
+    execution = whole_backup(home)
+    with running_server() as other:
+        home.configure(
+            postgres_table(postgres_server, special) + postgres_table(other, "elsewhere", name="standby"),
+        )
+        engine = home.engine()
+        snapshot = home.finish(engine, engine.start_restore(execution, datasource="standby"))
+        assert snapshot.status == "completed", snapshot.problem
+        told = [line.text for line in snapshot.log if owner in line.text]
+        assert any("The owner" in text for text in told)
+        assert any("The grants" in text for text in told)
+        assert any("The settings" in text for text in told)
+        found = facts(other, "elsewhere")
+        assert found[:5] == ("postgres", *before[1:5])
+        assert "comment" in found[6]
+        assert len(found[7]) == 1
+        assert other.execute("SELECT a FROM public.t", "elsewhere") == [("é",)]
+
+
+def test_properties_that_no_server_could_give_are_left_out(postgres_server: PostgresServer) -> None:
+    source = datasource(postgres_server, "postgres")
+    recorded = DatabaseProperties(
+        encoding="UTF8",
+        collation="tlh_QO.UTF-8",
+        character_type="tlh_QO.UTF-8",
+        tablespace="gone",
+        owner="nobody of ours",
+        grants=(DatabaseGrant(privilege="CONNECT TO x; DROP ROLE y"), DatabaseGrant(privilege="SELECT")),
+        settings=(
+            DatabaseSetting(name="no_such_setting", value="1"),
+            DatabaseSetting(name="work_mem", value="much"),
+            DatabaseSetting(name="session_preload_libraries", value="no_such_library"),
+        ),
+    )
+    told = "\n".join(source.lacking_properties(recorded))
+    for word in ("nobody of ours", "tlh_QO", "gone", "no_such_setting"):
+        assert word in told
+    try:
+        notes = "\n".join(source.create_as_recorded("strange", recorded))
+        for word in ("work_mem", "SELECT", "nobody can connect"):
+            assert word in notes
+        assert facts(postgres_server, "strange")[:2] == ("postgres", "UTF8")
+        assert source.target_state("strange").empty
+    finally:
+        postgres_server.drop_database("strange")
+
+
+def test_a_lost_mariadb_database_comes_back_as_it_was(home: Home, mariadb: MariadbServer) -> None:
+    query = (
+        "SELECT DEFAULT_CHARACTER_SET_NAME, DEFAULT_COLLATION_NAME, SCHEMA_COMMENT FROM information_schema.SCHEMATA "
+        "WHERE SCHEMA_NAME = 'old shop'"
+    )
+    with mariadb.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("CREATE DATABASE `old shop` CHARACTER SET latin2 COLLATE latin2_czech_cs COMMENT 'a \\\\ it''s'")
+        cursor.execute("CREATE TABLE `old shop`.t (a VARCHAR(10))")
+        cursor.execute(query)
+        before = cursor.fetchone()
+    home.configure(mysql_table(mariadb, "old shop"))
+    execution = whole_backup(home)
+    mariadb.execute("DROP DATABASE `old shop`")
+    restored(home, execution)
+    with mariadb.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(query)
+        assert cursor.fetchone() == before
+    text = (Path(execution.copies[0].path) / "RESTORE.txt").read_text()
+    assert "CHARACTER SET latin2 COLLATE latin2_czech_cs" in text
+    source = mariadb.datasource("old shop")
+    unknown = DatabaseProperties(encoding="utf8mb4", collation="utf8mb4_0900_ai_ci")
+    assert "utf8mb4_0900_ai_ci" in source.lacking_properties(unknown)[0]
+    source.create_as_recorded("new shop", unknown)
+    assert not source.lacking_properties(DatabaseProperties(encoding="utf8mb4", collation="utf8mb4_uca1400_as_cs"))
+
+
+def test_properties_in_a_manifest_are_read_as_they_were_written() -> None:
+    properties = DatabaseProperties(
+        encoding="UTF8",
+        comment="",
+        grants=(DatabaseGrant(privilege="CONNECT", grantee="app"),),
+        settings=(DatabaseSetting(name="work_mem", value="5MB", role="app"),),
+    )
+    metadata = {"properties": msgspec.json.decode(msgspec.json.encode(to_metadata(properties))), "product": "x"}
+    assert from_metadata(metadata) == properties
+    assert from_metadata({"properties": {"grants": "all"}}) is None
+    assert from_metadata({}) is None
