@@ -7,13 +7,12 @@ import typer
 
 from dgtui.cli.asking import confirm, need_answer
 from dgtui.cli.options import DataOnly, Execution, MessagesAsJson, SchemaOnly, Yes, refuse_both
-from dgtui.cli.output import print_json, say
+from dgtui.cli.output import print_data, print_json, say
 from dgtui.engine.errors import EXIT_DONE, ConfigError, RestoreError
-from dgtui.wording.words import known_size, one_line, short_id, time_text
+from dgtui.wording.words import one_line
 
 if TYPE_CHECKING:
     from dgtui.engine.datasources.base import Selection
-    from dgtui.engine.model import Execution as Row
     from dgtui.engine.preview import RestorePreview
 
 
@@ -73,20 +72,28 @@ def restore(
     reason: Annotated[
         str, typer.Option("--reason", metavar="TEXT", help="Why, for the record.", show_default=False)
     ] = "",
+    without_roles: Annotated[
+        bool, typer.Option("--without-roles", help="Leave out owners and grants whose roles are not there.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what it would do; change nothing.")] = False,
     yes: Yes = False,
     as_json: MessagesAsJson = False,
 ) -> None:
     """Get data back: into its place, a new name, another datasource."""
     from dgtui.cli.watch import open_engine, watch
+    from dgtui.wording.preview_text import preview_lines
 
     refuse_both(schema_only, "--schema-only", data_only, "--data-only")
     with open_engine() as engine:
         wanted = engine.execution(execution)
-        need_answer("restore", yes=yes)
         selection = _selection(table or [], schema_only=schema_only, data_only=data_only)
-        preview = engine.preview_restore(wanted, storage=storage, datasource=to, database=into)
-        for line in preview_lines(wanted, preview, selection, storage=storage):
-            say(line)
+        if not dry_run:
+            need_answer("restore", yes=yes)
+        preview = engine.preview_restore(wanted, storage=storage, datasource=to, database=into, selection=selection)
+        for line in [] if dry_run and as_json else preview_lines(wanted, preview, selection, storage=storage):
+            (print_data if dry_run else say)(line)
+        if dry_run:
+            raise typer.Exit(_tell_whole(preview, as_json=as_json))
         if preview.replaces and not overwrite:
             raise RestoreError(
                 f"{preview.target} holds {preview.object_count} objects; nothing was changed",
@@ -101,10 +108,26 @@ def restore(
             database=preview.target,
             selection=selection,
             overwrite=overwrite,
+            # Whoever confirmed it by hand was told which roles are missing.
+            without_missing_roles=without_roles or not yes,
             jobs=jobs,
             reason=reason,
         )
         raise typer.Exit(watch(engine, run_id, as_json=as_json))
+
+
+def _tell_whole(preview: "RestorePreview", *, as_json: bool) -> int:
+    """Print the whole preview; the exit code, which tells whether the restore could work."""
+    from dgtui.engine.problems import exit_code_of
+    from dgtui.wording.preview_text import dry_run_lines
+
+    if as_json:
+        print_json(preview)
+    else:
+        for line in dry_run_lines(preview):
+            print_data(line)
+    problem = preview.outlook.problem if preview.outlook is not None else None
+    return EXIT_DONE if problem is None else exit_code_of(problem)
 
 
 def _selection(tables: list[str], *, schema_only: bool, data_only: bool) -> "Selection":
@@ -112,29 +135,3 @@ def _selection(tables: list[str], *, schema_only: bool, data_only: bool) -> "Sel
 
     kind = "schema_only" if schema_only else "data_only" if data_only else "full"
     return Selection(backup_type=kind, tables=tuple(tables))  # type: ignore[arg-type]  # the three words it takes
-
-
-def preview_lines(
-    execution: "Row", preview: "RestorePreview", selection: "Selection", *, storage: str | None
-) -> list[str]:
-    """What a restore is going to do."""
-    copies = ", ".join(copy.storage for copy in execution.copies if copy.path)
-    what = {"full": "everything", "schema_only": "schema only", "data_only": "data only"}[selection.backup_type]
-    if selection.tables:
-        what += f" of {', '.join(selection.tables)}"
-    if preview.replaces:
-        size = "" if preview.size_bytes is None else f", {known_size(preview.size_bytes)}"
-        fate = f"holds {preview.object_count} objects{size}: everything in it will be replaced"
-    else:
-        fate = "exists and is empty" if preview.exists else "will be made"
-    lines = [
-        f"Restore  {execution.job} of {time_text(execution.started_at)}  [{short_id(execution.execution_id)}]",
-        f"From     {storage or f'the first good copy of {copies}'}",
-        f"Into     {preview.target} ({preview.label}, datasource {preview.datasource}), which {fate}",
-        f"What     {what}",
-    ]
-    if preview.way_text:
-        lines.append(f"How      {preview.way_text}")
-    if preview.client_count:
-        lines.append(f"Now      {preview.client_count} connected")
-    return [one_line(line) for line in lines]

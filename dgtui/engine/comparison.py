@@ -41,7 +41,7 @@ def compare_objects(
 
     `backup_type` is what the backup holds; with `schema_only` on either side rows are not compared.
     """
-    wanted = {entry.name: entry for entry in expected if _selected(entry.name, selection.tables)}
+    wanted = {entry.name: entry for entry in expected if is_selected(entry.name, selection.tables)}
     present = {entry.name: entry for entry in found}
     compare_rows = "schema_only" not in (selection.backup_type, backup_type)
     wrong: list[str] = []
@@ -60,7 +60,8 @@ def compare_objects(
     )
 
 
-def _selected(name: str, tables: Sequence[str]) -> bool:
+def is_selected(name: str, tables: Sequence[str]) -> bool:
+    """Whether an object of a manifest is among the chosen ones; all are where none is chosen."""
     return not tables or any(
         name == table or name.endswith(f".{table}") or name.startswith(f"{table}/") for table in tables
     )

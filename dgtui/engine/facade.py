@@ -28,6 +28,7 @@ from dgtui.engine.orders import AnyOrder, BackupOrder, RestoreOrder, ValidateOrd
 from dgtui.engine.preview import RestorePreview, preview_restore
 from dgtui.engine.reconcile import reconcile
 from dgtui.engine.references import find_execution
+from dgtui.engine.restore_task import started_restore
 from dgtui.engine.runs import RunFollower, RunInfo, RunPaths
 from dgtui.engine.scan import ScanReport, scan_storage
 from dgtui.engine.storages.base import StorageState
@@ -131,6 +132,7 @@ class Engine:
         database: str | None = None,
         selection: Selection | None = None,
         overwrite: bool = False,
+        without_missing_roles: bool = True,
         jobs: int | None = None,
         reason: str = "",
     ) -> str:
@@ -147,6 +149,7 @@ class Engine:
             database=database or adapter.database,
             selection=selection or Selection(),
             overwrite=overwrite,
+            without_missing_roles=without_missing_roles,
             jobs=jobs,
             reason=reason,
             restored_by=getpass.getuser(),
@@ -154,20 +157,7 @@ class Engine:
         )
         lock_name = uuid.uuid5(uuid.NAMESPACE_URL, f"{adapter.kind}:{adapter.location}:{order.database}")
         with self._lock(f"target-{lock_name}", f"restore into {order.database}") as target_lock:
-            self.catalog.save_restore(
-                Restore(
-                    restore_id=order.run_id,
-                    execution_id=execution.execution_id,
-                    datasource=target,
-                    target=order.database,
-                    status="queued",
-                    started_at=order.ordered_at,
-                    storage=storage,
-                    reason=reason,
-                    restored_by=order.restored_by,
-                    origin=order.origin,
-                )
-            )
+            self.catalog.save_restore(msgspec.structs.replace(started_restore(order), status="queued"))
             self._launch(order, target_lock)
         return order.run_id
 
@@ -310,9 +300,18 @@ class Engine:
         storage: str | None = None,
         datasource: str | None = None,
         database: str | None = None,
+        selection: Selection | None = None,
     ) -> RestorePreview:
-        """What a restore would write to, as it is now; changes nothing. Raises DataGuardianError."""
-        return preview_restore(self.config, execution, storage=storage, datasource=datasource, database=database)
+        """What a restore would change, and in which way; changes nothing. Raises DataGuardianError."""
+        return preview_restore(
+            self.config,
+            self.catalog,
+            execution,
+            storage=storage,
+            datasource=datasource,
+            database=database,
+            selection=selection or Selection(),
+        )
 
     # Acting on what is stored
 

@@ -226,6 +226,12 @@ class Restore(Record, frozen=True):
     """Whether the target was left neither as it was nor as it should be."""
     placing: Placing | None = None
     """What still lies beside the target; None once nothing of the kind does."""
+    backup_type: BackupType = "full"
+    """What was restored: everything, the schema or the data."""
+    tables: tuple[str, ...] = ()
+    """The tables, files or folders that were chosen; empty for all."""
+    merged: bool = False
+    """Whether files were restored over what was there, which kept its other files."""
     differences: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
     problem: Problem | None = None

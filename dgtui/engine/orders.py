@@ -39,6 +39,8 @@ class RestoreOrder(Order, frozen=True, kw_only=True, tag="restore"):
     selection: Selection = Selection()
     overwrite: bool = False
     """Whether a target that holds data may be replaced."""
+    without_missing_roles: bool = True
+    """Whether owners and grants are left out whose roles the target does not have; else nothing is restored."""
     jobs: int | None = None
     reason: str = ""
     restored_by: str = ""

@@ -4,8 +4,11 @@ import os
 from pathlib import Path
 
 from dgtui.config import Config
+from dgtui.engine.catalog import Catalog
+from dgtui.engine.datasources.base import Selection
 from dgtui.engine.errors import ConfigError
 from dgtui.engine.model import Execution, Record
+from dgtui.engine.restore_outlook import OutlookQuestion, RestoreOutlook, look_ahead
 from dgtui.engine.restore_way import ChosenWay, RestoreWay, way_of
 
 
@@ -23,6 +26,8 @@ class RestorePreview(Record, frozen=True):
     client_count: int = 0
     chosen: ChosenWay = ChosenWay(kind="swap")
     """How its content is replaced, and what that means for writers."""
+    outlook: RestoreOutlook | None = None
+    """What would change, how long it would take, and what stands against it."""
 
     @property
     def replaces(self) -> bool:
@@ -41,7 +46,14 @@ class RestorePreview(Record, frozen=True):
 
 
 def preview_restore(
-    config: Config, execution: Execution, *, storage: str | None, datasource: str | None, database: str | None
+    config: Config,
+    catalog: Catalog,
+    execution: Execution,
+    *,
+    storage: str | None,
+    datasource: str | None,
+    database: str | None,
+    selection: Selection,
 ) -> RestorePreview:
     """Look at the target, changing nothing. Raises ConfigError, and what the datasource raises when it is asked."""
     places = [copy.storage for copy in execution.copies if copy.path]
@@ -64,6 +76,8 @@ def preview_restore(
         # What lives in the file system is named from where the person stands; the worker stands elsewhere.
         target = os.path.abspath(Path(target).expanduser())  # noqa: PTH100  # links stay as they are named
     state = adapter.target_state(target)
+    known = tuple(name for name in config.storages if name in places and storage in (None, name))
+    question = OutlookQuestion(execution=execution, storages=known, database=target, selection=selection)
     return RestorePreview(
         datasource=name,
         label=adapter.label,
@@ -73,4 +87,5 @@ def preview_restore(
         size_bytes=state.size_bytes,
         client_count=len(state.clients),
         chosen=way_of(adapter, target, state),
+        outlook=look_ahead(config, catalog, adapter, state, question),
     )

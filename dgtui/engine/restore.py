@@ -17,7 +17,7 @@ from dgtui.engine.messages import now
 from dgtui.engine.model import Copy, Restore
 from dgtui.engine.properties import DatabaseProperties, from_metadata
 from dgtui.engine.restore_copy import CopyChoice, GoodCopy
-from dgtui.engine.restore_load import compare_with, load_into
+from dgtui.engine.restore_load import compare_with, load_into, refuse_missing_roles
 from dgtui.engine.restore_place import Placement
 from dgtui.engine.restore_task import NEW_SUFFIX, RestoreTask, started_restore
 from dgtui.engine.stored import folder_of
@@ -137,6 +137,8 @@ class RestoreRun:
         if recorded is not None and self._place.original(state) is None:
             for note in target.lacking_properties(recorded):
                 self._task.run.log(note, level="warning")
+        if not order.without_missing_roles and "globals" in target.options:
+            refuse_missing_roles(target.missing_roles(copy.archive, order.selection), order.database)
 
     def _create_target(self, state: TargetState, manifest: Manifest) -> str:
         """A fresh database to load into; its name: beside the target, or the target where it holds nothing."""

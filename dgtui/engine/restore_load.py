@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from dgtui.engine.archive import StoredArchive
 from dgtui.engine.comparison import Comparison, compare_objects
-from dgtui.engine.datasources.base import LoadOutcome, Selection
+from dgtui.engine.datasources.base import LoadOutcome, MissingRoles, Selection
 from dgtui.engine.errors import RestoreError
 from dgtui.engine.manifest import Manifest
 from dgtui.engine.messages import TotalKind
@@ -38,6 +38,20 @@ def load_jobs(task: RestoreTask, manifest: Manifest) -> int:
     room = shutil.disk_usage(task.scratch).free > 2 * manifest.total_size_bytes
     large = room and manifest.total_size_bytes >= _PARALLEL_FROM_BYTES
     return min(os.cpu_count() or 1, _JOBS_AT_MOST) if large else 1
+
+
+def refuse_missing_roles(missing: MissingRoles, database: str) -> None:
+    """Raise RestoreError where something would be left out for want of a role."""
+    if not missing.costs_something:
+        return
+    names = sorted({*missing.owners, *missing.grantees})
+    raise RestoreError(
+        f"Roles of the backup do not exist on this server: {', '.join(names[:SHOWN_AT_MOST])}; nothing was changed",
+        subject=database,
+        hint="Make them first (globals.sql of a backup with `globals = true`), or go on without their owners and "
+        "grants with --without-roles",
+        detail=[f"Its grants would be left out: {name}" for name in missing.left_out[:SHOWN_AT_MOST]],
+    )
 
 
 def load_into(

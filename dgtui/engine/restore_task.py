@@ -50,6 +50,8 @@ def started_restore(order: RestoreOrder) -> Restore:
         started_at=order.ordered_at,
         storage=order.storage,
         reason=order.reason,
+        backup_type=order.selection.backup_type,
+        tables=order.selection.tables,
         restored_by=order.restored_by,
         origin=order.origin,
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from dgtui.app import DataGuardianApp
 from dgtui.config import load_config
+from dgtui.engine.datasources.base import Selection
 from dgtui.engine.facade import Engine
 from dgtui.engine.glance import DatasourceCheck
 from dgtui.engine.manifest import Chunk, Manifest
@@ -114,6 +115,7 @@ class StillEngine(Engine):
         storage: str | None = None,
         datasource: str | None = None,
         database: str | None = None,
+        selection: Selection | None = None,
     ) -> RestorePreview:
         """A shop at work."""
         return RestorePreview(

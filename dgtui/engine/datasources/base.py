@@ -175,6 +175,26 @@ class TargetState(Record, frozen=True):
         return not self.objects
 
 
+class MissingRoles(Record, frozen=True):
+    """Roles and accounts that a backup names and the target's server does not have."""
+
+    owners: tuple[str, ...] = ()
+    """Roles that own something: without them everything belongs to whoever restores."""
+    grantees: tuple[str, ...] = ()
+    """Roles that were granted something."""
+    left_out: tuple[str, ...] = ()
+    """The objects whose grants are left out."""
+    definers: tuple[str, ...] = ()
+    """Accounts in whose name views, triggers and routines act: those are restored, and fail when they are used."""
+    definers_known: bool = True
+    """Whether the definers were looked for; they lie all over an archive, and a large one is not read for them."""
+
+    @property
+    def costs_something(self) -> bool:
+        """Whether something of the backup is left out for want of a role."""
+        return bool(self.owners or self.grantees)
+
+
 class LoadError(Record, frozen=True):
     """One statement or file that failed to load."""
 
@@ -280,6 +300,14 @@ class Datasource(ABC, Generic[SettingsT]):
 
         Returns what the user should know; raises where the restore cannot work.
         """
+
+    def missing_roles(self, archive: Archive, selection: Selection) -> MissingRoles:  # noqa: ARG002  # most kinds have none
+        """The roles that the archive names and the target's server does not have."""
+        return MissingRoles()
+
+    def comes_along(self, archive: Archive, selection: Selection) -> tuple[str, ...]:  # noqa: ARG002  # most kinds: nothing
+        """What is restored beside the chosen tables because they need it, for people."""
+        return ()
 
     @abstractmethod
     def create_target(self, database: str, like: str | None = None) -> None:

@@ -13,6 +13,7 @@ from dgtui.engine.datasources.base import (
     Dump,
     DumpOptions,
     LoadOutcome,
+    MissingRoles,
     Probe,
     Selection,
     ServerSettings,
@@ -23,7 +24,13 @@ from dgtui.engine.datasources.mysql_connection import Access, Session
 from dgtui.engine.datasources.mysql_dump import DumpFacts, MysqlDump, keeps_history
 from dgtui.engine.datasources.mysql_errors import quote
 from dgtui.engine.datasources.mysql_estimate import estimated_dump_bytes
-from dgtui.engine.datasources.mysql_load import flavour_notes, load_archive, refuse_triggers
+from dgtui.engine.datasources.mysql_load import (
+    definers_in,
+    flavour_notes,
+    load_archive,
+    missing_definers,
+    refuse_triggers,
+)
 from dgtui.engine.datasources.mysql_look import (
     SYSTEM_DATABASES,
     Table,
@@ -50,6 +57,7 @@ from dgtui.engine.reporting import Reporter
 
 _PATIENCE = 3600.0
 _LONGEST_NAME = 64
+_MOST_BYTES_FOR_DEFINERS = 1 << 30
 
 
 class MysqlSettings(ServerSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -182,6 +190,12 @@ class MysqlDatasource(Datasource[MysqlSettings]):
                     "(SET USER or SUPER); such ones fail to load"
                 )
             return tuple(notes)
+
+    def missing_roles(self, archive: Archive, selection: Selection) -> MissingRoles:
+        """The definers that the server does not know; read from the whole archive, where that is not too large."""
+        if archive.total_size_bytes > _MOST_BYTES_FOR_DEFINERS:
+            return MissingRoles(definers_known=False)
+        return MissingRoles(definers=missing_definers(self._access, definers_in(archive, selection)))
 
     def create_target(self, database: str, like: str | None = None) -> None:
         """Make an empty database; without `like` with the character set of our own one, where that is there."""

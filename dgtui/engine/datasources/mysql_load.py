@@ -68,6 +68,14 @@ def load_archive(
     return LoadOutcome(errors=tuple(errors), error_count=len(errors), notes=notes)
 
 
+def definers_in(archive: Archive, selection: Selection) -> set[tuple[str, str]]:
+    """User and host of each DEFINER in the chosen sections; reads the archive to its end."""
+    script = Script("", selection)
+    for _ in script.blocks(archive.blocks()):
+        pass
+    return script.definers
+
+
 def missing_definers(access: Access, definers: set[tuple[str, str]]) -> tuple[str, ...]:
     """Which of these accounts the server does not have; none where we may not look."""
     if not definers:

@@ -16,6 +16,7 @@ from dgtui.engine.datasources.base import (
     Dump,
     DumpOptions,
     LoadOutcome,
+    MissingRoles,
     Probe,
     Selection,
     TargetState,
@@ -40,7 +41,7 @@ from dgtui.engine.datasources.postgres_queries import (
     with_partitions,
 )
 from dgtui.engine.datasources.postgres_restore import Loader, refresh_views
-from dgtui.engine.datasources.postgres_selection import tables_in
+from dgtui.engine.datasources.postgres_selection import needed_by, tables_in
 from dgtui.engine.datasources.postgres_swap import swap_databases
 from dgtui.engine.datasources.postgres_targets import drop_database, exists, maintenance_database, target_state
 from dgtui.engine.datasources.postgres_toc import read_toc
@@ -205,6 +206,14 @@ class PostgresDatasource(Datasource[PostgresSettings]):
                     hint=f"Run as a superuser: ALTER ROLE {row[1]} CREATEDB;",
                 )
         return plan.notes
+
+    def missing_roles(self, archive: Archive, selection: Selection) -> MissingRoles:
+        """Owners and grantees in the table of contents that the server does not know."""
+        return plan_restore(self._access, read_toc(archive.blocks()), selection).missing
+
+    def comes_along(self, archive: Archive, selection: Selection) -> tuple[str, ...]:
+        """Types, functions, sequences and the empty tables that the chosen ones need."""
+        return needed_by(read_toc(archive.blocks()), selection.tables) if selection.tables else ()
 
     def create_target(self, database: str, like: str | None = None) -> None:
         """Make an empty database from template0."""

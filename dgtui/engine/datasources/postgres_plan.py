@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from dgtui.engine.datasources.base import Selection
+from dgtui.engine.datasources.base import MissingRoles, Selection
 from dgtui.engine.datasources.postgres_connection import Access
 from dgtui.engine.datasources.postgres_selection import entries_of_tables
 from dgtui.engine.datasources.postgres_targets import maintenance_database
@@ -29,6 +29,7 @@ class RestorePlan(NamedTuple):
     entries: tuple[TocEntry, ...] | None
     """The entries to restore, in order; None for all."""
     notes: tuple[str, ...]
+    missing: MissingRoles
 
 
 def plan_restore(access: Access, toc: Toc, selection: Selection) -> RestorePlan:
@@ -45,12 +46,13 @@ def plan_restore(access: Access, toc: Toc, selection: Selection) -> RestorePlan:
         if selection.backup_type != "data_only":
             _check_extensions(connection, entries)
         arguments, notes = _selection_arguments(connection, selection)
-        ownership, kept, more_notes = _ownership(connection, entries)
+        ownership, kept, more_notes, missing = _ownership(connection, entries)
         return RestorePlan(
             tool,
             (*arguments, *ownership, *_tablespaces(connection, entries, notes)),
             tuple(kept) if selection.tables or len(kept) < len(entries) else None,
             (*notes, *more_notes),
+            missing,
         )
 
 
@@ -92,8 +94,8 @@ def _selection_arguments(connection: "psycopg.Connection[Any]", selection: Selec
 
 def _ownership(
     connection: "psycopg.Connection[Any]", entries: list[TocEntry]
-) -> tuple[list[str], list[TocEntry], list[str]]:
-    """Arguments, the entries that can be restored, and notes on roles that are not there."""
+) -> tuple[list[str], list[TocEntry], list[str], MissingRoles]:
+    """Arguments, the entries that can be restored, notes on roles that are not there, and those roles."""
     roles = dict(connection.execute(
         "SELECT rolname, pg_has_role(current_user, oid, 'MEMBER') FROM pg_roles").fetchall())  # fmt: skip
     owners = {entry.owner for entry in entries if entry.owner}
@@ -108,15 +110,18 @@ def _ownership(
             "restores. To keep the owners, make the roles first (globals.sql of a backup with `globals = true`)"
         )
     kept, left_out = [], []
+    grantees: set[str] = set()
     for entry in entries:
         unknown = _grantees(entry) - roles.keys() if entry.kind in _GRANTS else set()
+        grantees |= unknown
         if unknown:
             left_out.append(f"{entry.schema}.{entry.tag}".lstrip(".") + f" (to {_few(sorted(unknown))})")
         else:
             kept.append(entry)
     if left_out:
         notes.append(f"Grants to roles that do not exist on this server are left out: {_few(left_out)}")
-    return arguments, kept, notes
+    absent = MissingRoles(owners=tuple(missing), grantees=tuple(sorted(grantees)), left_out=tuple(left_out))
+    return arguments, kept, notes, absent
 
 
 def _grantees(entry: TocEntry) -> set[str]:

@@ -30,7 +30,7 @@ def tables_in(toc: Toc) -> tuple[str, ...]:
 def entries_of_tables(toc: Toc, tables: Sequence[str]) -> list[TocEntry]:
     """The entries to restore, in the archive's order; raises ConfigError where a table is not in it."""
     by_id = {entry.dump_id: entry for entry in toc.entries}
-    chosen = _chosen_tables(toc, tables)
+    chosen = chosen_ids(toc, tables)
     wanted = _with_needs(chosen, by_id)
     while True:
         more = {
@@ -43,7 +43,44 @@ def entries_of_tables(toc: Toc, tables: Sequence[str]) -> list[TocEntry]:
         wanted |= _with_needs(more, by_id)
 
 
-def _chosen_tables(toc: Toc, tables: Sequence[str]) -> set[int]:
+_NAMED_NEEDS = {
+    "AGGREGATE": "aggregate", "COLLATION": "collation", "DOMAIN": "domain", "EXTENSION": "extension",
+    "FOREIGN TABLE": "foreign table", "FUNCTION": "function", "MATERIALIZED VIEW": "materialised view",
+    "OPERATOR": "operator", "PROCEDURE": "procedure", "SCHEMA": "schema", "SEQUENCE": "sequence", "TABLE": "table",
+    "TYPE": "type", "VIEW": "view",
+}  # fmt: skip
+
+
+def needed_by(toc: Toc, tables: Sequence[str]) -> tuple[str, ...]:
+    """What goes with the chosen tables because they depend on it, each with its kind; tables go without their rows.
+
+    And the tables that their foreign keys point to and that are not chosen: those keys are left out.
+    """
+    chosen = chosen_ids(toc, tables)
+    needs = []
+    for entry in entries_of_tables(toc, tables):
+        if entry.dump_id in chosen or entry.kind not in _NAMED_NEEDS:
+            continue
+        name = table_name(entry.schema, entry.tag) if entry.schema else entry.tag
+        empty = ", without its rows" if entry.kind in _TABLES else ""
+        needs.append(f"{_NAMED_NEEDS[entry.kind]} {name}{empty}")
+    return (*needs, *(f"not the foreign key {name}" for name in _keys_left_out(toc, chosen)))
+
+
+def _keys_left_out(toc: Toc, chosen: set[int]) -> list[str]:
+    by_id = {entry.dump_id: entry for entry in toc.entries}
+    left_out = []
+    for entry in toc.entries:
+        if entry.kind != "FK CONSTRAINT":
+            continue
+        about = {number for number in _with_needs({entry.dump_id}, by_id) if by_id[number].kind in _TABLES}
+        if about & chosen and not about <= chosen:
+            others = ", ".join(sorted(table_name(by_id[n].schema, by_id[n].tag) for n in about - chosen))
+            left_out.append(f"{entry.tag} (it ties to {others})")
+    return left_out
+
+
+def chosen_ids(toc: Toc, tables: Sequence[str]) -> set[int]:
     """The dump ids of the named tables, of their partitions, and of the data of both."""
     chosen: set[int] = set()
     for name in tables:

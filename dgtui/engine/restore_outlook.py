@@ -1,0 +1,223 @@
+"""What a restore would change, how long it would take, and what stands against it; looked up without a change."""
+
+import statistics
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from dgtui.config import Config
+from dgtui.engine.archive import StoredArchive
+from dgtui.engine.catalog import Catalog
+from dgtui.engine.comparison import is_selected
+from dgtui.engine.datasources.base import Client, Datasource, MissingRoles, Selection, TargetState
+from dgtui.engine.errors import DataGuardianError, DiskSpaceError, StorageError
+from dgtui.engine.manifest import Manifest
+from dgtui.engine.messages import now
+from dgtui.engine.model import RESTORABLE, Execution, ObjectInfo, Problem, Record
+from dgtui.engine.problems import problem_of
+from dgtui.engine.stored import folder_of, read_known_manifest
+
+_COUNTED_BYTES = 256 << 20
+"""A target up to this size is counted row by row; of a larger one its own statistics are shown."""
+_LIKE_SIZED = 4
+"""Only restores of backups at most so many times larger or smaller tell how long this one takes."""
+_RESTORES_LOOKED_AT = 200
+
+ObjectSide = Literal["both", "only in the backup", "only in the target"]
+DurationSource = Literal["restores", "unknown"]
+
+
+class ObjectChange(Record, frozen=True):
+    """A table, file or folder in the backup, in the target, or in both."""
+
+    name: str
+    side: ObjectSide
+    backup_rows: int | None = None
+    backup_rows_exact: bool = False
+    target_rows: int | None = None
+    target_rows_exact: bool = False
+
+
+class RestoreOutlook(Record, frozen=True):
+    """What a restore would change."""
+
+    execution_id: str
+    taken_at: datetime
+    """The moment whose content would come back."""
+    looked_at: datetime
+    size_bytes: int | None = None
+    """Of the backup before compression."""
+    storage: str | None = None
+    """The copy that was looked at: the first whose manifest could be read."""
+    objects: tuple[ObjectChange, ...] = ()
+    newest_execution_id: str | None = None
+    """The newest backup of the same datasource that is later than this one."""
+    newest_taken_at: datetime | None = None
+    expected_seconds: float | None = None
+    """None where nothing comparable was ever measured."""
+    expected_from: DurationSource = "unknown"
+    clients: tuple[Client, ...] = ()
+    missing_roles: MissingRoles = MissingRoles()
+    comes_along: tuple[str, ...] = ()
+    """With a selection: what else is restored because the chosen tables need it."""
+    notes: tuple[str, ...] = ()
+    problem: Problem | None = None
+    """Why the restore could not work."""
+
+    @property
+    def overwritten_seconds(self) -> float:
+        """How long ago the backup was taken: what was written since then would be replaced."""
+        return (self.looked_at - self.taken_at).total_seconds()
+
+    def named(self, side: ObjectSide) -> tuple[str, ...]:
+        """The objects on one side, or on both."""
+        return tuple(entry.name for entry in self.objects if entry.side == side)
+
+
+class OutlookQuestion(Record, frozen=True):
+    """Which restore is asked about."""
+
+    execution: Execution
+    storages: tuple[str, ...]
+    """The storages that may be read, in order."""
+    database: str
+    selection: Selection = Selection()
+
+
+def look_ahead(
+    config: Config, catalog: Catalog, target: Datasource[Any], state: TargetState, question: OutlookQuestion
+) -> RestoreOutlook:
+    """Look at backup and target; what stands against the restore is in the answer."""
+    execution = question.execution
+    seconds = expected_seconds(catalog, execution, target.name, question.selection)
+    newest = _newest_since(catalog, execution)
+    outlook = RestoreOutlook(
+        execution_id=execution.execution_id,
+        taken_at=execution.started_at,
+        looked_at=now(),
+        size_bytes=execution.total_size_bytes,
+        newest_execution_id=newest.execution_id if newest else None,
+        newest_taken_at=newest.started_at if newest else None,
+        expected_seconds=seconds,
+        expected_from="unknown" if seconds is None else "restores",
+        clients=state.clients,
+    )
+    try:
+        with _first_archive(config, question) as (storage, archive, manifest):
+            found = {"storage": storage, **_from_archive(target, state, archive, manifest, question)}
+    except DataGuardianError as error:
+        found = {"problem": problem_of(error)}
+    return RestoreOutlook(**{name: getattr(outlook, name) for name in outlook.__struct_fields__} | found)
+
+
+def _from_archive(
+    target: Datasource[Any],
+    state: TargetState,
+    archive: StoredArchive,
+    manifest: Manifest,
+    question: OutlookQuestion,
+) -> dict[str, Any]:
+    selection, database = question.selection, question.database
+    there = _objects_of_target(target, state, database)
+    found: dict[str, Any] = {"objects": _changes(manifest.objects, there, selection)}
+    try:
+        if state.free_bytes is not None and state.free_bytes < manifest.total_size_bytes and not selection.tables:
+            raise DiskSpaceError(
+                f"{database} needs {manifest.total_size_bytes} bytes, {state.free_bytes} are free there",
+                subject=database,
+                hint="Make room, or restore to another place with --into",
+            )
+        found["notes"] = target.check_restore(archive, database, selection)
+        found["missing_roles"] = target.missing_roles(archive, selection)
+        found["comes_along"] = target.comes_along(archive, selection)
+    except DataGuardianError as error:
+        found["problem"] = problem_of(error)
+    return found
+
+
+@contextmanager
+def _first_archive(config: Config, question: OutlookQuestion) -> Iterator[tuple[str, StoredArchive, Manifest]]:
+    """The first copy whose manifest can be read. Raises what is wrong with the last one."""
+    last: DataGuardianError = StorageError(
+        "No storage of the configuration holds this backup", subject=question.execution.execution_id
+    )
+    with tempfile.TemporaryDirectory(prefix="dgtui-preview-") as scratch:
+        for name in question.storages:
+            storage = config.storage(name)
+            try:
+                manifest, _ = read_known_manifest(storage, question.execution)
+                archive = StoredArchive(
+                    storage, folder_of(question.execution), manifest, Path(scratch), threading.Event()
+                )
+                next(archive.blocks(), b"")
+            except DataGuardianError as error:
+                last = error
+                continue
+            with closing(archive):
+                yield name, archive, manifest
+            return
+    raise last
+
+
+def _objects_of_target(target: Datasource[Any], state: TargetState, database: str) -> tuple[ObjectInfo, ...]:
+    if state.empty:
+        return ()
+    if state.size_bytes is not None and state.size_bytes <= _COUNTED_BYTES:
+        return target.inventory(database)
+    return target.for_database(database).probe().objects
+
+
+def _changes(
+    backup: Sequence[ObjectInfo], there: Sequence[ObjectInfo], selection: Selection
+) -> tuple[ObjectChange, ...]:
+    wanted = {entry.name: entry for entry in backup if is_selected(entry.name, selection.tables)}
+    present = {entry.name: entry for entry in there}
+    changes = []
+    for name in sorted(wanted.keys() | (set() if selection.tables else present.keys())):
+        before, after = wanted.get(name), present.get(name)
+        changes.append(
+            ObjectChange(
+                name=name,
+                side="only in the target" if before is None else "only in the backup" if after is None else "both",
+                backup_rows=before.rows if before else None,
+                backup_rows_exact=before is not None and before.rows_exact,
+                target_rows=after.rows if after else None,
+                target_rows_exact=after is not None and after.rows_exact,
+            )
+        )
+    return tuple(changes)
+
+
+def _newest_since(catalog: Catalog, execution: Execution) -> Execution | None:
+    """The newest restorable backup of the same datasource, where it is later than this one."""
+    newest = next(
+        (
+            other
+            for other in catalog.executions(datasource=execution.datasource)
+            if other.status in RESTORABLE and other.purpose == "backup"
+        ),
+        None,
+    )
+    return newest if newest is not None and newest.started_at > execution.started_at else None
+
+
+def expected_seconds(catalog: Catalog, execution: Execution, datasource: str, selection: Selection) -> float | None:
+    """The median of this datasource's whole restores of like-sized backups, by size; None where there was none."""
+    size = execution.total_size_bytes
+    if not size or selection != Selection():
+        return None
+    scaled = []
+    for restore in catalog.restores()[:_RESTORES_LOOKED_AT]:
+        if restore.status != "completed" or restore.datasource != datasource or restore.finished_at is None:
+            continue
+        if restore.tables or restore.merged or restore.backup_type != "full":
+            continue
+        restored = catalog.execution(restore.execution_id)
+        other = restored.total_size_bytes if restored is not None else None
+        if other and size <= other * _LIKE_SIZED and other <= size * _LIKE_SIZED:
+            scaled.append((restore.finished_at - restore.started_at).total_seconds() * size / other)
+    return statistics.median(scaled) if scaled else None
