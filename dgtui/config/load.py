@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypeVar, get_args
 
 import msgspec
 
+from dgtui.config.channels import CHANNEL_SETTINGS, REFERENCE_KEYS, ChannelSettings
 from dgtui.config.files import ConfigFile, find_files, read_file
 from dgtui.config.guardian import GuardianSettings
 from dgtui.config.jobs import JobSettings, wanted_options
@@ -22,8 +23,12 @@ from dgtui.engine.storages.base import StorageSettings
 StructT = TypeVar("StructT", bound=msgspec.Struct)
 
 _TABLES: tuple[Table, ...] = get_args(Table)
-_KINDS: dict[Table, tuple[str, ...]] = {"datasources": DATASOURCE_TYPES, "storages": STORAGE_TYPES}
 _GUARDIAN = "guardian"
+_KINDS: dict[Table, tuple[str, ...]] = {
+    "datasources": DATASOURCE_TYPES,
+    "storages": STORAGE_TYPES,
+    "channels": tuple(CHANNEL_SETTINGS),
+}
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
 
@@ -66,6 +71,7 @@ class _Loader:
             storages=self._read("storages", StorageSettings),
             jobs=self._read("jobs", JobSettings),
             guardian=self._read_guardian(),
+            channels=self._read("channels", ChannelSettings),
             path=path,
             files=tuple(file.path for file in self._files),
             origins={key: definition.origin(*key) for key, definition in self._defined.items()},
@@ -156,18 +162,27 @@ class _Loader:
             text = f"expected {one_of(allowed)}" + (near if "did you mean" in near else "")
             self._report(definition, (table, name, "type"), text)
             return None
+        if table == "channels":
+            return CHANNEL_SETTINGS[kind]
         return datasource_adapter(kind).settings_type if table == "datasources" else storage_adapter(kind).settings_type
 
     def _check_references(self) -> None:
-        """Look at what jobs name, also in jobs that have other mistakes."""
+        """Look at what jobs and channels name, also in those that have other mistakes."""
         for (table, name), definition in self._defined.items():
-            if table != "jobs" or not isinstance(definition.content, dict):
+            if not isinstance(definition.content, dict):
                 continue
-            datasource = definition.content.get("datasource")
-            self._check_reference(definition, (table, name, "datasource"), "datasources", datasource)
-            storages = definition.content.get("storages")
-            for number, storage in enumerate(storages if isinstance(storages, list) else []):
-                self._check_reference(definition, (table, name, "storages", number), "storages", storage)
+            if table == "jobs":
+                datasource = definition.content.get("datasource")
+                self._check_reference(definition, (table, name, "datasource"), "datasources", datasource)
+                self._check_list(definition, (table, name, "storages"), "storages")
+            elif table == "channels":
+                for key in REFERENCE_KEYS:
+                    self._check_list(definition, (table, name, key), key)
+
+    def _check_list(self, definition: _Definition, key: tuple[str, str, str], table: Table) -> None:
+        named = definition.content.get(key[-1])
+        for number, name in enumerate(named if isinstance(named, list) else []):
+            self._check_reference(definition, (*key, number), table, name)
 
     def _check_reference(self, job: _Definition, key: tuple[str | int, ...], table: Table, name: object) -> None:
         if isinstance(name, str) and (table, name) not in self._defined:

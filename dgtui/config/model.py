@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
+from dgtui.config.channels import ChannelSettings
 from dgtui.config.guardian import GuardianSettings
 from dgtui.config.jobs import JobSettings
 from dgtui.config.mistakes import suggestion
@@ -18,8 +19,8 @@ from dgtui.engine.secrets import fetch_secret
 from dgtui.engine.storages import storage_adapter
 from dgtui.engine.storages.base import Storage, StorageSettings
 
-Table = Literal["datasources", "storages", "jobs"]
-SettingsT = TypeVar("SettingsT", DatasourceSettings, StorageSettings, JobSettings)
+Table = Literal["datasources", "storages", "jobs", "channels"]
+SettingsT = TypeVar("SettingsT", DatasourceSettings, StorageSettings, JobSettings, ChannelSettings)
 
 _JOB_IDS = uuid.UUID("4ccf199f-e97b-4aa3-8b44-d583eda22f5f")
 """Never changes: the folders of every job without an `id` are named after it."""
@@ -39,6 +40,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     storages: Mapping[str, StorageSettings] = {}
     jobs: Mapping[str, JobSettings] = {}
     guardian: GuardianSettings = GuardianSettings()
+    channels: Mapping[str, ChannelSettings] = {}
     path: Path | None = None
     """The main file; None where there is none."""
     files: tuple[Path, ...] = ()
@@ -71,6 +73,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     def require_storage(self, name: str) -> StorageSettings:
         """The settings of a storage; raises ConfigError where there is none of this name."""
         return self._named("storages", self.storages, name)
+
+    def channel(self, name: str) -> ChannelSettings:
+        """The settings of a channel; raises ConfigError where there is none of this name."""
+        return self._named("channels", self.channels, name)
 
     def datasource(self, name: str) -> Datasource[Any]:
         """The adapter of a datasource, with its secret fetched now.

@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 import sqlalchemy as sa
@@ -115,7 +115,13 @@ class Notifications:
             return connection.execute(statement).rowcount
 
 
-def decoded(row: sa.RowMapping) -> Notification:
+class Row(Protocol):
+    """The columns of a notification by their names."""
+
+    def __getitem__(self, name: str, /) -> Any: ...
+
+
+def decoded(row: Row) -> Notification:
     """A row as a notification."""
     values: dict[str, Any] = {name: row[name] for name in Notification.__struct_fields__}
     for name in _AS_JSON:

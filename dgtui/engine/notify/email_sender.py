@@ -1,0 +1,171 @@
+"""E-mail: SMTP with TLS and login, step by step, so that each failure names its step."""
+
+import smtplib
+import socket
+import ssl
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import format_datetime
+
+from dgtui.config.channels import EmailSettings
+from dgtui.engine.child import printable, redact
+from dgtui.engine.notify.connection import (
+    Commit,
+    Deadline,
+    DeliveryError,
+    connect,
+    io_failure,
+    start_tls,
+    tls_context,
+    tls_failure,
+)
+from dgtui.engine.notify.message import Message
+from dgtui.engine.secrets import fetch_secret
+
+_PORTS = {"starttls": 587, "tls": 465, "none": 25}
+_LONGEST_SUBJECT = 200
+
+
+def send_email(name: str, settings: EmailSettings, message: Message, commit: Commit, deadline: Deadline) -> str:
+    """Send a message; what was odd about it although it was taken. Raises DeliveryError, ConfigError."""
+    password = None
+    if settings.password is not None:
+        password = fetch_secret(settings.password, subject=f"channels.{name}.password")
+    try:
+        return _Conversation(settings, deadline).send(message, password, commit)
+    except smtplib.SMTPResponseException as error:
+        raise _refusal(error, settings.host, password) from None
+
+
+class _Client(smtplib.SMTP):
+    """The library's client over a connection that is there already."""
+
+    def __init__(self, connection: socket.socket, host: str, timeout: float) -> None:
+        self._connection = connection
+        # Given no host here, it does not connect by itself.
+        super().__init__(timeout=timeout)
+        self._host = host  # what STARTTLS compares with the certificate
+
+    def _get_socket(self, _host: str, _port: int, _timeout: float) -> socket.socket:
+        return self._connection
+
+
+class _Conversation:
+    def __init__(self, settings: EmailSettings, deadline: Deadline) -> None:
+        self._settings = settings
+        self._deadline = deadline
+        self._step = ""
+
+    def send(self, message: Message, password: str | None, commit: Commit) -> str:
+        host = self._settings.host
+        port = self._settings.port or _PORTS[self._settings.tls]
+        connection = connect(host, port, self._deadline)
+        if self._settings.tls == "tls":
+            connection = start_tls(connection, host, tls_context(self._settings.ca_file), self._deadline)
+        with self._deadline.guarding(connection), connection:
+            try:
+                return self._talk(_Client(connection, host, self._deadline.left), message, password, commit, port)
+            except smtplib.SMTPResponseException as error:
+                error.add_note(self._step)
+                raise
+            except (smtplib.SMTPException, OSError) as error:
+                raise self._explained(error) from None
+
+    def _talk(self, client: _Client, message: Message, password: str | None, commit: Commit, port: int) -> str:
+        host = self._settings.host
+        self._step = f"The greeting of {host}"
+        code, text = client.connect(host, port)
+        if code != 220:
+            raise smtplib.SMTPConnectError(code, text)
+        client.ehlo_or_helo_if_needed()
+        if self._settings.tls == "starttls":
+            self._step = f"STARTTLS with {host}"
+            self._start_tls(client)
+        if self._settings.username is not None and password is not None:
+            self._step = f"Log in at {host} as {self._settings.username}"
+            client.login(self._settings.username, password)
+        self._step = f"The sender {self._settings.sender}"
+        self._expect(client.mail(self._settings.sender), 250)
+        refused = self._recipients(client)
+        self._step = f"The message at {host}"
+        # From here on the server may take it, whatever becomes of its answer.
+        commit()
+        self._expect(client.data(_mail(self._settings, message)), 250)
+        self._leave(client)
+        return f"Refused recipients: {'; '.join(refused)}" if refused else ""
+
+    def _start_tls(self, client: _Client) -> None:
+        try:
+            client.starttls(context=tls_context(self._settings.ca_file))
+        except (ssl.SSLError, ssl.CertificateError) as error:
+            raise tls_failure(error, self._settings.host, self._deadline) from None
+        client.ehlo()
+
+    def _recipients(self, client: _Client) -> list[str]:
+        """Name the recipients; those that are refused. Raises where that is all of them."""
+        self._step = "The recipients"
+        refused = []
+        for recipient in self._settings.recipients:
+            code, text = client.rcpt(recipient)
+            if code not in (250, 251):
+                refused.append(f"{recipient}: {code} {_text(text)}")
+        if len(refused) == len(self._settings.recipients):
+            raise DeliveryError(
+                f"{self._settings.host} refuses every recipient: {'; '.join(refused)}",
+                subject=self._settings.host,
+                hint="Are the addresses right, and may this sender write to them?",
+            )
+        return refused
+
+    def _expect(self, answer: tuple[int, bytes], code: int) -> None:
+        if answer[0] != code:
+            raise smtplib.SMTPResponseException(*answer)
+
+    def _leave(self, client: _Client) -> None:
+        """Say good-bye; the message is taken, and no failure of this is one of it."""
+        try:
+            client.quit()
+        except (smtplib.SMTPException, OSError):
+            client.close()
+
+    def _explained(self, error: smtplib.SMTPException | OSError) -> DeliveryError:
+        host = self._settings.host
+        if isinstance(error, smtplib.SMTPNotSupportedError):
+            return DeliveryError(
+                f"{self._step}: the server does not offer it",
+                subject=host,
+                hint="Choose another port, or another value of tls",
+            )
+        cause = OSError("the server ended the connection") if isinstance(error, smtplib.SMTPException) else error
+        if isinstance(cause, smtplib.SMTPException) or "timed out" in str(error):
+            cause = TimeoutError()
+        return io_failure(self._step, cause, self._deadline, host)
+
+
+def _refusal(error: smtplib.SMTPResponseException, host: str, password: str | None) -> DeliveryError:
+    step = error.__notes__[0] if getattr(error, "__notes__", None) else "The server"
+    text = redact(_text(error.smtp_error), [password or ""])
+    hint = "Look into the mail server's log"
+    if isinstance(error, smtplib.SMTPAuthenticationError):
+        hint = "Are username and password right? Some servers want a password made for programs"
+    return DeliveryError(f"{step} was refused: {error.smtp_code} {text}", subject=host, hint=hint)
+
+
+def _text(answer: bytes | str) -> str:
+    text = answer.decode("utf-8", "replace") if isinstance(answer, bytes) else answer
+    return printable(" ".join(text.split()))[:300]
+
+
+def _mail(settings: EmailSettings, message: Message) -> bytes:
+    mail = EmailMessage(policy=SMTP)
+    # A line break in a header would be the beginning of another header.
+    title = " ".join(f"[DataGuardian {message.host}] {message.severity.upper()}: {message.title}".split())
+    mail["Subject"] = title[:_LONGEST_SUBJECT]
+    mail["From"] = settings.sender
+    mail["To"] = ", ".join(settings.recipients)
+    mail["Date"] = format_datetime(message.created_at)
+    mail["Message-ID"] = f"<{message.delivery_id}@{settings.sender.rpartition('@')[2]}>"
+    mail["Auto-Submitted"] = "auto-generated"
+    mail["X-DataGuardian-Severity"] = message.severity
+    mail.set_content(message.text + "\n")
+    return mail.as_bytes()

@@ -1,0 +1,87 @@
+"""What is said through a channel: one message of one or many notifications."""
+
+import socket
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import get_args
+
+from dgtui.engine.catalog.deliveries import Item
+from dgtui.engine.model import Notification, Record, Severity
+
+_MOST_LINES = 200
+_RANKS: dict[Severity, int] = {severity: rank for rank, severity in enumerate(get_args(Severity))}
+
+
+class Message(Record, frozen=True):
+    """What goes out, whatever the channel."""
+
+    delivery_id: str
+    """The same at every attempt, so that a receiver can tell that it has the message already."""
+    created_at: datetime
+    host: str
+    severity: Severity
+    title: str
+    """One line."""
+    text: str
+    reminder: bool = False
+    notifications: tuple[Notification, ...] = ()
+
+
+def compose(delivery_id: str, items: Sequence[Item], *, at: datetime) -> Message:
+    """The message of a delivery."""
+    notifications = [item.notification for item in items]
+    severity = max((one.severity for one in notifications), key=lambda one: _RANKS[one])
+    reminder = all(item.reminder for item in items)
+    return Message(
+        delivery_id=delivery_id,
+        created_at=at,
+        host=socket.gethostname(),
+        severity=severity,
+        title=f"{'Still: ' if reminder else ''}{_title(notifications)}",
+        text="\n".join(_lines(items)),
+        reminder=reminder,
+        notifications=tuple(notifications),
+    )
+
+
+def test_message(delivery_id: str, channel: str, *, at: datetime) -> Message:
+    """What `notify --test` sends."""
+    host = socket.gethostname()
+    return Message(
+        delivery_id=delivery_id,
+        created_at=at,
+        host=host,
+        severity="info",
+        title=f"Test of the channel {channel}",
+        text=f"This is a test that somebody asked for on {host}. Notifications arrive through this channel.",
+    )
+
+
+def _title(notifications: Sequence[Notification]) -> str:
+    first = notifications[0]
+    if len(notifications) == 1:
+        return " ".join(first.message.split())
+    kinds = Counter(one.kind for one in notifications)
+    what = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in kinds.most_common())
+    groups = {one.group_key for one in notifications}
+    return f"{what} at {first.group_key}" if len(groups) == 1 and first.group_key else what
+
+
+def _lines(items: Sequence[Item]) -> list[str]:
+    lines = []
+    ordered = sorted(items, key=lambda item: (-_RANKS[item.notification.severity], item.notification.sequence))
+    for item in ordered[:_MOST_LINES]:
+        one = item.notification
+        since = f" (since {_time(one.created_at)}, still so)" if item.reminder else ""
+        lines.append(f"{_time(one.created_at)}  {one.severity}  {one.message}{since}")
+        lines += [f"    {line}" for line in one.details]
+        if one.ended_at is not None:
+            lines.append(f"    Over since {_time(one.ended_at)}")
+    if len(ordered) > _MOST_LINES:
+        lines.append(f"... and {len(ordered) - _MOST_LINES} more: dgtui notifications lists all")
+    return lines
+
+
+def _time(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"

@@ -1,0 +1,99 @@
+"""Which channel gets which notification, and when: pure decisions over the settings and the clock."""
+
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from typing import get_args
+from zoneinfo import ZoneInfo
+
+from dgtui.config.channels import ChannelSettings
+from dgtui.engine.catalog.deliveries import Item
+from dgtui.engine.model import SEVERITIES, Notification, NotificationKind, Severity
+
+GROUP_PAUSE = timedelta(minutes=15)
+"""How long later notifications of a group are collected after a message of it."""
+LONGEST_WAIT = timedelta(hours=1)
+_FIRST_WAIT = timedelta(minutes=1)
+_RANKS: dict[Severity, int] = {severity: rank for rank, severity in enumerate(get_args(Severity))}
+
+
+def wants(settings: ChannelSettings, notification: Notification) -> bool:
+    """Whether a channel's rules ask for a notification; the end of something, where they ask for that."""
+    if not settings.enabled or not _concerns(settings, notification):
+        return False
+    told: tuple[NotificationKind, ...] = (notification.kind, *notification.ended_kinds)
+    return any(
+        _RANKS[SEVERITIES[kind]] >= _RANKS[settings.severity] and (not settings.kinds or kind in settings.kinds)
+        for kind in told
+    )
+
+
+def _concerns(settings: ChannelSettings, notification: Notification) -> bool:
+    chosen = {*settings.datasources, *settings.jobs, *settings.storages}
+    return not chosen or not chosen.isdisjoint((notification.subject, *notification.related))
+
+
+def due_at(item: Item, settings: ChannelSettings, *, group_told_at: datetime | None, at: datetime) -> datetime:
+    """When an item is to be sent; `group_told_at` is when a message of its group was made last."""
+    # Where the clock was set back, nothing waits for a time that is long past.
+    if item.created_at > at:
+        return at
+    notification = item.notification
+    moment = item.created_at
+    if notification.group_key:
+        moment += timedelta(seconds=settings.group_wait)
+        if group_told_at is not None and group_told_at <= at:
+            moment = max(moment, group_told_at + GROUP_PAUSE)
+    if notification.severity == "critical":
+        return moment
+    if settings.digest != "none":
+        moment = _next_digest(item.created_at, settings)
+    return after_quiet_hours(moment, settings)
+
+
+def after_quiet_hours(moment: datetime, settings: ChannelSettings) -> datetime:
+    """The moment itself, or the end of the quiet hours that it lies in."""
+    if settings.quiet_hours is None:
+        return moment
+    zone = _zone(settings)
+    begin, end = (time.fromisoformat(text) for text in settings.quiet_hours.split("-"))
+    local = moment.astimezone(zone)
+    now = local.time().replace(tzinfo=None)
+    if begin < end:
+        quiet, tomorrow = begin <= now < end, False
+    else:
+        quiet, tomorrow = now >= begin or now < end, now >= begin
+    if not quiet:
+        return moment
+    return _moment(local.date() + timedelta(days=int(tomorrow)), end, zone)
+
+
+def is_collected(item: Item, settings: ChannelSettings) -> bool:
+    """Whether an item is part of a collection and not a message of its own."""
+    if item.notification.severity == "critical":
+        return False
+    return settings.digest != "none" or after_quiet_hours(item.created_at, settings) > item.created_at
+
+
+def _next_digest(moment: datetime, settings: ChannelSettings) -> datetime:
+    if settings.digest == "hourly":
+        return moment.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
+    zone = _zone(settings)
+    when = time.fromisoformat(settings.digest_at)
+    today = moment.astimezone(zone).date()
+    return next(digest for days in range(3) if (digest := _moment(today + timedelta(days=days), when, zone)) > moment)
+
+
+def _zone(settings: ChannelSettings) -> tzinfo | None:
+    """The channel's time zone; None is the system's."""
+    return ZoneInfo(settings.timezone) if settings.timezone else None
+
+
+def _moment(day: date, when: time, zone: tzinfo | None) -> datetime:
+    local = datetime.combine(day, when, zone)
+    # A time without a zone is the system's own.
+    return local.astimezone(UTC)
+
+
+def wait_after(attempts: int) -> timedelta:
+    """How long to wait before the next attempt: 1 minute, 2, 4, ... and at most an hour."""
+    doublings = min(max(attempts - 1, 0), 10)
+    return min(LONGEST_WAIT, _FIRST_WAIT * (1 << doublings))

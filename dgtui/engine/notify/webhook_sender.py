@@ -1,0 +1,151 @@
+"""Webhooks: a POST of JSON with a signature, to this host and no other."""
+
+import hashlib
+import hmac
+import http.client
+import time
+from collections.abc import Mapping
+from urllib.parse import SplitResult, urljoin, urlsplit
+
+import msgspec
+
+from dgtui.config.channels import WebhookSettings
+from dgtui.engine.child import printable, redact
+from dgtui.engine.notify.connection import Commit, Deadline, DeliveryError, connect, io_failure, start_tls, tls_context
+from dgtui.engine.notify.message import Message
+from dgtui.engine.secrets import fetch_secret
+
+TIMESTAMP_HEADER = "X-DataGuardian-Timestamp"
+SIGNATURE_HEADER = "X-DataGuardian-Signature"
+_MOST_REDIRECTS = 3
+_MOST_READ = 65536
+_KEEPING_METHOD = (307, 308)
+
+
+def send_webhook(name: str, settings: WebhookSettings, message: Message, commit: Commit, deadline: Deadline) -> str:
+    """Send a message. Raises DeliveryError, ConfigError."""
+    url = fetch_secret(settings.url, subject=f"channels.{name}.url")
+    key = None
+    if settings.signing_key is not None:
+        key = fetch_secret(settings.signing_key, subject=f"channels.{name}.signing_key")
+    body = msgspec.json.encode({"version": "1", **msgspec.to_builtins(message)})
+    headers = {"Content-Type": "application/json", "Idempotency-Key": message.delivery_id}
+    if key is not None:
+        timestamp = str(int(time.time()))
+        headers[TIMESTAMP_HEADER] = timestamp
+        headers[SIGNATURE_HEADER] = signature(key, timestamp, body)
+    request(url, "POST", body, headers, ca_file=settings.ca_file, commit=commit, deadline=deadline)
+    return ""
+
+
+def signature(key: str, timestamp: str, body: bytes) -> str:
+    """`sha256=` and the HMAC-SHA256 of timestamp, a full stop, and the body, in hexadecimal digits."""
+    content = timestamp.encode() + b"." + body
+    return "sha256=" + hmac.new(key.encode(), content, hashlib.sha256).hexdigest()
+
+
+def request(
+    url: str,
+    method: str,
+    body: bytes | None,
+    headers: Mapping[str, str],
+    *,
+    ca_file: str | None,
+    commit: Commit,
+    deadline: Deadline,
+) -> None:
+    """Make a request and expect success; no error holds more of the URL than its host. Raises DeliveryError."""
+    parts = _parts(url)
+    for _ in range(_MOST_REDIRECTS + 1):
+        answer = _one_request(parts, method, body, headers, ca_file=ca_file, commit=commit, deadline=deadline)
+        if 200 <= answer.status < 300:
+            return
+        if answer.status not in _KEEPING_METHOD or not answer.location:
+            raise _refusal(answer, url, parts)
+        target = _parts(urljoin(parts.geturl(), answer.location))
+        if _origin(target) != _origin(parts):
+            raise DeliveryError(
+                f"{parts.hostname} answers {answer.status} and wants the message to go to {target.hostname}",
+                subject=str(parts.hostname),
+                hint="Messages are not sent to other hosts than the one that is configured; correct the URL",
+            )
+        parts = target
+    raise DeliveryError(f"{parts.hostname} redirects without an end", subject=str(parts.hostname))
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    status: int
+    reason: str
+    location: str
+    text: str
+
+
+def _one_request(
+    parts: SplitResult,
+    method: str,
+    body: bytes | None,
+    headers: Mapping[str, str],
+    *,
+    ca_file: str | None,
+    commit: Commit,
+    deadline: Deadline,
+) -> _Answer:
+    host = parts.hostname or ""
+    secure = parts.scheme == "https"
+    port = parts.port or (443 if secure else 80)
+    connection = connect(host, port, deadline)
+    if secure:
+        connection = start_tls(connection, host, tls_context(ca_file), deadline)
+    client = http.client.HTTPConnection(host, port, timeout=deadline.left)
+    client.sock = connection
+    target = parts.path or "/"
+    if parts.query:
+        target += f"?{parts.query}"
+    with deadline.guarding(connection), connection:
+        try:
+            # From here on the receiver may take it, whatever becomes of its answer.
+            commit()
+            client.request(method, target, body, {"User-Agent": "dgtui", "Connection": "close", **headers})
+            response = client.getresponse()
+            text = response.read(_MOST_READ) if response.status >= 300 else b""
+        except http.client.HTTPException as error:
+            silent = isinstance(error, http.client.RemoteDisconnected)
+            reason = "the connection was ended without an answer" if silent else "the answer is no HTTP"
+            raise io_failure(f"The answer of {host}", OSError(reason), deadline, host) from None
+        except (OSError, ValueError) as error:
+            cause = error if isinstance(error, OSError) else OSError("the URL cannot be asked for")
+            raise io_failure(f"The answer of {host}", cause, deadline, host) from None
+    return _Answer(
+        response.status, response.reason, response.getheader("Location") or "", text.decode("utf-8", "replace")
+    )
+
+
+def _parts(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port)
+    except ValueError:
+        usable = False
+    if not usable or any(character <= " " or character == "\x7f" for character in url):
+        raise DeliveryError(
+            "The URL is none of http or https", hint="It begins with https:// and has no blank or line break in it"
+        )
+    return parts
+
+
+def _origin(parts: SplitResult) -> tuple[str, str | None, int | None]:
+    return parts.scheme, parts.hostname, parts.port
+
+
+def _refusal(answer: _Answer, url: str, parts: SplitResult) -> DeliveryError:
+    said = " ".join(answer.text.split())
+    # A receiver may say back what it was asked, and with it the token in the URL.
+    secrets = [url, parts.path if len(parts.path) > 3 else "", parts.query]
+    text = printable(redact(f"{answer.reason} {said}".strip(), secrets))[:300]
+    return DeliveryError(
+        f"{parts.hostname} answers {answer.status} {text}".rstrip(),
+        subject=str(parts.hostname),
+        hint="Is the URL right, and does the receiver know what to do with this JSON?"
+        if answer.status < 500
+        else "Look into the receiver's log",
+    )
