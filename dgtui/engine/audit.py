@@ -83,7 +83,7 @@ def append_audit(
     No text may hold a secret.
     """
     folder = catalog.path.parent
-    with take_lock(folder / "audit.lock", purpose="writing the audit log", patience_seconds=_LOCK_SECONDS):
+    with take_lock(folder / "locks" / "audit.lock", purpose="writing the audit log", patience_seconds=_LOCK_SECONDS):
         table = AuditTable(catalog)
         newest = table.last()
         last = Head(number=newest.number, hash=newest.hash) if newest else Head(number=0, hash=FIRST_PREVIOUS)
@@ -113,7 +113,7 @@ def verify_audit(catalog: Database) -> Verdict:
     """Read the whole log and find what was changed, removed, put in or put elsewhere. Raises CatalogError."""
     folder = catalog.path.parent
     # Between an entry and its head nobody else may look.
-    with take_lock(folder / "audit.lock", purpose="checking the audit log", patience_seconds=_LOCK_SECONDS):
+    with take_lock(folder / "locks" / "audit.lock", purpose="checking the audit log", patience_seconds=_LOCK_SECONDS):
         last, at_head = Head(number=0, hash=FIRST_PREVIOUS), FIRST_PREVIOUS
         damage: list[Damage] = []
         try:

@@ -105,12 +105,14 @@ class Deliveries:
 
     def told(self) -> list[Told]:
         """What was sent last, by channel, of each state that still lasts; nothing where something still waits."""
+        still_so = (notifications.c.kind.in_(sorted(LASTING)), notifications.c.ended_at.is_(None))
         newest = (
             sa.select(
                 delivery_items.c.notification_id,
                 delivery_items.c.channel,
                 sa.func.max(delivery_items.c.reminder).label("reminder"),
             )
+            .where(delivery_items.c.notification_id.in_(sa.select(notifications.c.notification_id).where(*still_so)))
             .group_by(delivery_items.c.notification_id, delivery_items.c.channel)
             .subquery()
         )
@@ -126,11 +128,7 @@ class Deliveries:
                 ),
             )
             .join(deliveries, deliveries.c.delivery_id == delivery_items.c.delivery_id)
-            .where(
-                notifications.c.kind.in_(sorted(LASTING)),
-                notifications.c.ended_at.is_(None),
-                deliveries.c.sent_at.is_not(None),
-            )
+            .where(deliveries.c.sent_at.is_not(None))
         )
         with self._database.transaction() as connection:
             return [

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 
+from dgtui.engine.guardian.delivering import Delivering
 from dgtui.engine.guardian.duty import Duty, DutyContext
 from dgtui.engine.guardian.reconciliation import Reconciliation
 
-DUTIES: tuple[Callable[[DutyContext], Duty], ...] = (Reconciliation,)
+DUTIES: tuple[Callable[[DutyContext], Duty], ...] = (Reconciliation, Delivering)
 """What makes each duty; a new one is a line here."""

@@ -37,18 +37,21 @@ class Deadline:
     def guarding(self, connection: socket.socket) -> Iterator[None]:
         """End the connection when the time is up, also under a peer that sends a byte now and then."""
 
-        def end() -> None:
-            with contextlib.suppress(OSError):
-                # Of a TLS connection too, the plain one below is ended: the other thread is reading from it.
-                socket.socket.shutdown(connection, socket.SHUT_RDWR)
+        # A descriptor of its own: that of the connection passes to another object when TLS begins.
+        with socket.socket(fileno=os.dup(connection.fileno())) as same:
+            timer = threading.Timer(self.left, _end, [same])
+            timer.daemon = True
+            timer.start()
+            try:
+                yield
+            finally:
+                timer.cancel()
+                timer.join()
 
-        timer = threading.Timer(self.left, end)
-        timer.daemon = True
-        timer.start()
-        try:
-            yield
-        finally:
-            timer.cancel()
+
+def _end(connection: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 Commit = Callable[[], None]

@@ -1,5 +1,6 @@
 """E-mail: SMTP with TLS and login, step by step, so that each failure names its step."""
 
+import contextlib
 import smtplib
 import socket
 import ssl
@@ -63,13 +64,16 @@ class _Conversation:
         if self._settings.tls == "tls":
             connection = start_tls(connection, host, tls_context(self._settings.ca_file), self._deadline)
         with self._deadline.guarding(connection), connection:
+            client = _Client(connection, host, self._deadline.left)
             try:
-                return self._talk(_Client(connection, host, self._deadline.left), message, password, commit, port)
+                return self._talk(client, message, password, commit, port)
             except smtplib.SMTPResponseException as error:
                 error.add_note(self._step)
                 raise
             except (smtplib.SMTPException, OSError) as error:
                 raise self._explained(error) from None
+            finally:
+                client.close()
 
     def _talk(self, client: _Client, message: Message, password: str | None, commit: Commit, port: int) -> str:
         host = self._settings.host
@@ -123,10 +127,8 @@ class _Conversation:
 
     def _leave(self, client: _Client) -> None:
         """Say good-bye; the message is taken, and no failure of this is one of it."""
-        try:
+        with contextlib.suppress(smtplib.SMTPException, OSError):
             client.quit()
-        except (smtplib.SMTPException, OSError):
-            client.close()
 
     def _explained(self, error: smtplib.SMTPException | OSError) -> DeliveryError:
         host = self._settings.host
@@ -136,9 +138,13 @@ class _Conversation:
                 subject=host,
                 hint="Choose another port, or another value of tls",
             )
-        cause = OSError("the server ended the connection") if isinstance(error, smtplib.SMTPException) else error
-        if isinstance(cause, smtplib.SMTPException) or "timed out" in str(error):
-            cause = TimeoutError()
+        # SMTPException is an OSError too, and says nothing of the cause but in its text.
+        if "timed out" in str(error):
+            cause: OSError = TimeoutError()
+        elif isinstance(error, smtplib.SMTPException):
+            cause = OSError("the server ended the connection")
+        else:
+            cause = error
         return io_failure(self._step, cause, self._deadline, host)
 
 

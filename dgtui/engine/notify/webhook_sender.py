@@ -70,7 +70,9 @@ def request(
                 hint="Messages are not sent to other hosts than the one that is configured; correct the URL",
             )
         parts = target
-    raise DeliveryError(f"{parts.hostname} redirects without an end", subject=str(parts.hostname))
+    raise DeliveryError(
+        f"{parts.hostname} redirects without an end", subject=str(parts.hostname), hint="Correct the URL"
+    )
 
 
 class _Answer(msgspec.Struct, frozen=True):

@@ -1,0 +1,234 @@
+"""Delivers what is due, whoever calls: the daemon's duty, a worker at the end of its run, or `dgtui notify --deliver`.
+
+No message is sent twice because a process died: what it was sending stands in the catalogue before the receiver can
+have it, and is then never sent again but shown as perhaps sent. Where the process lives and the receiver refuses,
+hangs or answers with an error, the message is kept and tried again, for ever, with growing waits; every attempt
+carries the same id (`Message-ID`, `Idempotency-Key`), for the rare receiver that took it and failed to say so.
+"""
+
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from dgtui.config import Config
+from dgtui.config.channels import ChannelSettings
+from dgtui.engine.catalog import Database
+from dgtui.engine.catalog.deliveries import Deliveries, Item, Told
+from dgtui.engine.errors import DataGuardianError, JobBusy
+from dgtui.engine.locks import take_lock
+from dgtui.engine.messages import now
+from dgtui.engine.model import Delivery, Notification, Problem, Record
+from dgtui.engine.notify.channels import send
+from dgtui.engine.notify.message import compose
+from dgtui.engine.notify.rules import LONGEST_WAIT, after_quiet_hours, due_at, is_collected, wait_after, wants
+from dgtui.engine.problems import problem_of
+
+LOCK_NAME = "notify.lock"
+UNROUTED_AGE = timedelta(days=7)
+"""Older news than this that nobody ever delivered is not sent any more, only listed."""
+_SHORTEST_ATTEMPT_SECONDS = 1.0
+
+
+class DeliveryReport(Record, frozen=True):
+    """What one round of deliveries came to."""
+
+    sent: int = 0
+    failed: int = 0
+    perhaps_sent: int = 0
+    """Found as left behind by a process that died while it was sending."""
+    busy: bool = False
+    """Another process delivers just now: nothing was done here."""
+    problems: tuple[str, ...] = ()
+    """Why, by channel."""
+
+
+class Courier:
+    """One round of deliveries after the other."""
+
+    def __init__(self, catalog: Database, config: Config, *, clock: Callable[[], datetime] = now) -> None:
+        self._catalog = catalog
+        self._config = config
+        self._clock = clock
+        self._deliveries = Deliveries(catalog)
+
+    def deliver(self, *, seconds: float = 600.0) -> DeliveryReport:
+        """Send what is due, beginning nothing any more after so many seconds. Raises CatalogError, StorageError."""
+        try:
+            lock = take_lock(
+                self._catalog.path.parent / "locks" / LOCK_NAME, purpose="delivering notifications", patience_seconds=0
+            )
+        except JobBusy:
+            return DeliveryReport(busy=True)
+        with lock:
+            perhaps = self._deliveries.recover(at=self._clock())
+            self._deliveries.route(self._channels_for, at=self._clock())
+            self._remind()
+            self._make_deliveries()
+            rounds = self._send_all(seconds)
+        return DeliveryReport(
+            sent=sum(one.sent for one in rounds),
+            failed=sum(one.failed for one in rounds),
+            perhaps_sent=perhaps,
+            problems=tuple(f"{one.channel}: {one.problem}" for one in rounds if one.problem),
+        )
+
+    def _channels_for(self, notification: Notification) -> list[str]:
+        if self._clock() - notification.created_at > UNROUTED_AGE:
+            return []
+        return [name for name, settings in self._config.channels.items() if wants(settings, notification)]
+
+    def _remind(self) -> None:
+        at = self._clock()
+        for told in self._deliveries.told():
+            settings = self._config.channels.get(told.channel)
+            if settings is None or not settings.enabled or not settings.remind_every:
+                continue
+            if at - told.sent_at >= timedelta(seconds=settings.remind_every) and self._is_configured(told):
+                self._deliveries.remind(told, at=at)
+
+    def _is_configured(self, told: Told) -> bool:
+        """Nobody is reminded of what was taken out of the configuration."""
+        names: dict[str, object] = {
+            "datasource": self._config.datasources,
+            "job": self._config.jobs,
+            "storage": self._config.storages,
+        }
+        known = names.get(told.notification.subject_kind)
+        return not isinstance(known, dict) or told.notification.subject in known
+
+    def _make_deliveries(self) -> None:
+        """Put items that are due into messages, with all that belong to them."""
+        by_channel: dict[str, list[Item]] = {}
+        for item in self._deliveries.waiting_items():
+            by_channel.setdefault(item.channel, []).append(item)
+        for channel, items in by_channel.items():
+            settings = self._config.channels.get(channel)
+            if settings is not None and settings.enabled:
+                self._make_deliveries_of(channel, settings, items)
+
+    def _make_deliveries_of(self, channel: str, settings: ChannelSettings, items: list[Item]) -> None:
+        at = self._clock()
+        groups: dict[str, list[Item]] = {}
+        for item in items:
+            groups.setdefault(_group_of(item, settings), []).append(item)
+        for key, members in groups.items():
+            told_at = self._deliveries.last_of_group(channel, key)
+            if any(self._is_due(item, settings, told_at, at) for item in members):
+                delivery = Delivery(
+                    delivery_id=str(uuid.uuid4()), channel=channel, status="waiting", created_at=at, next_try_at=at
+                )
+                self._deliveries.add(delivery, members, group_key=key)
+
+    def _is_due(self, item: Item, settings: ChannelSettings, told_at: datetime | None, at: datetime) -> bool:
+        if item.notification.severity != "critical" and after_quiet_hours(at, settings) > at:
+            return False
+        return due_at(item, settings, group_told_at=told_at, at=at) <= at
+
+    def _send_all(self, seconds: float) -> "list[_Round]":
+        """Send what is due, each channel in a thread of its own: a frozen receiver delays no other."""
+        waiting: dict[str, list[Delivery]] = {}
+        for delivery in self._deliveries.of_status("waiting"):
+            waiting.setdefault(delivery.channel, []).append(delivery)
+        end = time.monotonic() + seconds
+        rounds = [
+            _Round(self._deliveries, self._clock, name, settings, waiting[name], end)
+            for name, settings in self._config.channels.items()
+            if settings.enabled and name in waiting
+        ]
+        for one in rounds:
+            one.start()
+        for one in rounds:
+            one.join()
+        for one in rounds:
+            if one.fault is not None:
+                raise one.fault
+        return rounds
+
+
+class _Round(threading.Thread):
+    """One channel's due messages, one after the other."""
+
+    def __init__(
+        self,
+        deliveries: Deliveries,
+        clock: Callable[[], datetime],
+        channel: str,
+        settings: ChannelSettings,
+        waiting: list[Delivery],
+        end: float,
+    ) -> None:
+        super().__init__(name=f"deliver-{channel}", daemon=True)
+        self._deliveries = deliveries
+        self._clock = clock
+        self.channel = channel
+        self._settings = settings
+        self._waiting = waiting
+        self._end = end
+        self.sent = 0
+        self.failed = 0
+        self.problem = ""
+        self.fault: DataGuardianError | None = None
+
+    def run(self) -> None:
+        try:
+            due = [delivery for delivery in self._waiting if self._is_due(delivery)]
+            for number, delivery in enumerate(due, start=1):
+                if self._end - time.monotonic() < _SHORTEST_ATTEMPT_SECONDS:
+                    return
+                if not self._attempt(delivery):
+                    self._spare(due[number:])
+                    return
+        except DataGuardianError as error:
+            self.fault = error
+
+    def _is_due(self, delivery: Delivery) -> bool:
+        at = self._clock()
+        wait = (delivery.next_try_at or at) - at
+        # A wait longer than there are any: the clock was set back.
+        return wait <= timedelta(0) or wait > LONGEST_WAIT * 30
+
+    def _spare(self, others: list[Delivery]) -> None:
+        """Let the other messages wait a little: a dead receiver is asked once, and one bad message blocks no other."""
+        for delivery in others:
+            self._deliveries.postpone(delivery.delivery_id, next_try_at=self._clock() + wait_after(1))
+
+    def _attempt(self, delivery: Delivery) -> bool:
+        items = self._deliveries.items_of(delivery.delivery_id)
+        critical = any(item.notification.severity == "critical" for item in items)
+        if not critical and (until := after_quiet_hours(self._clock(), self._settings)) > self._clock():
+            self._deliveries.postpone(delivery.delivery_id, next_try_at=until)
+            return True
+        if not self._deliveries.claim(delivery.delivery_id):
+            return True
+        message = compose(delivery.delivery_id, items, at=delivery.created_at)
+        try:
+            odd = send(
+                self.channel,
+                self._settings,
+                message,
+                commit=lambda: self._deliveries.hand_over(delivery.delivery_id, at=self._clock()),
+                seconds=self._end - time.monotonic(),
+            )
+        except DataGuardianError as error:
+            self.failed += 1
+            self.problem = error.message
+            next_try_at = self._clock() + wait_after(delivery.attempts + 1)
+            self._deliveries.failed(delivery.delivery_id, problem_of(error), next_try_at=next_try_at)
+            return False
+        self.sent += 1
+        problem = Problem(kind="DeliveryError", message=odd, subject=self.channel) if odd else None
+        self.problem = odd or self.problem
+        self._deliveries.sent(delivery.delivery_id, at=self._clock(), problem=problem)
+        return True
+
+
+def _group_of(item: Item, settings: ChannelSettings) -> str:
+    """What items of one message have in common."""
+    if is_collected(item, settings):
+        return "collection"
+    reminder = "reminder " if item.reminder else ""
+    if item.notification.group_key:
+        return f"{reminder}group {item.notification.group_key}"
+    return f"item {item.item}"

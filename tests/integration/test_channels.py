@@ -1,0 +1,215 @@
+"""Channels against real receivers: what arrives, and the exact step of each failure."""
+
+import time
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from dgtui.config.channels import AppriseSettings, ChannelSettings, EmailSettings, WebhookSettings
+from dgtui.engine.errors import DataGuardianError
+from dgtui.engine.notify.channels import send
+from dgtui.engine.notify.message import Message
+from dgtui.engine.notify.webhook_sender import SIGNATURE_HEADER, TIMESTAMP_HEADER, signature
+from dgtui.engine.settings import Duration
+from tests.support.receivers import LOGIN, Authority, closed_port, frozen_server, mail_server, web_server
+
+MESSAGE = Message(
+    delivery_id="6f9619ff-8b86-d011-b42d-00cf4fc964ff",
+    created_at=datetime(2025, 2, 13, 6, 0, 1, tzinfo=UTC),
+    host="db01",
+    severity="critical",
+    title="shop antwortet nicht mehr\r\nBcc: everybody@example.org",
+    text="größer als\n.\nein Punkt allein\n" + "x" * 2000,
+)
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("tls"))
+
+
+def mail(port: int, **others: object) -> EmailSettings:
+    settings = EmailSettings(
+        host="localhost", port=port, tls="none", sender="dgtui@example.org", recipients=("dba@example.org",)
+    )
+    return msgspec.structs.replace(settings, **others)
+
+
+def hook(url: str, **others: object) -> WebhookSettings:
+    return msgspec.structs.replace(WebhookSettings(url=url), **others)
+
+
+def sent(settings: ChannelSettings, *, seconds: float = 30) -> tuple[str, int]:
+    """What was odd, and how often the message was said to be handed over."""
+    commits: list[None] = []
+    odd = send("ops", settings, MESSAGE, commit=lambda: commits.append(None), seconds=seconds)
+    return odd, len(commits)
+
+
+def failure(settings: ChannelSettings, *, seconds: float = 30) -> tuple[str, int]:
+    """The error's text, and how often the message was said to be handed over before it."""
+    commits: list[None] = []
+    with pytest.raises(DataGuardianError) as caught:
+        send("ops", settings, MESSAGE, commit=lambda: commits.append(None), seconds=seconds)
+    for secret in (LOGIN[1], "t0ken-in-the-path"):
+        assert secret not in f"{caught.value.message} {caught.value.subject} {caught.value.hint}"
+    assert caught.value.hint
+    return caught.value.message, len(commits)
+
+
+def test_a_mail_arrives_whole_and_takes_no_header_from_its_text() -> None:
+    with mail_server() as server:
+        assert sent(mail(server.port, recipients=("dba@example.org", "ops@example.org"))) == ("", 1)
+    (got,) = server.mails
+    assert server.envelopes == [["dba@example.org", "ops@example.org"]]
+    assert got["Subject"] == "[DataGuardian db01] CRITICAL: shop antwortet nicht mehr Bcc: everybody@example.org"
+    assert got["Bcc"] is None
+    assert got["Message-ID"] == "<6f9619ff-8b86-d011-b42d-00cf4fc964ff@example.org>"
+    assert parsedate_to_datetime(got["Date"]) == MESSAGE.created_at
+    assert got.get_content().replace("\r\n", "\n") == MESSAGE.text + "\n"
+
+
+@pytest.mark.parametrize("kind", ["starttls", "tls"])
+def test_a_mail_goes_through_tls_with_a_login(authority: Authority, kind: str) -> None:
+    context = authority.server_context()
+    # The stand-in only takes logins that begin without TLS under STARTTLS.
+    with mail_server(**{kind: context}, login=kind == "starttls") as server:
+        settings = mail(server.port, tls=kind, ca_file=str(authority.file))
+        if kind == "starttls":
+            settings = msgspec.structs.replace(settings, username=LOGIN[0], password=LOGIN[1])
+        assert sent(settings) == ("", 1)
+    assert len(server.mails) == 1
+
+
+def test_a_wrong_password_is_told_as_such(authority: Authority) -> None:
+    with mail_server(starttls=authority.server_context(), login=True) as server:
+        settings = mail(
+            server.port, tls="starttls", ca_file=str(authority.file), username=LOGIN[0], password="not-this-one"
+        )
+        message, commits = failure(settings)
+    assert message.startswith("Log in at localhost as watcher was refused: 535")
+    assert "not-this-one" not in message
+    assert commits == 0
+    assert server.mails == []
+
+
+def test_a_certificate_that_nobody_trusts_is_told_as_such(authority: Authority) -> None:
+    with mail_server(starttls=authority.server_context()) as server:
+        message, commits = failure(mail(server.port, tls="starttls"))
+    assert message.startswith("TLS with localhost: its certificate is not trusted:")
+    assert commits == 0
+    with web_server(authority.server_context("elsewhere.example")) as web:
+        url = f"https://localhost:{web.port}/"
+        message, commits = failure(hook(url, ca_file=str(authority.file)))
+        assert message.startswith("TLS with localhost: its certificate is not trusted: Hostname mismatch")
+        assert (commits, web.requests) == (0, [])
+
+
+def test_a_server_without_starttls_gets_nothing() -> None:
+    with mail_server() as server:
+        message, _ = failure(mail(server.port, tls="starttls"))
+    assert message == "STARTTLS with localhost: the server does not offer it"
+    assert server.mails == []
+
+
+def test_one_refused_recipient_keeps_it_from_no_other() -> None:
+    with mail_server() as server:
+        server.refused_recipients = {"gone@example.org"}
+        odd, _ = sent(mail(server.port, recipients=("gone@example.org", "dba@example.org")))
+        assert odd == "Refused recipients: gone@example.org: 550 no such mailbox"
+        assert server.envelopes == [["dba@example.org"]]
+        message, commits = failure(mail(server.port, recipients=("gone@example.org",)))
+        assert message == "localhost refuses every recipient: gone@example.org: 550 no such mailbox"
+        assert commits == 0
+
+
+def test_a_mail_that_the_server_does_not_take_is_told_with_its_words() -> None:
+    with mail_server() as server:
+        server.data_answer = "452 no room"
+        assert failure(mail(server.port)) == ("The message at localhost was refused: 452 no room", 1)
+
+
+@pytest.mark.parametrize("kind", ["mail", "hook"])
+def test_nobody_there_and_no_such_name(kind: str) -> None:
+    port = closed_port()
+    settings: ChannelSettings = mail(port) if kind == "mail" else hook(f"http://localhost:{port}/t0ken-in-the-path")
+    assert failure(settings) == (f"Connect to localhost port {port}: Connection refused", 0)
+    name = "no-such-host.invalid"
+    settings = mail(port, host=name) if kind == "mail" else hook(f"https://{name}/t0ken-in-the-path")
+    message, commits = failure(settings)
+    assert message.startswith(f"Resolve the name {name}: ")
+    assert commits == 0
+
+
+def test_a_frozen_receiver_costs_its_time_limit_and_no_more(authority: Authority) -> None:
+    limit = Duration(1)
+    with frozen_server() as port:
+        begun = time.monotonic()
+        assert failure(mail(port, timeout=limit)) == ("The greeting of localhost: no answer within 1 s", 0)
+        assert failure(mail(port, tls="tls", timeout=limit)) == ("TLS with localhost: no answer within 1 s", 0)
+        url = f"http://localhost:{port}/"
+        assert failure(hook(url, timeout=limit)) == ("The answer of localhost: no answer within 1 s", 1)
+        assert time.monotonic() - begun < 60
+
+
+def test_a_webhook_gets_signed_json() -> None:
+    with web_server() as web:
+        assert sent(hook(web.url, signing_key="k3y")) == ("", 1)
+    (got,) = web.requests
+    assert (got.method, got.path) == ("POST", "/hook/t0ken-in-the-path")
+    assert got.headers["Idempotency-Key"] == MESSAGE.delivery_id
+    assert got.headers[SIGNATURE_HEADER] == signature("k3y", got.headers[TIMESTAMP_HEADER], got.body)
+    assert abs(int(got.headers[TIMESTAMP_HEADER]) - time.time()) < 300
+    assert got.json["title"] == MESSAGE.title
+    assert (got.json["version"], got.json["severity"]) == ("1", "critical")
+
+
+def test_a_webhook_goes_through_tls(authority: Authority) -> None:
+    with web_server(authority.server_context()) as web:
+        settings = hook(f"https://localhost:{web.port}/x?y=1", ca_file=str(authority.file))
+        assert sent(settings) == ("", 1)
+    assert web.requests[0].path == "/x?y=1"
+
+
+def test_an_answer_that_is_no_success_is_told_without_the_url() -> None:
+    with web_server() as web:
+        web.status = 500
+        web.answer = b"no route for /hook/t0ken-in-the-path\x1b[2J" + b"x" * 10_000_000
+        message, commits = failure(hook(web.url))
+    assert message.startswith("127.0.0.1 answers 500 Internal Server Error no route for ***\\x1b[2Jxxx")
+    assert (len(message) < 400, commits) == (True, 1)
+
+
+def test_a_webhook_follows_to_the_same_host_only() -> None:
+    with web_server() as web, web_server() as other:
+        web.status = 307
+        web.headers = {"Location": other.url}
+        message, _ = failure(hook(web.url))
+        assert message == "127.0.0.1 answers 307 and wants the message to go to 127.0.0.1"
+        assert other.requests == []
+        web.headers = {"Location": "/elsewhere"}
+        assert failure(hook(web.url))[0] == "127.0.0.1 redirects without an end"
+        assert [request.path for request in web.requests[-3:]] == ["/elsewhere"] * 3
+        web.status = 302
+        assert failure(hook(web.url))[0].startswith("127.0.0.1 answers 302")
+        web.status, web.headers = 307, {"Location": "file:///etc/passwd"}
+        assert failure(hook(web.url))[0] == "The URL is none of http or https"
+
+
+@pytest.mark.filterwarnings("ignore:.*imghdr.*:DeprecationWarning")  # the library imports it
+def test_apprise_delivers_and_tells_why_it_does_not() -> None:
+    with web_server() as web:
+        settings = AppriseSettings(url=f"json://127.0.0.1:{web.port}/t0ken-in-the-path")
+        assert sent(settings) == ("", 1)
+        assert web.requests[0].json["message"].startswith("größer als")
+        web.status = 500
+        message, _ = failure(settings)
+        assert message == "The service did not take the message"
+    assert failure(AppriseSettings(url="nosuch://t0ken-in-the-path"))[0] == "Apprise does not understand the URL"
+
+
+def test_a_url_with_a_line_break_is_no_url(tmp_path: Path) -> None:
+    assert failure(hook("http://127.0.0.1/x\r\nHost: other"))[0] == "The URL is none of http or https"

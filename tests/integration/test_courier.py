@@ -1,0 +1,335 @@
+"""Deliveries with a controlled clock and real receivers: grouped, held, reminded, tried again, never sent twice."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from dgtui.config import Config
+from dgtui.config.channels import ChannelSettings, WebhookSettings
+from dgtui.engine.catalog import Catalog
+from dgtui.engine.catalog.deliveries import Deliveries
+from dgtui.engine.model import NotificationKind
+from dgtui.engine.notify import raise_notification
+from dgtui.engine.notify.courier import Courier, DeliveryReport
+from dgtui.engine.settings import Duration
+from tests.support.homes import Home, wait_until
+from tests.support.receivers import WebServer, closed_port, frozen_server, mail_server, web_server
+
+START = datetime(2025, 2, 13, 21, 30, tzinfo=UTC)
+
+
+class Post:
+    """A catalogue, a web server, and a clock that is moved by hand."""
+
+    def __init__(self, catalog: Catalog, web: WebServer) -> None:
+        self.catalog = catalog
+        self.web = web
+        self.now = START
+        self.channels: dict[str, ChannelSettings] = {}
+        self.set()
+        self._seen = 0
+
+    def set(self, name: str = "hook", **keys: object) -> None:
+        """Configure a webhook channel."""
+        settings = WebhookSettings(url=self.web.url, timezone="UTC", severity="info", timeout=Duration(5))
+        self.channels[name] = msgspec.structs.replace(settings, **keys)
+
+    def tell(
+        self, kind: NotificationKind, subject: str = "shop", group: str = "", related: tuple[str, ...] = ()
+    ) -> None:
+        raise_notification(
+            self.catalog,
+            kind,
+            subject_kind="datasource" if kind.startswith("connection") else "job",
+            subject=subject,
+            message=f"{kind} {subject}",
+            group_key=group,
+            related=related,
+            at=self.now,
+        )
+
+    def deliver(self, *, after: timedelta = timedelta()) -> DeliveryReport:
+        self.now += after
+        datasources: dict[str, Any] = dict.fromkeys([f"shop{number}" for number in range(40)] + ["shop"])
+        config = Config(channels=self.channels, datasources=datasources)
+        return Courier(self.catalog, config, clock=lambda: self.now).deliver()
+
+    def got(self) -> list[dict[str, Any]]:
+        """What the server took since the last call."""
+        new = self.web.requests[self._seen :]
+        self._seen = len(self.web.requests)
+        return [request.json for request in new]
+
+    def subjects(self) -> list[list[str]]:
+        """The subjects of each message since the last call."""
+        return [[one["subject"] for one in message["notifications"]] for message in self.got()]
+
+
+@pytest.fixture
+def post(tmp_path: Path) -> Iterator[Post]:
+    catalog = Catalog(tmp_path)
+    with web_server() as web:
+        yield Post(catalog, web)
+    catalog.close()
+
+
+MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
+
+
+def test_one_dead_server_with_forty_databases_is_one_message(post: Post) -> None:
+    for number in range(40):
+        post.tell("connection_lost", f"shop{number}", group="db1:5432")
+        post.now += timedelta(milliseconds=500)
+    assert post.deliver().sent == 0
+    assert post.deliver(after=timedelta(seconds=15)).sent == 1
+    (message,) = post.got()
+    assert message["title"] == "40 connection lost at db1:5432"
+    assert message["severity"] == "critical"
+    assert len(message["notifications"]) == 40
+    assert post.deliver(after=HOUR).sent == 0
+
+
+def test_who_comes_late_to_a_group_is_collected_for_the_next_message(post: Post) -> None:
+    post.tell("connection_lost", "shop0", group="db1:5432")
+    assert post.deliver(after=MINUTE).sent == 1
+    for number in range(1, 4):
+        post.tell("connection_lost", f"shop{number}", group="db1:5432")
+        assert post.deliver(after=MINUTE).sent == 0
+    assert post.deliver(after=15 * MINUTE).sent == 1
+    assert post.subjects() == [["shop0"], ["shop1", "shop2", "shop3"]]
+
+
+def test_rules_by_kind_severity_and_object(post: Post) -> None:
+    post.channels.clear()
+    post.set("all")
+    post.set("grave", severity="error")
+    post.set("overdue", kinds=("backup_overdue",))
+    post.set("crm", datasources=("crm",), jobs=("weekly",))
+    post.set("off", enabled=False)
+    post.tell("backup_partial", "nightly")
+    post.tell("backup_failed", "nightly", related=("crm",))
+    post.tell("backup_overdue", "weekly")
+    post.deliver()
+    catalog = Deliveries(post.catalog)
+    by_channel: dict[str, int] = {}
+    for delivery in catalog.of_status("sent"):
+        by_channel[delivery.channel] = by_channel.get(delivery.channel, 0) + 1
+    assert by_channel == {"all": 3, "grave": 2, "overdue": 1, "crm": 2}
+
+
+def test_who_was_told_of_a_loss_is_told_of_its_end(post: Post) -> None:
+    post.set(severity="critical")
+    post.tell("connection_lost")
+    post.tell("backup_completed", "nightly")
+    post.deliver()
+    post.tell("connection_restored")
+    post.deliver()
+    assert [message["notifications"][0]["kind"] for message in post.got()] == ["connection_lost", "connection_restored"]
+
+
+def test_quiet_hours_hold_all_but_critical_ones(post: Post) -> None:
+    post.set(quiet_hours="22:00-07:00")
+    post.tell("backup_failed", "before")
+    post.deliver()
+    post.now = START + HOUR
+    post.tell("backup_failed", "one")
+    post.tell("backup_partial", "two")
+    post.tell("backup_overdue", "urgent")
+    post.deliver()
+    assert post.subjects() == [["before"], ["urgent"]]
+    post.deliver(after=8 * HOUR)
+    assert post.subjects() == []
+    post.deliver(after=31 * MINUTE)
+    assert post.subjects() == [["one", "two"]]
+
+
+def test_a_retry_keeps_the_quiet_hours_too(post: Post) -> None:
+    post.set(quiet_hours="22:00-07:00")
+    post.web.status = 503
+    post.tell("backup_failed")
+    post.deliver(after=25 * MINUTE)
+    post.web.status = 200
+    post.deliver(after=10 * MINUTE)
+    assert len(post.got()) == 1
+    post.now = START + 10 * HOUR
+    post.deliver()
+    assert post.subjects() == [["shop"]]
+
+
+def test_a_digest_collects_and_lets_critical_ones_through(post: Post) -> None:
+    post.set(digest="daily", digest_at="08:00", timezone="Europe/Zurich")
+    post.tell("backup_completed", "one")
+    post.now += HOUR
+    post.tell("backup_failed", "two")
+    post.tell("backup_overdue", "urgent")
+    post.deliver()
+    assert post.subjects() == [["urgent"]]
+    post.now = datetime(2025, 2, 14, 6, 59, tzinfo=UTC)
+    post.deliver()
+    assert post.subjects() == []
+    post.deliver(after=MINUTE)
+    (message,) = post.got()
+    assert [one["subject"] for one in message["notifications"]] == ["one", "two"]
+    assert message["title"] == "1 backup completed, 1 backup failed"
+
+
+def test_the_daily_digest_keeps_its_hour_over_a_change_of_the_clocks(post: Post) -> None:
+    post.set(digest="daily", digest_at="08:00", timezone="Europe/Zurich")
+    post.now = datetime(2025, 3, 29, 12, tzinfo=UTC)
+    post.tell("backup_completed", "one")
+    post.now = datetime(2025, 3, 30, 5, 59, tzinfo=UTC)
+    post.deliver()
+    assert post.subjects() == []
+    post.deliver(after=MINUTE)
+    assert post.subjects() == [["one"]]
+
+
+def test_what_lasts_is_said_again_each_day_until_it_is_over(post: Post) -> None:
+    post.tell("connection_lost")
+    post.deliver()
+    for _ in range(7):
+        post.deliver(after=3 * HOUR)
+    post.deliver(after=179 * MINUTE)
+    assert len(post.got()) == 1
+    post.deliver(after=MINUTE)
+    (reminder,) = post.got()
+    assert (reminder["reminder"], reminder["title"]) == (True, "Still: connection_lost shop")
+    post.deliver(after=24 * HOUR)
+    assert len(post.got()) == 1
+    post.tell("connection_restored")
+    post.deliver()
+    post.deliver(after=72 * HOUR)
+    assert [message["reminder"] for message in post.got()] == [False]
+
+
+def test_nobody_is_reminded_of_what_was_taken_out_of_the_configuration(post: Post) -> None:
+    post.tell("connection_lost", "sold")
+    post.deliver()
+    post.deliver(after=48 * HOUR)
+    assert len(post.got()) == 1
+
+
+def test_a_clock_that_is_set_back_holds_nothing(post: Post) -> None:
+    post.tell("backup_failed", "from the future")
+    post.deliver(after=timedelta(days=-400))
+    assert post.subjects() == [["from the future"]]
+
+
+def test_a_refusing_receiver_gets_it_later_with_the_same_id(post: Post) -> None:
+    post.web.status = 500
+    post.tell("backup_failed")
+    assert post.deliver().failed == 1
+    (waiting,) = Deliveries(post.catalog).outstanding()
+    assert waiting.problem is not None
+    assert waiting.problem.message.startswith("127.0.0.1 answers 500")
+    assert waiting.next_try_at == post.now + MINUTE
+    assert post.deliver(after=30 * timedelta(seconds=1)).failed == 0
+    for wait in (1, 2, 4, 8):
+        assert post.deliver(after=wait * MINUTE).failed == 1
+    post.web.status = 200
+    assert post.deliver(after=16 * MINUTE).sent == 1
+    ids = [message["delivery_id"] for message in post.got()]
+    assert ids == [waiting.delivery_id] * 6
+    assert Deliveries(post.catalog).outstanding() == []
+
+
+def test_a_dead_receiver_is_asked_once_a_round_and_delays_no_other(post: Post) -> None:
+    post.set("dead", url=f"http://127.0.0.1:{closed_port()}/")
+    with frozen_server() as port:
+        post.set("frozen", url=f"http://127.0.0.1:{port}/", timeout=Duration(1))
+        for number in range(5):
+            post.tell("backup_failed", f"job-{number}")
+        report = post.deliver()
+        assert (report.sent, report.failed) == (5, 2)
+        assert len(report.problems) == 2
+    assert post.subjects() == [[f"job-{number}"] for number in range(5)]
+    waiting = Deliveries(post.catalog).outstanding()
+    assert [delivery.attempts for delivery in waiting if delivery.channel == "dead"] == [1, 0, 0, 0, 0]
+    post.set("dead")
+    post.set("frozen")
+    report = post.deliver(after=2 * MINUTE)
+    assert (report.sent, report.failed) == (10, 0)
+
+
+def test_one_message_that_is_refused_blocks_no_other(post: Post) -> None:
+    post.web.status = 400
+    post.tell("backup_failed", "bad")
+    for _ in range(8):
+        post.deliver(after=HOUR)
+    post.tell("backup_failed", "good")
+    post.deliver()
+    post.web.status = 200
+    post.got()
+    post.deliver(after=2 * MINUTE)
+    assert post.subjects() == [["good"]]
+    post.deliver(after=HOUR)
+    assert post.subjects() == [["bad"]]
+
+
+def test_old_news_that_nobody_ever_delivered_is_not_sent(post: Post) -> None:
+    post.tell("backup_failed", "old")
+    post.now += timedelta(days=8)
+    post.tell("backup_failed", "new")
+    post.deliver()
+    assert post.subjects() == [["new"]]
+
+
+_DAEMON = """
+import sys
+import threading
+from dgtui.engine.catalog import Catalog
+from dgtui.config import load_config
+from dgtui.engine.notify.courier import Courier
+from pathlib import Path
+print(Courier(Catalog(Path(sys.argv[1])), load_config(Path(sys.argv[2]))).deliver())
+"""
+
+
+@pytest.mark.parametrize("moment", ["before it has it", "while it has it"])
+def test_a_kill_in_the_middle_sends_nothing_twice_and_loses_nothing_unsaid(home: Home, moment: str) -> None:
+    home.state.mkdir(mode=0o700)
+    catalog = Catalog(home.state)
+    raise_notification(catalog, "backup_failed", subject_kind="job", subject="nightly", message="it failed")
+    with web_server() as web, frozen_server() as frozen, mail_server() as mail:
+        if moment == "while it has it":
+            # The server takes the message and is slow to say so.
+            web.hold = threading.Event()
+            channel = f'type = "webhook"\nurl = "{web.url}"\ntimeout = 120'
+        else:
+            # The server answers the connection and never greets: nothing was handed over.
+            channel = (
+                f'type = "email"\nhost = "127.0.0.1"\nport = {frozen}\ntls = "none"\ntimeout = 120\n'
+                'sender = "a@example.org"\nrecipients = ["b@example.org"]'
+            )
+        home.config_path.write_text(f"[channels.ops]\n{channel}\n")
+        home.config_path.chmod(0o600)
+        courier = subprocess.Popen([sys.executable, "-c", _DAEMON, str(home.state), str(home.config_path)])
+        if moment == "while it has it":
+            assert web.arrived.wait(60)
+        else:
+            wait_until(lambda: bool(Deliveries(catalog).of_status("sending")), "the attempt")
+        os.kill(courier.pid, signal.SIGKILL)
+        courier.wait()
+        if web.hold is not None:
+            web.hold.set()
+        text = home.config_path.read_text().replace(f"port = {frozen}", f"port = {mail.port}")
+        home.config_path.write_text(text)
+        for _ in range(3):
+            done = subprocess.run(
+                [sys.executable, "-c", _DAEMON, str(home.state), str(home.config_path)], check=True, capture_output=True
+            )
+            assert b"busy=False" in done.stdout
+        assert len(web.requests) + len(mail.mails) == 1
+        statuses = [delivery.status for delivery in Deliveries(catalog).by_prefix("")]
+    catalog.close()
+    assert statuses == (["perhaps sent"] if moment == "while it has it" else ["sent"])

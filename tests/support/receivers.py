@@ -1,0 +1,197 @@
+"""Receivers of notifications: a mail server and a web server in threads of the test, which can misbehave."""
+
+import contextlib
+import http.server
+import json
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import default
+from pathlib import Path
+from typing import Any
+
+import trustme
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+
+LOGIN = ("watcher", "tr0ub4dor&3")
+
+
+class Authority:
+    """A certificate authority of a test, and contexts of servers that it vouches for."""
+
+    def __init__(self, folder: Path) -> None:
+        self._authority = trustme.CA()
+        self.file = folder / "authority.pem"
+        self._authority.cert_pem.write_to_path(self.file)
+
+    def server_context(self, name: str = "localhost") -> ssl.SSLContext:
+        """A context for a server of this name."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._authority.issue_cert(name).configure_cert(context)
+        return context
+
+
+class MailServer:
+    """A real SMTP server; what it got is in `mails`."""
+
+    def __init__(self) -> None:
+        self.mails: list[EmailMessage] = []
+        self.envelopes: list[list[str]] = []
+        self.refused_recipients: set[str] = set()
+        self.data_answer = "250 taken"
+        self.arrived = threading.Event()
+        self.port = 0
+
+    async def handle_RCPT(  # noqa: N802  # the server calls it so
+        self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
+    ) -> str:
+        if address in self.refused_recipients:
+            return "550 no such mailbox"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802
+        if self.data_answer.startswith("250"):
+            assert isinstance(envelope.content, bytes)
+            mail = message_from_bytes(envelope.content, policy=default)
+            assert isinstance(mail, EmailMessage)
+            self.mails.append(mail)
+            self.envelopes.append(list(envelope.rcpt_tos))
+            self.arrived.set()
+        return self.data_answer
+
+
+def _check_login(_server: SMTP, _session: Session, _envelope: Envelope, _mechanism: str, data: Any) -> AuthResult:
+    assert isinstance(data, LoginPassword)
+    good = (data.login.decode(), data.password.decode()) == LOGIN
+    return AuthResult(success=good, handled=False)
+
+
+@contextlib.contextmanager
+def mail_server(
+    *, starttls: ssl.SSLContext | None = None, tls: ssl.SSLContext | None = None, login: bool = False
+) -> Iterator[MailServer]:
+    """A mail server on a free port of this machine."""
+    server = MailServer()
+    options: dict[str, Any] = {}
+    if login:
+        options = {"authenticator": _check_login, "auth_required": True, "auth_require_tls": starttls is not None}
+    controller = Controller(
+        server, hostname="127.0.0.1", port=_free_port(), ssl_context=tls, tls_context=starttls, **options
+    )
+    controller.start()
+    server.port = controller.port
+    try:
+        yield server
+    finally:
+        controller.stop()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Request:
+    """What a web server was asked."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        """The body."""
+        return json.loads(self.body)
+
+
+@dataclass
+class WebServer:
+    """A real HTTP server; what it got is in `requests`."""
+
+    port: int = 0
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    answer: bytes = b""
+    requests: list[Request] = field(default_factory=list)
+    hold: threading.Event | None = None
+    """Where set, a request is taken and not answered until the event is set."""
+    arrived: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def url(self) -> str:
+        """An address that it answers at."""
+        return f"http://127.0.0.1:{self.port}/hook/t0ken-in-the-path"
+
+
+@contextlib.contextmanager
+def web_server(context: ssl.SSLContext | None = None) -> Iterator[WebServer]:
+    """A web server on a free port of this machine."""
+    state = WebServer()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self._take()
+
+        def do_GET(self) -> None:
+            self._take()
+
+        def _take(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            state.requests.append(Request(self.command, self.path, dict(self.headers), body))
+            state.arrived.set()
+            if state.hold is not None:
+                state.hold.wait(120)
+            with contextlib.suppress(OSError):
+                self.send_response(state.status)
+                for name, value in state.headers.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(state.answer)))
+                self.end_headers()
+                self.wfile.write(state.answer)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    class Server(http.server.ThreadingHTTPServer):
+        daemon_threads = True
+
+        def handle_error(self, *_: object) -> None:
+            pass
+
+    server = Server(("127.0.0.1", 0), Handler)
+    if context is not None:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    state.port = server.server_address[1]
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    try:
+        yield state
+    finally:
+        if state.hold is not None:
+            state.hold.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@contextlib.contextmanager
+def frozen_server() -> Iterator[int]:
+    """The port of a server that takes connections and never says a word."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(16)
+        yield int(listener.getsockname()[1])
+
+
+def closed_port() -> int:
+    """A port that nobody listens at."""
+    return _free_port()
