@@ -9,7 +9,7 @@ from dgtui.engine.datasources.base import Selection
 from dgtui.engine.errors import ConfigError
 from dgtui.engine.model import Execution, Record
 from dgtui.engine.restore_outlook import OutlookQuestion, RestoreOutlook, look_ahead
-from dgtui.engine.restore_way import ChosenWay, RestoreWay, way_of
+from dgtui.engine.restore_way import ROWS_ALONE, ChosenWay, RestoreWay, way_of
 
 
 class RestorePreview(Record, frozen=True):
@@ -32,7 +32,7 @@ class RestorePreview(Record, frozen=True):
     @property
     def replaces(self) -> bool:
         """Whether the target holds data that a restore would replace."""
-        return self.object_count > 0
+        return self.object_count > 0 and self.way != "rows"
 
     @property
     def way(self) -> RestoreWay:
@@ -77,6 +77,7 @@ def preview_restore(
         target = os.path.abspath(Path(target).expanduser())  # noqa: PTH100  # links stay as they are named
     state = adapter.target_state(target)
     known = tuple(name for name in config.storages if name in places and storage in (None, name))
+    rows_alone = "data_only" in (selection.backup_type, execution.backup_type)
     question = OutlookQuestion(execution=execution, storages=known, database=target, selection=selection)
     return RestorePreview(
         datasource=name,
@@ -86,6 +87,6 @@ def preview_restore(
         object_count=len(state.objects),
         size_bytes=state.size_bytes,
         client_count=len(state.clients),
-        chosen=way_of(adapter, target, state),
+        chosen=ROWS_ALONE if rows_alone else way_of(adapter, target, state),
         outlook=look_ahead(config, catalog, adapter, state, question),
     )

@@ -17,6 +17,7 @@ from dgtui.engine.messages import now
 from dgtui.engine.model import Copy, Restore
 from dgtui.engine.properties import DatabaseProperties, from_metadata
 from dgtui.engine.restore_copy import CopyChoice, GoodCopy
+from dgtui.engine.restore_data import DataRestore, refuse_data_target, restores_data_alone
 from dgtui.engine.restore_load import compare_with, load_into, refuse_missing_roles
 from dgtui.engine.restore_place import Placement
 from dgtui.engine.restore_task import NEW_SUFFIX, RestoreTask, started_restore
@@ -75,6 +76,8 @@ class RestoreRun:
 
     def _restore_from(self, copy: GoodCopy, state: TargetState) -> Comparison:
         task = self._task
+        if restores_data_alone(task):
+            return self._restore_data_from(copy)
         self._check_target(copy, state)
         loaded = self._create_target(state, copy.manifest)
         try:
@@ -90,6 +93,15 @@ class RestoreRun:
             raise
         return comparison
 
+    def _restore_data_from(self, copy: GoodCopy) -> Comparison:
+        data = DataRestore(self._task, self.record)
+        try:
+            return data.execute(copy)
+        except RestoreError as error:
+            raise self._untouched(error) from error
+        finally:
+            self._place.record = data.record
+
     def _refuse_other_kinds(self) -> None:
         execution, order, target = self._task.execution, self._task.order, self._task.target
         if execution.datasource_type != target.kind:
@@ -104,6 +116,9 @@ class RestoreRun:
         """Refuse what a look at the target alone forbids, before the long reading begins."""
         order, run = self._task.order, self._task.run
         state = self._task.target.target_state(order.database)
+        if restores_data_alone(self._task):
+            refuse_data_target(self._task, state)
+            return state
         partly = bool(order.selection.tables) or order.selection.backup_type != "full"
         if not state.empty and not order.overwrite:
             raise RestoreError(
@@ -164,7 +179,7 @@ class RestoreRun:
     def _untouched(self, error: RestoreError) -> RestoreError:
         """The same error, with the word that nothing was lost."""
         database = self._task.order.database
-        if database in error.message and "as it was" in error.message:
+        if "nothing was changed" in error.message or (database in error.message and "as it was" in error.message):
             return error
         return type(error)(
             f"{error.message}; {database} is as it was", subject=error.subject, hint=error.hint, detail=error.detail

@@ -63,7 +63,7 @@ def load_into(
     jobs = load_jobs(task, manifest)
     with archive_progress(task.run, archive, "exact" if jobs == 1 else "unknown"):
         outcome = task.target.load(archive, database, selection, task.run, jobs=jobs, scratch_folder=task.scratch)
-    _judge(task, database, outcome)
+    judge(task, database, outcome)
 
 
 def compare_with(task: RestoreTask, database: str, manifest: Manifest, selection: Selection) -> Comparison:
@@ -82,7 +82,8 @@ def compare_with(task: RestoreTask, database: str, manifest: Manifest, selection
     return comparison
 
 
-def _judge(task: RestoreTask, database: str, outcome: LoadOutcome) -> None:
+def judge(task: RestoreTask, database: str, outcome: LoadOutcome) -> None:
+    """Tell what happened at the loading. Raises RestoreError where as much as one statement failed."""
     for note in outcome.notes:
         task.run.log(note, level="warning")
     count = outcome.error_count or len(outcome.errors)

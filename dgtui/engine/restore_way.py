@@ -5,8 +5,9 @@ from typing import Any, Literal
 from dgtui.engine.datasources.base import Datasource, TargetState
 from dgtui.engine.model import Record
 
-RestoreWay = Literal["fresh", "swap", "swap or import", "import"]
-"""How the new content comes to its place: there is nothing to replace; a rename; an import after a safety backup.
+RestoreWay = Literal["fresh", "swap", "swap or import", "import", "rows"]
+"""How the new content comes to its place: there is nothing to replace; a rename; an import after a safety backup; rows alone
+go into the tables that are there.
 
 `swap or import` where only the archive's own content decides.
 """
@@ -34,6 +35,13 @@ class ChosenWay(Record, frozen=True):
             return ""
         reasons = f" (no swap: {'; '.join(self.obstacles)})" if self.obstacles else ""
         return f"{self.text}; {self.writers}{reasons}"
+
+
+ROWS_ALONE = ChosenWay(
+    kind="rows",
+    text="rows are loaded into its tables, all of them or none; tables that already hold rows need --overwrite",
+    writers="whoever writes to these tables waits until it is done",
+)
 
 
 def way_of(target: Datasource[Any], database: str, state: TargetState) -> ChosenWay:

@@ -42,6 +42,8 @@ def preview_lines(
 
 def _fate(preview: "RestorePreview", selection: "Selection") -> str:
     if not preview.replaces:
+        if preview.way == "rows" and preview.exists:
+            return f"holds {preview.object_count} objects, which stay"
         return "exists and is empty" if preview.exists else "will be made"
     size = "" if preview.size_bytes is None else f", {known_size(preview.size_bytes)}"
     held = f"holds {preview.object_count} objects{size}"

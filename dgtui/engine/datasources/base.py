@@ -210,6 +210,8 @@ class LoadOutcome(Record, frozen=True):
     """All errors; `errors` holds the first ones."""
     notes: tuple[str, ...] = ()
     """What was done besides, such as a second try with one process."""
+    kept_as: str | None = None
+    """Name under which the former content still lies, where it was replaced by something new."""
 
 
 SettingsT = TypeVar("SettingsT", bound=DatasourceSettings)
@@ -235,6 +237,11 @@ class Datasource(ABC, Generic[SettingsT]):
     """What a swap is, for people."""
     writers_at_swap: ClassVar[str]
     """What happens at a swap to those who read and write, for people: goes on after a comma."""
+
+    loads_data: ClassVar[bool] = False
+    """Whether rows alone can be loaded into tables that are there."""
+    keeps_former_data: ClassVar[bool] = False
+    """Whether `load_data` keeps the former content itself, under another name."""
 
     def __init__(self, name: str, settings: SettingsT, password: str | None = None) -> None:
         """`password` is the secret itself, already fetched; it never leaves the adapter but to its tool."""
@@ -340,10 +347,28 @@ class Datasource(ABC, Generic[SettingsT]):
         jobs: int,
         scratch_folder: Path,
     ) -> LoadOutcome:
-        """Load the archive into `database`, which exists and is empty (or for `data_only`: has the schema).
+        """Load the archive into `database`, which exists and is empty.
 
         Raises RestoreError, DatabaseConnectionError, ValidationError; errors of single statements are in the outcome.
         """
+
+    def load_data(
+        self,
+        archive: Archive,
+        database: str,
+        selection: Selection,
+        reporter: Reporter,
+        *,
+        overwrite: bool,
+        keep_as: str,
+        scratch_folder: Path,
+    ) -> LoadOutcome:
+        """Load rows alone into the tables of a database that is there: all of them, or none.
+
+        Tables that already hold rows are refused, or with `overwrite` emptied first. After any failure, told by an
+        exception or in the outcome, the database is as it was. Raises RestoreError, ConfigError.
+        """
+        raise NotImplementedError(f"{self.label} does not load data alone")
 
     @abstractmethod
     def inventory(self, database: str) -> tuple[ObjectInfo, ...]:

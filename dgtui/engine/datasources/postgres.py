@@ -24,6 +24,7 @@ from dgtui.engine.datasources.base import (
 from dgtui.engine.datasources.postgres_check import PostgresArchiveCheck
 from dgtui.engine.datasources.postgres_connection import Access, PostgresSettings
 from dgtui.engine.datasources.postgres_creation import create_as_recorded, create_database, lacking
+from dgtui.engine.datasources.postgres_data import DataLoad
 from dgtui.engine.datasources.postgres_dump import PostgresDump, Snapshot, dump_arguments
 from dgtui.engine.datasources.postgres_estimate import estimate_dump
 from dgtui.engine.datasources.postgres_failures import known_failure
@@ -40,7 +41,7 @@ from dgtui.engine.datasources.postgres_queries import (
     tables_of,
     with_partitions,
 )
-from dgtui.engine.datasources.postgres_restore import Loader, refresh_views
+from dgtui.engine.datasources.postgres_restore import Loader
 from dgtui.engine.datasources.postgres_selection import needed_by, tables_in
 from dgtui.engine.datasources.postgres_swap import swap_databases
 from dgtui.engine.datasources.postgres_targets import drop_database, exists, maintenance_database, target_state
@@ -59,6 +60,7 @@ class PostgresDatasource(Datasource[PostgresSettings]):
 
     kind: ClassVar[str] = "postgres"
     label: ClassVar[str] = "PostgreSQL"
+    loads_data = True
     archive_format: ClassVar[str] = "dump"
     swap_words: ClassVar[str] = "renaming both databases in one transaction"
     writers_at_swap: ClassVar[str] = (
@@ -242,17 +244,25 @@ class PostgresDatasource(Datasource[PostgresSettings]):
         scratch_folder: Path,
     ) -> LoadOutcome:
         """Load by pipe, or in parallel from a file and once more by pipe where that failed."""
-        toc = read_toc(archive.blocks())
-        plan = plan_restore(self._access, toc, selection)
+        plan = plan_restore(self._access, read_toc(archive.blocks()), selection)
         reporter.log(f"Running pg_restore {plan.tool.version} ({plan.tool.path})")
-        loader = Loader(self._access, archive, database, plan, reporter, scratch_folder)
-        if selection.backup_type == "data_only":
-            # What is loaded into tables that are there already could not be taken back for a second try.
-            outcome = loader.load(1)
-            outcome = outcome if outcome.error_count else refresh_views(self._access, database, toc, selection)
-        else:
-            outcome = loader.load(jobs)
+        outcome = Loader(self._access, archive, database, plan, reporter, scratch_folder).load(jobs)
         return LoadOutcome(errors=outcome.errors, error_count=outcome.error_count, notes=(*plan.notes, *outcome.notes))
+
+    def load_data(
+        self,
+        archive: Archive,
+        database: str,
+        selection: Selection,
+        reporter: Reporter,
+        *,
+        overwrite: bool,
+        keep_as: str,  # noqa: ARG002  # a transaction needs no second name
+        scratch_folder: Path,
+    ) -> LoadOutcome:
+        """Replay the rows in one transaction, with triggers off and foreign keys checked at its end."""
+        load = DataLoad(self._access, archive, database, selection)
+        return load.run(reporter, overwrite=overwrite, scratch_folder=scratch_folder)
 
     def inventory(self, database: str) -> tuple[ObjectInfo, ...]:
         """All tables and materialised views, counted."""

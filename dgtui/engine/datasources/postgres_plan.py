@@ -43,15 +43,14 @@ def plan_restore(access: Access, toc: Toc, selection: Selection) -> RestorePlan:
             purpose=f"the pg_dump {toc.dump_version} that made the backup",
         )
         entries = entries_of_tables(toc, selection.tables) if selection.tables else list(toc.entries)
-        if selection.backup_type != "data_only":
-            _check_extensions(connection, entries)
-        arguments, notes = _selection_arguments(connection, selection)
-        ownership, kept, more_notes, missing = _ownership(connection, entries)
+        _check_extensions(connection, entries)
+        arguments = ["--schema-only"] if selection.backup_type == "schema_only" else []
+        ownership, kept, notes, missing = _ownership(connection, entries)
         return RestorePlan(
             tool,
             (*arguments, *ownership, *_tablespaces(connection, entries, notes)),
             tuple(kept) if selection.tables or len(kept) < len(entries) else None,
-            (*notes, *more_notes),
+            tuple(notes),
             missing,
         )
 
@@ -77,19 +76,6 @@ def _check_extensions(connection: "psycopg.Connection[Any]", entries: Iterable[T
             subject=lacking[0],
             hint="Install their packages on the server (such as postgresql-NN-postgis-3), then try again",
         )
-
-
-def _selection_arguments(connection: "psycopg.Connection[Any]", selection: Selection) -> tuple[list[str], list[str]]:
-    if selection.backup_type == "schema_only":
-        return ["--schema-only"], []
-    if selection.backup_type != "data_only":
-        return [], []
-    superuser = connection.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").fetchone()
-    if superuser and superuser[0]:
-        return ["--data-only", "--disable-triggers"], ["Triggers and foreign keys are off while the data is loaded"]
-    return ["--data-only"], [
-        "Triggers and foreign keys stay on while the data is loaded: only a superuser can put them off"
-    ]
 
 
 def _ownership(

@@ -5,15 +5,13 @@ import subprocess
 from pathlib import Path
 
 from dgtui.engine.child import Child, describe_exit, widen_pipe
-from dgtui.engine.datasources.base import Archive, LoadError, LoadOutcome, Selection
+from dgtui.engine.datasources.base import Archive, LoadError, LoadOutcome
 from dgtui.engine.datasources.postgres_connection import Access
 from dgtui.engine.datasources.postgres_creation import create_database
 from dgtui.engine.datasources.postgres_failures import known_failure
 from dgtui.engine.datasources.postgres_plan import RestorePlan
 from dgtui.engine.datasources.postgres_properties import properties
-from dgtui.engine.datasources.postgres_selection import entries_of_tables
-from dgtui.engine.datasources.postgres_targets import drop_database, with_names
-from dgtui.engine.datasources.postgres_toc import Toc
+from dgtui.engine.datasources.postgres_targets import drop_database
 from dgtui.engine.datasources.postgres_tools import buffered
 from dgtui.engine.errors import DatabaseConnectionError, RestoreError, ValidationError
 from dgtui.engine.reporting import Reporter
@@ -188,24 +186,3 @@ class Loader:
         known = known_failure(told, server=self._access.server, user=self._access.user, detail=detail)
         if isinstance(known, DatabaseConnectionError):
             raise known
-
-
-def refresh_views(access: Access, database: str, toc: Toc, selection: Selection) -> LoadOutcome:
-    """Compute the materialised views again after data alone was loaded: pg_restore does not count them as data."""
-    import psycopg
-
-    entries = entries_of_tables(toc, selection.tables) if selection.tables else toc.entries
-    errors = []
-    with access.connect(database, seconds=None) as connection:
-        for entry in entries:
-            if entry.kind != "MATERIALIZED VIEW DATA":
-                continue
-            statement = with_names("REFRESH MATERIALIZED VIEW {}.{}", entry.schema, entry.tag)
-            try:
-                connection.execute(statement)
-            except psycopg.Error as error:
-                if connection.broken:
-                    raise
-                message = str(error).splitlines()[0]
-                errors.append(LoadError(message=message, statement=statement.as_string(connection)))
-    return LoadOutcome(errors=tuple(errors[:_ERRORS_KEPT]), error_count=len(errors))

@@ -1,0 +1,98 @@
+"""Restoring rows alone: into the tables of a database that is there, all of them or none."""
+
+import msgspec
+
+from dgtui.engine.comparison import Comparison, compare_objects
+from dgtui.engine.datasources.base import Selection, TargetState
+from dgtui.engine.errors import ConfigError, RestoreError
+from dgtui.engine.messages import now
+from dgtui.engine.model import Restore
+from dgtui.engine.restore_copy import GoodCopy
+from dgtui.engine.restore_load import archive_progress, judge
+from dgtui.engine.restore_task import RestoreTask
+from dgtui.engine.safety_copy import need_all_rights, new_safety_id, take_safety_copy
+
+
+def restores_data_alone(task: RestoreTask) -> bool:
+    """Whether an order is for rows without their tables."""
+    return "data_only" in (task.order.selection.backup_type, task.execution.backup_type)
+
+
+def refuse_data_target(task: RestoreTask, state: TargetState) -> None:
+    """Refuse what cannot take rows alone, after a look at the target and before the long reading. Raises our errors."""
+    order, target = task.order, task.target
+    if "schema_only" in (order.selection.backup_type, task.execution.backup_type):
+        raise ConfigError(
+            "There is nothing to restore: one of backup and order is for the schema alone, the other for data alone",
+            subject=order.execution_id,
+            hint="Choose another backup, or leave out --data-only and --schema-only",
+        )
+    if not target.loads_data:
+        raise ConfigError(
+            f"A {target.label} backup cannot be restored as data alone",
+            subject=order.datasource,
+            hint="Leave out --data-only",
+        )
+    if state.empty:
+        whole = task.execution.backup_type == "full"
+        raise RestoreError(
+            f"{order.database} has no tables to load rows into; nothing was changed",
+            subject=order.database,
+            hint="Leave out --data-only to restore everything, or first restore the schema with --schema-only"
+            if whole
+            else "This backup holds rows alone: first restore the schema from a full or a schema-only backup",
+        )
+
+
+class DataRestore:
+    """The restore of rows alone from one good copy."""
+
+    def __init__(self, task: RestoreTask, record: Restore) -> None:
+        self._task = task
+        self.record = record
+        """The record of the restore, as far as it is known."""
+
+    def execute(self, copy: GoodCopy) -> Comparison:
+        """Load the rows; returns what differs afterwards. After any failure the target is as it was."""
+        task, order = self._task, self._task.order
+        selection = Selection(backup_type="data_only", tables=order.selection.tables)
+        if order.overwrite and not task.target.keeps_former_data:
+            self._save_former_content()
+        task.run.phase("restore")
+        task.run.log(f"Loading rows into {order.database}")
+        keep_as = task.target.beside_name(order.database, f"__dgtui_old_{now():%Y%m%d%H%M%S}")
+        with archive_progress(task.run, copy.archive, "exact"):
+            outcome = task.target.load_data(
+                copy.archive,
+                order.database,
+                selection,
+                task.run,
+                overwrite=order.overwrite,
+                keep_as=keep_as,
+                scratch_folder=task.scratch,
+            )
+        judge(task, order.database, outcome)
+        if outcome.kept_as is not None:
+            task.run.log(f"The former content of {order.database} is kept as {outcome.kept_as}")
+            self.record = msgspec.structs.replace(self.record, kept_as=outcome.kept_as)
+        return self._compare(copy, selection)
+
+    def _save_former_content(self) -> None:
+        task = self._task
+        need_all_rights(task)
+        self.record = msgspec.structs.replace(self.record, safety_execution_id=new_safety_id())
+        task.catalog.save_restore(self.record)
+        safety = take_safety_copy(task, self.record)
+        task.run.log(f"The former content of {task.order.database} is saved in {safety.path}")
+
+    def _compare(self, copy: GoodCopy, selection: Selection) -> Comparison:
+        """What differs now; others may already have written to the tables, so that nothing of it is a failure."""
+        task, manifest = self._task, copy.manifest
+        task.run.phase("compare")
+        named = {entry.name for entry in manifest.objects}
+        found = [entry for entry in task.target.inventory(task.order.database) if entry.name in named]
+        comparison = compare_objects(manifest.objects, found, selection, "data_only")
+        comparison = msgspec.structs.replace(comparison, additional=())
+        for sentence in comparison.sentences:
+            task.run.log(f"Difference: {sentence}", level="warning")
+        return comparison

@@ -1,0 +1,169 @@
+"""Rows alone, through the engine: into tables that are there, all of them or none."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from dgtui.engine.datasources.base import Selection
+from dgtui.engine.errors import EXIT_DONE, EXIT_FAILED
+from dgtui.engine.model import Execution, Problem, Restore
+from tests.integration.postgres_case import role
+from tests.support.homes import Home
+from tests.support.postgres import PostgresServer
+from tests.support.round_trips import digest_of, postgres_table, restored, whole_backup
+
+DATA = Selection(backup_type="data_only")
+SCHEMA = Selection(backup_type="schema_only")
+_SHOP = """
+CREATE TABLE people (id int PRIMARY KEY GENERATED ALWAYS AS IDENTITY, name text, friend int, twice text);
+CREATE TABLE "Or'ders" (id int PRIMARY KEY, "who\nbuys" int NOT NULL REFERENCES people, note text);
+ALTER TABLE people ADD last_order int REFERENCES "Or'ders";
+ALTER TABLE people ADD FOREIGN KEY (friend) REFERENCES people DEFERRABLE;
+CREATE TABLE parts (id int, day date) PARTITION BY RANGE (day);
+CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM ('2020-01-01') TO ('2021-01-01');
+CREATE TABLE parts_2 PARTITION OF parts FOR VALUES FROM ('2021-01-01') TO ('2022-01-01');
+CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.name := ''spoilt''; RETURN NEW; END';
+INSERT INTO people (name) SELECT 'person ' || i || E'\\n\\\\.\\n' FROM generate_series(1, 500) i;
+INSERT INTO "Or'ders" SELECT i, i, repeat('x', 2000) || E'\\t\\\\' FROM generate_series(1, 500) i;
+UPDATE people SET last_order = id, friend = 501 - id;
+INSERT INTO parts SELECT i, date '2020-01-01' + i FROM generate_series(0, 700) i;
+CREATE TRIGGER spoil BEFORE INSERT ON people FOR EACH ROW EXECUTE FUNCTION spoil();
+ALTER TABLE people ENABLE ALWAYS TRIGGER spoil;
+CREATE MATERIALIZED VIEW first AS SELECT count(*) AS n FROM people;
+CREATE MATERIALIZED VIEW a_second AS SELECT n + 1 AS m FROM first;
+"""
+
+
+@pytest.fixture
+def shop(postgres_server: PostgresServer) -> Iterator[str]:
+    """A database whose tables refer to each other in a circle."""
+    with postgres_server.database("shop") as name:
+        with postgres_server.connect(name) as connection:
+            connection.execute(_SHOP)
+        yield name
+        postgres_server.drop_database("other")
+
+
+def failure(home: Home, execution: Execution, **choices: object) -> Problem:
+    """How a restore fails."""
+    engine = home.engine()
+    snapshot = home.finish(engine, engine.start_restore(execution, **choices))  # type: ignore[arg-type]
+    assert snapshot.status == "failed"
+    assert snapshot.problem is not None
+    assert snapshot.problem.hint
+    assert home.litter() == []
+    return snapshot.problem
+
+
+def spoil(server: PostgresServer, database: str) -> None:
+    """Change the rows of the shop's tables."""
+    with server.connect(database) as connection:
+        connection.execute("UPDATE people SET name = 'changed', last_order = NULL WHERE id > 100")
+        connection.execute("""DELETE FROM "Or'ders" WHERE id > 200""")
+        connection.execute("INSERT INTO parts VALUES (9, '2020-02-02')")
+        connection.execute("SELECT setval('people_id_seq', 9999)")
+        connection.execute("REFRESH MATERIALIZED VIEW first")
+
+
+def test_postgres_rows_of_a_full_backup_go_into_empty_tables(
+    home: Home, postgres_server: PostgresServer, shop: str
+) -> None:
+    before = digest_of(postgres_server, shop)
+    home.configure(postgres_table(postgres_server, shop))
+    execution = whole_backup(home)
+    refused = failure(home, execution, database="other", selection=DATA)
+    assert "no tables" in refused.message
+    assert "--schema-only" in refused.hint
+    assert "other" not in postgres_server.databases()
+    restored(home, execution, database="other", selection=SCHEMA)
+    restored(home, execution, database="other", selection=DATA)
+    assert digest_of(postgres_server, "other") == before
+    again = failure(home, execution, database="other", selection=DATA)
+    assert "already hold rows" in again.message
+    assert "--overwrite" in again.hint
+    assert digest_of(postgres_server, "other") == before
+
+
+def test_postgres_rows_of_a_data_backup_replace_those_that_are_there(
+    home: Home, postgres_server: PostgresServer, shop: str
+) -> None:
+    before = digest_of(postgres_server, shop)
+    home.configure(postgres_table(postgres_server, shop), job='backup_type = "data_only"')
+    execution = whole_backup(home)
+    spoil(postgres_server, shop)
+    assert digest_of(postgres_server, shop) != before
+    record: Restore = restored(home, execution, overwrite=True)
+    assert digest_of(postgres_server, shop) == before
+    assert record.safety_execution_id is not None
+    assert record.storage == "disk"
+    assert home.engine().execution(record.safety_execution_id).status == "completed"
+
+
+def test_postgres_rows_without_a_superuser(home: Home, postgres_server: PostgresServer) -> None:
+    with role(postgres_server, "owner of all", "LOGIN CREATEDB") as owner, postgres_server.database("shop") as shop:
+        postgres_server.execute(f'ALTER DATABASE shop OWNER TO "{owner}"; GRANT ALL ON SCHEMA public TO PUBLIC', shop)
+        postgres_server.execute("GRANT ALL ON SCHEMA public TO PUBLIC", shop)
+        with postgres_server.connect(shop, user=owner) as connection:
+            connection.execute(_SHOP)
+        before = digest_of(postgres_server, shop)
+        home.configure(postgres_table(postgres_server, shop, username=owner))
+        execution = whole_backup(home)
+        spoil(postgres_server, shop)
+        restored(home, execution, selection=DATA, overwrite=True)
+        assert digest_of(postgres_server, shop) == before
+        postgres_server.drop_database(shop)
+
+
+def test_postgres_chosen_tables_alone(home: Home, postgres_server: PostgresServer, shop: str) -> None:
+    home.configure(postgres_table(postgres_server, shop), job='backup_type = "data_only"')
+    before = digest_of(postgres_server, shop)
+    execution = whole_backup(home)
+    spoil(postgres_server, shop)
+    spoilt = digest_of(postgres_server, shop)
+    parts = Selection(backup_type="data_only", tables=("public.parts",))
+    restored(home, execution, selection=parts, overwrite=True)
+    after = digest_of(postgres_server, shop)
+    assert {name for name in after if after[name] != spoilt[name]} == {"data of public.parts_1"}
+    assert after["data of public.parts_1"] == before["data of public.parts_1"]
+    refused = failure(home, execution, selection=Selection(backup_type="data_only", tables=("people",)), overwrite=True)
+    assert "refers to them" in refused.message
+    assert digest_of(postgres_server, shop) == after
+    missing = failure(home, execution, selection=Selection(backup_type="data_only", tables=("nothing",)))
+    assert "no table nothing" in missing.message
+
+
+def test_postgres_a_failure_in_the_middle_leaves_every_row(
+    home: Home, postgres_server: PostgresServer, shop: str
+) -> None:
+    home.configure(postgres_table(postgres_server, shop))
+    execution = whole_backup(home)
+    postgres_server.execute("UPDATE parts SET id = id + 1", shop)
+    postgres_server.execute("ALTER TABLE people ADD CHECK (name <> 'person 400' || E'\\n\\\\.\\n') NOT VALID", shop)
+    before = digest_of(postgres_server, shop)
+    problem = failure(home, execution, selection=DATA, overwrite=True)
+    assert "check constraint" in "".join(problem.detail)
+    assert "as it was" in problem.message
+    assert digest_of(postgres_server, shop) == before
+    # A row that refers to nothing is noticed although the order of the tables is free.
+    postgres_server.execute("ALTER TABLE people DROP CONSTRAINT people_name_check", shop)
+    postgres_server.execute("CREATE TABLE days (day date PRIMARY KEY)", shop)
+    postgres_server.execute("TRUNCATE parts", shop)
+    postgres_server.execute("ALTER TABLE parts ADD FOREIGN KEY (day) REFERENCES days", shop)
+    before = digest_of(postgres_server, shop)
+    problem = failure(home, execution, selection=DATA, overwrite=True)
+    assert "foreign key" in "".join(problem.detail)
+    assert digest_of(postgres_server, shop) == before
+
+
+def test_rows_alone_by_command(home: Home, postgres_server: PostgresServer, shop: str) -> None:
+    before = digest_of(postgres_server, shop)
+    home.configure(postgres_table(postgres_server, shop))
+    whole_backup(home)
+    refused = home.dgtui("restore", "nightly@latest", "--data-only", "--yes")
+    assert refused.exit_code == EXIT_FAILED
+    assert "already hold rows" in refused.errors + refused.output
+    spoil(postgres_server, shop)
+    done = home.dgtui("restore", "nightly@latest", "--data-only", "--overwrite", "--yes")
+    assert done.exit_code == EXIT_DONE, done
+    assert "rows are loaded into its tables" in done.errors
+    assert digest_of(postgres_server, shop) == before
