@@ -6,8 +6,8 @@ from dgtui.engine.datasources.base import Datasource, TargetState
 from dgtui.engine.model import Record
 
 RestoreWay = Literal["fresh", "swap", "swap or import", "import", "rows"]
-"""How the new content comes to its place: there is nothing to replace; a rename; an import after a safety backup; rows alone
-go into the tables that are there.
+"""How the new content comes to its place: there is nothing to replace; a rename; an import after a safety backup;
+rows alone go into the tables that are there.
 
 `swap or import` where only the archive's own content decides.
 """
