@@ -5,7 +5,8 @@ DataGuardianError
 ├── ToolMissing                 a dump or restore program is not installed
 ├── ToolTooOld                  the program does not fit the server's version
 ├── DatabaseConnectionError     the server cannot be reached, or the connection was lost
-│   └── AuthenticationError     the server refuses the user or the password
+│   ├── AuthenticationError     the server refuses the user or the password
+│   └── ServerTimeout           the server is there, and does not answer in time
 ├── BackupCreationError         the dump did not become a whole backup
 ├── StorageError                a storage cannot be reached, read or written
 │   └── DiskSpaceError          a storage has no room left
@@ -90,6 +91,10 @@ class AuthenticationError(DatabaseConnectionError):
     retry = NO_RETRY
 
 
+class ServerTimeout(DatabaseConnectionError):
+    """The server is there, and does not answer in time."""
+
+
 class BackupCreationError(DataGuardianError):
     """The dump did not become a whole backup."""
 
@@ -140,6 +145,7 @@ ERRORS_BY_KIND: dict[str, type[DataGuardianError]] = {
         ToolTooOld,
         DatabaseConnectionError,
         AuthenticationError,
+        ServerTimeout,
         BackupCreationError,
         StorageError,
         DiskSpaceError,

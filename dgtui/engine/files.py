@@ -18,6 +18,7 @@ from dgtui.engine.errors import DiskSpaceError, StorageError
 FILE_MODE = 0o600
 FOLDER_MODE = 0o700
 
+_NO_NAMELESS_FILES = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL})
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 _NO_MODES = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS})
 _RENAME_NOREPLACE = 1
@@ -110,6 +111,26 @@ def write_new_file(name: str, content: bytes, folder: int) -> None:
     descriptor = new_file(name, folder)
     try:
         write_all(descriptor, content)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_and_forget(folder: int) -> None:
+    """Write a little into an open folder, durably, and leave nothing of it; raises OSError.
+
+    Modes and free space do not tell of quotas, mount options, immutable folders and disks that went bad.
+    """
+    name = f".{secrets.token_hex(8)}.tmp"
+    try:
+        descriptor = os.open(".", os.O_WRONLY | os.O_TMPFILE | os.O_CLOEXEC, FILE_MODE, dir_fd=folder)
+    except OSError as error:
+        if error.errno not in _NO_NAMELESS_FILES:
+            raise
+        descriptor = new_file(name, folder)
+        os.unlink(name, dir_fd=folder)
+    try:
+        write_all(descriptor, bytes(4096))
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

@@ -6,12 +6,13 @@ load it again. It never writes to a storage and never decides what a failure mea
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, ClassVar, Generic, Literal, Protocol, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Literal, Protocol, Self, TypeVar
 
 import msgspec
 
+from dgtui.engine.datasources.answer import HealthAnswer
 from dgtui.engine.errors import BackupCreationError
 from dgtui.engine.messages import ProgressUnit, TotalKind
 from dgtui.engine.model import BackupType, ObjectInfo, Record, ToolVersion
@@ -19,13 +20,40 @@ from dgtui.engine.properties import DatabaseProperties
 from dgtui.engine.reporting import Reporter
 from dgtui.engine.settings import Duration, Port, Secret
 
+_SHORTEST_INTERVAL = 10
+
+
+def interval_mistake(interval: int | None) -> str | None:
+    """What is wrong with a time between two checks."""
+    return "expected at least 10 s" if interval is not None and interval < _SHORTEST_INTERVAL else None
+
+
+def _no_time(duration: int | None) -> str | None:
+    return "expected more than 0" if duration == 0 else None
+
 
 class DatasourceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The keys every `[datasources.NAME]` table may have."""
 
+    rules: ClassVar[Mapping[str, Callable[[Any], str | None]]] = {
+        "check_interval": interval_mistake,
+        "check_timeout": _no_time,
+        "slow_after": _no_time,
+    }
+
     type: Annotated[str, msgspec.Meta(description="Kind of the datasource")]
     enabled: Annotated[bool, msgspec.Meta(description="Whether it is watched and backed up")] = True
     description: Annotated[str, msgspec.Meta(description="What it is, in your own words")] = ""
+    check_interval: Annotated[
+        Duration | None, msgspec.Meta(description="How often its health is checked; empty for the usual time")
+    ] = None
+    check_timeout: Annotated[Duration, msgspec.Meta(description="How long a check of its health may take")] = Duration(
+        10
+    )
+    slow_after: Annotated[
+        Duration | None,
+        msgspec.Meta(description="Latency beyond which it is slow; empty for three times its own usual one"),
+    ] = None
 
 
 TlsMode = Literal["disable", "prefer", "require", "verify-ca", "verify-full"]
@@ -269,6 +297,14 @@ class Datasource(ABC, Generic[SettingsT]):
         """Look at the source: version, size, objects, clients, estimate, fitting tool. Changes nothing.
 
         Raises DatabaseConnectionError, AuthenticationError, PermissionDenied, ToolMissing, ToolTooOld.
+        """
+
+    @abstractmethod
+    def health(self, seconds: float) -> HealthAnswer:
+        """Connect and ask the kind's own smallest question, within `seconds`. Changes nothing.
+
+        A call may take longer only where the system itself does not come back (a dead network mount).
+        Raises ServerTimeout, AuthenticationError, DatabaseConnectionError, and other errors of ours.
         """
 
     @abstractmethod

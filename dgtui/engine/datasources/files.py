@@ -11,6 +11,7 @@ from typing import Annotated, ClassVar
 
 import msgspec
 
+from dgtui.engine.datasources.answer import HealthAnswer
 from dgtui.engine.datasources.base import (
     Archive,
     ArchiveCheck,
@@ -23,6 +24,7 @@ from dgtui.engine.datasources.base import (
     Selection,
     TargetState,
 )
+from dgtui.engine.datasources.file_health import ask_tree
 from dgtui.engine.datasources.file_tree import ITSELF, Entry, Patterns, Sizes, TooLong, included, walk
 from dgtui.engine.datasources.places import beside, free_bytes, need_parent, need_room, real_path, safe_target, shown
 from dgtui.engine.datasources.tar_dump import TarDump
@@ -114,6 +116,10 @@ class FilesDatasource(Datasource[FilesSettings]):
 
     def _walk(self, source: Path, seconds: float) -> Iterator[Entry]:
         return walk(source, self._exclude, one_file_system=self.settings.one_file_system, seconds=seconds)
+
+    def health(self, seconds: float) -> HealthAnswer:  # noqa: ARG002  # the system's own calls know no limit
+        """See that it is there and can be read."""
+        return ask_tree(self._source)
 
     def missing_rights(self) -> tuple[str, ...]:
         """What keeps us from reading everything."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
+from dgtui.engine.datasources.answer import HealthAnswer
 from dgtui.engine.datasources.base import (
     Archive,
     ArchiveCheck,
@@ -24,6 +25,7 @@ from dgtui.engine.datasources.mysql_connection import Access, Session
 from dgtui.engine.datasources.mysql_dump import DumpFacts, MysqlDump, keeps_history
 from dgtui.engine.datasources.mysql_errors import quote
 from dgtui.engine.datasources.mysql_estimate import estimated_dump_bytes
+from dgtui.engine.datasources.mysql_health import ask_mysql
 from dgtui.engine.datasources.mysql_load import (
     definers_in,
     flavour_notes,
@@ -118,6 +120,10 @@ class MysqlDatasource(Datasource[MysqlSettings]):
                 properties=properties,
                 warnings=tuple(warnings),
             )
+
+    def health(self, seconds: float) -> HealthAnswer:
+        """Connect, `SELECT 1`, and what the server tells of itself."""
+        return ask_mysql(self._access, self.database, seconds)
 
     def missing_rights(self) -> tuple[str, ...]:
         """GRANT commands for what a full backup needs and the user lacks."""

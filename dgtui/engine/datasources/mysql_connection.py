@@ -93,7 +93,7 @@ class Access:
 
         connection: Connection[Any] | None = None
         try:
-            connection = self._connect(patience)
+            connection = self.connect(patience)
             yield Session(connection)
         except pymysql.MySQLError as error:
             code, text = (*error.args, "", "")[:2] if error.args else (0, "")
@@ -104,20 +104,27 @@ class Access:
             if connection is not None and connection.open:
                 connection.close()
 
-    def _connect(self, patience: float) -> "Connection[Any]":
+    def connect(
+        self, patience: float, *, greeting: float | None = None, database: str | None = None
+    ) -> "Connection[Any]":
+        """An open connection, no answer on which may take longer than `patience` seconds.
+
+        `greeting` is how long connecting may take, as configured where None. Raises AuthenticationError, MySQLError.
+        """
         import pymysql
 
         tls: dict[str, Any] = {"ssl_disabled": True} if self.settings.tls == "disable" else {}
         if self.settings.tls in ("require", "verify-ca", "verify-full"):
             verify = self.settings.tls != "require"
             tls = {"ssl": _tls_context(self.settings.tls_ca, verify, self.settings.tls == "verify-full")}
-        greeting = max(1, int(self.settings.connect_timeout))
+        greeting = greeting or max(1, int(self.settings.connect_timeout))
         try:
             connection = pymysql.connect(
                 user=self.user,
                 password=(self.password or "").encode(),  # PyMySQL would take a text as Latin-1
                 charset="utf8mb4",
                 autocommit=True,
+                database=database,
                 connect_timeout=greeting,
                 read_timeout=greeting,
                 write_timeout=patience,
@@ -178,18 +185,23 @@ class Access:
         return ["ssl", "ssl-verify-server-cert", *authority]
 
 
+def server_of(version: str, comment: str) -> Server:
+    """Which server says this of its version."""
+    mariadb = "mariadb" in f"{version} {comment}".lower()
+    numbers = version_numbers(version)
+    return Server(
+        flavour="mariadb" if mariadb else "mysql",
+        version=".".join(str(part) for part in numbers) or printable(version),
+    )
+
+
 class Session:
     """An open connection to the server."""
 
     def __init__(self, connection: "Connection[Any]") -> None:
         self._connection = connection
         version, comment = self.rows("SELECT VERSION(), @@version_comment")[0]
-        mariadb = "mariadb" in f"{version} {comment}".lower()
-        numbers = version_numbers(str(version))
-        self.server = Server(
-            flavour="mariadb" if mariadb else "mysql",
-            version=".".join(str(part) for part in numbers) or printable(str(version)),
-        )
+        self.server = server_of(str(version), str(comment))
         self._release_limits()
 
     def _release_limits(self) -> None:

@@ -55,6 +55,15 @@ def free_bytes(path: Path) -> int | None:
         return None
 
 
+def disk_space(path: Path) -> tuple[int | None, int | None]:
+    """Free and whole room of the disk where an existing path lies."""
+    try:
+        usage = shutil.disk_usage(path)
+    except OSError:
+        return None, None
+    return usage.free, usage.total
+
+
 def holders(path: Path) -> tuple[Client, ...]:
     """The other processes that have a file open, as far as we may see them."""
     try:

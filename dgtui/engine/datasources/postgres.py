@@ -9,6 +9,7 @@ from typing import ClassVar
 import msgspec
 
 from dgtui.engine.child import Child, describe_exit
+from dgtui.engine.datasources.answer import HealthAnswer
 from dgtui.engine.datasources.base import (
     Archive,
     ArchiveCheck,
@@ -28,6 +29,7 @@ from dgtui.engine.datasources.postgres_data import DataLoad
 from dgtui.engine.datasources.postgres_dump import PostgresDump, Snapshot, dump_arguments
 from dgtui.engine.datasources.postgres_estimate import estimate_dump
 from dgtui.engine.datasources.postgres_failures import known_failure
+from dgtui.engine.datasources.postgres_health import ask_postgres
 from dgtui.engine.datasources.postgres_manual import manual_lines
 from dgtui.engine.datasources.postgres_names import name_beside
 from dgtui.engine.datasources.postgres_plan import plan_restore
@@ -118,6 +120,10 @@ class PostgresDatasource(Datasource[PostgresSettings]):
                 tool=tool,
                 properties=read_properties(connection, self.database),
             )
+
+    def health(self, seconds: float) -> HealthAnswer:
+        """Connect, `SELECT 1`, and what the server tells of itself."""
+        return ask_postgres(self._access, self.database, seconds)
 
     def missing_rights(self) -> tuple[str, ...]:
         """The commands that give the user what a full dump reads."""

@@ -54,6 +54,11 @@ class Access:
         return self.settings.username or os.environ.get("PGUSER") or getpass.getuser()
 
     @property
+    def password(self) -> str | None:
+        """The password itself; it goes to the server and nowhere else."""
+        return self._password
+
+    @property
     def secrets(self) -> tuple[str, ...]:
         """What must be blotted out of everything that is shown."""
         return (self._password,) if self._password else ()

@@ -16,6 +16,7 @@ from typing import Annotated, ClassVar
 import msgspec
 
 from dgtui.engine.child import printable
+from dgtui.engine.datasources.answer import HealthAnswer
 from dgtui.engine.datasources.base import (
     Archive,
     ArchiveCheck,
@@ -57,6 +58,7 @@ from dgtui.engine.datasources.sqlite_dump import (
     reading_parameters,
     size_of,
 )
+from dgtui.engine.datasources.sqlite_health import ask_sqlite
 from dgtui.engine.datasources.sqlite_locks import shared_lock
 from dgtui.engine.datasources.sqlite_restore import load_part, need_empty, write_archive
 from dgtui.engine.datasources.sqlite_snapshot import (
@@ -161,6 +163,10 @@ class SqliteDatasource(Datasource[SqliteSettings]):
             yield
         except sqlite3.DatabaseError as error:
             raise explain(error, source, float(self.settings.busy_timeout)) from error
+
+    def health(self, seconds: float) -> HealthAnswer:
+        """Open the file and read its first page."""
+        return ask_sqlite(self._source, seconds)
 
     def missing_rights(self) -> tuple[str, ...]:
         """What keeps us from reading the file."""

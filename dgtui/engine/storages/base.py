@@ -125,6 +125,13 @@ class Storage(ABC, Generic[SettingsT]):
         """Look, without changing anything, whether it can be used; never raises."""
 
     @abstractmethod
+    def try_writing(self) -> None:
+        """Write a little and leave nothing of it, not even after a crash; nothing where it was never used yet.
+
+        Raises StorageError (DiskSpaceError where it is full).
+        """
+
+    @abstractmethod
     def prepare(self) -> None:
         """Make it ready for writing: the root folder and its marker on first use.
 

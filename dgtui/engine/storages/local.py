@@ -20,6 +20,7 @@ from dgtui.engine.files import (
     open_folder,
     set_mode,
     write_all,
+    write_and_forget,
 )
 from dgtui.engine.model import CopyStatus, VerifyLevel
 from dgtui.engine.settings import ByteSize
@@ -99,6 +100,15 @@ class LocalStorage(Storage[LocalSettings]):
             )
         except StorageError as error:
             return StorageState(status="unreachable", message=error.message, hint=error.hint)
+
+    def try_writing(self) -> None:
+        """Write a nameless file to the root; nothing before its first use. Raises StorageError."""
+        if self.known_id is not None:
+            with_deadline(self._try_writing, self.answer_seconds, subject=self.root)
+
+    def _try_writing(self) -> None:
+        with self._root.opened() as root, explained(self.root, "write to"):
+            write_and_forget(root)
 
     def prepare(self) -> None:
         """Make it ready for writing: on first use, and only then, the root folder and its marker are made.
