@@ -1,0 +1,5 @@
+"""The health worker: asks everything that is configured how it is, remembers the answers, and speaks up."""
+
+from dgtui.engine.health.worker import HealthWorker
+
+__all__ = ["HealthWorker"]

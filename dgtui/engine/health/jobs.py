@@ -1,0 +1,103 @@
+"""How a job stands: is its newest backup as young, as large and as complete as it should be?"""
+
+import statistics
+from collections.abc import Sequence
+from datetime import datetime
+
+from dgtui.config import Config
+from dgtui.engine.catalog import Catalog
+from dgtui.engine.errors import DataGuardianError
+from dgtui.engine.health_model import Concern, Figures, HealthCheck, Watched
+from dgtui.engine.model import RESTORABLE, Copy, Execution
+from dgtui.engine.stored import folder_of, know_marker
+
+_HISTORY = 11
+_ENOUGH = 4
+_FAR_OFF = 2.0
+_LEAST_DIFFERENCE = 1 << 20
+_LOOKED_AT = 50
+
+
+def good_backups(catalog: Catalog, job: str, count: int) -> list[Execution]:
+    """The newest backups of a job that can be restored, the newest first."""
+    newest = catalog.executions(job=job, limit=_LOOKED_AT)
+    good = [row for row in newest if row.status in RESTORABLE and row.purpose == "backup"]
+    if not good and len(newest) == _LOOKED_AT:
+        for status in sorted(RESTORABLE):
+            good += catalog.executions(job=job, status=status, limit=count)
+        good.sort(key=lambda row: row.started_at, reverse=True)
+    return good[:count]
+
+
+def ask_job(config: Config, catalog: Catalog, subject: Watched, at: datetime) -> HealthCheck:
+    """See how the backups of a job stand."""
+    backups = good_backups(catalog, subject.name, _HISTORY)
+    concerns = [*_size(backups), *_copies(config, catalog, backups)]
+    newest = backups[0] if backups else None
+    return HealthCheck(
+        subject=subject,
+        checked_at=at,
+        result="ok",
+        concerns=tuple(concerns),
+        figures=Figures(
+            size_bytes=newest.total_size_bytes if newest else None,
+            last_good_at=newest.started_at if newest else None,
+        ),
+    )
+
+
+def _size(backups: Sequence[Execution]) -> list[Concern]:
+    """Is the newest one far larger or smaller than those before it?"""
+    if not backups or backups[0].total_size_bytes is None:
+        return []
+    newest, size = backups[0], backups[0].total_size_bytes
+    before = [
+        row.total_size_bytes
+        for row in backups[1:]
+        if row.total_size_bytes is not None and row.backup_type == newest.backup_type
+    ]
+    if len(before) < _ENOUGH:
+        return []
+    usual = statistics.median(before)
+    if abs(size - usual) < _LEAST_DIFFERENCE or usual / _FAR_OFF <= size <= usual * _FAR_OFF:
+        return []
+    way = "smaller" if size < usual else "larger"
+    return [
+        Concern(
+            kind="backup_unusual",
+            message=f"The newest backup is far {way} than usual: {size:,} bytes, usually {int(usual):,}",
+            hint=f"Is all of it still there? Look with: dgtui show {newest.execution_id[:8]}",
+            event=newest.execution_id,
+        )
+    ]
+
+
+def _copies(config: Config, catalog: Catalog, backups: Sequence[Execution]) -> list[Concern]:
+    """Is the newest one where it was stored?"""
+    if not backups:
+        return []
+    concerns = []
+    for copy in backups[0].copies:
+        if not copy.path or copy.storage not in config.storages:
+            continue
+        status = _status_now(config, catalog, backups[0], copy)
+        if status in ("missing", "corrupt"):
+            concerns.append(
+                Concern(
+                    kind="copy_missing" if status == "missing" else "copy_damaged",
+                    message=f"The copy of the newest backup at {copy.storage} is {status}",
+                    hint=f"Look with: dgtui show {backups[0].execution_id[:8]}; a new backup makes a new copy",
+                )
+            )
+    return concerns
+
+
+def _status_now(config: Config, catalog: Catalog, execution: Execution, copy: Copy) -> str:
+    if copy.status == "corrupt":
+        return copy.status
+    try:
+        storage = config.storage(copy.storage)
+        know_marker(catalog, storage)
+        return storage.copy_status(folder_of(execution))
+    except DataGuardianError:
+        return "unknown"

@@ -1,0 +1,35 @@
+"""Events become notifications; telling one twice, after a crash in between, does no harm."""
+
+from dgtui.engine.catalog import Catalog
+from dgtui.engine.catalog.health import HealthRecords
+from dgtui.engine.health_model import HealthEvent
+from dgtui.engine.model import LASTING
+from dgtui.engine.notify import end_states, raise_notification
+
+
+def tell_events(catalog: Catalog, records: HealthRecords) -> None:
+    """Tell what was not told yet. Raises CatalogError, and then it is told the next time."""
+    events = records.untold()
+    for event in events:
+        _tell(catalog, event)
+    if events:
+        records.mark_told(events)
+
+
+def _tell(catalog: Catalog, event: HealthEvent) -> None:
+    subject = event.subject
+    if event.over:
+        if event.kind in LASTING:
+            end_states(catalog, (event.kind,), subject_kind=subject.kind, subject=subject.name, at=event.at)
+        return
+    raise_notification(
+        catalog,
+        event.kind,
+        subject_kind=subject.kind,
+        subject=subject.name,
+        message=event.message,
+        details=event.details,
+        group_key=event.group,
+        event=event.event,
+        at=event.at,
+    )

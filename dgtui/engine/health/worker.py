@@ -1,0 +1,256 @@
+"""The health worker: checks what is due, each in a thread of its own, so that a frozen server delays no other.
+
+Nothing that hangs can be interrupted for certain (a dead network mount keeps whoever touches it), so a check that
+takes too long is recorded as such and left behind. While it hangs, no second one of the same thing is started: at
+most one thread for each thing is ever left. The threads do not keep the process from ending.
+"""
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from dgtui.config import Config
+from dgtui.engine.catalog import Catalog
+from dgtui.engine.catalog.health import HealthRecords
+from dgtui.engine.datasources.base import DatasourceSettings
+from dgtui.engine.health.asking import ask_datasource, ask_storage
+from dgtui.engine.health.jobs import ask_job
+from dgtui.engine.health.judging import judge, slow_limit
+from dgtui.engine.health.telling import tell_events
+from dgtui.engine.health.timing import DEFAULT_INTERVAL_SECONDS, due_at
+from dgtui.engine.health_model import HealthCheck, HealthEvent, HealthState, Watched
+from dgtui.engine.messages import now
+
+_QUICK_AT_ONCE = 6
+"""Checks that may be busy at the same time; more would measure each other."""
+_QUICK_SECONDS = 1.0
+"""How long a check counts as busy: after that it waits for something, and takes nothing from others."""
+_GRACE_SECONDS = 1.0
+"""How much later than its own limit a check is given up."""
+_STORAGE_SECONDS = 30.0
+_LONGEST_WAIT_SECONDS = 1.0
+_THIN_EVERY = timedelta(hours=1)
+
+
+class Surroundings(Protocol):
+    """What the worker works with; the configuration may change at any time."""
+
+    @property
+    def config(self) -> Config:
+        """The configuration as it is now."""
+
+    @property
+    def catalog(self) -> Catalog:
+        """The catalogue."""
+
+
+@dataclass
+class _Running:
+    """A check under way, or one that was given up and still hangs."""
+
+    subject: Watched
+    at: datetime
+    started: float
+    limit: float
+    config: Config
+    given_up: bool = False
+    thread: threading.Thread | None = None
+
+    @property
+    def hangs(self) -> bool:
+        """Whether it was given up and keeps its thread all the same."""
+        return self.given_up and self.thread is not None and self.thread.is_alive()
+
+    def age(self) -> float:
+        return time.monotonic() - self.started
+
+    @property
+    def late(self) -> bool:
+        return self.age() > self.limit + _GRACE_SECONDS
+
+
+class HealthWorker:
+    """Checks everything that is configured, each thing at its own moment."""
+
+    def __init__(self, surroundings: Surroundings, *, clock: Callable[[], datetime] = now) -> None:
+        self._surroundings = surroundings
+        self._clock = clock
+        self._records = HealthRecords(surroundings.catalog)
+        self._started = clock()
+        self._last: dict[Watched, datetime] = {
+            subject: state.checked_at for subject, state in self._records.states().items() if state.checked_at
+        }
+        self._running: dict[Watched, _Running] = {}
+        self._answers: queue.SimpleQueue[tuple[_Running, HealthCheck]] = queue.SimpleQueue()
+        self._wanted: list[Watched] = []
+        self._thinned: datetime | None = None
+        self._recorded = False
+
+    @property
+    def busy(self) -> bool:
+        """Whether checks are under way or wait for their turn; those that were given up do not count."""
+        return bool(self._wanted) or any(not running.given_up for running in self._running.values())
+
+    def next_due(self, moment: datetime) -> datetime | None:
+        """When something is to be checked; None where nothing is configured."""
+        self._started = min(self._started, moment)  # the clock may be set back
+        if self._wanted:
+            return moment
+        return min((self._due(subject, moment) for subject in watched_of(self._surroundings.config)), default=None)
+
+    def _due(self, subject: Watched, moment: datetime) -> datetime:
+        interval = interval_of(self._surroundings.config, subject)
+        return due_at(subject, interval, last=self._last.get(subject), started=self._started, now=moment)
+
+    def want(self, subjects: Iterable[Watched]) -> None:
+        """Check these next, whether or not they are due."""
+        self._wanted += [subject for subject in subjects if subject not in self._wanted]
+
+    def run(self, stopping: threading.Event) -> None:
+        """Check what is due, until nothing is and all answers are there. Raises CatalogError."""
+        tell_events(self._surroundings.catalog, self._records)
+        while not stopping.is_set():
+            moment = self._clock()
+            self._want_due(moment)
+            if not self.busy:
+                break
+            self._start_some(moment)
+            self._collect(_LONGEST_WAIT_SECONDS)
+        self._thin()
+
+    def _want_due(self, moment: datetime) -> None:
+        self._started = min(self._started, moment)
+        config = self._surroundings.config
+        self.want(subject for subject in watched_of(config) if self._due(subject, moment) <= moment)
+
+    def _room(self) -> int:
+        busy = [one for one in self._running.values() if not one.given_up and one.age() < _QUICK_SECONDS]
+        return _QUICK_AT_ONCE - len(busy)
+
+    def _start_some(self, moment: datetime) -> None:
+        while self._wanted and self._room() > 0:
+            subject = self._wanted.pop(0)
+            former = self._running.get(subject)
+            if former is not None and not former.given_up:
+                continue
+            self._last[subject] = moment
+            if former is not None and former.hangs:
+                self._record(_still_hanging(former, moment), former.config)
+            else:
+                self._start(subject, moment)
+
+    def _start(self, subject: Watched, moment: datetime) -> None:
+        config = self._surroundings.config
+        running = _Running(subject, moment, time.monotonic(), limit_of(config, subject), config)
+        self._running[subject] = running
+        name = f"health of {subject.kind} {subject.name}"
+        running.thread = threading.Thread(target=self._ask, args=(running,), name=name, daemon=True)
+        running.thread.start()
+
+    def _ask(self, running: _Running) -> None:
+        self._answers.put((running, ask(running.config, self._surroundings.catalog, running.subject, running.at)))
+
+    def _collect(self, seconds: float) -> None:
+        """Record the answers that are there, waiting for one for a while, and give up what takes too long."""
+        deadline = time.monotonic() + seconds
+        with_answer = self._take(seconds)
+        while with_answer and time.monotonic() < deadline:
+            with_answer = self._take(0)
+        for running in [one for one in self._running.values() if one.late and not one.given_up]:
+            running.given_up = True
+            self._record(_given_up(running), running.config)
+        if self._recorded:
+            tell_events(self._surroundings.catalog, self._records)
+            self._recorded = False
+
+    def _take(self, seconds: float) -> bool:
+        try:
+            running, check = self._answers.get(timeout=seconds) if seconds else self._answers.get_nowait()
+        except queue.Empty:
+            return False
+        if self._running.get(running.subject) is running:
+            del self._running[running.subject]
+        if not running.given_up:
+            self._record(check, running.config)
+        return True
+
+    def _record(self, check: HealthCheck, config: Config) -> None:
+        record_check(self._records, config, check)
+        self._recorded = True
+
+    def _thin(self) -> None:
+        moment = self._clock()
+        if self._thinned is None or not timedelta(0) <= moment - self._thinned < _THIN_EVERY:
+            self._records.thin(moment)
+            self._thinned = moment
+
+
+def record_check(records: HealthRecords, config: Config, check: HealthCheck) -> HealthState:
+    """Store a check and what it makes of the state. Raises CatalogError."""
+    settings = config.datasources.get(check.subject.name) if check.subject.kind == "datasource" else None
+    slow_after = settings.slow_after if settings is not None else None
+
+    def judged(former: HealthState, latencies: Sequence[float]) -> tuple[HealthState, tuple[HealthEvent, ...]]:
+        return judge(former, check, slow_limit(slow_after, latencies))
+
+    return records.record(check, judged)
+
+
+def watched_of(config: Config) -> list[Watched]:
+    """Everything that is watched: what is switched off is not."""
+    datasources = [name for name, settings in config.datasources.items() if settings.enabled]
+    return [
+        *(Watched(kind="datasource", name=name) for name in datasources),
+        *(Watched(kind="storage", name=name) for name in config.storages),
+        *(Watched(kind="job", name=name) for name, job in config.jobs.items() if job.enabled),
+    ]
+
+
+def ask(config: Config, catalog: Catalog, subject: Watched, at: datetime) -> HealthCheck:
+    """Check one thing."""
+    match subject.kind:
+        case "datasource":
+            return ask_datasource(config, subject, at)
+        case "storage":
+            return ask_storage(config, catalog, subject, at)
+        case "job":
+            return ask_job(config, catalog, subject, at)
+
+
+def interval_of(config: Config, subject: Watched) -> int:
+    """Seconds between two checks."""
+    return (_settings(config, subject) or DatasourceSettings(type="")).check_interval or DEFAULT_INTERVAL_SECONDS
+
+
+def limit_of(config: Config, subject: Watched) -> float:
+    """Seconds that a check may take."""
+    settings = _settings(config, subject)
+    return float(settings.check_timeout) if settings is not None else _STORAGE_SECONDS
+
+
+def _settings(config: Config, subject: Watched) -> DatasourceSettings | None:
+    return config.datasources.get(subject.name) if subject.kind == "datasource" else None
+
+
+def _given_up(running: _Running) -> HealthCheck:
+    return HealthCheck(
+        subject=running.subject,
+        checked_at=running.at,
+        result="timeout",
+        message=f"The check did not end within {running.limit:g} s",
+        hint="Something below it hangs: a network mount, or a command that gives the password?",
+    )
+
+
+def _still_hanging(former: _Running, moment: datetime) -> HealthCheck:
+    return HealthCheck(
+        subject=former.subject,
+        checked_at=moment,
+        result="timeout",
+        message=f"The check of {former.at:%Y-%m-%d %H:%M:%S} UTC still hangs",
+        hint="Something below it hangs: a network mount, or a command that gives the password?",
+    )
