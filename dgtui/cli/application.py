@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from dgtui.cli import backing_up, checking, demonstrating, following, guarding, looking, restoring, storing
+from dgtui.cli import backing_up, checking, demonstrating, following, guarding, looking, restoring, storing, watching
 from dgtui.cli.options import MessagesAsJson
 from dgtui.engine.errors import EXIT_DONE
 
@@ -57,6 +57,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "restore": restoring.restore,
     "delete": storing.delete,
     "scan": storing.scan,
+    "health": watching.health,
     "check": checking.check,
     "daemon": guarding.daemon,
     "demo": demonstrating.demo,

@@ -6,14 +6,18 @@ import msgspec
 from msgspec import Meta
 
 from dgtui.config.tables import Rules
-from dgtui.engine.settings import PositiveInt
+from dgtui.engine.datasources.base import interval_mistake
+from dgtui.engine.settings import Duration, PositiveInt
 
 
 class GuardianSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The keys the `[guardian]` table may have."""
 
-    rules: ClassVar[Rules] = {}
+    rules: ClassVar[Rules] = {"health_interval": interval_mistake}
 
     max_concurrent: Annotated[
         PositiveInt, Meta(description="How many backups the timetable runs at once on this machine; others wait")
     ] = 2
+    health_interval: Annotated[
+        Duration, Meta(description="How often the health of each datasource, storage and job is checked")
+    ] = Duration(300)

@@ -4,6 +4,7 @@ import contextlib
 import getpass
 import os
 import signal
+import threading
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,7 +19,9 @@ from dgtui.engine.check import Finding, examine_everything
 from dgtui.engine.datasources.base import DatasourceSettings, Selection
 from dgtui.engine.deletion import delete_copies
 from dgtui.engine.glance import DatasourceCheck, check_datasource, check_settings, copies_at, manifest_of
+from dgtui.engine.guardian.stand_in import StandIn
 from dgtui.engine.guardian.status import DaemonStatus, daemon_status
+from dgtui.engine.health import Health
 from dgtui.engine.launch import fork_worker, launch, spawn_worker
 from dgtui.engine.locks import Lock, take_lock
 from dgtui.engine.manifest import Manifest
@@ -335,6 +338,15 @@ class Engine:
     def daemon_status(self) -> DaemonStatus:
         """Whether a daemon runs for this state folder, and how it stands. Raises StorageError."""
         return daemon_status(self.paths)
+
+    @property
+    def health(self) -> Health:
+        """How everything that is watched stands, and the worker that asks it."""
+        return Health(self)
+
+    def keep_health(self, stopping: threading.Event) -> None:
+        """Check what is due, as long as no daemon does, until told to stop: for a program that stays open."""
+        StandIn(self, self.paths).keep(stopping)
 
     def check(self) -> list[Finding]:
         """Examine configuration, secrets, tools, rights, storages; changes nothing."""

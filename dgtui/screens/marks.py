@@ -1,15 +1,9 @@
 """Glyph, word and colour of the states that only screens show."""
 
 from dgtui.wording.panel import Span
-from dgtui.wording.states import COPY_MARKS, EXECUTION_MARKS, Mark
+from dgtui.wording.states import COPY_MARKS, EXECUTION_MARKS, HEALTH_MARKS, Mark
 from dgtui.wording.terminal import Look
 
-HEALTH_MARKS = {
-    "healthy": Mark("●", "*", "good"),
-    "warning": Mark("▲", "!", "warning"),
-    "critical": Mark("✖", "x", "bad"),
-    "unknown": Mark("?", "?", "dim"),
-}
 TYPE_LABELS = {"postgres": "PostgreSQL", "mysql": "MySQL/MariaDB", "sqlite": "SQLite", "files": "files"}
 """What people call the kinds; one that is missing goes by its own name."""
 

@@ -13,11 +13,11 @@ from textual.screen import Screen
 from textual.widgets import Footer, Input
 
 from dgtui.screens.engine_app import EngineApp
-from dgtui.screens.marks import HEALTH_MARKS
 from dgtui.screens.widgets.listing import Listing
 from dgtui.screens.widgets.strip import RunStrip
 from dgtui.screens.widgets.styled import Lines, span
 from dgtui.wording.panel import Line, Span
+from dgtui.wording.states import HEALTH_MARKS
 from dgtui.wording.words import cells
 
 if TYPE_CHECKING:

@@ -41,6 +41,12 @@ STORAGE_MARKS = {
     "failed": Mark("✖", "x", "bad"),
     "left out": Mark("⚡", "%", "warning"),
 }
+HEALTH_MARKS = {
+    "healthy": Mark("●", "*", "good"),
+    "warning": Mark("▲", "!", "warning"),
+    "critical": Mark("✖", "x", "bad"),
+    "unknown": Mark("?", "?", "dim"),
+}
 PHASE_WORDS = {
     "queued": "waiting to start",
     "connect": "looking at the source",

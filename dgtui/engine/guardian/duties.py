@@ -4,7 +4,9 @@ from collections.abc import Callable
 
 from dgtui.engine.guardian.delivering import Delivering
 from dgtui.engine.guardian.duty import Duty, DutyContext
+from dgtui.engine.guardian.health_duty import HealthDuty
 from dgtui.engine.guardian.reconciliation import Reconciliation
 
 DUTIES: tuple[Callable[[DutyContext], Duty], ...] = (Reconciliation, Delivering)
+DUTIES: tuple[Callable[[DutyContext], Duty], ...] = (Reconciliation, HealthDuty)
 """What makes each duty; a new one is a line here."""

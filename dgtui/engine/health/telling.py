@@ -1,8 +1,10 @@
 """Events become notifications; telling one twice, after a crash in between, does no harm."""
 
+from collections.abc import Iterable
+
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.catalog.health import HealthRecords
-from dgtui.engine.health_model import HealthEvent
+from dgtui.engine.health_model import HealthEvent, Watched
 from dgtui.engine.model import LASTING
 from dgtui.engine.notify import end_states, raise_notification
 
@@ -14,6 +16,14 @@ def tell_events(catalog: Catalog, records: HealthRecords) -> None:
         _tell(catalog, event)
     if events:
         records.mark_told(events)
+
+
+def forget(catalog: Catalog, records: HealthRecords, subjects: Iterable[Watched]) -> None:
+    """Drop the states of what is not watched any more, and end what was told of it. Raises CatalogError."""
+    gone = tuple(subjects)
+    for subject in gone:
+        end_states(catalog, sorted(LASTING), subject_kind=subject.kind, subject=subject.name)
+    records.forget(gone)
 
 
 def _tell(catalog: Catalog, event: HealthEvent) -> None:

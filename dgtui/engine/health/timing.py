@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 
 from dgtui.engine.health_model import Watched
 
-DEFAULT_INTERVAL_SECONDS = 300
 _FIRST_SPREAD_SECONDS = 30
 
 

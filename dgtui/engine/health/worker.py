@@ -20,8 +20,8 @@ from dgtui.engine.datasources.base import DatasourceSettings
 from dgtui.engine.health.asking import ask_datasource, ask_storage
 from dgtui.engine.health.jobs import ask_job
 from dgtui.engine.health.judging import judge, slow_limit
-from dgtui.engine.health.telling import tell_events
-from dgtui.engine.health.timing import DEFAULT_INTERVAL_SECONDS, due_at
+from dgtui.engine.health.telling import forget, tell_events
+from dgtui.engine.health.timing import due_at
 from dgtui.engine.health_model import HealthCheck, HealthEvent, HealthState, Watched
 from dgtui.engine.messages import now
 
@@ -112,17 +112,32 @@ class HealthWorker:
 
     def run(self, stopping: threading.Event) -> None:
         """Check what is due, until nothing is and all answers are there. Raises CatalogError."""
+        self._forget_removed()
         tell_events(self._surroundings.catalog, self._records)
-        while not stopping.is_set():
-            moment = self._clock()
-            self._want_due(moment)
-            if not self.busy:
-                break
-            self._start_some(moment)
+        self._want_due()
+        while self.busy and not stopping.is_set():
+            self._start_some()
             self._collect(_LONGEST_WAIT_SECONDS)
+            self._want_due()
         self._thin()
 
-    def _want_due(self, moment: datetime) -> None:
+    def check(self, subjects: Iterable[Watched], stopping: threading.Event) -> None:
+        """Check these now, and nothing else, and wait for the answers. Raises CatalogError."""
+        self.want(subjects)
+        while self.busy and not stopping.is_set():
+            self._start_some()
+            self._collect(_LONGEST_WAIT_SECONDS)
+
+    def _forget_removed(self) -> None:
+        """What is not watched any more has no state, and nobody is reminded of it."""
+        removed = self._last.keys() - set(watched_of(self._surroundings.config))
+        if removed:
+            forget(self._surroundings.catalog, self._records, removed)
+        for subject in removed:
+            del self._last[subject]
+
+    def _want_due(self) -> None:
+        moment = self._clock()
         self._started = min(self._started, moment)
         config = self._surroundings.config
         self.want(subject for subject in watched_of(config) if self._due(subject, moment) <= moment)
@@ -131,7 +146,8 @@ class HealthWorker:
         busy = [one for one in self._running.values() if not one.given_up and one.age() < _QUICK_SECONDS]
         return _QUICK_AT_ONCE - len(busy)
 
-    def _start_some(self, moment: datetime) -> None:
+    def _start_some(self) -> None:
+        moment = self._clock()
         while self._wanted and self._room() > 0:
             subject = self._wanted.pop(0)
             former = self._running.get(subject)
@@ -223,7 +239,8 @@ def ask(config: Config, catalog: Catalog, subject: Watched, at: datetime) -> Hea
 
 def interval_of(config: Config, subject: Watched) -> int:
     """Seconds between two checks."""
-    return (_settings(config, subject) or DatasourceSettings(type="")).check_interval or DEFAULT_INTERVAL_SECONDS
+    settings = _settings(config, subject)
+    return (settings.check_interval if settings is not None else None) or config.guardian.health_interval
 
 
 def limit_of(config: Config, subject: Watched) -> float:

@@ -1,0 +1,360 @@
+"""Health, seen through the catalogue: real servers that are stopped, frozen, closed, or want another password."""
+
+import os
+import signal
+import socket
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from dgtui.engine.catalog.notifications import Notifications
+from dgtui.engine.facade import Engine
+from dgtui.engine.health import Health, HealthWorker
+from dgtui.engine.health_model import HealthState, Watched
+from dgtui.engine.model import Notification
+from tests.support.homes import Home, wait_until
+from tests.support.mariadb import MariadbServer
+from tests.support.postgres import PostgresServer
+
+SHOP = Watched(kind="datasource", name="shop")
+START = datetime(2025, 2, 13, 6, 0, tzinfo=UTC)
+
+
+class Clock:
+    """A clock that stands until it is moved."""
+
+    def __init__(self, moment: datetime = START) -> None:
+        self.moment = moment
+
+    def __call__(self) -> datetime:
+        return self.moment
+
+    def forward(self, **span: float) -> None:
+        """Let time pass."""
+        self.moment += timedelta(**span)
+
+
+class Watch:
+    """Looks at everything, as often as a test says, each time in a new worker as after a restart."""
+
+    def __init__(self, engine: Engine, clock: Clock) -> None:
+        self.engine = engine
+        self.clock = clock
+        self.health = Health(engine, clock=clock)
+
+    def check(self, times: int = 1) -> HealthState:
+        """Check the datasource `shop`, minutes apart; how it stands then."""
+        for _ in range(times):
+            self.clock.forward(minutes=5)
+            (state,) = self.health.check_now([SHOP])
+        return state
+
+    def told(self) -> list[Notification]:
+        """The notifications, the oldest first."""
+        return sorted(Notifications(self.engine.catalog).listed(), key=lambda one: one.sequence)
+
+
+def watch_of(home: Home, datasource: str) -> Watch:
+    home.configure(datasource)
+    return Watch(home.engine(), Clock())
+
+
+def postgres_table(server: PostgresServer, database: str, login: str = 'username = "postgres"') -> str:
+    return (
+        f'[datasources.shop]\ntype = "postgres"\nhost = "127.0.0.1"\nport = {server.port}\ndatabase = "{database}"\n'
+        f'tls = "disable"\ncheck_timeout = "2 s"\n{login}\n'
+    )
+
+
+def assert_lost_and_back(watch: Watch, result: str) -> None:
+    """What has to follow from an outage that has just begun, up to the third failed check."""
+    first = watch.check()
+    assert (first.status, first.result, first.failures) == ("warning", result, 1), first
+    assert watch.told() == []
+    watch.check()
+    third = watch.check()
+    assert (third.status, third.failures) == ("critical", 3)
+    assert third.outage_since == START + timedelta(minutes=10)
+    assert [note.kind for note in watch.told()] == ["connection_lost"]
+    assert watch.check().failures == 4
+    assert [(note.kind, note.severity) for note in watch.told()] == [("connection_lost", "critical")]
+
+
+def assert_back(watch: Watch) -> None:
+    """What has to follow from the first good check after four failed ones."""
+    state = watch.check()
+    assert (state.status, state.failures, state.outage_since) == ("healthy", 0, None), state
+    lost, back = watch.told()
+    assert (back.kind, back.severity, back.subject) == ("connection_restored", "info", "shop")
+    assert "after 20 min" in back.message
+    assert lost.ended_at == back.created_at == watch.clock()
+    assert watch.check().status == "healthy"
+    assert len(watch.told()) == 2
+
+
+def test_postgres_stopped_and_started(home: Home, own_postgres_server: PostgresServer) -> None:
+    server = own_postgres_server
+    with server.connect() as connection:
+        connection.execute("CREATE DATABASE shop")
+    watch = watch_of(home, postgres_table(server, "shop"))
+    state = watch.check()
+    assert (state.status, state.result) == ("healthy", "ok")
+    figures = state.figures
+    assert figures.product.startswith("PostgreSQL ")
+    assert figures.size_bytes is not None
+    assert figures.size_bytes > 1_000_000
+    assert figures.connection_count == 0
+    assert figures.uptime_seconds is not None
+    assert figures.disk_free_bytes is not None
+    server.stop()
+    assert_lost_and_back(watch, "unreachable")
+    server.start()
+    assert_back(watch)
+
+
+def test_postgres_frozen_and_its_password_changed(home: Home, own_postgres_server: PostgresServer) -> None:
+    server = own_postgres_server
+    server.execute("CREATE ROLE login_group")
+    server.execute("CREATE ROLE login_shop LOGIN PASSWORD 'first' IN ROLE login_group")
+    watch = watch_of(home, postgres_table(server, "postgres", 'username = "login_shop"\npassword = "first"'))
+    assert watch.check().status == "healthy"
+    with frozen(server):
+        assert_lost_and_back(watch, "timeout")
+    assert_back(watch)
+    server.execute("ALTER ROLE login_shop PASSWORD 'second'")
+    state = watch.check()
+    assert (state.status, state.result, state.failures) == ("warning", "auth_failed", 1)
+    assert "first" not in state.message + state.hint
+
+
+@contextmanager
+def frozen(server: PostgresServer) -> Iterator[None]:
+    processes = server.processes()
+    server.signal_all(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for process in processes:
+            os.kill(process, signal.SIGCONT)
+
+
+def test_mariadb_frozen_stopped_and_its_password_changed(home: Home, own_mariadb: MariadbServer) -> None:
+    server = own_mariadb
+    server.create_database("shop")
+    server.execute("CREATE USER shop IDENTIFIED BY 'first'", "GRANT ALL ON shop.* TO shop")
+    table = server.config("shop").replace('"root"', '"shop"') + 'password = "first"\ncheck_timeout = "2 s"\n'
+    watch = watch_of(home, table)
+    state = watch.check()
+    assert state.status == "healthy"
+    assert state.figures.product.startswith("MariaDB ")
+    assert state.figures.uptime_seconds is not None
+    assert state.figures.connection_count is not None
+    server.freeze()
+    try:
+        assert_lost_and_back(watch, "timeout")
+    finally:
+        server.thaw()
+    assert_back(watch)
+    server.execute("ALTER USER shop IDENTIFIED BY 'second'")
+    state = watch.check()
+    assert (state.result, state.status) == ("auth_failed", "warning")
+    server.stop()
+    state = watch.check(times=2)
+    assert (state.result, state.status, state.failures) == ("unreachable", "critical", 3)
+
+
+def test_a_server_that_freezes_once_the_connection_stands(home: Home) -> None:
+    """It says hello, and never answers the question."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        port = listener.getsockname()[1]
+        kept: list[socket.socket] = []
+
+        def greet() -> None:
+            for _ in range(2):
+                connection, _ = listener.accept()
+                kept.append(connection)
+                # AuthenticationOk, ReadyForQuery: a server that lets everybody in.
+                connection.recv(4096)
+                connection.sendall(b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I")
+
+        thread = threading.Thread(target=greet, daemon=True)
+        thread.start()
+        table = f'type = "postgres"\nport = {port}\ndatabase = "shop"\ntls = "disable"\ncheck_timeout = "1 s"\n'
+        watch = watch_of(home, f"[datasources.shop]\n{table}")
+        state = watch.check()
+        for connection in kept:
+            connection.close()
+    assert (state.result, state.status) == ("timeout", "warning")
+    assert "does not answer" in state.message
+
+
+def sqlite_table(name: str, path: Path) -> str:
+    return f"[datasources.{name}]\ntype = 'sqlite'\npath = '{path}'\ncheck_timeout = '2 s'\n"
+
+
+def make_database(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE t (a)")
+
+
+def test_frozen_servers_delay_no_other(home: Home, tmp_path: Path) -> None:
+    """All that can answer is recorded while those that cannot still hang."""
+    count = 25
+    with closing(socket.create_server(("127.0.0.1", 0), backlog=200)) as silent:
+        port = silent.getsockname()[1]
+        tables = [
+            f"[datasources.frozen{number}]\ntype = '{kind}'\nport = {port}\ndatabase = 'x'\ncheck_timeout = '60 s'\n"
+            for number in range(count)
+            for kind in (("postgres", "mysql")[number % 2],)
+        ]
+        make_database(tmp_path / "shop.db")
+        tables += [sqlite_table(f"alive{number}", tmp_path / "shop.db") for number in range(count)]
+        home.configure("\n".join([*tables, sqlite_table("shop", tmp_path / "shop.db")]))
+        engine, stopping = home.engine(), threading.Event()
+        health = Health(engine)
+        worker = HealthWorker(engine)
+        thread = threading.Thread(target=worker.check, args=(health.watched("datasource"), stopping), daemon=True)
+        thread.start()
+
+        def answered() -> list[HealthState]:
+            return [state for state in health.states("datasource").values() if state.checked_at is not None]
+
+        wait_until(lambda: len(answered()) == count + 1, "all healthy ones", seconds=50)
+        assert thread.is_alive()
+        assert {state.status for state in answered()} == {"healthy"}
+        stopping.set()
+        thread.join()
+
+
+def test_a_check_that_cannot_be_interrupted_is_left_behind_once(home: Home, tmp_path: Path) -> None:
+    """A password command that hangs stands for a dead network mount: nothing below us ends it."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    home.configure(
+        "[datasources.shop]\ntype = 'postgres'\ndatabase = 'x'\ncheck_timeout = '1 s'\n"
+        f"password = {{ command = ['cat', '{fifo}'] }}\n"
+    )
+    engine, clock = home.engine(), Clock()
+    worker = HealthWorker(engine, clock=clock)
+    for _ in range(3):
+        clock.forward(minutes=5)
+        worker.check([SHOP], threading.Event())
+    hanging = [thread for thread in threading.enumerate() if thread.name == "health of datasource shop"]
+    assert len(hanging) == 1
+    state = Health(engine, clock=clock).states()[SHOP]
+    assert (state.status, state.result, state.failures) == ("critical", "timeout", 3)
+    assert "still hangs" in state.message
+    fifo.open("w").close()
+    wait_until(lambda: not hanging[0].is_alive(), "the end of the check")
+
+
+@pytest.mark.parametrize("wal", [False, True])
+def test_sqlite_is_looked_at_without_a_trace(home: Home, tmp_path: Path, wal: bool) -> None:
+    path = tmp_path / "shop.db"
+    make_database(path)
+    if wal:
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("INSERT INTO t VALUES (1)")
+    watch = watch_of(home, sqlite_table("shop", path))
+    before = {one.name: one.read_bytes() for one in tmp_path.glob("shop.db*")}
+    assert watch.check().status == "healthy"
+    assert {one.name: one.read_bytes() for one in tmp_path.glob("shop.db*")} == before
+
+
+def test_sqlite_locked_missing_and_damaged(home: Home, tmp_path: Path) -> None:
+    path = tmp_path / "shop.db"
+    make_database(path)
+    watch = watch_of(home, sqlite_table("shop", path).replace("2 s", "1 s"))
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("BEGIN EXCLUSIVE")
+        assert watch.check().result == "timeout"
+    path.write_bytes(b"no database at all")
+    assert watch.check().result == "error"
+    path.unlink()
+    state = watch.check()
+    assert (state.result, state.status) == ("unreachable", "critical")
+
+
+def test_files_gone_and_back(home: Home, tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    watch = watch_of(home, f"[datasources.shop]\ntype = 'files'\npath = '{tree}'\n")
+    assert watch.check().status == "healthy"
+    tree.rmdir()
+    assert watch.check().result == "unreachable"
+    tree.mkdir()
+    state = watch.check()
+    assert state.status == "healthy"
+    assert state.figures.disk_total_bytes is not None
+
+
+def test_storages_and_jobs_have_states_of_their_own(home: Home, tmp_path: Path) -> None:
+    make_database(tmp_path / "shop.db")
+    home.configure(sqlite_table("shop", tmp_path / "shop.db"), job='compression = "none"')
+    execution = home.back_up()
+    engine = home.engine()
+    watch = Watch(engine, Clock(execution.started_at))
+    storage, job = Watched(kind="storage", name="disk"), Watched(kind="job", name="nightly")
+    before = sorted(home.storage().rglob("*"))
+    found = watch.health.check_now([storage, job])
+    assert [state.status for state in found] == ["healthy", "healthy"]
+    assert found[0].figures.expected_bytes == execution.compressed_size_bytes
+    assert sorted(home.storage().rglob("*")) == before
+    copy = Path(execution.copies[0].path)
+    away = copy.with_name("elsewhere")
+    copy.rename(away)
+    (state,) = watch.health.check_now([job])
+    assert (state.status, state.told) == ("warning", ("copy_missing",))
+    watch.health.check_now([job])
+    assert [note.kind for note in watch.told()] == ["copy_missing"]
+    away.rename(copy)
+    (state,) = watch.health.check_now([job])
+    assert (state.status, state.told) == ("healthy", ())
+    assert watch.told()[0].ended_at is not None
+    home.storage().rename(tmp_path / "unmounted")
+    for _ in range(3):
+        (state,) = watch.health.check_now([storage])
+    assert (state.status, state.result) == ("critical", "unreachable")
+    (tmp_path / "unmounted").rename(home.storage())
+    (state,) = watch.health.check_now([storage])
+    assert state.status == "healthy"
+    assert [note.kind for note in watch.told()] == ["copy_missing", "storage_unreachable", "storage_restored"]
+
+
+def test_a_storage_without_room_is_told_once(home: Home, tmp_path: Path) -> None:
+    make_database(tmp_path / "shop.db")
+    home.configure(sqlite_table("shop", tmp_path / "shop.db"))
+    home.back_up()
+    text = home.config_path.read_text()
+    home.config_path.write_text(text.replace('type = "local"', 'type = "local"\nreserve = "8000 TB"'))
+    watch = Watch(home.engine(), Clock())
+    storage = Watched(kind="storage", name="disk")
+    for _ in range(2):
+        (state,) = watch.health.check_now([storage])
+    assert (state.status, state.result) == ("warning", "ok")
+    assert [note.kind for note in watch.told()] == ["storage_low"]
+
+
+def test_the_command_shows_states_and_history(home: Home, tmp_path: Path) -> None:
+    make_database(tmp_path / "shop.db")
+    home.configure(sqlite_table("shop", tmp_path / "shop.db") + sqlite_table("gone", tmp_path / "gone.db"))
+    shown = home.dgtui("health")
+    assert (shown.exit_code, shown.output.count("unknown")) == (0, 4), shown
+    health = home.engine().health
+    for _ in range(2):
+        health.check_now(health.watched())
+    critical = home.dgtui("health", "gone", "--now", "--json")
+    assert critical.exit_code == 1
+    (state,) = critical.json()
+    assert (state["status"], state["failures"], state["result"]) == ("critical", 3, "unreachable")
+    history = home.dgtui("health", "gone", "--history")
+    assert history.output.count("unreachable") == 3
+    shop = home.dgtui("health", "shop")
+    assert (shop.exit_code, "healthy" in shop.output) == (0, True), shop
+    assert home.dgtui("health", "nothing").exit_code == 2
