@@ -1,10 +1,17 @@
 """The catalogue: what this machine knows of executions, copies, restores and all that is watched."""
 
-from dgtui.engine.catalog import audit, deliveries, notifications  # they bring their tables
-from dgtui.engine.catalog import audit, health, notifications  # they bring their tables
+from dgtui.engine.catalog import audit, deliveries, health, notifications  # they bring their tables
 from dgtui.engine.catalog.catalog import Catalog
 from dgtui.engine.catalog.database import CatalogError, Database
 from dgtui.engine.catalog.tables import SCHEMA_VERSION
 
-__all__ = ["SCHEMA_VERSION", "Catalog", "CatalogError", "Database", "audit", "deliveries", "notifications"]
-__all__ = ["SCHEMA_VERSION", "Catalog", "CatalogError", "Database", "audit", "health", "notifications"]
+__all__ = [
+    "SCHEMA_VERSION",
+    "Catalog",
+    "CatalogError",
+    "Database",
+    "audit",
+    "deliveries",
+    "health",
+    "notifications",
+]

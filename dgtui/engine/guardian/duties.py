@@ -7,6 +7,5 @@ from dgtui.engine.guardian.duty import Duty, DutyContext
 from dgtui.engine.guardian.health_duty import HealthDuty
 from dgtui.engine.guardian.reconciliation import Reconciliation
 
-DUTIES: tuple[Callable[[DutyContext], Duty], ...] = (Reconciliation, Delivering)
-DUTIES: tuple[Callable[[DutyContext], Duty], ...] = (Reconciliation, HealthDuty)
+DUTIES: tuple[Callable[[DutyContext], Duty], ...] = (Reconciliation, Delivering, HealthDuty)
 """What makes each duty; a new one is a line here."""
