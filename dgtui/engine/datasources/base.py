@@ -21,6 +21,8 @@ from dgtui.engine.reporting import Reporter
 from dgtui.engine.settings import Duration, Port, Secret
 
 _SHORTEST_INTERVAL = 10
+_LAST = {"last": True}
+"""For a setting that stands at the end of a form."""
 
 
 def interval_mistake(interval: int | None) -> str | None:
@@ -45,14 +47,17 @@ class DatasourceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     enabled: Annotated[bool, msgspec.Meta(description="Whether it is watched and backed up")] = True
     description: Annotated[str, msgspec.Meta(description="What it is, in your own words")] = ""
     check_interval: Annotated[
-        Duration | None, msgspec.Meta(description="How often its health is checked; empty for the usual time")
+        Duration | None,
+        msgspec.Meta(description="How often its health is checked; empty for the usual time", extra=_LAST),
     ] = None
-    check_timeout: Annotated[Duration, msgspec.Meta(description="How long a check of its health may take")] = Duration(
-        10
-    )
+    check_timeout: Annotated[
+        Duration, msgspec.Meta(description="How long a check of its health may take", extra=_LAST)
+    ] = Duration(10)
     slow_after: Annotated[
         Duration | None,
-        msgspec.Meta(description="Latency beyond which it is slow; empty for three times its own usual one"),
+        msgspec.Meta(
+            description="Latency beyond which it is slow; empty for three times its own usual one", extra=_LAST
+        ),
     ] = None
 
 

@@ -31,6 +31,8 @@ class FieldSpec(Record, frozen=True):
     choices: tuple[str, ...] = ()
     optional: bool = False
     """Whether it may be left out although it is a choice."""
+    last: bool = False
+    """Whether few people need it, so that it stands at the end."""
 
     @property
     def label(self) -> str:
@@ -45,7 +47,7 @@ def field_specs(table: str, struct: type[msgspec.Struct], prefix: str = "") -> l
         if field.encode_name == _TYPE_KEY and table != "jobs":
             continue
         specs += _specs_of(table, field, prefix)
-    return sorted(specs, key=lambda spec: not spec.required) if not prefix else specs
+    return sorted(specs, key=lambda spec: (not spec.required, spec.last)) if not prefix else specs
 
 
 def _specs_of(table: str, field: msgspec.structs.FieldInfo, prefix: str) -> Iterator[FieldSpec]:
@@ -65,6 +67,7 @@ def _specs_of(table: str, field: msgspec.structs.FieldInfo, prefix: str) -> Iter
         default=None if field.required else _plain(field.default),
         choices=choices,
         optional=type(None) in leaves,
+        last=any((meta.extra or {}).get("last", False) for meta in _metas(field.type)),
     )
 
 
@@ -94,10 +97,13 @@ def _leaves(annotation: Any) -> Iterator[Any]:
 
 
 def _description(annotation: Any) -> str:
+    return next((meta.description for meta in _metas(annotation) if meta.description), "")
+
+
+def _metas(annotation: Any) -> list[msgspec.Meta]:
     if get_origin(annotation) is not Annotated:
-        return ""
-    metas = [one for one in get_args(annotation)[1:] if isinstance(one, msgspec.Meta)]
-    return next((meta.description for meta in metas if meta.description), "")
+        return []
+    return [one for one in get_args(annotation)[1:] if isinstance(one, msgspec.Meta)]
 
 
 def _is_struct(leaf: Any) -> bool:
