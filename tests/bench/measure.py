@@ -1,4 +1,4 @@
-"""Measuring commands against each other: interleaved rounds, wall and CPU time, ratios of each round, medians."""
+"""Measuring commands against each other: interleaved rounds, wall and CPU time, ratios of medians."""
 
 import ctypes
 import os
@@ -87,13 +87,14 @@ def _reap() -> None:
 
 
 def table(samples: Mapping[str, Sequence[Sample]], base: str) -> str:
-    """The result in Markdown: medians, and medians of the ratios of each round to the base case of the same round."""
+    """The result in Markdown: medians, and the ratios of the medians to those of the base case."""
     lines = ["| case | wall s | CPU s | x wall | x CPU |", "|---|---|---|---|---|"]
+    base_wall, base_cpu = _medians(samples[base])
     for name, runs in samples.items():
-        wall = statistics.median(run.wall for run in runs)
-        cpu = statistics.median(run.cpu for run in runs)
-        pairs = list(zip(runs, samples[base], strict=True))
-        by_wall = statistics.median(run.wall / other.wall for run, other in pairs)
-        by_cpu = statistics.median(run.cpu / other.cpu for run, other in pairs)
-        lines.append(f"| {name} | {wall:.2f} | {cpu:.2f} | {by_wall:.2f} | {by_cpu:.2f} |")
+        wall, cpu = _medians(runs)
+        lines.append(f"| {name} | {wall:.2f} | {cpu:.2f} | {wall / base_wall:.2f} | {cpu / base_cpu:.2f} |")
     return "\n".join(lines)
+
+
+def _medians(runs: Sequence[Sample]) -> tuple[float, float]:
+    return statistics.median(run.wall for run in runs), statistics.median(run.cpu for run in runs)
