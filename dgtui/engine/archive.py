@@ -130,17 +130,20 @@ class StoredArchive:
 
     def _unpacked(self) -> Iterator[bytes]:
         codec = Compression.parse(self._manifest.compression).codec
-        stored = read_parts(
-            lambda name: self._storage.open_file(self._ref, name),
-            self._manifest.chunks,
-            cancelled=self._cancelled,
-            checksum=self._manifest.checksum,
-        )
+        stored = self._stored()
         try:
             yield from decompress(stored, codec, self.total_size_bytes)
         except ValidationError:
             _read_to_end(stored)
             raise
+
+    def _stored(self) -> Iterator[bytes]:
+        return read_parts(
+            lambda name: self._storage.open_file(self._ref, name),
+            self._manifest.chunks,
+            cancelled=self._cancelled,
+            checksum=self._manifest.checksum,
+        )
 
     def as_file(self) -> Path:
         """The bytes as a file that only we can read, made at the first call.
@@ -156,6 +159,15 @@ class StoredArchive:
         if self._file is not None:
             self._file.unlink(missing_ok=True)
             self._file = None
+
+    def check_stored(self) -> None:
+        """Compare what is stored with the manifest, byte by byte. Raises as `blocks` does."""
+        stored = self._stored()
+        try:
+            _read_to_end(stored)
+        except (ValidationError, StorageError) as error:
+            self.failure = error
+            raise
 
     def check(self, adapter_check: ArchiveCheck, *, keep: bool = False) -> None:
         """Read the archive to its end, by checksum and by its kind's own reader. Raises as `blocks` does.

@@ -11,7 +11,7 @@ import msgspec
 
 from dgtui.engine.comparison import Comparison
 from dgtui.engine.datasources.base import TargetState
-from dgtui.engine.errors import ConfigError, DataGuardianError, DiskSpaceError, RestoreError
+from dgtui.engine.errors import Cancelled, ConfigError, DataGuardianError, DiskSpaceError, RestoreError
 from dgtui.engine.manifest import Manifest
 from dgtui.engine.messages import now
 from dgtui.engine.model import Copy, Restore
@@ -60,14 +60,14 @@ class RestoreRun:
 
     def _restore_from_first_good_copy(self, state: TargetState) -> Comparison:
         """Take the copies in order, also where one turns bad only while it is loaded: the target is untouched then."""
-        for copy in self._copies.good_copies():
+        for copy in self._copies.good_copies(beside=self._loads_beside(state)):
             with contextlib.closing(copy.archive):
                 self._place.record = msgspec.structs.replace(self.record, storage=copy.storage.name)
                 try:
                     return self._restore_from(copy, state)
                 except DataGuardianError as error:
-                    failure = copy.archive.failure
-                    if failure is None or self._placing:
+                    failure = None if self._placing or isinstance(error, Cancelled) else self._copies.verdict(copy)
+                    if failure is None:
                         raise
                     if error is not failure:
                         self._task.run.log(error.message, level="warning")
@@ -155,12 +155,14 @@ class RestoreRun:
         if not order.without_missing_roles and "globals" in target.options:
             refuse_missing_roles(target.missing_roles(copy.archive, order.selection), order.database)
 
+    def _loads_beside(self, state: TargetState) -> bool:
+        """Whether the target is not touched by the loading."""
+        return self._task.target.swaps_everything or not state.empty
+
     def _create_target(self, state: TargetState, manifest: Manifest) -> str:
         """A fresh database to load into; its name: beside the target, or the target where it holds nothing."""
         database, target = self._task.order.database, self._task.target
-        beside = target.beside_name(database, NEW_SUFFIX)
-        if state.empty and not target.swaps_everything:
-            beside = database
+        beside = target.beside_name(database, NEW_SUFFIX) if self._loads_beside(state) else database
         self._task.run.phase("create")
         if beside != database or not state.exists:
             target.drop_target(beside)

@@ -1,4 +1,9 @@
-"""The copy that a restore reads: the first that is good to its last byte."""
+"""The copy that a restore reads: the first that is good to its last byte.
+
+The bytes of a good copy are those of the manifest, by SHA-256, and were read to their end by the archive's own reader
+before that manifest was written. Where the archive is loaded beside the target, that loading is the second such
+reading, so only what is loaded into the target itself is read through once more before.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -37,15 +42,16 @@ class CopyChoice:
             "No storage of the configuration holds this backup", subject=task.execution.execution_id
         )
 
-    def good_copies(self) -> Iterator[GoodCopy]:
+    def good_copies(self, *, beside: bool) -> Iterator[GoodCopy]:
         """The copies that can be read to their end, one after the other; the caller closes each archive.
 
         Those that cannot are reported and left out; where none is left, raises what was wrong with the last one.
+        `beside` says that the archive is loaded where nothing is lost when it cannot be.
         """
         task = self._task
         for storage in task.storages:
             try:
-                archive, manifest = self._read_to_end(storage)
+                archive, manifest = self._read_to_end(storage, beside=beside)
             except (ValidationError, StorageError) as error:
                 self.leave_out(storage, error)
                 continue
@@ -55,18 +61,31 @@ class CopyChoice:
             yield GoodCopy(storage, archive, manifest)
         raise self._last
 
-    def _read_to_end(self, storage: Storage[Any]) -> tuple[StoredArchive, Manifest]:
+    def _read_to_end(self, storage: Storage[Any], *, beside: bool) -> tuple[StoredArchive, Manifest]:
         task = self._task
         manifest, _ = read_known_manifest(storage, task.execution)
         task.run.storage(StorageMessage(name=storage.name, state="checking", bytes=manifest.compressed_size_bytes))
         archive = StoredArchive(storage, folder_of(task.execution), manifest, task.scratch, task.cancellation.event)
         try:
-            with archive_progress(task.run, archive, "exact"):
-                archive.check(archive_check_of(manifest, task.scratch), keep=load_jobs(task, manifest) > 1)
+            if beside:
+                archive.check_stored()
+            else:
+                with archive_progress(task.run, archive, "exact"):
+                    archive.check(archive_check_of(manifest, task.scratch), keep=load_jobs(task, manifest) > 1)
         except BaseException:
             archive.close()
             raise
         return archive, manifest
+
+    def verdict(self, copy: GoodCopy) -> DataGuardianError | None:
+        """What the archive's own reader says of a copy that could not be loaded; None where the copy is good."""
+        if copy.archive.failure is not None:
+            return copy.archive.failure
+        try:
+            copy.archive.check(archive_check_of(copy.manifest, self._task.scratch))
+        except (ValidationError, StorageError) as error:
+            return error
+        return None
 
     def leave_out(self, storage: Storage[Any], error: DataGuardianError) -> None:
         """Go on without this copy, and say so."""
