@@ -67,7 +67,7 @@ def _run(case: Case, servers: Sequence[int], environment: Mapping[str, str] | No
     wall = time.monotonic() - started
     if done.returncode:
         raise RuntimeError(f"{case.name}: exit {done.returncode}\n{done.stderr.decode('utf-8', 'replace')}")
-    _reap()
+    _reap(servers)
     time.sleep(_SETTLE_SECONDS)
     return Sample(wall, _children_cpu() + sum(map(process_cpu, servers)) - cpu_before)
 
@@ -77,13 +77,14 @@ def _children_cpu() -> float:
     return times.children_user + times.children_system
 
 
-def _reap() -> None:
+def _reap(servers: Sequence[int]) -> None:
     """Wait for everything that outlived its parent, such as a process substitution of the shell."""
-    while True:
-        try:
-            os.waitpid(-1, 0)
-        except ChildProcessError:
-            return
+    while pids := [pid for pid in _children() if pid not in servers]:
+        os.waitpid(pids[0], 0)
+
+
+def _children() -> list[int]:
+    return [int(pid) for task in Path("/proc/self/task").iterdir() for pid in (task / "children").read_text().split()]
 
 
 def table(samples: Mapping[str, Sequence[Sample]], base: str) -> str:
