@@ -8,10 +8,11 @@ import msgspec
 from msgspec import Meta
 
 from dgtui.config.tables import Rules
-from dgtui.config.timetable import schedule_mistake, timezone_mistake
+from dgtui.config.timetable import never_due_mistake, schedule_mistake, timezone_mistake, window_mistake
 from dgtui.engine.model import VerifyLevel
 from dgtui.engine.settings import DEFAULT_COMPRESSION, ByteSize, Compression, Duration, PositiveInt
 
+Retries = Annotated[int, Meta(ge=0, le=20)]
 Threads = Annotated[int, Meta(ge=1, le=256)]
 
 
@@ -66,9 +67,12 @@ class JobSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         "idle_timeout": _more_than_nothing,
         "schedule": schedule_mistake,
         "timezone": timezone_mistake,
+        "window": lambda window: None if window is None else window_mistake(window),
         "retention": _retention_rule,
         "before": _command_rule,
+        "before_timeout": _more_than_nothing,
         "after": _command_rule,
+        "after_timeout": _more_than_nothing,
     }
     keys_to_come: ClassVar[Mapping[str, str]] = {"encryption": "backups cannot be encrypted yet; remove this key"}
 
@@ -111,13 +115,34 @@ class JobSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     timezone: Annotated[
         str | None, Meta(description="Time zone of the schedule, such as Europe/Zurich; empty for the system's")
     ] = None
+    window: Annotated[
+        str | None,
+        Meta(description="Hours in which the timetable may begin it, such as 22:00-06:00; empty for the whole day"),
+    ] = None
+    jitter: Annotated[
+        Duration, Meta(description="Up to how much later it begins, each time by another amount, to spread the load")
+    ] = Duration(0)
+    grace: Annotated[
+        Duration, Meta(description="How long after its time a run is caught up that was missed while nothing ran")
+    ] = Duration(86400)
+    retries: Annotated[
+        Retries | None, Meta(description="How often it is tried again when that helps; empty for what suits the error")
+    ] = None
     retention: Annotated[
         RetentionSettings | None, Meta(description="Which backups are kept; empty for all of them")
     ] = None
     before: Annotated[
         tuple[str, ...], Meta(description="Program and arguments that run before; the backup waits for its success")
     ] = ()
-    after: Annotated[tuple[str, ...], Meta(description="Program and arguments that run after the backup")] = ()
+    before_timeout: Annotated[Duration, Meta(description="How long the program before may take")] = Duration(600)
+    after: Annotated[
+        tuple[str, ...], Meta(description="Program and arguments that run after the backup, however it ended")
+    ] = ()
+    after_timeout: Annotated[Duration, Meta(description="How long the program after may take")] = Duration(600)
+
+    def __post_init__(self) -> None:
+        if mistake := never_due_mistake(self.schedule, self.timezone, self.window):
+            raise ValueError(f"window: {mistake}")
 
 
 OPTION_KEYS: dict[str, str] = {

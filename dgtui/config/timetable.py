@@ -1,9 +1,12 @@
-"""The form of a job's `schedule` and `timezone`; what they mean is for the timetable to say."""
+"""The form of a job's `schedule`, `timezone` and `window`; what they mean is for the timetable to say."""
 
 import re
+from datetime import UTC, datetime
 
 from dgtui.config.mistakes import suggestion
+from dgtui.engine.schedules import cron_mistake
 from dgtui.engine.settings import Duration
+from dgtui.engine.timetable import Timetable, Window
 
 _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
@@ -42,7 +45,7 @@ def schedule_mistake(schedule: str) -> str | None:
     for text, (name, lowest, highest, names) in zip(words, _CRON_FIELDS, strict=True):
         if not all(_cron_item_fits(item, lowest, highest, names) for item in text.split(",")):
             return f"'{text}' is no {name}; expected *, or {lowest} to {highest}, also as 1-5, 1,3 or */2"
-    return None
+    return cron_mistake(" ".join(words))
 
 
 def _cron_item_fits(item: str, lowest: int, highest: int, names: tuple[str, ...]) -> bool:
@@ -51,6 +54,25 @@ def _cron_item_fits(item: str, lowest: int, highest: int, names: tuple[str, ...]
         return False
     ends = [end for end in (match[1], match[2]) if end is not None]
     return all(lowest <= int(end) <= highest if end.isdecimal() else end in names for end in ends)
+
+
+def window_mistake(text: str) -> str | None:
+    """What is wrong with a window in which a job may begin."""
+    try:
+        Window.parse(text)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def never_due_mistake(schedule: str | None, zone: str | None, window: str | None) -> str | None:
+    """Why a schedule and a window, both right, do not fit together."""
+    if schedule is None or window is None:
+        return None
+    timetable = Timetable.parse("", schedule, zone, window=window)
+    if timetable.next_after(datetime(2024, 1, 1, tzinfo=UTC)) is None:
+        return f"the schedule '{schedule}' never falls into it, so that the job would never run"
+    return None
 
 
 def timezone_mistake(name: str) -> str | None:

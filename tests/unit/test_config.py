@@ -86,8 +86,14 @@ idle_timeout = "1 h 30 min"
 restore_jobs = 4
 schedule = "sundays at 04:30"
 timezone = "Europe/Zurich"
+window = "22:00-06:00"
+jitter = "10 min"
+grace = "12 h"
+retries = 5
 before = ["sync-on", "--now"]
+before_timeout = "5 min"
 after = ["sync-off"]
+after_timeout = 30
 
 [jobs.nightly.retention]
 keep_last = 1

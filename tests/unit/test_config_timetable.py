@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dgtui.config.timetable import schedule_mistake, timezone_mistake
+from dgtui.config.timetable import never_due_mistake, schedule_mistake, timezone_mistake, window_mistake
 
 
 @pytest.mark.parametrize(
@@ -64,3 +64,24 @@ def test_time_zones() -> None:
     assert timezone_mistake("UTC") is None
     for name in ("", "Europe", "../x", "/etc/localtime", "a\0b", "x" * 300, "zone.tab", "Mars/Olympus"):
         assert (timezone_mistake(name) or "").startswith("expected a time zone such as 'Europe/Zurich'"), name
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [
+        ("0 0 30 2 *", "Day-of-month: expected what exists"),
+        ("0 5-3 * * *", "Hour: expected what exists, and ranges from low to high"),
+    ],
+)
+def test_what_no_calendar_has(schedule: str, expected: str) -> None:
+    assert expected in (schedule_mistake(schedule) or "")
+
+
+def test_a_schedule_that_never_falls_into_its_window() -> None:
+    mistake = never_due_mistake("daily at 12:00", None, "22:00-06:00")
+    assert mistake is not None
+    assert "would never run" in mistake
+    assert never_due_mistake("0 0 29 2 *", "Europe/Zurich", "22:00-06:00") is None
+    assert never_due_mistake("hourly", None, None) is None
+    assert window_mistake("22:00-06:00") is None
+    assert "such as '22:00-06:00'" in (window_mistake("late") or "")

@@ -18,7 +18,7 @@ from dgtui.engine.messages import ProgressUnit, TotalKind
 from dgtui.engine.model import BackupType, ObjectInfo, Record, ToolVersion
 from dgtui.engine.properties import DatabaseProperties
 from dgtui.engine.reporting import Reporter
-from dgtui.engine.settings import Duration, Port, Secret
+from dgtui.engine.settings import Duration, Port, PositiveInt, Secret
 
 _SHORTEST_INTERVAL = 10
 _LAST = {"last": True}
@@ -59,6 +59,10 @@ class DatasourceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
             description="Latency beyond which it is slow; empty for three times its own usual one", extra=_LAST
         ),
     ] = None
+    max_concurrent: Annotated[
+        PositiveInt,
+        msgspec.Meta(description="How many of its backups the timetable runs at once; others wait", extra=_LAST),
+    ] = 1
 
 
 TlsMode = Literal["disable", "prefer", "require", "verify-ca", "verify-full"]

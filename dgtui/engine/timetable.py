@@ -1,0 +1,158 @@
+"""When a job may run: its schedule, spread by jitter, inside the window in which it may begin. All of it follows from
+what is given: there is no clock in here."""
+
+import hashlib
+import re
+from datetime import UTC, datetime, time, timedelta, tzinfo
+
+from dgtui.engine.model import Record
+from dgtui.engine.schedules import Schedule, parse_schedule
+
+_WINDOW = re.compile(r"\s*([0-9]{1,2}):([0-9]{2})\s*-\s*([0-9]{1,2}):([0-9]{2})\s*")
+_TRIES = 500
+"""How many due times outside of a window are looked at before there is said to be none inside."""
+_INSTANT = timedelta(microseconds=1)
+
+
+def time_zone(name: str | None) -> tzinfo:
+    """The time zone of this name; the system's where there is no name, and UTC where that is not known."""
+    import warnings
+    import zoneinfo
+
+    if name is not None:
+        return zoneinfo.ZoneInfo(name)
+    import tzlocal
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return tzlocal.reload_localzone()
+        except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+            return UTC
+
+
+class Window(Record, frozen=True):
+    """The part of each day in which a job may begin, by the clock on the wall; it may go past midnight."""
+
+    opens: time
+    closes: time
+
+    @classmethod
+    def parse(cls, text: str) -> "Window":
+        """Read `22:00-06:00`; raises ValueError."""
+        match = _WINDOW.fullmatch(text)
+        numbers = [int(number) for number in match.groups()] if match else []
+        if not numbers or max(numbers[0], numbers[2]) > 23 or max(numbers[1], numbers[3]) > 59:
+            raise ValueError("expected two times of day, such as '22:00-06:00'")
+        window = cls(opens=time(numbers[0], numbers[1]), closes=time(numbers[2], numbers[3]))
+        if window.opens == window.closes:
+            raise ValueError("expected two different times; without this key it may run at any time")
+        return window
+
+    def holds(self, moment: datetime, zone: tzinfo) -> bool:
+        """Whether it is open at a moment."""
+        clock = moment.astimezone(zone).time().replace(fold=0)
+        if self.opens < self.closes:
+            return self.opens <= clock < self.closes
+        return clock >= self.opens or clock < self.closes
+
+    def next_opening(self, moment: datetime, zone: tzinfo) -> datetime:
+        """The first opening that comes after a moment."""
+        return self._near(moment, zone, self.opens, 1)
+
+    def last_closing(self, moment: datetime, zone: tzinfo) -> datetime:
+        """The last closing that came before a moment."""
+        return self._near(moment, zone, self.closes, -1)
+
+    def _near(self, moment: datetime, zone: tzinfo, clock: time, direction: int) -> datetime:
+        day = moment.astimezone(zone).date()
+        for step in range(4):
+            found = datetime.combine(day + timedelta(days=step * direction), clock, zone).astimezone(UTC)
+            if (found - moment) * direction > timedelta(0):
+                return found
+        raise AssertionError("every day has each time of day, or one just after it")
+
+
+class DueRun(Record, frozen=True):
+    """A run that the timetable asks for."""
+
+    due_at: datetime
+    """Its time by the schedule: what tells it from all others."""
+    starts_at: datetime
+    """When it is to begin: later than that by the jitter."""
+
+
+class Timetable:
+    """All due runs of one job."""
+
+    def __init__(self, identity: str, schedule: Schedule, zone: tzinfo, *, window: Window | None, jitter: int) -> None:
+        """`identity` makes the jitter that of this job; `jitter` is its largest number of seconds."""
+        self._identity = identity
+        self._schedule = schedule
+        self.zone = zone
+        self.window = window
+        self._jitter = jitter
+
+    @classmethod
+    def parse(
+        cls, identity: str, schedule: str, zone: str | None, *, window: str | None = None, jitter: int = 0
+    ) -> "Timetable":
+        """From the texts of a configuration; raises ValueError."""
+        known = time_zone(zone)
+        opened = Window.parse(window) if window is not None else None
+        return cls(identity, parse_schedule(schedule, known), known, window=opened, jitter=jitter)
+
+    def next_after(self, moment: datetime) -> DueRun | None:
+        """The first run that is to begin after a moment."""
+        # With jitter, a run that was due before may still be to come, and one due later may begin earlier.
+        best: DueRun | None = None
+        due_at = self._next_due(moment - timedelta(seconds=self._jitter + 1) if self._jitter else moment)
+        while due_at is not None and (best is None or due_at < best.starts_at):
+            run = self._run(due_at)
+            if run.starts_at > moment and (best is None or run.starts_at < best.starts_at):
+                best = run
+            due_at = self._next_due(due_at)
+        return best
+
+    def latest(self, moment: datetime, after: datetime) -> DueRun | None:
+        """The last due run that was to begin by a moment, among those due later than `after`."""
+        due_at = self._last_due(moment)
+        while due_at is not None and due_at > after:
+            run = self._run(due_at)
+            if run.starts_at <= moment:
+                return run
+            due_at = self._last_due(due_at - _INSTANT)
+        return None
+
+    def may_start(self, moment: datetime) -> bool:
+        """Whether a run may begin now."""
+        return self.window is None or self.window.holds(moment, self.zone)
+
+    def _next_due(self, moment: datetime) -> datetime | None:
+        for _ in range(_TRIES):
+            due_at = self._schedule.next_after(moment)
+            if due_at is None or self.may_start(due_at):
+                return due_at
+            assert self.window is not None
+            moment = self.window.next_opening(due_at, self.zone) - _INSTANT
+        return None
+
+    def _last_due(self, moment: datetime) -> datetime | None:
+        for _ in range(_TRIES):
+            due_at = self._schedule.last_until(moment)
+            if due_at is None or self.may_start(due_at):
+                return due_at
+            assert self.window is not None
+            moment = self.window.last_closing(due_at, self.zone)
+        return None
+
+    def _run(self, due_at: datetime) -> DueRun:
+        starts_at = due_at + timedelta(seconds=self._delay(due_at))
+        # Jitter that leads out of the window would have to wait for the next one.
+        return DueRun(due_at=due_at, starts_at=starts_at if self.may_start(starts_at) else due_at)
+
+    def _delay(self, due_at: datetime) -> int:
+        if not self._jitter:
+            return 0
+        text = f"{self._identity} {due_at.astimezone(UTC).isoformat()}"
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) % (self._jitter + 1)
