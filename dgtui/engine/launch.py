@@ -17,8 +17,13 @@ Start = Callable[[RunPaths, str, tuple[int, ...], int], int]
 """Starts a worker for a run, given the lock descriptors it inherits and one for its stderr; its pid."""
 
 
-def launch(paths: RunPaths, order: AnyOrder, lock: Lock | None, start: Start) -> None:
-    """Start the worker of an order; it inherits the run's lock and `lock`, so that there is no moment without them."""
+def launch(
+    paths: RunPaths, order: AnyOrder, lock: Lock | None, start: Start, announce: Callable[[], None] = lambda: None
+) -> None:
+    """Start the worker of an order; it inherits the run's lock and `lock`, so that there is no moment without them.
+
+    `announce` records the run just before: the run's lock is held by then, so that nobody takes it for one that died.
+    """
     run_id = order.run_id
     paths.messages(run_id).touch(0o600)
     write_durably(paths.request(run_id), encode_order(order))
@@ -27,6 +32,7 @@ def launch(paths: RunPaths, order: AnyOrder, lock: Lock | None, start: Start) ->
     faults = os.open(paths.faults(run_id), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(run_lock, fcntl.LOCK_EX)
+        announce()
         pid = start(paths, run_id, (run_lock,) if lock is None else (run_lock, lock.fd), faults)
         os.pwrite(run_lock, str(pid).encode(), 0)
         if lock is not None:

@@ -10,6 +10,7 @@ import msgspec
 
 from dgtui.config import Config
 from dgtui.engine.catalog import Catalog
+from dgtui.engine.catalog.due_runs import queued_runs
 from dgtui.engine.errors import DataGuardianError
 from dgtui.engine.manifest import Manifest
 from dgtui.engine.messages import now
@@ -26,10 +27,13 @@ def reconcile(catalog: Catalog, config: Config, paths: RunPaths) -> tuple[str, .
     restores = catalog.restores()
     # A safety copy is made by the worker of its restore.
     runs = {restore.safety_execution_id: restore.restore_id for restore in restores}
+    # What waits for its turn has no worker yet; the daemon knows of it.
+    queued = {run.execution_id for run in queued_runs(catalog)}
     told = [
         _end_execution(catalog, config, paths, execution)
         for execution in catalog.unfinished()
-        if not paths.is_alive(runs.get(execution.execution_id, execution.execution_id))
+        if execution.execution_id not in queued
+        and not paths.is_alive(runs.get(execution.execution_id, execution.execution_id))
     ]
     told += [
         _end_restore(catalog, paths, restore)

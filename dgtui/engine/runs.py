@@ -276,7 +276,7 @@ class RunFollower:
         messages = list(self._read())
         for message in messages:
             self._take(message)
-        if not alive and not messages and not self.snapshot.ended:
+        if not alive and not messages and not self.snapshot.ended and not self._waits():
             self._take(
                 StatusMessage(
                     status="interrupted",
@@ -290,6 +290,11 @@ class RunFollower:
                 )
             )
         return messages
+
+    def _waits(self) -> bool:
+        """Whether the run is known of, and no worker was asked to do it yet."""
+        known = self.snapshot.status == "queued" and self.snapshot.started_at is not None
+        return known and not self._paths.request(self._run_id).exists()
 
     def _read(self) -> Iterator[Message]:
         try:
@@ -330,6 +335,14 @@ class RunFollower:
         if self.snapshot.started_at is None:
             changes["started_at"] = message.at
         self.snapshot = msgspec.structs.replace(self.snapshot, **changes)
+
+
+def has_begun(paths: RunPaths, run_id: str) -> bool:
+    """Whether a run's worker lives, or lived long enough to say a word."""
+    if paths.is_alive(run_id):
+        return True
+    follower = RunFollower(paths, run_id)
+    return any(isinstance(message, StatusMessage) and message.status != "queued" for message in follower.poll())
 
 
 def last_status(paths: RunPaths, run_id: str) -> StatusMessage | None:

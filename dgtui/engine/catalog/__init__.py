@@ -1,6 +1,6 @@
 """The catalogue: what this machine knows of executions, copies, restores and all that is watched."""
 
-from dgtui.engine.catalog import audit, deliveries, health, notifications  # they bring their tables
+from dgtui.engine.catalog import audit, deliveries, due_runs, health, notifications  # they bring their tables
 from dgtui.engine.catalog.catalog import Catalog
 from dgtui.engine.catalog.database import CatalogError, Database
 from dgtui.engine.catalog.tables import SCHEMA_VERSION
@@ -12,6 +12,7 @@ __all__ = [
     "Database",
     "audit",
     "deliveries",
+    "due_runs",
     "health",
     "notifications",
 ]

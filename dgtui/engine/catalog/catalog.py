@@ -24,12 +24,8 @@ class Catalog(Database):
 
     def save_execution(self, execution: Execution) -> None:
         """Add an execution, or bring its row and its copies up to date."""
-        values = {name: value for name, value in _encode(execution).items() if name not in ("copies", "sequence")}
-        statement = insert(tables.executions).values(**values)
         with self.transaction() as connection:
-            connection.execute(statement.on_conflict_do_update(index_elements=["execution_id"], set_=values))
-            for copy in execution.copies:
-                _save_copy(connection, execution.execution_id, copy)
+            write_execution(connection, execution)
 
     def save_copy(self, execution_id: str, copy: Copy) -> None:
         """Store the state that a copy was found in."""
@@ -161,6 +157,15 @@ class Catalog(Database):
         statement = insert(tables.storages).values(name=storage, marker_id=marker_id)
         with self.transaction() as connection:
             connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"marker_id": marker_id}))
+
+
+def write_execution(connection: sa.Connection, execution: Execution) -> None:
+    """Add an execution, or bring its row and its copies up to date, as part of a transaction."""
+    values = {name: value for name, value in _encode(execution).items() if name not in ("copies", "sequence")}
+    statement = insert(tables.executions).values(**values)
+    connection.execute(statement.on_conflict_do_update(index_elements=["execution_id"], set_=values))
+    for copy in execution.copies:
+        _save_copy(connection, execution.execution_id, copy)
 
 
 def _save_copy(connection: sa.Connection, execution_id: str, copy: Copy) -> None:

@@ -1,0 +1,247 @@
+"""The duty that follows the timetable: what is due is written down first, and started when there is room for it.
+
+A due time is claimed in the catalogue together with its execution. Whatever moment the daemon is killed at, the next
+one finds the claim: as long as the run's worker never said a word and does not live, it was not started, and is
+started once. Runs that people start begin at once and are counted; only those of the timetable wait for them.
+"""
+
+import contextlib
+import uuid
+from datetime import datetime, timedelta
+
+from dgtui.config import Config, JobSettings
+from dgtui.engine.backup import BackupPlan, started_execution
+from dgtui.engine.catalog.due_runs import (
+    QueuedRun,
+    TimetableState,
+    claim_due_run,
+    end_waiting_run,
+    forget_timetables,
+    move_due_run,
+    queued_runs,
+    record_missed_run,
+    save_timetable,
+    timetable_states,
+)
+from dgtui.engine.errors import JobBusy
+from dgtui.engine.files import explained
+from dgtui.engine.guardian.duty import DutyContext
+from dgtui.engine.guardian.places import Places
+from dgtui.engine.launch import Start, launch, spawn_worker
+from dgtui.engine.locks import take_lock
+from dgtui.engine.model import Execution, Problem
+from dgtui.engine.orders import BackupOrder
+from dgtui.engine.runs import RunWriter, has_begun
+from dgtui.engine.timetable import DueRun, Timetable
+
+_ON_TIME = timedelta(minutes=1)
+"""A run that begins so little later than it should is not one that was missed."""
+_CLOCK_SET_BACK = timedelta(days=1)
+"""Where the clock was set back further than this, what it ran ahead for does not count any more."""
+_LOOK_AGAIN = timedelta(seconds=2)
+
+
+class TimetableDuty:
+    """Claims due runs and starts them in order."""
+
+    name = "timetable"
+
+    def __init__(self, context: DutyContext, start: Start = spawn_worker) -> None:
+        self._context = context
+        self._start_worker = start
+        self._states: dict[str, TimetableState] | None = None
+        self._parsed: dict[str, tuple[str, Timetable]] = {}
+        self._look_again: datetime | None = None
+
+    def next_due(self, now: datetime) -> datetime | None:
+        """When the next run begins; soon where one waits for a place."""
+        states = self._states
+        if states is None:
+            return now
+        config = self._context.config
+        followed = followed_jobs(config)
+        if set(states) - {config.job_id(name) for name in followed}:
+            return now
+        times = [self._next_of(config.job_id(name), job, states, now) for name, job in followed.items()]
+        if self._look_again is not None and self._look_again > now + _LOOK_AGAIN:
+            self._look_again = now
+        return min((time for time in [*times, self._look_again] if time is not None), default=None)
+
+    def _next_of(
+        self, job_id: str, job: JobSettings, states: dict[str, TimetableState], now: datetime
+    ) -> datetime | None:
+        text, timetable = self._timetable(job_id, job)
+        state = states.get(job_id)
+        if state is None or _outdated(state, text, now) or timetable.latest(now, state.handled_until) is not None:
+            return now
+        coming = timetable.next_after(max(now, state.handled_until))
+        return coming.starts_at if coming is not None else None
+
+    def run(self, now: datetime) -> None:
+        """Claim what is due, and start what there is room for."""
+        config = self._context.config
+        if self._states is None:
+            self._states = dict(timetable_states(self._context.catalog))
+        followed = followed_jobs(config)
+        self._forget(set(self._states) - {config.job_id(name) for name in followed})
+        waiting = {run.job_id for run in queued_runs(self._context.catalog)}
+        for name, job in followed.items():
+            self._follow(name, config.job_id(name), job, now, already_waits=config.job_id(name) in waiting)
+        self._start_waiting(config, now)
+
+    def _forget(self, job_ids: set[str]) -> None:
+        """A job that is switched off, or gone, begins anew when it comes back: nothing of the past is caught up."""
+        forget_timetables(self._context.catalog, job_ids)
+        for job_id in job_ids:
+            assert self._states is not None
+            del self._states[job_id]
+
+    def _timetable(self, job_id: str, job: JobSettings) -> tuple[str, Timetable]:
+        text, timetable = self._parsed.get(job_id, ("", None))
+        wanted = f"{job.schedule} | {job.timezone} | {job.window} | {int(job.jitter)}"
+        if timetable is None or text != wanted:
+            timetable = timetable_of(job_id, job)
+            self._parsed[job_id] = (wanted, timetable)
+        return wanted, timetable
+
+    def _follow(self, name: str, job_id: str, job: JobSettings, now: datetime, *, already_waits: bool) -> None:
+        assert self._states is not None
+        text, timetable = self._timetable(job_id, job)
+        state = self._states.get(job_id)
+        if state is None or _outdated(state, text, now):
+            self._states[job_id] = TimetableState(timetable=text, handled_until=now)
+            save_timetable(self._context.catalog, job_id, self._states[job_id])
+            return
+        due = timetable.latest(now, state.handled_until)
+        if due is None:
+            return
+        handled = TimetableState(timetable=text, handled_until=due.due_at)
+        if already_waits:
+            # The run that waits is a backup of a later moment than this due time: one is enough for both.
+            save_timetable(self._context.catalog, job_id, handled)
+        elif now - due.starts_at > max(timedelta(seconds=job.grace), _ON_TIME):
+            self._miss(name, job_id, job, due, now, handled)
+        else:
+            self._claim(name, job_id, job, due, now, handled)
+        self._states[job_id] = handled
+
+    def _miss(
+        self, name: str, job_id: str, job: JobSettings, due: DueRun, now: datetime, handled: TimetableState
+    ) -> None:
+        execution = self._execution(name, job_id, job, now)
+        if record_missed_run(self._context.catalog, execution, due.due_at, now, handled):
+            self._context.log(f"{name}: the run of {_utc(due.due_at)} was missed, and it is too late for it", "warning")
+
+    def _claim(
+        self, name: str, job_id: str, job: JobSettings, due: DueRun, now: datetime, handled: TimetableState
+    ) -> None:
+        execution = self._execution(name, job_id, job, now)
+        messages = self._context.paths.messages(execution.execution_id)
+        with explained(messages, "write"), contextlib.closing(RunWriter(messages)) as run:
+            run.status("queued")
+            late = " and is caught up" if now - due.starts_at > _ON_TIME else ""
+            run.log(f"It was due at {_utc(due.due_at)} by the timetable{late}")
+        if not claim_due_run(self._context.catalog, execution, due.due_at, now, handled):
+            messages.unlink(missing_ok=True)
+
+    def _execution(self, name: str, job_id: str, job: JobSettings, now: datetime) -> Execution:
+        plan = BackupPlan(
+            execution_id=str(uuid.uuid4()),
+            job_id=job_id,
+            job_name=name,
+            job=job,
+            description=job.description,
+            scratch_folder="",
+        )
+        return started_execution(plan, self._context.config.require_datasource(job.datasource).type, now)
+
+    def _start_waiting(self, config: Config, now: datetime) -> None:
+        queue = [run for run in queued_runs(self._context.catalog) if not self._has_begun(run)]
+        places = Places.look(self._context.catalog, self._context.paths, config, queue) if queue else None
+        left = [run for run in queue if places is not None and not self._take_turn(run, config, places, now)]
+        self._look_again = self._context.clock() + _LOOK_AGAIN if left else None
+
+    def _has_begun(self, run: QueuedRun) -> bool:
+        """Whether a former daemon started it and was killed before it could write that down."""
+        begun = has_begun(self._context.paths, run.execution_id)
+        if begun:
+            move_due_run(self._context.catalog, run.execution_id, old=("waiting", "starting"), new="started")
+        return begun
+
+    def _take_turn(self, run: QueuedRun, config: Config, places: Places, now: datetime) -> bool:
+        """Start it where there is room now; whether it does not wait any more."""
+        job = config.jobs.get(run.job)
+        if job is None or config.job_id(run.job) != run.job_id:
+            self._end_without_job(run, now)
+            return True
+        if job.schedule is not None and not self._timetable(run.job_id, job)[1].may_start(now):
+            return False
+        if not places.free_for(job.datasource):
+            return False
+        if run.state == "waiting" and not move_due_run(
+            self._context.catalog, run.execution_id, old=("waiting",), new="starting"
+        ):
+            return True  # somebody has just cancelled it
+        try:
+            self._launch(run, config, job)
+        except JobBusy:
+            move_due_run(self._context.catalog, run.execution_id, old=("starting",), new="waiting")
+            return False
+        places.take(job.datasource)
+        move_due_run(self._context.catalog, run.execution_id, old=("starting",), new="started")
+        self._context.log(f"{run.job}: started {run.execution_id[:8]}, due at {_utc(run.due_at)}")
+        return True
+
+    def _launch(self, run: QueuedRun, config: Config, job: JobSettings) -> None:
+        paths = self._context.paths
+        order = BackupOrder(
+            run_id=run.execution_id,
+            config_path=str(config.path) if config.path is not None else None,
+            ordered_at=self._context.clock(),
+            job_id=run.job_id,
+            job_name=run.job,
+            job=job,
+            description=job.description,
+        )
+        lock = take_lock(
+            paths.locks / f"job-{run.job_id}.lock", purpose=f"job {run.job}", inheritable=True, patience_seconds=0.1
+        )
+        try:
+            launch(paths, order, lock, self._start_worker)
+        finally:
+            lock.hand_over()
+
+    def _end_without_job(self, run: QueuedRun, now: datetime) -> None:
+        problem = Problem(
+            kind="ConfigError",
+            message=f"The job {run.job} was removed from the configuration while its run waited",
+            subject=run.job,
+            hint="Nothing is to be done, unless it was removed by mistake",
+        )
+        move_due_run(self._context.catalog, run.execution_id, old=("starting",), new="waiting")
+        if end_waiting_run(self._context.catalog, run.execution_id, "cancelled", problem, now):
+            with contextlib.closing(RunWriter(self._context.paths.messages(run.execution_id))) as messages:
+                messages.status("cancelled", problem=problem)
+
+
+def followed_jobs(config: Config) -> dict[str, JobSettings]:
+    """The jobs whose timetable is followed: those with a schedule, switched on like their datasource."""
+    return {
+        name: job
+        for name, job in config.jobs.items()
+        if job.schedule is not None and job.enabled and config.datasources[job.datasource].enabled
+    }
+
+
+def timetable_of(job_id: str, job: JobSettings) -> Timetable:
+    """The timetable of a job that has a schedule; the configuration has checked it."""
+    assert job.schedule is not None
+    return Timetable.parse(job_id, job.schedule, job.timezone, window=job.window, jitter=int(job.jitter))
+
+
+def _outdated(state: TimetableState, text: str, now: datetime) -> bool:
+    return state.timetable != text or state.handled_until > now + _CLOCK_SET_BACK
+
+
+def _utc(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"

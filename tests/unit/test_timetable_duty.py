@@ -1,0 +1,265 @@
+"""What the timetable starts, with a clock that the test turns and workers that only are noted down."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dgtui.config import load_config
+from dgtui.engine.catalog import Catalog
+from dgtui.engine.catalog.due_runs import missed_runs, queued_runs
+from dgtui.engine.guardian.duty import DutyContext
+from dgtui.engine.guardian.timetable_duty import TimetableDuty
+from dgtui.engine.reconcile import reconcile
+from dgtui.engine.runs import RunPaths, RunWriter
+from tests.unit.config_support import DATASOURCE, STORAGE, write_config
+
+START = datetime(2025, 1, 1, 12, tzinfo=UTC)
+
+
+class Guard:
+    """A timetable duty over a folder of its own; its workers say that they ran and are gone at once."""
+
+    def __init__(self, folder: Path, jobs: str, *, silent: bool = False) -> None:
+        self.folder = folder
+        self.paths = RunPaths(folder / "state")
+        self.paths.make()
+        self.now = START
+        self.silent = silent
+        self.started: list[str] = []
+        self.configure(jobs)
+        self.catalog = Catalog(self.paths.state)
+        self.restart()
+
+    def configure(self, jobs: str) -> None:
+        """Another configuration, which the duty takes up."""
+        self.config = load_config(write_config(self.folder, STORAGE + DATASOURCE + jobs))
+        if hasattr(self, "context"):
+            self.context.take_config(self.config)
+
+    def restart(self) -> None:
+        """As after a kill -9: a new duty that knows what lies on the disk alone."""
+        self.context = DutyContext(self.config, self.catalog, self.paths, clock=lambda: self.now)
+        self.duty = TimetableDuty(self.context, start=self._start)
+
+    def _start(self, paths: RunPaths, run_id: str, _locks: tuple[int, ...], _faults: int) -> int:
+        self.started.append(run_id)
+        if not self.silent:
+            run = RunWriter(paths.messages(run_id))
+            run.status("running")
+            run.status("failed")
+            run.close()
+            self.end(run_id)
+        return 1
+
+    def end(self, run_id: str) -> None:
+        """Record the end of a run, as its worker would."""
+        execution = self.catalog.execution(run_id)
+        assert execution is not None
+        self.catalog.save_execution(msgspec.structs.replace(execution, status="failed", finished_at=self.now))
+
+    def step(self) -> None:
+        """Let the duty run if it is due."""
+        due = self.duty.next_due(self.now)
+        if due is not None and due <= self.now:
+            self.duty.run(self.now)
+
+    def until(self, end: datetime) -> None:
+        """Turn the clock on, from one due moment to the next."""
+        while self.now < end:
+            self.step()
+            due = self.duty.next_due(self.now)
+            self.now = min(end, max(due, self.now + timedelta(seconds=1))) if due is not None else end
+        self.step()
+
+    @property
+    def due_times(self) -> list[datetime]:
+        """When the runs that were started were ordered."""
+        known = {execution.execution_id: execution for execution in self.catalog.executions()}
+        return [known[run_id].started_at for run_id in self.started]
+
+
+JOB = '[jobs.{name}]\ndatasource = "shop"\nstorages = ["disk"]\n{keys}\n'
+
+
+def job(keys: str, name: str = "nightly") -> str:
+    return JOB.format(name=name, keys=keys)
+
+
+@pytest.mark.parametrize("start", [datetime(2025, 3, 10, 12, tzinfo=UTC), datetime(2025, 10, 10, 12, tzinfo=UTC)])
+def test_a_daily_job_runs_once_on_each_day_also_when_the_clock_changes(tmp_path: Path, start: datetime) -> None:
+    guard = Guard(tmp_path, job('schedule = "daily at 02:30"\ntimezone = "Europe/Zurich"'))
+    guard.now = start
+    guard.until(start + timedelta(days=40))
+    assert len(guard.started) == len(set(guard.started)) == 40
+    assert missed_runs(guard.catalog, START) == []
+
+
+def test_a_new_job_catches_up_nothing(tmp_path: Path) -> None:
+    guard = Guard(tmp_path, job('schedule = "0 * * * *"'))
+    guard.step()
+    assert guard.started == []
+    guard.until(START + timedelta(hours=1))
+    assert len(guard.started) == 1
+
+
+def test_a_missed_run_is_caught_up_once(tmp_path: Path) -> None:
+    guard = Guard(tmp_path, job('schedule = "0 * * * *"\ngrace = "2 h"'))
+    guard.until(START + timedelta(hours=1))
+    guard.now += timedelta(hours=5, minutes=30)
+    guard.restart()
+    guard.step()
+    guard.step()
+    assert len(guard.started) == 2
+    assert missed_runs(guard.catalog, START) == []
+
+
+def test_beyond_its_grace_time_a_run_is_missed(tmp_path: Path) -> None:
+    guard = Guard(tmp_path, job('schedule = "daily at 03:00"\ntimezone = "UTC"\ngrace = "2 h"'))
+    guard.step()
+    guard.now = datetime(2025, 1, 3, 6, tzinfo=UTC)
+    guard.restart()
+    guard.step()
+    guard.step()
+    assert guard.started == []
+    missed = missed_runs(guard.catalog, START)
+    assert [(run.job, run.due_at) for run in missed] == [("nightly", datetime(2025, 1, 3, 3, tzinfo=UTC))]
+    guard.until(datetime(2025, 1, 4, 4, tzinfo=UTC))
+    assert len(guard.started) == 1
+
+
+def test_without_grace_a_run_on_time_is_still_no_missed_one(tmp_path: Path) -> None:
+    guard = Guard(tmp_path, job('schedule = "0 * * * *"\ngrace = 0'))
+    guard.step()
+    guard.now = START + timedelta(hours=1, seconds=40)
+    guard.step()
+    assert len(guard.started) == 1
+
+
+@pytest.mark.parametrize("hours", [1, 3, 12, 23])
+def test_a_clock_set_back_runs_nothing_twice(tmp_path: Path, hours: int) -> None:
+    guard = Guard(tmp_path, job('schedule = "hourly"\ntimezone = "UTC"'))
+    guard.until(START + timedelta(hours=5, minutes=10))
+    assert len(guard.started) == 5
+    guard.now -= timedelta(hours=hours)
+    guard.until(START + timedelta(hours=5, minutes=20))
+    assert len(guard.started) == 5
+    guard.until(START + timedelta(hours=7, minutes=10))
+    assert len(guard.started) == 7
+
+
+def test_a_clock_that_ran_a_year_ahead_stops_no_job(tmp_path: Path) -> None:
+    guard = Guard(tmp_path, job('schedule = "hourly"\ntimezone = "UTC"'))
+    guard.until(START + timedelta(hours=2, minutes=10))
+    guard.now += timedelta(days=365)
+    guard.until(guard.now + timedelta(hours=2))
+    ahead = len(guard.started)
+    guard.now -= timedelta(days=365)
+    guard.until(guard.now + timedelta(hours=3))
+    assert len(guard.started) == ahead + 3
+    assert len(set(guard.due_times)) == len(guard.started)
+
+
+def test_a_changed_or_disabled_schedule_begins_anew(tmp_path: Path) -> None:
+    guard = Guard(tmp_path, job('schedule = "daily at 03:00"\ntimezone = "UTC"'))
+    guard.until(START + timedelta(hours=1))
+    guard.configure(job('schedule = "daily at 11:00"\ntimezone = "UTC"'))
+    guard.step()
+    guard.step()
+    assert guard.started == [], "11:00 was before the schedule was this one"
+    guard.configure(job('schedule = "daily at 11:00"\ntimezone = "UTC"\nenabled = false'))
+    guard.until(START + timedelta(days=1))
+    assert guard.started == []
+    guard.configure(job('schedule = "daily at 11:00"\ntimezone = "UTC"'))
+    guard.step()
+    guard.step()
+    assert guard.started == [], "what was due while it was off is not caught up"
+    guard.until(START + timedelta(days=2))
+    assert len(guard.started) == 1
+
+
+def test_a_claim_that_was_never_started_is_started_once(tmp_path: Path) -> None:
+    guard = Guard(tmp_path, job('schedule = "hourly"\ntimezone = "UTC"'))
+    guard.step()
+    guard.now = START + timedelta(hours=1)
+
+    def killed(*_: object) -> int:
+        raise KeyboardInterrupt
+
+    guard.duty = TimetableDuty(guard.context, start=killed)
+    with pytest.raises(KeyboardInterrupt):
+        guard.duty.run(guard.now)
+    (waiting,) = queued_runs(guard.catalog)
+    # Nobody else takes it for a run that died.
+    assert reconcile(guard.catalog, guard.config, guard.paths) == ()
+    guard.now += timedelta(days=3)
+    guard.restart()
+    guard.step()
+    assert guard.started == [waiting.execution_id], "it covers all that was due since"
+    guard.restart()
+    guard.step()
+    assert guard.started == [waiting.execution_id]
+    assert queued_runs(guard.catalog) == []
+
+
+def test_one_that_began_is_not_started_again(tmp_path: Path) -> None:
+    guard = Guard(tmp_path, job('schedule = "hourly"\ntimezone = "UTC"'))
+    guard.step()
+    guard.now = START + timedelta(hours=1)
+
+    def started_and_killed(paths: RunPaths, run_id: str, locks: tuple[int, ...], faults: int) -> int:
+        guard._start(paths, run_id, locks, faults)
+        raise KeyboardInterrupt
+
+    guard.duty = TimetableDuty(guard.context, start=started_and_killed)
+    with pytest.raises(KeyboardInterrupt):
+        guard.duty.run(guard.now)
+    assert len(queued_runs(guard.catalog)) == 1
+    guard.restart()
+    guard.step()
+    assert len(guard.started) == 1
+    assert queued_runs(guard.catalog) == []
+
+
+def test_a_job_that_went_while_its_run_waited(tmp_path: Path) -> None:
+    guard = Guard(tmp_path, job('schedule = "hourly"\ntimezone = "UTC"'))
+    guard.step()
+    guard.now = START + timedelta(hours=1)
+    guard.duty = TimetableDuty(guard.context, start=lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        guard.duty.run(guard.now)
+    guard.configure(job("", "other"))
+    guard.restart()
+    guard.step()
+    (execution,) = guard.catalog.executions()
+    assert execution.status == "cancelled"
+    assert execution.problem is not None
+    assert "was removed" in execution.problem.message
+
+
+@settings(deadline=None, max_examples=8)
+@given(st.lists(st.tuples(st.integers(-90, 200), st.booleans()), min_size=5, max_size=25))
+def test_whatever_happens_no_due_time_runs_twice(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[int, bool]]
+) -> None:
+    """The clock jumps about, the daemon is killed and started: each due time has at most one run."""
+    guard = Guard(tmp_path_factory.mktemp("guard"), job('schedule = "*/20 * * * *"\ntimezone = "UTC"\ngrace = "1 h"'))
+    latest = guard.now
+    for minutes, restart in steps:
+        if restart:
+            guard.restart()
+        guard.now += timedelta(minutes=minutes)
+        guard.step()
+        guard.step()
+        latest = max(latest, guard.now)
+    assert len(set(guard.started)) == len(guard.started)
+    assert len(guard.started) <= (latest - START) // timedelta(minutes=20)
+    guard.now = latest
+    guard.until(latest + timedelta(minutes=25))
+    before = len(guard.started)
+    guard.until(latest + timedelta(minutes=85))
+    assert len(guard.started) == before + 3, "and it goes on"
+    guard.catalog.close()
