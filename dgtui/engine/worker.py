@@ -5,7 +5,7 @@ Started by `Engine` as `python -m dgtui.engine.worker STATE RUN_ID`, with the ru
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,11 @@ from dgtui.engine.cancellation import Cancellation
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.errors import Cancelled, ConfigError, DataGuardianError
 from dgtui.engine.files import make_private_folder
+from dgtui.engine.job_commands import JobCommands
 from dgtui.engine.messages import now
 from dgtui.engine.model import Execution, ExecutionStatus, Problem, Restore
 from dgtui.engine.orders import AnyOrder, BackupOrder, RestoreOrder, ValidateOrder, decode_order
+from dgtui.engine.patience import with_retries
 from dgtui.engine.problems import problem_of
 from dgtui.engine.restore import RestoreRun
 from dgtui.engine.restore_task import RestoreTask, started_restore
@@ -68,19 +70,36 @@ class Worker:
         )
         kind = self._config.require_datasource(order.job.datasource).type
         started = msgspec.structs.replace(started_execution(plan, kind, order.ordered_at), status="running")
-        with self._recording_failure(self._record_execution, started):
+        commands = JobCommands(order.job, order.job_name, order.run_id, self._run)
+        with self._recording_failure(self._record_execution, started, commands.after):
             self._record_execution(started)
+            commands.before()
             storages = [self._storage(name) for name in order.job.storages]
-            datasource = self._config.datasource(order.job.datasource)
-            execution = Backup(plan, datasource, storages, self._run, self._cancellation).execute()
-            warnings = execution.warnings
+            execution = self._back_up(plan, storages)
             with self._cancellation.shield():
                 for storage in storages:
                     with contextlib.suppress(DataGuardianError):
                         remember_marker(self._catalog, storage)
-                if not self._record_execution(execution):
+                recorded = self._record_execution(execution)
+                if trouble := commands.after(execution.status, execution.problem):
+                    execution = msgspec.structs.replace(execution, warnings=(*execution.warnings, *trouble))
+                    self._record_execution(execution)
+                warnings = execution.warnings
+                if not recorded:
                     warnings = (*warnings, "The backup is whole, but could not be recorded in the catalogue")
                 self._run.status(execution.status, problem=execution.problem, warnings=warnings)
+
+    def _back_up(self, plan: BackupPlan, storages: Sequence[Storage[Any]]) -> Execution:
+        """Make the backup, more than once where the error is one that may pass."""
+
+        def attempt() -> Execution:
+            datasource = self._config.datasource(plan.job.datasource)
+            return Backup(plan, datasource, storages, self._run, self._cancellation).execute()
+
+        def tell(error: DataGuardianError, seconds: float, number: int) -> None:
+            self._run.log(f"{error.message}. Try {number} begins in {seconds:.0f} s", level="warning")
+
+        return with_retries(attempt, retries=plan.job.retries, wait=self._cancellation.event.wait, tell=tell)
 
     def _restore(self, order: RestoreOrder) -> None:
         run: RestoreRun | None = None
@@ -144,9 +163,15 @@ class Worker:
 
     @contextlib.contextmanager
     def _recording_failure(
-        self, record: Callable[[Any], object], started: Execution | Restore | None
+        self,
+        record: Callable[[Any], object],
+        started: Execution | Restore | None,
+        after: Callable[[ExecutionStatus, Problem], tuple[str, ...]] = lambda _status, _problem: (),
     ) -> Iterator[None]:
-        """Record a failure of the block as the end of what was started, and say it as the last message."""
+        """Record a failure of the block as the end of what was started, and say it as the last message.
+
+        `after` is what has to be done between the two; it gives warnings.
+        """
         try:
             yield
         except DataGuardianError as error:
@@ -159,7 +184,8 @@ class Worker:
                                 started, status=status, finished_at=now(), problem=problem_of(error)
                             )
                         )
-                self._run.status(status, problem=problem_of(error))
+                warnings = after(status, problem_of(error))
+                self._run.status(status, problem=problem_of(error), warnings=warnings)
 
     def _record_execution(self, execution: Execution) -> bool:
         """Write the execution to the catalogue; a backup does not fail because that cannot be done."""

@@ -1,0 +1,147 @@
+"""What a job runs before and after its backup, and how often it is tried."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+
+from dgtui.engine.errors import BackupCreationError, DatabaseConnectionError, DataGuardianError
+from dgtui.engine.patience import with_retries
+from tests.support.homes import Home, wait_until
+
+
+@pytest.fixture
+def files(home: Home) -> Home:
+    """A home whose job backs up a small folder."""
+    source = home.folder / "source"
+    source.mkdir()
+    source.joinpath("a.txt").write_text("content")
+    return home
+
+
+def script(home: Home, name: str, text: str) -> str:
+    path = home.folder / name
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+def configure(home: Home, **keys: object) -> None:
+    job = "\n".join(f"{key} = {json.dumps(value)}" for key, value in keys.items())
+    home.configure(f'[datasources.shop]\ntype = "files"\npath = "{home.folder}/source"\n', job=job)
+
+
+def test_both_run_and_are_told(files: Home) -> None:
+    before = script(files, "before.sh", 'echo "quiet on set: $1"; echo "to stderr" >&2; date > $0.done')
+    after = script(files, "after.sh", f'env | grep ^DGTUI_ > "{files.folder}/after.env"')
+    configure(files, before=[before, "a b; $(touch x)"], after=[after])
+    engine = files.engine()
+    run_id = engine.start_job("nightly")
+    snapshot = files.finish(engine, run_id)
+    assert snapshot.status == "completed"
+    lines = {(line.origin, line.text) for line in snapshot.log}
+    assert {("before", "quiet on set: a b; $(touch x)"), ("before", "to stderr")} <= lines
+    environment = dict(line.split("=", 1) for line in (files.folder / "after.env").read_text().splitlines())
+    assert environment["DGTUI_STATUS"] == "completed"
+    assert environment["DGTUI_EXECUTION_ID"] == run_id
+    assert (environment["DGTUI_JOB"], environment["DGTUI_DATASOURCE"]) == ("nightly", "shop")
+
+
+def test_a_failing_before_ends_the_run_and_after_is_run_all_the_same(files: Home) -> None:
+    before = script(files, "before.sh", "echo cannot lock the shop; exit 7")
+    after = script(files, "after.sh", f'echo "$DGTUI_STATUS: $DGTUI_ERROR" > "{files.folder}/after.out"')
+    configure(files, before=[before], after=[after])
+    execution = files.back_up()
+    assert execution.status == "failed"
+    assert execution.problem is not None
+    assert "`before` failed with exit code 7" in execution.problem.message
+    assert execution.problem.detail == ("cannot lock the shop",)
+    assert files.litter() == []
+    assert (files.folder / "after.out").read_text() == f"failed: {execution.problem.message}\n"
+
+
+def test_a_failing_after_is_a_warning(files: Home) -> None:
+    configure(files, after=[script(files, "after.sh", "exit 1")])
+    execution = files.back_up()
+    assert execution.status == "completed"
+    assert any("`after` failed with exit code 1" in warning for warning in execution.warnings)
+    outcome = files.dgtui("run", "nightly")
+    assert outcome.exit_code == 0
+    assert "`after` failed" in outcome.errors
+
+
+@pytest.mark.parametrize("how", ["slow", "missing", "not executable"])
+def test_a_before_that_does_not_come_to_an_end(files: Home, how: str) -> None:
+    before = script(files, "before.sh", "sleep 600 & sleep 600")
+    if how == "missing":
+        before += ".gone"
+    elif how == "not executable":
+        Path(before).chmod(0o644)
+    configure(files, before=[before], before_timeout=1)
+    execution = files.back_up()
+    assert execution.status == "failed"
+    assert execution.problem is not None
+    expected = "took longer than 1 s and was ended" if how == "slow" else "cannot be run"
+    assert expected in execution.problem.message
+
+
+def test_a_run_is_cancelled_while_before_runs(files: Home) -> None:
+    started = files.folder / "started"
+    configure(files, before=[script(files, "before.sh", f'echo $$ > "{started}"; exec sleep 600')])
+    engine = files.engine()
+    run_id = engine.start_job("nightly")
+    wait_until(lambda: started.exists() and started.read_text().endswith("\n"), "the program before")
+    engine.cancel(run_id)
+    assert files.finish(engine, run_id).status == "cancelled"
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(started.read_text()), signal.SIGCONT)
+
+
+def test_what_before_leaves_running_stays(files: Home) -> None:
+    pid_file = files.folder / "tunnel.pid"
+    before = script(files, "before.sh", f'setsid sleep 600 > /dev/null 2>&1 < /dev/null & echo $! > "{pid_file}"')
+    configure(files, before=[before])
+    assert files.back_up().status == "completed"
+    os.kill(int(pid_file.read_text()), signal.SIGKILL)
+
+
+def test_an_unreachable_server_is_tried_again(home: Home) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+    home.configure(f'[datasources.shop]\ntype = "postgres"\ndatabase = "shop"\nport = {port}\n', job="retries = 1")
+    engine = home.engine()
+    run_id = engine.start_job("nightly")
+    snapshot = home.finish(engine, run_id)
+    assert snapshot.status == "failed"
+    assert [line.text for line in snapshot.log if "Try 2 begins in 5 s" in line.text]
+    assert not [line.text for line in snapshot.log if "Try 3" in line.text]
+
+
+@pytest.mark.parametrize(
+    ("error", "failures", "retries", "waits"),
+    [
+        (DatabaseConnectionError("gone"), 2, None, [5, 10]),
+        (DatabaseConnectionError("gone"), 9, None, [5, 10]),
+        (DatabaseConnectionError("gone"), 9, 4, [5, 10, 20, 40]),
+        (DatabaseConnectionError("gone"), 9, 0, []),
+        (BackupCreationError("wrong"), 9, 4, []),
+    ],
+)
+def test_waits_grow_and_only_what_may_pass_is_tried_again(
+    error: DataGuardianError, failures: int, retries: int | None, waits: list[float]
+) -> None:
+    waited: list[float] = []
+
+    def attempt() -> str:
+        if len(waited) < failures:
+            raise error
+        return "done"
+
+    with pytest.raises(type(error)) if failures > len(waits) else contextlib.nullcontext():
+        with_retries(attempt, retries=retries, wait=waited.append, tell=lambda *_: None)
+    assert waited == waits
