@@ -1,4 +1,4 @@
-"""What the screens cost: seconds to the first paint, bytes to the terminal and CPU, idle and during a backup.
+"""What the screens cost: seconds to the first paint, bytes to the terminal, CPU, and how soon a key is answered.
 
 Run it with: python -m tests.bench.ptymeter
 """
@@ -12,12 +12,13 @@ import select
 import shutil
 import signal
 import sqlite3
+import statistics
 import struct
 import sys
 import tempfile
 import termios
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -27,7 +28,10 @@ from dgtui.engine.model import Copy, Execution
 
 DATASOURCES = 50
 EXECUTIONS = 5000
+"""All of one datasource, so that one list holds them; each of the others has two more."""
+STARTS = 7
 MEASURE_SECONDS = 8.0
+BUDGETS = "first paint 0.6 s; idle 0 B/s; a backup 2048 B/s and 3 % CPU; a key 0.05 s"
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -81,7 +85,32 @@ class Terminal:
         before = self.cpu_seconds()
         sent = self.read(MEASURE_SECONDS)
         cpu = (self.cpu_seconds() - before) / MEASURE_SECONDS
-        print(f"{what:<32} {len(sent) / MEASURE_SECONDS:8.0f} B/s  {cpu * 100:5.1f} % CPU", flush=True)
+        print(f"{what:<34} {len(sent) / MEASURE_SECONDS:8.0f} B/s  {cpu * 100:5.1f} % CPU", flush=True)
+
+    def answer(self, keys: bytes) -> tuple[float, int]:
+        """Press keys; seconds until the first byte of the answer, and how many bytes came until it was quiet again."""
+        started = time.monotonic()
+        self.press(keys)
+        if not select.select([self._controller], [], [], 5)[0]:
+            raise SystemExit(f"{keys!r} was not answered")
+        waited = time.monotonic() - started
+        sent = 0
+        while select.select([self._controller], [], [], 0.03)[0]:
+            sent += len(os.read(self._controller, 1 << 20))
+        return waited, sent
+
+    def measure_keys(self, what: str, keys: Sequence[bytes]) -> None:
+        """Print how soon keys are answered, one after the other."""
+        before = self.cpu_seconds()
+        answers = [self.answer(key) for key in keys]
+        cpu = (self.cpu_seconds() - before) / len(keys)
+        waits = sorted(waited for waited, _ in answers)
+        sent = sum(count for _, count in answers) / len(keys)
+        print(
+            f"{what:<34} median {statistics.median(waits) * 1000:3.0f} ms, 95 % {waits[len(waits) * 95 // 100] * 1000:3.0f} ms,"
+            f" worst {waits[-1] * 1000:3.0f} ms, {sent:5.0f} B and {cpu * 1000:.0f} ms of CPU a key",
+            flush=True,
+        )
 
     def close(self) -> None:
         """End the program."""
@@ -118,7 +147,8 @@ def prepared_home() -> Iterator[Path]:
 
 def _fill(engine: Engine) -> None:
     start = datetime(2020, 1, 1, tzinfo=UTC)
-    for number in range(EXECUTIONS):
+    names = [f"d{number % DATASOURCES:02}" for number in range(2 * DATASOURCES)] + ["d01"] * EXECUTIONS
+    for number, name in enumerate(names):
         moment = start + timedelta(hours=number)
         identity = f"{number:08x}-0000-4000-8000-000000000000"
         engine.catalog.save_execution(
@@ -126,7 +156,7 @@ def _fill(engine: Engine) -> None:
                 execution_id=identity,
                 job_id="11111111-0000-4000-8000-000000000000",
                 job="slow",
-                datasource="d01" if number % 2 else f"d{number % DATASOURCES:02}",
+                datasource=name,
                 datasource_type="sqlite",
                 status="completed",
                 backup_type="full",
@@ -143,32 +173,64 @@ def _fill(engine: Engine) -> None:
 
 def main() -> None:
     """Measure and print."""
+    print(f"budgets: {BUDGETS}; load {os.getloadavg()[0]:.1f}")
     with prepared_home() as home:
-        for attempt in range(3):
-            terminal = Terminal(home)
-            print(f"first paint, run {attempt + 1}: {terminal.until(b'd05'):.2f} s", flush=True)
-            if attempt < 2:
-                terminal.close()
+        measure_start(home)
+        terminal = Terminal(home)
+        terminal.until(b"d05")
         terminal.read(25)
         terminal.measure("idle")
-        terminal.press(b"b")
-        terminal.read(2)
-        terminal.press(b"\r")
-        terminal.read(3)
-        terminal.measure("a backup, its panel open")
-        terminal.press(b"h")
-        terminal.read(2)
-        terminal.measure("a backup, in the strip")
-        terminal.press(b"2")
-        terminal.read(5)
-        before = terminal.cpu_seconds()
-        sent = 0
-        for _ in range(40):
-            terminal.press(b"\x1b[6~")
-            sent += len(terminal.read(0.1))
-        print(f"40 pages of 2500 backups: {sent / 40:.0f} B a page, {(terminal.cpu_seconds() - before) / 40:.3f} s CPU")
+        measure_backup(home, terminal)
+        measure_scrolling(terminal)
         terminal.close()
-        _cancel(home)
+    print(f"load {os.getloadavg()[0]:.1f}")
+
+
+def measure_start(home: Path) -> None:
+    """Seconds until the names of the datasources stand."""
+    walls, cpus = [], []
+    for _ in range(STARTS):
+        terminal = Terminal(home)
+        walls.append(terminal.until(b"d05"))
+        cpus.append(terminal.cpu_seconds())
+        terminal.close()
+    print(
+        f"{'first paint':<34} best {min(walls):.2f} s, median {statistics.median(walls):.2f} s;"
+        f" CPU best {min(cpus):.2f} s, median {statistics.median(cpus):.2f} s",
+        flush=True,
+    )
+
+
+def measure_backup(home: Path, terminal: Terminal) -> None:
+    """Bytes and CPU while a backup runs, first with its panel open, then with a line in the strip."""
+    terminal.press(b"b")
+    terminal.read(2)
+    terminal.press(b"\r")
+    terminal.read(3)
+    terminal.measure("a backup, its panel open")
+    terminal.press(b"h")
+    terminal.read(2)
+    terminal.measure("a backup, in the strip")
+    with contextlib.closing(Engine(load_config(home / "config.toml"), home / "state")) as engine:
+        if not engine.running():
+            raise SystemExit("the backup ended before it was measured: make it longer")
+    _cancel(home)
+    terminal.read(5)
+
+
+def measure_scrolling(terminal: Terminal) -> None:
+    """Keys in a list of thousands, while it is loaded and afterwards."""
+    terminal.press(b"2")
+    terminal.until(b"Backups of")
+    terminal.measure_keys("places, while 5000 backups load", [b"1", b"2"] * 10)
+    # The last one in the list of datasources that have backups is not the big one.
+    terminal.press(b"\x1b[D\x1b[H\x1b[B")
+    terminal.measure_keys("the list of datasources, meanwhile", [b"\x1b[A", b"\x1b[B"] * 10)
+    terminal.press(b"\x1b[C")
+    terminal.read(5)
+    terminal.measure_keys("5000 backups, a row", [b"\x1b[B"] * 60)
+    terminal.measure_keys("5000 backups, a page", [b"\x1b[6~"] * 60)
+    terminal.measure_keys("5000 backups, to the end and back", [b"\x1b[F", b"\x1b[H"] * 10)
 
 
 def _cancel(home: Path) -> None:

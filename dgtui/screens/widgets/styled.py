@@ -45,20 +45,34 @@ class StyledWidget(Widget):
     }
     """
 
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002  # as in Textual
+        super().__init__(id=id, classes=classes)
+        self._styles_by_name: dict[str, Style] = {}
+
+    def notify_style_update(self) -> None:
+        """Another theme, or the focus: look the styles up anew."""
+        super().notify_style_update()
+        self._styles_by_name.clear()
+
     def style_of(self, name: str) -> Style:
-        """The look of a style on this widget's background."""
-        if not name:
-            return self.rich_style
-        return self.rich_style + self.get_component_rich_style(f"styled--{name}", partial=True)
+        """The look of a style on this widget's background, kept: to ask Textual costs more than to draw."""
+        found = self._styles_by_name.get(name)
+        if found is None:
+            found = self.rich_style
+            if name:
+                found += self.get_component_rich_style(f"styled--{name}", partial=True)
+            self._styles_by_name[name] = found
+        return found
 
     def strip_of(self, line: Iterable[Span], width: int, over: Style | None = None) -> Strip:
         """A line cut or filled to `width` columns; `over` is laid over its styles."""
-        base = self.rich_style if over is None else self.rich_style + over
+        base = self.style_of("") if over is None else self.style_of("") + over
         segments = []
         for piece in line:
             style = self.style_of(piece.style)
             segments.append(Segment(piece.text, style if over is None else style + over))
-        return Strip(segments).adjust_cell_length(width, base)
+        # Neighbours of one style are sent as one piece: each style costs forty bytes.
+        return Strip(segments).adjust_cell_length(width, base).simplify()
 
 
 class Lines(StyledWidget):
