@@ -6,7 +6,6 @@ import gc
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from importlib import import_module
@@ -328,6 +327,8 @@ class DataGuardianApp(EngineApp):
 
 def demo_engine() -> "Engine":
     """Run the demo's command in a folder of its own, and open what it made. Raises DataGuardianError."""
+    import tempfile
+
     from dgtui.engine.facade import Engine
 
     folder = Path(tempfile.mkdtemp(prefix="dgtui-demo-"))
@@ -350,6 +351,8 @@ def run() -> int:
 
         return Engine(config, state)
 
+    # A thread that words thousands of rows hands over after a millisecond, so that keys are answered meanwhile.
+    sys.setswitchinterval(0.001)
     preferences = load_preferences(main_path(config).parent)
     app = DataGuardianApp(config, open_engine, look=look_of(sys.__stdout__), preferences=preferences)
     try:

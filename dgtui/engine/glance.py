@@ -95,20 +95,23 @@ def copies_at(catalog: Catalog, config: Config, storage: str, executions: Sequen
         if copy.storage == storage and copy.path
     }
     found: dict[str, Copy] = {}
+    changed: dict[str, Copy] = {}
     answers: CopyStatus | None = None if storage in config.storages else "unknown"
+    adapter = config.storage(storage) if storage in config.storages else None
+    if adapter is not None:
+        know_marker(catalog, adapter)
     for execution_id, (execution, copy) in known.items():
         if copy.status == "corrupt":
             found[execution_id] = copy
             continue
         status = answers
-        if status is None:
-            adapter = config.storage(storage)
-            know_marker(catalog, adapter)
+        if status is None and adapter is not None:
             status = adapter.copy_status(folder_of(execution))
             answers = status if status == "unreachable" else None
-        found[execution_id] = Copy(storage=storage, status=status, path=copy.path, checked_at=now())
+        found[execution_id] = Copy(storage=storage, status=status or "unknown", path=copy.path, checked_at=now())
         if status != copy.status:
-            catalog.save_copy(execution_id, found[execution_id])
+            changed[execution_id] = found[execution_id]
+    catalog.save_copies(changed)
     return found
 
 

@@ -7,7 +7,8 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 
 from dgtui.engine.errors import DataGuardianError
-from dgtui.engine.model import RESTORABLE, Copy, Execution, Record, Restore
+from dgtui.engine.model import Copy, Execution, Record
+from dgtui.screens.backup_table import Backups, BackupTable, gather_backups
 from dgtui.screens.confirm import ConfirmScreen
 from dgtui.screens.copies import CopyChoiceScreen
 from dgtui.screens.execution import ExecutionScreen
@@ -18,12 +19,11 @@ from dgtui.screens.widgets.listing import Column, Listing, Row
 from dgtui.screens.widgets.styled import Lines, span
 from dgtui.wording.panel import Line, Span
 from dgtui.wording.states import COPY_MARKS
-from dgtui.wording.words import known_size, short_id, time_text, took_text
+from dgtui.wording.words import short_id, time_text
 
 if TYPE_CHECKING:
     from dgtui.engine.facade import Engine
 
-_KINDS = {"full": "full", "schema_only": "schema", "data_only": "data", "incremental": "increment"}
 _SOURCES = (Column("Backups of", flexible=True), Column("", right=True))
 
 
@@ -33,25 +33,9 @@ class Overview(Record, frozen=True):
     counts: tuple[tuple[str, int], ...] = ()
 
 
-class Backups(Record, frozen=True):
-    """The backups of one datasource, and the restores that prove some of them."""
-
-    datasource: str
-    executions: tuple[Execution, ...]
-    restores: tuple[Restore, ...]
-
-
 def gather_overview(engine: "Engine") -> Overview:
     """Count the backups of every datasource."""
     return Overview(counts=tuple(sorted(engine.backup_counts().items())))
-
-
-def gather_backups(engine: "Engine", datasource: str) -> Backups:
-    """The backups of one datasource, the newest first."""
-    executions = tuple(one for one in engine.executions(datasource=datasource) if one.status in RESTORABLE)
-    known = {one.execution_id for one in executions}
-    restores = tuple(restore for restore in engine.restores() if restore.execution_id in known)
-    return Backups(datasource=datasource, executions=executions, restores=restores)
 
 
 class BackupsScreen(TabScreen):
@@ -69,14 +53,14 @@ class BackupsScreen(TabScreen):
     ]
     DEFAULT_CSS = """
     BackupsScreen #sources { width: 24; border-right: vkey $panel-lighten-1; }
-    BackupsScreen.-narrow #sources { width: 18; }
+    BackupsScreen.-narrow #sources { width: 16; }
     BackupsScreen.-ascii #sources { border-right: ascii $panel-lighten-1; }
     """
 
     def __init__(self) -> None:
         super().__init__()
         self._wanted: str | None = None
-        self._backups: Backups | None = None
+        self._backups = Backups()
         self._live: dict[str, dict[str, Copy]] = {}
 
     def compose_content(self) -> ComposeResult:
@@ -97,6 +81,10 @@ class BackupsScreen(TabScreen):
             sources.move_to(datasource)
             if sources.key == datasource:
                 self._wanted = None
+
+    def on_resize(self) -> None:
+        """There may be room for words now, or none any more."""
+        self._show()
 
     def gather(self) -> None:
         """Which datasources have backups; those of the selected one follow."""
@@ -121,7 +109,7 @@ class BackupsScreen(TabScreen):
     def _ask_backups(self) -> None:
         name = self.query_one("#sources", Listing).key
         if name is None:
-            self._take_backups(Backups(datasource="", executions=(), restores=()))
+            self._take_backups(Backups())
             return
         self.engine_app.ask(
             self, "backups", lambda engine: gather_backups(engine, name), self._take_backups, self.show_failure
@@ -141,7 +129,19 @@ class BackupsScreen(TabScreen):
         return [*configured, *sorted(used.difference(configured))]
 
     def _executions(self) -> tuple[Execution, ...]:
-        return self._backups.executions if self._backups is not None else ()
+        return self._backups.executions
+
+    @property
+    def _table(self) -> BackupTable:
+        app = self.engine_app
+        return BackupTable(
+            self._backups,
+            tuple(self._storages()),
+            app.look,
+            app.clock(),
+            words=self.size.width >= 100,
+            live=dict(self._live),
+        )
 
     def _ask_storage(self, storage: str) -> None:
         """Ask a storage for its copies, in the background: one that is frozen holds nothing up."""
@@ -159,66 +159,15 @@ class BackupsScreen(TabScreen):
         self._show()
 
     def _show(self) -> None:
-        storages = self._storages()
-        columns = [
-            Column("Taken"),
-            Column("Kind"),
-            Column("Size", right=True),
-            Column("Ratio", right=True, wide_only=True),
-            Column("Took", right=True, wide_only=True),
-            *(Column(name, flexible=True) for name in storages),
-            Column("Proven", flexible=True),
-        ]
-        rows = [self._row(one, storages) for one in self._executions()]
-        self.query_one("#executions", Listing).show(rows, columns=columns, empty="Nothing was backed up yet")
-        self._show_details()
+        """Word the rows in a thread: thousands of them would hold up the keys."""
+        table = self._table
+        self.engine_app.asking.ask(self, "backup rows", table.rows, lambda rows: self._show_rows(table, rows))
 
-    # Rows
-
-    def copy_of(self, execution: Execution, storage: str) -> Copy | None:
-        """A copy as it was found last: by the question under way, else by the catalogue."""
-        live = self._live.get(storage, {}).get(execution.execution_id)
-        return live or next((copy for copy in execution.copies if copy.storage == storage), None)
-
-    def _row(self, one: Execution, storages: list[str]) -> Row:
-        took = (one.finished_at - one.started_at).total_seconds() if one.finished_at is not None else 0.0
-        size, stored = one.total_size_bytes, one.compressed_size_bytes
-        ratio = stored / size if size and stored is not None else None
-        return Row(
-            key=one.execution_id,
-            cells=(
-                (Span(time_text(one.started_at)),),
-                (Span(_KINDS[one.backup_type]),),
-                (Span(known_size(size)),),
-                (Span(f"{ratio:.2f}" if ratio is not None else "-"),),
-                (Span(took_text(took)),),
-                *(self._copy_cell(one, storage) for storage in storages),
-                self._proof(one),
-            ),
-            sort=(one.started_at, None, size, ratio, took),
-        )
-
-    def _copy_cell(self, one: Execution, storage: str) -> Line:
-        copy = self.copy_of(one, storage)
-        if copy is None:
-            return ()
-        if not copy.path:
-            return (Span("failed", "bad"),)
-        return (copy_mark(copy.status, self.engine_app.look, word=copy.status == "unreachable"),)
-
-    def _proof(self, one: Execution) -> Line:
-        now = self.engine_app.clock()
-        pieces: list[Span] = []
-        if one.expires_at is not None and one.expires_at <= now:
-            pieces.append(Span("expired ", "warning"))
-        restored = [r for r in self._restores_of(one) if r.status == "completed"]
-        if restored:
-            pieces.append(Span(f"restored {age_text(restored[0].started_at, now)}", "good"))
-        return tuple(pieces)
-
-    def _restores_of(self, one: Execution) -> list[Restore]:
-        restores = self._backups.restores if self._backups is not None else ()
-        return [restore for restore in restores if restore.execution_id == one.execution_id]
+    def _show_rows(self, table: BackupTable, rows: list[Row]) -> None:
+        if table.backups is self._backups:
+            listing = self.query_one("#executions", Listing)
+            listing.show(rows, columns=table.columns, empty="Nothing was backed up yet")
+            self._show_details()
 
     # The selected one
 
@@ -231,7 +180,8 @@ class BackupsScreen(TabScreen):
             return None
         import msgspec
 
-        copies = tuple(self.copy_of(found, copy.storage) or copy for copy in found.copies)
+        table = self._table
+        copies = tuple(table.copy_of(found, copy.storage) or copy for copy in found.copies)
         return msgspec.structs.replace(found, copies=copies)
 
     def _show_details(self) -> None:

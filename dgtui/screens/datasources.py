@@ -24,7 +24,7 @@ _COLUMNS = (
     Column("Type", flexible=True),
     Column("Status"),
     Column("Latency", right=True, wide_only=True),
-    Column("Checked"),
+    Column("Checked", wide_only=True),
     Column("Last backup"),
 )
 
@@ -159,6 +159,7 @@ class DatasourcesScreen(EditingScreen):
             return (*start, span(check.problem.message, "bad"), span(f"  {check.problem.hint}", "dim"))
         facts = [
             check.product,
+            "" if self.size.width >= 100 else f"checked {age_text(check.checked_at, self.engine_app.clock())}",
             f"{check.client_count} connected",
             f"{check.object_count} tables" if check.product else "",
             size_text(check.size_bytes) if check.size_bytes is not None else "",

@@ -24,7 +24,7 @@ class EditingScreen(TabScreen):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("n", "new", "New", id="object.new", tooltip="Make one with a form"),
         Binding("e", "edit", "Edit", id="object.edit", tooltip="Change it, in a form or in your editor"),
-        Binding("d", "delete", "Delete", show=False, id="object.delete", tooltip="Remove it from the configuration"),
+        Binding("d", "delete", "Delete", id="object.delete", tooltip="Remove it from the configuration"),
     ]
 
     def action_new(self) -> None:

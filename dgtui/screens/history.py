@@ -11,7 +11,7 @@ from dgtui.screens.execution import ExecutionScreen
 from dgtui.screens.log import LogScreen
 from dgtui.screens.marks import execution_mark
 from dgtui.screens.tab import TabScreen
-from dgtui.screens.widgets.listing import Column, Listing, Row
+from dgtui.screens.widgets.listing import Column, Listing, Row, measured
 from dgtui.screens.widgets.styled import Lines, span
 from dgtui.wording.panel import Line, Span
 from dgtui.wording.words import known_size, one_line, short_id, time_text, took_text
@@ -78,18 +78,27 @@ class HistoryScreen(TabScreen):
         self._show()
 
     def _show(self) -> None:
-        wanted = FILTERS[self._status]
+        """Word the rows in a thread: a thousand of them would hold up the keys."""
+        wanted, past = FILTERS[self._status], self._past
+        empty = "Nothing was done yet" if wanted is None else f"Nothing here is {self._status}; f shows others"
+        self.engine_app.asking.ask(
+            self, "history rows", lambda: self._rows(past, wanted), lambda rows: self._show_rows(rows, empty)
+        )
+
+    def _show_rows(self, rows: list[Row], empty: str) -> None:
+        self.query_one("#history", Listing).show(rows, empty=empty)
+        self._show_details()
+
+    def _rows(self, past: Past, wanted: frozenset[str] | None) -> list[Row]:
         moments: list[tuple[datetime, Row]] = []
-        for one in self._past.executions:
+        for one in past.executions:
             if wanted is None or one.status in wanted:
                 moments.append((one.started_at, self._execution_row(one)))
-        for restore in self._past.restores:
+        for restore in past.restores:
             if wanted is None or restore.status in wanted:
                 moments.append((restore.started_at, self._restore_row(restore)))
         moments.sort(key=lambda entry: entry[0], reverse=True)
-        empty = "Nothing was done yet" if wanted is None else f"Nothing here is {self._status}; f shows others"
-        self.query_one("#history", Listing).show([row for _, row in moments], empty=empty)
-        self._show_details()
+        return measured([row for _, row in moments])
 
     def _execution_row(self, one: Execution) -> Row:
         where = ", ".join(copy.storage for copy in one.copies if copy.path)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _COLUMNS = (
     Column("Job", flexible=True),
     Column("Datasource", flexible=True),
-    Column("Storages", flexible=True),
+    Column("Storages", flexible=True, wide_only=True),
     Column("Schedule", flexible=True),
     Column("Enabled"),
     Column("Last result"),
@@ -102,7 +102,7 @@ class JobsScreen(EditingScreen):
         if name is not None:
             job, last = self.engine_app.config.jobs[name], self._last.get(name)
             dot = self.engine_app.look.glyph(" · ", " - ")
-            facts = [job.backup_type, str(job.compression), job.description]
+            facts = [f"to {', '.join(job.storages)}", job.backup_type, str(job.compression), job.description]
             line = (Span(" "), span(name, "strong"), span("  " + dot.join(filter(None, facts))))
             if last is not None and last.problem is not None:
                 line = (*line, span(f"  {last.problem.message}", "bad"))

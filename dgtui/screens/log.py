@@ -7,22 +7,38 @@ from textual.widgets import Input
 
 from dgtui.engine.messages import LogMessage
 from dgtui.screens.dialog import Dialog
-from dgtui.screens.widgets.listing import Column, Listing, Row
+from dgtui.screens.widgets.listing import Column, Listing, Row, measured
 from dgtui.screens.widgets.styled import span
 from dgtui.wording.panel import Line, Span, log_text
 
 if TYPE_CHECKING:
     from dgtui.engine.facade import Engine
+    from dgtui.engine.runs import RunFollower
 
 _MOST_LINES = 20_000
 _STYLES = {"warning": "warning", "error": "bad"}
 
 
-def whole_log(engine: "Engine", run_id: str) -> tuple[LogMessage, ...]:
-    """All lines of a run's log so far."""
-    follower = engine.follower(run_id, log_lines=_MOST_LINES)
-    follower.poll()
-    return follower.snapshot.log
+class GrowingLog:
+    """A run's log as rows; each look adds only what was said since the last one."""
+
+    def __init__(self, run_id: str) -> None:
+        self._run_id = run_id
+        self._follower: RunFollower | None = None
+        self._count = 0
+        self._rows: list[Row] = []
+
+    def read(self, engine: "Engine") -> list[Row]:
+        """All lines so far. Call it from one thread at a time."""
+        if self._follower is None:
+            self._follower = engine.follower(self._run_id, log_lines=_MOST_LINES)
+        self._follower.poll()
+        snapshot = self._follower.snapshot
+        said = snapshot.log_count - self._count
+        fresh = snapshot.log[-said:] if said > 0 else ()
+        first, self._count = snapshot.log_count - len(fresh), snapshot.log_count
+        self._rows += measured([_row(number, entry) for number, entry in enumerate(fresh, start=first)])
+        return list(self._rows)
 
 
 class LogScreen(Dialog[None]):
@@ -37,6 +53,7 @@ class LogScreen(Dialog[None]):
     def __init__(self, run_id: str, title: str) -> None:
         super().__init__(f"Log of {title}")
         self._run_id = run_id
+        self._growing = GrowingLog(run_id)
 
     def compose_dialog(self) -> ComposeResult:
         """The search and the lines."""
@@ -49,13 +66,12 @@ class LogScreen(Dialog[None]):
         self.set_interval(2, self._read)
 
     def _read(self) -> None:
-        run_id = self._run_id
-        self.engine_app.ask(self, f"log {run_id}", lambda engine: whole_log(engine, run_id), self._show)
+        self.engine_app.ask(self, f"log {self._run_id}", self._growing.read, self._show)
 
-    def _show(self, log: tuple[LogMessage, ...]) -> None:
+    def _show(self, rows: list[Row]) -> None:
         listing = self.query_one(Listing)
         at_end = listing.cursor >= len(listing.rows) - 1
-        listing.show([_row(number, entry) for number, entry in enumerate(log)])
+        listing.show(rows)
         if at_end:
             listing.action_end(1)
 

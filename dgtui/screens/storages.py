@@ -58,7 +58,7 @@ class StoragesScreen(EditingScreen):
     def compose_content(self) -> ComposeResult:
         """The table, and below it where the selected one is."""
         yield Listing(_COLUMNS, id="storages", empty="No storage yet: n makes one")
-        yield Lines([()], id="details")
+        yield Lines([(), ()], id="details")
 
     def on_mount(self) -> None:
         """The names stand at once."""
@@ -116,13 +116,14 @@ class StoragesScreen(EditingScreen):
 
     def _show_details(self) -> None:
         name = self.query_one("#storages", Listing).key
-        line: Line = ()
+        lines: list[Line] = [(), ()]
         if name is not None and name in self.engine_app.config.storages:
             settings, state = self.engine_app.config.storages[name], self._states.get(name)
-            line = (Span(" "), span(name, "strong"), span(f"  {getattr(settings, 'path', '')}  {settings.description}"))
+            where = f"  {getattr(settings, 'path', '')}  {settings.description}"
+            lines[0] = (Span(" "), span(name, "strong"), span(where))
             if state is not None and state.message:
-                line = (*line, span(f"  {state.message}", "bad"), span(f"  {state.hint}", "dim"))
-        self.query_one("#details", Lines).show([line])
+                lines[1] = (Span(" "), span(state.message, "bad"), span(f"  {state.hint}", "dim"))
+        self.query_one("#details", Lines).show(lines)
 
     def action_test(self) -> None:
         """Ask the selected one now."""

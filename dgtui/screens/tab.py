@@ -70,6 +70,7 @@ class TabScreen(Screen[None]):
     #filter { display: none; height: 1; border: none; padding: 0 1; }
     #filter.-open { display: block; }
     #content { height: 1fr; }
+    Footer FooterKey.-compact { margin: 0 1 0 0; }
     """
 
     def __init__(self) -> None:
@@ -89,7 +90,7 @@ class TabScreen(Screen[None]):
             yield from self.compose_content()
         yield Input(placeholder="Words that a row has to contain", id="filter", compact=True)
         yield RunStrip(id="strip")
-        yield Footer(show_command_palette=False)
+        yield Footer(show_command_palette=False, compact=True)
 
     def compose_content(self) -> ComposeResult:
         """What this place shows."""

@@ -104,11 +104,11 @@ class Terminal:
         before = self.cpu_seconds()
         answers = [self.answer(key) for key in keys]
         cpu = (self.cpu_seconds() - before) / len(keys)
-        waits = sorted(waited for waited, _ in answers)
+        waits = sorted(waited * 1000 for waited, _ in answers)
         sent = sum(count for _, count in answers) / len(keys)
         print(
-            f"{what:<34} median {statistics.median(waits) * 1000:3.0f} ms, 95 % {waits[len(waits) * 95 // 100] * 1000:3.0f} ms,"
-            f" worst {waits[-1] * 1000:3.0f} ms, {sent:5.0f} B and {cpu * 1000:.0f} ms of CPU a key",
+            f"{what:<34} median {statistics.median(waits):3.0f} ms, 95 % {waits[len(waits) * 95 // 100]:3.0f} ms,"
+            f" worst {waits[-1]:3.0f} ms, {sent:5.0f} B and {cpu * 1000:.0f} ms of CPU a key",
             flush=True,
         )
 
@@ -133,11 +133,13 @@ def prepared_home() -> Iterator[Path]:
         database = home / "big.db"
         with contextlib.closing(sqlite3.connect(database)) as connection, connection:
             connection.execute("CREATE TABLE t (b BLOB)")
-            connection.executemany("INSERT INTO t VALUES (randomblob(1000000))", [()] * 250)
+            connection.executemany("INSERT INTO t VALUES (randomblob(1000000))", [()] * 400)
         path = json.dumps(str(database))
         tables = [f'[datasources.d{n:02}]\ntype = "sqlite"\npath = {path}\n' for n in range(DATASOURCES)]
         tables.append(f'[storages.disk]\ntype = "local"\npath = {json.dumps(str(home / "disk"))}\n')
-        tables.append('[jobs.slow]\ndatasource = "d00"\nstorages = ["disk"]\ncompression = "zstd:19"\n')
+        tables.append(
+            '[jobs.slow]\ndatasource = "d00"\nstorages = ["disk"]\ncompression = "zstd:15"\ncompression_threads = 1\n'
+        )
         (home / "config.toml").write_text("\n".join(tables))
         _fill(Engine(load_config(home / "config.toml"), home / "state"))
         yield home

@@ -4,7 +4,7 @@ It is a cache of what the manifests at the storages say, with what only this mac
 state each copy was last found in, restores, and which storage carried which marker.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -31,6 +31,12 @@ class Catalog(Database):
         """Store the state that a copy was found in."""
         with self.transaction() as connection:
             _save_copy(connection, execution_id, copy)
+
+    def save_copies(self, copies: Mapping[str, Copy]) -> None:
+        """Store the states of copies of several executions, all at once."""
+        with self.transaction() as connection:
+            for execution_id, copy in copies.items():
+                _save_copy(connection, execution_id, copy)
 
     def remove_copy(self, execution_id: str, storage: str) -> None:
         """Forget a copy that was deleted; an execution without any other is forgotten with it."""

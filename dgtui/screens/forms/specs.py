@@ -17,6 +17,8 @@ REFERENCES: dict[tuple[str, str], Literal["datasources", "storages"]] = {
 }
 """Settings that name other objects, by table and key."""
 _TYPE_KEY = "type"
+_WRITTEN = {"tls": "TLS", "ca": "CA", "id": "ID", "mb": "MB", "url": "URL", "ssh": "SSH", "s3": "S3"}
+"""Words of keys that are not written like others."""
 
 
 class FieldSpec(Record, frozen=True):
@@ -37,7 +39,8 @@ class FieldSpec(Record, frozen=True):
     @property
     def label(self) -> str:
         """The key as people read it."""
-        return self.key.rpartition(".")[2].replace("_", " ").capitalize()
+        first, *others = self.key.rpartition(".")[2].split("_")
+        return " ".join([_WRITTEN.get(first, first.capitalize()), *(_WRITTEN.get(word, word) for word in others)])
 
 
 def field_specs(table: str, struct: type[msgspec.Struct], prefix: str = "") -> list[FieldSpec]:

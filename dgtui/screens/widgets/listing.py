@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import ClassVar
 
 from textual import events
@@ -19,6 +20,7 @@ from dgtui.wording.words import cells, cut
 
 SortValue = str | float | datetime | None
 _GAP = 2
+_NOTHING = ("", "-", "–")
 
 
 @dataclass(frozen=True)
@@ -40,15 +42,27 @@ class Row:
     cells: tuple[Line, ...]
     sort: tuple[SortValue, ...] = ()
 
-    @property
+    @cached_property
     def text(self) -> str:
         """All of it, to search in."""
-        return " ".join(plain(cell) for cell in self.cells)
+        return " ".join(plain(cell) for cell in self.cells).casefold()
+
+    @cached_property
+    def widths(self) -> tuple[int, ...]:
+        """How many columns of the terminal each cell takes."""
+        return tuple(_line_cells(cell) for cell in self.cells)
 
     def sort_value(self, column: int) -> SortValue:
         """What a column sorts this row by."""
         value = self.sort[column] if column < len(self.sort) else None
         return plain(self.cells[column]).casefold() if value is None else value
+
+
+def measured(rows: list[Row]) -> list[Row]:
+    """The same rows, measured; where they are made in a thread, drawing them holds nothing up."""
+    for row in rows:
+        _ = row.widths, row.text
+    return rows
 
 
 @dataclass
@@ -161,14 +175,9 @@ class Listing(StyledWidget, ScrollView, can_focus=True):
     def _arrange(self) -> None:
         key, before = self.key, self._shown
         words = self._filter.casefold().split()
-        rows = (
-            [row for row in self._rows if all(word in row.text.casefold() for word in words)] if words else self._rows
-        )
+        rows = [row for row in self._rows if all(word in row.text for word in words)] if words else self._rows
         if self._order is not None:
-            column, reverse = self._order
-            known = [row for row in rows if not _is_nothing(row, column)]
-            rows = sorted(known, key=lambda row: _sort_key(row.sort_value(column)), reverse=reverse)
-            rows += [row for row in self._rows if _is_nothing(row, column) and (not words or row in rows)]
+            rows = _ordered(rows, *self._order)
         self._shown = _Shown(list(rows), self._measure())
         number = next((number for number, row in enumerate(rows) if row.key == key), None)
         self.virtual_size = Size(self.size.width, len(rows) + 1)
@@ -191,8 +200,7 @@ class Listing(StyledWidget, ScrollView, can_focus=True):
         """The columns with their widths; where there is too little room, the flexible ones give way."""
         columns = self._visible_columns()
         widths = [
-            max(cells(column.label), *(_line_cells(row.cells[number]) for row in self._rows), 0)
-            for number, column in columns
+            max(cells(column.label), *(row.widths[number] for row in self._rows), 0) for number, column in columns
         ]
         room = self.size.width - 1 - _GAP * (len(columns) - 1)
         flexible = [place for place, (_, column) in enumerate(columns) if column.flexible]
@@ -332,9 +340,12 @@ class Listing(StyledWidget, ScrollView, can_focus=True):
             left += width + _GAP
 
 
-def _is_nothing(row: Row, column: int) -> bool:
-    """Whether a row has nothing to sort by in a column: such rows always come last."""
-    return row.sort_value(column) in ("", "-", "–")
+def _ordered(rows: Sequence[Row], column: int, reverse: bool) -> list[Row]:
+    """Rows by a column; those with nothing to sort by always come last."""
+    values = [(row.sort_value(column), row) for row in rows]
+    known = [(_sort_key(value), row) for value, row in values if value not in _NOTHING]
+    known.sort(key=lambda entry: entry[0], reverse=reverse)
+    return [row for _, row in known] + [row for value, row in values if value in _NOTHING]
 
 
 def _sort_key(value: SortValue) -> tuple[int, float, str]:

@@ -1,0 +1,110 @@
+"""The backups of one datasource as rows: thousands take a while to word, so it is done in a thread."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from dgtui.engine.model import RESTORABLE, Copy, Execution, Record, Restore
+from dgtui.screens.marks import copy_mark
+from dgtui.screens.times import age_text
+from dgtui.screens.widgets.listing import Column, Row, measured
+from dgtui.wording.panel import Line, Span
+from dgtui.wording.terminal import Look
+from dgtui.wording.words import known_size, time_text, took_text
+
+if TYPE_CHECKING:
+    from dgtui.engine.facade import Engine
+
+_KINDS = {"full": "full", "schema_only": "schema", "data_only": "data", "incremental": "increment"}
+
+
+class Backups(Record, frozen=True):
+    """The backups of one datasource, and the restores that prove some of them."""
+
+    datasource: str = ""
+    executions: tuple[Execution, ...] = ()
+    restores: tuple[Restore, ...] = ()
+
+
+def gather_backups(engine: "Engine", datasource: str) -> Backups:
+    """The backups of one datasource, the newest first."""
+    executions = tuple(one for one in engine.executions(datasource=datasource) if one.status in RESTORABLE)
+    known = {one.execution_id for one in executions}
+    restores = tuple(restore for restore in engine.restores() if restore.execution_id in known)
+    return Backups(datasource=datasource, executions=executions, restores=restores)
+
+
+@dataclass(frozen=True)
+class BackupTable:
+    """What was found of the backups so far, and how to show it."""
+
+    backups: Backups
+    storages: tuple[str, ...]
+    look: Look
+    moment: datetime
+    words: bool = True
+    """Whether there is room to say `unreachable` beside its glyph."""
+    live: Mapping[str, Mapping[str, Copy]] = field(default_factory=dict)
+    """By storage and execution, the copies as they were found just now."""
+
+    @property
+    def columns(self) -> list[Column]:
+        """One for each storage among them."""
+        return [
+            Column("Taken"),
+            Column("Kind"),
+            Column("Size", right=True),
+            Column("Ratio", right=True, wide_only=True),
+            Column("Took", right=True, wide_only=True),
+            *(Column(name, flexible=True) for name in self.storages),
+            Column("Proven", flexible=True),
+        ]
+
+    def rows(self) -> list[Row]:
+        """One for each backup."""
+        restored = {
+            restore.execution_id: restore
+            for restore in reversed(self.backups.restores)
+            if restore.status == "completed"
+        }
+        return measured([self._row(one, restored.get(one.execution_id)) for one in self.backups.executions])
+
+    def copy_of(self, execution: Execution, storage: str) -> Copy | None:
+        """A copy as it was found last: by a question just now, else by the catalogue."""
+        live = self.live.get(storage, {}).get(execution.execution_id)
+        return live or next((copy for copy in execution.copies if copy.storage == storage), None)
+
+    def _row(self, one: Execution, restored: Restore | None) -> Row:
+        took = (one.finished_at - one.started_at).total_seconds() if one.finished_at is not None else 0.0
+        size, stored = one.total_size_bytes, one.compressed_size_bytes
+        ratio = stored / size if size and stored is not None else None
+        return Row(
+            key=one.execution_id,
+            cells=(
+                (Span(time_text(one.started_at)),),
+                (Span(_KINDS[one.backup_type]),),
+                (Span(known_size(size)),),
+                (Span(f"{ratio:.2f}" if ratio is not None else "-"),),
+                (Span(took_text(took)),),
+                *(self._copy_cell(one, storage) for storage in self.storages),
+                self._proof(one, restored),
+            ),
+            sort=(one.started_at, None, size, ratio, took),
+        )
+
+    def _copy_cell(self, one: Execution, storage: str) -> Line:
+        copy = self.copy_of(one, storage)
+        if copy is None:
+            return ()
+        if not copy.path:
+            return (Span("failed", "bad"),)
+        return (copy_mark(copy.status, self.look, word=self.words and copy.status == "unreachable"),)
+
+    def _proof(self, one: Execution, restored: Restore | None) -> Line:
+        pieces: list[Span] = []
+        if one.expires_at is not None and one.expires_at <= self.moment:
+            pieces.append(Span("expired ", "warning"))
+        if restored is not None:
+            pieces.append(Span(f"restored {age_text(restored.started_at, self.moment)}", "good"))
+        return tuple(pieces)
