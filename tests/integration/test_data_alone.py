@@ -9,8 +9,9 @@ from dgtui.engine.errors import EXIT_DONE, EXIT_FAILED
 from dgtui.engine.model import Execution, Problem, Restore
 from tests.integration.postgres_case import role
 from tests.support.homes import Home
+from tests.support.mariadb import MariadbServer, mysql_digest
 from tests.support.postgres import PostgresServer
-from tests.support.round_trips import digest_of, postgres_table, restored, whole_backup
+from tests.support.round_trips import digest_of, mysql_table, postgres_table, restored, whole_backup
 
 DATA = Selection(backup_type="data_only")
 SCHEMA = Selection(backup_type="schema_only")
@@ -167,3 +168,77 @@ def test_rows_alone_by_command(home: Home, postgres_server: PostgresServer, shop
     assert done.exit_code == EXIT_DONE, done
     assert "rows are loaded into its tables" in done.errors
     assert digest_of(postgres_server, shop) == before
+
+
+# MariaDB
+
+_MARIADB = (
+    (
+        "CREATE TABLE people (id INT PRIMARY KEY AUTO_INCREMENT, name TEXT, friend INT, FOREIGN KEY (friend) "
+        "REFERENCES people (id))"
+    ),
+    "CREATE TABLE `or``ders` (id INT PRIMARY KEY, who INT, note LONGBLOB, FOREIGN KEY (who) REFERENCES people (id))",
+    "CREATE TABLE plain (a INT, b TEXT) ENGINE=MyISAM",
+    (
+        "INSERT INTO people SELECT seq, CONCAT('person ', seq, '\\n/*!40000 ALTER TABLE `x` DISABLE KEYS */;\\ncommit;')"
+        ", NULL FROM seq_1_to_500"
+    ),
+    "UPDATE people SET friend = 501 - id",
+    "INSERT INTO `or``ders` SELECT seq, seq, REPEAT(CHAR(0, 10, 39), 500) FROM seq_1_to_500",
+    "INSERT INTO plain VALUES (1, 'x')",
+    "CREATE VIEW names AS SELECT name FROM people",
+)
+
+
+@pytest.fixture
+def maria_shop(mariadb: MariadbServer) -> str:
+    """A database whose tables refer to each other."""
+    name = mariadb.create_database("shop")
+    mariadb.execute(*_MARIADB, database=name)
+    return name
+
+
+def test_mariadb_rows_of_a_full_backup_go_into_empty_tables(
+    home: Home, mariadb: MariadbServer, maria_shop: str
+) -> None:
+    before = mysql_digest(mariadb, maria_shop)
+    home.configure(mysql_table(mariadb, maria_shop))
+    execution = whole_backup(home)
+    assert "--schema-only" in failure(home, execution, database="other", selection=DATA).hint
+    restored(home, execution, database="other", selection=SCHEMA)
+    restored(home, execution, database="other", selection=DATA)
+    assert mysql_digest(mariadb, "other") == before
+    assert "already hold rows" in failure(home, execution, database="other", selection=DATA).message
+    assert mysql_digest(mariadb, "other") == before
+
+
+def test_mariadb_rows_of_a_data_backup_replace_those_that_are_there(
+    home: Home, mariadb: MariadbServer, maria_shop: str
+) -> None:
+    home.configure(mysql_table(mariadb, maria_shop), job='backup_type = "data_only"')
+    before = mysql_digest(mariadb, maria_shop)
+    execution = whole_backup(home)
+    refused = failure(home, execution, overwrite=True)
+    assert "MyISAM" in refused.message
+    mariadb.execute("TRUNCATE plain", "UPDATE people SET name = 'x'", "DELETE FROM `or``ders`", database=maria_shop)
+    record = restored(home, execution, overwrite=True)
+    assert mysql_digest(mariadb, maria_shop) == before
+    assert record.safety_execution_id is not None
+    mariadb.execute("DELETE FROM `or``ders` WHERE id > 7", database=maria_shop)
+    restored(home, execution, selection=Selection(tables=("or`ders",)), overwrite=True)
+    assert mysql_digest(mariadb, maria_shop) == before
+
+
+def test_mariadb_a_failure_in_the_middle_leaves_every_row(home: Home, mariadb: MariadbServer, maria_shop: str) -> None:
+    home.configure(mysql_table(mariadb, maria_shop))
+    execution = whole_backup(home)
+    mariadb.execute("TRUNCATE plain", "DELETE FROM `or``ders` WHERE id > 3", database=maria_shop)
+    mariadb.execute("ALTER TABLE `or``ders` ADD CHECK (id <> 400)", database=maria_shop)
+    before = mysql_digest(mariadb, maria_shop)
+    problem = failure(home, execution, selection=DATA, overwrite=True)
+    assert "as it was" in problem.message
+    assert mysql_digest(mariadb, maria_shop) == before
+    mariadb.execute(
+        "CREATE TRIGGER busy BEFORE INSERT ON people FOR EACH ROW SET NEW.name = 'spoilt'", database=maria_shop
+    )
+    assert "busy" in failure(home, execution, selection=DATA, overwrite=True).message

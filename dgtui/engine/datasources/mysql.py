@@ -22,6 +22,7 @@ from dgtui.engine.datasources.base import (
 )
 from dgtui.engine.datasources.mysql_archive import SqlCheck, table_names
 from dgtui.engine.datasources.mysql_connection import Access, Session
+from dgtui.engine.datasources.mysql_data import load_rows
 from dgtui.engine.datasources.mysql_dump import DumpFacts, MysqlDump, keeps_history
 from dgtui.engine.datasources.mysql_errors import quote
 from dgtui.engine.datasources.mysql_estimate import estimated_dump_bytes
@@ -50,6 +51,7 @@ from dgtui.engine.datasources.mysql_look import (
 from dgtui.engine.datasources.mysql_manual import manual_lines
 from dgtui.engine.datasources.mysql_properties import creation, possible_properties, read_properties
 from dgtui.engine.datasources.mysql_rights import Grants
+from dgtui.engine.datasources.mysql_script import Script
 from dgtui.engine.datasources.mysql_swap import create_like, obstacles, swap_databases
 from dgtui.engine.datasources.mysql_tools import client_tool, dump_tool
 from dgtui.engine.errors import ConfigError, DatabaseConnectionError, PermissionDenied, RestoreError, ToolMissing
@@ -71,6 +73,7 @@ class MysqlDatasource(Datasource[MysqlSettings]):
 
     kind: ClassVar[str] = "mysql"
     swaps_everything = False
+    loads_data = True
     label: ClassVar[str] = "MySQL/MariaDB"
     archive_format: ClassVar[str] = "sql"
     swap_words: ClassVar[str] = "one RENAME TABLE of all tables"
@@ -242,7 +245,22 @@ class MysqlDatasource(Datasource[MysqlSettings]):
     ) -> LoadOutcome:
         """Replay the dump with the client."""
         _refuse_system(database)
-        return load_archive(self._access, archive, database, selection, reporter)
+        return load_archive(self._access, archive, Script(database, selection), reporter)
+
+    def load_data(
+        self,
+        archive: Archive,
+        database: str,
+        selection: Selection,
+        reporter: Reporter,
+        *,
+        overwrite: bool,
+        keep_as: str,  # noqa: ARG002  # a transaction needs no second name
+        scratch_folder: Path,  # noqa: ARG002
+    ) -> LoadOutcome:
+        """Replay the rows in one transaction; refused where triggers would act on them."""
+        _refuse_system(database)
+        return load_rows(self._access, archive, database, selection, reporter, overwrite=overwrite)
 
     def inventory(self, database: str) -> tuple[ObjectInfo, ...]:
         """All tables with their rows counted."""

@@ -3,7 +3,7 @@
 import os
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 
@@ -49,13 +49,11 @@ def client_arguments(tool: ToolVersion, database: str, option_file: int) -> list
     ]
 
 
-def load_archive(
-    access: Access, archive: Archive, database: str, selection: Selection, reporter: Reporter
-) -> LoadOutcome:
-    """Replay the archive's chosen sections into a database."""
+def load_archive(access: Access, archive: Archive, script: Script, reporter: Reporter) -> LoadOutcome:
+    """Replay the archive's chosen sections into the script's database."""
+    database = script.database
     with access.session() as session:
         tool = client_tool(session.server, access.settings.tools)
-    script = Script(database, selection)
     with _large_packets(access, archive.total_size_bytes, reporter):
         code, lines = _replay(access, tool, database, script, archive, reporter)
     error = _load_error(access, tool, code, lines, script)
@@ -215,9 +213,10 @@ def _raise_packet_limit(access: Access, archive_bytes: int, reporter: Reporter) 
     return before
 
 
-def refuse_triggers(session: Session, database: str) -> None:
+def refuse_triggers(session: Session, database: str, tables: Sequence[str] | None = None) -> None:
     """Data alone is not loaded into tables whose triggers would change it. Raises RestoreError."""
-    names = session.rows("SELECT TRIGGER_NAME FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = %s", [database])
+    query = "SELECT TRIGGER_NAME, EVENT_OBJECT_TABLE FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = %s"
+    names = [(name,) for name, table in session.rows(query, [database]) if tables is None or table in tables]
     if names:
         listed = ", ".join(str(name) for (name,) in names[:5])
         raise RestoreError(

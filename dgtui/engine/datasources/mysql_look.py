@@ -60,6 +60,11 @@ def existing_tables(session: Session, database: str) -> tuple[Table, ...]:
     )
 
 
+def is_transactional(table: Table) -> bool:
+    """Whether what is written to a table can be rolled back."""
+    return table.engine.upper() in _TRANSACTIONAL
+
+
 def dumped_tables(tables: Sequence[Table], options: DumpOptions) -> tuple[Table, ...]:
     """Those of the tables that a dump with these options holds."""
     wanted = set(options.tables) or {table.name for table in tables}

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from dgtui.engine.datasources.base import Selection
@@ -23,6 +23,10 @@ _SEQUENCE_DEFAULT = re.compile(rb"\b(nextval|lastval)\(" + _NAME + rb"\.(?=`)")
 _SETVAL = re.compile(rb"(?m)^(?:DO|SELECT) SETVAL\([^\n]*;$")
 _HISTORY_AGAIN = re.compile(rb"(?m)^/\*M!\d+ SET system_versioning_insert_history=[^\n]*\n")
 """Undoes after a table's rows what was set before them."""
+_COMMITTING = re.compile(
+    rb"(?im)^(?:/\*!40000 ALTER TABLE " + _NAME + rb" (?:DIS|EN)ABLE KEYS \*/|set autocommit=0|commit);$"
+)
+"""What would end a transaction before or after a table's rows."""
 _DEFINER = re.compile(rb"DEFINER=(" + _NAME + rb")@(" + _NAME + rb")")
 _FOREIGN = re.compile(
     rb"(?im)^[ \t]*(?:USE|(?:CREATE|DROP)[ \t]+(?:DATABASE|SCHEMA)|SOURCE|SYSTEM|\\[.!u])\b[^\n]{0,80}"
@@ -45,8 +49,15 @@ _OF_TABLES: Final[frozenset[SectionKind]] = frozenset({"table", "data", "trigger
 class Script:
     """The statements of an archive for one target, and what was learned while they went by."""
 
-    def __init__(self, target: str, selection: Selection) -> None:
+    def __init__(
+        self, target: str, selection: Selection, *, atomic: bool = False, replaced: Sequence[str] = ()
+    ) -> None:
+        """With `atomic` the rows are one transaction, which first empties the `replaced` tables."""
+        self.database = target
         self._target = quote(target).encode()
+        self._atomic = atomic
+        self._replaced = tuple(replaced)
+        self._sequences: list[bytes] = []
         self._selection = selection
         self._wanted = frozenset(selection.tables)
         self._kinds = {"schema_only": _SCHEMA, "data_only": _DATA}.get(selection.backup_type)
@@ -65,6 +76,8 @@ class Script:
     def blocks(self, archive: Iterable[bytes]) -> Iterator[bytes]:
         """The script's bytes; raises RestoreError at a statement that would act on another database."""
         yield self._numbered(_PREAMBLE, "preamble")
+        if self._atomic:
+            yield self._numbered(self._beginning(), "emptying the tables")
         for piece in sections(archive):
             if piece.first and piece.kind in _OF_TABLES:
                 self.seen[piece.name] = None
@@ -73,12 +86,21 @@ class Script:
                 continue
             if piece.kind == "data":
                 yield self._data(piece)
+            elif piece.kind == "sequence" and self._atomic:
+                self._sequences.append(self._rewritten(piece))
             elif piece.kind == "view":
                 self._keep_view(piece)
             else:
                 yield self._numbered(self._rewritten(piece), _title(piece))
         for name in self._view_order():
             yield self._numbered(self._views[name], f"view {name}")
+        if self._atomic:
+            # The value of a sequence is not taken back by a rollback, so it comes when nothing can fail any more.
+            yield self._numbered(b"\n" + b"".join(self._sequences) + b"COMMIT;\n", "commit")
+
+    def _beginning(self) -> bytes:
+        emptied = "".join(f"DELETE FROM {quote(name)};\n" for name in self._replaced)
+        return f"SET autocommit=0;\nSET foreign_key_checks=0;\n{emptied}".encode("utf-8", "surrogateescape")
 
     def section_at(self, line: int) -> str:
         """What the script was doing at a line, as the client counts them."""
@@ -111,7 +133,8 @@ class Script:
         self._counters.setdefault(piece.name, _RowCounter()).feed(piece.data)
         if _USE in piece.data:
             raise _outside(_USE)
-        return self._numbered(piece.data, f"data of table {piece.name}")
+        data = _COMMITTING.sub(b"", piece.data) if self._atomic else piece.data
+        return self._numbered(data, f"data of table {piece.name}")
 
     def _rewritten(self, piece: Piece) -> bytes:
         """The same statements for the target: some name the database that was dumped."""
