@@ -1,6 +1,9 @@
 """Rows alone, through the engine: into tables that are there, all of them or none."""
 
+import contextlib
+import sqlite3
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +14,8 @@ from tests.integration.postgres_case import role
 from tests.support.homes import Home
 from tests.support.mariadb import MariadbServer, mysql_digest
 from tests.support.postgres import PostgresServer
-from tests.support.round_trips import digest_of, mysql_table, postgres_table, restored, whole_backup
+from tests.support.round_trips import digest_of, mysql_table, postgres_table, restored, table, whole_backup
+from tests.support.sqlite import make_nasty, sqlite_digest
 
 DATA = Selection(backup_type="data_only")
 SCHEMA = Selection(backup_type="schema_only")
@@ -177,10 +181,10 @@ _MARIADB = (
         "CREATE TABLE people (id INT PRIMARY KEY AUTO_INCREMENT, name TEXT, friend INT, FOREIGN KEY (friend) "
         "REFERENCES people (id))"
     ),
-    "CREATE TABLE `or``ders` (id INT PRIMARY KEY, who INT, note LONGBLOB, FOREIGN KEY (who) REFERENCES people (id))",
+    "CREATE TABLE `or``ders` (id INT PRIMARY KEY, who INT, note LONGBLOB, FOREIGN KEY (who) REFERENCES people(id))",
     "CREATE TABLE plain (a INT, b TEXT) ENGINE=MyISAM",
     (
-        "INSERT INTO people SELECT seq, CONCAT('person ', seq, '\\n/*!40000 ALTER TABLE `x` DISABLE KEYS */;\\ncommit;')"
+        "INSERT INTO people SELECT seq, CONCAT('human ', seq, '\\n/*!40000 ALTER TABLE `x` DISABLE KEYS */;\\nCOMMIT;')"
         ", NULL FROM seq_1_to_500"
     ),
     "UPDATE people SET friend = 501 - id",
@@ -242,3 +246,67 @@ def test_mariadb_a_failure_in_the_middle_leaves_every_row(home: Home, mariadb: M
         "CREATE TRIGGER busy BEFORE INSERT ON people FOR EACH ROW SET NEW.name = 'spoilt'", database=maria_shop
     )
     assert "busy" in failure(home, execution, selection=DATA, overwrite=True).message
+
+
+# SQLite
+
+
+def test_sqlite_rows_into_empty_tables_and_over_others(home: Home, tmp_path: Path) -> None:
+    source, other = tmp_path / "source.db", tmp_path / "other.db"
+    make_nasty(source)
+    before = sqlite_digest(source)
+    home.configure(table("shop", type="sqlite", path=str(source)))
+    execution = whole_backup(home)
+    assert "--schema-only" in failure(home, execution, database=str(other), selection=DATA).hint
+    assert not other.exists()
+    restored(home, execution, database=str(other), selection=SCHEMA)
+    restored(home, execution, database=str(other), selection=DATA)
+    assert sqlite_digest(other) == before
+    assert "already hold rows" in failure(home, execution, database=str(other), selection=DATA).message
+    with contextlib.closing(sqlite3.connect(other)) as connection, connection:
+        connection.execute("DELETE FROM plain")
+        connection.execute("CREATE TABLE more AS SELECT 1 AS a")
+    chosen = Selection(backup_type="data_only", tables=("plain",))
+    record = restored(home, execution, database=str(other), selection=chosen, overwrite=True)
+    with contextlib.closing(sqlite3.connect(other)) as connection, connection:
+        assert connection.execute("SELECT a FROM more").fetchall() == [(1,)]
+        connection.execute("DROP TABLE more")
+    assert sqlite_digest(other) == before
+    assert record.kept_as is not None
+    with contextlib.closing(sqlite3.connect(record.kept_as)) as connection:
+        assert connection.execute("SELECT count(*) FROM plain").fetchone() == (0,)
+
+
+def test_sqlite_a_failure_in_the_middle_leaves_every_byte(home: Home, tmp_path: Path) -> None:
+    source = tmp_path / "source.db"
+    with contextlib.closing(sqlite3.connect(source)) as connection, connection:
+        connection.execute("CREATE TABLE a (id INTEGER PRIMARY KEY, b INTEGER REFERENCES b)")
+        connection.execute("CREATE TABLE b (id INTEGER PRIMARY KEY, a INTEGER REFERENCES a)")
+        connection.execute("INSERT INTO a VALUES (1, 1), (2, 1)")
+        connection.execute("INSERT INTO b VALUES (1, 2)")
+    home.configure(table("shop", type="sqlite", path=str(source)))
+    execution = whole_backup(home)
+    with contextlib.closing(sqlite3.connect(source)) as connection, connection:
+        connection.execute("DELETE FROM b")
+        connection.execute("DELETE FROM a")
+        connection.execute("CREATE UNIQUE INDEX only_one ON a (b)")
+    before = source.read_bytes()
+    assert "UNIQUE" in "".join(failure(home, execution, selection=DATA).detail)
+    assert source.read_bytes() == before
+    with contextlib.closing(sqlite3.connect(source)) as connection, connection:
+        connection.execute("DROP INDEX only_one")
+    before = source.read_bytes()
+    alone = Selection(backup_type="data_only", tables=("a",))
+    assert "refer to rows of b" in "".join(failure(home, execution, selection=alone).detail)
+    assert source.read_bytes() == before
+    restored(home, execution, selection=DATA)
+    with contextlib.closing(sqlite3.connect(source)) as connection:
+        assert connection.execute("SELECT count(*) FROM a JOIN b").fetchone() == (2,)
+
+
+def test_files_know_no_rows(home: Home, tmp_path: Path) -> None:
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "file").write_text("x")
+    home.configure(table("shop", type="files", path=str(tmp_path / "tree")))
+    problem = failure(home, whole_backup(home), selection=DATA)
+    assert "data alone" in problem.message

@@ -50,6 +50,7 @@ from dgtui.engine.datasources.sqlite_check import (
     table_names,
     table_objects,
 )
+from dgtui.engine.datasources.sqlite_data import load_rows
 from dgtui.engine.datasources.sqlite_dump import (
     SqliteDump,
     copy_progress,
@@ -99,6 +100,8 @@ class SqliteDatasource(Datasource[SqliteSettings]):
     kind: ClassVar[str] = "sqlite"
     label: ClassVar[str] = "SQLite"
     archive_format: ClassVar[str] = "db"
+    loads_data = True
+    keeps_former_data = True
     swap_words: ClassVar[str] = "a rename of the file"
     writers_at_swap: ClassVar[str] = "nobody may have the file open: the swap is refused while another program does"
     settings_type: ClassVar[type[DatasourceSettings]] = SqliteSettings
@@ -250,15 +253,9 @@ class SqliteDatasource(Datasource[SqliteSettings]):
         """A hidden file in the same folder, so that a rename can bring it into place."""
         return str(beside(real_path(database), suffix))
 
-    def check_restore(self, archive: Archive, database: str, selection: Selection) -> tuple[str, ...]:
+    def check_restore(self, archive: Archive, database: str, selection: Selection) -> tuple[str, ...]:  # noqa: ARG002
         """Is there a place, room, and nobody who has the file open?"""
         target = safe_target(str(real_path(database)))
-        if selection.backup_type == "data_only":
-            raise RestoreError(
-                "An SQLite backup cannot be restored as data alone",
-                subject=database,
-                hint="Restore everything into a new file, and copy rows with ATTACH",
-            )
         need_parent(target)
         if target.exists() and not target.is_file():
             raise RestoreError(f"{target} is no file", subject=str(target), hint="Name a file to restore into")
@@ -327,6 +324,30 @@ class SqliteDatasource(Datasource[SqliteSettings]):
                 )
         fsync_folder(target.parent)
         return LoadOutcome()
+
+    def load_data(
+        self,
+        archive: Archive,
+        database: str,
+        selection: Selection,
+        reporter: Reporter,
+        *,
+        overwrite: bool,
+        keep_as: str,
+        scratch_folder: Path,
+    ) -> LoadOutcome:
+        """Load the rows into a copy of the database, which then takes its place."""
+        target = safe_target(str(real_path(database)))
+        with self._explained(target):
+            return load_rows(
+                archive,
+                target,
+                selection,
+                reporter,
+                overwrite=overwrite,
+                keep_as=safe_target(keep_as),
+                scratch_folder=scratch_folder,
+            )
 
     def inventory(self, database: str) -> tuple[ObjectInfo, ...]:
         """The tables with their rows, counted."""
