@@ -5,7 +5,18 @@ from typing import Annotated
 
 import typer
 
-from dgtui.cli import backing_up, checking, demonstrating, following, guarding, looking, restoring, storing, watching
+from dgtui.cli import (
+    backing_up,
+    checking,
+    demonstrating,
+    following,
+    guarding,
+    looking,
+    restored,
+    restoring,
+    storing,
+    watching,
+)
 from dgtui.cli.options import MessagesAsJson
 from dgtui.engine.errors import EXIT_DONE
 
@@ -55,6 +66,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "cancel": following.cancel,
     "validate": restoring.validate,
     "restore": restoring.restore,
+    "restores": restored.restores,
     "delete": storing.delete,
     "scan": storing.scan,
     "health": watching.health,

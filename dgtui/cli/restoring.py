@@ -75,6 +75,12 @@ def restore(
     without_roles: Annotated[
         bool, typer.Option("--without-roles", help="Leave out owners and grants whose roles are not there.")
     ] = False,
+    merge: Annotated[
+        bool, typer.Option("--merge", help="Put files over those that are there, and leave all others alone.")
+    ] = False,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Compare the content of each table with the backup by a checksum.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what it would do; change nothing.")] = False,
     yes: Yes = False,
     as_json: MessagesAsJson = False,
@@ -89,12 +95,14 @@ def restore(
         selection = _selection(table or [], schema_only=schema_only, data_only=data_only)
         if not dry_run:
             need_answer("restore", yes=yes)
-        preview = engine.preview_restore(wanted, storage=storage, datasource=to, database=into, selection=selection)
+        preview = engine.preview_restore(
+            wanted, storage=storage, datasource=to, database=into, selection=selection, merge=merge
+        )
         for line in [] if dry_run and as_json else preview_lines(wanted, preview, selection, storage=storage):
             (print_data if dry_run else say)(line)
         if dry_run:
             raise typer.Exit(_tell_whole(preview, as_json=as_json))
-        if preview.replaces and not overwrite:
+        if _replaces(preview, selection) and not overwrite and not merge:
             raise RestoreError(
                 f"{preview.target} holds {preview.object_count} objects; nothing was changed",
                 subject=preview.target,
@@ -108,12 +116,22 @@ def restore(
             database=preview.target,
             selection=selection,
             overwrite=overwrite,
+            merge=merge,
+            deep=deep,
             # Whoever confirmed it by hand was told which roles are missing.
             without_missing_roles=without_roles or not yes,
             jobs=jobs,
             reason=reason,
         )
         raise typer.Exit(watch(engine, run_id, as_json=as_json))
+
+
+def _replaces(preview: "RestorePreview", selection: "Selection") -> bool:
+    """Whether something that is there would be replaced, as far as a look can tell; the restore itself looks again."""
+    if not selection.tables or preview.outlook is None or preview.outlook.problem is not None:
+        return preview.replaces
+    objects = preview.outlook.objects
+    return preview.replaces and (not objects or any(entry.side == "both" for entry in objects))
 
 
 def _tell_whole(preview: "RestorePreview", *, as_json: bool) -> int:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from dgtui.engine.datasources.base import Selection
-from dgtui.engine.model import ObjectInfo, Record
+from dgtui.engine.model import ObjectInfo, ObjectReport, Record
 
 
 class Comparison(Record, frozen=True):
@@ -17,6 +17,8 @@ class Comparison(Record, frozen=True):
     """Objects whose rows were counted at the moment of the dump and are not as many now, each as a sentence."""
     estimated_rows: tuple[str, ...] = ()
     """Objects whose rows were only estimated and differ, each as a sentence."""
+    objects: tuple[ObjectReport, ...] = ()
+    """Every object of the backup that was to be restored."""
 
     @property
     def whole(self) -> bool:
@@ -57,6 +59,20 @@ def compare_objects(
         additional=tuple(sorted(present.keys() - wanted.keys())),
         wrong_rows=tuple(sorted(wrong)),
         estimated_rows=tuple(sorted(estimated)),
+        objects=tuple(_report(wanted[name], present.get(name), compare_rows=compare_rows) for name in sorted(wanted)),
+    )
+
+
+def _report(expected: ObjectInfo, found: ObjectInfo | None, *, compare_rows: bool) -> ObjectReport:
+    if found is None or not compare_rows:
+        return ObjectReport(name=expected.name, outcome="missing" if found is None else "restored")
+    exact = expected.rows_exact and found.rows_exact
+    return ObjectReport(
+        name=expected.name,
+        outcome="other rows" if exact and expected.rows != found.rows else "restored",
+        rows_expected=expected.rows,
+        rows_found=found.rows,
+        rows_exact=exact,
     )
 
 

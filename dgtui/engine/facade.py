@@ -18,6 +18,7 @@ from dgtui.engine.catalog import Catalog
 from dgtui.engine.check import Finding, examine_everything
 from dgtui.engine.datasources.base import DatasourceSettings, Selection
 from dgtui.engine.deletion import delete_copies
+from dgtui.engine.errors import ConfigError
 from dgtui.engine.glance import DatasourceCheck, check_datasource, check_settings, copies_at, manifest_of
 from dgtui.engine.guardian.stand_in import StandIn
 from dgtui.engine.guardian.status import DaemonStatus, daemon_status
@@ -136,6 +137,8 @@ class Engine:
         selection: Selection | None = None,
         overwrite: bool = False,
         without_missing_roles: bool = True,
+        merge: bool = False,
+        deep: bool = False,
         jobs: int | None = None,
         reason: str = "",
     ) -> str:
@@ -153,6 +156,8 @@ class Engine:
             selection=selection or Selection(),
             overwrite=overwrite,
             without_missing_roles=without_missing_roles,
+            merge=merge,
+            deep=deep,
             jobs=jobs,
             reason=reason,
             restored_by=getpass.getuser(),
@@ -266,6 +271,17 @@ class Engine:
         """Restores, the newest first."""
         return self.catalog.restores(execution_id)
 
+    def restore(self, reference: str) -> Restore:
+        """Find a restore by the first characters of its id. Raises ConfigError."""
+        found = [restore for restore in self.catalog.restores() if restore.restore_id.startswith(reference)]
+        if len(found) != 1:
+            raise ConfigError(
+                f"{'More than one restore' if found else 'No restore'} begins with {reference!r}",
+                subject=reference,
+                hint="dgtui restores lists them",
+            )
+        return found[0]
+
     def live_copies(self, execution: Execution) -> tuple[Copy, ...]:
         """The copies of an execution as they are now at their storages; the catalogue learns it."""
         return live_copies(self.catalog, self.config, execution)
@@ -304,6 +320,7 @@ class Engine:
         datasource: str | None = None,
         database: str | None = None,
         selection: Selection | None = None,
+        merge: bool = False,
     ) -> RestorePreview:
         """What a restore would change, and in which way; changes nothing. Raises DataGuardianError."""
         return preview_restore(
@@ -314,6 +331,7 @@ class Engine:
             datasource=datasource,
             database=database,
             selection=selection or Selection(),
+            merge=merge,
         )
 
     # Acting on what is stored

@@ -195,6 +195,42 @@ class Placing(Record, frozen=True):
     """Whether the target was there before."""
 
 
+ObjectOutcome = Literal["restored", "missing", "other rows", "other content", "failed"]
+"""How one object came out of a restore; `failed` where a statement about it did."""
+ContentVerdict = Literal["not compared", "equal", "different"]
+
+
+class ObjectReport(Record, frozen=True):
+    """One table, file or folder after a restore."""
+
+    name: str
+    outcome: ObjectOutcome
+    rows_expected: int | None = None
+    rows_found: int | None = None
+    rows_exact: bool = False
+    """Whether both numbers were counted, and not estimated."""
+    content: ContentVerdict = "not compared"
+    """Whether the checksum of what was restored is that of what the backup holds."""
+
+
+class FailedStatement(Record, frozen=True):
+    """A statement or file that failed to load."""
+
+    message: str
+    statement: str = ""
+
+
+class RestoreReport(Record, frozen=True):
+    """What a restore brought back, object by object."""
+
+    objects: tuple[ObjectReport, ...] = ()
+    failures: tuple[FailedStatement, ...] = ()
+    """The first ones."""
+    failure_count: int = 0
+    deep: bool = False
+    """Whether the content was compared by checksums."""
+
+
 class Restore(Record, frozen=True):
     """One restore: who, when, why, from which copy, into what, and how it ended."""
 
@@ -232,6 +268,10 @@ class Restore(Record, frozen=True):
     """The tables, files or folders that were chosen; empty for all."""
     merged: bool = False
     """Whether files were restored over what was there, which kept its other files."""
+    part_kept_as: str | None = None
+    """Name under which the tables, files or folders lie that were replaced, where only a part was."""
+    report: RestoreReport | None = None
+    """What came back, object by object; None where it did not come to a comparison."""
     differences: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
     problem: Problem | None = None

@@ -39,6 +39,10 @@ class RestoreOrder(Order, frozen=True, kw_only=True, tag="restore"):
     selection: Selection = Selection()
     overwrite: bool = False
     """Whether a target that holds data may be replaced."""
+    merge: bool = False
+    """Whether files are put over what is there, which keeps its other files."""
+    deep: bool = False
+    """Whether the content of every table is compared with the backup by a checksum."""
     without_missing_roles: bool = True
     """Whether owners and grants are left out whose roles the target does not have; else nothing is restored."""
     jobs: int | None = None

@@ -2,14 +2,15 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 from dgtui.config import Config
 from dgtui.engine.catalog import Catalog
-from dgtui.engine.datasources.base import Selection
+from dgtui.engine.datasources.base import Datasource, Selection, TargetState
 from dgtui.engine.errors import ConfigError
 from dgtui.engine.model import Execution, Record
 from dgtui.engine.restore_outlook import OutlookQuestion, RestoreOutlook, look_ahead
-from dgtui.engine.restore_way import ROWS_ALONE, ChosenWay, RestoreWay, way_of
+from dgtui.engine.restore_way import ROWS_ALONE, ChosenWay, RestoreWay, part_way, way_of
 
 
 class RestorePreview(Record, frozen=True):
@@ -54,6 +55,7 @@ def preview_restore(
     datasource: str | None,
     database: str | None,
     selection: Selection,
+    merge: bool,
 ) -> RestorePreview:
     """Look at the target, changing nothing. Raises ConfigError, and what the datasource raises when it is asked."""
     places = [copy.storage for copy in execution.copies if copy.path]
@@ -87,6 +89,12 @@ def preview_restore(
         object_count=len(state.objects),
         size_bytes=state.size_bytes,
         client_count=len(state.clients),
-        chosen=ROWS_ALONE if rows_alone else way_of(adapter, target, state),
+        chosen=ROWS_ALONE if rows_alone else _way_of(adapter, target, state, selection, merge=merge),
         outlook=look_ahead(config, catalog, adapter, state, question),
     )
+
+
+def _way_of(
+    adapter: Datasource[Any], target: str, state: TargetState, selection: Selection, *, merge: bool
+) -> ChosenWay:
+    return part_way(adapter, state) if selection.tables or merge else way_of(adapter, target, state)

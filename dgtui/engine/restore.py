@@ -14,12 +14,14 @@ from dgtui.engine.datasources.base import TargetState
 from dgtui.engine.errors import Cancelled, ConfigError, DataGuardianError, DiskSpaceError, RestoreError
 from dgtui.engine.manifest import Manifest
 from dgtui.engine.messages import now
-from dgtui.engine.model import Copy, Restore
+from dgtui.engine.model import Copy, Restore, RestoreReport
 from dgtui.engine.properties import DatabaseProperties, from_metadata
 from dgtui.engine.restore_copy import CopyChoice, GoodCopy
 from dgtui.engine.restore_data import DataRestore, refuse_data_target, restores_data_alone
-from dgtui.engine.restore_load import compare_with, load_into, refuse_missing_roles
+from dgtui.engine.restore_load import refuse_missing_roles
+from dgtui.engine.restore_part import part_of, put_part_in_place, refuse_present
 from dgtui.engine.restore_place import Placement
+from dgtui.engine.restore_report import load_and_compare
 from dgtui.engine.restore_task import NEW_SUFFIX, RestoreTask, started_restore
 from dgtui.engine.stored import folder_of
 
@@ -81,11 +83,13 @@ class RestoreRun:
         self._check_target(copy, state)
         loaded = self._create_target(state, copy.manifest)
         try:
-            load_into(task, loaded, copy.archive, copy.manifest, task.order.selection)
-            comparison = compare_with(task, loaded, copy.manifest, task.order.selection)
+            comparison = load_and_compare(task, loaded, copy, self._hear)
             if loaded != task.order.database:
                 self._placing = True
-                self._place.put_in_place(loaded, copy, state)
+                if part_of(task) and not state.empty:
+                    put_part_in_place(task, self._place, loaded, copy)
+                else:
+                    self._place.put_in_place(loaded, copy, state)
         except BaseException as error:
             self._remove(loaded, state)
             if isinstance(error, RestoreError) and self.record.safety_execution_id is None:
@@ -101,6 +105,9 @@ class RestoreRun:
             raise self._untouched(error) from error
         finally:
             self._place.record = data.record
+
+    def _hear(self, report: RestoreReport) -> None:
+        self._place.record = msgspec.structs.replace(self.record, report=report)
 
     def _refuse_other_kinds(self) -> None:
         execution, order, target = self._task.execution, self._task.order, self._task.target
@@ -119,14 +126,14 @@ class RestoreRun:
         if restores_data_alone(self._task):
             refuse_data_target(self._task, state)
             return state
-        partly = bool(order.selection.tables) or order.selection.backup_type != "full"
-        if not state.empty and not order.overwrite:
+        part = part_of(self._task)
+        if not state.empty and not order.overwrite and not part:
             raise RestoreError(
                 f"{order.database} holds {len(state.objects)} objects; nothing was changed",
                 subject=order.database,
                 hint="Restore under another name with --into NAME, or replace it with --overwrite",
             )
-        if not state.empty and partly:
+        if not state.empty and order.selection.backup_type != "full":
             raise RestoreError(
                 f"Restoring a part would replace all of {order.database}; nothing was changed",
                 subject=order.database,
@@ -152,6 +159,8 @@ class RestoreRun:
         if recorded is not None and self._place.original(state) is None:
             for note in target.lacking_properties(recorded):
                 self._task.run.log(note, level="warning")
+        if part_of(self._task) and not order.merge and not order.overwrite:
+            refuse_present(copy.manifest, state, order)
         if not order.without_missing_roles and "globals" in target.options:
             refuse_missing_roles(target.missing_roles(copy.archive, order.selection), order.database)
 

@@ -3,7 +3,8 @@
 import contextlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from dgtui.engine.archive import StoredArchive
 from dgtui.engine.comparison import Comparison, compare_objects
@@ -16,6 +17,15 @@ from dgtui.engine.runs import ProgressSource, RunWriter
 
 _PARALLEL_FROM_BYTES = 32 << 20
 _JOBS_AT_MOST = 4
+
+
+class LoadFailed(RestoreError):
+    """Statements failed while an archive was loaded."""
+
+    def __init__(self, outcome: LoadOutcome, message: str, **more: Any) -> None:
+        """`outcome` holds the statements, the rest is as for every error."""
+        super().__init__(message, **more)
+        self.outcome = outcome
 
 
 @contextlib.contextmanager
@@ -66,20 +76,35 @@ def load_into(
     judge(task, database, outcome)
 
 
-def compare_with(task: RestoreTask, database: str, manifest: Manifest, selection: Selection) -> Comparison:
-    """What differs between the manifest and the database. Raises RestoreError where something is surely missing."""
+def compare_with(
+    task: RestoreTask,
+    database: str,
+    manifest: Manifest,
+    selection: Selection,
+    hear: Callable[[Comparison], None] = lambda _: None,
+) -> Comparison:
+    """What differs between the manifest and the database, which `hear` gets in any case.
+
+    Raises RestoreError where something is surely missing.
+    """
     task.run.phase("compare")
     comparison = compare_objects(manifest.objects, task.target.inventory(database), selection, manifest.backup_type)
+    hear(comparison)
     for sentence in comparison.sentences:
         task.run.log(f"Difference: {sentence}", level="warning")
     if not comparison.whole:
-        raise RestoreError(
-            f"What was loaded into {database} is not what was backed up",
-            subject=database,
-            hint="Try another copy with --from, or another backup",
-            detail=comparison.sentences[:SHOWN_AT_MOST],
-        )
+        raise not_as_backed_up(database, comparison.sentences)
     return comparison
+
+
+def not_as_backed_up(database: str, sentences: Sequence[str]) -> RestoreError:
+    """The error of a restore that loaded without one and brought back something else."""
+    return RestoreError(
+        f"What was loaded into {database} is not what was backed up",
+        subject=database,
+        hint="Try another copy with --from, or another backup",
+        detail=sentences[:SHOWN_AT_MOST],
+    )
 
 
 def judge(task: RestoreTask, database: str, outcome: LoadOutcome) -> None:
@@ -92,7 +117,8 @@ def judge(task: RestoreTask, database: str, outcome: LoadOutcome) -> None:
     told = [f"{error.message}: {error.statement}".rstrip(": ") for error in outcome.errors[:SHOWN_AT_MOST]]
     for line in told:
         task.run.log(line, level="error")
-    raise RestoreError(
+    raise LoadFailed(
+        outcome,
         f"{count} {'error' if count == 1 else 'errors'} while loading into {database}",
         subject=database,
         hint="Look at the first error: a missing role, extension or right is the usual reason",

@@ -70,10 +70,7 @@ class Placement:
             level="warning",
         )
         need_all_rights(task)
-        self.record = msgspec.structs.replace(self.record, safety_execution_id=new_safety_id())
-        # Before the copy is begun, so that whoever finds an interrupted restore knows of it.
-        task.catalog.save_restore(self.record)
-        safety = take_safety_copy(task, self.record)
+        safety = self.save_former_content()
         task.run.log(f"The safety copy lies in {safety.path}; put it back with: {self._command(safety)}")
         with self._properties_kept() as like:
             task.cancellation.check()
@@ -83,6 +80,16 @@ class Placement:
         task.run.log(f"The former content of {database} is kept as the backup {safety.execution.execution_id[:8]}")
         if task.cancellation.event.is_set():
             task.run.log("It was too late to cancel: the restore was brought to its end", level="warning")
+
+    def note(self, **changes: Any) -> None:
+        """Bring the record up to date, also in the catalogue."""
+        self.record = msgspec.structs.replace(self.record, **changes)
+        self._task.catalog.save_restore(self.record)
+
+    def save_former_content(self) -> SafetyCopy:
+        """Back up the target as it is now; the record knows of it before it is begun, also where all ends there."""
+        self.note(safety_execution_id=new_safety_id())
+        return take_safety_copy(self._task, self.record)
 
     def _exchange(self, like: str, copy: GoodCopy, safety: SafetyCopy) -> None:
         """Fill the target anew; whatever goes wrong, its former content is put back."""

@@ -52,6 +52,7 @@ def started_restore(order: RestoreOrder) -> Restore:
         reason=order.reason,
         backup_type=order.selection.backup_type,
         tables=order.selection.tables,
+        merged=order.merge,
         restored_by=order.restored_by,
         origin=order.origin,
     )

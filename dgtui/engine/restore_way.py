@@ -5,9 +5,9 @@ from typing import Any, Literal
 from dgtui.engine.datasources.base import Datasource, TargetState
 from dgtui.engine.model import Record
 
-RestoreWay = Literal["fresh", "swap", "swap or import", "import", "rows"]
+RestoreWay = Literal["fresh", "swap", "swap or import", "import", "rows", "part"]
 """How the new content comes to its place: there is nothing to replace; a rename; an import after a safety backup;
-rows alone go into the tables that are there.
+rows alone go into the tables that are there; what was chosen alone is exchanged.
 
 `swap or import` where only the archive's own content decides.
 """
@@ -59,3 +59,11 @@ def way_of(target: Datasource[Any], database: str, state: TargetState) -> Chosen
         text=f"{swap}. Where the backup holds more than tables: {_IMPORT}",
         writers=f"at a swap {target.writers_at_swap}; at an import {_IMPORT_WRITERS}",
     )
+
+
+def part_way(target: Datasource[Any], state: TargetState) -> ChosenWay:
+    """The way of chosen tables, files or folders, or of a whole tree that is merged, into what is there."""
+    if state.empty:
+        return ChosenWay(kind="fresh")
+    text = "loaded beside it and compared, then, after a safety backup, only what was chosen is exchanged"
+    return ChosenWay(kind="part", text=text, writers=target.part_words)

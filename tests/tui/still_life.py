@@ -116,6 +116,7 @@ class StillEngine(Engine):
         datasource: str | None = None,
         database: str | None = None,
         selection: Selection | None = None,
+        merge: bool = False,
     ) -> RestorePreview:
         """A shop at work."""
         return RestorePreview(

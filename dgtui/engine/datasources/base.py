@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar, Generic, Literal, Protocol, Self, T
 import msgspec
 
 from dgtui.engine.datasources.answer import HealthAnswer
-from dgtui.engine.errors import BackupCreationError
+from dgtui.engine.errors import BackupCreationError, RestoreError
 from dgtui.engine.messages import ProgressUnit, TotalKind
 from dgtui.engine.model import BackupType, ObjectInfo, Record, ToolVersion
 from dgtui.engine.properties import DatabaseProperties
@@ -265,7 +265,8 @@ class Datasource(ABC, Generic[SettingsT]):
     """File ending of an uncompressed dump (design.md, "On disk")."""
     settings_type: ClassVar[type[DatasourceSettings]]
     options: ClassVar[frozenset[str]] = frozenset()
-    """Which it knows of: schema_only, data_only, tables, exclude_tables, extra_arguments, globals, parallel_restore."""
+    """Which it knows of: schema_only, data_only, tables, exclude_tables, extra_arguments, globals, parallel_restore,
+    merge."""
 
     swaps_everything: ClassVar[bool] = True
     """Whether `swap` can move whatever a database holds. Where not, an empty target is loaded in its own place."""
@@ -419,6 +420,27 @@ class Datasource(ABC, Generic[SettingsT]):
     def inventory(self, database: str) -> tuple[ObjectInfo, ...]:
         """The objects of a database with exact row counts, to compare with a manifest."""
 
+    def archive_checksums(
+        self,
+        archive: Archive,  # noqa: ARG002  # this is what a kind does that cannot do it
+        selection: Selection,  # noqa: ARG002
+        scratch_folder: Path,  # noqa: ARG002
+    ) -> dict[str, str]:
+        """A checksum of the content of each chosen object, computed from the archive; empty where that is impossible.
+
+        It is equal to that of `content_checksums` where, and only where, all rows are, in whatever order they come.
+        """
+        return {}
+
+    def content_checksums(
+        self,
+        database: str,  # noqa: ARG002
+        names: Sequence[str],  # noqa: ARG002
+        scratch_folder: Path,  # noqa: ARG002
+    ) -> dict[str, str]:
+        """The same of objects in a database; one that is not there is left out."""
+        return {}
+
     @abstractmethod
     def swap(self, new: str, current: str, keep_as: str, reporter: Reporter) -> None:
         """Put `new` in the place of `current`, which is kept under the name `keep_as`.
@@ -426,6 +448,39 @@ class Datasource(ABC, Generic[SettingsT]):
         Where there is no `current`, `new` takes its name and nothing is kept. After any failure the old content is
         under `current` (or was never moved). Raises RestoreError; SwapImpossible where a rename would lose something.
         """
+
+    part_words: ClassVar[str] = ""
+    """How `replace_part` does its work and what others see of it, for people."""
+
+    def replace_part(
+        self,
+        beside: str,  # noqa: ARG002  # this is what a kind does that cannot do it
+        database: str,
+        keep_as: str,  # noqa: ARG002
+        archive: Archive,  # noqa: ARG002
+        selection: Selection,  # noqa: ARG002
+        reporter: Reporter,  # noqa: ARG002
+    ) -> bool:
+        """Replace the chosen objects of `database` by those of `beside`, and nothing else; `beside` is used up.
+
+        After any failure `database` is as it was. Whether what was replaced is kept as `keep_as`. Raises RestoreError.
+        """
+        raise RestoreError(
+            f"A {self.label} datasource cannot replace a part of what is there",
+            subject=database,
+            hint="Restore the part under another name with --into NAME and copy from there",
+        )
+
+    def merge(self, beside: str, database: str, keep_as: str) -> bool:  # noqa: ARG002
+        """Put everything in `beside` over what is in `database`, whose other objects stay; as `replace_part` else.
+
+        Only kinds with `merge` in their options have this.
+        """
+        raise RestoreError(
+            f"A {self.label} datasource cannot be merged into",
+            subject=database,
+            hint="Restore it in place with --overwrite, or under another name with --into NAME",
+        )
 
     def swap_obstacles(self, database: str) -> tuple[str, ...]:  # noqa: ARG002  # most kinds have none
         """What in a database keeps `swap` from moving it; empty where nothing does."""

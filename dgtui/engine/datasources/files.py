@@ -31,6 +31,7 @@ from dgtui.engine.datasources.tar_dump import TarDump
 from dgtui.engine.datasources.tar_program import dump_arguments, find_tar, from_list, name_list
 from dgtui.engine.datasources.tar_reader import TarReader
 from dgtui.engine.datasources.tar_restore import unpack
+from dgtui.engine.datasources.tree_part import TreePart
 from dgtui.engine.datasources.tree_swap import make_folder_like, remove_tree, swap_trees
 from dgtui.engine.errors import BackupCreationError, ConfigError, PermissionDenied, RestoreError
 from dgtui.engine.files import file_error
@@ -60,6 +61,7 @@ class FilesDatasource(Datasource[FilesSettings]):
     """One folder with all below it, or one file."""
 
     kind: ClassVar[str] = "files"
+    part_words: ClassVar[str] = "by exchanging each of them at one stroke"
     label: ClassVar[str] = "Files"
     archive_format: ClassVar[str] = "tar"
     swap_words: ClassVar[str] = "exchanging the two folders"
@@ -67,7 +69,7 @@ class FilesDatasource(Datasource[FilesSettings]):
         "a program that has a file open, or stands in the folder, goes on in the former one, which is kept"
     )
     settings_type: ClassVar[type[DatasourceSettings]] = FilesSettings
-    options: ClassVar[frozenset[str]] = frozenset({"extra_arguments"})
+    options: ClassVar[frozenset[str]] = frozenset({"extra_arguments", "merge"})
 
     @property
     def database(self) -> str:
@@ -272,6 +274,36 @@ class FilesDatasource(Datasource[FilesSettings]):
         except OSError as error:
             raise file_error(error, target, "read") from error
         return sizes.tally.objects()
+
+    def replace_part(
+        self,
+        beside: str,
+        database: str,
+        keep_as: str,
+        archive: Archive,  # noqa: ARG002  # the folder beside has it all
+        selection: Selection,
+        reporter: Reporter,  # noqa: ARG002
+    ) -> bool:
+        """Exchange the chosen paths; the old ones are kept."""
+        return self._put_part(beside, database, keep_as, selection.tables)
+
+    def merge(self, beside: str, database: str, keep_as: str) -> bool:
+        """Put every file of `beside` into `database`; those that were replaced are kept."""
+        return self._put_part(beside, database, keep_as, None)
+
+    def _put_part(self, beside: str, database: str, keep_as: str, chosen: Sequence[str] | None) -> bool:
+        new, live = safe_target(beside), safe_target(database)
+        if not (new.is_dir() and live.is_dir()) or live.is_symlink():
+            raise RestoreError(
+                f"{live} is no folder", subject=str(live), hint="Restore under another name with --into NAME"
+            )
+        part = TreePart(new, live)
+        kept = part.merge() if chosen is None else part.replace(chosen)
+        if kept:
+            part.keep(safe_target(keep_as))
+        else:
+            remove_tree(new)
+        return kept
 
     def swap(self, new: str, current: str, keep_as: str, reporter: Reporter) -> None:  # noqa: ARG002
         """Let the two change places at one stroke, then give the old one its new name."""

@@ -49,6 +49,7 @@ from dgtui.engine.datasources.mysql_look import (
     view_names,
 )
 from dgtui.engine.datasources.mysql_manual import manual_lines
+from dgtui.engine.datasources.mysql_part import replace_tables
 from dgtui.engine.datasources.mysql_properties import creation, possible_properties, read_properties
 from dgtui.engine.datasources.mysql_rights import Grants
 from dgtui.engine.datasources.mysql_script import Script
@@ -72,6 +73,7 @@ class MysqlDatasource(Datasource[MysqlSettings]):
     """One database on a MySQL or MariaDB server."""
 
     kind: ClassVar[str] = "mysql"
+    part_words: ClassVar[str] = "by one RENAME TABLE; others see the old tables or the new ones"
     swaps_everything = False
     loads_data = True
     label: ClassVar[str] = "MySQL/MariaDB"
@@ -274,6 +276,20 @@ class MysqlDatasource(Datasource[MysqlSettings]):
                 )
                 for table in existing_tables(session, database)
             )
+
+    def replace_part(
+        self,
+        beside: str,
+        database: str,
+        keep_as: str,
+        archive: Archive,  # noqa: ARG002  # the database beside has it all
+        selection: Selection,
+        reporter: Reporter,
+    ) -> bool:
+        """Replace the chosen tables by one RENAME TABLE; the old ones are kept."""
+        for name in (beside, database, keep_as):
+            _refuse_system(name)
+        return replace_tables(self._access, beside, database, keep_as, selection.tables, reporter)
 
     def swap(self, new: str, current: str, keep_as: str, reporter: Reporter) -> None:
         """Swap by one RENAME TABLE where the databases hold nothing but tables; else refuse, with nothing changed."""

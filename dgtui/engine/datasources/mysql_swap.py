@@ -62,7 +62,7 @@ def swap_databases(access: Access, new: str, current: str, keep_as: str, reporte
             create_like(session, keep_as, current)
         moves = [(current, name, keep_as) for name in old_tables] + [(new, name, current) for name in new_tables]
         try:
-            _rename(session, moves, int(access.settings.lock_timeout))
+            rename_tables(session, moves, int(access.settings.lock_timeout))
         except DataGuardianError:
             if created:
                 session.execute(f"DROP DATABASE {quote(keep_as)}")
@@ -93,7 +93,8 @@ def _refuse_obstacles(session: Session, new: str, current: str, keep_as: str) ->
         raise RestoreError(f"{keep_as} already exists and is not empty", subject=keep_as, hint="Drop or rename it")
 
 
-def _rename(session: Session, moves: list[tuple[str, str, str]], lock_timeout: int) -> None:
+def rename_tables(session: Session, moves: list[tuple[str, str, str]], lock_timeout: int) -> None:
+    """Move tables (from, name, to) by one statement, which waits at most `lock_timeout` seconds for each."""
     import pymysql
 
     if not moves:
@@ -125,7 +126,7 @@ def _refuse_strangers(
     if not strangers:
         return
     back = [(destination, name, source) for source, name, destination in reversed(moves)]
-    _rename(session, back, lock_timeout)
+    rename_tables(session, back, lock_timeout)
     raise RestoreError(
         f"Somebody made {', '.join(strangers[:5])} in {current} meanwhile; the swap was undone",
         subject=current,

@@ -32,6 +32,7 @@ from dgtui.engine.datasources.postgres_failures import known_failure
 from dgtui.engine.datasources.postgres_health import ask_postgres
 from dgtui.engine.datasources.postgres_manual import manual_lines
 from dgtui.engine.datasources.postgres_names import name_beside
+from dgtui.engine.datasources.postgres_part import PartReplacement
 from dgtui.engine.datasources.postgres_plan import plan_restore
 from dgtui.engine.datasources.postgres_properties import properties, read_properties
 from dgtui.engine.datasources.postgres_queries import (
@@ -61,6 +62,7 @@ class PostgresDatasource(Datasource[PostgresSettings]):
     """One database of a PostgreSQL server."""
 
     kind: ClassVar[str] = "postgres"
+    part_words: ClassVar[str] = "in one transaction, during which others wait for those tables"
     label: ClassVar[str] = "PostgreSQL"
     loads_data = True
     archive_format: ClassVar[str] = "dump"
@@ -275,6 +277,22 @@ class PostgresDatasource(Datasource[PostgresSettings]):
         with self._access.connect(database, seconds=None) as connection:
             tables = tables_of(connection)
             return object_infos(tables, count_rows(connection, tables), at_dump=True)
+
+    def replace_part(
+        self,
+        beside: str,
+        database: str,
+        keep_as: str,  # noqa: ARG002  # a transaction keeps nothing
+        archive: Archive,
+        selection: Selection,
+        reporter: Reporter,
+    ) -> bool:
+        """Replace the chosen tables in one transaction; nothing of them is kept."""
+        toc = read_toc(archive.blocks())
+        plan = plan_restore(self._access, toc, selection)
+        PartReplacement(self._access, toc, plan, selection.tables, reporter).carry_out(beside, database)
+        self.drop_target(beside)
+        return False
 
     def swap(self, new: str, current: str, keep_as: str, reporter: Reporter) -> None:
         """Rename both databases in one transaction."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from dgtui.engine.datasources.postgres_names import table_matches, table_name
+from dgtui.engine.datasources.postgres_names import quoted, shown, table_matches, table_name
 from dgtui.engine.datasources.postgres_toc import Toc, TocEntry
 from dgtui.engine.errors import ConfigError
 
@@ -10,7 +10,7 @@ _TABLES = frozenset({"TABLE", "MATERIALIZED VIEW", "FOREIGN TABLE"})
 _OF_THE_TABLE = frozenset(
     {
         "CHECK CONSTRAINT", "CONSTRAINT", "DEFAULT", "INDEX", "INDEX ATTACH", "MATERIALIZED VIEW DATA", "POLICY",
-        "ROW SECURITY", "RULE", "SEQUENCE", "SEQUENCE OWNED BY", "STATISTICS", "STATISTICS DATA", "TABLE DATA",
+        "ROW SECURITY", "RULE", "SEQUENCE", "STATISTICS", "STATISTICS DATA", "TABLE DATA",
         "TRIGGER",
     }
 )  # fmt: skip
@@ -43,6 +43,8 @@ def entries_of_tables(toc: Toc, tables: Sequence[str]) -> list[TocEntry]:
         wanted |= _with_needs(more, by_id)
 
 
+_RELATIONS = frozenset({*_TABLES, "DOMAIN", "SEQUENCE", "TYPE", "VIEW"})
+"""Kinds whose tag is a plain name; that of a function has its arguments with it."""
 _NAMED_NEEDS = {
     "AGGREGATE": "aggregate", "COLLATION": "collation", "DOMAIN": "domain", "EXTENSION": "extension",
     "FOREIGN TABLE": "foreign table", "FUNCTION": "function", "MATERIALIZED VIEW": "materialised view",
@@ -54,17 +56,32 @@ _NAMED_NEEDS = {
 def needed_by(toc: Toc, tables: Sequence[str]) -> tuple[str, ...]:
     """What goes with the chosen tables because they depend on it, each with its kind; tables go without their rows.
 
-    And the tables that their foreign keys point to and that are not chosen: those keys are left out.
+    And the foreign keys between them and tables that are not chosen.
     """
     chosen = chosen_ids(toc, tables)
     needs = []
     for entry in entries_of_tables(toc, tables):
         if entry.dump_id in chosen or entry.kind not in _NAMED_NEEDS:
             continue
-        name = table_name(entry.schema, entry.tag) if entry.schema else entry.tag
+        tag = shown(entry.tag) if entry.kind in _RELATIONS else entry.tag
+        name = f"{shown(entry.schema)}.{tag}" if entry.schema else tag
         empty = ", without its rows" if entry.kind in _TABLES else ""
         needs.append(f"{_NAMED_NEEDS[entry.kind]} {name}{empty}")
-    return (*needs, *(f"not the foreign key {name}" for name in _keys_left_out(toc, chosen)))
+    return (*needs, *_keys_left_out(toc, chosen))
+
+
+def keys_to_others(toc: Toc, chosen: set[int]) -> set[int]:
+    """The foreign keys and attachments of chosen tables to tables that are not chosen."""
+    by_id = {entry.dump_id: entry for entry in toc.entries}
+    names = {(by_id[number].schema, by_id[number].tag) for number in chosen if by_id[number].kind in _TABLES}
+    found = set()
+    for entry in toc.entries:
+        if entry.kind not in _BETWEEN_TABLES or chosen.isdisjoint(entry.dependencies):
+            continue
+        # An attachment bears its table's name; a key bears that of its table and its own.
+        if any(schema == entry.schema and f"{entry.tag} ".startswith(f"{name} ") for schema, name in names):
+            found.add(entry.dump_id)
+    return found
 
 
 def _keys_left_out(toc: Toc, chosen: set[int]) -> list[str]:
@@ -76,7 +93,7 @@ def _keys_left_out(toc: Toc, chosen: set[int]) -> list[str]:
         about = {number for number in _with_needs({entry.dump_id}, by_id) if by_id[number].kind in _TABLES}
         if about & chosen and not about <= chosen:
             others = ", ".join(sorted(table_name(by_id[n].schema, by_id[n].tag) for n in about - chosen))
-            left_out.append(f"{entry.tag} (it ties to {others})")
+            left_out.append(f"foreign key {entry.tag.rpartition(' ')[2]}, where {others} is there too")
     return left_out
 
 
@@ -115,10 +132,23 @@ def _goes_along(entry: TocEntry, chosen: set[int], wanted: set[int], by_id: dict
         return not chosen.isdisjoint(entry.dependencies)
     if entry.kind in _OF_ANYTHING:
         return not wanted.isdisjoint(entry.dependencies)
+    if entry.kind == "SEQUENCE OWNED BY":
+        # It depends on its sequence alone; which table that belongs to, only its text tells.
+        return not wanted.isdisjoint(entry.dependencies) and any(
+            owner in entry.definition for number in chosen for owner in _owners(by_id[number])
+        )
     if entry.kind in _BETWEEN_TABLES:
         needed = {number for number in _with_needs({entry.dump_id}, by_id) if by_id[number].kind in _TABLES}
         return bool(needed) and needed <= chosen
     return False
+
+
+def _owners(table: TocEntry) -> tuple[str, str]:
+    """The ways in which a sequence names its table: a key word is quoted like an odd name."""
+    return (
+        f" OWNED BY {table_name(table.schema, table.tag)}.",
+        f" OWNED BY {shown(table.schema)}.{quoted(table.tag)}.",
+    )
 
 
 def _with_needs(start: Iterable[int], by_id: dict[int, TocEntry]) -> set[int]:

@@ -61,6 +61,7 @@ from dgtui.engine.datasources.sqlite_dump import (
 )
 from dgtui.engine.datasources.sqlite_health import ask_sqlite
 from dgtui.engine.datasources.sqlite_locks import shared_lock
+from dgtui.engine.datasources.sqlite_part import replace_tables
 from dgtui.engine.datasources.sqlite_restore import load_part, need_empty, write_archive
 from dgtui.engine.datasources.sqlite_snapshot import (
     MAGIC,
@@ -98,6 +99,7 @@ class SqliteDatasource(Datasource[SqliteSettings]):
     """One SQLite file."""
 
     kind: ClassVar[str] = "sqlite"
+    part_words: ClassVar[str] = "in one transaction under the file's lock; other writers wait meanwhile"
     label: ClassVar[str] = "SQLite"
     archive_format: ClassVar[str] = "db"
     loads_data = True
@@ -353,6 +355,22 @@ class SqliteDatasource(Datasource[SqliteSettings]):
         """The tables with their rows, counted."""
         with self._reading(real_path(database)) as connection:
             return table_objects(connection)
+
+    def replace_part(
+        self,
+        beside: str,
+        database: str,
+        keep_as: str,  # noqa: ARG002  # a transaction keeps nothing
+        archive: Archive,  # noqa: ARG002  # the file beside has it all
+        selection: Selection,
+        reporter: Reporter,  # noqa: ARG002
+    ) -> bool:
+        """Replace the chosen tables in one transaction; nothing of them is kept."""
+        live = safe_target(str(real_path(database)))
+        with self._explained(live):
+            replace_tables(safe_target(beside), live, selection.tables, busy_seconds=float(self.settings.busy_timeout))
+        self.drop_target(beside)
+        return False
 
     def swap(self, new: str, current: str, keep_as: str, reporter: Reporter) -> None:
         """Put the restored file in place; refused while anybody has the old one open."""

@@ -1,0 +1,225 @@
+"""Replacing chosen tables of a live database by those of one that was restored beside it, in one transaction.
+
+The definitions come from the archive, the rows from the database beside, which has been compared with the backup. What
+the chosen tables need and the target has already (types, functions, sequences of their own) is left as it is there.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from dgtui.engine.datasources.postgres_connection import Access
+from dgtui.engine.datasources.postgres_names import quoted, shown, table_name
+from dgtui.engine.datasources.postgres_plan import RestorePlan
+from dgtui.engine.datasources.postgres_queries import tables_of
+from dgtui.engine.datasources.postgres_selection import chosen_ids, entries_of_tables, keys_to_others
+from dgtui.engine.datasources.postgres_toc import Toc, TocEntry
+from dgtui.engine.errors import RestoreError
+from dgtui.engine.reporting import Reporter
+
+if TYPE_CHECKING:
+    import psycopg
+
+_TABLES = frozenset({"TABLE", "MATERIALIZED VIEW", "FOREIGN TABLE"})
+_DROPS = {"r": "TABLE", "p": "TABLE", "m": "MATERIALIZED VIEW", "f": "FOREIGN TABLE"}
+_OWNED = frozenset({*_TABLES, "SEQUENCE", "TYPE", "DOMAIN", "SCHEMA", "VIEW"})
+_FOLLOWS = frozenset({"ACL", "COMMENT", "DEFAULT ACL", "SECURITY LABEL", "SEQUENCE OWNED BY", "SEQUENCE SET"})
+"""Kinds of entry that say something about another one, and are left out where that one was there already."""
+_FROM_OTHERS = """
+SELECT c.conrelid::regclass::text, quote_ident(c.conname), pg_get_constraintdef(c.oid),
+       obj_description(c.oid, 'pg_constraint')
+FROM pg_constraint c
+WHERE c.contype = 'f' AND c.conparentid = 0 AND c.confrelid = ANY(%(oids)s) AND NOT c.conrelid = ANY(%(oids)s)
+ORDER BY 1, 2
+"""
+_PARTITIONS = """
+SELECT c.oid::int8, n.nspname, c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+       JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE i.inhparent = ANY(%(oids)s) AND c.relispartition AND NOT c.oid = ANY(%(oids)s)
+"""
+_SETTINGS = """
+SELECT set_config('search_path', '', true), set_config('check_function_bodies', 'off', true),
+       set_config('row_security', 'off', true), set_config('extra_float_digits', '3', true),
+       set_config('datestyle', 'ISO', true), set_config('intervalstyle', 'postgres', true)
+"""
+
+
+class PartReplacement:
+    """One replacement of chosen tables; the transaction either does all of it or nothing."""
+
+    def __init__(self, access: Access, toc: Toc, plan: RestorePlan, tables: Sequence[str], reporter: Reporter) -> None:
+        self._access = access
+        self._toc = toc
+        self._plan = plan
+        self._reporter = reporter
+        self._chosen = chosen_ids(toc, tables)
+        kept = {entry.dump_id for entry in plan.entries} if plan.entries is not None else None
+        wanted = {entry.dump_id for entry in entries_of_tables(toc, tables) if kept is None or entry.dump_id in kept}
+        wanted |= keys_to_others(toc, self._chosen)
+        self._entries = [entry for entry in toc.entries if entry.dump_id in wanted]
+        self._there: set[int] = set()
+        """What the chosen tables need and the target had already."""
+
+    def carry_out(self, beside: str, database: str) -> None:
+        """Replace the tables in `database` by those in `beside`. Raises RestoreError, with nothing changed."""
+        import psycopg
+
+        with (
+            self._access.connect(beside, seconds=None) as source,
+            self._access.connect(database, seconds=None) as live,
+        ):
+            try:
+                with source.transaction(), live.transaction():
+                    self._prepare(source, live)
+                    others = self._take_out(live)
+                    for entry in self._entries:
+                        self._bring(entry, source, live)
+                    for table, name, definition, comment in others:
+                        _run(live, f"ALTER TABLE {table} ADD CONSTRAINT {name} {definition}")
+                        if comment is not None:
+                            live.execute(f"COMMENT ON CONSTRAINT {name} ON {table} IS {_literal(comment)}".encode())
+            except psycopg.Error as error:
+                if live.broken or source.broken:
+                    raise
+                raise _refused(database, error) from error
+
+    def _prepare(self, source: "psycopg.Connection[Any]", live: "psycopg.Connection[Any]") -> None:
+        for connection in (source, live):
+            connection.execute(_SETTINGS)
+            for entry in self._toc.entries:
+                if entry.kind in ("ENCODING", "STDSTRINGS"):
+                    connection.execute(_bytes(entry.definition))
+        timeout = int(self._access.settings.lock_timeout)
+        live.execute("SELECT set_config('lock_timeout', %s, true)", (f"{timeout}s",))
+
+    def _take_out(self, live: "psycopg.Connection[Any]") -> list[tuple[str, str, str, str | None]]:
+        """Drop the chosen tables, and before the foreign keys of others to them; those keys come back at the end."""
+        present = self._present(live)
+        oids = {"oids": [oid for oid, _, _ in present]}
+        strangers = [table_name(schema, name) for _, schema, name in live.execute(_PARTITIONS, oids).fetchall()]
+        if strangers:
+            raise RestoreError(
+                f"{', '.join(strangers[:5])} is a partition in the target that the backup does not have",
+                subject=strangers[0],
+                hint="It would be dropped with its table. Detach it, or restore under another name with --into NAME",
+            )
+        others = live.execute(_FROM_OTHERS, oids).fetchall()
+        for table, name, _, _ in others:
+            _run(live, f"ALTER TABLE {table} DROP CONSTRAINT {name}")
+        if others:
+            told = ", ".join(f"{name} of {table}" for table, name, _, _ in others)
+            self._reporter.log(f"Foreign keys of other tables are made anew, and checked: {told}")
+        for kind in sorted({kind for _, kind, _ in present}):
+            _run(live, f"DROP {kind} {', '.join(name for _, other, name in present if other == kind)}")
+        return others
+
+    def _present(self, live: "psycopg.Connection[Any]") -> list[tuple[int, str, str]]:
+        """The chosen tables that the target has: oid, kind for DROP, quoted name."""
+        present = []
+        for entry in self._entries:
+            if entry.dump_id not in self._chosen or entry.kind not in _TABLES:
+                continue
+            row = live.execute(
+                "SELECT c.oid::int8, c.relkind::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+                "WHERE n.nspname = %s AND c.relname = %s",
+                (entry.schema, entry.tag),
+            ).fetchone()
+            if row is None:
+                continue
+            if row[1] not in _DROPS:
+                raise RestoreError(
+                    f"{table_name(entry.schema, entry.tag)} is no table in the target",
+                    subject=entry.tag,
+                    hint="Restore under another name with --into NAME",
+                )
+            present.append((row[0], _DROPS[row[1]], f"{quoted(entry.schema)}.{quoted(entry.tag)}"))
+        return present
+
+    def _bring(self, entry: TocEntry, source: "psycopg.Connection[Any]", live: "psycopg.Connection[Any]") -> None:
+        if entry.kind == "TABLE DATA":
+            self._copy_rows(entry, source, live)
+            return
+        if not entry.definition or (entry.kind in _FOLLOWS and self._there.intersection(entry.dependencies)):
+            return
+        if self._is_ours(entry):
+            self._make(entry, live)
+        else:
+            self._make_where_missing(entry, live)
+
+    def _is_ours(self, entry: TocEntry) -> bool:
+        """Whether it is a chosen table, or belongs to one."""
+        return entry.dump_id in self._chosen or not self._chosen.isdisjoint(entry.dependencies)
+
+    def _make(self, entry: TocEntry, live: "psycopg.Connection[Any]") -> None:
+        if "--no-tablespaces" not in self._plan.arguments:
+            live.execute("SELECT set_config('default_tablespace', %s, true)", (entry.tablespace,))
+        live.execute(_bytes(entry.definition))
+        owned = entry.kind in _OWNED and not entry.definition.startswith("ALTER ")
+        if owned and entry.owner and "--no-owner" not in self._plan.arguments:
+            name = f"{quoted(entry.schema)}.{quoted(entry.tag)}" if entry.schema else quoted(entry.tag)
+            _run(live, f"ALTER {entry.kind} {name} OWNER TO {quoted(entry.owner)}")
+
+    def _make_where_missing(self, entry: TocEntry, live: "psycopg.Connection[Any]") -> None:
+        import psycopg
+
+        already = (
+            psycopg.errors.DuplicateObject,
+            psycopg.errors.DuplicateTable,
+            psycopg.errors.DuplicateSchema,
+            psycopg.errors.DuplicateFunction,
+        )
+        try:
+            with live.transaction():
+                self._make(entry, live)
+        except already:
+            self._there.add(entry.dump_id)
+            if entry.kind == "SEQUENCE":
+                name = table_name(entry.schema, entry.tag)
+                self._reporter.log(f"The sequence {name} is there and was left as it is", level="warning")
+        else:
+            if entry.kind not in _FOLLOWS:
+                name = f"{entry.schema}.{entry.tag}".lstrip(".")
+                self._reporter.log(f"{entry.kind.lower()} {name} was not there and was made, because it is needed")
+
+    def _copy_rows(self, entry: TocEntry, source: "psycopg.Connection[Any]", live: "psycopg.Connection[Any]") -> None:
+        name = f"{quoted(entry.schema)}.{quoted(entry.tag)}"
+        self._reporter.current_object(table_name(entry.schema, entry.tag))
+        columns = next(
+            (table.columns for table in tables_of(source) if (table.schema, table.name) == (entry.schema, entry.tag)),
+            (),
+        )
+        listed = f" ({', '.join(map(quoted, columns))})" if columns else ""
+        with (
+            source.cursor() as reading,
+            live.cursor() as writing,
+            reading.copy(f"COPY {name}{listed} TO STDOUT".encode()) as rows,
+            writing.copy(f"COPY {name}{listed} FROM STDIN".encode()) as into,
+        ):
+            for block in rows:
+                into.write(block)
+        if reading.rowcount != writing.rowcount:
+            raise RestoreError(
+                f"{reading.rowcount} rows of {name} were read, {writing.rowcount} arrived", subject=entry.tag
+            )
+
+
+def _run(connection: "psycopg.Connection[Any]", statement: str) -> None:
+    connection.execute(statement.encode())
+
+
+def _bytes(definition: str) -> bytes:
+    """A definition as the archive holds it, in whatever encoding that is."""
+    return definition.encode("utf-8", "surrogateescape")
+
+
+def _literal(text: str) -> str:
+    return "E'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
+
+
+def _refused(database: str, error: "psycopg.Error") -> RestoreError:
+    lines = str(error).splitlines()
+    return RestoreError(
+        f"The chosen tables of {shown(database)} cannot be replaced: {lines[0]}; nothing was changed",
+        subject=database,
+        hint="Choose what depends on them as well, or restore under another name with --into NAME",
+        detail=lines[1:],
+    )

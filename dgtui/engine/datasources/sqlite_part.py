@@ -1,0 +1,116 @@
+"""Replacing chosen tables of an SQLite database that others may have open, in one transaction."""
+
+import contextlib
+import sqlite3
+from collections.abc import Collection
+from pathlib import Path
+
+from dgtui.engine.datasources.sqlite_check import quoted, shown_name, table_names
+from dgtui.engine.datasources.sqlite_snapshot import connect
+from dgtui.engine.errors import RestoreError
+
+_GENERATED = (2, 3)
+_ROWID_NAMES = ("rowid", "_rowid_", "oid")
+
+
+def replace_tables(beside: Path, live: Path, tables: Collection[str], *, busy_seconds: float) -> None:
+    """Take the chosen tables, with indexes and triggers, from `beside`; raises RestoreError, sqlite3.Error.
+
+    Foreign keys are checked before the end: what the exchange alone would break is refused.
+    """
+    with contextlib.closing(connect(live, "mode=rw", busy_seconds=busy_seconds)) as connection:
+        connection.isolation_level = None
+        for setting in ("foreign_keys = OFF", "trusted_schema = ON", "legacy_alter_table = ON"):
+            connection.execute(f"PRAGMA {setting}").fetchone()
+        connection.execute("ATTACH ? AS beside", (str(beside),))
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            before = _violations(connection)
+            for name in _chosen(connection, tables):
+                _replace(connection, name)
+            broken = _violations(connection) - before
+            if broken:
+                child, parent = sorted(broken)[0][:2]
+                raise RestoreError(
+                    f"Rows of {child} would point to rows of {parent} that are not there; nothing was changed",
+                    subject=child,
+                    hint=f"Choose {parent} and {child} together, or restore under another name with --into NAME",
+                )
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+
+def _chosen(connection: sqlite3.Connection, tables: Collection[str]) -> list[str]:
+    rows = connection.execute("SELECT name, sql FROM beside.sqlite_master WHERE type = 'table'").fetchall()
+    chosen = []
+    for name, statement in rows:
+        if shown_name(name) not in tables:
+            continue
+        if str(statement).upper().startswith("CREATE VIRTUAL"):
+            raise RestoreError(
+                f"{shown_name(name)} is a virtual table and cannot be replaced alone",
+                subject=shown_name(name),
+                hint="Restore it under another name with --into NAME",
+            )
+        chosen.append(name)
+    return chosen
+
+
+def _replace(connection: sqlite3.Connection, name: str) -> None:
+    present = name in table_names(connection)
+    if not present and connection.execute("SELECT 1 FROM main.sqlite_master WHERE name = ?", (name,)).fetchone():
+        raise RestoreError(
+            f"{shown_name(name)} is no table in the target",
+            subject=shown_name(name),
+            hint="Restore under another name with --into NAME",
+        )
+    if present:
+        connection.execute(f"DROP TABLE main.{quoted(name)}")
+    made = connection.execute(
+        "SELECT type, sql FROM beside.sqlite_master WHERE tbl_name = ? AND sql IS NOT NULL ORDER BY rowid", (name,)
+    ).fetchall()
+    for kind, statement in made:
+        if kind == "table":
+            connection.execute(statement)
+    columns = _columns(connection, name)
+    listed = ", ".join(columns)
+    connection.execute(
+        f"INSERT INTO main.{quoted(name)} ({listed}) SELECT {listed} FROM beside.{quoted(name)}"  # noqa: S608  # quoted
+    )
+    if connection.execute("SELECT 1 FROM beside.sqlite_master WHERE name = 'sqlite_sequence'").fetchone():
+        rows = connection.execute("SELECT seq FROM beside.sqlite_sequence WHERE name = ?", (name,)).fetchall()
+        if rows:
+            connection.execute("DELETE FROM main.sqlite_sequence WHERE name = ?", (name,))
+            connection.execute("INSERT INTO main.sqlite_sequence (name, seq) VALUES (?, ?)", (name, rows[0][0]))
+    # Triggers come last: they must not act upon the rows that are brought.
+    for kind, statement in made:
+        if kind in ("index", "trigger"):
+            connection.execute(statement)
+
+
+def _columns(connection: sqlite3.Connection, name: str) -> list[str]:
+    """The columns that are stored, and the rowid where the table has one that no column stands for."""
+    info = connection.execute("SELECT name, hidden FROM pragma_table_xinfo(?, 'beside')", (name,)).fetchall()
+    stored = [quoted(column) for column, hidden in info if hidden not in _GENERATED]
+    taken = {str(column).lower() for column, _ in info}
+    for rowid in _ROWID_NAMES:
+        if rowid in taken:
+            continue
+        try:
+            connection.execute(f"SELECT {rowid} FROM beside.{quoted(name)} LIMIT 0")  # noqa: S608  # quoted
+        except sqlite3.OperationalError:
+            break  # WITHOUT ROWID
+        return [rowid, *stored]
+    return stored
+
+
+def _violations(connection: sqlite3.Connection) -> set[tuple[str, str, int, int]]:
+    """Foreign keys of the target that point to nothing: table, parent, rowid, number of the key."""
+    try:
+        rows = connection.execute("PRAGMA main.foreign_key_check").fetchall()
+    except sqlite3.OperationalError:
+        return set()  # a key to a table or column that does not exist cannot be checked
+    return {(str(table), str(parent), int(rowid or 0), int(number)) for table, rowid, parent, number in rows}

@@ -1,0 +1,59 @@
+"""Restoring chosen tables, files or folders into a target that holds more, and merging files into a tree."""
+
+from dgtui.engine.comparison import is_selected
+from dgtui.engine.datasources.base import TargetState
+from dgtui.engine.errors import ConfigError, RestoreError
+from dgtui.engine.manifest import Manifest
+from dgtui.engine.messages import now
+from dgtui.engine.orders import RestoreOrder
+from dgtui.engine.restore_copy import GoodCopy
+from dgtui.engine.restore_place import Placement
+from dgtui.engine.restore_task import RestoreTask
+
+_NAMES_SHOWN = 5
+
+
+def part_of(task: RestoreTask) -> bool:
+    """Whether only a part of what the target holds may be replaced. Raises ConfigError where it cannot be merged."""
+    order = task.order
+    if order.merge and "merge" not in task.target.options:
+        raise ConfigError(
+            f"A {task.target.label} datasource cannot be merged into",
+            subject=order.datasource,
+            hint="Leave --merge out; choose tables with --table",
+        )
+    whole = order.selection.backup_type == task.execution.backup_type == "full"
+    return whole and (order.merge or bool(order.selection.tables))
+
+
+def refuse_present(manifest: Manifest, state: TargetState, order: RestoreOrder) -> None:
+    """Raise RestoreError where something that was chosen is in the target already."""
+    chosen = order.selection.tables
+    there = {entry.name for entry in state.objects}
+    wanted = [entry.name for entry in manifest.objects if is_selected(entry.name, chosen)]
+    # A path in a tree is not among the objects, which are the entries of its root.
+    present = [name for name in wanted if name in there]
+    present += [path for path in chosen if path.strip("/").split("/")[0] in there and path not in present]
+    if present or not (wanted or state.empty):
+        raise RestoreError(
+            f"{order.database} has {', '.join(present[:_NAMES_SHOWN] or chosen[:_NAMES_SHOWN])}; nothing was changed",
+            subject=order.database,
+            hint="Replace it with --overwrite, or restore under another name with --into NAME",
+        )
+
+
+def put_part_in_place(task: RestoreTask, place: Placement, beside: str, copy: GoodCopy) -> None:
+    """After a safety backup exchange what was chosen; the target is the old one or the new one, whatever happens."""
+    order, target = task.order, task.target
+    place.save_former_content()
+    task.run.phase("swap")
+    task.cancellation.check()
+    keep_as = target.beside_name(order.database, f"__dgtui_part_{now():%Y%m%d%H%M%S}")
+    with task.cancellation.shield():
+        if order.merge:
+            kept = target.merge(beside, order.database, keep_as)
+        else:
+            kept = target.replace_part(beside, order.database, keep_as, copy.archive, order.selection, task.run)
+    if kept:
+        task.run.log(f"What was replaced in {order.database} is kept as {keep_as}")
+        place.note(part_kept_as=keep_as)

@@ -1,0 +1,92 @@
+"""Loading, comparing, and the report of both: object by object, what came back and what failed."""
+
+import re
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from dgtui.engine.comparison import Comparison, compare_objects
+from dgtui.engine.datasources.base import LoadOutcome
+from dgtui.engine.errors import DataGuardianError, RestoreError
+from dgtui.engine.model import FailedStatement, ObjectReport, RestoreReport
+from dgtui.engine.restore_copy import GoodCopy
+from dgtui.engine.restore_load import LoadFailed, compare_with, load_into, not_as_backed_up
+from dgtui.engine.restore_task import RestoreTask
+
+Listener = Callable[[RestoreReport], None]
+
+
+def load_and_compare(task: RestoreTask, database: str, copy: GoodCopy, hear: Listener) -> Comparison:
+    """Load a copy into an empty database and compare; `hear` gets the report, also where this raises RestoreError."""
+    selection, manifest = task.order.selection, copy.manifest
+    try:
+        load_into(task, database, copy.archive, manifest, selection)
+    except LoadFailed as error:
+        hear(_report_of_failure(task, database, copy, error.outcome))
+        raise
+    comparison = compare_with(
+        task, database, manifest, selection, hear=lambda found: hear(RestoreReport(objects=found.objects))
+    )
+    if task.order.deep and comparison.objects:
+        report = _compare_contents(task, database, copy, comparison.objects)
+        hear(report)
+        different = [f"{entry.name} has another content" for entry in report.objects if entry.content == "different"]
+        if different:
+            raise not_as_backed_up(database, different)
+    return comparison
+
+
+def _report_of_failure(task: RestoreTask, database: str, copy: GoodCopy, outcome: LoadOutcome) -> RestoreReport:
+    failures = tuple(FailedStatement(message=error.message, statement=error.statement) for error in outcome.errors)
+    objects: tuple[ObjectReport, ...] = ()
+    try:
+        found = task.target.inventory(database)
+    except DataGuardianError as error:
+        task.run.log(f"What was restored could not be looked at: {error.message}", level="warning")
+    else:
+        manifest, selection = copy.manifest, task.order.selection
+        objects = compare_objects(manifest.objects, found, selection, manifest.backup_type).objects
+    return RestoreReport(
+        objects=tuple(_with_failures(entry, failures) for entry in objects),
+        failures=failures,
+        failure_count=outcome.error_count or len(failures),
+    )
+
+
+def _with_failures(entry: ObjectReport, failures: Sequence[FailedStatement]) -> ObjectReport:
+    """A failure belongs to the objects that its statement or message names."""
+    bare = entry.name.rpartition(".")[2].strip('"')
+    named = re.compile(rf"(?<!\w){re.escape(bare)}(?!\w)")
+    if entry.outcome == "restored" and any(named.search(f"{one.statement}\n{one.message}") for one in failures):
+        return msgspec.structs.replace(entry, outcome="failed")
+    return entry
+
+
+def _compare_contents(
+    task: RestoreTask, database: str, copy: GoodCopy, objects: Sequence[ObjectReport]
+) -> RestoreReport:
+    """Checksums of the archive's own content and of what was restored from it, for each object.
+
+    The archive's SHA-256 stands in the manifest and was checked, so what is computed from it was backed up.
+    """
+    task.run.log("Comparing the content of each object by a checksum")
+    selection = task.order.selection
+    expected = task.target.archive_checksums(copy.archive, selection, task.scratch)
+    if not expected:
+        raise RestoreError(
+            "The content of this backup cannot be compared by checksums",
+            subject=database,
+            hint="Restore without --deep: tables and rows are compared all the same",
+        )
+    found = task.target.content_checksums(database, tuple(expected), task.scratch)
+    judged = []
+    for entry in objects:
+        if entry.name in expected:
+            equal = expected[entry.name] == found.get(entry.name)
+            entry = msgspec.structs.replace(  # noqa: PLW2901  # the same object, judged
+                entry,
+                content="equal" if equal else "different",
+                outcome=entry.outcome if equal or entry.outcome != "restored" else "other content",
+            )
+        judged.append(entry)
+    return RestoreReport(objects=tuple(judged), deep=True)

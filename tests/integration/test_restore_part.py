@@ -1,0 +1,245 @@
+"""Chosen tables and paths are restored into a live target: they and nothing else change, or nothing at all."""
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.homes import Home, Outcome
+from tests.support.mariadb import MariadbServer, mysql_digest
+from tests.support.postgres import PostgresServer
+from tests.support.round_trips import digest_of, mysql_table, postgres_table
+from tests.support.sqlite import sqlite_digest
+from tests.support.trees import tree_digest
+
+_SHOP = """
+CREATE TYPE mood AS ENUM ('good', 'bad');
+CREATE TABLE customers (id integer PRIMARY KEY, name text);
+CREATE TABLE orders (id serial PRIMARY KEY, customer integer REFERENCES customers, m mood, note text,
+                     twice integer GENERATED ALWAYS AS (id * 2) STORED);
+CREATE TABLE lines (number integer GENERATED ALWAYS AS IDENTITY, of_order integer REFERENCES orders ON DELETE CASCADE);
+CREATE FUNCTION shout() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.note := upper(NEW.note); RETURN NEW; END';
+CREATE INDEX orders_note ON orders (note);
+INSERT INTO customers SELECT i, 'c' || i FROM generate_series(1, 20) i;
+INSERT INTO orders (customer, m, note) SELECT i, 'good', E'a\\tb\\\\' || i FROM generate_series(1, 20) i;
+INSERT INTO lines (of_order) SELECT i FROM generate_series(1, 20) i;
+CREATE TRIGGER louder BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION shout();
+COMMENT ON TABLE orders IS 'what people want';
+GRANT SELECT ON orders TO PUBLIC;
+"""
+
+
+class PostgresPart:
+    """A shop in PostgreSQL, backed up once."""
+
+    def __init__(self, home: Home, server: PostgresServer, database: str) -> None:
+        self.home, self.server, self.database = home, server, database
+        server.execute(_SHOP, database=database)
+        home.configure(postgres_table(server, database))
+        assert home.back_up().status == "completed"
+        self.backed_up = self.digest()
+
+    def digest(self) -> dict[str, str]:
+        """What the database holds."""
+        return digest_of(self.server, self.database)
+
+    def restore(self, *arguments: str) -> Outcome:
+        """Restore in place."""
+        return self.home.dgtui("restore", "nightly@latest", "--yes", *arguments)
+
+
+@pytest.fixture
+def part(home: Home, postgres_server: PostgresServer) -> Iterator[PostgresPart]:
+    """A shop in PostgreSQL."""
+    with postgres_server.database() as database:
+        yield PostgresPart(home, postgres_server, database)
+
+
+def test_chosen_tables_of_postgres_are_replaced_and_nothing_else(part: PostgresPart) -> None:
+    """Also with a foreign key to it from a table that stays, a trigger, an owned sequence, and a client connected."""
+    part.server.execute("UPDATE orders SET note = 'spoilt'; DROP INDEX orders_note", database=part.database)
+    databases = part.server.databases()
+    refused = part.restore("--table", "orders")
+    assert refused.exit_code == 1, refused
+    assert "--overwrite" in refused.errors
+    with part.server.connect(part.database) as client:
+        done = part.restore("--table", "orders", "--overwrite")
+        assert done.exit_code == 0, done
+        assert client.execute("SELECT count(*) FROM orders WHERE note = 'spoilt'").fetchone() == (0,)
+    assert part.digest() == part.backed_up
+    part.server.execute("INSERT INTO customers VALUES (99, 'since')", database=part.database)
+    since = part.digest()
+    again = part.restore("--table", "orders", "--overwrite")
+    assert again.exit_code == 0, again
+    assert part.digest() == since
+    assert part.server.databases() == databases
+    restore = part.home.dgtui("restores", "--json").json()[0]
+    assert (restore["tables"], restore["kept_as"]) == (["orders"], None)
+    assert restore["safety_execution_id"] is not None
+
+
+def test_a_postgres_table_that_is_gone_comes_back_without_overwrite(part: PostgresPart) -> None:
+    part.server.execute("DROP TABLE lines", database=part.database)
+    done = part.restore("--table", "lines")
+    assert done.exit_code == 0, done
+    assert part.digest() == part.backed_up
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ("CREATE VIEW seen AS SELECT id FROM orders", "seen"),
+        ("INSERT INTO orders VALUES (500, 1); INSERT INTO lines (of_order) VALUES (500)", "of_order"),
+        ("DELETE FROM lines; DELETE FROM orders; DELETE FROM customers", "customer"),
+    ],
+)
+def test_what_would_break_is_refused_and_nothing_is_changed(part: PostgresPart, change: str, reason: str) -> None:
+    """A view upon the table, rows of others that point to rows that were not there, rows that point to nothing."""
+    part.server.execute(change, database=part.database)
+    before, databases = part.digest(), part.server.databases()
+    refused = part.restore("--table", "orders", "--overwrite")
+    assert refused.exit_code == 1, refused
+    assert reason in refused.errors
+    assert "nothing was changed" in refused.errors
+    assert part.digest() == before
+    assert part.server.databases() == databases
+
+
+def test_chosen_tables_of_mariadb_change_places_by_a_rename(home: Home, mariadb: MariadbServer) -> None:
+    name = mariadb.create_database()
+    mariadb.execute(
+        "CREATE TABLE customers (id INT PRIMARY KEY)",
+        "CREATE TABLE orders (id INT PRIMARY KEY, customer INT, note TEXT, "
+        "CONSTRAINT of_customer FOREIGN KEY (customer) REFERENCES customers (id) ON DELETE CASCADE)",
+        "CREATE TABLE log (id INT)",
+        "CREATE VIEW seen AS SELECT id FROM orders",
+        "INSERT INTO customers VALUES (1), (2)",
+        "INSERT INTO orders VALUES (1, 1, 'x'), (2, 2, 'y')",
+        database=name,
+    )
+    home.configure(mysql_table(mariadb, name))
+    assert home.back_up().status == "completed"
+    backed_up = mysql_digest(mariadb, name)
+    mariadb.execute("DELETE FROM orders", database=name)
+    done = home.dgtui("restore", "nightly@latest", "--table", "orders", "--overwrite", "--yes")
+    assert done.exit_code == 0, done
+    assert mysql_digest(mariadb, name) == backed_up
+    restore = home.dgtui("restores", "--json").json()[0]
+    assert restore["kept_as"] is None
+    assert mariadb.execute("SELECT COUNT(*) FROM orders", database=restore["part_kept_as"]) is not None
+    mariadb.drop_database(restore["part_kept_as"])
+    mariadb.execute("DELETE FROM customers WHERE id = 2", database=name)
+    for table, reason in (("orders", "a foreign key constraint fails"), ("customers", "of_customer|orders")):
+        before = mysql_digest(mariadb, name)
+        refused = home.dgtui("restore", "nightly@latest", "--table", table, "--overwrite", "--yes")
+        assert refused.exit_code == 1, refused
+        assert any(word in refused.errors for word in reason.split("|")), refused
+        assert mysql_digest(mariadb, name) == before
+    mariadb.execute("CREATE TRIGGER t BEFORE INSERT ON log FOR EACH ROW SET NEW.id = 1", database=name)
+    refused = home.dgtui("restore", "nightly@latest", "--table", "log", "--overwrite", "--yes")
+    assert "triggers" in refused.errors, refused
+
+
+class SqlitePart:
+    """A shop in SQLite, backed up once."""
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+        self.path = home.folder / "shop.db"
+        self.run(
+            "CREATE TABLE customers (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT)",
+            "CREATE TABLE orders (a, customer REFERENCES customers(id), twice AS (a * 2))",
+            "CREATE INDEX by_a ON orders (a)",
+            "CREATE TRIGGER told AFTER INSERT ON orders BEGIN INSERT INTO log VALUES (NEW.a); END",
+            "CREATE TABLE log (a)",
+            "INSERT INTO customers (name) VALUES ('x'), ('y')",
+            "INSERT INTO orders (rowid, a, customer) VALUES (7, 1, 1), (9, 2, 2)",
+        )
+        home.configure(f'[datasources.shop]\ntype = "sqlite"\npath = "{self.path}"\n')
+        assert home.back_up().status == "completed"
+        self.backed_up = sqlite_digest(self.path)
+
+    def run(self, *statements: str) -> None:
+        """Run statements, committed."""
+        with contextlib.closing(sqlite3.connect(self.path)) as connection, connection:
+            for statement in statements:
+                connection.execute(statement)
+
+
+def test_chosen_tables_of_sqlite_under_the_eyes_of_a_reader(home: Home) -> None:
+    shop = SqlitePart(home)
+    shop.run("DROP TABLE orders", "CREATE TABLE orders (other TEXT)", "INSERT INTO orders VALUES ('spoilt')")
+    with contextlib.closing(sqlite3.connect(shop.path)) as reader:
+        assert reader.execute("SELECT other FROM orders").fetchall() == [("spoilt",)]
+        done = home.dgtui("restore", "nightly@latest", "--table", "orders", "--overwrite", "--yes")
+        assert done.exit_code == 0, done
+        assert reader.execute("SELECT rowid, a, twice FROM orders").fetchall() == [(7, 1, 2), (9, 2, 4)]
+    assert sqlite_digest(shop.path) == shop.backed_up
+    shop.run("DELETE FROM orders", "DELETE FROM customers WHERE id = 2")
+    before = sqlite_digest(shop.path)
+    refused = home.dgtui("restore", "nightly@latest", "--table", "orders", "--overwrite", "--yes")
+    assert refused.exit_code == 1, refused
+    assert "customers" in refused.errors
+    assert sqlite_digest(shop.path) == before
+    assert [path.name for path in home.folder.glob(".shop*")] == []
+
+
+@pytest.fixture
+def tree(home: Home) -> Path:
+    """A tree, backed up once."""
+    root = home.folder / "tree"
+    for name in ("docs/a.txt", "docs/deep/b.txt", "conf/c.txt", "top.txt"):
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"content of {name}")
+    home.configure(f'[datasources.shop]\ntype = "files"\npath = "{root}"\n')
+    assert home.back_up().status == "completed"
+    return root
+
+
+def spoil(root: Path) -> None:
+    """Changes, removals, and files that the backup does not have."""
+    (root / "docs/a.txt").write_text("spoilt")
+    (root / "docs/deep/b.txt").unlink()
+    (root / "docs/new.txt").write_text("since")
+    (root / "top.txt").write_text("since")
+
+
+def test_chosen_paths_are_exchanged_and_the_old_ones_kept(home: Home, tree: Path) -> None:
+    spoil(tree)
+    chosen = ("--table", "docs/a.txt", "--table", "docs/deep")
+    done = home.dgtui("restore", "nightly@latest", *chosen, "--overwrite", "--yes")
+    assert done.exit_code == 0, done
+    assert (tree / "docs/a.txt").read_text() == "content of docs/a.txt"
+    assert (tree / "docs/deep/b.txt").read_text() == "content of docs/deep/b.txt"
+    assert (tree / "docs/new.txt").read_text() == "since"
+    assert (tree / "top.txt").read_text() == "since"
+    kept = Path(home.dgtui("restores", "--json").json()[0]["part_kept_as"])
+    assert (kept / "docs/a.txt").read_text() == "spoilt"
+
+
+def test_a_merge_leaves_all_other_files_alone(home: Home, tree: Path) -> None:
+    spoil(tree)
+    done = home.dgtui("restore", "nightly@latest", "--merge", "--yes")
+    assert done.exit_code == 0, done
+    assert (tree / "docs/new.txt").read_text() == "since"
+    (tree / "docs/new.txt").unlink()
+    for name in ("docs/a.txt", "docs/deep/b.txt", "conf/c.txt", "top.txt"):
+        assert (tree / name).read_text() == f"content of {name}"
+    kept = Path(home.dgtui("restores", "--json").json()[0]["part_kept_as"])
+    assert (kept / "top.txt").read_text() == "since"
+    assert not (kept / "docs/new.txt").exists()
+
+
+def test_a_merge_that_cannot_end_well_is_taken_back(home: Home, tree: Path) -> None:
+    spoil(tree)
+    (tree / "top.txt").unlink()
+    (tree / "top.txt").mkdir()
+    before = tree_digest(tree)
+    refused = home.dgtui("restore", "nightly@latest", "--merge", "--yes")
+    assert refused.exit_code == 1, refused
+    assert "top.txt" in refused.errors
+    assert tree_digest(tree) == before
+    assert [path.name for path in home.folder.glob(".tree*")] == []
