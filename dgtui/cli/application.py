@@ -8,6 +8,7 @@ import typer
 from dgtui.cli import (
     backing_up,
     checking,
+    cleaning,
     demonstrating,
     following,
     guarding,
@@ -70,6 +71,9 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "delete": storing.delete,
     "scan": storing.scan,
     "health": watching.health,
+    "cleanup": cleaning.cleanup,
+    "pin": cleaning.pin,
+    "unpin": cleaning.unpin,
     "check": checking.check,
     "daemon": guarding.daemon,
     "demo": demonstrating.demo,

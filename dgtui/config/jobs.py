@@ -10,7 +10,8 @@ from msgspec import Meta
 from dgtui.config.tables import Rules
 from dgtui.config.timetable import never_due_mistake, schedule_mistake, timezone_mistake, window_mistake
 from dgtui.engine.model import VerifyLevel
-from dgtui.engine.settings import DEFAULT_COMPRESSION, ByteSize, Compression, Duration, PositiveInt
+from dgtui.engine.retention_settings import RetentionSettings, retention_mistake
+from dgtui.engine.settings import DEFAULT_COMPRESSION, Compression, Duration, PositiveInt
 
 Retries = Annotated[int, Meta(ge=0, le=20)]
 Threads = Annotated[int, Meta(ge=1, le=256)]
@@ -28,12 +29,6 @@ def _more_than_nothing(quantity: int | None) -> str | None:
     return "expected more than 0" if quantity == 0 else None
 
 
-def _retention_rule(retention: "RetentionSettings | None") -> str | None:
-    if retention == RetentionSettings():
-        return "expected at least one rule, such as keep_last = 7; without this key all backups are kept"
-    return None
-
-
 def _command_rule(command: tuple[str, ...]) -> str | None:
     return "expected a program and its arguments" if command and not command[0] else None
 
@@ -41,21 +36,6 @@ def _command_rule(command: tuple[str, ...]) -> str | None:
 def _storages_rule(storages: tuple[str, ...]) -> str | None:
     twice = next((name for number, name in enumerate(storages) if name in storages[:number]), None)
     return None if twice is None else f"'{twice}' stands here a second time"
-
-
-class RetentionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which backups of a job are kept; each rule keeps, and what no rule keeps may go."""
-
-    rules: ClassVar[Rules] = {"max_age": _more_than_nothing, "max_total_size": _more_than_nothing}
-
-    keep_last: Annotated[PositiveInt | None, Meta(description="How many of the newest backups are kept")] = None
-    keep_hourly: Annotated[PositiveInt | None, Meta(description="For how many hours one backup is kept")] = None
-    keep_daily: Annotated[PositiveInt | None, Meta(description="For how many days one backup is kept")] = None
-    keep_weekly: Annotated[PositiveInt | None, Meta(description="For how many weeks one backup is kept")] = None
-    keep_monthly: Annotated[PositiveInt | None, Meta(description="For how many months one backup is kept")] = None
-    keep_yearly: Annotated[PositiveInt | None, Meta(description="For how many years one backup is kept")] = None
-    max_age: Annotated[Duration | None, Meta(description="Age beyond which a backup goes")] = None
-    max_total_size: Annotated[ByteSize | None, Meta(description="Room that all backups may take at a storage")] = None
 
 
 class JobSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -68,7 +48,7 @@ class JobSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         "schedule": schedule_mistake,
         "timezone": timezone_mistake,
         "window": lambda window: None if window is None else window_mistake(window),
-        "retention": _retention_rule,
+        "retention": retention_mistake,
         "before": _command_rule,
         "before_timeout": _more_than_nothing,
         "after": _command_rule,

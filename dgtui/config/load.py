@@ -202,7 +202,7 @@ class _Loader:
     def _check_places(self, name: str, job: JobSettings, config: Config) -> None:
         """Two copies in one place are one copy."""
         places = {
-            storage: msgspec.structs.replace(config.storages[storage], description="")
+            storage: msgspec.structs.replace(config.storages[storage], description="", retention=None)
             for storage in job.storages
             if storage in config.storages
         }

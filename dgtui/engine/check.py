@@ -102,14 +102,6 @@ def _examine_job(config: Config, name: str) -> Iterator[Finding]:
             message="Its schedule is not acted on by this version",
             mend=f"Run it from cron or a systemd timer: dgtui --run-job {name}",
         )
-    if job.retention is not None:
-        yield Finding(
-            area="job",
-            subject=name,
-            level="warning",
-            message="Its retention is not acted on by this version",
-            mend="Delete old backups with dgtui delete",
-        )
     devices = [_device(config, storage) for storage in job.storages]
     if len(set(devices)) < len([device for device in devices if device is not None]):
         yield Finding(

@@ -1,11 +1,18 @@
-"""Deleting backups by hand."""
+"""Deleting backups by hand, and the line that every removal leaves at its storage."""
+
+import contextlib
+from typing import Any
 
 from dgtui.config import Config
+from dgtui.engine.audit import current_actor
 from dgtui.engine.catalog import Catalog
-from dgtui.engine.errors import ConfigError, ValidationError
+from dgtui.engine.errors import ConfigError, DataGuardianError, ValidationError
 from dgtui.engine.messages import now
-from dgtui.engine.model import RESTORABLE, Execution
+from dgtui.engine.model import RESTORABLE, Actor, Execution
+from dgtui.engine.storages.base import Storage
 from dgtui.engine.stored import folder_of, know_marker
+
+CLEANUP_LOG = "cleanup.log"
 
 
 def delete_copies(catalog: Catalog, config: Config, execution: Execution, *, storage: str | None, force: bool) -> int:
@@ -35,16 +42,25 @@ def delete_copies(catalog: Catalog, config: Config, execution: Execution, *, sto
             target = config.storage(copy.storage)
             know_marker(catalog, target)
             try:
-                freed += target.delete(folder_of(execution))
+                bytes_freed = target.delete(folder_of(execution))
             except ValidationError:
                 pass  # it is not there: what was wanted
             else:
-                target.append_system_log(
-                    "cleanup.log",
-                    f"{now():%Y-%m-%dT%H:%M:%SZ} {execution.job} {copy.path} deleted by hand",
-                )
+                freed += bytes_freed
+                log_removal(target, execution.job, copy.path, bytes_freed, "deleted by hand", current_actor())
         catalog.remove_copy(execution.execution_id, copy.storage)
     return freed
+
+
+def log_removal(storage: Storage[Any], job: str, path: str, size: int, rule: str, actor: Actor) -> None:
+    """Add a line to `_system/cleanup.log`: when, of which job, which folder, how much, why, by whom.
+
+    A disk that is so full that this cannot be written must not keep anything from being freed: it stays unwritten.
+    """
+    who = actor.user + f" from {actor.origin}" * bool(actor.origin) + " (daemon)" * (actor.program == "daemon")
+    line = f"{now():%Y-%m-%dT%H:%M:%SZ} {job} {path} {size} bytes: {rule}, by {who}"
+    with contextlib.suppress(DataGuardianError):
+        storage.append_system_log(CLEANUP_LOG, line)
 
 
 def _is_last_good(catalog: Catalog, execution: Execution, storage: str | None) -> bool:

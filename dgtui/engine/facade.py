@@ -16,10 +16,11 @@ from dgtui.config.store import Values, read_values, remove_object, save_object
 from dgtui.engine.backup import BackupPlan, started_execution
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.check import Finding, examine_everything
+from dgtui.engine.cleanup import Cleanup, Retention
 from dgtui.engine.datasources.base import DatasourceSettings, Selection
 from dgtui.engine.deletion import delete_copies
 from dgtui.engine.errors import ConfigError
-from dgtui.engine.glance import DatasourceCheck, check_datasource, check_settings, copies_at, manifest_of
+from dgtui.engine.glance import DatasourceCheck, check_datasource, check_settings, manifest_of
 from dgtui.engine.guardian.stand_in import StandIn
 from dgtui.engine.guardian.status import DaemonStatus, daemon_status
 from dgtui.engine.health import Health
@@ -37,7 +38,7 @@ from dgtui.engine.runs import RunFollower, RunInfo, RunPaths
 from dgtui.engine.scan import ScanReport, scan_storage
 from dgtui.engine.storages.base import StorageState
 from dgtui.engine.stored import know_marker
-from dgtui.engine.verify import live_copies, manual_commands, validate_folder
+from dgtui.engine.verify import copies_at, live_copies, manual_commands, validate_folder
 from dgtui.engine.watching import RunWatch
 
 
@@ -63,7 +64,8 @@ class Engine:
         return cls(load_config(), state_folder(), fork_workers=fork_workers)
 
     def reconcile(self) -> tuple[str, ...]:
-        """Record what became of runs whose worker died without notice; sentences for people."""
+        """Record what became of runs and removals whose process died without notice; sentences for people."""
+        Cleanup(self.catalog, self.config, self.paths).finish_interrupted()
         return reconcile(self.catalog, self.config, self.paths)
 
     def close(self) -> None:
@@ -350,6 +352,11 @@ class Engine:
     def scan(self, storage: str) -> ScanReport:
         """Read every manifest at a storage into the catalogue. Raises StorageError."""
         return scan_storage(self.catalog, self.config, storage)
+
+    @property
+    def retention(self) -> Retention:
+        """Which backups stay and which go, and the removal of the latter."""
+        return Retention(self.catalog, self.config, self.paths)
 
     # The daemon
 

@@ -1,21 +1,19 @@
 """Short looks for screens: how a datasource answers, what a storage holds, what a manifest says."""
 
 import time
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal
 
 from dgtui.config import Config
-from dgtui.engine.catalog import Catalog
 from dgtui.engine.datasources import datasource_adapter
 from dgtui.engine.datasources.base import DatasourceSettings
 from dgtui.engine.errors import AuthenticationError, DatabaseConnectionError, DataGuardianError, StorageError
 from dgtui.engine.manifest import Manifest
 from dgtui.engine.messages import now
-from dgtui.engine.model import Copy, CopyStatus, Execution, Problem, Record
+from dgtui.engine.model import Execution, Problem, Record
 from dgtui.engine.problems import problem_of
 from dgtui.engine.secrets import fetch_secret
-from dgtui.engine.stored import folder_of, know_marker, read_known_manifest
+from dgtui.engine.stored import read_known_manifest
 
 CheckStatus = Literal["ok", "timeout", "auth_failed", "unreachable", "error"]
 DatasourceStatus = Literal["healthy", "warning", "critical", "unknown"]
@@ -81,38 +79,6 @@ def _status_of(error: DataGuardianError) -> CheckStatus:
     if isinstance(error, AuthenticationError):
         return "auth_failed"
     return "unreachable" if isinstance(error, DatabaseConnectionError) else "error"
-
-
-def copies_at(catalog: Catalog, config: Config, storage: str, executions: Sequence[Execution]) -> dict[str, Copy]:
-    """The copies of executions at one storage as they are now, by the execution's id; the catalogue learns it.
-
-    Once the storage does not answer, the rest is not asked any more.
-    """
-    known = {
-        execution.execution_id: (execution, copy)
-        for execution in executions
-        for copy in execution.copies
-        if copy.storage == storage and copy.path
-    }
-    found: dict[str, Copy] = {}
-    changed: dict[str, Copy] = {}
-    answers: CopyStatus | None = None if storage in config.storages else "unknown"
-    adapter = config.storage(storage) if storage in config.storages else None
-    if adapter is not None:
-        know_marker(catalog, adapter)
-    for execution_id, (execution, copy) in known.items():
-        if copy.status == "corrupt":
-            found[execution_id] = copy
-            continue
-        status = answers
-        if status is None and adapter is not None:
-            status = adapter.copy_status(folder_of(execution))
-            answers = status if status == "unreachable" else None
-        found[execution_id] = Copy(storage=storage, status=status or "unknown", path=copy.path, checked_at=now())
-        if status != copy.status:
-            changed[execution_id] = found[execution_id]
-    catalog.save_copies(changed)
-    return found
 
 
 def manifest_of(config: Config, execution: Execution, storage: str | None = None) -> Manifest:

@@ -4,7 +4,7 @@ import contextlib
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,38 @@ def live_copies(catalog: Catalog, config: Config, execution: Execution) -> tuple
     for copy in copies:
         catalog.save_copy(execution.execution_id, copy)
     return copies
+
+
+def copies_at(catalog: Catalog, config: Config, storage: str, executions: Sequence[Execution]) -> dict[str, Copy]:
+    """The copies of executions at one storage as they are now, by the execution's id; the catalogue learns it.
+
+    Once the storage does not answer, the rest is not asked any more.
+    """
+    known = {
+        execution.execution_id: (execution, copy)
+        for execution in executions
+        for copy in execution.copies
+        if copy.storage == storage and copy.path
+    }
+    found: dict[str, Copy] = {}
+    changed: dict[str, Copy] = {}
+    answers: CopyStatus | None = None if storage in config.storages else "unknown"
+    adapter = config.storage(storage) if storage in config.storages else None
+    if adapter is not None:
+        know_marker(catalog, adapter)
+    for execution_id, (execution, copy) in known.items():
+        if copy.status == "corrupt":
+            found[execution_id] = copy
+            continue
+        status = answers
+        if status is None and adapter is not None:
+            status = adapter.copy_status(folder_of(execution))
+            answers = status if status == "unreachable" else None
+        found[execution_id] = Copy(storage=storage, status=status or "unknown", path=copy.path, checked_at=now())
+        if status != copy.status:
+            changed[execution_id] = found[execution_id]
+    catalog.save_copies(changed)
+    return found
 
 
 def _look_at(catalog: Catalog, config: Config, execution: Execution, copy: Copy) -> Copy:

@@ -15,7 +15,8 @@ from dgtui.config import Config, load_config
 from dgtui.engine.backup import Backup, BackupPlan, started_execution
 from dgtui.engine.cancellation import Cancellation
 from dgtui.engine.catalog import Catalog
-from dgtui.engine.errors import Cancelled, ConfigError, DataGuardianError
+from dgtui.engine.cleanup import RoundBackup
+from dgtui.engine.errors import Cancelled, ConfigError, DataGuardianError, DiskSpaceError
 from dgtui.engine.files import make_private_folder
 from dgtui.engine.job_commands import JobCommands
 from dgtui.engine.messages import now
@@ -75,7 +76,7 @@ class Worker:
             self._record_execution(started)
             commands.before()
             storages = [self._storage(name) for name in order.job.storages]
-            execution = self._back_up(plan, storages)
+            execution = self._back_up(order, plan, storages)
             with self._cancellation.shield():
                 for storage in storages:
                     with contextlib.suppress(DataGuardianError):
@@ -85,21 +86,39 @@ class Worker:
                     execution = msgspec.structs.replace(execution, warnings=(*execution.warnings, *trouble))
                     self._record_execution(execution)
                 warnings = execution.warnings
-                if not recorded:
+                if recorded:
+                    warnings = (*warnings, *self._retention().clean_up(order))
+                else:
                     warnings = (*warnings, "The backup is whole, but could not be recorded in the catalogue")
                 self._run.status(execution.status, problem=execution.problem, warnings=warnings)
 
-    def _back_up(self, plan: BackupPlan, storages: Sequence[Storage[Any]]) -> Execution:
-        """Make the backup, more than once where the error is one that may pass."""
+    def _back_up(self, order: BackupOrder, plan: BackupPlan, storages: Sequence[Storage[Any]]) -> Execution:
+        """Make the backup, more than once where the error is one that may pass.
+
+        Where all storages are full it is tried once more after retention has made room.
+        """
 
         def attempt() -> Execution:
             datasource = self._config.datasource(plan.job.datasource)
             return Backup(plan, datasource, storages, self._run, self._cancellation).execute()
 
+        def attempt_with_room() -> Execution:
+            try:
+                return attempt()
+            except DiskSpaceError as error:
+                if not self._retention().make_room(order):
+                    raise
+                self._run.log(f"{error.message}. Retention made room; it is tried once more", level="warning")
+            self._cancellation.check()
+            return attempt()
+
         def tell(error: DataGuardianError, seconds: float, number: int) -> None:
             self._run.log(f"{error.message}. Try {number} begins in {seconds:.0f} s", level="warning")
 
-        return with_retries(attempt, retries=plan.job.retries, wait=self._cancellation.event.wait, tell=tell)
+        return with_retries(attempt_with_room, retries=plan.job.retries, wait=self._cancellation.event.wait, tell=tell)
+
+    def _retention(self) -> RoundBackup:
+        return RoundBackup(self._catalog, self._config, self._paths, self._run, self._cancellation)
 
     def _restore(self, order: RestoreOrder) -> None:
         run: RestoreRun | None = None

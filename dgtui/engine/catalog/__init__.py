@@ -1,6 +1,13 @@
 """The catalogue: what this machine knows of executions, copies, restores and all that is watched."""
 
-from dgtui.engine.catalog import audit, deliveries, due_runs, health, notifications  # they bring their tables
+from dgtui.engine.catalog import (  # they bring their tables
+    audit,
+    deliveries,
+    due_runs,
+    health,
+    notifications,
+    retention,
+)
 from dgtui.engine.catalog.catalog import Catalog
 from dgtui.engine.catalog.database import CatalogError, Database
 from dgtui.engine.catalog.tables import SCHEMA_VERSION
@@ -15,4 +22,5 @@ __all__ = [
     "due_runs",
     "health",
     "notifications",
+    "retention",
 ]

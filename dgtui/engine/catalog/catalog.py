@@ -39,7 +39,7 @@ class Catalog(Database):
                 _save_copy(connection, execution_id, copy)
 
     def remove_copy(self, execution_id: str, storage: str) -> None:
-        """Forget a copy that was deleted; an execution without any other is forgotten with it."""
+        """Forget a copy that was deleted; an execution that lies nowhere else is forgotten with it."""
         with self.transaction() as connection:
             connection.execute(
                 sa.delete(tables.copies).where(
@@ -49,9 +49,10 @@ class Catalog(Database):
             left = connection.scalar(
                 sa.select(sa.func.count())
                 .select_from(tables.copies)
-                .where(tables.copies.c.execution_id == execution_id)
+                .where(tables.copies.c.execution_id == execution_id, tables.copies.c.path != "")
             )
             if not left:
+                connection.execute(sa.delete(tables.copies).where(tables.copies.c.execution_id == execution_id))
                 connection.execute(sa.delete(tables.executions).where(tables.executions.c.execution_id == execution_id))
 
     def forget_execution(self, execution_id: str) -> None:
@@ -79,7 +80,7 @@ class Catalog(Database):
         ):
             if wanted is not None:
                 query = query.where(column == wanted)
-        return self._select_executions(query.limit(limit))
+        return self.select_executions(query.limit(limit))
 
     def backup_counts(self) -> dict[str, int]:
         """How many restorable executions each datasource has."""
@@ -105,13 +106,13 @@ class Catalog(Database):
 
     def unfinished(self) -> list[Execution]:
         """Executions that are recorded as not ended."""
-        return self._select_executions(
+        return self.select_executions(
             sa.select(tables.executions).where(tables.executions.c.status.not_in(sorted(ENDED)))
         )
 
     def execution(self, execution_id: str) -> Execution | None:
         """One execution by its whole id."""
-        found = self._select_executions(
+        found = self.select_executions(
             sa.select(tables.executions).where(tables.executions.c.execution_id == execution_id)
         )
         return found[0] if found else None
@@ -119,9 +120,10 @@ class Catalog(Database):
     def executions_by_prefix(self, prefix: str) -> list[Execution]:
         """Executions whose id begins with these characters."""
         query = sa.select(tables.executions).where(tables.executions.c.execution_id.startswith(prefix, autoescape=True))
-        return self._select_executions(query.order_by(tables.executions.c.sequence.desc()).limit(10))
+        return self.select_executions(query.order_by(tables.executions.c.sequence.desc()).limit(10))
 
-    def _select_executions(self, query: sa.Select[Any]) -> list[Execution]:
+    def select_executions(self, query: sa.Select[Any]) -> list[Execution]:
+        """The executions that a query of their table finds, with their copies."""
         with self.transaction() as connection:
             rows = connection.execute(query).mappings().all()
             copies: dict[str, list[Copy]] = {}

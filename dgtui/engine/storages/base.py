@@ -5,12 +5,14 @@ there when, and only when, its manifest stands in the folder under its final nam
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from typing import Annotated, BinaryIO, ClassVar, Generic, TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from typing import Annotated, Any, BinaryIO, ClassVar, Generic, TypeVar
 
 import msgspec
 
 from dgtui.engine.model import CopyStatus, Record, VerifyLevel
+from dgtui.engine.retention_settings import RetentionSettings, retention_mistake
 
 MANIFEST = "manifest.json"
 RESTORE_TEXT = "RESTORE.txt"
@@ -19,8 +21,14 @@ RESTORE_TEXT = "RESTORE.txt"
 class StorageSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The keys every `[storages.NAME]` table may have."""
 
+    rules: ClassVar[Mapping[str, Callable[[Any], str | None]]] = {"retention": retention_mistake}
+
     type: Annotated[str, msgspec.Meta(description="Kind of the storage")]
     description: Annotated[str, msgspec.Meta(description="What it is, in your own words")] = ""
+    retention: Annotated[
+        RetentionSettings | None,
+        msgspec.Meta(description="Which backups are kept here; each rule stands in the place of the job's own"),
+    ] = None
 
 
 class FolderRef(Record, frozen=True):
@@ -42,11 +50,23 @@ class StorageState(Record, frozen=True):
 
 
 class Leftover(Record, frozen=True):
-    """An unfinished folder of a run that ended badly."""
+    """An unfinished folder of a run that ended badly, or what is left of a backup that was being removed."""
 
     path: str
     execution_id: str
     bytes: int
+    changed_at: datetime
+    """When anything in it was last written."""
+
+
+class Orphan(Record, frozen=True):
+    """A folder with the name of a backup and without a manifest: no backup, whoever made it."""
+
+    ref: FolderRef
+    path: str
+    bytes: int
+    changed_at: datetime
+    """When anything in it was last written."""
 
 
 class BackupWriter(ABC):
@@ -181,6 +201,14 @@ class Storage(ABC, Generic[SettingsT]):
     @abstractmethod
     def remove_leftover(self, leftover: Leftover) -> None:
         """Remove an unfinished folder. Raises StorageError."""
+
+    @abstractmethod
+    def orphans(self) -> Iterator[Orphan]:
+        """Folders with the name of a backup and without a manifest. Raises StorageError."""
+
+    @abstractmethod
+    def remove_orphan(self, orphan: Orphan) -> None:
+        """Remove a folder that still has no manifest. Raises StorageError, also where it has one by now."""
 
     @abstractmethod
     def append_system_log(self, name: str, line: str) -> None:

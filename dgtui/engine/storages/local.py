@@ -29,13 +29,14 @@ from dgtui.engine.storages.base import (
     BackupWriter,
     FolderRef,
     Leftover,
+    Orphan,
     Storage,
     StorageSettings,
     StorageState,
 )
 from dgtui.engine.storages.deadline import with_deadline
 from dgtui.engine.storages.local_marker import MARKER, make_marker, read_marker
-from dgtui.engine.storages.local_removal import delete_backup, leftovers, remove_leftover
+from dgtui.engine.storages.local_removal import delete_backup, leftovers, orphans, remove_leftover, remove_orphan
 from dgtui.engine.storages.local_root import FOLDER_NAME, PLAIN_NAME, UUID_NAME, LocalRoot, check_ref
 from dgtui.engine.storages.local_writer import LocalWriter, open_for_reading
 
@@ -229,6 +230,14 @@ class LocalStorage(Storage[LocalSettings]):
     def remove_leftover(self, leftover: Leftover) -> None:
         """Remove an unfinished folder. Raises StorageError."""
         remove_leftover(self._root, leftover)
+
+    def orphans(self) -> Iterator[Orphan]:
+        """Folders with the name of a backup and without a manifest. Raises StorageError."""
+        return orphans(self._root)
+
+    def remove_orphan(self, orphan: Orphan) -> None:
+        """Remove a folder that still has no manifest. Raises StorageError, also where it has one by now."""
+        remove_orphan(self._root, orphan)
 
     def append_system_log(self, name: str, line: str) -> None:
         """Add a line to `_system/<name>`. Raises StorageError."""

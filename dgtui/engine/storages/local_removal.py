@@ -6,12 +6,13 @@ import re
 import stat
 import uuid
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import msgspec
 
 from dgtui.engine.errors import StorageError
 from dgtui.engine.files import explained, open_folder, rename_folder
-from dgtui.engine.storages.base import MANIFEST, FolderRef, Leftover
+from dgtui.engine.storages.base import MANIFEST, FolderRef, Leftover, Orphan
 from dgtui.engine.storages.local_root import FOLDER_NAME, UUID_NAME, LocalRoot, check_ref
 from dgtui.engine.storages.local_writer import PARTIAL, open_for_reading, remove_tree
 
@@ -39,7 +40,7 @@ def delete_backup(root: LocalRoot, ref: FolderRef) -> int:
             folders.callback(os.close, folder)
         except FileNotFoundError:
             return 0
-        freed = _size(ref.folder, job)
+        freed, _ = _size_and_change(ref.folder, job)
         garbage = f"{DELETED}{ref.folder}-{_execution_id(folder)}"
         try:
             rename_folder(ref.folder, garbage, job)
@@ -60,8 +61,10 @@ def leftovers(root: LocalRoot) -> Iterator[Leftover]:
                 if match := _LEFTOVER.fullmatch(name):
                     path = root.path / job_id / name
                     with explained(path, "look into"):
-                        size = _size(name, job)
-                    yield Leftover(path=str(path), execution_id=match["execution"].lower(), bytes=size)
+                        size, changed = _size_and_change(name, job)
+                    yield Leftover(
+                        path=str(path), execution_id=match["execution"].lower(), bytes=size, changed_at=changed
+                    )
 
 
 def remove_leftover(root: LocalRoot, leftover: Leftover) -> None:
@@ -81,6 +84,63 @@ def remove_leftover(root: LocalRoot, leftover: Leftover) -> None:
         _remove_job_folder(job_id, root_fd)
 
 
+def orphans(root: LocalRoot) -> Iterator[Orphan]:
+    """The folders with the name of a backup and without a manifest. Raises StorageError."""
+    with root.opened() as root_fd:
+        for job_id, job in root.jobs(root_fd):
+            for name in root.names(job, job_id):
+                if not FOLDER_NAME.fullmatch(name):
+                    continue
+                path = root.path / job_id / name
+                with explained(path, "look into"):
+                    try:
+                        folder = open_folder(name, folder=job)
+                    except (FileNotFoundError, NotADirectoryError):
+                        continue
+                    try:
+                        bare = not _has_manifest(folder)
+                    finally:
+                        os.close(folder)
+                    size, changed = _size_and_change(name, job)
+                if bare:
+                    ref = FolderRef(job_id=job_id, folder=name)
+                    yield Orphan(ref=ref, path=str(path), bytes=size, changed_at=changed)
+
+
+def remove_orphan(root: LocalRoot, orphan: Orphan) -> None:
+    """Remove a folder without a manifest; nothing else is ever removed by it. Raises StorageError."""
+    ref = orphan.ref
+    if not (UUID_NAME.fullmatch(ref.job_id) and FOLDER_NAME.fullmatch(ref.folder)):
+        raise StorageError(f"Not a folder without a backup: {orphan.path!r}", subject=str(root.path))
+    with root.opened() as root_fd, explained(orphan.path, "remove"), contextlib.ExitStack() as folders:
+        try:
+            job = open_folder(ref.job_id, folder=root_fd)
+            folders.callback(os.close, job)
+            folder = open_folder(ref.folder, folder=job)
+            folders.callback(os.close, folder)
+        except FileNotFoundError:
+            return
+        garbage = f"{DELETED}{ref.folder}-{uuid.uuid4()}"
+        rename_folder(ref.folder, garbage, job)
+        # Looked at under its new name: nobody can publish a backup in it any more.
+        if _has_manifest(folder):
+            rename_folder(garbage, ref.folder, job)
+            raise StorageError(
+                f"{orphan.path} has a manifest by now", subject=orphan.path, hint="dgtui scan reads the storage anew"
+            )
+        os.fsync(job)
+        _remove(garbage, folder, job)
+        _remove_job_folder(ref.job_id, root_fd)
+
+
+def _has_manifest(folder: int) -> bool:
+    try:
+        os.stat(MANIFEST, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
+
+
 def _remove(name: str, folder: int, job: int) -> None:
     with contextlib.suppress(FileNotFoundError):
         os.unlink(MANIFEST, dir_fd=folder)
@@ -94,15 +154,19 @@ def _remove_job_folder(job_id: str, root_fd: int) -> None:
         os.rmdir(job_id, dir_fd=root_fd)
 
 
-def _size(name: str, folder: int) -> int:
-    """Bytes of all plain files below a folder."""
-    total = 0
+def _size_and_change(name: str, folder: int) -> tuple[int, datetime]:
+    """Bytes of all plain files below a folder, and when the system last saw anything of it change."""
+    total, changed = 0, 0.0
+    with contextlib.suppress(FileNotFoundError):
+        changed = os.stat(name, dir_fd=folder, follow_symlinks=False).st_ctime
     for _, _, files, walked in os.fwalk(name, dir_fd=folder, follow_symlinks=False):
+        changed = max(changed, os.fstat(walked).st_ctime)
         for file in files:
             with contextlib.suppress(FileNotFoundError):
                 found = os.stat(file, dir_fd=walked, follow_symlinks=False)
                 total += found.st_size if stat.S_ISREG(found.st_mode) else 0
-    return total
+                changed = max(changed, found.st_ctime)
+    return total, datetime.fromtimestamp(changed, UTC)
 
 
 def _execution_id(folder: int) -> str:

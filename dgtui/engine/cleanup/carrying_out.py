@@ -1,0 +1,289 @@
+"""Removing what retention lets go, one copy after another: an interruption at any moment leaves no half backup."""
+
+import threading
+from collections.abc import Callable, Mapping
+from datetime import datetime
+
+from dgtui.config import Config
+from dgtui.engine.audit import append_audit, current_actor
+from dgtui.engine.catalog import Catalog
+from dgtui.engine.catalog.retention import BegunRemoval, RetentionTable
+from dgtui.engine.cleanup.looking import Look, Scope
+from dgtui.engine.cleanup.strays import Stray, Strays
+from dgtui.engine.deletion import log_removal
+from dgtui.engine.errors import DataGuardianError, JobBusy, ValidationError
+from dgtui.engine.locks import take_lock
+from dgtui.engine.messages import now
+from dgtui.engine.model import Actor, Copy, Problem, Record
+from dgtui.engine.notify import raise_notification
+from dgtui.engine.problems import problem_of
+from dgtui.engine.retention import RetentionPlan, Verdict
+from dgtui.engine.runs import RunPaths
+from dgtui.engine.storages.base import FolderRef
+from dgtui.engine.stored import know_marker, read_known_manifest
+
+_PATIENCE_SECONDS = 30.0
+
+
+class Removed(Record, frozen=True):
+    """A folder that was removed."""
+
+    storage: str
+    job: str
+    path: str
+    bytes: int
+    rule: str
+    execution_id: str | None = None
+
+
+class NotRemoved(Record, frozen=True):
+    """What could not be removed, or not be looked at."""
+
+    storage: str
+    path: str
+    problem: Problem
+
+
+class CleanupReport(Record, frozen=True):
+    """What a cleanup did."""
+
+    plan: RetentionPlan
+    removed: tuple[Removed, ...] = ()
+    not_removed: tuple[NotRemoved, ...] = ()
+    strays: tuple[Stray, ...] = ()
+    """What else lies at the storages and was left there."""
+    notes: tuple[str, ...] = ()
+    """What could not be written down of it."""
+
+    @property
+    def freed_bytes(self) -> int:
+        """The bytes of all that was removed."""
+        return sum(one.bytes for one in self.removed)
+
+
+class Cleanup:
+    """Decides and removes; preview and removal go by the same decision."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        config: Config,
+        paths: RunPaths,
+        *,
+        actor: Actor | None = None,
+        clock: Callable[[], datetime] = now,
+        stop: threading.Event | None = None,
+        needs: Mapping[str, frozenset[str]] | None = None,
+    ) -> None:
+        """`stop` ends it between two removals."""
+        self._catalog = catalog
+        self._config = config
+        self._paths = paths
+        self._actor = actor or current_actor()
+        self._clock = clock
+        self._stop = stop or threading.Event()
+        self._table = RetentionTable(catalog)
+        self._look = Look(catalog, config, paths, needs=needs)
+        self._removed: list[Removed] = []
+        self._not_removed: list[NotRemoved] = []
+        self._notes: list[str] = []
+
+    def preview(self, scope: Scope, *, strays: bool) -> CleanupReport:
+        """What `run` would do now; removes nothing. Raises ConfigError, CatalogError."""
+        scope.check(self._config)
+        plan = self._look.plan(scope, now=self._clock(), live=True)
+        found = [stray for _, stray in self._strays(scope)] if strays else []
+        return CleanupReport(plan=plan, not_removed=tuple(self._not_removed), strays=tuple(found))
+
+    def run(self, scope: Scope, *, strays: bool) -> CleanupReport:
+        """Remove what goes, and with `strays` what broken runs left. Raises ConfigError, CatalogError, JobBusy."""
+        scope.check(self._config)
+        with take_lock(self._paths.locks / "cleanup.lock", purpose="cleanup", patience_seconds=_PATIENCE_SECONDS):
+            self._finish_begun()
+            plan = self._look.plan(scope, now=self._clock(), live=True)
+            self._table.set_expiries(plan.expiries())
+            for verdict in plan.removals:
+                if scope.allows(verdict.storage) and not self._stop.is_set():
+                    self._remove(verdict)
+            left = self._remove_strays(scope) if strays else ()
+        self._tell()
+        return CleanupReport(
+            plan=plan,
+            removed=tuple(self._removed),
+            not_removed=tuple(self._not_removed),
+            strays=tuple(left),
+            notes=tuple(self._notes),
+        )
+
+    # One copy
+
+    def _remove(self, verdict: Verdict) -> None:
+        if verdict.execution_id in self._look.in_use():
+            return
+        execution = self._catalog.execution(verdict.execution_id)
+        if execution is None:
+            return
+        storage = self._config.storage(verdict.storage)
+        know_marker(self._catalog, storage)
+        removal = BegunRemoval(
+            execution_id=verdict.execution_id,
+            job_id=verdict.job_id,
+            job=verdict.job,
+            storage=verdict.storage,
+            folder=verdict.folder,
+            path=verdict.path,
+            bytes=verdict.bytes,
+            rule=verdict.removed_by or "",
+            actor=self._actor.user,
+        )
+        ref = FolderRef(job_id=verdict.job_id, folder=verdict.folder)
+        try:
+            # Whether it is the very backup that was judged, and no other one in its place.
+            read_known_manifest(storage, execution)
+        except DataGuardianError as error:
+            self._fail(verdict, error)
+            if isinstance(error, ValidationError):
+                self._mark_corrupt(verdict, error)
+            return
+        self._table.begin(removal)
+        try:
+            freed = storage.delete(ref)
+        except DataGuardianError as error:
+            self._fail(verdict, error)
+            self._settle(removal, 0)
+        else:
+            self._end(removal, freed)
+
+    def _fail(self, verdict: Verdict, error: DataGuardianError) -> None:
+        self._not_removed.append(NotRemoved(storage=verdict.storage, path=verdict.path, problem=problem_of(error)))
+
+    def _mark_corrupt(self, verdict: Verdict, error: ValidationError) -> None:
+        self._catalog.save_copy(
+            verdict.execution_id,
+            Copy(
+                storage=verdict.storage,
+                status="corrupt",
+                path=verdict.path,
+                checked_at=self._clock(),
+                problem=problem_of(error),
+            ),
+        )
+
+    def finish_interrupted(self) -> tuple[Removed, ...]:
+        """End, or take back, removals whose process died; nothing while another cleanup is under way."""
+        if not self._table.begun():
+            return ()
+        try:
+            with take_lock(self._paths.locks / "cleanup.lock", purpose="cleanup", patience_seconds=0):
+                self._finish_begun()
+        except JobBusy:
+            return ()
+        self._tell()
+        return tuple(self._removed)
+
+    def _finish_begun(self) -> None:
+        """End, or take back, the removals that were interrupted."""
+        for removal in self._table.begun():
+            self._settle(removal, removal.bytes)
+
+    def _settle(self, removal: BegunRemoval, freed: int) -> None:
+        """Find out whether a removal that broke off took place; where the storage cannot tell, it stays begun."""
+        if removal.storage not in self._config.storages:
+            self._table.forget(removal)
+            return
+        storage = self._config.storage(removal.storage)
+        know_marker(self._catalog, storage)
+        status = storage.copy_status(FolderRef(job_id=removal.job_id, folder=removal.folder))
+        if status == "missing":
+            if any(begun == removal for begun in self._table.begun()):
+                self._end(removal, freed)
+        elif status == "available":
+            self._table.take_back(removal)
+
+    def _end(self, removal: BegunRemoval, freed: int) -> None:
+        log_removal(self._config.storage(removal.storage), removal.job, removal.path, freed, removal.rule, self._actor)
+        self._catalog.remove_copy(removal.execution_id, removal.storage)
+        self._table.forget(removal)
+        self._record(
+            Removed(
+                storage=removal.storage,
+                job=removal.job,
+                path=removal.path,
+                bytes=freed,
+                rule=removal.rule,
+                execution_id=removal.execution_id,
+            )
+        )
+
+    def _record(self, removed: Removed) -> None:
+        self._removed.append(removed)
+        self._write_down(
+            lambda: append_audit(
+                self._catalog,
+                "retention",
+                object_kind="execution" if removed.execution_id else "storage",
+                object_name=removed.execution_id or removed.storage,
+                outcome="removed",
+                details=(f"{removed.storage}: {removed.path}", f"{removed.bytes} bytes", removed.rule),
+                actor=self._actor,
+                at=self._clock(),
+            )
+        )
+
+    # What broken runs left
+
+    def _strays(self, scope: Scope) -> list[tuple[Strays, Stray]]:
+        found: list[tuple[Strays, Stray]] = []
+        for name in self._config.storages:
+            if not scope.allows(name):
+                continue
+            try:
+                strays = Strays(self._catalog, self._config, self._paths, name)
+            except DataGuardianError as error:
+                self._not_removed.append(NotRemoved(storage=name, path="", problem=problem_of(error)))
+                continue
+            found += [(strays, stray) for stray in strays.found]
+        return found
+
+    def _remove_strays(self, scope: Scope) -> list[Stray]:
+        left: list[Stray] = []
+        for strays, stray in self._strays(scope):
+            if not stray.may_go(self._clock()) or self._stop.is_set():
+                left.append(stray)
+                continue
+            try:
+                strays.remove(stray)
+            except DataGuardianError as error:
+                left.append(stray)
+                self._not_removed.append(NotRemoved(storage=stray.storage, path=stray.path, problem=problem_of(error)))
+                continue
+            log_removal(strays.adapter, "-", stray.path, stray.bytes, stray.kind, self._actor)
+            self._record(Removed(storage=stray.storage, job="", path=stray.path, bytes=stray.bytes, rule=stray.kind))
+        return left
+
+    # What is told of it
+
+    def _tell(self) -> None:
+        if self._removed:
+            freed = sum(one.bytes for one in self._removed)
+            storages = sorted({one.storage for one in self._removed})
+            self._write_down(
+                lambda: raise_notification(
+                    self._catalog,
+                    "cleanup_completed",
+                    subject_kind="storage",
+                    subject=", ".join(storages),
+                    message=f"{len(self._removed)} removed at {', '.join(storages)}, {freed} bytes freed",
+                    details=[f"{one.path}: {one.rule}, {one.bytes} bytes" for one in self._removed],
+                    related=sorted({one.job for one in self._removed if one.job}),
+                    at=self._clock(),
+                )
+            )
+
+    def _write_down(self, write: Callable[[], object]) -> None:
+        """What was removed is removed, also where it cannot be written down."""
+        try:
+            write()
+        except DataGuardianError as error:
+            if error.message not in self._notes:
+                self._notes.append(error.message)

@@ -1,0 +1,179 @@
+"""What retention has to know before it decides: the catalogue, the rules, and the copies as they are now."""
+
+import contextlib
+import zoneinfo
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+import msgspec
+
+from dgtui.config import Config, JobSettings
+from dgtui.engine.catalog import Catalog
+from dgtui.engine.catalog.retention import RetentionTable, backups
+from dgtui.engine.model import Copy, Execution, Record
+from dgtui.engine.orders import decode_order
+from dgtui.engine.retention import JobRules, RetentionPlan, Situation, decide, expected_by_history
+from dgtui.engine.retention.decision import with_needed
+from dgtui.engine.retention_settings import RetentionSettings
+from dgtui.engine.runs import RunPaths
+from dgtui.engine.verify import copies_at
+
+_STORAGE_FAULTS = frozenset({"StorageError", "ValidationError", "PermissionDenied"})
+
+
+class Scope(Record, frozen=True):
+    """Which backups it is about."""
+
+    jobs: tuple[str, ...] | None = None
+    """Names of configured jobs; with them go the safety copies of their datasources. None for all."""
+    storages: tuple[str, ...] | None = None
+    """Where something may be removed; None for everywhere."""
+
+    def check(self, config: Config) -> None:
+        """Raise ConfigError where something of it is not configured."""
+        for job in self.jobs or ():
+            config.job(job)
+        for storage in self.storages or ():
+            config.require_storage(storage)
+
+    def allows(self, storage: str) -> bool:
+        """Whether something may be removed at a storage."""
+        return self.storages is None or storage in self.storages
+
+
+class Look:
+    """Gathers what is known and decides."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        config: Config,
+        paths: RunPaths,
+        *,
+        needs: Mapping[str, frozenset[str]] | None = None,
+    ) -> None:
+        """`needs` names, for an incremental backup, the executions without which it is worth nothing."""
+        self._catalog = catalog
+        self._config = config
+        self._paths = paths
+        self._table = RetentionTable(catalog)
+        self._needs = dict(needs or {})
+
+    def plan(self, scope: Scope, *, now: datetime, live: bool) -> RetentionPlan:
+        """The verdicts on what the scope names; with `live` the storages are asked first. Raises CatalogError."""
+        known = self._backups(scope)
+        since = None
+        if live:
+            since, known = now, self._as_they_are(known, now)
+        plan = decide(
+            Situation(
+                now=now,
+                backups=known,
+                rules=self._rules(known),
+                room=self._room(),
+                proven=self._table.restored_executions(),
+                needs=self._needs,
+                in_use=self.in_use(),
+                failed_uploads=self._failed_uploads(),
+                checked_since=since,
+            )
+        )
+        wanted = None if scope.jobs is None else self._datasources(scope.jobs)
+        verdicts = plan.verdicts
+        if wanted is not None:
+            safety = {one.execution_id for one in known if one.purpose == "safety"}
+            verdicts = tuple(
+                one
+                for one in verdicts
+                if one.job_id in wanted or (one.execution_id in safety and one.datasource in wanted.values())
+            )
+        return msgspec.structs.replace(plan, verdicts=verdicts)
+
+    def has_safety_copies(self, datasource: str) -> bool:
+        """Whether there are safety copies of a datasource, which go once their time is over."""
+        return self._table.has_safety_copies(datasource)
+
+    def in_use(self) -> frozenset[str]:
+        """The executions that runs under way read, and what those need."""
+        read = set()
+        for run_id in self._paths.living():
+            with contextlib.suppress(OSError, msgspec.DecodeError):
+                order = decode_order(self._paths.request(run_id).read_bytes())
+                if execution_id := getattr(order, "execution_id", None):
+                    read.add(str(execution_id))
+        return with_needed(self._needs, read)
+
+    def _backups(self, scope: Scope) -> list[Execution]:
+        # The room of a whole storage is everybody's: then all have to be known.
+        if scope.jobs is None or self._room():
+            return backups(self._catalog)
+        return backups(self._catalog, self._datasources(scope.jobs))
+
+    def _datasources(self, jobs: Sequence[str]) -> dict[str, str]:
+        return {self._config.job_id(name): self._config.job(name).datasource for name in jobs}
+
+    def _as_they_are(self, known: Sequence[Execution], now: datetime) -> list[Execution]:
+        found: dict[tuple[str, str], Copy] = {}
+        for storage in sorted({copy.storage for one in known for copy in one.copies if copy.path}):
+            for execution_id, copy in copies_at(self._catalog, self._config, storage, known).items():
+                # What was asked just now is as of this look, whatever the clock did meanwhile.
+                found[execution_id, storage] = msgspec.structs.replace(copy, checked_at=now)
+        return [
+            msgspec.structs.replace(
+                one, copies=tuple(found.get((one.execution_id, copy.storage), copy) for copy in one.copies)
+            )
+            for one in known
+        ]
+
+    def _rules(self, known: Sequence[Execution]) -> dict[tuple[str, str], JobRules]:
+        storages = {copy.storage for one in known for copy in one.copies if copy.path}
+        rules: dict[tuple[str, str], JobRules] = {}
+        for name, job in self._config.jobs.items():
+            job_id = self._config.job_id(name)
+            history = [one for one in known if one.job_id == job_id and one.purpose != "safety"]
+            expected = expected_by_history(history)
+            zone = zoneinfo.ZoneInfo(job.timezone) if job.timezone else None
+            for storage in storages & self._config.storages.keys():
+                if (merged := self.rules_at(job, storage)) is not None:
+                    rules[job_id, storage] = JobRules(rules=merged, zone=zone, next_backup=expected)
+        return rules
+
+    def rules_at(self, job: JobSettings, storage: str) -> RetentionSettings | None:
+        """The rules of a job at a storage: the storage's own ones in the place of the job's; None where none are."""
+        own = self._config.storages[storage].retention
+        merged = job.retention or RetentionSettings()
+        if own is not None:
+            given = {
+                name: value
+                for name in RetentionSettings.__struct_fields__
+                if name != "max_total_size" and (value := getattr(own, name)) is not None
+            }
+            merged = msgspec.structs.replace(merged, **given)
+            if own.max_total_size is not None and merged == RetentionSettings():
+                return merged
+        return None if merged == RetentionSettings() else merged
+
+    def _room(self) -> dict[str, int]:
+        return {
+            name: int(settings.retention.max_total_size)
+            for name, settings in self._config.storages.items()
+            if settings.retention is not None and settings.retention.max_total_size is not None
+        }
+
+    def _failed_uploads(self) -> frozenset[tuple[str, str]]:
+        """A disk that was full does not count: to make room is what retention is for."""
+        uploads = self._table.last_uploads()
+        ids = {self._config.job_id(name): job for name, job in self._config.jobs.items()}
+        failed = {(one.job_id, one.storage) for one in uploads if _failed(one.failed_by)}
+        newest = {one.storage: one for one in sorted(uploads, key=lambda one: one.sequence)}
+        for storage, last in newest.items():
+            if _failed(last.failed_by):
+                failed |= {(job_id, storage) for job_id in ids}
+        for job_id, kind in self._table.last_failures().items():
+            if kind in _STORAGE_FAULTS and job_id in ids:
+                failed |= {(job_id, storage) for storage in ids[job_id].storages}
+        return frozenset(failed)
+
+
+def _failed(kind: str) -> bool:
+    return kind not in ("", "DiskSpaceError")

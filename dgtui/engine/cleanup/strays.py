@@ -1,0 +1,115 @@
+"""Folders at a storage that are no backup of the catalogue: leftovers of broken runs, and what nobody knows."""
+
+from datetime import datetime, timedelta
+from pathlib import PurePath
+from typing import Any, Literal
+
+from dgtui.config import Config
+from dgtui.engine.catalog import Catalog
+from dgtui.engine.catalog.retention import RetentionTable
+from dgtui.engine.errors import StorageError
+from dgtui.engine.model import Record
+from dgtui.engine.runs import RunPaths
+from dgtui.engine.storages.base import Leftover, Orphan, Storage
+from dgtui.engine.stored import know_marker
+
+LEFTOVER_GRACE = timedelta(days=1)
+"""How long nothing may have changed in a leftover before it is removed: another machine's run may own it."""
+ORPHAN_GRACE = timedelta(days=7)
+"""The same for a folder that has the name of a backup and is none."""
+
+
+class Stray(Record, frozen=True):
+    """A folder at a storage that is no backup of the catalogue."""
+
+    storage: str
+    kind: Literal["leftover", "orphan", "unknown backup"]
+    """Of a run or removal that broke off; without a manifest; a backup that `dgtui scan` would read in."""
+    path: str
+    bytes: int = 0
+    changed_at: datetime | None = None
+    removable_at: datetime | None = None
+    """When its time of grace is over; None for what is never removed by itself."""
+    owner: str = ""
+    """The run that is writing it."""
+
+    def may_go(self, now: datetime) -> bool:
+        """Whether it is removed now."""
+        return not self.owner and self.removable_at is not None and self.removable_at <= now
+
+
+class Strays:
+    """The strays of one storage, and how to remove them."""
+
+    def __init__(self, catalog: Catalog, config: Config, paths: RunPaths, storage: str) -> None:
+        """Raises ConfigError, StorageError."""
+        self._storage: Storage[Any] = config.storage(storage)
+        know_marker(catalog, self._storage)
+        state = self._storage.examine()
+        if state.status != "available":
+            raise StorageError(state.message, subject=storage, hint=state.hint)
+        self._known = RetentionTable(catalog).known_folders()
+        self._owners = _owners(catalog, paths)
+        self._things: dict[str, Leftover | Orphan] = {}
+        self.found: list[Stray] = []
+        if self._storage.marker_id() is not None:
+            self._look()
+
+    @property
+    def adapter(self) -> Storage[Any]:
+        """The storage."""
+        return self._storage
+
+    def remove(self, stray: Stray) -> None:
+        """Remove one that was found. Raises StorageError."""
+        thing = self._things[stray.path]
+        if isinstance(thing, Leftover):
+            self._storage.remove_leftover(thing)
+        else:
+            self._storage.remove_orphan(thing)
+
+    def _look(self) -> None:
+        for leftover in self._storage.leftovers():
+            self._things[leftover.path] = leftover
+            owner = leftover.execution_id if leftover.execution_id in self._owners else ""
+            self._add("leftover", leftover, LEFTOVER_GRACE, owner)
+        for orphan in self._storage.orphans():
+            # One that the catalogue knows is a damaged backup: perhaps all that is left of it.
+            if (orphan.ref.job_id, orphan.ref.folder) not in self._known:
+                self._things[orphan.path] = orphan
+                self._add("orphan", orphan, ORPHAN_GRACE, "")
+        for ref in self._storage.backups():
+            if (ref.job_id, ref.folder) not in self._known:
+                path = self._storage.path(ref)
+                self.found.append(Stray(storage=self._storage.name, kind="unknown backup", path=path))
+        self.found.sort(key=lambda stray: (PurePath(stray.path).name.lstrip("."), stray.path))
+
+    def _add(self, kind: Literal["leftover", "orphan"], thing: Leftover | Orphan, grace: timedelta, owner: str) -> None:
+        self.found.append(
+            Stray(
+                storage=self._storage.name,
+                kind=kind,
+                path=thing.path,
+                bytes=thing.bytes,
+                changed_at=thing.changed_at,
+                removable_at=thing.changed_at + grace,
+                owner=owner,
+            )
+        )
+
+
+def find_strays(catalog: Catalog, config: Config, paths: RunPaths, storage: str) -> list[Stray]:
+    """The folders at a storage that are no backups of the catalogue. Raises ConfigError, StorageError."""
+    return Strays(catalog, config, paths, storage).found
+
+
+def _owners(catalog: Catalog, paths: RunPaths) -> frozenset[str]:
+    """The executions that living runs write, also those that are safety copies of a restore."""
+    living = set(paths.living())
+    unfinished = {one.execution_id for one in catalog.unfinished()}
+    safety = {
+        one.safety_execution_id
+        for one in catalog.restores()
+        if one.restore_id in living and one.safety_execution_id is not None
+    }
+    return frozenset(living | unfinished | safety)

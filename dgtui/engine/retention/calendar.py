@@ -1,0 +1,97 @@
+"""The hours, days, weeks, months and years of a time zone, and which backups are the newest of each."""
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+
+from dgtui.engine.model import Execution, Record
+from dgtui.engine.retention.verdicts import KeepRule
+from dgtui.engine.retention_settings import RetentionSettings
+
+Key = tuple[int, ...]
+"""Names an hour, a day, ... of a time zone; equal for two moments within the same one."""
+
+
+class Period(Record, frozen=True):
+    """A kind of stretch of the calendar."""
+
+    rule: KeepRule
+    key: Callable[[datetime], Key]
+    """Of a local time."""
+    next_day: Callable[[date], date] | None
+    """The day at whose start the one after that of a day begins; None for hours, which the clock does not count."""
+
+
+def _hour(local: datetime) -> Key:
+    # The hour that comes twice at the end of daylight saving is two hours, told apart by their offsets.
+    offset = local.utcoffset() or timedelta(0)
+    return (local.year, local.month, local.day, local.hour, int(offset.total_seconds()))
+
+
+def _week(local: datetime) -> Key:
+    year, week, _ = local.isocalendar()
+    return (year, week)
+
+
+_PERIODS = (
+    Period(rule="hourly", key=_hour, next_day=None),
+    Period(
+        rule="daily",
+        key=lambda local: (local.year, local.month, local.day),
+        next_day=lambda day: day + timedelta(days=1),
+    ),
+    Period(rule="weekly", key=_week, next_day=lambda day: day + timedelta(days=8 - day.isoweekday())),
+    Period(
+        rule="monthly",
+        key=lambda local: (local.year, local.month),
+        next_day=lambda day: date(day.year + day.month // 12, day.month % 12 + 1, 1),
+    ),
+    Period(rule="yearly", key=lambda local: (local.year,), next_day=lambda day: date(day.year + 1, 1, 1)),
+)
+
+
+def local_time(moment: datetime, zone: tzinfo | None) -> datetime:
+    """A moment in a time zone; the system's where it is None."""
+    return moment.astimezone(zone)
+
+
+def start_after(period: Period, moment: datetime, zone: tzinfo | None) -> datetime:
+    """When the stretch after the one of `moment` begins. Raises OverflowError, ValueError beyond the calendar."""
+    local = local_time(moment, zone)
+    if period.next_day is None:
+        begun = timedelta(minutes=local.minute, seconds=local.second, microseconds=local.microsecond)
+        return moment + timedelta(hours=1) - begun
+    midnight = datetime.combine(period.next_day(local.date()), time())
+    return (midnight.replace(tzinfo=zone) if zone is not None else midnight.astimezone()).astimezone(UTC)
+
+
+def rule_counts(rules: RetentionSettings) -> Iterator[tuple[KeepRule, Period | None, int]]:
+    """The `keep_...` rules that are given: its stretch of the calendar (None for `keep_last`), its number."""
+    if rules.keep_last is not None:
+        yield "last", None, rules.keep_last
+    for period in _PERIODS:
+        count: int | None = getattr(rules, f"keep_{period.rule}")
+        if count is not None:
+            yield period.rule, period, count
+
+
+def newest_of_each(
+    ordered: Sequence[Execution], period: Period | None, count: int, zone: tzinfo | None
+) -> list[Execution]:
+    """Of backups with the newest first, the newest of each of the first `count` stretches that have one."""
+    if period is None:
+        return list(ordered[:count])
+    found: dict[Key, Execution] = {}
+    for execution in ordered:
+        key = period.key(local_time(execution.started_at, zone))
+        if key not in found:
+            if len(found) == count:
+                break
+            found[key] = execution
+    return list(found.values())
+
+
+def both_orders(backups: Sequence[Execution]) -> tuple[list[Execution], list[Execution]]:
+    """Backups with the newest first, by their times and by the catalogue's sequence."""
+    by_time = sorted(backups, key=lambda one: (one.started_at, one.sequence), reverse=True)
+    by_sequence = sorted(backups, key=lambda one: one.sequence, reverse=True)
+    return by_time, by_sequence
