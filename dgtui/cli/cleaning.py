@@ -27,7 +27,7 @@ def cleanup(
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
-    """Remove the backups that no retention rule keeps, and what broken runs left."""
+    """Remove what no rule keeps, and what broken runs left."""
     from dgtui.cli.watch import open_engine
     from dgtui.engine.cleanup import Scope
 
@@ -125,7 +125,7 @@ def pin(
     execution: Execution,
     reason: Annotated[str, typer.Option(metavar="TEXT", help="Why it is kept.", show_default=False)] = "",
 ) -> None:
-    """Keep a backup whatever the retention rules say."""
+    """Keep a backup whatever the rules say."""
     from dgtui.cli.watch import open_engine
 
     with open_engine() as engine:
