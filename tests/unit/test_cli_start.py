@@ -62,7 +62,8 @@ def test_run_job_is_started_without_the_parser_of_the_other_commands(tmp_path: o
 def test_help_names_every_command() -> None:
     done, _ = start("--help")
     for command in (
-        "run", "backup", "list", "show", "status", "follow", "cancel", "validate", "restore", "delete", "scan", "cleanup", "pin", "unpin",
+        "run", "backup", "list", "show", "status", "follow", "cancel", "validate", "restore", "delete", "scan",
+        "cleanup", "pin", "unpin",
         "check", "daemon", "demo", "--run-job",
     ):  # fmt: skip
         assert f" {command} " in done.stdout
