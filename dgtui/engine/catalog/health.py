@@ -104,14 +104,17 @@ class HealthRecords:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def record(self, check: HealthCheck, judge: Judge) -> HealthState:
-        """Store a check, and with it the state and the events that follow, all at once. Raises CatalogError."""
+    def record(self, checks: Sequence[tuple[HealthCheck, Judge]]) -> list[HealthState]:
+        """Store checks, and with them the states and the events that follow, all at once. Raises CatalogError."""
+        states = []
         with self._database.exclusive() as connection:
-            former = _state(connection, check.subject)
-            state, events = judge(former or HealthState(subject=check.subject), _latencies(connection, check.subject))
-            connection.execute(sa.insert(health_checks).values(**_columns(check)))
-            _save(connection, state, events)
-        return state
+            for check, judge in checks:
+                former = _state(connection, check.subject) or HealthState(subject=check.subject)
+                state, events = judge(former, _latencies(connection, check.subject))
+                connection.execute(sa.insert(health_checks).values(**_columns(check)))
+                _save(connection, state, events)
+                states.append(state)
+        return states
 
     def untold(self) -> list[HealthEvent]:
         """The events that nobody was told of yet, the oldest first of each object."""

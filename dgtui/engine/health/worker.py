@@ -5,6 +5,7 @@ takes too long is recorded as such and left behind. While it hangs, no second on
 most one thread for each thing is ever left. The threads do not keep the process from ending.
 """
 
+import contextlib
 import queue
 import threading
 import time
@@ -15,7 +16,7 @@ from typing import Protocol
 
 from dgtui.config import Config
 from dgtui.engine.catalog import Catalog
-from dgtui.engine.catalog.health import HealthRecords
+from dgtui.engine.catalog.health import HealthRecords, Judge
 from dgtui.engine.datasources.base import DatasourceSettings
 from dgtui.engine.health.asking import ask_datasource, ask_storage
 from dgtui.engine.health.jobs import ask_job
@@ -81,14 +82,15 @@ class HealthWorker:
         self._clock = clock
         self._records = HealthRecords(surroundings.catalog)
         self._started = clock()
+        known = self._records.states()
         self._last: dict[Watched, datetime] = {
-            subject: state.checked_at for subject, state in self._records.states().items() if state.checked_at
+            one: state.checked_at for one, state in known.items() if state.checked_at
         }
+        self._failed: set[Watched] = {one for one, state in known.items() if state.failures}
         self._running: dict[Watched, _Running] = {}
         self._answers: queue.SimpleQueue[tuple[_Running, HealthCheck]] = queue.SimpleQueue()
         self._wanted: list[Watched] = []
         self._thinned: datetime | None = None
-        self._recorded = False
 
     @property
     def busy(self) -> bool:
@@ -148,6 +150,8 @@ class HealthWorker:
 
     def _start_some(self) -> None:
         moment = self._clock()
+        # What failed before will hang again: the others are checked while it does.
+        self._wanted.sort(key=lambda subject: subject not in self._failed)
         while self._wanted and self._room() > 0:
             subject = self._wanted.pop(0)
             former = self._running.get(subject)
@@ -155,7 +159,7 @@ class HealthWorker:
                 continue
             self._last[subject] = moment
             if former is not None and former.hangs:
-                self._record(_still_hanging(former, moment), former.config)
+                self._record([(_still_hanging(former, moment), former.config)])
             else:
                 self._start(subject, moment)
 
@@ -172,31 +176,29 @@ class HealthWorker:
 
     def _collect(self, seconds: float) -> None:
         """Record the answers that are there, waiting for one for a while, and give up what takes too long."""
-        deadline = time.monotonic() + seconds
-        with_answer = self._take(seconds)
-        while with_answer and time.monotonic() < deadline:
-            with_answer = self._take(0)
+        answers = self._take(seconds)
         for running in [one for one in self._running.values() if one.late and not one.given_up]:
             running.given_up = True
-            self._record(_given_up(running), running.config)
-        if self._recorded:
+            answers.append((_given_up(running), running.config))
+        if answers:
+            self._record(answers)
             tell_events(self._surroundings.catalog, self._records)
-            self._recorded = False
 
-    def _take(self, seconds: float) -> bool:
-        try:
-            running, check = self._answers.get(timeout=seconds) if seconds else self._answers.get_nowait()
-        except queue.Empty:
-            return False
-        if self._running.get(running.subject) is running:
-            del self._running[running.subject]
-        if not running.given_up:
-            self._record(check, running.config)
-        return True
+    def _take(self, seconds: float) -> list[tuple[HealthCheck, Config]]:
+        """The answers that are there, at least one where it comes within `seconds`."""
+        answers: list[tuple[HealthCheck, Config]] = []
+        with contextlib.suppress(queue.Empty):
+            while len(answers) < _QUICK_AT_ONCE:
+                running, check = self._answers.get_nowait() if answers else self._answers.get(timeout=seconds)
+                if self._running.get(running.subject) is running:
+                    del self._running[running.subject]
+                if not running.given_up:
+                    answers.append((check, running.config))
+        return answers
 
-    def _record(self, check: HealthCheck, config: Config) -> None:
-        record_check(self._records, config, check)
-        self._recorded = True
+    def _record(self, answers: Sequence[tuple[HealthCheck, Config]]) -> None:
+        for state in self._records.record([(check, _judge_of(check, config)) for check, config in answers]):
+            (self._failed.add if state.failures else self._failed.discard)(state.subject)
 
     def _thin(self) -> None:
         moment = self._clock()
@@ -205,15 +207,15 @@ class HealthWorker:
             self._thinned = moment
 
 
-def record_check(records: HealthRecords, config: Config, check: HealthCheck) -> HealthState:
-    """Store a check and what it makes of the state. Raises CatalogError."""
+def _judge_of(check: HealthCheck, config: Config) -> Judge:
+    """What makes the next state of a check."""
     settings = config.datasources.get(check.subject.name) if check.subject.kind == "datasource" else None
     slow_after = settings.slow_after if settings is not None else None
 
     def judged(former: HealthState, latencies: Sequence[float]) -> tuple[HealthState, tuple[HealthEvent, ...]]:
         return judge(former, check, slow_limit(slow_after, latencies))
 
-    return records.record(check, judged)
+    return judged
 
 
 def watched_of(config: Config) -> list[Watched]:
