@@ -10,6 +10,7 @@ from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from dgtui.engine.catalog.notifications import Notifications
@@ -358,3 +359,54 @@ def test_the_command_shows_states_and_history(home: Home, tmp_path: Path) -> Non
     shop = home.dgtui("health", "shop")
     assert (shop.exit_code, "healthy" in shop.output) == (0, True), shop
     assert home.dgtui("health", "nothing").exit_code == 2
+
+
+def test_a_job_is_overdue_once_its_timetable_was_not_kept(home: Home, tmp_path: Path) -> None:
+    make_database(tmp_path / "shop.db")
+    home.configure(sqlite_table("shop", tmp_path / "shop.db"), job='schedule = "0 3 * * *"\ntimezone = "UTC"')
+    watch = Watch(home.engine(), Clock(datetime(2025, 2, 13, 12, 0, tzinfo=UTC)))
+    job = Watched(kind="job", name="nightly")
+
+    def at(day: int, hour: int) -> HealthState:
+        watch.clock.moment = datetime(2025, 2, day, hour, 0, tzinfo=UTC)
+        (state,) = watch.health.check_now([job])
+        return state
+
+    # What was due before anybody watched is not missed; then an hour is left for making it.
+    assert at(13, 12).status == at(14, 2).status == at(14, 3).status == "healthy"
+    state = at(14, 5)
+    assert (state.status, state.told) == ("critical", ("backup_overdue",))
+    assert "due at 2025-02-14 03:00 UTC; there never was one" in state.message
+    at(15, 5)
+    assert [note.kind for note in watch.told()] == ["backup_overdue"]
+    made = home.back_up()
+    watch.clock.moment = made.started_at + timedelta(hours=2)
+    assert watch.health.check_now([job])[0].status == "healthy"
+    watch.clock.moment = made.started_at + timedelta(days=2)
+    assert watch.health.check_now([job])[0].status == "critical"
+
+
+def test_a_backup_of_unusual_size_is_told_once(home: Home, tmp_path: Path) -> None:
+    path = tmp_path / "shop.db"
+    make_database(path)
+    home.configure(sqlite_table("shop", path))
+    made = home.back_up()
+    engine = home.engine()
+    for number in range(5):
+        engine.catalog.save_execution(
+            msgspec.structs.replace(
+                made,
+                execution_id=f"{number}{made.execution_id[1:]}",
+                started_at=made.started_at - timedelta(days=number + 1),
+                total_size_bytes=50_000_000 + number,
+                folder=None,
+                copies=(),
+            )
+        )
+    watch = Watch(engine, Clock(made.started_at))
+    job = Watched(kind="job", name="nightly")
+    for _ in range(2):
+        (state,) = watch.health.check_now([job])
+    assert state.status == "warning"
+    assert "far smaller than usual" in state.message
+    assert [note.kind for note in watch.told()] == ["backup_unusual"]

@@ -156,6 +156,13 @@ class HealthRecords:
         with self._database.transaction() as connection:
             return [_decoded(row) for row in connection.execute(query.limit(limit)).mappings()]
 
+    def first_check(self, subject: Watched) -> datetime | None:
+        """When something was checked for the first time, as far as that is still known."""
+        query = sa.select(sa.func.min(health_checks.c.checked_at)).where(*_is(health_checks, subject))
+        with self._database.transaction() as connection:
+            text = connection.scalar(query)
+        return datetime.fromisoformat(text) if text is not None else None
+
     def latencies_since(self, kind: WatchedKind, since: datetime) -> dict[str, list[tuple[datetime, float | None]]]:
         """By name: when each check was, the oldest first, and how long its answer took; None where it failed."""
         query = sa.select(

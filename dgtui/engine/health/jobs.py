@@ -2,16 +2,19 @@
 
 import statistics
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from dgtui.config import Config
 from dgtui.engine.catalog import Catalog
+from dgtui.engine.catalog.health import HealthRecords
 from dgtui.engine.errors import DataGuardianError
 from dgtui.engine.health_model import Concern, Figures, HealthCheck, Watched
 from dgtui.engine.model import RESTORABLE, Copy, Execution
 from dgtui.engine.stored import folder_of, know_marker
+from dgtui.engine.timetable import Timetable
 
 _HISTORY = 11
+_LEAST_ALLOWANCE = timedelta(hours=1)
 _ENOUGH = 4
 _FAR_OFF = 2.0
 _LEAST_DIFFERENCE = 1 << 20
@@ -32,8 +35,13 @@ def good_backups(catalog: Catalog, job: str, count: int) -> list[Execution]:
 def ask_job(config: Config, catalog: Catalog, subject: Watched, at: datetime) -> HealthCheck:
     """See how the backups of a job stand."""
     backups = good_backups(catalog, subject.name, _HISTORY)
-    concerns = [*_size(backups), *_copies(config, catalog, backups)]
     newest = backups[0] if backups else None
+    watched_since = HealthRecords(catalog).first_check(subject) or at
+    concerns = [
+        *_overdue(config, subject.name, backups, watched_since, at),
+        *_size(backups),
+        *_copies(config, catalog, backups),
+    ]
     return HealthCheck(
         subject=subject,
         checked_at=at,
@@ -44,6 +52,38 @@ def ask_job(config: Config, catalog: Catalog, subject: Watched, at: datetime) ->
             last_good_at=newest.started_at if newest else None,
         ),
     )
+
+
+def _overdue(
+    config: Config, name: str, backups: Sequence[Execution], watched_since: datetime, at: datetime
+) -> list[Concern]:
+    """Is there no good backup for longer than the timetable allows, and some time for making one?"""
+    job = config.jobs[name]
+    if job.schedule is None:
+        return []
+    timetable = Timetable.parse(
+        config.job_id(name), job.schedule, job.timezone, window=job.window, jitter=int(job.jitter)
+    )
+    covered = backups[0].started_at if backups else watched_since
+    missed = timetable.latest(at - _allowance(backups), covered)
+    if missed is None:
+        return []
+    last = f"the last good one is of {backups[0].started_at:%Y-%m-%d %H:%M} UTC" if backups else "there never was one"
+    return [
+        Concern(
+            kind="backup_overdue",
+            message=f"No good backup since it was due at {missed.due_at:%Y-%m-%d %H:%M} UTC; {last}",
+            hint=f"Is the daemon running (dgtui daemon --status)? Look with: dgtui list --job {name} --limit 5",
+            status="critical",
+        )
+    ]
+
+
+def _allowance(backups: Sequence[Execution]) -> timedelta:
+    """How long after its time a backup may be there: twice as long as it usually takes, and at least an hour."""
+    took = [(row.finished_at - row.started_at).total_seconds() for row in backups if row.finished_at is not None]
+    usual = statistics.median(took) if took else 0.0
+    return max(_LEAST_ALLOWANCE, timedelta(seconds=2 * usual))
 
 
 def _size(backups: Sequence[Execution]) -> list[Concern]:
