@@ -1,0 +1,157 @@
+"""Runs as the screens show them: cancelled, several at a time, started elsewhere, outliving the screens."""
+
+import contextlib
+import sqlite3
+import threading
+from pathlib import Path
+
+import pytest
+
+from dgtui.screens.confirm import ConfirmScreen
+from dgtui.screens.jobs import JobsScreen
+from dgtui.screens.log import GrowingLog, LogScreen
+from dgtui.screens.run import RunScreen
+from tests.support.homes import Home
+from tests.support.postgres import PostgresServer
+from tests.tui.conftest import make_shop, sqlite_table
+from tests.tui.driver import Driver, screens
+
+SLOW = 'compression = "zstd:19"\ncompression_threads = 1'
+NAME = "[red]shop[/red]"
+
+
+@pytest.fixture
+def slow_shop(home: Home, shop: Path) -> Path:
+    """A shop whose job takes some seconds: noise, and the highest level there is."""
+    with contextlib.closing(sqlite3.connect(shop)) as connection, connection:
+        connection.executemany("INSERT INTO notes VALUES (randomblob(1000000))", [()] * 10)
+    other = home.folder / "crm.db"
+    make_shop(other)
+    crm = '[jobs.crm]\ndatasource = "crm"\nstorages = ["disk"]\n'
+    home.configure(sqlite_table("shop", shop) + sqlite_table("crm", other), job=SLOW, more=crm)
+    return shop
+
+
+async def see_it_run(driver: Driver) -> RunScreen:
+    """Wait until the run whose panel is open says that it runs."""
+    await driver.until(lambda: isinstance(driver.screen, RunScreen), "the panel")
+    panel = driver.run_screen()
+    await driver.until(lambda: panel.snapshot.status == "running", "the run")
+    return panel
+
+
+async def test_cancelling_asks_first_and_says_so_until_everything_is_cleaned_up(home: Home, slow_shop: Path) -> None:
+    async with screens(home) as driver:
+        await driver.press("b", "enter")
+        panel = await see_it_run(driver)
+        await driver.press("x")
+        assert isinstance(driver.screen, ConfirmScreen)
+        assert driver.focused == "no"
+        await driver.press("enter")
+        assert not panel.snapshot.ended, "no was no"
+        await driver.pilot.press("x")
+        await driver.until(lambda: isinstance(driver.screen, ConfirmScreen), "the question")
+        await driver.pilot.press("y")
+        await driver.until(lambda: "cancelling: waiting" in driver.text("#panel") or panel.snapshot.ended, "the word")
+        assert (await driver.watch_to_end()).snapshot.status == "cancelled"
+        assert "cancelling: waiting" not in driver.text("#panel")
+        await driver.press("escape")
+        assert "cancelled" in driver.rows("#datasources")[0]
+    assert home.litter() == []
+
+
+async def test_several_runs_stand_in_the_strip_of_every_place_and_each_opens(home: Home, slow_shop: Path) -> None:
+    async with screens(home) as driver:
+        nightly = home.engine().start_job("nightly")
+        await driver.until(lambda: "nightly" in driver.text("#strip"), "the run that was started elsewhere")
+        crm = driver.app.engine.start_job("crm")
+        await driver.until(lambda: len(driver.app.runs) == 2 or driver.app.known_run(crm) is not None, "both runs")
+        for key in "2345":
+            await driver.press(key)
+            assert "nightly" in driver.text("#strip"), f"the strip of place {key}"
+        driver.screen.query_one("#strip").focus()
+        await driver.pilot.press("enter")
+        await driver.until(lambda: isinstance(driver.screen, RunScreen), "the panel")
+        assert driver.run_screen().run_id == nightly
+        assert (await driver.watch_to_end()).snapshot.status == "completed"
+        await driver.press("escape")
+        await driver.until(lambda: not driver.app.runs, "the end of both")
+        assert not driver.screen.query_one("#strip").display
+
+
+async def test_a_run_that_a_script_started_is_seen_to_its_end(home: Home, slow_shop: Path) -> None:
+    async with screens(home) as driver:
+        script = threading.Thread(target=home.dgtui, args=("--run-job", "nightly"))
+        script.start()
+        await driver.until(lambda: "nightly" in driver.text("#strip"), "the script's run")
+        await driver.press("w")
+        assert (await driver.watch_to_end()).snapshot.status == "completed"
+        await driver.press("enter")
+        assert "just now" in driver.rows("#datasources")[0]
+        script.join()
+
+
+async def test_a_crash_of_a_screen_leaves_the_run_alone(
+    home: Home, slow_shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(self: JobsScreen) -> None:
+        raise ZeroDivisionError("a fault of a screen")
+
+    monkeypatch.setattr(JobsScreen, "gather", crash)
+    engine = home.engine()
+
+    async def open_the_jobs() -> None:
+        async with screens(home) as driver:
+            await driver.press("b", "enter")
+            await see_it_run(driver)
+            await driver.press("h")
+            await driver.pilot.press("3")
+            await driver.pilot.pause()
+
+    with pytest.raises(ZeroDivisionError, match="a fault of a screen"):
+        await open_the_jobs()
+    run_id = engine.running()[0].run_id
+    assert home.finish(engine, run_id).status == "completed"
+
+
+async def test_markup_in_names_of_databases_and_tables_in_log_lines_and_in_a_servers_errors_is_shown_literally(
+    home: Home, shop: Path, postgres_server: PostgresServer
+) -> None:
+    with postgres_server.database() as database, postgres_server.connect(database) as connection:
+        connection.execute(f'CREATE TABLE "{NAME}" AS SELECT 1 AS i')
+        connection.commit()
+        text = f'host = "127.0.0.1"\nport = {postgres_server.port}\nusername = "postgres"\n'
+        real = f'[datasources.shop]\ntype = "postgres"\n{text}database = "{database}"\n'
+        gone = f'[datasources.gone]\ntype = "postgres"\n{text}database = "{NAME}"\n'
+        home.configure(real + gone)
+        async with screens(home) as driver:
+            await driver.press("down")
+            assert f'There is no database "{NAME}"' in driver.text("#details")
+            await driver.press("up", "b", "enter")
+            assert (await driver.watch_to_end()).snapshot.status == "completed"
+            await driver.press("l")
+            assert isinstance(driver.screen, LogScreen)
+            await driver.until(lambda: any(NAME in row for row in driver.rows("#log")), "the table in the log")
+            await driver.press("escape", "escape", "2", "r")
+            assert any(NAME in row for row in driver.rows("#tables"))
+            driver.app.tell(f"a message of {NAME}")
+            await driver.settle()
+            drawn = "".join(strip.text for strip in driver.screen._compositor.render_strips())
+            assert f"a message of {NAME}" in drawn
+
+
+def test_a_log_that_grows_keeps_every_line_once(home: Home, shop: Path) -> None:
+    run_id = home.back_up().execution_id
+    engine = home.engine()
+    file = engine.paths.messages(run_id)
+    lines = file.read_bytes().splitlines(keepends=True)
+    every = GrowingLog(run_id).read(engine)
+    growing = GrowingLog(run_id)
+    seen = []
+    for count in range(len(lines) + 1):
+        file.write_bytes(b"".join(lines[:count]))
+        seen.append(len(growing.read(engine)))
+    assert seen == sorted(seen)
+    assert len(set(seen)) > 2, "it grew"
+    assert growing.read(engine) == every
+    assert len({row.key for row in every}) == len(every)
