@@ -136,7 +136,8 @@ class Backup:
         source = ProgressSource(
             total=probe.estimated_dump_bytes, total_kind=probe.estimate_kind, unit=probe.progress_unit
         )
-        dump = self._datasource.open_dump(probe, options, self._run)
+        with self._progress(source):
+            dump = self._datasource.open_dump(probe, options, self._run)
         check = self._datasource.live_check(Path(self._plan.scratch_folder))
         try:
             # The pipeline looks at `cancelled` itself: an exception in the middle of its queues could leave one locked.

@@ -10,6 +10,11 @@ PACKED_BLOCK_BYTES = 1 << 18
 """Size of the blocks that a compressor hands on, where its library lets it choose."""
 _MOST_THREADS = 2
 """Beyond two, the dump tool and its server are slower than the compression; others want cores as well."""
+_SLOW_LEVEL = 10
+"""From here on a thread of zstd would work for up to a minute on one piece, and could not be cancelled meanwhile."""
+_JOB_BYTES = 1 << 20
+_OVERLAP = 6
+"""An eighth of the window: a piece is never smaller than what it looks back to."""
 _ISAL_LEVELS = {1: 1, 2: 1, 3: 1, 4: 2, 5: 2, 6: 2, 7: 3, 8: 3, 9: 3}
 """Level of isal for one of gzip: its 0 saves little time and packs worse than gzip's 1."""
 
@@ -56,6 +61,11 @@ def part_file_name(file_name: str, number: int) -> str:
 def _zstd_compressor(level: int, threads: int) -> Compressor:
     import zstandard
 
+    if level >= _SLOW_LEVEL and threads > 0:
+        parameters = zstandard.ZstdCompressionParameters.from_level(
+            level, threads=threads, write_checksum=True, job_size=_JOB_BYTES, overlap_log=_OVERLAP
+        )
+        return zstandard.ZstdCompressor(compression_params=parameters).chunker(chunk_size=PACKED_BLOCK_BYTES)
     # `chunker` copies least: with it the worker threads fill the very blocks that are hashed and written.
     context = zstandard.ZstdCompressor(level=level, threads=threads, write_checksum=True)
     return context.chunker(chunk_size=PACKED_BLOCK_BYTES)

@@ -317,3 +317,18 @@ def test_quick_check_of_the_copy_is_a_choice(tmp_path: Path, scratch: Path) -> N
     source.write_bytes(source.read_bytes().replace(b"name-00500", b"name-0x500", 1))
     settings = SqliteSettings(type="sqlite", path=str(source), integrity_check="quick")
     assert dump_to(SqliteDatasource("x", settings), tmp_path / "backup.db", scratch=scratch).warnings == ()
+
+
+def test_the_bytes_of_a_snapshot_are_told(tmp_path: Path) -> None:
+    source, told = tmp_path / "source.db", list[str]()
+    make_nasty(source)
+
+    class Listener(SilentReporter):
+        def current_object(self, name: str, *, number: int = 0, count: int = 0) -> None:
+            told.append(name)
+
+    adapter = SqliteDatasource("case", SqliteSettings(type="sqlite", path=str(source)))
+    dump = adapter.open_dump(adapter.probe(), DumpOptions(scratch_folder=str(tmp_path)), Listener())
+    dump.stop()
+    size = f"{source.stat().st_size:,}"
+    assert f"copying source.db: {size} of {size} bytes" in told

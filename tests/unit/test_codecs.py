@@ -262,3 +262,12 @@ def test_no_codec_library_is_loaded_before_it_is_used() -> None:
     script = "import sys, dgtui.engine.codecs, dgtui.engine.unpacking; print(*sys.modules)"
     modules = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
     assert not {"zstandard", "isal", "lz4"} & set(modules)
+
+
+def test_slow_levels_of_zstd_work_in_small_pieces() -> None:
+    """What a thread has begun cannot be cancelled, so that it must not be much."""
+    packer = compressor(Compression.parse("zstd:19"), threads=2)
+    data = os.urandom(1 << 20)
+    early = b"".join(piece for _ in range(6) for piece in packer.compress(data))
+    assert early
+    assert zstandard.ZstdDecompressor().decompressobj().decompress(early + b"".join(packer.finish())) == data * 6

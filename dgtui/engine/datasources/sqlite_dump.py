@@ -59,11 +59,11 @@ class SqliteDump(Dump):
 
 
 def copy_progress(source: Path, reporter: Reporter) -> Progress:
-    """What says how far the copy is, as its object: the bar counts the bytes that are stored, which begin after it."""
+    """Says how many bytes are copied, as the object: the bar counts those that are stored, which begin after it."""
     name = printable(source.name)
 
     def progress(done: int, total: int) -> None:
-        reporter.current_object(f"copying {name}: {100 * done // max(total, 1)} %")
+        reporter.current_object(f"copying {name}: {done:,} of {total:,} bytes")
 
     return progress
 
