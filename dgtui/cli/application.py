@@ -16,6 +16,7 @@ from dgtui.cli import (
     restored,
     restoring,
     storing,
+    undoing,
     watching,
 )
 from dgtui.cli.options import MessagesAsJson
@@ -68,6 +69,9 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "validate": restoring.validate,
     "restore": restoring.restore,
     "restores": restored.restores,
+    "undo": undoing.undo,
+    "drop-replaced": undoing.drop_replaced,
+    "cleanup-restore": undoing.cleanup_restore,
     "delete": storing.delete,
     "scan": storing.scan,
     "health": watching.health,

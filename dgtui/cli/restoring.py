@@ -65,6 +65,16 @@ def restore(
     schema_only: SchemaOnly = False,
     data_only: DataOnly = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a target that holds data.")] = False,
+    no_safety: Annotated[
+        bool,
+        typer.Option("--no-safety", help="Make no backup of what is replaced; undo needs what is kept then."),
+    ] = False,
+    safety_to: Annotated[
+        str | None,
+        typer.Option(
+            "--safety-to", metavar="STORAGE", help="Where that backup goes; else as the job's do.", show_default=False
+        ),
+    ] = None,
     jobs: Annotated[
         int | None,
         typer.Option("--jobs", metavar="N", min=1, help="How many processes load.", show_default=False),
@@ -90,6 +100,7 @@ def restore(
     from dgtui.wording.preview_text import preview_lines
 
     refuse_both(schema_only, "--schema-only", data_only, "--data-only")
+    refuse_both(no_safety, "--no-safety", safety_to is not None, "--safety-to")
     with open_engine() as engine:
         wanted = engine.execution(execution)
         selection = _selection(table or [], schema_only=schema_only, data_only=data_only)
@@ -100,6 +111,8 @@ def restore(
         )
         for line in [] if dry_run and as_json else preview_lines(wanted, preview, selection, storage=storage):
             (print_data if dry_run else say)(line)
+        if preview.replaces and not (dry_run and as_json):
+            (print_data if dry_run else say)(one_line(safety_line(no_safety=no_safety, safety_to=safety_to)))
         if dry_run:
             raise typer.Exit(_tell_whole(preview, as_json=as_json))
         if _replaces(preview, selection) and not overwrite and not merge:
@@ -122,6 +135,8 @@ def restore(
             without_missing_roles=without_roles or not yes,
             jobs=jobs,
             reason=reason,
+            safety=not no_safety,
+            safety_to=safety_to,
         )
         raise typer.Exit(watch(engine, run_id, as_json=as_json))
 
@@ -153,3 +168,13 @@ def _selection(tables: list[str], *, schema_only: bool, data_only: bool) -> "Sel
 
     kind = "schema_only" if schema_only else "data_only" if data_only else "full"
     return Selection(backup_type=kind, tables=tuple(tables))  # type: ignore[arg-type]  # the three words it takes
+
+
+def safety_line(*, no_safety: bool, safety_to: str | None) -> str:
+    """Whether what is replaced is backed up first, and what it means where it is not."""
+    if no_safety:
+        return (
+            "Safety   no backup of what is there now: only what is kept beside the target can bring it back, and "
+            "nothing can once that is dropped"
+        )
+    return f"Safety   what is there now is backed up first, {f'to {safety_to}' if safety_to else 'as the job does'}"

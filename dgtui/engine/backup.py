@@ -112,14 +112,24 @@ class Backup:
         self._need_one_storage(usable)
         return usable
 
-    def _free_folder(self, storages: Sequence[Storage[Any]]) -> str:
-        """The first second from now on whose name is taken at no storage."""
+    def _free_folder(self, storages: list[Storage[Any]]) -> str:
+        """The first second from now on whose name is taken at no storage; one that cannot tell is left out."""
         moment = self._started.replace(microsecond=0)
         while True:
             folder = moment.astimezone(UTC).strftime("%Y-%m-%d_%H%M%S")
-            if not any(storage.folder_exists(self._ref(folder)) for storage in storages):
+            taken = [storage.name for storage in list(storages) if self._is_taken(storage, folder, storages)]
+            if not taken:
+                self._need_one_storage(storages)
                 return folder
             moment += timedelta(seconds=1)
+
+    def _is_taken(self, storage: Storage[Any], folder: str, storages: list[Storage[Any]]) -> bool:
+        try:
+            return storage.folder_exists(self._ref(folder))
+        except StorageError as error:
+            self._drop(storage.name, error, "left out")
+            storages.remove(storage)
+            return False
 
     def _begin(self, storages: Sequence[Storage[Any]], folder: str) -> None:
         for storage in storages:

@@ -1,25 +1,26 @@
 """`Engine`: the only door that screens and commands use."""
 
 import contextlib
-import getpass
 import os
 import signal
 import threading
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from dgtui.config import Config, JobSettings, Table, load_config, state_folder
 from dgtui.config.store import Values, read_values, remove_object, save_object
+from dgtui.engine.audit import current_actor
 from dgtui.engine.backup import BackupPlan, started_execution
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.check import Finding, examine_everything
 from dgtui.engine.cleanup import Cleanup, Retention
 from dgtui.engine.datasources.base import DatasourceSettings, Selection
 from dgtui.engine.deletion import delete_copies
-from dgtui.engine.errors import ConfigError
+from dgtui.engine.errors import ConfigError, DataGuardianError
 from dgtui.engine.glance import DatasourceCheck, check_datasource, check_settings, manifest_of
 from dgtui.engine.guardian.stand_in import StandIn
 from dgtui.engine.guardian.status import DaemonStatus, daemon_status
@@ -32,12 +33,15 @@ from dgtui.engine.model import Copy, Execution, Restore
 from dgtui.engine.orders import AnyOrder, BackupOrder, RestoreOrder, ValidateOrder, decode_order
 from dgtui.engine.preview import RestorePreview, preview_restore
 from dgtui.engine.reconcile import reconcile
-from dgtui.engine.references import find_execution
-from dgtui.engine.restore_task import started_restore
+from dgtui.engine.references import find_execution, find_restore
+from dgtui.engine.replaced import Kept, drop_expired, drop_replaced, kept_replaced
+from dgtui.engine.restore_task import started_restore, target_lock_name
 from dgtui.engine.runs import RunFollower, RunInfo, RunPaths
 from dgtui.engine.scan import ScanReport, scan_storage
+from dgtui.engine.settling import clean_up, restore_findings, unsettled
 from dgtui.engine.storages.base import StorageState
 from dgtui.engine.stored import know_marker
+from dgtui.engine.undo import UndoChoice, undo_choice
 from dgtui.engine.verify import copies_at, live_copies, manual_commands, validate_folder
 from dgtui.engine.watching import RunWatch
 
@@ -143,30 +147,86 @@ class Engine:
         deep: bool = False,
         jobs: int | None = None,
         reason: str = "",
+        safety: bool = True,
+        safety_to: str | None = None,
     ) -> str:
-        """Start a restore; its id. Raises ConfigError, JobBusy where the target is being restored already."""
+        """Start a restore; its id. Raises ConfigError, JobBusy where the target is being restored already.
+
+        A target that holds data is backed up first, to `safety_to` or the storages of the backup's job; without
+        `safety` its former content is only kept beside it, where a swap is possible.
+        """
         target = datasource or execution.datasource
-        adapter = self.config.datasource(target)
-        order = RestoreOrder(
-            run_id=str(uuid.uuid4()),
-            config_path=self._config_path(),
-            ordered_at=now(),
-            execution_id=execution.execution_id,
-            storage=storage,
-            datasource=target,
-            database=database or adapter.database,
-            selection=selection or Selection(),
-            overwrite=overwrite,
-            without_missing_roles=without_missing_roles,
-            merge=merge,
-            deep=deep,
-            jobs=jobs,
-            reason=reason,
-            restored_by=getpass.getuser(),
-            origin=os.environ.get("SSH_CLIENT", "").split(" ")[0],
+        if safety_to is not None:
+            self.config.require_storage(safety_to)
+        return self._start_restore(
+            RestoreOrder(
+                **self._ordered(),
+                execution_id=execution.execution_id,
+                storage=storage,
+                datasource=target,
+                database=database or self.config.datasource(target).database,
+                selection=selection or Selection(),
+                overwrite=overwrite,
+                without_missing_roles=without_missing_roles,
+                merge=merge,
+                deep=deep,
+                safety=safety,
+                safety_to=safety_to,
+                jobs=jobs,
+                reason=reason,
+            )
         )
-        lock_name = uuid.uuid5(uuid.NAMESPACE_URL, f"{adapter.kind}:{adapter.location}:{order.database}")
-        with self._lock(f"target-{lock_name}", f"restore into {order.database}") as target_lock:
+
+    def undo_choice(self, restore: Restore) -> UndoChoice:
+        """Look whether a restore can be taken back, and how; changes nothing."""
+        return undo_choice(self.catalog, self.config, restore)
+
+    def start_undo(
+        self, restore: Restore, *, reason: str = "", safety: bool | None = None, safety_to: str | None = None
+    ) -> str:
+        """Start taking a restore back; the id of that, which is a restore too. Raises ConfigError, JobBusy.
+
+        What is replaced by it is kept like any other; a safety backup is made besides where the way is a restore of
+        one, or with `safety`.
+        """
+        if safety_to is not None:
+            self.config.require_storage(safety_to)
+        choice = self.undo_choice(restore)
+        if choice.way is None:
+            raise ConfigError(
+                f"Restore {restore.restore_id[:8]} cannot be undone. {choice.text}", subject=restore.restore_id
+            )
+        by_kept = choice.way == "kept"
+        return self._start_restore(
+            RestoreOrder(
+                **self._ordered(),
+                execution_id=choice.execution_id or "",
+                datasource=restore.datasource,
+                database=restore.target,
+                overwrite=True,
+                safety=(not by_kept or safety_to is not None) if safety is None else safety,
+                safety_to=safety_to,
+                reason=reason,
+                undo_of=restore.restore_id,
+                kept_as=choice.kept_as if by_kept else None,
+            )
+        )
+
+    def _ordered(self) -> dict[str, Any]:
+        """Which run, when, by whom, from where."""
+        actor = current_actor()
+        return {
+            "run_id": str(uuid.uuid4()),
+            "config_path": self._config_path(),
+            "ordered_at": now(),
+            "restored_by": actor.user,
+            "origin": actor.origin,
+        }
+
+    def _start_restore(self, order: RestoreOrder) -> str:
+        adapter = self.config.datasource(order.datasource)
+        name = target_lock_name(adapter, order.database)
+        with self._lock(name, f"restore into {order.database}") as target_lock:
             self.catalog.save_restore(msgspec.structs.replace(started_restore(order), status="queued"))
             self._launch(order, target_lock)
         return order.run_id
@@ -220,9 +280,8 @@ class Engine:
             case BackupOrder():
                 return RunInfo(run_id=run_id, operation="backup", title=f"{order.job_name} · {order.job.datasource}")
             case RestoreOrder():
-                return RunInfo(
-                    run_id=run_id, operation="restore", title=f"{order.execution_id[:8]} into {order.database}"
-                )
+                what = f"undo of {order.undo_of[:8]}" if order.undo_of else order.execution_id[:8]
+                return RunInfo(run_id=run_id, operation="restore", title=f"{what} into {order.database}")
             case ValidateOrder():
                 return RunInfo(run_id=run_id, operation="validate", title=order.execution_id[:8])
 
@@ -275,14 +334,7 @@ class Engine:
 
     def restore(self, reference: str) -> Restore:
         """Find a restore by the first characters of its id. Raises ConfigError."""
-        found = [restore for restore in self.catalog.restores() if restore.restore_id.startswith(reference)]
-        if len(found) != 1:
-            raise ConfigError(
-                f"{'More than one restore' if found else 'No restore'} begins with {reference!r}",
-                subject=reference,
-                hint="dgtui restores lists them",
-            )
-        return found[0]
+        return find_restore(self.catalog, reference)
 
     def live_copies(self, execution: Execution) -> tuple[Copy, ...]:
         """The copies of an execution as they are now at their storages; the catalogue learns it."""
@@ -336,6 +388,31 @@ class Engine:
             merge=merge,
         )
 
+    # What restores left
+
+    def kept_replaced(self) -> list[Kept]:
+        """The former contents that restores have kept beside their targets, the newest first."""
+        return kept_replaced(self.catalog)
+
+    def drop_replaced(self, restore: Restore) -> Restore:
+        """Drop what a restore has kept; its record. Raises DataGuardianError."""
+        return drop_replaced(self.catalog, self.config, self.paths, restore.restore_id)
+
+    def drop_expired_replaced(self) -> tuple[list[Restore], list[DataGuardianError]]:
+        """Drop all that was kept and whose time is over; the records, and what kept others from being dropped."""
+        return drop_expired(self.catalog, self.config, self.paths, now())
+
+    def unsettled_restores(self) -> list[Restore]:
+        """The interrupted restores that left something beside their target, the newest first."""
+        return unsettled(self.catalog)
+
+    def cleanup_restore(self, restore: Restore) -> tuple[str, ...]:
+        """Bring an interrupted restore to a clean end and remove what it left; sentences for people.
+
+        Raises DataGuardianError.
+        """
+        return clean_up(self.catalog, self.config, self.paths, restore)
+
     # Acting on what is stored
 
     def validate_folder(self, folder: Path) -> None:
@@ -375,4 +452,4 @@ class Engine:
 
     def check(self) -> list[Finding]:
         """Examine configuration, secrets, tools, rights, storages; changes nothing."""
-        return examine_everything(self.config)
+        return [*examine_everything(self.config), *restore_findings(self.catalog)]

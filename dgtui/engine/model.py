@@ -193,6 +193,8 @@ class Placing(Record, frozen=True):
     """What tells the new content from the old one, whatever their names are; None before the swap."""
     existed: bool = True
     """Whether the target was there before."""
+    disposable: bool = True
+    """Whether `beside` may be removed; a kept former content that is being put back may not."""
 
 
 ObjectOutcome = Literal["restored", "missing", "other rows", "other content", "failed"]
@@ -258,6 +260,8 @@ class Restore(Record, frozen=True):
     """The backup of the target's former content, made right before it was replaced."""
     undo_of: str | None = None
     """The restore that this one took back."""
+    in_place: bool = False
+    """Whether the new content is in place, whole and compared; what follows is only tidying up."""
     partly_filled: bool = False
     """Whether the target was left neither as it was nor as it should be."""
     placing: Placing | None = None

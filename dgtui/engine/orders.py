@@ -30,6 +30,7 @@ class RestoreOrder(Order, frozen=True, kw_only=True, tag="restore"):
     """Restore an execution's backup into a target."""
 
     execution_id: str
+    """The backup; empty where what was kept is put back and there is no backup of it."""
     storage: str | None = None
     """The storage to restore from; `automatic` where empty: the copies in order until one is good."""
     datasource: str
@@ -45,6 +46,14 @@ class RestoreOrder(Order, frozen=True, kw_only=True, tag="restore"):
     """Whether the content of every table is compared with the backup by a checksum."""
     without_missing_roles: bool = True
     """Whether owners and grants are left out whose roles the target does not have; else nothing is restored."""
+    safety: bool = True
+    """Whether a target that holds data is backed up before it is replaced."""
+    safety_to: str | None = None
+    """The storage that takes the safety backup; those of the backup's job where empty."""
+    undo_of: str | None = None
+    """The restore that is taken back by this one."""
+    kept_as: str | None = None
+    """The kept former content that is swapped in; an undo of a swap restores no backup."""
     jobs: int | None = None
     reason: str = ""
     restored_by: str = ""

@@ -12,12 +12,14 @@ from dgtui.config import Config
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.catalog.due_runs import queued_runs
 from dgtui.engine.errors import DataGuardianError
+from dgtui.engine.locks import take_lock
 from dgtui.engine.manifest import Manifest
 from dgtui.engine.messages import now
-from dgtui.engine.model import ENDED, RESTORABLE, Copy, Execution, Problem, Restore
+from dgtui.engine.model import ENDED, Copy, Execution, Problem, Restore
 from dgtui.engine.orders import BackupOrder, decode_order
-from dgtui.engine.restore_task import put_back_command
+from dgtui.engine.restore_task import target_lock_name
 from dgtui.engine.runs import RunPaths, last_status
+from dgtui.engine.settling import cleanup_command, left_behind, settle, unsettled
 from dgtui.engine.storages.base import FolderRef
 from dgtui.engine.stored import execution_from_manifest, know_marker, read_manifest, remember_marker
 
@@ -35,11 +37,10 @@ def reconcile(catalog: Catalog, config: Config, paths: RunPaths) -> tuple[str, .
         if execution.execution_id not in queued
         and not paths.is_alive(runs.get(execution.execution_id, execution.execution_id))
     ]
-    told += [
-        _end_restore(catalog, paths, restore)
-        for restore in restores
-        if restore.status not in ENDED and not paths.is_alive(restore.restore_id)
-    ]
+    dead = [restore for restore in restores if restore.status not in ENDED and not paths.is_alive(restore.restore_id)]
+    told += [_end_restore(catalog, paths, restore) for restore in dead]
+    told += _settle(catalog, config, paths)
+    told += _name_leftovers(catalog, {restore.restore_id for restore in dead})
     return tuple(told)
 
 
@@ -118,25 +119,63 @@ def _end_restore(catalog: Catalog, paths: RunPaths, restore: Restore) -> str:
     last = last_status(paths, restore.restore_id)
     if last is not None:
         ended = msgspec.structs.replace(restore, status=last.status, problem=last.problem, finished_at=last.at)
+    elif restore.in_place:
+        # Only the last word is missing; what an import keeps beside its target may still be there.
+        ended = msgspec.structs.replace(restore, status="completed", finished_at=now())
     else:
-        problem = _interruption_of_restore(catalog, restore) or _interruption(restore.restore_id)
+        problem = _interruption_of_restore(restore) or _interruption(restore.restore_id)
         ended = msgspec.structs.replace(restore, status="interrupted", problem=problem, finished_at=now())
     catalog.save_restore(ended)
     told = f"The restore into {restore.target} from {restore.started_at:%Y-%m-%d %H:%M} UTC ended {ended.status}"
-    if last is None and ended.problem is not None and restore.safety_execution_id is not None:
+    if last is None and ended.problem is not None and restore.partly_filled:
         told += f". {ended.problem.message}. {ended.problem.hint}"
     return told
 
 
-def _interruption_of_restore(catalog: Catalog, restore: Restore) -> Problem | None:
-    """What to do where the target was backed up to be filled in its own place; None where it never was."""
-    safety = catalog.execution(restore.safety_execution_id) if restore.safety_execution_id is not None else None
-    if safety is None or safety.status not in RESTORABLE:
+def _settle(catalog: Catalog, config: Config, paths: RunPaths) -> list[str]:
+    """Find out what restores left that were cut at their swap; what cannot be told now is told the next time."""
+    told = []
+    for restore in unsettled(catalog):
+        if restore.placing is None or restore.placing.mark is None or restore.datasource not in config.datasources:
+            continue
+        try:
+            target = config.datasource(restore.datasource)
+            with take_lock(paths.locks / f"{target_lock_name(target, restore.target)}.lock", purpose="settling a swap"):
+                settled = settle(catalog, target, restore)
+        except DataGuardianError as error:
+            told.append(
+                f"Which content {restore.target} holds after restore {restore.restore_id[:8]} is not known: "
+                f"{error.message}. It is the former or the restored one, whole. "
+                f"Once it can be reached: {cleanup_command(restore)}"
+            )
+            continue
+        if settled.status == "completed":
+            kept = f"; the former content is kept as {settled.kept_as}" if settled.kept_as else ""
+            told.append(f"{settled.target} holds the restored content: its swap was complete{kept}")
+    return told
+
+
+def _name_leftovers(catalog: Catalog, ended: set[str]) -> list[str]:
+    """What the restores that were just found interrupted left beside their targets, and the command that removes it."""
+    return [
+        f"{restore.target} is as it was. Restore {restore.restore_id[:8]} left {', '.join(left_behind(restore))} "
+        f"behind; remove it with: {cleanup_command(restore)}"
+        for restore in unsettled(catalog)
+        if restore.restore_id in ended
+        and restore.placing is not None
+        and restore.placing.mark is None
+        and not restore.partly_filled
+    ]
+
+
+def _interruption_of_restore(restore: Restore) -> Problem | None:
+    """What to do where the target was being filled in its own place; None where it was not."""
+    if not restore.partly_filled or restore.safety_execution_id is None:
         return None
     return Problem(
         kind="Interrupted",
         message=f"The worker ended without notice; {restore.target} may be only partly filled. "
-        f"What it held before is the backup {safety.execution_id[:8]}",
+        f"What it held before is the backup {restore.safety_execution_id[:8]}",
         subject=restore.target,
-        hint=f"Put it back with: {put_back_command(safety.execution_id, restore.target)}",
+        hint=f"Put it back with: dgtui undo {restore.restore_id[:8]}",
     )

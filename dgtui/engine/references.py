@@ -2,7 +2,7 @@
 
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.errors import ConfigError
-from dgtui.engine.model import RESTORABLE, Execution
+from dgtui.engine.model import RESTORABLE, Execution, Restore
 
 _HINT = "dgtui list shows what there is"
 
@@ -42,3 +42,21 @@ def _execution_of_job(catalog: Catalog, job: str, moment: str) -> Execution:
         if execution.folder == moment:
             return execution
     raise ConfigError(f"The job {job!r} has no backup {moment!r}", subject=f"{job}@{moment}", hint=_HINT)
+
+
+def find_restore(catalog: Catalog, reference: str) -> Restore:
+    """The one restore whose id begins so; raises ConfigError where there is none, or more than one."""
+    found = [restore for restore in catalog.restores() if reference and restore.restore_id.startswith(reference)]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise ConfigError(
+            f"No restore begins with {reference!r}",
+            subject=reference,
+            hint="dgtui show EXECUTION lists the restores of a backup, and each restore says its id when it ends",
+        )
+    raise ConfigError(
+        f"{reference!r} is the beginning of several restores: " + ", ".join(one.restore_id[:13] for one in found),
+        subject=reference,
+        hint="Give more characters of the id",
+    )

@@ -14,7 +14,7 @@ from dgtui.engine.datasources.base import TargetState
 from dgtui.engine.errors import Cancelled, ConfigError, DataGuardianError, DiskSpaceError, RestoreError
 from dgtui.engine.manifest import Manifest
 from dgtui.engine.messages import now
-from dgtui.engine.model import Copy, Restore, RestoreReport
+from dgtui.engine.model import Copy, Placing, Restore, RestoreReport
 from dgtui.engine.properties import DatabaseProperties, from_metadata
 from dgtui.engine.restore_copy import CopyChoice, GoodCopy
 from dgtui.engine.restore_data import DataRestore, refuse_data_target, restores_data_alone
@@ -23,6 +23,7 @@ from dgtui.engine.restore_part import part_of, put_part_in_place, refuse_present
 from dgtui.engine.restore_place import Placement
 from dgtui.engine.restore_report import load_and_compare
 from dgtui.engine.restore_task import NEW_SUFFIX, RestoreTask, started_restore
+from dgtui.engine.settling import empty_again, forget_leftovers, settle_earlier
 from dgtui.engine.stored import folder_of
 
 
@@ -52,12 +53,15 @@ class RestoreRun:
         self._refuse_other_kinds()
         folder_of(task.execution)
         task.run.phase("validate")
+        settle_earlier(task.catalog, task.target, self.record, task.run)
         state = self._look_at_target()
         comparison = self._restore_from_first_good_copy(state)
         self._place.remove_leftovers()
+        self._place.drop_what_nobody_keeps()
+        forget_leftovers(task.catalog, self.record)
         task.run.phase("record")
         return msgspec.structs.replace(
-            self.record, status="completed", finished_at=now(), differences=comparison.sentences
+            self.record, status="completed", finished_at=now(), differences=comparison.sentences, placing=None
         )
 
     def _restore_from_first_good_copy(self, state: TargetState) -> Comparison:
@@ -84,15 +88,18 @@ class RestoreRun:
         loaded = self._create_target(state, copy.manifest)
         try:
             comparison = load_and_compare(task, loaded, copy, self._hear)
+            self._place.note(differences=comparison.sentences)
             if loaded != task.order.database:
                 self._placing = True
                 if part_of(task) and not state.empty:
                     put_part_in_place(task, self._place, loaded, copy)
                 else:
                     self._place.put_in_place(loaded, copy, state)
+            else:
+                self._place.note(in_place=True, placing=None)
         except BaseException as error:
             self._remove(loaded, state)
-            if isinstance(error, RestoreError) and self.record.safety_execution_id is None:
+            if isinstance(error, RestoreError) and not self._place.touched:
                 raise self._untouched(error) from error
             raise
         return comparison
@@ -173,6 +180,7 @@ class RestoreRun:
         database, target = self._task.order.database, self._task.target
         beside = target.beside_name(database, NEW_SUFFIX) if self._loads_beside(state) else database
         self._task.run.phase("create")
+        self._place.note(placing=Placing(beside=beside, existed=state.exists))
         if beside != database or not state.exists:
             target.drop_target(beside)
             self._create(beside, self._place.original(state), from_metadata(manifest.metadata))
@@ -197,22 +205,21 @@ class RestoreRun:
         )
 
     def _remove(self, loaded: str, state: TargetState) -> None:
-        """Remove the half-made database; where even that fails, its name is told."""
+        """Remove the half-made database; where even that fails, its name is told.
+
+        After a swap whose end is not known, it may hold the former content.
+        """
+        placing = self.record.placing
+        if placing is not None and placing.mark is not None:
+            self._task.run.log(f"It is not known which content is in place; {loaded} is left as it is", level="error")
+            return
         with self._task.cancellation.shield():
             try:
                 if loaded == self._task.order.database and state.exists:
-                    self._empty_again(loaded)
+                    empty_again(self._task.target, loaded)
                 else:
                     self._task.target.drop_target(loaded)
+                if not self.record.partly_filled:
+                    self._place.note(placing=None)
             except DataGuardianError as error:
                 self._task.run.log(f"{loaded} could not be removed: {error.message}", level="error")
-
-    def _empty_again(self, database: str) -> None:
-        """Give back a target that was there and held nothing as it was: with its own properties."""
-        target = self._task.target
-        pattern = target.beside_name(database, NEW_SUFFIX)
-        target.drop_target(pattern)
-        target.create_target(pattern, like=database)
-        target.drop_target(database)
-        target.create_target(database, like=pattern)
-        target.drop_target(pattern)

@@ -56,7 +56,7 @@ class DataRestore:
         """Load the rows; returns what differs afterwards. After any failure the target is as it was."""
         task, order = self._task, self._task.order
         selection = Selection(backup_type="data_only", tables=order.selection.tables)
-        if order.overwrite and not task.target.keeps_former_data:
+        if order.safety and not task.target.keeps_former_data:
             self._save_former_content()
         task.run.phase("restore")
         task.run.log(f"Loading rows into {order.database}")

@@ -45,7 +45,8 @@ def refuse_present(manifest: Manifest, state: TargetState, order: RestoreOrder) 
 def put_part_in_place(task: RestoreTask, place: Placement, beside: str, copy: GoodCopy) -> None:
     """After a safety backup exchange what was chosen; the target is the old one or the new one, whatever happens."""
     order, target = task.order, task.target
-    place.save_former_content()
+    if order.safety:
+        place.save_former_content()
     task.run.phase("swap")
     task.cancellation.check()
     keep_as = target.beside_name(order.database, f"__dgtui_part_{now():%Y%m%d%H%M%S}")
@@ -57,3 +58,4 @@ def put_part_in_place(task: RestoreTask, place: Placement, beside: str, copy: Go
     if kept:
         task.run.log(f"What was replaced in {order.database} is kept as {keep_as}")
         place.note(part_kept_as=keep_as)
+    place.note(in_place=True)

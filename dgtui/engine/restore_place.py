@@ -7,22 +7,20 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import msgspec
-
 from dgtui.engine.archive import StoredArchive
 from dgtui.engine.datasources.base import Selection, TargetState
 from dgtui.engine.errors import DatabaseConnectionError, DataGuardianError, RestoreError, SwapImpossible
-from dgtui.engine.messages import now
-from dgtui.engine.model import Execution, Restore
+from dgtui.engine.model import Execution, Placing, Restore
 from dgtui.engine.restore_copy import GoodCopy
 from dgtui.engine.restore_load import compare_with, load_into
+from dgtui.engine.restore_swap import Replacement
 from dgtui.engine.restore_task import LIKE_SUFFIX, NEW_SUFFIX, RestoreTask, put_back_command
-from dgtui.engine.safety_copy import SafetyCopy, need_all_rights, new_safety_id, take_safety_copy
+from dgtui.engine.safety_copy import SafetyCopy, need_all_rights
 from dgtui.engine.storages.base import Storage
 from dgtui.engine.stored import folder_of, read_known_manifest
 
 
-class _NotPutBack(RestoreError):
+class NotPutBack(RestoreError):
     """The target is neither as it was nor as it shall be."""
 
 
@@ -30,35 +28,26 @@ class _StillWhole(RestoreError):
     """The target could not be emptied, and nothing of it is lost."""
 
 
-class Placement:
+class Placement(Replacement):
     """The last step of a restore. `put_in_place` ends with the new content there, or raises with the old one there."""
 
     def __init__(self, task: RestoreTask, record: Restore) -> None:
+        super().__init__(task, record)
         self._task = task
-        self.record = record
-        """The record of the restore, as far as it is known."""
 
     def put_in_place(self, beside: str, copy: GoodCopy, state: TargetState) -> None:
         """Swap `beside` in, or import the archive again where a swap would lose something."""
+        task = self._task
+        if not state.empty and task.order.safety:
+            if not task.target.swaps_everything and task.target.swap_obstacles(task.order.database):
+                need_all_rights(task)
+            self.save_former_content()
         try:
-            self._swap(beside, state)
+            self.swap(beside, state)
         except SwapImpossible as obstacle:
+            if not task.order.safety:
+                raise _safety_needed(task.order.database, obstacle) from obstacle
             self._import(beside, copy, obstacle)
-
-    def _swap(self, beside: str, state: TargetState) -> None:
-        task, database = self._task, self._task.order.database
-        task.run.phase("swap")
-        task.cancellation.check()
-        keep_as = task.target.beside_name(database, f"__dgtui_old_{now():%Y%m%d%H%M%S}")
-        with task.cancellation.shield():
-            task.target.swap(beside, database, keep_as, task.run)
-            if not state.exists:
-                return
-            if state.empty:
-                task.target.drop_target(keep_as)
-                return
-        task.run.log(f"The former content of {database} is kept as {keep_as}")
-        self.record = msgspec.structs.replace(self.record, kept_as=keep_as)
 
     # Import in place
 
@@ -71,25 +60,17 @@ class Placement:
         )
         need_all_rights(task)
         safety = self.save_former_content()
-        task.run.log(f"The safety copy lies in {safety.path}; put it back with: {self._command(safety)}")
+        task.run.log(f"The safety backup lies in {safety.path}; put it back with: {self._command(safety)}")
         with self._properties_kept() as like:
             task.cancellation.check()
             with task.cancellation.shield():
+                self.note(placing=Placing(beside=beside, like=like), partly_filled=True)
                 self._exchange(like, copy, safety)
+                self.note(partly_filled=False, in_place=True)
                 self._remove(beside)
         task.run.log(f"The former content of {database} is kept as the backup {safety.execution.execution_id[:8]}")
         if task.cancellation.event.is_set():
             task.run.log("It was too late to cancel: the restore was brought to its end", level="warning")
-
-    def note(self, **changes: Any) -> None:
-        """Bring the record up to date, also in the catalogue."""
-        self.record = msgspec.structs.replace(self.record, **changes)
-        self._task.catalog.save_restore(self.record)
-
-    def save_former_content(self) -> SafetyCopy:
-        """Back up the target as it is now; the record knows of it before it is begun, also where all ends there."""
-        self.note(safety_execution_id=new_safety_id())
-        return take_safety_copy(self._task, self.record)
 
     def _exchange(self, like: str, copy: GoodCopy, safety: SafetyCopy) -> None:
         """Fill the target anew; whatever goes wrong, its former content is put back."""
@@ -97,9 +78,11 @@ class Placement:
         try:
             self._refill(like, copy.storage, task.execution, task.order.selection)
         except _StillWhole:
+            self.note(partly_filled=False)
             raise
         except BaseException as error:
             self._put_back(like, safety, error)
+            self.note(partly_filled=False)
             if not isinstance(error, DataGuardianError):
                 raise
             raise RestoreError(
@@ -125,7 +108,7 @@ class Placement:
             target.create_target(like, like=database)
         try:
             yield like
-        except _NotPutBack:
+        except NotPutBack:
             raise
         except BaseException:
             if made:
@@ -189,7 +172,7 @@ class Placement:
         try:
             _with_patience(lambda: self._refill(like, safety.storage, safety.execution, Selection()))
         except DataGuardianError as error:
-            raise _NotPutBack(
+            raise NotPutBack(
                 f"{database} is only partly filled: {reason}; and its former content could not be put back: "
                 f"{error.message}. That content is whole in {safety.path}",
                 subject=database,
@@ -208,6 +191,14 @@ class Placement:
             self._task.target.drop_target(database)
         except DataGuardianError as error:
             self._task.run.log(f"{database} could not be removed: {error.message}", level="error")
+
+
+def _safety_needed(database: str, obstacle: SwapImpossible) -> RestoreError:
+    return RestoreError(
+        f"{obstacle.message}. Filled in its own place, its former content would be nowhere without a safety backup",
+        subject=database,
+        hint="Leave --no-safety out, or restore under another name with --into NAME",
+    )
 
 
 def _names(state: TargetState) -> list[str]:

@@ -1,11 +1,13 @@
 """What all parts of one restore work with."""
 
 import shlex
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dgtui.config import JobSettings
 from dgtui.engine.cancellation import Cancellation
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.datasources.base import Datasource
@@ -22,21 +24,29 @@ SHOWN_AT_MOST = 10
 """How many errors or differences are told one by one."""
 
 
-@dataclass(frozen=True)
-class RestoreTask:
-    """One restore: what was ordered, and all that it needs."""
+@dataclass(frozen=True, kw_only=True)
+class TargetTask:
+    """What is done to a target: what was ordered, and all that it needs."""
 
     order: RestoreOrder
-    execution: Execution
     target: Datasource[Any]
-    storages: Sequence[Storage[Any]]
-    """Those to read from, in the order in which they are tried."""
     safety_storages: Sequence[Storage[Any]]
-    """Those that may take a safety copy, in the order in which they are tried."""
+    """Those that take a safety backup, all of them."""
+    safety_job: JobSettings
+    """How a safety backup is made."""
     catalog: Catalog
     run: RunWriter
     cancellation: Cancellation
     scratch: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class RestoreTask(TargetTask):
+    """One restore of a backup."""
+
+    execution: Execution
+    storages: Sequence[Storage[Any]]
+    """Those to read from, in the order in which they are tried."""
 
 
 def started_restore(order: RestoreOrder) -> Restore:
@@ -49,6 +59,7 @@ def started_restore(order: RestoreOrder) -> Restore:
         status="running",
         started_at=order.ordered_at,
         storage=order.storage,
+        undo_of=order.undo_of,
         reason=order.reason,
         backup_type=order.selection.backup_type,
         tables=order.selection.tables,
@@ -59,5 +70,10 @@ def started_restore(order: RestoreOrder) -> Restore:
 
 
 def put_back_command(execution_id: str, database: str) -> str:
-    """The command that restores a safety copy over what is there."""
+    """The command that restores a safety backup over what is there."""
     return f"dgtui restore {execution_id[:8]} --into {shlex.quote(database)} --overwrite"
+
+
+def target_lock_name(target: Datasource[Any], database: str) -> str:
+    """Name of the lock that whoever changes this target holds."""
+    return f"target-{uuid.uuid5(uuid.NAMESPACE_URL, f'{target.kind}:{target.location}:{database}')}"

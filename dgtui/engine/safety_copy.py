@@ -1,7 +1,9 @@
-"""The safety copy: an ordinary backup of a restore's target as it is now, made before the target is emptied."""
+"""The safety backup: an ordinary backup of a restore's target as it is now, made right before it is replaced."""
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -10,18 +12,24 @@ from dgtui.config import JobSettings
 from dgtui.config.model import job_id
 from dgtui.engine.backup import Backup, BackupPlan, started_execution
 from dgtui.engine.datasources.base import Datasource
-from dgtui.engine.errors import Cancelled, DataGuardianError, PermissionDenied, RestoreError, StorageError
+from dgtui.engine.errors import Cancelled, DataGuardianError, PermissionDenied, RestoreError
 from dgtui.engine.messages import now
 from dgtui.engine.model import Execution, Restore
 from dgtui.engine.problems import problem_of
-from dgtui.engine.restore_task import RestoreTask
+from dgtui.engine.restore_task import TargetTask
 from dgtui.engine.storages.base import Storage
 from dgtui.engine.stored import folder_of, remember_marker
+
+PROTECTED_FOR = timedelta(days=7)
+"""How long no rule removes a safety backup."""
+
+_AS_THE_JOB = ("compression", "compression_threads", "max_file_size_mb", "verify", "idle_timeout", "encryption")
+"""What a safety backup takes over from the job of the backup that is restored."""
 
 
 @dataclass(frozen=True)
 class SafetyCopy:
-    """A whole safety copy, and where it lies."""
+    """A whole safety backup, and the first storage that holds it."""
 
     execution: Execution
     storage: Storage[Any]
@@ -33,24 +41,34 @@ class SafetyCopy:
 
 
 def safety_job_name(datasource: Datasource[Any], database: str) -> str:
-    """The job of the safety copies of one database, so that `JOB@latest` is never the state of another one."""
+    """The job of the safety backups of one database, so that `JOB@latest` is never the state of another one."""
     name = f"safety-{datasource.name}"
     return name if database == datasource.database else f"{name}:{database}"
 
 
-def take_safety_copy(task: RestoreTask, record: Restore) -> SafetyCopy:
-    """Back up the target to the first storage that takes it; the catalogue knows it from its beginning.
+def safety_settings(datasource: str, base: JobSettings | None, storages: Sequence[str]) -> JobSettings:
+    """How a safety backup is made: as `base` makes its own, but always of everything, and without its programs."""
+    if base is None:
+        return JobSettings(datasource=datasource, storages=tuple(storages))
+    whole = JobSettings(datasource=datasource, storages=tuple(storages))
+    kept = {name: getattr(base, name) for name in _AS_THE_JOB if name in JobSettings.__struct_fields__}
+    return msgspec.structs.replace(whole, **kept)
+
+
+def take_safety_copy(task: TargetTask, record: Restore) -> SafetyCopy:
+    """Back up the target; the catalogue knows the backup from its beginning.
 
     `record` already names the backup's id. Raises RestoreError and Cancelled; no backup is left then.
     """
-    assert record.safety_execution_id is not None, "the record names the safety copy before it is begun"
+    assert record.safety_execution_id is not None, "the record names the safety backup before it is begun"
     source = task.target.for_database(task.order.database)
-    started = started_execution(_plan(task, record.safety_execution_id, ""), source.kind, now())
-    started = msgspec.structs.replace(started, status="running")
-    task.run.log(f"Taking a safety copy of {task.order.database}: {started.execution_id[:8]}")
+    plan = _plan(task, record.safety_execution_id)
+    started = msgspec.structs.replace(started_execution(plan, source.kind, now()), status="running")
+    names = ", ".join(storage.name for storage in task.safety_storages)
+    task.run.log(f"Taking a safety backup of {task.order.database} to {names}: {started.execution_id[:8]}")
     try:
         task.catalog.save_execution(started)
-        return _back_up(task, source, started.execution_id)
+        return _back_up(task, source, plan)
     except DataGuardianError as error:
         with task.cancellation.shield():
             ended = msgspec.structs.replace(
@@ -63,53 +81,52 @@ def take_safety_copy(task: RestoreTask, record: Restore) -> SafetyCopy:
         if isinstance(error, Cancelled):
             raise
         raise RestoreError(
-            f"The safety copy of {task.order.database} failed: {error.message}; nothing was changed",
+            f"The safety backup of {task.order.database} failed: {error.message}; nothing was changed",
             subject=error.subject or task.order.database,
-            hint=error.hint,
+            hint=f"{error.hint}. Another storage takes it with --safety-to STORAGE".lstrip(". "),
             detail=error.detail,
         ) from error
 
 
-def _back_up(task: RestoreTask, source: Datasource[Any], execution_id: str) -> SafetyCopy:
-    last: DataGuardianError = StorageError("No storage of the configuration can take it", subject=task.order.database)
-    for storage in task.safety_storages:
-        plan = _plan(task, execution_id, storage.name)
-        try:
-            execution = Backup(plan, source, [storage], task.run, task.cancellation).execute()
-        except StorageError as error:
-            last = error
-            continue
-        with task.cancellation.shield():
+def _back_up(task: TargetTask, source: Datasource[Any], plan: BackupPlan) -> SafetyCopy:
+    execution = Backup(plan, source, task.safety_storages, task.run, task.cancellation).execute()
+    holding = {copy.storage for copy in execution.copies if copy.path}
+    whole = [storage for storage in task.safety_storages if storage.name in holding]
+    with task.cancellation.shield():
+        for storage in whole:
             remember_marker(task.catalog, storage)
-            task.catalog.save_execution(execution)
-        return SafetyCopy(execution, storage)
-    raise last
+        task.catalog.save_execution(execution)
+    return SafetyCopy(execution, whole[0])
 
 
-def need_all_rights(task: RestoreTask) -> None:
-    """Refuse a safety copy that would lack what its user cannot see. Raises PermissionDenied."""
+def need_all_rights(task: TargetTask) -> None:
+    """Refuse a safety backup that would lack what its user cannot see. Raises PermissionDenied."""
     if missing := task.target.for_database(task.order.database).missing_rights():
         raise PermissionDenied(
-            f"A safety copy of {task.order.database} would not be whole: a right is missing; nothing was changed",
+            f"A safety backup of {task.order.database} would not be whole: a right is missing; nothing was changed",
             subject=task.order.database,
             hint=missing[0],
             detail=missing,
         )
 
 
-def _plan(task: RestoreTask, execution_id: str, storage: str) -> BackupPlan:
+def _plan(task: TargetTask, execution_id: str) -> BackupPlan:
     order = task.order
     name = safety_job_name(task.target, order.database)
+    cause = f"undo {order.run_id[:8]} of {order.undo_of[:8]}" if order.undo_of else f"restore {order.run_id[:8]}"
+    of = f" of {order.execution_id[:8]}" if order.execution_id and not order.undo_of else ""
     return BackupPlan(
         execution_id=execution_id,
         job_id=job_id(name, None),
         job_name=name,
-        job=JobSettings(datasource=order.datasource, storages=(storage,)),
-        description=f"Safety copy of {order.database} before restore {order.run_id[:8]} of {order.execution_id[:8]}",
+        job=task.safety_job,
+        description=f"Safety backup of {order.database} before {cause}{of}",
         scratch_folder=str(task.scratch),
+        purpose="safety",
+        protected_until=now() + PROTECTED_FOR,
     )
 
 
 def new_safety_id() -> str:
-    """The id of a safety copy to come."""
+    """The id of a safety backup to come."""
     return str(uuid.uuid4())

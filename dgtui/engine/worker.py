@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from dgtui.config import Config, load_config
+from dgtui.config import Config, JobSettings, load_config
 from dgtui.engine.backup import Backup, BackupPlan, started_execution
 from dgtui.engine.cancellation import Cancellation
 from dgtui.engine.catalog import Catalog
@@ -25,10 +25,12 @@ from dgtui.engine.orders import AnyOrder, BackupOrder, RestoreOrder, ValidateOrd
 from dgtui.engine.patience import with_retries
 from dgtui.engine.problems import problem_of
 from dgtui.engine.restore import RestoreRun
-from dgtui.engine.restore_task import RestoreTask, started_restore
+from dgtui.engine.restore_task import RestoreTask, TargetTask, started_restore
 from dgtui.engine.runs import RunPaths, RunWriter
+from dgtui.engine.safety_copy import safety_settings
 from dgtui.engine.storages.base import Storage
 from dgtui.engine.stored import know_marker, remember_marker
+from dgtui.engine.undo import UndoRun
 from dgtui.engine.verify import validate_copy
 
 
@@ -121,7 +123,7 @@ class Worker:
         return RoundBackup(self._catalog, self._config, self._paths, self._run, self._cancellation)
 
     def _restore(self, order: RestoreOrder) -> None:
-        run: RestoreRun | None = None
+        run: RestoreRun | UndoRun | None = None
 
         def record(failed: Restore) -> None:
             # What the restore came to know on its way is part of its record, however it ends.
@@ -134,33 +136,69 @@ class Worker:
         started = started_restore(order)
         with self._recording_failure(record, started):
             self._catalog.save_restore(started)
-            run = RestoreRun(self._restore_task(order))
-            try:
+            if order.kept_as is not None:
+                run = UndoRun(self._undo_task(order))
                 ended = run.execute()
-            finally:
-                with self._cancellation.shield():
-                    for copy in run.found_copies:
-                        self._catalog.save_copy(order.execution_id, copy)
+            else:
+                run = RestoreRun(self._restore_task(order))
+                try:
+                    ended = run.execute()
+                finally:
+                    with self._cancellation.shield():
+                        for copy in run.found_copies:
+                            self._catalog.save_copy(order.execution_id, copy)
             with self._cancellation.shield():
                 self._catalog.save_restore(ended)
                 self._run.status("completed", warnings=ended.differences)
 
     def _restore_task(self, order: RestoreOrder) -> RestoreTask:
         execution = self._execution(order.execution_id)
-        storages = self._storages_of(execution, order.storage)
-        chosen = {storage.name for storage in storages}
-        others = [storage for storage in self._storages_of(execution, None) if storage.name not in chosen]
+        safety_job = self._safety_job(order, execution)
         return RestoreTask(
             order=order,
             execution=execution,
             target=self._config.datasource(order.datasource),
-            storages=storages,
-            safety_storages=(*storages, *others),
+            storages=self._storages_of(execution, order.storage),
+            safety_job=safety_job,
+            safety_storages=[self._storage(name) for name in safety_job.storages],
             catalog=self._catalog,
             run=self._run,
             cancellation=self._cancellation,
             scratch=self._scratch,
         )
+
+    def _undo_task(self, order: RestoreOrder) -> TargetTask:
+        execution = self._catalog.execution(order.execution_id) if order.execution_id else None
+        safety_job = self._safety_job(order, execution)
+        return TargetTask(
+            order=order,
+            target=self._config.datasource(order.datasource),
+            safety_job=safety_job,
+            safety_storages=[self._storage(name) for name in safety_job.storages],
+            catalog=self._catalog,
+            run=self._run,
+            cancellation=self._cancellation,
+            scratch=self._scratch,
+        )
+
+    def _safety_job(self, order: RestoreOrder, execution: Execution | None) -> JobSettings:
+        """How a safety backup is made: as the backup's job makes its own, else to where that backup lies."""
+        base = self._config.jobs.get(execution.job) if execution is not None else None
+        if order.safety_to is not None:
+            names = [order.safety_to]
+        elif base is not None:
+            names = list(base.storages)
+        else:
+            copies = execution.copies if execution is not None else ()
+            holding = {copy.storage for copy in copies if copy.path}
+            names = [name for name in self._config.storages if name in holding]
+        if order.safety and not names:
+            raise ConfigError(
+                "No storage is known for the safety backup",
+                subject=order.database,
+                hint="Choose one with --safety-to STORAGE",
+            )
+        return safety_settings(order.datasource, base, names)
 
     def _validate(self, order: ValidateOrder) -> None:
         with self._recording_failure(lambda _ended: None, None):

@@ -76,9 +76,9 @@ class Home:
             environment["PATH"] = f"{self.path_prefix}:{environment['PATH']}"
         return environment
 
-    def engine(self) -> Engine:
+    def engine(self, *, fork_workers: bool = False) -> Engine:
         """A new engine over this home, closed at the end of the test."""
-        engine = Engine(load_config(self.config_path), self.state)
+        engine = Engine(load_config(self.config_path), self.state, fork_workers=fork_workers)
         self._engines.append(engine)
         return engine
 
@@ -87,6 +87,11 @@ class Home:
         for engine in self._engines:
             for info in engine.running():
                 engine.cancel(info.run_id)
+        for engine in self._engines:
+            engine.close()
+
+    def close_catalogues(self) -> None:
+        """Close what engines have open, as a process has to before it forks; each opens its own again."""
         for engine in self._engines:
             engine.close()
 

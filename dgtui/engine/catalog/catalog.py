@@ -155,6 +155,13 @@ class Catalog(Database):
         with self.transaction() as connection:
             return [msgspec.json.decode(record, type=Restore) for record in connection.scalars(query)]
 
+    def restore(self, restore_id: str) -> Restore | None:
+        """One restore by its whole id."""
+        query = sa.select(tables.restores.c.record).where(tables.restores.c.restore_id == restore_id)
+        with self.transaction() as connection:
+            record = connection.scalar(query)
+        return None if record is None else msgspec.json.decode(record, type=Restore)
+
     def storage_marker(self, storage: str) -> str | None:
         """The id of the marker that a storage carried when it was last used."""
         with self.transaction() as connection:

@@ -63,6 +63,9 @@ class DatasourceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
         PositiveInt,
         msgspec.Meta(description="How many of its backups the timetable runs at once; others wait", extra=_LAST),
     ] = 1
+    keep_replaced: Annotated[
+        Duration, msgspec.Meta(description="How long what a restore replaced is kept beside it; 0 drops it at once")
+    ] = Duration(7 * 86400)
 
 
 TlsMode = Literal["disable", "prefer", "require", "verify-ca", "verify-full"]
@@ -481,6 +484,18 @@ class Datasource(ABC, Generic[SettingsT]):
             subject=database,
             hint="Restore it in place with --overwrite, or under another name with --into NAME",
         )
+
+    @abstractmethod
+    def swap_mark(self, new: str) -> str:
+        """What tells this database, file or folder from others whatever its name is, for `settle_swap`."""
+
+    @abstractmethod
+    def settle_swap(self, mark: str, new: str, current: str, keep_as: str) -> Literal["old", "new"]:
+        """After a swap whose end nobody saw: which content is under `current` now, whole and alone.
+
+        A swap that was cut half-way is brought to its end or taken back. `mark` is the former `swap_mark` of `new`.
+        Raises DatabaseConnectionError or RestoreError where it cannot be told; it may be asked again.
+        """
 
     def swap_obstacles(self, database: str) -> tuple[str, ...]:  # noqa: ARG002  # most kinds have none
         """What in a database keeps `swap` from moving it; empty where nothing does."""

@@ -7,7 +7,7 @@ import stat
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import msgspec
 
@@ -26,13 +26,22 @@ from dgtui.engine.datasources.base import (
 )
 from dgtui.engine.datasources.file_health import ask_tree
 from dgtui.engine.datasources.file_tree import ITSELF, Entry, Patterns, Sizes, TooLong, included, walk
-from dgtui.engine.datasources.places import beside, free_bytes, need_parent, need_room, real_path, safe_target, shown
+from dgtui.engine.datasources.places import (
+    beside,
+    free_bytes,
+    mark_of,
+    need_parent,
+    need_room,
+    real_path,
+    safe_target,
+    shown,
+)
 from dgtui.engine.datasources.tar_dump import TarDump
 from dgtui.engine.datasources.tar_program import dump_arguments, find_tar, from_list, name_list
 from dgtui.engine.datasources.tar_reader import TarReader
 from dgtui.engine.datasources.tar_restore import unpack
 from dgtui.engine.datasources.tree_part import TreePart
-from dgtui.engine.datasources.tree_swap import make_folder_like, remove_tree, swap_trees
+from dgtui.engine.datasources.tree_swap import make_folder_like, remove_tree, settle_trees, swap_trees
 from dgtui.engine.errors import BackupCreationError, ConfigError, PermissionDenied, RestoreError
 from dgtui.engine.files import file_error
 from dgtui.engine.model import ObjectInfo
@@ -308,6 +317,14 @@ class FilesDatasource(Datasource[FilesSettings]):
     def swap(self, new: str, current: str, keep_as: str, reporter: Reporter) -> None:  # noqa: ARG002
         """Let the two change places at one stroke, then give the old one its new name."""
         swap_trees(safe_target(new), safe_target(current), safe_target(keep_as))
+
+    def swap_mark(self, new: str) -> str:
+        """Its place on the disk, which a rename does not change."""
+        return mark_of(safe_target(new))
+
+    def settle_swap(self, mark: str, new: str, current: str, keep_as: str) -> Literal["old", "new"]:
+        """Finish or take back, by what is where."""
+        return settle_trees(mark, safe_target(new), safe_target(current), safe_target(keep_as))
 
     def manual_restore(
         self,

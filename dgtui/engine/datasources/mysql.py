@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from dgtui.engine.datasources.answer import HealthAnswer
 from dgtui.engine.datasources.base import (
@@ -53,7 +53,7 @@ from dgtui.engine.datasources.mysql_part import replace_tables
 from dgtui.engine.datasources.mysql_properties import creation, possible_properties, read_properties
 from dgtui.engine.datasources.mysql_rights import Grants
 from dgtui.engine.datasources.mysql_script import Script
-from dgtui.engine.datasources.mysql_swap import create_like, obstacles, swap_databases
+from dgtui.engine.datasources.mysql_swap import create_like, obstacles, settle_databases, swap_databases
 from dgtui.engine.datasources.mysql_tools import client_tool, dump_tool
 from dgtui.engine.errors import ConfigError, DatabaseConnectionError, PermissionDenied, RestoreError, ToolMissing
 from dgtui.engine.model import ObjectInfo
@@ -296,6 +296,14 @@ class MysqlDatasource(Datasource[MysqlSettings]):
         for database in (new, current, keep_as):
             _refuse_system(database)
         swap_databases(self._access, new, current, keep_as, reporter)
+
+    def swap_mark(self, new: str) -> str:
+        """Its name: where the former tables are tells enough."""
+        return new
+
+    def settle_swap(self, mark: str, new: str, current: str, keep_as: str) -> Literal["old", "new"]:  # noqa: ARG002
+        """One RENAME TABLE moved all tables, or none of them."""
+        return settle_databases(self._access, new, current, keep_as)
 
     def swap_obstacles(self, database: str) -> tuple[str, ...]:
         """Whatever is more than tables, and what ties tables to other databases."""

@@ -1,5 +1,9 @@
 """Putting one database in the place of another with a single RENAME TABLE, where that loses nothing."""
 
+import contextlib
+import time
+from typing import Literal
+
 from dgtui.engine.datasources.mysql_connection import Access, Session
 from dgtui.engine.datasources.mysql_errors import LOCK_TIMEOUT, quote
 from dgtui.engine.datasources.mysql_look import database_exists, existing_tables, other_objects
@@ -8,6 +12,11 @@ from dgtui.engine.errors import DataGuardianError, RestoreError, SwapImpossible
 from dgtui.engine.reporting import Reporter
 
 _PATIENCE = 3600.0
+_END_SECONDS = 30.0
+_RENAMES = """
+SELECT ID FROM information_schema.PROCESSLIST
+WHERE ID <> CONNECTION_ID() AND INFO LIKE 'RENAME TABLE %%' AND LOCATE(%s, INFO) > 0
+"""
 _FOREIGN_KEYS = """
 SELECT COUNT(*) FROM information_schema.KEY_COLUMN_USAGE
 WHERE REFERENCED_TABLE_SCHEMA IS NOT NULL AND TABLE_SCHEMA <> REFERENCED_TABLE_SCHEMA
@@ -70,6 +79,38 @@ def swap_databases(access: Access, new: str, current: str, keep_as: str, reporte
         _refuse_strangers(session, current, set(new_tables), moves, int(access.settings.lock_timeout))
         reporter.log(f"{len(old_tables)} tables of {current} are now in {keep_as}")
         session.execute(f"DROP DATABASE {quote(new)}")
+
+
+def settle_databases(access: Access, new: str, current: str, keep_as: str) -> Literal["old", "new"]:
+    """Which tables are in `current`, once no RENAME TABLE of ours is waiting any more; what is empty is dropped.
+
+    A server goes on with a statement whose client has died: it is ended first. Raises RestoreError.
+    """
+    with access.session(patience=_PATIENCE, fallback=RestoreError) as session:
+        _end_rename(session, keep_as, current)
+        moved = database_exists(session, keep_as) and bool(existing_tables(session, keep_as))
+        empty = new if moved else keep_as
+        there = database_exists(session, empty)
+        if there and not existing_tables(session, empty) and not other_objects(session, empty):
+            session.execute(f"DROP DATABASE {quote(empty)}")
+    return "new" if moved else "old"
+
+
+def _end_rename(session: Session, keep_as: str, current: str) -> None:
+    import pymysql
+
+    deadline = time.monotonic() + _END_SECONDS
+    while found := session.rows(_RENAMES, [quote(keep_as)]):
+        for (connection,) in found:
+            with contextlib.suppress(pymysql.MySQLError):
+                session.execute(f"KILL {int(connection)}")
+        if time.monotonic() > deadline:
+            raise RestoreError(
+                f"The tables of {current} are still being renamed",
+                subject=current,
+                hint="Look at SHOW PROCESSLIST for who does so, then try again",
+            )
+        time.sleep(0.05)
 
 
 def create_like(session: Session, database: str, like: str | None) -> None:

@@ -154,6 +154,20 @@ def copy_ownership(like: os.stat_result, path: Path) -> None:
     path.chmod(stat.S_IMODE(like.st_mode))
 
 
+def mark_of(path: Path) -> str:
+    """What tells a file or folder from every other one, whatever its name is; raises RestoreError."""
+    try:
+        found = path.lstat()
+    except OSError as error:
+        raise RestoreError(f"{path} cannot be looked at: {error.strerror}", subject=str(path)) from error
+    return f"{found.st_dev}:{found.st_ino}"
+
+
+def has_mark(path: Path, mark: str) -> bool:
+    """Whether this very file or folder is there under this name."""
+    return os.path.lexists(path) and mark_of(path) == mark
+
+
 def exchange(first: Path, second: Path) -> bool:
     """Swap two names at one stroke; False where the file system cannot; raises OSError."""
     try:

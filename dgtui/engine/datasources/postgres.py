@@ -4,7 +4,7 @@ import os
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import msgspec
 
@@ -46,7 +46,7 @@ from dgtui.engine.datasources.postgres_queries import (
 )
 from dgtui.engine.datasources.postgres_restore import Loader
 from dgtui.engine.datasources.postgres_selection import needed_by, tables_in
-from dgtui.engine.datasources.postgres_swap import swap_databases
+from dgtui.engine.datasources.postgres_swap import oid_of, settled_oid, swap_databases
 from dgtui.engine.datasources.postgres_targets import drop_database, exists, maintenance_database, target_state
 from dgtui.engine.datasources.postgres_toc import read_toc
 from dgtui.engine.datasources.postgres_tools import fitting_tool, major
@@ -297,6 +297,14 @@ class PostgresDatasource(Datasource[PostgresSettings]):
     def swap(self, new: str, current: str, keep_as: str, reporter: Reporter) -> None:
         """Rename both databases in one transaction."""
         swap_databases(self._access, new, current, keep_as, reporter)
+
+    def swap_mark(self, new: str) -> str:
+        """The database's OID, which a rename does not change."""
+        return str(oid_of(self._access, new))
+
+    def settle_swap(self, mark: str, new: str, current: str, keep_as: str) -> Literal["old", "new"]:  # noqa: ARG002
+        """One transaction made both renames, or none of them."""
+        return "new" if settled_oid(self._access, current, int(mark)) == int(mark) else "old"
 
     def manual_restore(
         self, archive_file: str, database: str, properties: DatabaseProperties | None = None

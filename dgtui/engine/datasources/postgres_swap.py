@@ -1,7 +1,9 @@
 """Two databases change places, in one transaction, whoever is connected."""
 
+import contextlib
 import threading
 import time
+from typing import TYPE_CHECKING, Any
 
 from dgtui.engine.datasources.postgres_connection import Access
 from dgtui.engine.datasources.postgres_names import shown
@@ -9,7 +11,18 @@ from dgtui.engine.datasources.postgres_targets import end_sessions, maintenance_
 from dgtui.engine.errors import DataGuardianError, RestoreError
 from dgtui.engine.reporting import Reporter
 
+if TYPE_CHECKING:
+    import psycopg
+
 _ENDING_SECONDS = 15.0
+_LOOK_AGAIN = "3ms"
+_RENAMED_NOW = """
+SELECT 1 FROM pg_locks WHERE locktype = 'object' AND classid = 'pg_database'::regclass AND objid::int8 = %s
+  AND mode = 'AccessExclusiveLock'
+UNION ALL
+SELECT 1 FROM pg_stat_activity WHERE state = 'active' AND query ~ '^ALTER DATABASE .* RENAME TO '
+  AND pid <> pg_backend_pid()
+"""
 
 
 class _SessionEnder:
@@ -46,7 +59,7 @@ class _SessionEnder:
         import psycopg
 
         try:
-            while not self._stop.wait(0.02):
+            while not self._stop.wait(0.003):
                 end_sessions(self._connection, self._databases)
         except psycopg.Error as error:
             self.problem = error
@@ -80,23 +93,35 @@ def swap_databases(access: Access, new: str, current: str, keep_as: str, reporte
                 subject=keep_as,
                 hint="Remove or rename it, then restore again",
             )
-    began = time.monotonic()
+    gap = 0.0
     try:
-        with (
-            _SessionEnder(access, (current, new)),
-            access.connect(maintenance_database(access, current), seconds=_ENDING_SECONDS * 4) as connection,
-            connection.transaction(),
-        ):
-            connection.execute("SET LOCAL lock_timeout = '10s'")
-            for old_name, new_name in renames:
-                connection.execute(with_names("ALTER DATABASE {} RENAME TO {}", old_name, new_name))
+        with access.connect(maintenance_database(access, current), seconds=_ENDING_SECONDS * 4) as connection:
+            _look_often(connection)
+            with _SessionEnder(access, (current, new)):
+                began = time.monotonic()
+                with connection.transaction():
+                    connection.execute("SET LOCAL lock_timeout = '10s'")
+                    for old_name, new_name in renames:
+                        connection.execute(with_names("ALTER DATABASE {} RENAME TO {}", old_name, new_name))
+                gap = (time.monotonic() - began) * 1000
     except (psycopg.Error, DataGuardianError) as error:
         if _stands_at(access, current, oids[new]):
             reporter.log(f"The connection was lost after the swap: {error}", level="warning")
             return
         raise _not_swapped(current, error) from error
-    gap = (time.monotonic() - began) * 1000
     reporter.log(f"{shown(current)} could not be reached for {gap:.0f} ms while the databases changed places")
+
+
+def _look_often(connection: "psycopg.Connection[Any]") -> None:
+    """Let the server notice within milliseconds that the last session has ended.
+
+    A rename that finds a session looks again only after 100 ms, and all that time nobody can connect. A timer of the
+    session cuts each of these waits short; the check of the connection is the one that does so and nothing else.
+    """
+    import psycopg
+
+    with contextlib.suppress(psycopg.Error):
+        connection.execute("SELECT set_config('client_connection_check_interval', %s, false)", (_LOOK_AGAIN,))
 
 
 def _not_swapped(current: str, error: Exception) -> DataGuardianError:
@@ -119,3 +144,31 @@ def _stands_at(access: Access, database: str, oid: int) -> bool:
             return found.fetchone() is not None
     except (psycopg.Error, DataGuardianError):
         return False
+
+
+def oid_of(access: Access, database: str) -> int:
+    """The OID of a database. Raises RestoreError where there is none of this name."""
+    with access.connect(maintenance_database(access, database), seconds=_ENDING_SECONDS) as connection:
+        row = connection.execute("SELECT oid::int8 FROM pg_database WHERE datname = %s", (database,)).fetchone()
+    if row is None:
+        raise RestoreError(f"There is no database {shown(database)}", subject=database)
+    return int(row[0])
+
+
+def settled_oid(access: Access, database: str, moved: int) -> int | None:
+    """The OID of the database of this name, once nobody is about to rename the database `moved` any more.
+
+    A server finishes a statement whose client has died, and holds the lock until then.
+    """
+    with access.connect(maintenance_database(access, database), seconds=_ENDING_SECONDS * 4) as connection:
+        deadline = time.monotonic() + _ENDING_SECONDS
+        while connection.execute(_RENAMED_NOW, (moved,)).fetchone() is not None:
+            if time.monotonic() > deadline:
+                raise RestoreError(
+                    f"{shown(database)} is still being renamed",
+                    subject=database,
+                    hint="Look at pg_stat_activity for who does so, then try again",
+                )
+            time.sleep(0.02)
+        row = connection.execute("SELECT oid::int8 FROM pg_database WHERE datname = %s", (database,)).fetchone()
+    return None if row is None else int(row[0])

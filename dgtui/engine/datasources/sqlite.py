@@ -11,7 +11,7 @@ import sqlite3
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import msgspec
 
@@ -34,6 +34,7 @@ from dgtui.engine.datasources.places import (
     copy_ownership,
     free_bytes,
     holders,
+    mark_of,
     need_parent,
     need_room,
     real_path,
@@ -71,7 +72,7 @@ from dgtui.engine.datasources.sqlite_snapshot import (
     side_file,
     take_snapshot,
 )
-from dgtui.engine.datasources.sqlite_swap import clear_orphans, refuse_open, swap_database
+from dgtui.engine.datasources.sqlite_swap import clear_orphans, refuse_open, settle_database, swap_database
 from dgtui.engine.errors import DataGuardianError, RestoreError, ValidationError
 from dgtui.engine.files import file_error, fsync_folder
 from dgtui.engine.model import ObjectInfo, ToolVersion
@@ -376,6 +377,15 @@ class SqliteDatasource(Datasource[SqliteSettings]):
         """Put the restored file in place; refused while anybody has the old one open."""
         real = real_path(current)
         swap_database(safe_target(new), safe_target(str(real)), safe_target(keep_as), reporter)
+
+    def swap_mark(self, new: str) -> str:
+        """Its place on the disk, which a rename does not change."""
+        return mark_of(safe_target(new))
+
+    def settle_swap(self, mark: str, new: str, current: str, keep_as: str) -> Literal["old", "new"]:
+        """Finish or take back, by what is where."""
+        real = safe_target(str(real_path(current)))
+        return settle_database(mark, safe_target(new), real, safe_target(keep_as))
 
     def manual_restore(
         self,

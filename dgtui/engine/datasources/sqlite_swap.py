@@ -4,8 +4,9 @@ import contextlib
 import os
 import sqlite3
 from pathlib import Path
+from typing import Literal
 
-from dgtui.engine.datasources.places import copy_ownership, exchange, holders
+from dgtui.engine.datasources.places import copy_ownership, exchange, has_mark, holders
 from dgtui.engine.datasources.sqlite_locks import try_exclusive
 from dgtui.engine.datasources.sqlite_snapshot import SIDE_FILES, connect, side_file
 from dgtui.engine.errors import RestoreError
@@ -47,6 +48,31 @@ def swap_database(new: Path, current: Path, keep_as: Path, reporter: Reporter) -
             subject=str(current),
             hint=f"The old content is still at {current}, the restored one at {new}",
         ) from error
+
+
+def settle_database(mark: str, new: Path, current: Path, keep_as: Path) -> Literal["old", "new"]:
+    """Which file is at `current`, with what belongs to it, after a swap that was cut; raises RestoreError."""
+    try:
+        if has_mark(current, mark):
+            if new.exists() and not keep_as.exists():
+                new.rename(keep_as)
+            fsync_folder(current.parent)
+            return "new"
+        if keep_as.exists() and current.exists() and keep_as.samefile(current):
+            keep_as.unlink()
+        elif keep_as.exists() and not current.exists():
+            keep_as.rename(current)
+        for ending in SIDE_FILES:
+            if side_file(keep_as, ending).exists() and not keep_as.exists():
+                side_file(keep_as, ending).rename(side_file(current, ending))
+        fsync_folder(current.parent)
+    except OSError as error:
+        raise RestoreError(
+            f"The swap of {current} cannot be settled: {error.strerror}",
+            subject=str(current),
+            hint=f"See: ls -l {new} {current} {keep_as}",
+        ) from error
+    return "old"
 
 
 def _need_whole(new: Path) -> None:

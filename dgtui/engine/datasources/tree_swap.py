@@ -4,9 +4,10 @@ import errno
 import os
 import subprocess
 from pathlib import Path
+from typing import Literal
 
 from dgtui.engine.child import Child, describe_exit
-from dgtui.engine.datasources.places import copy_ownership, exchange, rename_new
+from dgtui.engine.datasources.places import copy_ownership, exchange, has_mark, rename_new
 from dgtui.engine.errors import RestoreError
 from dgtui.engine.files import FOLDER_MODE, file_error, fsync_folder
 
@@ -76,6 +77,34 @@ def swap_trees(new: Path, current: Path, keep_as: Path) -> None:
             hint=_hint(error, new, current),
         ) from error
     fsync_folder(current.parent)
+
+
+def settle_trees(mark: str, new: Path, current: Path, keep_as: Path) -> Literal["old", "new"]:
+    """Which tree is at `current`, after a swap that was cut: each name it may have reached is one of these.
+
+    Raises RestoreError.
+    """
+    try:
+        if has_mark(current, mark):
+            # The exchange was made, and perhaps the old one has not got its own name yet.
+            if os.path.lexists(new) and not os.path.lexists(keep_as):
+                rename_new(new, keep_as)
+            elif os.path.lexists(new) and new.samefile(keep_as):
+                new.unlink()
+            fsync_folder(current.parent)
+            return "new"
+        if not os.path.lexists(current) and os.path.lexists(keep_as):
+            rename_new(keep_as, current)
+        elif os.path.lexists(current) and os.path.lexists(keep_as) and current.samefile(keep_as):
+            keep_as.unlink()
+        fsync_folder(current.parent)
+    except OSError as error:
+        raise RestoreError(
+            f"The swap of {current} cannot be settled: {error.strerror}",
+            subject=str(current),
+            hint=f"See: ls -ld {new} {current} {keep_as}",
+        ) from error
+    return "old"
 
 
 def _examine(new: Path, current: Path, keep_as: Path) -> None:

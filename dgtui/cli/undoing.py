@@ -1,0 +1,128 @@
+"""`undo`, `drop-replaced` and `cleanup-restore`."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dgtui.cli.asking import confirm, need_answer
+from dgtui.cli.options import AsJson, MessagesAsJson, Yes, refuse_both
+from dgtui.cli.output import print_data, print_json, say
+from dgtui.engine.errors import EXIT_DONE, EXIT_FAILED, ConfigError
+from dgtui.wording.words import one_line, short_id, time_text
+
+if TYPE_CHECKING:
+    from dgtui.engine.model import Restore as Row
+    from dgtui.engine.replaced import Kept
+    from dgtui.engine.undo import UndoChoice
+
+RestoreId = Annotated[
+    str, typer.Argument(metavar="RESTORE", help="The first characters of a restore's id.", show_default=False)
+]
+
+
+def undo(
+    restore: RestoreId,
+    no_safety: Annotated[
+        bool, typer.Option("--no-safety", help="Make no backup of what is there now; it is kept beside, if it can be.")
+    ] = False,
+    safety_to: Annotated[
+        str | None,
+        typer.Option("--safety-to", metavar="STORAGE", help="Back up what is there now to this.", show_default=False),
+    ] = None,
+    reason: Annotated[
+        str, typer.Option("--reason", metavar="TEXT", help="Why, for the record.", show_default=False)
+    ] = "",
+    yes: Yes = False,
+    as_json: MessagesAsJson = False,
+) -> None:
+    """Put back what a restore has replaced."""
+    from dgtui.cli.watch import open_engine, watch
+
+    refuse_both(no_safety, "--no-safety", safety_to is not None, "--safety-to")
+    with open_engine() as engine:
+        wanted = engine.restore(restore)
+        need_answer("undo a restore", yes=yes)
+        choice = engine.undo_choice(wanted)
+        for line in undo_lines(wanted, choice):
+            say(one_line(line))
+        if not choice.possible:
+            raise ConfigError(f"Restore {short_id(wanted.restore_id)} cannot be undone. {choice.text}")
+        confirm(f"undo the restore into {wanted.target}", word=wanted.target, yes=yes)
+        run_id = engine.start_undo(wanted, reason=reason, safety=False if no_safety else None, safety_to=safety_to)
+        raise typer.Exit(watch(engine, run_id, as_json=as_json))
+
+
+def undo_lines(restore: "Row", choice: "UndoChoice") -> list[str]:
+    """What an undo is going to do."""
+    lines = [
+        f"Undo     restore {short_id(restore.restore_id)} of {time_text(restore.started_at)} into {restore.target}",
+        f"How      {choice.text}",
+    ]
+    if choice.later:
+        lines.append(f"Note     {choice.later} later restores into {restore.target} are replaced as well")
+    return lines
+
+
+def drop_replaced(
+    restore: Annotated[
+        str | None, typer.Argument(metavar="[RESTORE]", help="The first characters of a restore's id.")
+    ] = None,
+    listing: Annotated[bool, typer.Option("--list", help="Only list what restores have kept.")] = False,
+    expired: Annotated[bool, typer.Option("--expired", help="Drop all whose time is over.")] = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """Drop the former content that a restore has kept."""
+    from dgtui.cli.watch import open_engine
+
+    if sum((restore is not None, listing, expired)) != 1:
+        raise ConfigError("One of RESTORE, --list and --expired is needed", hint="dgtui drop-replaced --list")
+    with open_engine() as engine:
+        if listing:
+            kept = engine.kept_replaced()
+            if as_json:
+                print_json(kept)
+            for line in [] if as_json else kept_lines(kept):
+                print_data(line)
+            return
+        if expired:
+            dropped, failures = engine.drop_expired_replaced()
+            for failure in failures:
+                say(one_line(f"not dropped: {failure.subject}: {failure.message}"))
+        else:
+            wanted = engine.restore(str(restore))
+            say(one_line(f"Drop     {wanted.kept_as or 'nothing: this restore keeps none'}"))
+            confirm("drop what a restore has kept", word=short_id(wanted.restore_id), yes=yes)
+            dropped, failures = [engine.drop_replaced(wanted)], []
+    if as_json:
+        print_json(dropped)
+    say(f"{len(dropped)} dropped")
+    raise typer.Exit(EXIT_FAILED if failures else EXIT_DONE)
+
+
+def kept_lines(kept: "list[Kept]") -> list[str]:
+    """A line for each former content that is kept."""
+    return [
+        one_line(
+            f"{short_id(one.restore_id)}  {one.kept_as}  was {one.target} ({one.datasource})"
+            + (f", kept until {time_text(one.kept_until)}" if one.kept_until is not None else "")
+        )
+        for one in kept
+    ]
+
+
+def cleanup_restore(restore: RestoreId, yes: Yes = False, as_json: AsJson = False) -> None:
+    """Bring an interrupted restore to a clean end, and remove what it left beside its target."""
+    from dgtui.cli.watch import open_engine
+
+    with open_engine() as engine:
+        wanted = engine.restore(restore)
+        left = wanted.placing
+        if left is not None:
+            say(one_line(f"Remove   what restore {short_id(wanted.restore_id)} left: {left.beside}"))
+        confirm("clean up after a restore", word=short_id(wanted.restore_id), yes=yes)
+        sentences = engine.cleanup_restore(wanted)
+    if as_json:
+        print_json({"restore_id": wanted.restore_id, "done": sentences})
+    for sentence in sentences:
+        say(one_line(sentence))

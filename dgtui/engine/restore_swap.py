@@ -1,0 +1,119 @@
+"""Replacing what a target holds, recorded before each step, so that whoever finds it interrupted can put it right."""
+
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+
+from dgtui.engine.datasources.base import TargetState
+from dgtui.engine.errors import DataGuardianError, RestoreError, SwapImpossible
+from dgtui.engine.messages import now
+from dgtui.engine.model import Placing, Restore
+from dgtui.engine.restore_task import TargetTask
+from dgtui.engine.safety_copy import SafetyCopy, new_safety_id, take_safety_copy
+
+
+class Replacement:
+    """One target that is about to be replaced, and the record of that."""
+
+    def __init__(self, task: TargetTask, record: Restore) -> None:
+        self._target_task = task
+        self.record = record
+        """The record of the restore, as far as it is known."""
+        self._safety: SafetyCopy | None = None
+
+    def note(self, **changes: Any) -> None:
+        """Write down what is known, before the next step is made."""
+        self.record = msgspec.structs.replace(self.record, **changes)
+        self._target_task.catalog.save_restore(self.record)
+
+    def save_former_content(self) -> SafetyCopy:
+        """Take the safety backup, once. Raises RestoreError and Cancelled, with nothing changed."""
+        if self._safety is None:
+            # Before it is begun, so that whoever finds an interrupted restore knows of it.
+            self.note(safety_execution_id=new_safety_id())
+            self._safety = take_safety_copy(self._target_task, self.record)
+        return self._safety
+
+    @property
+    def touched(self) -> bool:
+        """Whether the target may be neither as it was nor as it should be."""
+        placing = self.record.placing
+        return self.record.partly_filled or (placing is not None and placing.mark is not None)
+
+    def swap(self, beside: str, state: TargetState, *, disposable: bool = True) -> None:
+        """Put `beside` in the target's place and keep the former content.
+
+        After any error the former content is in its place, or the record's `placing` has a mark and somebody has to
+        look. Raises RestoreError; SwapImpossible where a rename would lose something.
+        """
+        task, database = self._target_task, self._target_task.order.database
+        task.run.phase("swap")
+        task.cancellation.check()
+        keep_as = self._free_name(f"__dgtui_old_{now():%Y%m%d%H%M%S}")
+        mark = task.target.swap_mark(beside)
+        placing = Placing(beside=beside, keep_as=keep_as, mark=mark, existed=state.exists, disposable=disposable)
+        with task.cancellation.shield():
+            self.note(placing=placing)
+            try:
+                task.target.swap(beside, database, keep_as, task.run)
+            except SwapImpossible:
+                self.note(placing=msgspec.structs.replace(placing, keep_as=None, mark=None))
+                raise
+            except BaseException as error:
+                if self._settled(placing, error) == "old":
+                    self.note(placing=msgspec.structs.replace(placing, keep_as=None, mark=None))
+                    raise
+                task.run.log("The swap was made all the same", level="warning")
+            self._keep(keep_as, state)
+
+    def _settled(self, placing: Placing, error: BaseException) -> str:
+        """Which content is in place after an error. Raises RestoreError where that cannot be told now."""
+        assert placing.mark is not None
+        assert placing.keep_as is not None
+        task, database = self._target_task, self._target_task.order.database
+        try:
+            return task.target.settle_swap(placing.mark, placing.beside, database, placing.keep_as)
+        except DataGuardianError as unknown:
+            raise RestoreError(
+                f"The swap of {database} was cut: {error}; {database} holds its former content or the restored one, "
+                "whole, and which of them cannot be told now",
+                subject=database,
+                hint=f"Once it can be reached: dgtui cleanup-restore {task.order.run_id[:8]}",
+                detail=(unknown.message,),
+            ) from error
+
+    def _keep(self, keep_as: str, state: TargetState) -> None:
+        task, database = self._target_task, self._target_task.order.database
+        if state.empty:
+            if state.exists:
+                task.target.drop_target(keep_as)
+            self.note(placing=None, in_place=True)
+            return
+        for_seconds = int(task.target.settings.keep_replaced)
+        until = now() + timedelta(seconds=for_seconds)
+        self.note(placing=None, in_place=True, kept_as=keep_as, kept_until=until)
+        task.run.log(f"The former content of {database} is kept as {keep_as} until {until:%Y-%m-%d %H:%M} UTC")
+
+    def drop_what_nobody_keeps(self) -> None:
+        """Drop the former content at once where the datasource is set so; where that fails, it is kept."""
+        task = self._target_task
+        if self.record.kept_as is not None and self.record.kept_until is None:
+            self.note(kept_until=now() + timedelta(seconds=int(task.target.settings.keep_replaced)))
+        if self.record.kept_as is None or task.target.settings.keep_replaced:
+            return
+        with task.cancellation.shield():
+            try:
+                task.target.drop_target(self.record.kept_as)
+            except DataGuardianError as error:
+                task.run.log(f"{self.record.kept_as} could not be removed: {error.message}", level="warning")
+                return
+            self.note(kept_as=None, kept_until=None, dropped_at=now())
+
+    def _free_name(self, suffix: str) -> str:
+        target, database = self._target_task.target, self._target_task.order.database
+        name, number = target.beside_name(database, suffix), 1
+        while target.target_state(name).exists:
+            number += 1
+            name = target.beside_name(database, f"{suffix}_{number}")
+        return name

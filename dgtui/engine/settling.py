@@ -1,0 +1,175 @@
+"""Telling what an interrupted restore left in place, and clearing away what it left beside its target."""
+
+from datetime import timedelta
+from typing import Any, Protocol
+
+import msgspec
+
+from dgtui.config import Config
+from dgtui.engine.catalog import Catalog
+from dgtui.engine.check import Finding
+from dgtui.engine.datasources.base import Datasource
+from dgtui.engine.errors import RestoreError
+from dgtui.engine.locks import take_lock
+from dgtui.engine.messages import now
+from dgtui.engine.model import ENDED, Placing, Restore
+from dgtui.engine.restore_task import NEW_SUFFIX, target_lock_name
+from dgtui.engine.runs import RunPaths
+
+_Target = Datasource[Any]
+
+
+class _Log(Protocol):
+    def log(self, text: str) -> None:
+        """Say a line."""
+
+
+def settle(catalog: Catalog, target: _Target, restore: Restore) -> Restore:
+    """Find out which content is in place after a swap whose end nobody saw; the record as it is then.
+
+    A swap that was cut half-way is brought to its end or taken back. Raises DataGuardianError where the target cannot
+    be asked; then the record stays as it was.
+    """
+    placing = restore.placing
+    if placing is None or placing.mark is None or placing.keep_as is None:
+        return restore
+    if target.settle_swap(placing.mark, placing.beside, restore.target, placing.keep_as) == "new":
+        settled = _swapped(catalog, target, restore, placing)
+    elif placing.disposable:
+        settled = msgspec.structs.replace(restore, placing=msgspec.structs.replace(placing, keep_as=None, mark=None))
+    else:
+        settled = msgspec.structs.replace(restore, placing=None)
+    catalog.save_restore(settled)
+    return settled
+
+
+def _swapped(catalog: Catalog, target: _Target, restore: Restore, placing: Placing) -> Restore:
+    kept = placing.keep_as if placing.existed and placing.keep_as else None
+    if not placing.disposable and restore.undo_of is not None:
+        forget_kept(catalog, restore.undo_of)
+    return msgspec.structs.replace(
+        restore,
+        status="completed",
+        problem=None,
+        finished_at=restore.finished_at or now(),
+        placing=None,
+        in_place=True,
+        kept_as=kept,
+        kept_until=now() + _span(target) if kept else None,
+    )
+
+
+def _span(target: _Target) -> timedelta:
+    return timedelta(seconds=int(target.settings.keep_replaced))
+
+
+def forget_kept(catalog: Catalog, restore_id: str) -> None:
+    """Note that what a restore kept is in place again."""
+    restore = catalog.restore(restore_id)
+    if restore is not None and restore.kept_as is not None:
+        catalog.save_restore(msgspec.structs.replace(restore, kept_as=None, kept_until=None))
+
+
+def settle_earlier(catalog: Catalog, target: _Target, record: Restore, run: _Log) -> None:
+    """Settle what interrupted restores of the same target left, before anything beside it is removed."""
+    for earlier in same_target(catalog, record):
+        if earlier.placing is not None and earlier.placing.mark is not None:
+            settled = settle(catalog, target, earlier)
+            run.log(f"Restore {earlier.restore_id[:8]}, which was interrupted at its swap, is {settled.status}")
+
+
+def forget_leftovers(catalog: Catalog, record: Restore) -> None:
+    """Note that what earlier restores left beside the target is gone: this one used the same names."""
+    for earlier in same_target(catalog, record):
+        if earlier.placing is not None and earlier.placing.mark is None:
+            catalog.save_restore(msgspec.structs.replace(earlier, placing=None))
+
+
+def same_target(catalog: Catalog, record: Restore) -> list[Restore]:
+    """The other restores into the same place that have ended, the newest first."""
+    return [
+        restore
+        for restore in catalog.restores()
+        if restore.restore_id != record.restore_id
+        and (restore.datasource, restore.target) == (record.datasource, record.target)
+        and restore.status in ENDED
+    ]
+
+
+def unsettled(catalog: Catalog) -> list[Restore]:
+    """The restores that have ended and left something beside their target, the newest first."""
+    return [restore for restore in catalog.restores() if restore.status in ENDED and restore.placing is not None]
+
+
+def restore_findings(catalog: Catalog) -> list[Finding]:
+    """What interrupted restores have left, each with the command that mends it."""
+    findings = []
+    for restore in unsettled(catalog):
+        short = restore.restore_id[:8]
+        if restore.partly_filled:
+            message = f"{restore.target} is only partly filled since restore {short} was interrupted"
+            mend, level = f"dgtui undo {short}", "error"
+        else:
+            message = f"Restore {short} into {restore.target} left {', '.join(left_behind(restore))} behind"
+            mend, level = cleanup_command(restore), "warning"
+        findings.append(
+            Finding(area="datasource", subject=restore.datasource, level=level, message=message, mend=mend)  # type: ignore[arg-type]  # the two words above
+        )
+    return findings
+
+
+def cleanup_command(restore: Restore) -> str:
+    """The command that brings an interrupted restore to a clean end."""
+    return f"dgtui cleanup-restore {restore.restore_id[:8]}"
+
+
+def clean_up(catalog: Catalog, config: Config, paths: RunPaths, restore: Restore) -> tuple[str, ...]:
+    """Bring an interrupted restore to a clean end, and remove what it left beside its target; sentences for people.
+
+    Raises DataGuardianError; RestoreError where the target is only partly filled and has to be undone.
+    """
+    if restore.partly_filled:
+        raise RestoreError(
+            f"{restore.target} is only partly filled; cleaning up alone does not bring its content back",
+            subject=restore.target,
+            hint=f"Put back what it held before with: dgtui undo {restore.restore_id[:8]}",
+        )
+    target = config.datasource(restore.datasource)
+    lock = paths.locks / f"{target_lock_name(target, restore.target)}.lock"
+    with take_lock(lock, purpose=f"clean up after restore {restore.restore_id[:8]}"):
+        settled = settle(catalog, target, restore)
+        if settled.placing is None:
+            state = "holds the restored content" if settled.status == "completed" else "is as it was"
+            return (f"{settled.target} {state}; nothing is left beside it",)
+        removed = _removed(target, settled, settled.placing)
+        catalog.save_restore(msgspec.structs.replace(settled, placing=None))
+        forget_leftovers(catalog, settled)
+    return (f"{settled.target} is as it was", *(f"{name} was removed" for name in removed))
+
+
+def _removed(target: _Target, restore: Restore, placing: Placing) -> list[str]:
+    if placing.beside == restore.target and placing.existed:
+        empty_again(target, restore.target)
+        return [f"What was loaded into {restore.target}"]
+    names = [name for name in (placing.beside, placing.like) if name is not None and target.target_state(name).exists]
+    for name in names:
+        target.drop_target(name)
+    return names
+
+
+def empty_again(target: _Target, database: str) -> None:
+    """Give back a target that was there and held nothing as it was: with its own properties."""
+    pattern = target.beside_name(database, NEW_SUFFIX)
+    target.drop_target(pattern)
+    target.create_target(pattern, like=database)
+    target.drop_target(database)
+    target.create_target(database, like=pattern)
+    target.drop_target(pattern)
+
+
+def left_behind(restore: Restore) -> tuple[str, ...]:
+    """The names that an interrupted restore left beside its target."""
+    placing = restore.placing
+    if placing is None:
+        return ()
+    return tuple(name for name in (placing.beside, placing.like, placing.keep_as) if name is not None)

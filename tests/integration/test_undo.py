@@ -1,0 +1,154 @@
+"""Restores over what is there: the safety backup before, what is kept after, and the way back."""
+
+import shutil
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from dgtui.engine.errors import ConfigError
+from tests.support.changing import KINDS, changing
+from tests.support.homes import Home
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_undo_puts_back_what_was_there(kind: str, home: Home, request: pytest.FixtureRequest) -> None:
+    """By what was kept, or from the safety backup; the undo can be undone, and so on, each time to the last row."""
+    with changing(kind, home, request) as source:
+        engine, restore, snapshot = source.restore(reason="a bad migration")
+        assert restore.status == "completed", snapshot.problem
+        assert source.digest() == source.backed_up
+        assert restore.safety_execution_id is not None
+        safety = engine.execution(restore.safety_execution_id)
+        assert (safety.purpose, safety.status) == ("safety", "completed")
+        assert {copy.storage for copy in safety.copies} == {"disk", "nas"}
+        assert (safety.protected_until or safety.started_at) > datetime.now(UTC) + timedelta(days=6)
+        assert (restore.kept_as is None) == (kind == "mariadb with a view")
+        assert restore.placing is None
+        assert (restore.restored_by != "", restore.seconds is not None, restore.storage) == (True, True, "disk")
+        choice = engine.undo_choice(restore)
+        assert choice.way == ("safety" if restore.kept_as is None else "kept")
+
+        engine, undone, snapshot = source.undo(restore)
+        assert undone.status == "completed", snapshot.problem
+        assert source.digest() == source.before
+        assert undone.undo_of == restore.restore_id
+        assert not engine.undo_choice(engine.restore(restore.restore_id)).possible
+
+        engine, again, snapshot = source.undo(undone)
+        assert again.status == "completed", snapshot.problem
+        assert source.digest() == source.backed_up
+        assert home.litter() == []
+
+
+@pytest.mark.parametrize("kind", ["postgres", "sqlite", "files", "mariadb"])
+def test_undo_from_the_safety_backup(kind: str, home: Home, request: pytest.FixtureRequest) -> None:
+    """What was kept was dropped; `dgtui undo` restores the safety backup, and makes another one before."""
+    with changing(kind, home, request) as source:
+        _, restore, _ = source.restore()
+        short = restore.restore_id[:8]
+        assert home.dgtui("drop-replaced", short, "--yes").exit_code == 0
+        assert source.beside() == set()
+        done = home.dgtui("undo", short, "--yes", "--reason", "all was well before")
+        assert done.exit_code == 0, done
+        assert "safety backup" in done.errors
+        assert source.digest() == source.before
+        engine = home.engine()
+        undone = engine.restores()[0]
+        assert (undone.undo_of, undone.reason) == (restore.restore_id, "all was well before")
+        assert undone.execution_id == restore.safety_execution_id
+        assert undone.safety_execution_id not in (None, restore.safety_execution_id)
+        assert engine.undo_choice(undone).possible
+
+
+def test_without_a_safety_backup(home: Home, request: pytest.FixtureRequest) -> None:
+    """It is said what that means; what is kept still undoes it, and once that is dropped nothing does."""
+    with changing("sqlite", home, request) as source:
+        done = home.dgtui("restore", "nightly@latest", "--overwrite", "--no-safety", "--yes")
+        assert done.exit_code == 0, done
+        assert "nothing can once that is dropped" in done.errors
+        engine = home.engine()
+        restore = engine.restores()[0]
+        assert restore.safety_execution_id is None
+        assert engine.undo_choice(restore).way == "kept"
+        engine.drop_replaced(restore)
+        restore = engine.restores()[0]
+        assert restore.dropped_at is not None
+        choice = engine.undo_choice(restore)
+        assert (choice.possible, "no safety backup" in choice.text) == (False, True)
+        with pytest.raises(ConfigError, match="cannot be undone"):
+            engine.start_undo(restore)
+        assert source.digest() == source.backed_up
+
+
+def test_in_its_own_place_only_with_a_safety_backup(home: Home, request: pytest.FixtureRequest) -> None:
+    """Where no swap is possible, nothing else could bring back what was there."""
+    with changing("mariadb with a view", home, request) as source:
+        _, restore, snapshot = source.restore(safety=False)
+        assert restore.status == "failed"
+        assert snapshot.problem is not None
+        assert "--no-safety" in snapshot.problem.hint
+        assert source.digest() == source.before
+        assert source.beside() == set()
+
+
+def test_a_failed_safety_backup_ends_the_restore(home: Home, request: pytest.FixtureRequest) -> None:
+    """Nothing is touched and nothing is left beside; another storage takes it where one is chosen."""
+    with changing("postgres", home, request) as source:
+        shutil.rmtree(home.storage("nas"))
+        home.storage("nas").write_text("no folder")
+        _, restore, snapshot = source.restore(safety_to="nas")
+        assert (restore.status, source.digest() == source.before) == ("failed", True)
+        assert snapshot.problem is not None
+        assert "safety backup" in snapshot.problem.message
+        assert source.beside() == set()
+        engine, restore, snapshot = source.restore(safety_to="disk")
+        assert restore.status == "completed", snapshot.problem
+        assert restore.safety_execution_id is not None
+        assert [copy.storage for copy in engine.execution(restore.safety_execution_id).copies] == ["disk"]
+
+
+def test_what_is_kept_is_listed_and_goes_when_its_time_is_over(home: Home, request: pytest.FixtureRequest) -> None:
+    """Each datasource says for how long; the safety backup is marked in the list, and a scan elsewhere knows it too."""
+    with changing("files", home, request) as source:
+        engine, first, _ = source.restore()
+        assert [(one.restore_id, one.kept_as) for one in engine.kept_replaced()] == [(first.restore_id, first.kept_as)]
+        assert engine.drop_expired_replaced() == ([], [])
+        source.configure('keep_replaced = "1s"')
+        source.change(2)
+        engine, second, _ = source.restore()
+        moment = (second.kept_until or datetime.now(UTC)) + timedelta(seconds=1)
+        _drop_expired(engine_home=home, moment=moment)
+        assert [one.restore_id for one in home.engine().kept_replaced()] == [first.restore_id]
+        assert Path(first.kept_as or "").is_dir()
+        assert "full, safety" in home.dgtui("list").output
+        shutil.rmtree(home.state)
+        assert home.dgtui("scan", "disk").exit_code == 0
+        purposes = {row["purpose"]: row["protected_until"] for row in home.dgtui("list", "--json").json()}
+        assert set(purposes) == {"backup", "safety"}
+        assert purposes["safety"] is not None
+
+
+def _drop_expired(*, engine_home: Home, moment: datetime) -> None:
+    from dgtui.engine.replaced import drop_expired
+
+    engine = engine_home.engine()
+    dropped, failures = drop_expired(engine.catalog, engine.config, engine.paths, moment)
+    assert (len(dropped), failures) == (1, [])
+
+
+def test_nothing_is_kept_where_the_datasource_says_so(home: Home, request: pytest.FixtureRequest) -> None:
+    """The safety backup alone undoes it then."""
+    with changing("sqlite", home, request) as source:
+        source.configure("keep_replaced = 0")
+        engine, restore, _ = source.restore()
+        assert (restore.status, restore.kept_as, source.beside()) == ("completed", None, set())
+        assert engine.undo_choice(restore).way == "safety"
+
+
+def test_a_restore_into_an_empty_place_leaves_nothing_to_undo(home: Home, request: pytest.FixtureRequest) -> None:
+    """Nothing was there, so nothing is saved, kept or put back."""
+    with changing("sqlite", home, request) as source:
+        engine, restore, _ = source.restore(database=str(home.folder / "data" / "other.db"))
+        assert (restore.status, restore.kept_as, restore.safety_execution_id) == ("completed", None, None)
+        assert not engine.undo_choice(restore).possible

@@ -1,0 +1,159 @@
+"""One small source of each kind, backed up, changed, and restored over: what it holds, and what lies beside it."""
+
+import contextlib
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from dgtui.engine.facade import Engine
+from dgtui.engine.model import Execution, Restore
+from dgtui.engine.runs import RunSnapshot
+from tests.support.homes import Home
+from tests.support.mariadb import MariadbServer, mysql_digest
+from tests.support.postgres import PostgresServer
+from tests.support.round_trips import digest_of, mysql_table, postgres_table, table
+from tests.support.sqlite import sqlite_digest
+from tests.support.trees import tree_digest
+
+KINDS = ("postgres", "sqlite", "files", "mariadb", "mariadb with a view")
+
+
+class Changing:
+    """A source that holds something else than its backup does."""
+
+    def __init__(
+        self,
+        home: Home,
+        config: str,
+        digest: Callable[[], object],
+        change: Callable[[int], object],
+        beside: Callable[[], set[str]],
+    ) -> None:
+        self.home = home
+        self._config = config
+        self.digest = digest
+        """What it holds, independent of any dump."""
+        self.change = change
+        """Change what it holds; a number tells each change from others."""
+        self.beside = beside
+        """The names of all that the program has laid beside it."""
+        self.configure()
+        self.execution: Execution = home.back_up()
+        assert self.execution.status == "completed", self.execution.problem
+        self.backed_up = digest()
+        change(1)
+        self.before = digest()
+        assert self.before != self.backed_up
+
+    def configure(self, more: str = "") -> None:
+        """Write the configuration, with what is added to the datasource."""
+        self.home.configure(f"{self._config}{more}\n", storages=("disk", "nas"))
+
+    def restore(self, **choices: object) -> tuple[Engine, Restore, RunSnapshot]:
+        """Restore over it, to the end."""
+        engine = self.home.engine()
+        run_id = engine.start_restore(self.execution, overwrite=True, **choices)  # type: ignore[arg-type]
+        return self.finished(engine, run_id)
+
+    def undo(self, restore: Restore) -> tuple[Engine, Restore, RunSnapshot]:
+        """Undo a restore, to the end."""
+        engine = self.home.engine()
+        return self.finished(engine, engine.start_undo(restore))
+
+    def finished(self, engine: Engine, run_id: str) -> tuple[Engine, Restore, RunSnapshot]:
+        """Follow a run to its end; its record."""
+        snapshot = self.home.finish(engine, run_id)
+        return engine, engine.restore(run_id), snapshot
+
+
+@contextlib.contextmanager
+def changing(kind: str, home: Home, request: pytest.FixtureRequest) -> Iterator[Changing]:
+    """A source of a kind; removed again."""
+    if kind == "postgres":
+        yield from _postgres(home, request.getfixturevalue("postgres_server"))
+    elif kind == "sqlite":
+        yield _sqlite(home)
+    elif kind == "files":
+        yield _files(home)
+    else:
+        yield _mariadb(home, request.getfixturevalue("mariadb"), view=kind != "mariadb")
+
+
+def _postgres(home: Home, server: PostgresServer) -> Iterator[Changing]:
+    with server.database() as name:
+        server.execute("CREATE TABLE word (id int PRIMARY KEY, word text)", name)
+        server.execute("INSERT INTO word SELECT i, md5(i::text) FROM generate_series(1, 500) i", name)
+        server.execute(f"ALTER DATABASE \"{name}\" SET work_mem = '5MB'")
+
+        def beside() -> set[str]:
+            return {other for other in server.databases() if other.startswith(f"{name}__dgtui")}
+
+        def change(number: int) -> None:
+            server.execute(f"CREATE TABLE since_{number} AS SELECT * FROM word", name)
+            server.execute(f"DELETE FROM word WHERE id % 7 = {number % 7}", name)
+
+        try:
+            yield Changing(home, postgres_table(server, name), lambda: digest_of(server, name), change, beside)
+        finally:
+            for other in beside():
+                server.drop_database(other)
+
+
+def _sqlite(home: Home) -> Changing:
+    path = home.folder / "data" / "shop.db"
+    path.parent.mkdir()
+
+    def run(*statements: str) -> None:
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            for statement in statements:
+                connection.execute(statement)
+            connection.commit()
+
+    def change(number: int) -> None:
+        run(f"CREATE TABLE since_{number} (a)", f"UPDATE word SET word = 'changed {number}' WHERE id % 7 = 0")
+
+    run("PRAGMA journal_mode = WAL", "CREATE TABLE word (id INTEGER PRIMARY KEY, word TEXT)")
+    run(*(f"INSERT INTO word VALUES ({number}, 'word {number}')" for number in range(200)))
+    return Changing(
+        home, table("shop", type="sqlite", path=str(path)), lambda: sqlite_digest(path), change, _others(path)
+    )
+
+
+def _files(home: Home) -> Changing:
+    root = home.folder / "data" / "tree"
+    (root / "sub").mkdir(parents=True)
+    for number in range(20):
+        (root / "sub" / f"file-{number}").write_text(f"content {number}")
+
+    def change(number: int) -> None:
+        (root / "sub" / f"file-{number}").unlink()
+        (root / f"since-{number}").write_text("new")
+
+    return Changing(home, table("shop", type="files", path=str(root)), lambda: tree_digest(root), change, _others(root))
+
+
+def _others(path: Path) -> Callable[[], set[str]]:
+    return lambda: {other.name for other in path.parent.iterdir() if "__dgtui" in other.name}
+
+
+def _mariadb(home: Home, server: MariadbServer, *, view: bool) -> Changing:
+    name = server.create_database()
+    server.execute("CREATE TABLE word (id INT PRIMARY KEY, word TEXT)", database=name)
+    server.execute("INSERT INTO word SELECT seq, MD5(seq) FROM seq_1_to_500", database=name)
+    if view:
+        server.execute("CREATE VIEW words AS SELECT word FROM word", database=name)
+
+    def change(number: int) -> None:
+        server.execute(
+            f"CREATE TABLE since_{number} (a INT)", f"DELETE FROM word WHERE id % 7 = {number % 7}", database=name
+        )
+
+    return Changing(
+        home,
+        mysql_table(server, name),
+        lambda: mysql_digest(server, name),
+        change,
+        lambda: {other for other in server.databases() if other.startswith(f"{name}__dgtui")},
+    )

@@ -1,0 +1,104 @@
+"""Workers that die of SIGKILL at their Nth step.
+
+A step is whatever others could see: a phase, a line of the restore's record, a statement that makes, renames or drops
+something, a transaction's end, a file or folder that is made, renamed, linked or removed beside the target.
+"""
+
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from dgtui.engine import worker
+from dgtui.engine.catalog import Catalog
+from dgtui.engine.launch import Start
+from dgtui.engine.messages import PhaseMessage
+from dgtui.engine.runs import RunPaths, RunWriter
+
+_FILE_EVENTS = frozenset({"os.rename", "os.link", "os.remove", "os.mkdir", "os.rmdir"})
+_STATEMENTS = ("ALTER DATABASE", "CREATE DATABASE", "DROP DATABASE", "RENAME TABLE")
+
+
+def stopped_at(number: int, steps: Path) -> Start:
+    """Starts workers that die before that step; `steps` gets the name of each. No catalogue may be open."""
+
+    def start(paths: RunPaths, run_id: str, _locks: tuple[int, ...], faults: int) -> int:
+        pid = os.fork()
+        if pid:
+            return pid
+        try:
+            os.setsid()
+            os.dup2(faults, 2)
+            _watch(_Steps(number, steps))
+            worker.main([str(paths.state), run_id])
+        except BaseException:  # noqa: BLE001  # nothing of this may run on in the stack of the test
+            traceback.print_exc()
+        finally:
+            os._exit(0)
+
+    return start
+
+
+class _Steps:
+    def __init__(self, last: int, file: Path) -> None:
+        self._last = last
+        self._file = file.open("a")
+        self._count = 0
+        self.phase = ""
+
+    def take(self, name: str) -> None:
+        """The next step is about to be made."""
+        self._count += 1
+        self.phase = name if name.startswith("phase ") else self.phase
+        self._file.write(f"{self._count} {name}\n")
+        self._file.flush()
+        if self._count == self._last:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _before(owner: Any, method: str, step: Callable[..., str | None], steps: _Steps) -> None:
+    real = getattr(owner, method)
+
+    def call(*arguments: Any, **named: Any) -> Any:
+        name = step(*arguments)
+        if name is not None:
+            steps.take(name)
+        return real(*arguments, **named)
+
+    setattr(owner, method, call)
+
+
+def _statement(_cursor: object, query: Any, *_: object) -> str | None:
+    text = query if isinstance(query, str) else query.as_string(None) if hasattr(query, "as_string") else ""
+    return text[:60] if text.startswith(_STATEMENTS) else None
+
+
+def _watch(steps: _Steps) -> None:
+    import psycopg
+    import pymysql.cursors
+
+    _before(
+        RunWriter, "write", lambda _, said: f"phase {said.phase}" if isinstance(said, PhaseMessage) else None, steps
+    )
+    _before(Catalog, "save_restore", lambda _, restore: f"record {restore.status}", steps)
+    _before(psycopg.Connection, "execute", _statement, steps)
+    _before(pymysql.cursors.Cursor, "execute", _statement, steps)
+    _before(psycopg.Transaction, "__exit__", lambda *_: "end of a transaction", steps)
+
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        paths = [os.fsdecode(part) for part in arguments if isinstance(part, str | bytes | os.PathLike)]
+        if event in _FILE_EVENTS and any("__dgtui" in path for path in paths):
+            # What is not there is not removed either.
+            if event != "os.remove" or not paths[0].startswith("/") or os.path.lexists(paths[0]):
+                steps.take(event)
+        elif event == "ctypes.dlsym" and arguments[1] == "renameat2" and steps.phase == "phase swap":
+            steps.take("exchange or rename")
+
+    sys.addaudithook(hook)
+
+
+def _phase(message: object) -> str | None:
+    return f"phase {message.phase}" if isinstance(message, PhaseMessage) else None
