@@ -299,7 +299,8 @@ def test_demo_makes_breaks_and_restores(home: Home) -> None:
     assert outcome.exit_code == 0, outcome
     assert "equal to before" in outcome.output
     assert str(folder) in outcome.output
-    assert len(list(folder.glob("*disk/*/*/manifest.json"))) == 2
+    # The backup, and the safety backup of the broken state, at both disks.
+    assert len(list(folder.glob("*disk/*/*/manifest.json"))) == 4
     again = home.dgtui("demo", "--folder", str(folder))
     assert again.exit_code == 2, again
     assert "not an empty folder" in again.errors

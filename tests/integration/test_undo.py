@@ -8,7 +8,9 @@ import pytest
 
 from dgtui.engine.errors import ConfigError
 from tests.support.changing import KINDS, changing
-from tests.support.homes import Home
+from tests.support.homes import Home, wait_until
+from tests.support.postgres import PostgresServer
+from tests.support.postgres_writers import writers_at_work
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -152,3 +154,25 @@ def test_a_restore_into_an_empty_place_leaves_nothing_to_undo(home: Home, reques
         engine, restore, _ = source.restore(database=str(home.folder / "data" / "other.db"))
         assert (restore.status, restore.kept_as, restore.safety_execution_id) == ("completed", None, None)
         assert not engine.undo_choice(restore).possible
+
+
+def test_writers_at_work_during_a_swap(
+    home: Home, postgres_server: PostgresServer, request: pytest.FixtureRequest
+) -> None:
+    """Exactly the backup afterwards, nothing of theirs half in; what they wrote is in what is kept, in whole pairs."""
+    with changing("postgres", home, request) as source:
+        name = source.home.engine().manifest(source.execution).database
+        postgres_server.execute("CREATE TABLE written (at timestamptz DEFAULT clock_timestamp())", name)
+        statement = "INSERT INTO written DEFAULT VALUES"
+        with writers_at_work(postgres_server, name, statement, home.folder) as files:
+            wait_until(lambda: all(file.stat().st_size for file in files), "all writers write")
+            _, restore, snapshot = source.restore()
+            assert restore.status == "completed", snapshot.problem
+            assert source.digest() == source.backed_up
+        assert source.digest() == source.backed_up
+        assert restore.kept_as is not None
+        written = postgres_server.execute("SELECT count(*) FROM written", restore.kept_as)[0][0]
+        promised = sum(len(file.read_text().split()) for file in files)
+        # A writer that was cut off at its commit does not know whether it was made.
+        assert written % 2 == 0
+        assert promised * 2 <= written <= promised * 2 + 2 * len(files)
