@@ -18,7 +18,7 @@ _POLL_SECONDS = 0.05
 
 
 def follow(execution: Execution, as_json: MessagesAsJson = False) -> None:
-    """Watch a run that is under way; its exit code becomes ours."""
+    """Watch a run that is under way, and end as it does."""
     from dgtui.cli.watch import open_engine, watch
 
     with open_engine() as engine:

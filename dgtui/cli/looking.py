@@ -79,7 +79,7 @@ def copies_text(copies: "tuple[Copy, ...]", look: "Look") -> str:
 
 
 def show(execution: Execution, as_json: AsJson = False) -> None:
-    """Show all that is known of a backup, and its restore by hand."""
+    """Show a backup, and how it is restored by hand."""
     from dgtui.cli.watch import open_engine
     from dgtui.wording.execution_text import Details, execution_lines
 

@@ -28,7 +28,7 @@ def validate(
     ] = None,
     as_json: MessagesAsJson = False,
 ) -> None:
-    """Read a backup to its last byte and tell whether it is good."""
+    """Read a backup to its last byte: is it good?"""
     from dgtui.cli.watch import open_engine, watch
 
     with open_engine() as engine:
@@ -95,7 +95,7 @@ def restore(
     yes: Yes = False,
     as_json: MessagesAsJson = False,
 ) -> None:
-    """Get data back: into its place, a new name, another datasource."""
+    """Get data back, in its place or somewhere else."""
     from dgtui.cli.watch import open_engine, watch
     from dgtui.wording.preview_text import preview_lines
 

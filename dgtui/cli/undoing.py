@@ -112,7 +112,7 @@ def kept_lines(kept: "list[Kept]") -> list[str]:
 
 
 def cleanup_restore(restore: RestoreId, yes: Yes = False, as_json: AsJson = False) -> None:
-    """Bring an interrupted restore to a clean end, and remove what it left beside its target."""
+    """Clear up what an interrupted restore has left."""
     from dgtui.cli.watch import open_engine
 
     with open_engine() as engine:
