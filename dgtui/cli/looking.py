@@ -61,12 +61,20 @@ def list_lines(executions: "list[Row]", *, look: "Look", width: int | None) -> l
             row.backup_type if row.purpose == "backup" else f"{row.backup_type}, {row.purpose}",
             known_size(row.total_size_bytes),
             known_size(row.compressed_size_bytes),
+            kept_text(row),
             copies_text(row.copies, look),
         )
         for row in executions
     ]
-    headers = ("ID", "Taken", "Job", "Status", "Type", "Size", "Stored", "Copies")
+    headers = ("ID", "Taken", "Job", "Status", "Type", "Size", "Stored", "Kept", "Copies")
     return table_lines(headers, rows, width=width)
+
+
+def kept_text(row: "Row") -> str:
+    """Until when an execution is kept, as far as it is known."""
+    if row.pin is not None:
+        return "pinned"
+    return "-" if row.expires_at is None else f"until {row.expires_at.astimezone():%Y-%m-%d}"
 
 
 def copies_text(copies: "tuple[Copy, ...]", look: "Look") -> str:

@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from dgtui.config.tables import Rules
+from dgtui.config.timetable import schedule_mistake
 from dgtui.engine.datasources.base import interval_mistake
 from dgtui.engine.settings import Duration, PositiveInt
 
@@ -13,7 +14,7 @@ from dgtui.engine.settings import Duration, PositiveInt
 class GuardianSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The keys the `[guardian]` table may have."""
 
-    rules: ClassVar[Rules] = {"health_interval": interval_mistake}
+    rules: ClassVar[Rules] = {"health_interval": interval_mistake, "cleanup": schedule_mistake}
 
     max_concurrent: Annotated[
         PositiveInt, Meta(description="How many backups the timetable runs at once on this machine; others wait")
@@ -21,3 +22,6 @@ class GuardianSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     health_interval: Annotated[
         Duration, Meta(description="How often the health of each datasource, storage and job is checked")
     ] = Duration(300)
+    cleanup: Annotated[
+        str, Meta(description="When retention is acted on besides after each backup: cron fields, or words")
+    ] = "daily at 04:30"

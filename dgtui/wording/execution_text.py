@@ -1,10 +1,13 @@
 """Everything known of an execution, as `show` prints it."""
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
 from dgtui.engine.errors import DataGuardianError
 from dgtui.engine.model import RESTORABLE, Copy, Execution, Record, Restore
+from dgtui.engine.retention import Verdict
 from dgtui.wording.problem_text import problem_lines
+from dgtui.wording.retention_text import keep_text
 from dgtui.wording.states import COPY_MARKS, EXECUTION_MARKS
 from dgtui.wording.terminal import Look
 from dgtui.wording.words import clock_text, known_size, one_line, time_text
@@ -22,6 +25,8 @@ class Details(Record, frozen=True):
     """The content of RESTORE.txt."""
     by_hand_missing: str = ""
     """Why there is none."""
+    keeping: tuple[Verdict, ...] = ()
+    """Why it stays or goes at each storage."""
 
     @classmethod
     def gather(cls, engine: "Engine", execution: Execution) -> Self:
@@ -32,18 +37,24 @@ class Details(Record, frozen=True):
         if execution.status not in RESTORABLE:
             return cls(execution=execution, restores=restores, by_hand_missing="it left no backup")
         live = msgspec.structs.replace(execution, copies=engine.live_copies(execution))
+        keeping = engine.retention.verdicts(execution)
         try:
             text = engine.manual_commands(live)
         except DataGuardianError as error:
-            return cls(execution=live, restores=restores, by_hand_missing=error.message)
-        return cls(execution=live, restores=restores, by_hand=text)
+            return cls(execution=live, restores=restores, by_hand_missing=error.message, keeping=keeping)
+        return cls(execution=live, restores=restores, by_hand=text, keeping=keeping)
 
     def as_data(self) -> dict[str, Any]:
         """For JSON: the fields of the execution, and beside them `restores` and `restore_by_hand`."""
         import msgspec
 
         data: dict[str, Any] = msgspec.to_builtins(self.execution)
-        return {**data, "restores": msgspec.to_builtins(self.restores), "restore_by_hand": self.by_hand}
+        return {
+            **data,
+            "restores": msgspec.to_builtins(self.restores),
+            "restore_by_hand": self.by_hand,
+            "retention": msgspec.to_builtins(self.keeping),
+        }
 
 
 def execution_lines(details: Details, look: Look) -> list[str]:
@@ -54,6 +65,7 @@ def execution_lines(details: Details, look: Look) -> list[str]:
     if execution.problem is not None:
         lines += problem_lines(execution.problem, label="Problem")
     lines += _copy_lines(execution.copies, look)
+    lines += _keeping_lines(details.keeping)
     lines += _restore_lines(details.restores, look)
     if details.by_hand is not None:
         # RESTORE.txt is ours, but it came back from a disk: nothing in it may steer the terminal.
@@ -85,6 +97,7 @@ def _facts(execution: Execution, look: Look) -> list[tuple[str, str]]:
         ("Checksum", execution.checksum or ""),
         ("Folder", execution.folder or ""),
         ("Expires", "" if execution.expires_at is None else time_text(execution.expires_at)),
+        ("Pinned", execution.pin or ""),
     ]
 
 
@@ -95,6 +108,15 @@ def _copy_lines(copies: tuple[Copy, ...], look: Look) -> list[str]:
         lines.append(f"  {mark} {one_line(copy.storage)}: {copy.status}  {one_line(copy.path)}".rstrip())
         if copy.problem is not None:
             lines += [f"    {line}" for line in problem_lines(copy.problem, label="problem")]
+    return lines
+
+
+def _keeping_lines(keeping: tuple[Verdict, ...]) -> list[str]:
+    now = datetime.now(UTC)
+    lines = ["", "Retention:"] if keeping else []
+    for verdict in keeping:
+        word = "stays" if verdict.stays else "goes"
+        lines.append(f"  {one_line(verdict.storage)}: {word}, {keep_text(verdict, now)}")
     return lines
 
 

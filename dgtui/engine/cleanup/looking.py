@@ -16,6 +16,8 @@ from dgtui.engine.retention import JobRules, RetentionPlan, Situation, decide, e
 from dgtui.engine.retention.decision import with_needed
 from dgtui.engine.retention_settings import RetentionSettings
 from dgtui.engine.runs import RunPaths
+from dgtui.engine.schedules import parse_schedule
+from dgtui.engine.timetable import time_zone
 from dgtui.engine.verify import copies_at
 
 _STORAGE_FAULTS = frozenset({"StorageError", "ValidationError", "PermissionDenied"})
@@ -132,6 +134,8 @@ class Look:
             job_id = self._config.job_id(name)
             history = [one for one in known if one.job_id == job_id and one.purpose != "safety"]
             expected = expected_by_history(history)
+            if job.schedule is not None and job.enabled:
+                expected = parse_schedule(job.schedule, time_zone(job.timezone)).next_after
             zone = zoneinfo.ZoneInfo(job.timezone) if job.timezone else None
             for storage in storages & self._config.storages.keys():
                 if (merged := self.rules_at(job, storage)) is not None:

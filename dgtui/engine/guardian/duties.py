@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 
+from dgtui.engine.guardian.cleanup_duty import CleanupDuty
 from dgtui.engine.guardian.delivering import Delivering
 from dgtui.engine.guardian.duty import Duty, DutyContext
 from dgtui.engine.guardian.health_duty import HealthDuty
 from dgtui.engine.guardian.reconciliation import Reconciliation
 from dgtui.engine.guardian.timetable_duty import TimetableDuty
 
-DUTIES: tuple[Callable[[DutyContext], Duty], ...] = (TimetableDuty, Reconciliation, Delivering, HealthDuty)
+DUTIES: tuple[Callable[[DutyContext], Duty], ...] = (TimetableDuty, Reconciliation, Delivering, HealthDuty, CleanupDuty)
 """What makes each duty; a new one is a line here."""

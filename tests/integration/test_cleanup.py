@@ -1,0 +1,183 @@
+"""Cleanup at real local storages: what goes is gone, what fails stays listed, and a kill leaves no half backup."""
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from dgtui.config.model import job_id
+from dgtui.engine.catalog import Catalog
+from dgtui.engine.catalog.audit import AuditTable
+from dgtui.engine.catalog.notifications import Notifications
+from dgtui.engine.catalog.retention import RetentionTable
+from dgtui.engine.cleanup import Cleanup, Scope
+from dgtui.engine.facade import Engine
+from dgtui.engine.manifest import encode_manifest
+from dgtui.engine.storages.local_marker import MARKER
+from tests.support.backup_folders import make_backup, new_id
+from tests.support.homes import Home
+
+JOB = job_id("nightly", None)
+START = datetime(2025, 1, 1, 3, tzinfo=UTC)
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from dgtui.config import load_config
+from dgtui.engine.cleanup import Scope
+from dgtui.engine.facade import Engine
+from dgtui.engine.storages import local_removal
+
+def die(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+local_removal._remove = die
+Engine(load_config(Path(sys.argv[1])), Path(sys.argv[2])).retention.clean_up(Scope())
+"""
+
+
+def store(home: Home, days: int, storage: str) -> Path:
+    """A backup of the job `nightly` at a storage, as it would have been made."""
+    taken = START + timedelta(days=days)
+    folder = home.storage(storage) / JOB / f"{taken:%Y-%m-%d_%H%M%S}"
+    manifest = make_backup(folder, b"content" * 100)
+    changed = msgspec.structs.replace(
+        manifest, execution_id=new_id(), job_id=JOB, job_name="nightly", created_at=taken, folder=folder.name
+    )
+    (folder / "manifest.json").write_bytes(encode_manifest(changed))
+    return folder
+
+
+@pytest.fixture
+def engine(home: Home) -> Engine:
+    """Five days of backups at `disk`, of which two are to be kept."""
+    source = home.folder / "tree"
+    source.mkdir()
+    home.configure(f'[datasources.shop]\ntype = "files"\npath = "{source}"\n', job="retention = { keep_last = 2 }")
+    for days in range(5):
+        store(home, days, "disk")
+    (home.storage() / MARKER).write_text(f'{{"storage_id": "{new_id()}"}}')
+    made = home.engine()
+    assert made.scan("disk").added == 5
+    return made
+
+
+def folders(home: Home) -> list[str]:
+    """The backups that lie at `disk`, by their day."""
+    return sorted(path.name[8:10] for path in (home.storage() / JOB).iterdir() if path.name.startswith("2025"))
+
+
+def test_what_goes_is_gone_and_written_down(home: Home, engine: Engine) -> None:
+    preview = engine.retention.preview(Scope())
+    assert len(preview.plan.removals) == 3
+    assert folders(home) == ["01", "02", "03", "04", "05"]
+    report = engine.retention.clean_up(Scope())
+    assert [one.path for one in report.removed] == [one.path for one in preview.plan.removals]
+    assert (folders(home), report.not_removed, report.notes) == (["04", "05"], (), ())
+    assert len(engine.executions()) == 2
+    log = home.storage() / "_system" / "cleanup.log"
+    lines = log.read_text().splitlines()
+    assert len(lines) == 3
+    assert all("nightly" in line and "not_kept" in line and " bytes" in line and " by " in line for line in lines)
+    assert stat.S_IMODE(log.stat().st_mode) == 0o600
+    assert [entry.action for entry in AuditTable(engine.catalog).entries()].count("retention") == 3
+    (told,) = [one for one in Notifications(engine.catalog).listed() if one.kind == "cleanup_completed"]
+    assert "3 removed" in told.message
+    assert engine.retention.clean_up(Scope()).removed == ()
+
+
+def test_a_pinned_one_stays_until_it_is_unpinned(home: Home, engine: Engine) -> None:
+    oldest = engine.executions()[-1]
+    assert home.dgtui("pin", oldest.execution_id, "--reason", "the merger").exit_code == 0
+    assert home.dgtui("cleanup", "--yes").exit_code == 0
+    assert folders(home) == ["01", "04", "05"]
+    assert home.dgtui("unpin", oldest.execution_id).exit_code == 0
+    assert home.dgtui("cleanup").exit_code == 2, "nobody was there to ask"
+    shown = home.dgtui("cleanup", "--dry-run", "--json").json()
+    assert [one["removed_by"] for one in shown["to_remove"]] == ["not_kept"]
+    assert folders(home) == ["01", "04", "05"]
+
+
+def test_a_kill_in_the_middle_leaves_nothing_half_deleted_in_the_list(home: Home, engine: Engine) -> None:
+    engine.close()
+    program = [sys.executable, "-c", KILLED, str(home.config_path), str(home.state)]
+    assert subprocess.run(program, check=False).returncode == -signal.SIGKILL
+    catalog = Catalog(home.state)
+    (begun,) = RetentionTable(catalog).begun()
+    half = catalog.execution(begun.execution_id)
+    assert half is not None
+    assert [copy.status for copy in half.copies] == ["missing"]
+    catalog.close()
+    again = home.engine()
+    assert begun.execution_id not in {one.execution_id for one in again.executions()}
+    assert begun.path in (home.storage() / "_system" / "cleanup.log").read_text()
+    assert again.retention.clean_up(Scope()).not_removed == ()
+    assert folders(home) == ["04", "05"]
+    # What the kill left is garbage that is listed, and goes after its time of grace.
+    (stray,) = again.retention.strays("disk")
+    assert stray.kind == "leftover"
+    later = datetime.now(UTC) + timedelta(days=2)
+    report = Cleanup(again.catalog, again.config, again.paths, clock=lambda: later).run(Scope(), strays=True)
+    assert [one.rule for one in report.removed] == ["leftover"]
+    assert home.litter() == []
+
+
+def test_a_mount_that_vanished_removes_nothing_and_forgets_nothing(home: Home, engine: Engine) -> None:
+    home.storage().rename(home.folder / "unmounted")
+    home.storage().mkdir()
+    report = engine.retention.clean_up(Scope())
+    assert report.removed == ()
+    assert {copy.status for one in engine.executions() for copy in one.copies} == {"unreachable"}
+    home.storage().rmdir()
+    (home.folder / "unmounted").rename(home.storage())
+    assert len(engine.retention.clean_up(Scope()).removed) == 3
+
+
+@pytest.mark.root
+def test_a_folder_that_nobody_may_change_stays_listed(home: Home, engine: Engine) -> None:
+    job = home.storage() / JOB
+    if os.geteuid() != 0 or subprocess.run(["chattr", "+i", str(job)], check=False, capture_output=True).returncode:
+        pytest.skip("the file system knows no immutable folders, or we are not root")
+    try:
+        report = engine.retention.clean_up(Scope())
+        assert (report.removed, len(report.not_removed)) == ((), 3)
+    finally:
+        subprocess.run(["chattr", "-i", str(job)], check=True)
+    assert {copy.status for one in engine.executions() for copy in one.copies} == {"available"}
+    assert len(engine.retention.clean_up(Scope()).removed) == 3
+
+
+def test_a_backup_that_was_exchanged_is_not_removed(home: Home, engine: Engine) -> None:
+    text = (home.storage() / JOB / "2025-01-01_030000" / "manifest.json").read_bytes()
+    (home.storage() / JOB / "2025-01-01_030000" / "manifest.json").write_bytes(text + b" ")
+    report = engine.retention.clean_up(Scope())
+    assert (len(report.removed), len(report.not_removed)) == (2, 1)
+    assert folders(home) == ["01", "04", "05"]
+    assert engine.executions()[-1].copies[0].status == "corrupt"
+
+
+def test_orphans_go_after_their_grace_and_unknown_backups_never(home: Home, engine: Engine) -> None:
+    unknown = store(home, 30, "disk")
+    orphan = home.storage() / JOB / "2024-01-01_030000"
+    orphan.mkdir()
+    (orphan / "backup.tar.zst").write_bytes(b"rest")
+    kinds = {stray.path: stray.kind for stray in engine.retention.clean_up(Scope()).strays}
+    assert kinds == {str(orphan): "orphan", str(unknown): "unknown backup"}
+    later = datetime.now(UTC) + timedelta(days=8)
+    report = Cleanup(engine.catalog, engine.config, engine.paths, clock=lambda: later).run(Scope(), strays=True)
+    assert [one.path for one in report.removed] == [str(orphan)]
+    assert [stray.kind for stray in report.strays] == ["unknown backup"]
+    assert (orphan.exists(), unknown.exists()) == (False, True)
+
+
+def test_after_a_good_backup_the_oldest_goes(home: Home, engine: Engine) -> None:
+    made = home.back_up()
+    assert made.status == "completed"
+    assert folders(home) == ["05"]
+    assert len(engine.executions()) == 2
