@@ -16,6 +16,7 @@ from dgtui.cli import (
     restored,
     restoring,
     storing,
+    timetabling,
     undoing,
     watching,
 )
@@ -80,6 +81,9 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "unpin": cleaning.unpin,
     "check": checking.check,
     "daemon": guarding.daemon,
+    "jobs": timetabling.jobs,
+    "enable": timetabling.enable,
+    "disable": timetabling.disable,
     "demo": demonstrating.demo,
 }
 for _name, _command in _COMMANDS.items():

@@ -44,7 +44,7 @@ def _cancel(engine: "Engine", run_id: str) -> "tuple[RunSnapshot, bool]":
     """Ask a run to stop, once it listens, and wait for its end; how it ended, and whether it was asked at all."""
     follower = engine.follower(run_id)
     follower.poll()
-    asked = False
+    asked = engine.cancel_waiting(run_id)
     while not follower.snapshot.ended:
         # A worker that has not said anything yet does not listen to signals yet: one would kill it unheard.
         if not asked and follower.snapshot.status != "queued":

@@ -7,7 +7,7 @@ import typer
 
 from dgtui.cli.options import AsJson
 from dgtui.cli.output import print_data, print_json, say
-from dgtui.engine.errors import EXIT_DONE, EXIT_FAILED
+from dgtui.engine.errors import EXIT_DONE, EXIT_FAILED, ConfigError
 from dgtui.wording.words import one_line, time_text
 
 if TYPE_CHECKING:
@@ -19,15 +19,37 @@ _JOURNAL_LEVELS = {"info": 6, "warning": 4, "error": 3}
 
 def daemon(
     status: Annotated[bool, typer.Option("--status", help="Tell whether one runs, and how it stands.")] = False,
+    install: Annotated[
+        bool, typer.Option("--install", help="Write a unit for systemd, and say how to use it.")
+    ] = False,
+    user: Annotated[bool, typer.Option("--user", help="With --install: for this user alone.")] = False,
+    print_only: Annotated[bool, typer.Option("--print", help="With --install: print the unit only.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Run the timetable and watch, until told to stop."""
     if status:
         raise typer.Exit(_show_status(as_json=as_json))
+    if install:
+        return _install(user=user, print_only=print_only)
+    if user or print_only or as_json:
+        raise ConfigError("--user and --print go with --install, --json with --status", hint="See dgtui daemon --help")
     from dgtui.config import state_folder
     from dgtui.engine.guardian.daemon import run_daemon
 
-    run_daemon(None, state_folder(), log=_log)
+    return run_daemon(None, state_folder(), log=_log)
+
+
+def _install(*, user: bool, print_only: bool) -> None:
+    from dgtui.engine.guardian.unit import daemon_unit, install_unit
+
+    unit = daemon_unit(user=user)
+    if print_only:
+        print_data(unit.text.rstrip("\n"))
+        return
+    install_unit(unit)
+    say(f"Written: {unit.path}. It takes up its work with:")
+    for command in unit.commands:
+        print_data(command)
 
 
 def _log(text: str, level: str) -> None:

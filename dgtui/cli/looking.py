@@ -114,7 +114,7 @@ def status(
             run_id = engine.run_reference(execution)
             wanted = [(run_id, engine.run_info(run_id))]
         else:
-            wanted = [(info.run_id, info) for info in engine.running()]
+            wanted = [(info.run_id, info) for info in (*engine.running(), *engine.waiting())]
         runs = []
         for run_id, info in wanted:
             follower = engine.follower(run_id)

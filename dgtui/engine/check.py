@@ -94,14 +94,6 @@ def _examine_storage(config: Config, name: str) -> Finding:
 
 def _examine_job(config: Config, name: str) -> Iterator[Finding]:
     job = config.jobs[name]
-    if job.schedule:
-        yield Finding(
-            area="job",
-            subject=name,
-            level="warning",
-            message="Its schedule is not acted on by this version",
-            mend=f"Run it from cron or a systemd timer: dgtui --run-job {name}",
-        )
     devices = [_device(config, storage) for storage in job.storages]
     if len(set(devices)) < len([device for device in devices if device is not None]):
         yield Finding(

@@ -6,6 +6,7 @@ import signal
 import threading
 import uuid
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,24 @@ from dgtui.config.store import Values, read_values, remove_object, save_object
 from dgtui.engine.audit import current_actor
 from dgtui.engine.backup import BackupPlan, started_execution
 from dgtui.engine.catalog import Catalog
+from dgtui.engine.catalog.due_runs import MissedRun, missed_runs
 from dgtui.engine.check import Finding, examine_everything
 from dgtui.engine.cleanup import Cleanup, Retention
 from dgtui.engine.datasources.base import DatasourceSettings, Selection
 from dgtui.engine.deletion import delete_copies
 from dgtui.engine.errors import ConfigError, DataGuardianError
 from dgtui.engine.glance import DatasourceCheck, check_datasource, check_settings, manifest_of
+from dgtui.engine.guardian.overview import (
+    JobOverview,
+    NextRun,
+    cancel_waiting,
+    job_overviews,
+    next_runs,
+    start_daemon,
+    switch_job,
+    unguarded_jobs,
+    waiting_runs,
+)
 from dgtui.engine.guardian.stand_in import StandIn
 from dgtui.engine.guardian.status import DaemonStatus, daemon_status
 from dgtui.engine.health import Health
@@ -291,10 +304,20 @@ class Engine:
 
     def cancel(self, run_id: str) -> None:
         """Ask a run to stop; it says `cancelled` itself once everything is cleaned up. Does nothing when it ended."""
+        if self.cancel_waiting(run_id):
+            return
         with contextlib.suppress(FileNotFoundError, ValueError, ProcessLookupError):
             pid = int(self.paths.lock(run_id).read_text())
             if self.paths.is_alive(run_id):
                 os.kill(pid, signal.SIGTERM)
+
+    def waiting(self) -> list[RunInfo]:
+        """The runs of the timetable that wait for their turn, in its order."""
+        return waiting_runs(self.catalog, self.paths)
+
+    def cancel_waiting(self, run_id: str) -> bool:
+        """Take a run that waits for its turn from the queue; False where it does not wait."""
+        return cancel_waiting(self.catalog, self.paths, run_id, now())
 
     # Looking
 
@@ -441,6 +464,26 @@ class Engine:
         """Whether a daemon runs for this state folder, and how it stands. Raises StorageError."""
         return daemon_status(self.paths)
 
+    def start_daemon(self) -> DaemonStatus:
+        """Start the daemon in the background. Raises JobBusy where one runs, DataGuardianError where it fails."""
+        return start_daemon(self.config, self.paths)
+
+    def next_runs(self) -> list[NextRun]:
+        """The next run of each job by its timetable, the soonest first."""
+        return next_runs(self.config, now())
+
+    def missed_runs(self, since: datetime) -> list[MissedRun]:
+        """The runs that were due since a moment and never came."""
+        return missed_runs(self.catalog, since)
+
+    def job_overviews(self) -> list[JobOverview]:
+        """All jobs, with their next runs and last results."""
+        return job_overviews(self.config, self.catalog, now())
+
+    def switch_job(self, name: str, *, enabled: bool) -> None:
+        """Have a job's timetable followed, or not. Raises ConfigError where a person wrote the job."""
+        self.config = switch_job(self.config, name, enabled=enabled)
+
     @property
     def health(self) -> Health:
         """How everything that is watched stands, and the worker that asks it."""
@@ -452,4 +495,8 @@ class Engine:
 
     def check(self) -> list[Finding]:
         """Examine configuration, secrets, tools, rights, storages; changes nothing."""
-        return [*examine_everything(self.config), *restore_findings(self.catalog)]
+        return [
+            *examine_everything(self.config),
+            *restore_findings(self.catalog),
+            *unguarded_jobs(self.config, self.paths),
+        ]

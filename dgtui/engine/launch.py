@@ -53,7 +53,7 @@ def spawn_worker(paths: RunPaths, run_id: str, locks: tuple[int, ...], faults: i
         start_new_session=True,
         cwd="/",
     )
-    _keep(process)
+    keep_process(process)
     return process.pid
 
 
@@ -87,6 +87,7 @@ _processes: list[subprocess.Popen[Any]] = []
 """Workers that this process started, kept so that their ends are collected while we live."""
 
 
-def _keep(process: subprocess.Popen[Any]) -> None:
+def keep_process(process: subprocess.Popen[Any]) -> None:
+    """Collect the end of a child that may outlive us, if it comes while we live."""
     _processes[:] = [known for known in _processes if known.poll() is None]
     _processes.append(process)

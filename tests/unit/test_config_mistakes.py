@@ -95,7 +95,10 @@ retention = { keep_last = 0, keep_weakly = 4, max_age = "2 fortnights" }
         ("retention.max_total_size = 0", "retention.max_total_size: expected more than 0"),
         ("retention.max_total_size = '2 GX'", "retention.max_total_size: expected a size such as 1024, '500 MB'"),
         ("encryption = 'age'", "encryption: backups cannot be encrypted yet; remove this key"),
-        ("nonsense = 1", "nonsense: unknown key; known: 'after', 'backup_type', 'before', 'compression', "),
+        (
+            "nonsense = 1",
+            "nonsense: unknown key; known: 'after', 'after_timeout', 'backup_type', 'before', 'before_timeout', ",
+        ),
         ("Enabled = true", "Enabled: unknown key; did you mean 'enabled'?"),
     ],
 )
@@ -124,7 +127,10 @@ def test_storages_of_a_job(tmp_path: Path, storages: str, expected: str) -> None
         ("\n[storages]\ndisk = 3", "config.toml:3: storages.disk: expected a table, [storages.disk]"),
         ("jobs = 3", "config.toml:1: jobs: expected tables such as [jobs.NAME]"),
         ("[[jobs]]\n", "config.toml:1: jobs: expected tables such as [jobs.NAME]"),
-        ("version = 1", "config.toml:1: version: unknown table; known: 'datasources', 'guardian', 'jobs', 'storages'"),
+        (
+            "version = 1",
+            "config.toml:1: version: unknown table; known: 'channels', 'datasources', 'guardian', 'jobs', 'storages'",
+        ),
         ("[storages.x]\npath='/'", "config.toml:1: storages.x: the key 'type' is missing; expected 'local'"),
         ("[storages.x]\ntype=1", "config.toml:2: storages.x.type: expected 'local'"),
         (
@@ -156,9 +162,9 @@ def test_names_that_would_not_do_in_a_path_or_a_command(tmp_path: Path, name: st
 def test_a_job_name_with_a_dot_has_to_be_quoted(tmp_path: Path) -> None:
     found = mistakes_in(tmp_path, STORAGE + DATASOURCE + JOB.replace("nightly", "shop.nightly"))
     assert found[0].startswith(
-        "config.toml:10: jobs.shop.nightly: unknown key; known: 'after', 'backup_type', 'before'"
+        "config.toml:10: jobs.shop.nightly: unknown key; known: 'after', 'after_timeout', 'backup_type'"
     )
-    assert found[0].endswith(", 'timezone', 'verify' (a name with a dot in it stands in quotes)")
+    assert found[0].endswith(", 'timezone', 'verify', 'window' (a name with a dot in it stands in quotes)")
     assert found[1:] == [
         "config.toml:10: jobs.shop: the key 'datasource' is missing",
         "config.toml:10: jobs.shop: the key 'storages' is missing",

@@ -1,0 +1,107 @@
+"""The timetable as real daemons and workers carry it out."""
+
+import signal
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from dgtui.engine.catalog.due_runs import queued_runs
+from dgtui.engine.model import ENDED
+from tests.support.daemons import StartDaemon
+from tests.support.homes import Home, wait_until
+
+
+@pytest.fixture
+def files(home: Home) -> Home:
+    """A home with a small folder to back up."""
+    source = home.folder / "source"
+    source.mkdir()
+    source.joinpath("a.txt").write_text("content")
+    return home
+
+
+def configure(home: Home, job: str, more: str = "") -> None:
+    home.configure(f'[datasources.shop]\ntype = "files"\npath = "{home.folder}/source"\n', job=job, more=more)
+
+
+def blocker(home: Home) -> Path:
+    """A program for `before` that notes its run and waits as long as a file is there."""
+    program = home.folder / "block.sh"
+    gate = home.folder / "gate"
+    gate.touch()
+    program.write_text(
+        f'#!/bin/sh\necho "$DGTUI_JOB" >> {home.folder}/began\nwhile [ -e {gate} ]; do sleep 0.1; done\n'
+    )
+    program.chmod(0o755)
+    return program
+
+
+def began(home: Home) -> list[str]:
+    path = home.folder / "began"
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def _is_longer(path: Path, size: int) -> bool:
+    return path.exists() and path.stat().st_size > size
+
+
+def test_killed_again_and_again_no_run_is_lost_or_doubled(files: Home, start_daemon: StartDaemon) -> None:
+    log = files.folder / "runs"
+    program = files.folder / "note.sh"
+    program.write_text(f'#!/bin/sh\necho "$DGTUI_EXECUTION_ID" >> {log}\n')
+    program.chmod(0o755)
+    configure(files, f'schedule = "every 2 s"\nbefore = ["{program}"]')
+    for _ in range(4):
+        daemon = start_daemon().wait_ready()
+        daemon.wait_for(partial(_is_longer, log, log.stat().st_size if log.exists() else 0), "another run")
+        daemon.stop(signal.SIGKILL)
+    last = start_daemon().wait_ready()
+    engine = files.engine()
+    wait_until(
+        lambda: not queued_runs(engine.catalog)
+        and all(execution.status in ENDED for execution in engine.executions()),
+        "all runs to end between two due times",
+    )  # fmt: skip
+    last.stop(signal.SIGKILL)
+    wait_until(lambda: not engine.paths.living(), "the last worker")
+    engine.reconcile()
+    executions = {execution.execution_id: execution for execution in engine.executions()}
+    ran = log.read_text().split()
+    assert len(ran) == len(set(ran)), "no run has a second worker"
+    waiting = {run.execution_id for run in queued_runs(engine.catalog)}
+    assert set(ran) == set(executions) - waiting, "what was claimed was run"
+    assert {executions[run].status for run in ran} == {"completed"}
+    with engine.catalog.transaction() as connection:
+        rows = connection.exec_driver_sql("select due_at, count(*) from due_runs group by 1 having count(*) > 1").all()
+    assert rows == []
+
+
+def test_runs_wait_in_order_are_shown_and_can_be_cancelled(files: Home, start_daemon: StartDaemon) -> None:
+    block = f'before = ["{blocker(files)}"]\ndatasource = "shop"\nstorages = ["disk"]\nschedule = "every 1 s"\n'
+    jobs = "".join(f"[jobs.{name}]\n{block}" for name in ("first", "second"))
+    configure(files, "", more=jobs + "[guardian]\nmax_concurrent = 1\n")
+    daemon = start_daemon().wait_ready()
+    engine = files.engine()
+    wait_until(lambda: len(began(files)) == 1 and len(queued_runs(engine.catalog)) >= 1, "one to run and one to wait")
+    (running,) = began(files)
+    waiting = next(run for run in queued_runs(engine.catalog) if run.job != running)
+    shown = files.dgtui("status", "--json").json()
+    assert {(run["title"], run["status"]) for run in shown} >= {
+        (f"{running} · shop", "running"),
+        (f"{waiting.job} · shop", "queued"),
+    }
+    assert began(files) == [running], "the place is taken"
+    # One that a person starts does not wait.
+    by_hand = engine.start_job("nightly")
+    assert files.finish(engine, by_hand).status == "completed"
+    outcome = files.dgtui("cancel", waiting.execution_id)
+    assert outcome.exit_code == 0, outcome
+    assert engine.execution(waiting.execution_id).status == "cancelled"
+    daemon.stop()
+    assert engine.running(), "the end of the daemon touches no backup"
+    (files.folder / "gate").unlink()
+    wait_until(lambda: not engine.paths.living(), "the end of the run")
+    assert waiting.execution_id not in {run.execution_id for run in queued_runs(engine.catalog)}
+    run_id = next(run["run_id"] for run in shown if run["status"] == "running")
+    assert engine.execution(run_id).status == "completed"
