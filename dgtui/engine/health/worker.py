@@ -26,7 +26,7 @@ from dgtui.engine.health.timing import due_at
 from dgtui.engine.health_model import HealthCheck, HealthEvent, HealthState, Watched
 from dgtui.engine.messages import now
 
-_QUICK_AT_ONCE = 6
+_QUICK_AT_ONCE = 12
 """Checks that may be busy at the same time; more would measure each other."""
 _QUICK_SECONDS = 1.0
 """How long a check counts as busy: after that it waits for something, and takes nothing from others."""
