@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from dgtui.engine.model import RESTORABLE, Copy, Execution, Record, Restore
+from dgtui.engine.retention import Verdict
 from dgtui.screens.marks import copy_mark
 from dgtui.screens.times import age_text
 from dgtui.screens.widgets.listing import Column, Row, measured
@@ -25,6 +26,8 @@ class Backups(Record, frozen=True):
     datasource: str = ""
     executions: tuple[Execution, ...] = ()
     restores: tuple[Restore, ...] = ()
+    keeping: tuple[Verdict, ...] = ()
+    """Why each one stays or goes, at each of its storages."""
 
 
 def gather_backups(engine: "Engine", datasource: str) -> Backups:
@@ -32,7 +35,8 @@ def gather_backups(engine: "Engine", datasource: str) -> Backups:
     executions = tuple(one for one in engine.executions(datasource=datasource) if one.status in RESTORABLE)
     known = {one.execution_id for one in executions}
     restores = tuple(restore for restore in engine.restores() if restore.execution_id in known)
-    return Backups(datasource=datasource, executions=executions, restores=restores)
+    keeping = engine.retention.plan(datasource=datasource).verdicts
+    return Backups(datasource=datasource, executions=executions, restores=restores, keeping=keeping)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Backups by storage: left the datasources, right their executions with a column for each storage."""
 
+from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
@@ -18,6 +19,7 @@ from dgtui.screens.times import age_text
 from dgtui.screens.widgets.listing import Column, Listing, Row
 from dgtui.screens.widgets.styled import Lines, span
 from dgtui.wording.panel import Line, Span
+from dgtui.wording.retention_text import keep_text
 from dgtui.wording.states import COPY_MARKS
 from dgtui.wording.words import short_id, time_text
 
@@ -198,10 +200,19 @@ class BackupsScreen(TabScreen):
             f"{short_id(one.execution_id)} of {one.job}",
             one.description,
             f"storages asked {age_text(min(asked), now)}" if asked else "",
-            f"kept until {time_text(one.expires_at)}" if one.expires_at else "",
+            *self._keep_reasons(one, now),
         ]
         line: Line = (Span(" "), execution_mark(one.status, look), span("  " + "  ".join(filter(None, facts))))
         self.query_one("#details", Lines).show([line, tuple(legend)])
+
+    def _keep_reasons(self, one: Execution, now: datetime) -> list[str]:
+        """Why it stays at each storage, when it would go and what that frees."""
+        verdicts = [verdict for verdict in self._backups.keeping if verdict.execution_id == one.execution_id]
+        # Where no rule was given there is nothing to tell.
+        told = [verdict for verdict in verdicts if [hold.kind for hold in verdict.holds] != ["no_rule"]]
+        if not told and one.expires_at:
+            return [f"kept until {time_text(one.expires_at)}"]
+        return [keep_text(verdict, now) for verdict in told]
 
     # Keys
 
