@@ -209,7 +209,7 @@ class BackupsScreen(TabScreen):
         """Why it stays at each storage, when it would go and what that frees."""
         verdicts = [verdict for verdict in self._backups.keeping if verdict.execution_id == one.execution_id]
         # Where no rule was given there is nothing to tell.
-        told = [verdict for verdict in verdicts if [hold.kind for hold in verdict.holds] != ["no_rule"]]
+        told = [verdict for verdict in verdicts if "no_rule" not in {hold.kind for hold in verdict.holds}]
         if not told and one.expires_at:
             return [f"kept until {time_text(one.expires_at)}"]
         return [keep_text(verdict, now) for verdict in told]
