@@ -5,6 +5,7 @@ from datetime import datetime
 import msgspec
 
 from dgtui.config import Config
+from dgtui.engine.audit import append_audit
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.errors import ConfigError, DataGuardianError
 from dgtui.engine.locks import Lock, take_lock
@@ -55,6 +56,14 @@ def drop_replaced(catalog: Catalog, config: Config, paths: RunPaths, restore_id:
         target.drop_target(restore.kept_as)
         dropped = msgspec.structs.replace(restore, kept_as=None, kept_until=None, dropped_at=now())
         catalog.save_restore(dropped)
+        append_audit(
+            catalog,
+            "drop replaced",
+            object_kind="restore",
+            object_name=restore.restore_id,
+            outcome="completed",
+            details=(f"{restore.kept_as}, the former content of {restore.target} ({restore.datasource})",),
+        )
     return dropped
 
 

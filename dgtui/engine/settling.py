@@ -6,6 +6,7 @@ from typing import Any, Protocol
 import msgspec
 
 from dgtui.config import Config
+from dgtui.engine.audit import append_audit
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.check import Finding
 from dgtui.engine.datasources.base import Datasource
@@ -144,6 +145,14 @@ def clean_up(catalog: Catalog, config: Config, paths: RunPaths, restore: Restore
         removed = _removed(target, settled, settled.placing)
         catalog.save_restore(msgspec.structs.replace(settled, placing=None))
         forget_leftovers(catalog, settled)
+        append_audit(
+            catalog,
+            "clean up restore",
+            object_kind="restore",
+            object_name=restore.restore_id,
+            outcome="completed",
+            details=tuple(f"{name} was removed" for name in removed),
+        )
     return (f"{settled.target} is as it was", *(f"{name} was removed" for name in removed))
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from dgtui.engine.audit import verify_audit
 from dgtui.engine.errors import ConfigError
 from tests.support.changing import KINDS, changing
 from tests.support.homes import Home, wait_until
@@ -51,6 +52,7 @@ def test_undo_from_the_safety_backup(kind: str, home: Home, request: pytest.Fixt
         short = restore.restore_id[:8]
         assert home.dgtui("drop-replaced", short, "--yes").exit_code == 0
         assert source.beside() == set()
+        assert verify_audit(home.engine().catalog).damage == ()
         done = home.dgtui("undo", short, "--yes", "--reason", "all was well before")
         assert done.exit_code == 0, done
         assert "safety backup" in done.errors

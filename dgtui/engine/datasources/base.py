@@ -64,7 +64,8 @@ class DatasourceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
         msgspec.Meta(description="How many of its backups the timetable runs at once; others wait", extra=_LAST),
     ] = 1
     keep_replaced: Annotated[
-        Duration, msgspec.Meta(description="How long what a restore replaced is kept beside it; 0 drops it at once")
+        Duration,
+        msgspec.Meta(description="How long what a restore replaced is kept beside it; 0 drops it at once", extra=_LAST),
     ] = Duration(7 * 86400)
 
 
