@@ -27,7 +27,7 @@ def load_and_compare(task: RestoreTask, database: str, copy: GoodCopy, hear: Lis
     comparison = compare_with(
         task, database, manifest, selection, hear=lambda found: hear(RestoreReport(objects=found.objects))
     )
-    if task.order.deep and comparison.objects:
+    if task.order.deep:
         report = _compare_contents(task, database, copy, comparison.objects)
         hear(report)
         different = [f"{entry.name} has another content" for entry in report.objects if entry.content == "different"]
@@ -79,14 +79,16 @@ def _compare_contents(
             hint="Restore without --deep: tables and rows are compared all the same",
         )
     found = task.target.content_checksums(database, tuple(expected), task.scratch)
-    judged = []
-    for entry in objects:
-        if entry.name in expected:
-            equal = expected[entry.name] == found.get(entry.name)
-            entry = msgspec.structs.replace(  # noqa: PLW2901  # the same object, judged
-                entry,
-                content="equal" if equal else "different",
-                outcome=entry.outcome if equal or entry.outcome != "restored" else "other content",
-            )
-        judged.append(entry)
+    # A path in a tree is compared although the manifest, which knows the entries of the root, does not count it.
+    listed = {entry.name for entry in objects}
+    more = [ObjectReport(name=name, outcome="restored") for name in expected if name not in listed]
+    judged = [
+        _judged(entry, equal=expected[entry.name] == found.get(entry.name)) if entry.name in expected else entry
+        for entry in (*objects, *more)
+    ]
     return RestoreReport(objects=tuple(judged), deep=True)
+
+
+def _judged(entry: ObjectReport, *, equal: bool) -> ObjectReport:
+    outcome = entry.outcome if equal or entry.outcome != "restored" else "other content"
+    return msgspec.structs.replace(entry, content="equal" if equal else "different", outcome=outcome)

@@ -36,6 +36,7 @@ from dgtui.engine.datasources.places import (
     safe_target,
     shown,
 )
+from dgtui.engine.datasources.tar_contents import archive_checksums, tree_checksums
 from dgtui.engine.datasources.tar_dump import TarDump
 from dgtui.engine.datasources.tar_program import dump_arguments, find_tar, from_list, name_list
 from dgtui.engine.datasources.tar_reader import TarReader
@@ -313,6 +314,14 @@ class FilesDatasource(Datasource[FilesSettings]):
         else:
             remove_tree(new)
         return kept
+
+    def archive_checksums(self, archive: Archive, selection: Selection, scratch_folder: Path) -> dict[str, str]:  # noqa: ARG002
+        """The names, kinds and bytes of all that is in the archive."""
+        return archive_checksums(archive.blocks(), selection.tables)
+
+    def content_checksums(self, database: str, names: Sequence[str], scratch_folder: Path) -> dict[str, str]:  # noqa: ARG002
+        """The same of a folder."""
+        return tree_checksums(Path(database), names)
 
     def swap(self, new: str, current: str, keep_as: str, reporter: Reporter) -> None:  # noqa: ARG002
         """Let the two change places at one stroke, then give the old one its new name."""

@@ -22,6 +22,7 @@ from dgtui.engine.datasources.base import (
 )
 from dgtui.engine.datasources.mysql_archive import SqlCheck, table_names
 from dgtui.engine.datasources.mysql_connection import Access, Session
+from dgtui.engine.datasources.mysql_contents import Silent, dump_blocks, dump_checksums
 from dgtui.engine.datasources.mysql_data import load_rows
 from dgtui.engine.datasources.mysql_dump import DumpFacts, MysqlDump, keeps_history
 from dgtui.engine.datasources.mysql_errors import quote
@@ -290,6 +291,20 @@ class MysqlDatasource(Datasource[MysqlSettings]):
         for name in (beside, database, keep_as):
             _refuse_system(name)
         return replace_tables(self._access, beside, database, keep_as, selection.tables, reporter)
+
+    def archive_checksums(self, archive: Archive, selection: Selection, scratch_folder: Path) -> dict[str, str]:  # noqa: ARG002
+        """The rows as the dump tool wrote them; empty where this server would write them otherwise."""
+        with self._access.session() as session:
+            if flavour_notes(archive, session.server):
+                return {}
+        return dump_checksums(archive.blocks(), selection.tables)
+
+    def content_checksums(self, database: str, names: Sequence[str], scratch_folder: Path) -> dict[str, str]:
+        """The rows of another dump."""
+        restored = self.for_database(database)
+        options = DumpOptions(tables=tuple(names), scratch_folder=str(scratch_folder))
+        dump = restored.open_dump(restored.probe(options), options, Silent())
+        return dump_checksums(dump_blocks(dump), names)
 
     def swap(self, new: str, current: str, keep_as: str, reporter: Reporter) -> None:
         """Swap by one RENAME TABLE where the databases hold nothing but tables; else refuse, with nothing changed."""

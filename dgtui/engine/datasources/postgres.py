@@ -24,6 +24,7 @@ from dgtui.engine.datasources.base import (
 )
 from dgtui.engine.datasources.postgres_check import PostgresArchiveCheck
 from dgtui.engine.datasources.postgres_connection import Access, PostgresSettings
+from dgtui.engine.datasources.postgres_contents import archive_checksums, content_checksums
 from dgtui.engine.datasources.postgres_creation import create_as_recorded, create_database, lacking
 from dgtui.engine.datasources.postgres_data import DataLoad
 from dgtui.engine.datasources.postgres_dump import PostgresDump, Snapshot, dump_arguments
@@ -48,7 +49,7 @@ from dgtui.engine.datasources.postgres_restore import Loader
 from dgtui.engine.datasources.postgres_selection import needed_by, tables_in
 from dgtui.engine.datasources.postgres_swap import oid_of, settled_oid, swap_databases
 from dgtui.engine.datasources.postgres_targets import drop_database, exists, maintenance_database, target_state
-from dgtui.engine.datasources.postgres_toc import read_toc
+from dgtui.engine.datasources.postgres_toc import Toc, read_toc
 from dgtui.engine.datasources.postgres_tools import fitting_tool, major
 from dgtui.engine.errors import BackupCreationError, PermissionDenied
 from dgtui.engine.model import ObjectInfo
@@ -84,6 +85,7 @@ class PostgresDatasource(Datasource[PostgresSettings]):
         if settings.tools:
             self._tools_folders.add(settings.tools)
         self._access = Access(settings, password)
+        self._checked_toc: Toc | None = None
 
     @property
     def database(self) -> str:
@@ -293,6 +295,17 @@ class PostgresDatasource(Datasource[PostgresSettings]):
         PartReplacement(self._access, toc, plan, selection.tables, reporter).carry_out(beside, database)
         self.drop_target(beside)
         return False
+
+    def archive_checksums(self, archive: Archive, selection: Selection, scratch_folder: Path) -> dict[str, str]:  # noqa: ARG002
+        """The rows as pg_dump wrote them."""
+        self._checked_toc = read_toc(archive.blocks())
+        return archive_checksums(archive.blocks(), selection.tables)
+
+    def content_checksums(self, database: str, names: Sequence[str], scratch_folder: Path) -> dict[str, str]:  # noqa: ARG002
+        """The rows as COPY gives them, in the archive's encoding."""
+        if self._checked_toc is None:
+            return {}
+        return content_checksums(self._access, database, names, self._checked_toc)
 
     def swap(self, new: str, current: str, keep_as: str, reporter: Reporter) -> None:
         """Rename both databases in one transaction."""

@@ -11,6 +11,8 @@ from dgtui.engine.errors import ToolTooOld, ValidationError
 MAGIC = b"PGDMP"
 _NEWEST_FORMAT = (1, 16)
 _OLDEST_FORMAT = (1, 12)
+_TABLE_DATA = 1
+_LARGE_OBJECTS = 3
 _LONGEST_TEXT = 1 << 30
 """No definition in an archive is longer: PostgreSQL itself holds no longer text."""
 
@@ -27,6 +29,8 @@ class TocEntry(NamedTuple):
     definition: str
     tablespace: str
     dependencies: tuple[int, ...]
+    copied: bool = False
+    """Whether its data stands in the archive as the lines of a COPY."""
 
 
 class Toc(NamedTuple):
@@ -37,11 +41,41 @@ class Toc(NamedTuple):
     server_version: str
     dump_version: str
     entries: tuple[TocEntry, ...]
+    compressed: bool = False
+    """Whether the data within the archive is compressed by pg_dump."""
 
 
 def read_toc(blocks: Iterable[bytes]) -> Toc:
     """Read no further than the table of contents; raises ValidationError, and ToolTooOld for a newer format."""
+    return _read_toc(_Reader(iter(blocks)))
+
+
+def data_blocks(blocks: Iterable[bytes]) -> tuple[Toc, Iterator[tuple[int, bytes]]]:
+    """The table of contents, and the data that follows it: the id of the entry and the next bytes of it."""
     reader = _Reader(iter(blocks))
+    return _read_toc(reader), _data(reader)
+
+
+def _data(reader: "_Reader") -> Iterator[tuple[int, bytes]]:
+    while reader.more():
+        kind, dump_id = reader.byte(), reader.integer()
+        if kind == _TABLE_DATA:
+            for block in _chunks(reader):
+                yield dump_id, block
+        elif kind == _LARGE_OBJECTS:
+            while reader.integer():
+                for _ in _chunks(reader):
+                    pass
+        else:
+            raise ValidationError("The archive's data is damaged", hint="Restore from another copy")
+
+
+def _chunks(reader: "_Reader") -> Iterator[bytes]:
+    while (length := reader.integer()) > 0:
+        yield reader.take(length)
+
+
+def _read_toc(reader: "_Reader") -> Toc:
     if reader.take(len(MAGIC)) != MAGIC:
         raise ValidationError("This is no archive of pg_dump in custom format", hint="Restore from another copy")
     version = (reader.byte(), reader.byte())
@@ -57,16 +91,13 @@ def read_toc(blocks: Iterable[bytes]) -> Toc:
     reader.integer_bytes = reader.byte()
     offset_bytes = reader.byte()
     reader.byte()
-    if version >= (1, 15):
-        reader.byte()
-    else:
-        reader.integer()
+    compressed = (reader.byte() if version >= (1, 15) else reader.integer()) != 0
     for _ in range(7):
         reader.integer()
     database, server_version, dump_version = reader.text(), reader.text(), reader.text()
     count = reader.integer()
     entries = tuple(_read_entry(reader, version, offset_bytes) for _ in range(count))
-    return Toc(version, database, server_version, dump_version, entries)
+    return Toc(version, database, server_version, dump_version, entries, compressed)
 
 
 def _read_entry(reader: "_Reader", version: tuple[int, int], offset_bytes: int) -> TocEntry:
@@ -77,8 +108,8 @@ def _read_entry(reader: "_Reader", version: tuple[int, int], offset_bytes: int) 
     tag, kind = reader.text(), reader.text()
     reader.integer()
     definition = reader.text()
-    for _ in range(2):
-        reader.text()
+    reader.text()
+    copied = reader.text().startswith("COPY ")
     schema, tablespace = reader.text(), reader.text()
     if version >= (1, 14):
         reader.text()
@@ -90,7 +121,7 @@ def _read_entry(reader: "_Reader", version: tuple[int, int], offset_bytes: int) 
     while dependency := reader.text():
         dependencies.append(int(dependency) if dependency.isdecimal() else 0)
     reader.take(1 + offset_bytes)
-    return TocEntry(dump_id, kind, schema, tag, owner, definition, tablespace, tuple(dependencies))
+    return TocEntry(dump_id, kind, schema, tag, owner, definition, tablespace, tuple(dependencies), copied)
 
 
 class _Reader:
@@ -113,6 +144,15 @@ class _Reader:
         taken = self._buffer[self._position : self._position + count]
         self._position += count
         return taken
+
+    def more(self) -> bool:
+        """Whether anything follows."""
+        while self._position >= len(self._buffer):
+            block = next(self._blocks, None)
+            if block is None:
+                return False
+            self._buffer, self._position = bytes(block), 0
+        return True
 
     def byte(self) -> int:
         return self.take(1)[0]

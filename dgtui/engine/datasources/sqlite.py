@@ -51,6 +51,7 @@ from dgtui.engine.datasources.sqlite_check import (
     table_names,
     table_objects,
 )
+from dgtui.engine.datasources.sqlite_contents import file_checksums
 from dgtui.engine.datasources.sqlite_data import load_rows
 from dgtui.engine.datasources.sqlite_dump import (
     SqliteDump,
@@ -372,6 +373,16 @@ class SqliteDatasource(Datasource[SqliteSettings]):
             replace_tables(safe_target(beside), live, selection.tables, busy_seconds=float(self.settings.busy_timeout))
         self.drop_target(beside)
         return False
+
+    def archive_checksums(self, archive: Archive, selection: Selection, scratch_folder: Path) -> dict[str, str]:  # noqa: ARG002
+        """The rows of the archive, which is a database itself."""
+        with self._archive_errors():
+            return file_checksums(archive.as_file(), selection.tables)
+
+    def content_checksums(self, database: str, names: Sequence[str], scratch_folder: Path) -> dict[str, str]:  # noqa: ARG002
+        """The rows of a file at rest."""
+        with self._explained(real_path(database)):
+            return file_checksums(real_path(database), names)
 
     def swap(self, new: str, current: str, keep_as: str, reporter: Reporter) -> None:
         """Put the restored file in place; refused while anybody has the old one open."""

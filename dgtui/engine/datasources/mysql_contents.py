@@ -1,0 +1,66 @@
+"""Checksums of the rows in an SQL dump, one row a line; a restored database is dumped again to compare with it."""
+
+import os
+from collections.abc import Collection, Iterable, Iterator
+from typing import Literal
+
+from dgtui.engine.datasources.base import Dump
+from dgtui.engine.datasources.contents import RowsChecksum
+from dgtui.engine.datasources.mysql_archive import sections
+
+_BLOCK_BYTES = 1 << 18
+_INSERT = b"INSERT INTO "
+_ROWS_FOLLOW = b" VALUES"
+
+
+class _Rows:
+    """Takes the rows out of the statements of one table, however the bytes are cut."""
+
+    def __init__(self) -> None:
+        self._checksum = RowsChecksum()
+        self._rest = b""
+        self._one_a_line = True
+
+    def feed(self, data: bytes) -> None:
+        lines = (self._rest + data).split(b"\n")
+        self._rest = lines.pop()
+        for line in lines:
+            if line.startswith(b"("):
+                self._checksum.add(line[:-1] if line.endswith((b",", b";")) else line)
+            elif line.startswith(_INSERT) and not line.endswith(_ROWS_FOLLOW):
+                self._one_a_line = False
+
+    @property
+    def text(self) -> str | None:
+        """The checksum; None where several rows stand in a line."""
+        return self._checksum.text if self._one_a_line else None
+
+
+class Silent:
+    """Listens to a dump that is made only to be compared."""
+
+    def log(self, text: str, *, origin: str = "dgtui", level: Literal["info", "warning", "error"] = "info") -> None:
+        """Nobody needs to know."""
+
+    def current_object(self, name: str, *, number: int = 0, count: int = 0) -> None:
+        """Nobody needs to know."""
+
+
+def dump_checksums(blocks: Iterable[bytes], names: Collection[str]) -> dict[str, str]:
+    """The checksum of the rows of each of these tables (of all, where none is named) whose rows have own lines."""
+    tables: dict[str, _Rows] = {}
+    for piece in sections(blocks):
+        if piece.kind == "data" and (not names or piece.name in names):
+            tables.setdefault(piece.name, _Rows()).feed(piece.data)
+    texts = {name: rows.text for name, rows in tables.items()}
+    return {name: text for name, text in texts.items() if text is not None}
+
+
+def dump_blocks(dump: Dump) -> Iterator[bytes]:
+    """The bytes of a dump to its end, checked; the dump is ended in any case."""
+    try:
+        while block := os.read(dump.fd, _BLOCK_BYTES):
+            yield block
+        dump.finish()
+    finally:
+        dump.stop()

@@ -1,0 +1,116 @@
+"""`--deep`: the content of every object is compared with the backup, and one changed value shows."""
+
+import contextlib
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from dgtui.engine.datasources.postgres_contents import content_checksums
+from dgtui.engine.datasources.postgres_toc import Toc
+from dgtui.engine.facade import Engine
+from dgtui.engine.model import ObjectReport
+from tests.integration.postgres_case import datasource
+from tests.support.homes import Home
+from tests.support.mariadb import MariadbServer, mysql_nasty
+from tests.support.postgres import PostgresServer
+from tests.support.round_trips import mysql_table, postgres_table
+from tests.support.sqlite import make_nasty
+from tests.support.trees import make_tree
+
+
+def restored_deeply(home: Home, target: str, *arguments: str) -> dict[str, ObjectReport]:
+    """Restore the newest backup under another name and compare; the objects of the report."""
+    done = home.dgtui("restore", "nightly@latest", "--into", target, "--deep", "--yes", *arguments)
+    assert done.exit_code == 0, done
+    engine = home.engine()
+    report = engine.restores()[0].report
+    assert report is not None
+    assert report.deep
+    assert {entry.outcome for entry in report.objects} == {"restored"}
+    shown = home.dgtui("restores", engine.restores()[0].restore_id[:8])
+    assert shown.exit_code == 0, shown
+    assert " equal " in shown.output
+    return {entry.name: entry for entry in report.objects}
+
+
+def checksums(engine: Engine, target: str, names: tuple[str, ...], scratch: Path) -> dict[str, str]:
+    """The checksums of what is in a target now."""
+    return engine.config.datasource("shop").content_checksums(target, names, scratch)
+
+
+def test_a_nasty_postgres_database(home: Home, postgres_server: PostgresServer, postgres_nasty_database: str) -> None:
+    home.configure(postgres_table(postgres_server, postgres_nasty_database))
+    assert home.back_up().status in ("completed", "partial")
+    try:
+        objects = restored_deeply(home, "deep_copy")
+        assert sum(entry.content == "equal" for entry in objects.values()) > 5
+        assert "different" not in {entry.content for entry in objects.values()}
+    finally:
+        postgres_server.drop_database("deep_copy")
+
+
+def test_one_changed_value_shows_in_postgres(postgres_server: PostgresServer) -> None:
+    """The order of the rows does not matter; the last digit of a number does."""
+    with postgres_server.database() as database:
+        postgres_server.execute("CREATE TABLE t (a float8, b text)", database=database)
+        postgres_server.execute("INSERT INTO t VALUES (0.1, 'x'), (0.2, 'y')", database=database)
+        access = datasource(postgres_server, database)._access
+        toc = Toc((1, 14), database, "15", "15", ())
+        before = content_checksums(access, database, ("public.t",), toc)
+        postgres_server.execute("BEGIN; DELETE FROM t; INSERT INTO t VALUES (0.2, 'y'), (0.1, 'x'); COMMIT", database)
+        assert content_checksums(access, database, ("public.t",), toc) == before
+        postgres_server.execute("UPDATE t SET a = 0.30000000000000004 - 0.1 WHERE b = 'y'", database)
+        assert content_checksums(access, database, ("public.t",), toc) != before
+
+
+def test_a_nasty_mariadb_database(home: Home, mariadb: MariadbServer, tmp_path: Path) -> None:
+    name, target = mariadb.create_database(), "deep_copy"
+    mysql_nasty(mariadb, name)
+    home.configure(mysql_table(mariadb, name))
+    home.back_up()
+    try:
+        objects = restored_deeply(home, target)
+        compared = tuple(entry.name for entry in objects.values() if entry.content == "equal")
+        assert len(compared) > 3
+        before = checksums(home.engine(), target, compared, tmp_path)
+        mariadb.execute("DELETE FROM words LIMIT 1", database=target)
+        assert checksums(home.engine(), target, compared, tmp_path) != before
+    finally:
+        mariadb.drop_database(target)
+
+
+def test_a_nasty_sqlite_database(home: Home, tmp_path: Path) -> None:
+    source, target = tmp_path / "shop.db", tmp_path / "copy.db"
+    make_nasty(source, wal=False)
+    home.configure(f'[datasources.shop]\ntype = "sqlite"\npath = "{source}"\n')
+    home.back_up()
+    objects = restored_deeply(home, str(target))
+    compared = tuple(entry.name for entry in objects.values() if entry.content == "equal")
+    assert len(compared) > 5
+    before = checksums(home.engine(), str(target), compared, tmp_path)
+    with contextlib.closing(sqlite3.connect(target)) as connection, connection:
+        connection.execute(
+            "UPDATE plain SET c = CAST('t' AS BLOB), b = 't' WHERE rowid = (SELECT min(rowid) FROM plain)"
+        )
+    changed = checksums(home.engine(), str(target), compared, tmp_path)
+    assert changed.keys() == before.keys()
+    assert {name for name in before if before[name] != changed[name]} == {"plain"}
+
+
+@pytest.mark.parametrize("chosen", [(), ("--table", "folder/deep/b")])
+def test_a_tree(home: Home, tmp_path: Path, chosen: tuple[str, ...]) -> None:
+    source, target = tmp_path / "tree", tmp_path / "copy"
+    if not chosen:
+        make_tree(source)
+    (source / "folder/deep").mkdir(parents=True)
+    (source / "folder/deep/b").write_bytes(b"content")
+    home.configure(f'[datasources.shop]\ntype = "files"\npath = "{source}"\n')
+    home.back_up()
+    objects = restored_deeply(home, str(target), *chosen)
+    names = {entry.name for entry in objects.values() if entry.content == "equal"}
+    before = checksums(home.engine(), str(target), ("folder",), tmp_path)
+    assert before
+    (target / "folder/deep/b").write_bytes(b"Content")
+    assert checksums(home.engine(), str(target), ("folder",), tmp_path) != before
+    assert "folder" in names
