@@ -13,6 +13,7 @@ from dgtui.cli import (
     following,
     guarding,
     looking,
+    recording,
     restored,
     restoring,
     storing,
@@ -84,6 +85,9 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "jobs": timetabling.jobs,
     "enable": timetabling.enable,
     "disable": timetabling.disable,
+    "notifications": recording.notifications,
+    "notify": recording.notify,
+    "audit": recording.audit,
     "demo": demonstrating.demo,
 }
 for _name, _command in _COMMANDS.items():

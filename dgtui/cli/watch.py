@@ -33,6 +33,8 @@ def open_engine() -> "Iterator[Engine]":
             say(f"note: {one_line(sentence)}")
         yield engine
     finally:
+        for warning in engine.warnings:
+            say(f"warning: {one_line(warning)}")
         engine.close()
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 import msgspec
 from msgspec import Meta
 
-from dgtui.config.tables import Rules
+from dgtui.config.tables import Rules, url_mistake
 from dgtui.config.timetable import timezone_mistake
 from dgtui.engine.model import NotificationKind, Severity
 from dgtui.engine.settings import Duration, Port, Secret
@@ -33,11 +33,6 @@ def _address_rule(address: str) -> str | None:
 def _addresses_rule(addresses: tuple[str, ...]) -> str | None:
     wrong = next((address for address in addresses if _address_rule(address)), None)
     return None if wrong is None else f"'{wrong}' is no address such as dba@example.org"
-
-
-def _url_rule(url: Secret) -> str | None:
-    fits = not isinstance(url, str) or re.match(r"https?://[^/\s]", url)
-    return None if fits else "expected a URL that begins with https:// or http://"
 
 
 def _file_rule(path: str | None) -> str | None:
@@ -123,7 +118,7 @@ class EmailSettings(ChannelSettings, frozen=True, kw_only=True, forbid_unknown_f
 class WebhookSettings(ChannelSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A channel of type `webhook`."""
 
-    rules: ClassVar[Rules] = {**ChannelSettings.rules, "url": _url_rule, "ca_file": _file_rule}
+    rules: ClassVar[Rules] = {**ChannelSettings.rules, "url": url_mistake, "ca_file": _file_rule}
 
     type: Literal["webhook"] = "webhook"
     url: Annotated[Secret, Meta(description="Where the JSON is sent with POST; a secret, since it may hold a token")]

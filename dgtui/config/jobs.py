@@ -7,11 +7,11 @@ from typing import Annotated, ClassVar, Literal
 import msgspec
 from msgspec import Meta
 
-from dgtui.config.tables import Rules
+from dgtui.config.tables import Rules, url_mistake
 from dgtui.config.timetable import never_due_mistake, schedule_mistake, timezone_mistake, window_mistake
 from dgtui.engine.model import VerifyLevel
 from dgtui.engine.retention_settings import RetentionSettings, retention_mistake
-from dgtui.engine.settings import DEFAULT_COMPRESSION, Compression, Duration, PositiveInt
+from dgtui.engine.settings import DEFAULT_COMPRESSION, Compression, Duration, PositiveInt, Secret
 
 Retries = Annotated[int, Meta(ge=0, le=20)]
 Threads = Annotated[int, Meta(ge=1, le=256)]
@@ -53,6 +53,7 @@ class JobSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         "before_timeout": _more_than_nothing,
         "after": _command_rule,
         "after_timeout": _more_than_nothing,
+        "heartbeat": url_mistake,
     }
     keys_to_come: ClassVar[Mapping[str, str]] = {"encryption": "backups cannot be encrypted yet; remove this key"}
 
@@ -119,6 +120,11 @@ class JobSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         tuple[str, ...], Meta(description="Program and arguments that run after the backup, however it ended")
     ] = ()
     after_timeout: Annotated[Duration, Meta(description="How long the program after may take")] = Duration(600)
+
+    heartbeat: Annotated[
+        Secret | None,
+        Meta(description="URL that is asked for after a good run, and with /fail after a bad one; silence is an alarm"),
+    ] = None
 
     def __post_init__(self) -> None:
         if mistake := never_due_mistake(self.schedule, self.timezone, self.window):

@@ -45,6 +45,12 @@ _RANGE_WORDS = {
 }
 
 
+def url_mistake(url: Secret) -> str | None:
+    """What is wrong with a URL for the web that stands there in plain text."""
+    fits = not isinstance(url, str) or re.match(r"https?://[^/\s]", url)
+    return None if fits else "expected a URL that begins with https:// or http://"
+
+
 class TableReader:
     """Reads the tables of one file; what is wrong is added to `mistakes`."""
 
@@ -106,6 +112,8 @@ class TableReader:
         inside = _PATH_IN_VALUE.search(str(error))
         steps = _STEP.findall(inside[1]) if inside else []
         where = (*path, *(name or int(number) for name, number in steps))
+        for _, number in steps:
+            annotation, value = _element(annotation, value, number)
         self.report(where, _explain(_PATH_IN_VALUE.sub("", str(error)), annotation, value))
 
     def _exposed(self) -> str:
@@ -142,6 +150,14 @@ def _leaves(annotation: Any) -> Iterator[Any]:
             yield from _leaves(member)
     else:
         yield annotation
+
+
+def _element(annotation: Any, value: Any, number: str) -> tuple[Any, Any]:
+    """What an element of a list has to be, and what it is; the same again where it is no list."""
+    members = next((get_args(leaf) for leaf in _leaves(annotation) if get_origin(leaf) is tuple), ())
+    if not members or not number or not isinstance(value, list):
+        return annotation, value
+    return members[0], value[int(number)]
 
 
 def _is_struct(leaf: Any) -> bool:

@@ -46,14 +46,17 @@ from dgtui.engine.model import Copy, Execution, Restore
 from dgtui.engine.orders import AnyOrder, BackupOrder, RestoreOrder, ValidateOrder, decode_order
 from dgtui.engine.preview import RestorePreview, preview_restore
 from dgtui.engine.reconcile import reconcile
+from dgtui.engine.records import Records
 from dgtui.engine.references import find_execution, find_restore
 from dgtui.engine.replaced import Kept, drop_expired, drop_replaced, kept_replaced
 from dgtui.engine.restore_task import started_restore, target_lock_name
 from dgtui.engine.runs import RunFollower, RunInfo, RunPaths
 from dgtui.engine.scan import ScanReport, scan_storage
+from dgtui.engine.secrets import observe_secrets
 from dgtui.engine.settling import clean_up, restore_findings, unsettled
 from dgtui.engine.storages.base import StorageState
 from dgtui.engine.stored import know_marker
+from dgtui.engine.telling import SecretReads, Teller
 from dgtui.engine.undo import UndoChoice, undo_choice
 from dgtui.engine.verify import copies_at, live_copies, manual_commands, validate_folder
 from dgtui.engine.watching import RunWatch
@@ -72,6 +75,10 @@ class Engine:
         self.paths = RunPaths(state)
         self.paths.make()
         self.catalog = Catalog(state)
+        self.warnings: list[str] = []
+        """What could not be told (to the audit log, ...) although the work itself was done."""
+        self._secret_reads = SecretReads(self._teller())
+        observe_secrets(self._secret_reads)
         self.reconciled = self.reconcile()
         """What was found and put right at the start, as sentences for people."""
 
@@ -85,8 +92,12 @@ class Engine:
         Cleanup(self.catalog, self.config, self.paths).finish_interrupted()
         return reconcile(self.catalog, self.config, self.paths)
 
+    def _teller(self) -> Teller:
+        return Teller(self.catalog, self.config, self.warnings.append)
+
     def close(self) -> None:
         """Close the catalogue; runs go on."""
+        observe_secrets(None)
         self.catalog.close()
 
     # Changing the configuration
@@ -102,10 +113,22 @@ class Engine:
     def save_object(self, table: Table, name: str, values: Values, *, new: bool) -> None:
         """Write an object to a file of its own and take it up. Raises ConfigError, StorageError."""
         self.config = save_object(self.config, table, name, values, new=new)
+        action = "add to configuration" if new else "change configuration"
+        self._teller().audit(
+            action, object_kind=table, object_name=name, outcome="completed", details=(f"keys {', '.join(values)}",)
+        )
 
     def remove_object(self, table: Table, name: str) -> None:
         """Remove an object that was made here. Raises ConfigError where a person wrote it or something needs it."""
         self.config = remove_object(self.config, table, name)
+        self._teller().audit("remove from configuration", object_kind=table, object_name=name, outcome="completed")
+
+    # What was told, and who did what
+
+    @property
+    def records(self) -> Records:
+        """Notifications, their deliveries, and the audit log."""
+        return Records(self.catalog, lambda: self.config)
 
     # Starting runs
 
@@ -129,7 +152,8 @@ class Engine:
             ordered_at=now(),
             job_id=job_id,
             job_name=name,
-            job=job,
+            # An order holds no secret; the worker asks the configuration for this one.
+            job=msgspec.structs.replace(job, heartbeat=None),
             description=description,
         )
         plan = BackupPlan(
@@ -447,7 +471,19 @@ class Engine:
 
         The last good backup of a job is only deleted with `force`.
         """
-        return delete_copies(self.catalog, self.config, execution, storage=storage, force=force)
+        outcome = "failed"
+        try:
+            freed = delete_copies(self.catalog, self.config, execution, storage=storage, force=force)
+            outcome = "completed"
+        finally:
+            self._teller().audit(
+                "delete",
+                object_kind="execution",
+                object_name=execution.execution_id,
+                outcome=outcome,
+                details=(f"job {execution.job}", f"at {storage or 'every storage'}"),
+            )
+        return freed
 
     def scan(self, storage: str) -> ScanReport:
         """Read every manifest at a storage into the catalogue. Raises StorageError."""

@@ -22,33 +22,37 @@ from dgtui.engine.runs import RunPaths, last_status
 from dgtui.engine.settling import cleanup_command, left_behind, settle, unsettled
 from dgtui.engine.storages.base import FolderRef
 from dgtui.engine.stored import execution_from_manifest, know_marker, read_manifest, remember_marker
+from dgtui.engine.telling import Teller
 
 
 def reconcile(catalog: Catalog, config: Config, paths: RunPaths) -> tuple[str, ...]:
     """Record what became of every run that is recorded as under way and whose worker is gone; sentences for people."""
+    unsaid: list[str] = []
+    teller = Teller(catalog, config, unsaid.append)
     restores = catalog.restores()
     # A safety copy is made by the worker of its restore.
     runs = {restore.safety_execution_id: restore.restore_id for restore in restores}
     # What waits for its turn has no worker yet; the daemon knows of it.
     queued = {run.execution_id for run in queued_runs(catalog)}
     told = [
-        _end_execution(catalog, config, paths, execution)
+        _end_execution(catalog, config, paths, execution, teller)
         for execution in catalog.unfinished()
         if execution.execution_id not in queued
         and not paths.is_alive(runs.get(execution.execution_id, execution.execution_id))
     ]
     dead = [restore for restore in restores if restore.status not in ENDED and not paths.is_alive(restore.restore_id)]
-    told += [_end_restore(catalog, paths, restore) for restore in dead]
+    told += [_end_restore(catalog, paths, restore, teller) for restore in dead]
     told += _settle(catalog, config, paths)
     told += _name_leftovers(catalog, {restore.restore_id for restore in dead})
-    return tuple(told)
+    return (*told, *unsaid)
 
 
-def _end_execution(catalog: Catalog, config: Config, paths: RunPaths, execution: Execution) -> str:
+def _end_execution(catalog: Catalog, config: Config, paths: RunPaths, execution: Execution, teller: Teller) -> str:
     paths.remove_scratch(execution.execution_id)
     adopted = _find_backup(catalog, config, paths, execution)
     if adopted is not None:
         catalog.save_execution(adopted)
+        teller.backup_ended(adopted)
         return f"A finished backup of {execution.job} was found and registered ({execution.execution_id[:8]})"
     last = last_status(paths, execution.execution_id)
     if last is not None and last.status not in ("completed", "partial"):
@@ -60,6 +64,7 @@ def _end_execution(catalog: Catalog, config: Config, paths: RunPaths, execution:
             execution, status="interrupted", finished_at=now(), problem=_interruption(execution.execution_id)
         )
     catalog.save_execution(ended)
+    teller.backup_ended(ended)
     return f"The backup of {execution.job} from {execution.started_at:%Y-%m-%d %H:%M} UTC ended {ended.status}"
 
 
@@ -114,7 +119,7 @@ def _ordered_storages(paths: RunPaths, execution: Execution) -> list[str]:
     return []
 
 
-def _end_restore(catalog: Catalog, paths: RunPaths, restore: Restore) -> str:
+def _end_restore(catalog: Catalog, paths: RunPaths, restore: Restore, teller: Teller) -> str:
     paths.remove_scratch(restore.restore_id)
     last = last_status(paths, restore.restore_id)
     if last is not None:
@@ -126,6 +131,7 @@ def _end_restore(catalog: Catalog, paths: RunPaths, restore: Restore) -> str:
         problem = _interruption_of_restore(restore) or _interruption(restore.restore_id)
         ended = msgspec.structs.replace(restore, status="interrupted", problem=problem, finished_at=now())
     catalog.save_restore(ended)
+    teller.restore_ended(ended)
     told = f"The restore into {restore.target} from {restore.started_at:%Y-%m-%d %H:%M} UTC ended {ended.status}"
     if last is None and ended.problem is not None and restore.partly_filled:
         told += f". {ended.problem.message}. {ended.problem.hint}"

@@ -9,6 +9,7 @@ import signal
 import stat
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from dgtui.engine.errors import ConfigError
@@ -28,6 +29,16 @@ class HiddenText(str):
     def __repr__(self) -> str:
         """Nothing of the secret, not even its length."""
         return "'***'"
+
+
+SecretObserver = Callable[[str, str], None]
+"""Told of each secret that is read by a reference: for which key, and from where; never the secret."""
+_observer: list[SecretObserver] = []
+
+
+def observe_secrets(observer: SecretObserver | None) -> None:
+    """Have this process tell what it reads to this observer and no other; to nobody where None."""
+    _observer[:] = [observer] if observer is not None else []
 
 
 def reference_mistake(reference: SecretReference) -> str | None:
@@ -65,13 +76,22 @@ def fetch_secret(secret: Secret, *, subject: str = "") -> HiddenText:
     mistake = reference_mistake(secret)
     if mistake is not None:
         raise ConfigError(mistake, subject=subject)
+    value, place = _fetched(secret, subject)
+    for observer in _observer:
+        observer(subject, place)
+    return value
+
+
+def _fetched(secret: SecretReference, subject: str) -> tuple[HiddenText, str]:
+    """The secret, and where it was."""
     if secret.env is not None:
-        return _from_environment(secret.env, subject)
+        return _from_environment(secret.env, subject), f"the environment variable {secret.env}"
     if secret.file is not None:
-        return _from_file(Path(_expand_home(secret.file)), subject)
+        return _from_file(Path(_expand_home(secret.file)), subject), f"the file {secret.file}"
     if secret.keyring is not None:
-        return _from_keyring(secret.keyring, subject)
-    return _from_command(_command_arguments(secret), subject)
+        return _from_keyring(secret.keyring, subject), f"the keyring entry {secret.keyring}"
+    arguments = _command_arguments(secret)
+    return _from_command(arguments, subject), f"the command {arguments[0]}"
 
 
 def _expand_home(path: str) -> str:

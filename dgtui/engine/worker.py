@@ -28,8 +28,10 @@ from dgtui.engine.restore import RestoreRun
 from dgtui.engine.restore_task import RestoreTask, TargetTask, started_restore
 from dgtui.engine.runs import RunPaths, RunWriter
 from dgtui.engine.safety_copy import safety_settings
+from dgtui.engine.secrets import observe_secrets
 from dgtui.engine.storages.base import Storage
 from dgtui.engine.stored import know_marker, remember_marker
+from dgtui.engine.telling import SecretReads, Teller
 from dgtui.engine.undo import UndoRun
 from dgtui.engine.verify import validate_copy
 
@@ -45,6 +47,8 @@ class Worker:
         self._config: Config = load_config(Path(order.config_path) if order.config_path else None)
         self._catalog = Catalog(state)
         self._scratch = self._paths.scratch(order.run_id)
+        self._teller = Teller(self._catalog, self._config, lambda text: run.log(text, level="warning"))
+        observe_secrets(SecretReads(self._teller))
 
     def execute(self) -> None:
         """Do what the order says; the last message tells how it ended."""
@@ -74,7 +78,7 @@ class Worker:
         kind = self._config.require_datasource(order.job.datasource).type
         started = msgspec.structs.replace(started_execution(plan, kind, order.ordered_at), status="running")
         commands = JobCommands(order.job, order.job_name, order.run_id, self._run)
-        with self._recording_failure(self._record_execution, started, commands.after):
+        with self._recording_failure(self._end_backup, started, commands.after):
             self._record_execution(started)
             commands.before()
             storages = [self._storage(name) for name in order.job.storages]
@@ -87,6 +91,7 @@ class Worker:
                 if trouble := commands.after(execution.status, execution.problem):
                     execution = msgspec.structs.replace(execution, warnings=(*execution.warnings, *trouble))
                     self._record_execution(execution)
+                self._tell_backup(execution)
                 warnings = execution.warnings
                 if recorded:
                     warnings = (*warnings, *self._retention().clean_up(order))
@@ -132,6 +137,7 @@ class Worker:
                 known, status=failed.status, finished_at=failed.finished_at, problem=failed.problem
             )
             self._catalog.save_restore(ended)
+            self._tell_restore(ended)
 
         started = started_restore(order)
         with self._recording_failure(record, started):
@@ -149,6 +155,7 @@ class Worker:
                             self._catalog.save_copy(order.execution_id, copy)
             with self._cancellation.shield():
                 self._catalog.save_restore(ended)
+                self._tell_restore(ended)
                 self._run.status("completed", warnings=ended.differences)
 
     def _restore_task(self, order: RestoreOrder) -> RestoreTask:
@@ -204,14 +211,17 @@ class Worker:
         with self._recording_failure(lambda _ended: None, None):
             execution = self._execution(order.execution_id)
             self._run.phase("validate")
-            problems = []
+            problems, copies = [], []
             for storage in self._storages_of(execution, order.storage):
                 copy = validate_copy(storage, execution, self._scratch, self._cancellation.event)
                 self._catalog.save_copy(execution.execution_id, copy)
+                copies.append(copy)
                 verdict = copy.problem.message if copy.problem else "every byte was read and is good"
                 self._run.log(f"{storage.name}: {copy.status}, {verdict}")
                 if copy.problem is not None:
                     problems.append(copy.problem)
+            self._teller.copies_checked(execution, copies)
+            self._teller.deliver()
             if problems:
                 damage = next((problem for problem in problems if problem.kind == "ValidationError"), problems[0])
                 self._run.status("failed", problem=damage)
@@ -243,6 +253,21 @@ class Worker:
                         )
                 warnings = after(status, problem_of(error))
                 self._run.status(status, problem=problem_of(error), warnings=warnings)
+
+    def _end_backup(self, execution: Execution) -> bool:
+        """Record how the backup ended, and tell those who want to know; False where it could not be recorded."""
+        recorded = self._record_execution(execution)
+        self._tell_backup(execution)
+        return recorded
+
+    def _tell_backup(self, execution: Execution) -> None:
+        self._teller.backup_ended(execution)
+        self._teller.heartbeat(execution)
+        self._teller.deliver()
+
+    def _tell_restore(self, restore: Restore) -> None:
+        self._teller.restore_ended(restore)
+        self._teller.deliver()
 
     def _record_execution(self, execution: Execution) -> bool:
         """Write the execution to the catalogue; a backup does not fail because that cannot be done."""

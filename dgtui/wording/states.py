@@ -47,6 +47,12 @@ HEALTH_MARKS = {
     "critical": Mark("✖", "x", "bad"),
     "unknown": Mark("?", "?", "dim"),
 }
+SEVERITY_MARKS = {
+    "info": Mark("●", "*", "good"),
+    "warning": Mark("▲", "!", "warning"),
+    "error": Mark("✖", "x", "bad"),
+    "critical": Mark("⚡", "%", "bad"),
+}
 PHASE_WORDS = {
     "queued": "waiting to start",
     "connect": "looking at the source",

@@ -94,6 +94,7 @@ before = ["sync-on", "--now"]
 before_timeout = "5 min"
 after = ["sync-off"]
 after_timeout = 30
+heartbeat = { env = "PING_URL" }
 
 [jobs.nightly.retention]
 keep_last = 1

@@ -243,6 +243,10 @@ class Deliveries:
         """Try again later."""
         self._change(delivery_id, next_try_at=time_text(next_try_at))
 
+    def wait_again(self, delivery_id: str, *, at: datetime) -> None:
+        """Have it sent again, because somebody says so."""
+        self._change(delivery_id, status="waiting", next_try_at=time_text(at), sent_at=None)
+
     def _change(self, delivery_id: str, **values: Any) -> None:
         with self._database.transaction() as connection:
             connection.execute(sa.update(deliveries).where(deliveries.c.delivery_id == delivery_id).values(**values))

@@ -1,0 +1,249 @@
+"""What is told of what happened: an entry of the audit log, a notification, a heartbeat.
+
+None of it may break what it tells of: what fails here is said to `warn`, and the work goes on.
+"""
+
+import threading
+import urllib.parse
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+from dgtui.config import Config
+from dgtui.engine.audit import append_audit
+from dgtui.engine.catalog import Database
+from dgtui.engine.datasources import datasource_adapter
+from dgtui.engine.errors import DataGuardianError
+from dgtui.engine.locks import lock_holder
+from dgtui.engine.messages import now
+from dgtui.engine.model import Copy, Execution, NotificationKind, Problem, Restore, SubjectKind
+from dgtui.engine.notify import raise_notification
+from dgtui.engine.notify.connection import Deadline
+from dgtui.engine.notify.courier import Courier
+from dgtui.engine.notify.webhook_sender import request
+from dgtui.engine.secrets import fetch_secret
+
+DAEMON_LOCK_NAME = "daemon.lock"
+DELIVERY_SECONDS = 20.0
+"""How long the end of a run may wait for the receivers of notifications."""
+HEARTBEAT_SECONDS = 10.0
+_SECRET_READ_EVERY = timedelta(days=1)
+
+Warn = Callable[[str], None]
+
+
+class Teller:
+    """Tells of what happened on this machine."""
+
+    def __init__(self, catalog: Database, config: Config, warn: Warn) -> None:
+        self._catalog = catalog
+        self._config = config
+        self._warn = warn
+
+    def backup_ended(self, execution: Execution) -> None:
+        """Tell of a backup that ended, however it did."""
+        self.audit(
+            "backup" if execution.purpose == "backup" else f"{execution.purpose} backup",
+            object_kind="job",
+            object_name=execution.job,
+            outcome=execution.status,
+            details=(f"execution {execution.execution_id}", f"datasource {execution.datasource}", *_reason(execution)),
+        )
+        kind = _BACKUP_KINDS.get(execution.status)
+        if kind is None or execution.purpose != "backup":
+            return
+        self._notify(
+            kind,
+            subject_kind="job",
+            subject=execution.job,
+            message=f"Backup {execution.job} of {execution.datasource}: {_outcome(execution)}",
+            details=_details(execution),
+            related=(execution.datasource, *(copy.storage for copy in execution.copies)),
+            group_key=server_of(self._config, execution.datasource) if kind == "backup_failed" else "",
+            event=execution.execution_id,
+        )
+
+    def restore_ended(self, restore: Restore) -> None:
+        """Tell of a restore that ended, however it did."""
+        details = (
+            f"restore {restore.restore_id}",
+            f"execution {restore.execution_id}",
+            f"into {restore.target}",
+            *([f"undo of {restore.undo_of}"] if restore.undo_of is not None else []),
+            *([f"reason: {restore.reason}"] if restore.reason else []),
+            *([restore.problem.message] if restore.problem is not None else []),
+        )
+        self.audit(
+            "restore" if restore.undo_of is None else "undo",
+            object_kind="datasource",
+            object_name=restore.datasource,
+            outcome=restore.status,
+            details=details,
+        )
+        if restore.status in ("queued", "running"):
+            return
+        good = restore.status == "completed"
+        who = restore.restored_by + (f" from {restore.origin}" if restore.origin else "")
+        self._notify(
+            "restore_completed" if good else "restore_failed",
+            subject_kind="datasource",
+            subject=restore.datasource,
+            message=f"Restore of {restore.execution_id[:8]} into {restore.target} ({restore.datasource}): "
+            + (restore.status if restore.problem is None else f"{restore.status}, {restore.problem.message}"),
+            details=(f"Started by {who or 'nobody known'}", *details[3:], *restore.differences),
+            event=restore.restore_id,
+        )
+
+    def copies_checked(self, execution: Execution, copies: Sequence[Copy]) -> None:
+        """Tell of copies that were read to their last byte."""
+        for copy in copies:
+            self.audit(
+                "validate",
+                object_kind="copy",
+                object_name=f"{execution.execution_id} at {copy.storage}",
+                outcome=copy.status,
+                details=() if copy.problem is None else (copy.problem.message,),
+            )
+            if copy.status == "corrupt" and copy.problem is not None:
+                self._notify(
+                    "copy_damaged",
+                    subject_kind="execution",
+                    subject=execution.execution_id,
+                    message=f"The copy at {copy.storage} of {execution.job} from "
+                    f"{execution.started_at:%Y-%m-%d %H:%M} UTC is damaged: {copy.problem.message}",
+                    related=(execution.job, execution.datasource, copy.storage),
+                )
+
+    def heartbeat(self, execution: Execution) -> None:
+        """Tell a service that watches for silence that a job ran, well or not; cancelled runs say nothing."""
+        job = self._config.jobs.get(execution.job)
+        if job is None or job.heartbeat is None or execution.status not in _BACKUP_KINDS:
+            return
+        try:
+            url = fetch_secret(job.heartbeat, subject=f"jobs.{execution.job}.heartbeat")
+            if execution.status != "completed":
+                parts = urllib.parse.urlsplit(url)
+                url_to_ask = parts._replace(path=f"{parts.path.rstrip('/')}/fail").geturl()
+            else:
+                url_to_ask = url
+            deadline = Deadline(HEARTBEAT_SECONDS)
+            request(url_to_ask, "GET", None, {}, ca_file=None, commit=lambda: None, deadline=deadline)
+        except DataGuardianError as error:
+            self._warn(f"The heartbeat of {execution.job} was not taken: {error.message}")
+
+    def deliver(self) -> None:
+        """Send notifications now where no daemon does it; what is not taken stays for the next one to come by."""
+        if not self._config.channels:
+            return
+        try:
+            if lock_holder(self._catalog.path.parent / "locks" / DAEMON_LOCK_NAME) is not None:
+                return
+            report = Courier(self._catalog, self._config).deliver(seconds=DELIVERY_SECONDS)
+        except DataGuardianError as error:
+            self._warn(f"Notifications were not sent: {error.message}")
+            return
+        for problem in report.problems:
+            self._warn(f"Notifications are kept and tried again: {problem}")
+
+    def audit(
+        self, action: str, *, object_kind: str, object_name: str, outcome: str, details: Sequence[str] = ()
+    ) -> None:
+        """Add an entry to the audit log."""
+        try:
+            append_audit(
+                self._catalog,
+                action,
+                object_kind=object_kind,
+                object_name=object_name,
+                outcome=outcome,
+                details=details,
+            )
+        except DataGuardianError as error:
+            self._warn(f"The audit log could not be written: {error.message}")
+
+    def _notify(
+        self,
+        kind: NotificationKind,
+        *,
+        subject_kind: SubjectKind,
+        subject: str,
+        message: str,
+        details: Sequence[str] = (),
+        related: Sequence[str] = (),
+        group_key: str = "",
+        event: str = "",
+    ) -> None:
+        try:
+            raise_notification(
+                self._catalog,
+                kind,
+                subject_kind=subject_kind,
+                subject=subject,
+                message=message,
+                details=details,
+                related=related,
+                group_key=group_key,
+                event=event,
+            )
+        except DataGuardianError as error:
+            self._warn(f"A notification could not be stored: {error.message}")
+
+
+_BACKUP_KINDS: dict[str, NotificationKind] = {
+    "completed": "backup_completed",
+    "partial": "backup_partial",
+    "failed": "backup_failed",
+    "interrupted": "backup_failed",
+}
+"""A run that somebody cancelled is no news to them."""
+
+
+class SecretReads:
+    """Tells the audit log which secrets this process reads, each once a day: a daemon reads them every minute."""
+
+    def __init__(self, teller: Teller, *, clock: Callable[[], datetime] = now) -> None:
+        self._teller = teller
+        self._clock = clock
+        self._told: dict[tuple[str, str], datetime] = {}
+        self._guard = threading.Lock()
+
+    def __call__(self, subject: str, place: str) -> None:
+        """A secret was read, for the key `subject`, from `place`."""
+        at = self._clock()
+        with self._guard:
+            last = self._told.get((subject, place))
+            if last is not None and abs(at - last) < _SECRET_READ_EVERY:
+                return
+            self._told[subject, place] = at
+        self._teller.audit(
+            "read secret", object_kind="secret", object_name=subject, outcome="completed", details=(f"from {place}",)
+        )
+
+
+def server_of(config: Config, datasource: str) -> str:
+    """Host and port of a datasource's server, as the `group_key` of what one dead server causes; else empty."""
+    settings = config.datasources.get(datasource)
+    if settings is None:
+        return ""
+    return datasource_adapter(settings.type)(datasource, settings, None).location
+
+
+def _outcome(execution: Execution) -> str:
+    return execution.status if execution.problem is None else f"{execution.status}, {execution.problem.message}"
+
+
+def _reason(execution: Execution) -> tuple[str, ...]:
+    return () if execution.problem is None else (execution.problem.message,)
+
+
+def _details(execution: Execution) -> tuple[str, ...]:
+    details = [f"Execution {execution.execution_id}"]
+    if execution.compressed_size_bytes is not None:
+        details.append(f"{execution.compressed_size_bytes} bytes stored")
+    details += [f"{copy.storage}: {copy.status}{_why(copy.problem)}" for copy in execution.copies]
+    if execution.problem is not None and execution.problem.hint:
+        details.append(f"Next: {execution.problem.hint}")
+    return (*details, *execution.warnings)
+
+
+def _why(problem: Problem | None) -> str:
+    return f", {problem.message}" if problem is not None else ""
