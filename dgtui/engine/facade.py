@@ -5,7 +5,7 @@ import os
 import signal
 import threading
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -166,8 +166,8 @@ class Engine:
         )
         kind = self.config.require_datasource(job.datasource).type
         with self._lock(f"job-{job_id}", f"job {name}") as job_lock:
-            self.catalog.save_execution(started_execution(plan, kind, order.ordered_at))
-            self._launch(order, job_lock)
+            ordered = started_execution(plan, kind, order.ordered_at)
+            self._launch(order, job_lock, lambda: self.catalog.save_execution(ordered))
         return order.run_id
 
     def start_restore(
@@ -289,10 +289,16 @@ class Engine:
         finally:
             lock.hand_over()
 
-    def _launch(self, order: AnyOrder, lock: Lock | None = None) -> None:
-        if self._fork_workers:
-            self.catalog.close()
-        launch(self.paths, order, lock, fork_worker if self._fork_workers else spawn_worker)
+    def _launch(self, order: AnyOrder, lock: Lock | None = None, announce: Callable[[], None] | None = None) -> None:
+        """Start a worker; `announce` records the run once it holds its lock, so that it never looks like a dead one."""
+
+        def record() -> None:
+            if announce is not None:
+                announce()
+            if self._fork_workers:
+                self.catalog.close()
+
+        launch(self.paths, order, lock, fork_worker if self._fork_workers else spawn_worker, record)
 
     def _config_path(self) -> str | None:
         return str(self.config.path) if self.config.path is not None else None
