@@ -34,8 +34,11 @@ def daemon(
     if user or print_only or as_json:
         raise ConfigError("--user and --print go with --install, --json with --status", hint="See dgtui daemon --help")
     from dgtui.config import state_folder
+    from dgtui.engine.audit import DAEMON_VARIABLE
     from dgtui.engine.guardian.daemon import run_daemon
 
+    # Its workers inherit it: the audit log shows that nobody started them by hand.
+    os.environ[DAEMON_VARIABLE] = "1"
     return run_daemon(None, state_folder(), log=_log)
 
 
