@@ -51,6 +51,7 @@ class TimetableDuty:
         self._start_worker = start
         self._states: dict[str, TimetableState] | None = None
         self._parsed: dict[str, tuple[str, Timetable]] = {}
+        self._coming: dict[str, tuple[TimetableState, datetime, datetime | None]] = {}
         self._look_again: datetime | None = None
 
     def next_due(self, now: datetime) -> datetime | None:
@@ -72,10 +73,17 @@ class TimetableDuty:
     ) -> datetime | None:
         text, timetable = self._timetable(job_id, job)
         state = states.get(job_id)
-        if state is None or _outdated(state, text, now) or timetable.latest(now, state.handled_until) is not None:
+        if state is None or _outdated(state, text, now):
+            return now
+        # Asked every few seconds: between the moment it was found at and the next run, nothing can have become due.
+        known = self._coming.get(job_id)
+        if known is not None and known[0] == state and known[1] <= now and (known[2] is None or now < known[2]):
+            return known[2]
+        if timetable.latest(now, state.handled_until) is not None:
             return now
         coming = timetable.next_after(max(now, state.handled_until))
-        return coming.starts_at if coming is not None else None
+        self._coming[job_id] = (state, now, coming.starts_at if coming is not None else None)
+        return self._coming[job_id][2]
 
     def run(self, now: datetime) -> None:
         """Claim what is due, and start what there is room for."""
