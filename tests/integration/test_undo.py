@@ -8,6 +8,8 @@ import pytest
 
 from dgtui.engine.audit import verify_audit
 from dgtui.engine.errors import ConfigError
+from dgtui.engine.guardian.duty import DutyContext
+from dgtui.engine.guardian.replaced_duty import ReplacedDuty
 from tests.support.changing import KINDS, changing
 from tests.support.homes import Home, wait_until
 from tests.support.postgres import PostgresServer
@@ -134,11 +136,14 @@ def test_what_is_kept_is_listed_and_goes_when_its_time_is_over(home: Home, reque
 
 
 def _drop_expired(*, engine_home: Home, moment: datetime) -> None:
-    from dgtui.engine.replaced import drop_expired
-
     engine = engine_home.engine()
-    dropped, failures = drop_expired(engine.catalog, engine.config, engine.paths, moment)
-    assert (len(dropped), failures) == (1, [])
+    lines: list[str] = []
+    context = DutyContext(engine.config, engine.catalog, engine.paths, log=lambda text, _level: lines.append(text))
+    duty = ReplacedDuty(context)
+    assert duty.next_due(moment) == moment
+    duty.run(moment)
+    assert [line.startswith("Dropped the former content of") for line in lines] == [True]
+    assert duty.next_due(moment) == moment + timedelta(hours=1)
 
 
 def test_nothing_is_kept_where_the_datasource_says_so(home: Home, request: pytest.FixtureRequest) -> None:

@@ -7,7 +7,15 @@ from dgtui.engine.guardian.delivering import Delivering
 from dgtui.engine.guardian.duty import Duty, DutyContext
 from dgtui.engine.guardian.health_duty import HealthDuty
 from dgtui.engine.guardian.reconciliation import Reconciliation
+from dgtui.engine.guardian.replaced_duty import ReplacedDuty
 from dgtui.engine.guardian.timetable_duty import TimetableDuty
 
-DUTIES: tuple[Callable[[DutyContext], Duty], ...] = (TimetableDuty, Reconciliation, Delivering, HealthDuty, CleanupDuty)
+DUTIES: tuple[Callable[[DutyContext], Duty], ...] = (
+    TimetableDuty,
+    Reconciliation,
+    Delivering,
+    HealthDuty,
+    CleanupDuty,
+    ReplacedDuty,
+)
 """What makes each duty; a new one is a line here."""
