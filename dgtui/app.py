@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from dgtui.engine.facade import Engine
     from dgtui.engine.watching import WatchedRun
     from dgtui.screens.back_up import BackupChoice
-    from dgtui.screens.restore import RestoreChoice
+    from dgtui.screens.restore_choice import RestoreChoice
     from dgtui.screens.welcome import WelcomeChoice
 
 
@@ -283,18 +283,7 @@ class DataGuardianApp(EngineApp):
 
         def chosen(choice: "RestoreChoice | None") -> None:
             if choice is not None:
-                self.start(
-                    lambda engine: engine.start_restore(
-                        execution,
-                        storage=choice.storage,
-                        datasource=choice.datasource,
-                        database=choice.database,
-                        selection=choice.selection,
-                        overwrite=choice.overwrite,
-                        reason=choice.reason,
-                    ),
-                    f"Restore {execution.datasource}",
-                )
+                self.start(lambda engine: choice.start(engine, execution), f"Restore {execution.datasource}")
 
         if self.is_ready:
             self.push_screen(RestoreScreen(execution), chosen)

@@ -66,6 +66,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         """The options that the datasource's kind knows of; raises ConfigError where there is none of this name."""
         return datasource_adapter(self.require_datasource(name).type).options
 
+    def loads_data(self, name: str) -> bool:
+        """Whether rows alone can be loaded into tables of a datasource; raises ConfigError where there is none."""
+        return datasource_adapter(self.require_datasource(name).type).loads_data
+
     def require_datasource(self, name: str) -> DatasourceSettings:
         """The settings of a datasource; raises ConfigError where there is none of this name."""
         return self._named("datasources", self.datasources, name)

@@ -35,6 +35,18 @@ class RestorePreview(Record, frozen=True):
         """Whether the target holds data that a restore would replace."""
         return self.object_count > 0 and self.way != "rows"
 
+    def loses(self, selection: Selection) -> bool:
+        """Whether anything that is there now would be gone, as far as a look can tell; the restore looks again."""
+        if self.object_count == 0:
+            return False
+        objects = self.outlook.objects if self.outlook is not None else ()
+        named = {entry.name for entry in objects}
+        if self.way == "rows":
+            return not objects or any(entry.side == "both" and entry.target_rows != 0 for entry in objects)
+        if self.way == "part" and objects and all(table in named for table in selection.tables):
+            return any(entry.side == "both" for entry in objects)
+        return True
+
     @property
     def way(self) -> RestoreWay:
         """The kind of the way."""

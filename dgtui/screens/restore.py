@@ -5,36 +5,25 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal
+from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widgets import Button, Input, Label, Static
 
 from dgtui.engine.datasources.base import Selection
 from dgtui.engine.errors import DataGuardianError
 from dgtui.engine.manifest import Manifest
-from dgtui.engine.model import Copy, Execution, Record
+from dgtui.engine.model import Copy, Execution
 from dgtui.engine.preview import RestorePreview
 from dgtui.screens.dialog import Dialog
-from dgtui.screens.marks import TYPE_LABELS, copy_mark
-from dgtui.screens.times import span_text
-from dgtui.screens.widgets.choice import Choice, Option
+from dgtui.screens.restore_choice import RestoreChoice, RestoreQuestion, SafetyChoice
+from dgtui.screens.restore_objects import ObjectsScreen
+from dgtui.screens.restore_offer import RestoreOffer
+from dgtui.screens.widgets.choice import Choice, Option, Tick
+from dgtui.screens.widgets.facts import Fact, Facts
 from dgtui.screens.widgets.listing import Column
+from dgtui.screens.widgets.safety import SafetyRows
 from dgtui.screens.widgets.ticks import Tickable, Ticks
-from dgtui.wording.panel import Span
-from dgtui.wording.words import known_size, one_line, size_text, time_text
-
-_AUTOMATIC = ""
-_WHAT = {"full": "everything", "schema_only": "schema only", "data_only": "data only", "tables": "tables"}
-
-
-class RestoreChoice(Record, frozen=True):
-    """What was decided."""
-
-    storage: str | None
-    datasource: str
-    database: str | None
-    selection: Selection
-    overwrite: bool
-    reason: str
+from dgtui.wording.preview_text import effect_facts, target_fact
+from dgtui.wording.words import known_size, one_line, time_text
 
 
 class RestoreScreen(Dialog[RestoreChoice]):
@@ -44,14 +33,24 @@ class RestoreScreen(Dialog[RestoreChoice]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("down", "app.focus_next", "Next", show=False),
         Binding("up", "app.focus_previous", "Previous", show=False),
+        Binding("pagedown", "scroll(1)", "Further down", show=False, id="restore.page_down"),
+        Binding("pageup", "scroll(-1)", "Further up", show=False, id="restore.page_up"),
+        Binding("f3", "objects", "Objects", show=False, id="restore.objects"),
     ]
     DEFAULT_CSS = """
     RestoreScreen .row { height: auto; }
     RestoreScreen Label { width: 9; }
+    RestoreScreen #body { height: auto; }
     RestoreScreen #tables { height: 8; margin-left: 9; }
-    RestoreScreen #preview { height: auto; margin-top: 1; }
+    RestoreScreen #preview { margin-top: 1; }
+    RestoreScreen #reason { width: 1fr; }
+    RestoreScreen #jobs-row { width: auto; }
+    RestoreScreen #jobs-label { width: auto; padding: 0 1; }
+    RestoreScreen #jobs { width: 8; }
+    RestoreScreen.-narrow .buttons, RestoreScreen.-narrow #preview { margin-top: 0; }
+    RestoreScreen #foot { dock: bottom; height: auto; background: $surface; }
     RestoreScreen #confirm-label { width: auto; height: 1; }
-    RestoreScreen #wrong { color: $text-error; height: auto; }
+    RestoreScreen #wrong { color: $text-warning; height: auto; }
     """
 
     def __init__(self, execution: Execution) -> None:
@@ -59,133 +58,141 @@ class RestoreScreen(Dialog[RestoreChoice]):
         self._execution = execution
         self._copies = {copy.storage: copy for copy in execution.copies if copy.path}
         self._preview: RestorePreview | None = None
-        self._problem = ""
-        self._kind = TYPE_LABELS.get(execution.datasource_type, execution.datasource_type)
+        """Of the target that is chosen; perhaps not yet for all that is chosen."""
+        self._answered: RestoreQuestion | None = None
+        """What `_preview` and `_problem` answer."""
+        self._problem: tuple[Fact, ...] = ()
+        self._manifest: Manifest | None = None
 
     # What is offered
 
+    @property
+    def _offer(self) -> RestoreOffer:
+        return RestoreOffer(execution=self._execution, config=self.engine_app.config, look=self.engine_app.look)
+
     def compose_dialog(self) -> ComposeResult:
-        """From, into, what, why, and what that will do."""
-        look = self.engine_app.look
-        with Horizontal(classes="row"):
-            yield Label("From")
-            yield Choice(self._storage_options(), look, id="storage")
-        with Horizontal(classes="row"):
-            yield Label("Into")
-            yield Choice(self._target_options(), look, id="target")
-        with Horizontal(classes="row", id="name-row"):
-            yield Label("Name")
-            yield Input(id="name", compact=True, value=self._proposed_name())
-        with Horizontal(classes="row", id="datasource-row"):
-            yield Label("")
-            yield Choice([Option(name, name) for name in self._others()], look, id="datasource")
-        with Horizontal(classes="row"):
-            yield Label("What")
-            yield Choice(self._what_options(), look, id="what")
+        """From, into, what, why, and what that will do; below it, always to be seen, the confirmation."""
+        with VerticalScroll(id="body", can_focus=False):
+            yield from self._compose_choices()
+            yield Facts(id="preview")
+        with Vertical(id="foot"):
+            yield Static("", id="wrong", markup=False)
+            with Horizontal(classes="row", id="confirm-row"):
+                yield Static("", id="confirm-label", markup=False)
+                yield Input(id="confirm", compact=True)
+            with Horizontal(classes="buttons"):
+                yield Button("Restore", id="go", variant="error", compact=True, disabled=True)
+                yield Button("Objects", id="objects", compact=True, disabled=True)
+                yield Button("Cancel", id="no", compact=True)
+
+    def _compose_choices(self) -> ComposeResult:
+        look, offer = self.engine_app.look, self._offer
+        yield self._row("From", Choice(offer.storages(self._copies), look, id="storage"))
+        yield self._row("Into", Choice(offer.targets(), look, id="target"))
+        yield self._row("Name", Input(id="name", compact=True, value=offer.proposed_name), id="name-row")
+        others = [Option(name, name) for name in offer.others]
+        yield self._row("", Choice(others, look, id="datasource"), id="datasource-row")
+        datasource = self._execution.datasource
+        yield self._row("What", Choice(offer.what(datasource, None), look, id="what"))
         columns = [Column("Name", flexible=True), Column("Rows", right=True), Column("Size", right=True)]
         yield Ticks(columns, id="tables", empty="Reading the manifest")
+        paths = Input(id="paths", compact=True, placeholder="further paths in the tree, separated by blanks")
+        yield self._row("Paths", paths, id="paths-row")
+        yield self._row("Of them", Choice(offer.parts(datasource, None), look, id="part"), id="part-row")
+        merge = Tick("Merge: put files over those that are there, leave all others alone", value=False, id="merge")
+        yield self._row("How", merge, id="merge-row")
+        yield SafetyRows(offer.safety_places(), look)
+        yield self._row("After", Tick("Compare every object's content by a checksum", value=False, id="deep"))
+        yield self._row(
+            "Roles", Tick("Go on without the roles that are missing", value=False, id="roles"), id="role-row"
+        )
         with Horizontal(classes="row"):
             yield Label("Reason")
             yield Input(id="reason", compact=True, placeholder="why, for the record")
-        yield Static("", id="preview", markup=False)
-        yield Static("", id="wrong", markup=False)
-        with Horizontal(classes="row", id="confirm-row"):
-            yield Static("", id="confirm-label", markup=False)
-            yield Input(id="confirm", compact=True)
-        with Horizontal(classes="buttons"):
-            yield Button("Restore", id="go", variant="error", compact=True, disabled=True)
-            yield Button("Cancel", id="no", compact=True)
+            with Horizontal(classes="row", id="jobs-row"):
+                yield Label("Processes", id="jobs-label")
+                yield Input(id="jobs", compact=True, placeholder="auto", restrict="[0-9]{0,2}")
 
-    def _storage_options(self) -> list[Option]:
-        look = self.engine_app.look
-        options = [Option(_AUTOMATIC, "automatic")]
-        for name, copy in self._copies.items():
-            possible = copy.status in ("available", "unknown")
-            mark = (Span(" "), copy_mark(copy.status, look))
-            options.append(Option(name, name, mark, "" if possible else copy.status))
-        return options
-
-    def _target_options(self) -> list[Option]:
-        known = self._execution.datasource in self.engine_app.config.datasources
-        why_not = "" if known else "is not configured any more"
-        other = "" if self._others() else f"there is no other {self._kind} datasource"
-        noun = {"sqlite": "new file", "files": "new folder"}.get(self._execution.datasource_type, "new database")
-        return [
-            Option("same", f"{self._execution.datasource}, swapped in when complete", why_not=why_not),
-            Option("new", noun, why_not=why_not),
-            Option("other", "other datasource", why_not=other),
-        ]
-
-    def _others(self) -> list[str]:
-        datasources = self.engine_app.config.datasources
-        return [
-            name
-            for name, settings in datasources.items()
-            if settings.type == self._execution.datasource_type and name != self._execution.datasource
-        ]
-
-    def _what_options(self) -> list[Option]:
-        config, target = self.engine_app.config, self._target_datasource()
-        known = config.datasource_options(target) if target in config.datasources else frozenset()
-        replaces = self._preview is not None and self._preview.replaces
-        options = []
-        for key, label in _WHAT.items():
-            why_not = ""
-            if key != "full" and key not in known:
-                why_not = f"not with {self._kind}"
-            elif key in ("schema_only", "data_only") and self._execution.backup_type not in ("full", key):
-                why_not = "not in this backup"
-            elif key != "full" and replaces:
-                why_not = "only into a new or empty one"
-            options.append(Option(key, label, why_not=why_not))
-        return options
-
-    def _proposed_name(self) -> str:
-        settings = self.engine_app.config.datasources.get(self._execution.datasource)
-        database = getattr(settings, "database", None) or getattr(settings, "path", "")
-        if "/" not in str(database):
-            return f"{database}_restored"
-        path = Path(str(database))
-        return str(path.with_name(f"{path.stem}-restored{path.suffix}"))
+    def _row(self, label: str, widget: Choice | Input | Tick, *, id: str | None = None) -> Horizontal:  # noqa: A002
+        return Horizontal(Label(label), widget, classes="row", id=id)
 
     # What is chosen
 
-    def _target_datasource(self) -> str:
-        if not self.is_mounted or self.query_one("#target", Choice).key != "other":
-            return self._execution.datasource
-        return self.query_one("#datasource", Choice).key
+    def _key(self, name: str) -> str:
+        return self.query_one(f"#{name}", Choice).key
+
+    def _value(self, name: str) -> str:
+        return self.query_one(f"#{name}", Input).value.strip()
+
+    def _ticked(self, name: str) -> bool:
+        return self.query_one(f"#{name}", Tick).value
+
+    @property
+    def _datasource(self) -> str:
+        return self._key("datasource") if self._key("target") == "other" else self._execution.datasource
+
+    @property
+    def _is_tree(self) -> bool:
+        return self._execution.datasource_type == "files"
+
+    @property
+    def _selection(self) -> Selection:
+        if self._key("what") != "tables":
+            return Selection(backup_type=self._key("what") or "full")  # type: ignore[arg-type]  # the three words it takes
+        paths = tuple(self._value("paths").split()) if self._is_tree else ()
+        tables = (*self.query_one(Ticks).ticked, *paths)
+        return Selection(backup_type=self._key("part") or "full", tables=tables)  # type: ignore[arg-type]  # the same
+
+    @property
+    def question(self) -> RestoreQuestion:
+        """What the preview is asked about."""
+        return RestoreQuestion(
+            storage=self._key("storage") or None,
+            datasource=self._datasource,
+            database=self._value("name") if self._key("target") == "new" else None,
+            selection=self._selection,
+            merge=self._is_tree and self._filled and self._ticked("merge"),
+        )
 
     @property
     def choice(self) -> RestoreChoice:
         """What is chosen now."""
-        what = self.query_one("#what", Choice).key
-        tables = self.query_one(Ticks).ticked if what == "tables" else ()
-        kind = what if what in ("schema_only", "data_only") else "full"
-        target = self.query_one("#target", Choice).key
+        question, jobs = self.question, self._value("jobs")
         return RestoreChoice(
-            storage=self.query_one("#storage", Choice).key or None,
-            datasource=self._target_datasource(),
-            database=self.query_one("#name", Input).value.strip() if target == "new" else None,
-            selection=Selection(backup_type=kind, tables=tables),  # type: ignore[arg-type]  # the three words it takes
-            overwrite=self._preview is not None and self._preview.replaces,
-            reason=self.query_one("#reason", Input).value.strip(),
+            question=question,
+            overwrite=self._loses,
+            deep=self._ticked("deep"),
+            without_missing_roles=self._ticked("roles"),
+            jobs=int(jobs) or None if jobs else None,
+            reason=self._value("reason"),
+            safety=self.query_one(SafetyRows).choice if self._filled else SafetyChoice(),
         )
 
+    @property
+    def _filled(self) -> bool:
+        """Whether the target is known to hold something."""
+        return self._preview is not None and self._preview.object_count > 0
+
+    @property
+    def _loses(self) -> bool:
+        return self._preview is not None and self._preview.loses(self._selection)
+
+    # Questions, all in the background
+
     def on_mount(self) -> None:
-        """Ask the storages, the manifest and the target, all in the background."""
+        """Ask the storages, the manifest and the target."""
         execution = self._execution
-        self._show()
         for storage in self._copies:
             self._ask_storage(storage)
         self.engine_app.ask(
             self,
-            "manifest",
+            f"manifest {execution.execution_id}",
             lambda engine: engine.manifest(execution),
             self._take_manifest,
-            self._no_manifest,
+            lambda error: self.query_one(Ticks).show([], empty=error.message),
             slow=True,
         )
-        self._look_at_target()
+        self._look()
 
     def _ask_storage(self, storage: str) -> None:
         execution = self._execution
@@ -200,118 +207,166 @@ class RestoreScreen(Dialog[RestoreChoice]):
     def _take_copies(self, copies: dict[str, Copy]) -> None:
         for copy in copies.values():
             self._copies[copy.storage] = copy
-        self.query_one("#storage", Choice).set_options(self._storage_options())
+        self.query_one("#storage", Choice).set_options(self._offer.storages(self._copies))
 
     def _take_manifest(self, manifest: Manifest) -> None:
+        self._manifest = manifest
         rows = [
             Tickable(one.name, (f"{one.rows:,}" if one.rows is not None else "-", known_size(one.bytes)))
             for one in manifest.objects
         ]
         self.query_one(Ticks).offer(rows)
 
-    def _no_manifest(self, error: DataGuardianError) -> None:
-        self.query_one(Ticks).show([], empty=error.message)
-
-    def _look_at_target(self) -> None:
-        """What is there now, so that nobody is surprised."""
-        self._preview, self._problem = None, ""
-        choice, execution = self.choice, self._execution
+    def _look(self) -> None:
+        """Ask what the restore would do, where it is another one than before."""
+        question, execution = self.question, self._execution
+        before = self._answered
+        if before is not None and (before.datasource, before.database) != (question.datasource, question.database):
+            self._preview, self._answered, self._problem = None, None, ()
         self._show()
-        if choice.database == "":
+        if self._incomplete() or question == self._answered:
             return
+        # One question at a time to each server; a server that is frozen holds up no other one.
         self.engine_app.ask(
             self,
-            "preview",
-            lambda engine: engine.preview_restore(execution, datasource=choice.datasource, database=choice.database),
-            self._take_preview,
-            self._no_preview,
+            f"preview {question.datasource}",
+            lambda engine: question.ask(engine, execution),
+            lambda preview: self._take_preview(question, preview),
+            lambda error: self._no_preview(question, error),
             slow=True,
         )
 
-    def _take_preview(self, preview: RestorePreview) -> None:
-        self._preview = preview
-        self.query_one("#what", Choice).set_options(self._what_options())
+    def _take_preview(self, question: RestoreQuestion, preview: RestorePreview) -> None:
+        if question != self.question:
+            self._look()
+            return
+        problem = preview.outlook.problem if preview.outlook is not None else None
+        self._problem = _problem_facts(problem.message, problem.hint) if problem is not None else ()
+        self._preview, self._answered = preview, question
+        self._offer_parts()
+        self._look()
+
+    def _no_preview(self, question: RestoreQuestion, error: DataGuardianError) -> None:
+        if question != self.question:
+            self._look()
+            return
+        self._preview, self._answered = None, question
+        self._problem = _problem_facts(error.message, error.hint)
         self._show()
 
-    def _no_preview(self, error: DataGuardianError) -> None:
-        arrow = self.engine_app.look.glyph("→", "->")
-        self._problem = error.message + (f"\n{arrow} {error.hint}" if error.hint else "")
-        self._show()
+    def _offer_parts(self) -> None:
+        """What is possible depends on the target."""
+        offer, datasource = self._offer, self._datasource
+        self.query_one("#what", Choice).set_options(offer.what(datasource, self._preview))
+        self.query_one("#part", Choice).set_options(offer.parts(datasource, self._preview))
 
     # What is shown
 
     @property
     def word(self) -> str:
         """What has to be typed before something is replaced."""
-        if self._preview is None or not self._preview.replaces:
+        if self._preview is None or not self._loses:
             return ""
-        if self.query_one("#target", Choice).key == "new":
-            return Path(self._preview.target).name
-        return self._preview.datasource
+        return Path(self._preview.target).name if self._key("target") == "new" else self._preview.datasource
 
     def _show(self) -> None:
-        target, what = self.query_one("#target", Choice).key, self.query_one("#what", Choice).key
-        self.query_one("#name-row").display = target == "new"
-        self.query_one("#datasource-row").display = target == "other"
-        self.query_one("#tables").display = what == "tables"
-        self.query_one("#preview", Static).update("\n".join(map(one_line, self._preview_lines())))
-        wrong = self.query_one("#wrong", Static)
-        wrong.update("\n".join(map(one_line, self._problem.splitlines())))
-        wrong.display = bool(self._problem)
-        self.query_one("#confirm-row").display = bool(self.word)
-        self.query_one("#confirm-label", Static).update(f"Type  {self.word}  to confirm  ")
-        self.query_one("#go", Button).disabled = not self._possible()
-
-    def _preview_lines(self) -> list[str]:
+        offer, target, tables = self._offer, self._key("target"), self._key("what") == "tables"
         preview = self._preview
-        if preview is None:
-            return [] if self._problem else ["Looking at the target"]
-        if not preview.exists:
-            return [f"{preview.target} will be made. Nothing else is touched."]
-        if not preview.replaces:
-            return [f"{preview.target} is there and empty. Nothing is lost."]
-        age = span_text((self.engine_app.clock() - self._execution.started_at).total_seconds())
-        size = f", {size_text(preview.size_bytes)}" if preview.size_bytes is not None else ""
-        since = f"Everything written since {time_text(self._execution.started_at)} is lost"
-        lines = [
-            f"{preview.target} holds {preview.object_count} objects{size}: all of it is replaced.",
-            f"{since} (about {age})." if age else f"{since}.",
-        ]
-        if preview.way in ("import", "swap or import"):
-            where = (
-                "Where the backup holds more than tables" if preview.way == "swap or import" else "No swap is possible"
-            )
-            lines.append(f"{where}: it is saved, emptied and filled in place; others see it partly filled meanwhile.")
-        if preview.client_count:
-            fate = "they are cut off at the swap." if preview.way == "swap" else "better stop what writes."
-            lines.append(f"{preview.client_count} are connected now; {fate}")
-        return lines
+        roles = preview.outlook.missing_roles if preview is not None and preview.outlook is not None else None
+        shown = {
+            "#name-row": target == "new",
+            "#datasource-row": target == "other",
+            "#tables": tables,
+            "#paths-row": tables and self._is_tree,
+            "#part-row": tables and len(self.query_one("#part", Choice).options) > 1,
+            "#merge-row": self._is_tree and self._filled,
+            "#safety-rows": self._filled,
+            "#role-row": roles is not None and roles.costs_something,
+            "#jobs-row": offer.can(self._datasource, "parallel_restore"),
+            "#confirm-row": bool(self.word),
+        }
+        for selector, visible in shown.items():
+            self.query_one(selector).display = visible
+        self.query_one("#deep", Tick).allow(self._not_deep())
+        self.query_one(Facts).show(self._facts())
+        self.query_one("#confirm-label", Static).update(f"Type  {one_line(self.word)}  to confirm  ")
+        reason = self._incomplete() or self._forbidden()
+        wrong = self.query_one("#wrong", Static)
+        wrong.update(reason)
+        wrong.display = bool(reason)
+        self.query_one("#go", Button).disabled = not self._possible()
+        self.query_one("#objects", Button).disabled = not (preview and preview.outlook and preview.outlook.objects)
+        self.call_after_refresh(self._tell_of_more)
+
+    def _facts(self) -> list[Fact]:
+        if self._preview is None:
+            return list(self._problem) if self._problem else [("Target", "asking it")]
+        _, effect = target_fact(self._preview, self._selection)
+        facts = [*self._problem, ("Target", effect), *effect_facts(self._preview)]
+        if self._answered != self.question:
+            facts.insert(0, ("Asking", "what the restore would do now; below is the answer from before"))
+        elif self._filled and not self.query_one(SafetyRows).choice.wanted:
+            facts.append(("Warning", "there is no way back once what is kept beside the target is dropped"))
+        return facts
+
+    def _not_deep(self) -> str:
+        if "schema_only" in (self._selection.backup_type, self._execution.backup_type):
+            return "a schema has no content"
+        if "data_only" in (self._selection.backup_type, self._execution.backup_type):
+            return "rows that are loaded alone are counted"
+        return ""
+
+    def _incomplete(self) -> str:
+        """What has to be given before the target can be asked."""
+        if not self._key("target"):
+            return "There is nothing that it could be restored into"
+        if self._key("target") == "new" and not self._value("name"):
+            return "It needs a name"
+        if self._key("what") == "tables" and not self._selection.tables:
+            return "Tick at least one; space ticks, a ticks all"
+        return ""
+
+    def _forbidden(self) -> str:
+        """What is chosen and cannot work together."""
+        preview = self._preview
+        if preview is None or self._problem:
+            return ""
+        if preview.way == "import" and not self.query_one(SafetyRows).choice.wanted:
+            return "It is filled in its own place, which needs the safety backup"
+        missing = preview.outlook is not None and preview.outlook.missing_roles.costs_something
+        if missing and not self._ticked("roles"):
+            return "Roles are missing: make them first, or tick to go on without them"
+        return ""
 
     def _possible(self) -> bool:
-        if self._preview is None or self._problem or not self.query_one("#target", Choice).key:
+        asked = self._preview is not None and self._answered == self.question
+        if not asked or self._problem or self._incomplete() or self._forbidden():
             return False
-        if self.query_one("#what", Choice).key == "tables" and not self.query_one(Ticks).ticked:
-            return False
-        return self.query_one("#confirm", Input).value == self.word or not self.word
+        return self._value("confirm") == self.word or not self.word
 
     # Keys
 
     def on_choice_changed(self, event: Choice.Changed) -> None:
-        """Another target is looked at anew."""
+        """Another restore is looked at anew."""
         if event.choice.id in ("target", "datasource"):
-            self._look_at_target()
-        else:
-            self._show()
+            self._preview, self._answered, self._problem = None, None, ()
+            self._offer_parts()
+        if event.choice.id != "safety-to":
+            self._look()
 
     def on_ticks_changed(self) -> None:
-        """At least one table."""
-        self._show()
+        """Other tables need other things along with them."""
+        self._look()
+
+    def on_tick_changed(self) -> None:
+        """Merging is another way; the other ticks only say what is possible."""
+        self._look()
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Another name is looked at anew."""
-        if event.input.id == "name" and self.query_one("#target", Choice).key == "new":
-            self._look_at_target()
-        elif event.input.id == "confirm":
+        if event.input.id in ("name", "paths"):
+            self._look()
+        else:
             self._show()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
@@ -322,12 +377,36 @@ class RestoreScreen(Dialog[RestoreChoice]):
             self.app.action_focus_next()
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
-        """Go, or not."""
+        """Go, look closer, or not."""
         if event.button.id == "go":
             self._go()
+        elif event.button.id == "objects":
+            self.action_objects()
         else:
             self.dismiss(None)
+
+    def action_objects(self) -> None:
+        """Every object on both sides."""
+        if self._preview is not None and self._preview.outlook is not None:
+            self.app.push_screen(ObjectsScreen(self._preview.target, self._preview.outlook))
+
+    def action_scroll(self, step: int) -> None:
+        """Show what there is no room for."""
+        box = self.query_one("#box")
+        box.scroll_relative(y=step * max(box.size.height - self.query_one("#foot").size.height - 1, 1), animate=False)
+
+    def on_resize(self) -> None:
+        """There may be room for all of it now."""
+        self.call_after_refresh(self._tell_of_more)
+
+    def _tell_of_more(self) -> None:
+        box = self.query_one("#box")
+        box.border_subtitle = "PgUp PgDn scroll" if box.max_scroll_y > 0 else ""
 
     def _go(self) -> None:
         if self._possible():
             self.dismiss(self.choice)
+
+
+def _problem_facts(message: str, hint: str) -> tuple[Fact, ...]:
+    return (("Wrong", message), *((("Do", hint),) if hint else ()))

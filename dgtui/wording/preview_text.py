@@ -24,20 +24,27 @@ def preview_lines(
     if selection.tables:
         what += f" of {', '.join(selection.tables)}"
     place = f"{preview.target} ({preview.label}, datasource {preview.datasource})"
-    lines = [
-        f"Restore  {execution.job} of {time_text(execution.started_at)}  [{short_id(execution.execution_id)}]",
-        f"From     {storage or f'the first good copy of {copies}'}",
-        f"Into     {place}, which {_fate(preview, selection)}",
-        f"What     {what}",
+    facts = [
+        ("Restore", f"{execution.job} of {time_text(execution.started_at)}  [{short_id(execution.execution_id)}]"),
+        ("From", storage or f"the first good copy of {copies}"),
+        ("Into", f"{place}, which {_fate(preview, selection)}"),
+        ("What", what),
+        *effect_facts(preview),
     ]
-    if preview.way_text:
-        lines.append(f"How      {preview.way_text}")
-    outlook = preview.outlook
-    if outlook is not None:
-        lines += _outlook_lines(preview, outlook)
-    elif preview.client_count:
-        lines.append(f"Now      {preview.client_count} connected")
-    return [one_line(line) for line in lines]
+    return [one_line(f"{name:<9}{text}") for name, text in facts]
+
+
+def target_fact(preview: "RestorePreview", selection: "Selection") -> tuple[str, str]:
+    """What becomes of the target."""
+    return "Into", f"{preview.target} {_fate(preview, selection)}"
+
+
+def effect_facts(preview: "RestorePreview") -> list[tuple[str, str]]:
+    """What a restore would change, each with a short name."""
+    facts = [("How", preview.way_text)] if preview.way_text else []
+    if preview.outlook is not None:
+        return facts + _outlook_facts(preview, preview.outlook)
+    return facts + ([("Now", f"{preview.client_count} connected")] if preview.client_count else [])
 
 
 def _fate(preview: "RestorePreview", selection: "Selection") -> str:
@@ -49,43 +56,65 @@ def _fate(preview: "RestorePreview", selection: "Selection") -> str:
     held = f"holds {preview.object_count} objects{size}"
     if selection.tables:
         return f"{held}: only what is chosen will be replaced"
+    if preview.way == "part":
+        return f"{held}: what the backup has goes over it, everything else stays"
     return f"{held}: everything in it will be replaced"
 
 
-def _outlook_lines(preview: "RestorePreview", outlook: "RestoreOutlook") -> list[str]:
-    lines = []
-    if preview.replaces:
-        lines.append(
-            f"Lost     what was written since {time_text(outlook.taken_at)} "
-            f"({left_text(outlook.overwritten_seconds)} ago)"
-        )
-        lines += [
-            f"{head} {_few(names)}"
-            for head, names in (
-                ("Comes   ", outlook.named("only in the backup")),
-                ("Goes    ", outlook.named("only in the target")),
-            )
-            if names
-        ]
+def _outlook_facts(preview: "RestorePreview", outlook: "RestoreOutlook") -> list[tuple[str, str]]:
+    facts = _loss_facts(outlook) if preview.replaces else []
+    filled = [entry.name for entry in outlook.objects if entry.side == "both" and entry.target_rows != 0]
+    if preview.way == "rows" and filled:
+        facts.append(("Lost", f"the rows that are there now in {_few(filled)}"))
+    rows = rows_fact(outlook)
+    facts += [rows] if rows is not None else []
     if outlook.newest_taken_at is not None:
         identity = short_id(outlook.newest_execution_id or "")
-        lines.append(f"Newer    there is a backup of {time_text(outlook.newest_taken_at)}  [{identity}]")
+        facts.append(("Newer", f"there is a backup of {time_text(outlook.newest_taken_at)}  [{identity}]"))
     took = "not known: nothing comparable was restored yet"
     if outlook.expected_seconds is not None:
         took = f"about {left_text(outlook.expected_seconds)}, by the {outlook.expected_from} so far"
-    lines.append(f"Size     {known_size(outlook.size_bytes)}; time {took}")
+    facts.append(("Size", f"{known_size(outlook.size_bytes)}; time {took}"))
     if preview.client_count:
         who = [f"{client.user} {client.program or client.address}".strip() for client in outlook.clients]
-        lines.append(f"Now      {preview.client_count} connected: {_few(who)}")
-    lines += [f"Along    {name}" for name in outlook.comes_along]
-    lines += [f"Note     {note}" for note in outlook.notes]
-    return lines + _role_lines(outlook)
+        facts.append(("Now", f"{preview.client_count} connected: {_few(who)}"))
+    facts += [("Along", name) for name in outlook.comes_along]
+    facts += [("Note", note) for note in outlook.notes]
+    return facts + _role_facts(outlook)
 
 
-def _role_lines(outlook: "RestoreOutlook") -> list[str]:
+def _loss_facts(outlook: "RestoreOutlook") -> list[tuple[str, str]]:
+    ago = left_text(outlook.overwritten_seconds)
+    return [
+        ("Lost", f"what was written since {time_text(outlook.taken_at)} ({ago} ago)"),
+        *(
+            (head, _few(names))
+            for head, names in (
+                ("Comes", outlook.named("only in the backup")),
+                ("Goes", outlook.named("only in the target")),
+            )
+            if names
+        ),
+    ]
+
+
+def rows_fact(outlook: "RestoreOutlook") -> tuple[str, str] | None:
+    """How many rows the objects have that are on both sides; None where that is not known of a single one."""
+    both = [entry for entry in outlook.objects if entry.side == "both"]
+    known = [entry for entry in both if entry.backup_rows is not None and entry.target_rows is not None]
+    if not known:
+        return None
+    exact = len(known) == len(both) and all(entry.backup_rows_exact and entry.target_rows_exact for entry in known)
+    now = _rows(sum(entry.target_rows or 0 for entry in known), exact=exact, there=True)
+    then = _rows(sum(entry.backup_rows or 0 for entry in known), exact=exact, there=True)
+    changed = sum(entry.backup_rows != entry.target_rows for entry in known)
+    return "Rows", f"{now} there now, {then} in the backup; {changed} of {len(known)} objects have other numbers"
+
+
+def _role_facts(outlook: "RestoreOutlook") -> list[tuple[str, str]]:
     missing = outlook.missing_roles
-    lines = [
-        f"Missing  {what}: {_few(names)}"
+    facts = [
+        ("Missing", f"{what}: {_few(names)}")
         for what, names in (
             ("owners that this server does not have", missing.owners),
             ("roles with grants that this server does not have", missing.grantees),
@@ -95,8 +124,8 @@ def _role_lines(outlook: "RestoreOutlook") -> list[str]:
         if names
     ]
     if not missing.definers_known:
-        lines.append("Missing  definers were not looked for: the backup is too large to be read for them")
-    return lines
+        facts.append(("Missing", "definers were not looked for: the backup is too large to be read for them"))
+    return facts
 
 
 def dry_run_lines(preview: "RestorePreview") -> list[str]:
@@ -105,7 +134,7 @@ def dry_run_lines(preview: "RestorePreview") -> list[str]:
     if outlook is None:
         return []
     lines = ["", f"{'Rows now':>14}  {'In the backup':>14}  Object"] if outlook.objects else []
-    lines += [_object_line(entry) for entry in outlook.objects]
+    lines += [f"{now:>14}  {then:>14}  {entry.name}" for entry in outlook.objects for now, then in [object_rows(entry)]]
     if outlook.problem is not None:
         lines += ["", *problem_lines(outlook.problem, label="This restore cannot work")]
     elif preview.replaces:
@@ -115,10 +144,11 @@ def dry_run_lines(preview: "RestorePreview") -> list[str]:
     return [one_line(line) for line in lines]
 
 
-def _object_line(entry: "ObjectChange") -> str:
+def object_rows(entry: "ObjectChange") -> tuple[str, str]:
+    """How many rows an object has in the target now, and in the backup."""
     now = _rows(entry.target_rows, exact=entry.target_rows_exact, there=entry.side != "only in the backup")
     then = _rows(entry.backup_rows, exact=entry.backup_rows_exact, there=entry.side != "only in the target")
-    return f"{now:>14}  {then:>14}  {entry.name}"
+    return now, then
 
 
 def _rows(rows: int | None, *, exact: bool, there: bool) -> str:

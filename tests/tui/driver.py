@@ -18,6 +18,7 @@ from dgtui.config import load_config
 from dgtui.engine.facade import Engine
 from dgtui.engine.messages import now
 from dgtui.screens.run import RunScreen
+from dgtui.screens.widgets.facts import Facts
 from dgtui.screens.widgets.listing import Listing
 from dgtui.screens.widgets.styled import Lines, plain
 from dgtui.wording.terminal import Look
@@ -89,7 +90,7 @@ class Driver:
     def text(self, selector: str) -> str:
         """The text of some lines or of a static text."""
         widget = self.screen.query_one(selector)
-        return widget.text if isinstance(widget, Lines) else str(self.widget(selector, Static).content)
+        return widget.text if isinstance(widget, Facts | Lines) else str(self.widget(selector, Static).content)
 
     @property
     def focused(self) -> str | None:

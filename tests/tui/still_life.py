@@ -6,13 +6,15 @@ from pathlib import Path
 
 from dgtui.app import DataGuardianApp
 from dgtui.config import load_config
-from dgtui.engine.datasources.base import Selection
+from dgtui.engine.datasources.base import Client, MissingRoles, Selection
 from dgtui.engine.facade import Engine
 from dgtui.engine.glance import DatasourceCheck
 from dgtui.engine.manifest import Chunk, Manifest
 from dgtui.engine.messages import LogMessage, ProgressMessage, StorageMessage
 from dgtui.engine.model import Copy, CopyStatus, Execution, ObjectInfo, Problem, Restore
 from dgtui.engine.preview import RestorePreview
+from dgtui.engine.restore_outlook import ObjectChange, RestoreOutlook
+from dgtui.engine.restore_way import ChosenWay
 from dgtui.engine.runs import RunInfo, RunSnapshot
 from dgtui.engine.storages.base import StorageState
 from dgtui.engine.watching import RunWatch, WatchedRun
@@ -119,6 +121,36 @@ class StillEngine(Engine):
         merge: bool = False,
     ) -> RestorePreview:
         """A shop at work."""
+        before = ("public.customers", 84_210, 84_733), ("public.orders", 1_200_000, 1_208_114)
+        objects = [
+            ObjectChange(
+                name=name,
+                side="both",
+                backup_rows=backup,
+                backup_rows_exact=True,
+                target_rows=target,
+                target_rows_exact=True,
+            )
+            for name, backup, target in before
+        ]
+        objects.append(ObjectChange(name="public.coupons", side="only in the target", target_rows=12))
+        outlook = RestoreOutlook(
+            execution_id=execution.execution_id,
+            taken_at=execution.started_at,
+            looked_at=NOON,
+            size_bytes=execution.total_size_bytes,
+            storage="disk",
+            objects=tuple(objects),
+            newest_execution_id="00000001-0000-4000-8000-000000000000",
+            newest_taken_at=NOON.replace(hour=6, second=1),
+            expected_seconds=44,
+            expected_from="restores",
+            clients=(
+                Client(user="shop", program="gunicorn", address="10.0.0.7"),
+                Client(user="anna", program="psql", address="10.0.0.12"),
+            ),
+            missing_roles=MissingRoles(owners=("reporting",)),
+        )
         return RestorePreview(
             datasource="shop",
             label="PostgreSQL",
@@ -126,7 +158,15 @@ class StillEngine(Engine):
             exists=True,
             object_count=48,
             size_bytes=int(3.4 * GB),
-            client_count=8,
+            client_count=2,
+            chosen=ChosenWay(
+                kind="swap",
+                text="loaded beside it and compared, then swapped in by renaming both databases in one transaction; "
+                "the former content is kept",
+                writers="all sessions are ended at the swap and may come back a moment later; what they wrote is in "
+                "the kept database",
+            ),
+            outlook=outlook,
         )
 
     def manifest(self, execution: Execution, *, storage: str | None = None) -> Manifest:

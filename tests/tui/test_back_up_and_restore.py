@@ -129,8 +129,12 @@ async def test_choices_that_cannot_work_say_why(home: Home, shop: Path) -> None:
         assert targets["other"] == "there is no other SQLite datasource"
         what = {option.key: option.why_not for option in driver.widget("#what", Choice).options}
         assert what["full"] == ""
-        assert what["data_only"] == "not with SQLite"
-        assert what["tables"] == "only into a new or empty one"
+        assert what["schema_only"] == "only into a new or empty one"
+        assert (what["data_only"], what["tables"]) == ("", "")
+        driver.widget("#target", Choice).focus()
+        await driver.press("right")
+        what = {option.key: option.why_not for option in driver.widget("#what", Choice).options}
+        assert (what["schema_only"], what["data_only"]) == ("", "there are no tables to fill")
 
 
 async def test_a_backup_goes_to_storages_chosen_ad_hoc(home: Home, shop: Path) -> None:

@@ -158,17 +158,39 @@ class Tick(StyledWidget, can_focus=True):
     def __init__(self, label: str, *, value: bool, id: str) -> None:  # noqa: A002  # as in Textual
         super().__init__(id=id)
         self._label = label
-        self.value = value
+        self._why_not = ""
+        self._value = value
+
+    @property
+    def value(self) -> bool:
+        """Whether it is ticked; what cannot work is not."""
+        return self._value and not self._why_not
+
+    @property
+    def why_not(self) -> str:
+        """Why it cannot be ticked; empty where it can."""
+        return self._why_not
+
+    def allow(self, why_not: str = "") -> None:
+        """Let it be ticked, or say why that cannot work."""
+        if why_not != self._why_not:
+            self._why_not = why_not
+            self.can_focus = not why_not
+            self.refresh()
 
     def render_line(self, y: int) -> Strip:
         """The sign and the label."""
-        return self.strip_of(
-            (Span("[x] " if self.value else "[ ] "), span(self._label)) if y == 0 else (), self.size.width
-        )
+        sign = "[-] " if self._why_not else "[x] " if self._value else "[ ] "
+        reason = f": {self._why_not}" if self._why_not else ""
+        style = "dim" if self._why_not else ""
+        line = (Span(sign, style), span(self._label + reason, style))
+        return self.strip_of(line if y == 0 else (), self.size.width)
 
     def action_change(self) -> None:
         """Change it."""
-        self.value = not self.value
+        if self._why_not:
+            return
+        self._value = not self._value
         self.refresh()
         self.post_message(self.Changed(self, self.value))
 

@@ -1,0 +1,122 @@
+"""What the restore dialog offers to choose from, and why something of it cannot be chosen."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from dgtui.config import Config
+from dgtui.engine.model import Copy, Execution, Record
+from dgtui.engine.preview import RestorePreview
+from dgtui.screens.marks import TYPE_LABELS, copy_mark
+from dgtui.screens.widgets.choice import Option
+from dgtui.wording.panel import Span
+from dgtui.wording.terminal import Look
+
+AUTOMATIC = ""
+_NEW = {"sqlite": "new file", "files": "new folder"}
+_IN_PLACE = {"sqlite": "swapped in when complete", "mysql": "replaced when complete"}
+_WHAT = {"full": "everything", "schema_only": "schema only", "data_only": "data only", "tables": "tables…"}
+_PART = {"full": "structure and rows", "schema_only": "structure only", "data_only": "rows only"}
+
+
+class RestoreOffer(Record, frozen=True):
+    """The choices for the restore of one backup; what is known of the target decides what is possible."""
+
+    execution: Execution
+    config: Config
+    look: Look
+
+    @property
+    def kind(self) -> str:
+        """What people call the kind of datasource."""
+        return TYPE_LABELS.get(self.execution.datasource_type, self.execution.datasource_type)
+
+    @property
+    def others(self) -> list[str]:
+        """The other datasources that it could go into."""
+        return [
+            name
+            for name, settings in self.config.datasources.items()
+            if settings.type == self.execution.datasource_type and name != self.execution.datasource
+        ]
+
+    @property
+    def proposed_name(self) -> str:
+        """A name beside the datasource's own, for a look at the backup."""
+        settings = self.config.datasources.get(self.execution.datasource)
+        database = getattr(settings, "database", None) or getattr(settings, "path", "")
+        if "/" not in str(database):
+            return f"{database}_restored"
+        path = Path(str(database))
+        return str(path.with_name(f"{path.stem}-restored{path.suffix}"))
+
+    def can(self, datasource: str, ability: str) -> bool:
+        """Whether the kind of a datasource knows of an option."""
+        return datasource in self.config.datasources and ability in self.config.datasource_options(datasource)
+
+    def storages(self, copies: Mapping[str, Copy]) -> list[Option]:
+        """`automatic`, and each storage that holds a copy, with its state."""
+        options = [Option(AUTOMATIC, "automatic")]
+        for name, copy in copies.items():
+            possible = copy.status in ("available", "unknown")
+            mark = (Span(" "), copy_mark(copy.status, self.look))
+            options.append(Option(name, name, mark, "" if possible else copy.status))
+        return options
+
+    def targets(self) -> list[Option]:
+        """In its place, beside it, or somewhere else."""
+        name, kind = self.execution.datasource, self.execution.datasource_type
+        why_not = "" if name in self.config.datasources else "is not configured any more"
+        other = "" if self.others else f"there is no other {self.kind} datasource"
+        in_place = _IN_PLACE.get(kind, "swapped in when complete")
+        return [
+            Option("same", f"{name}, {in_place}", why_not=why_not),
+            Option("new", _NEW.get(kind, "new database"), why_not=why_not),
+            Option("other", "other datasource", why_not=other),
+        ]
+
+    def what(self, datasource: str, preview: RestorePreview | None) -> list[Option]:
+        """Everything, or which part of it."""
+        return [
+            Option(key, self._label(key), why_not=self._why_not(key, datasource, preview))
+            for key in _WHAT
+            if self._known(key, datasource)
+        ]
+
+    def _label(self, key: str) -> str:
+        label = "files and folders…" if key == "tables" and self.execution.datasource_type == "files" else _WHAT[key]
+        return label if self.look.unicode else label.replace("…", "...")
+
+    def _known(self, key: str, datasource: str) -> bool:
+        """What no backup of this kind has is not offered at all."""
+        if datasource not in self.config.datasources or key == "full":
+            return True
+        if key == "data_only":
+            return self.config.loads_data(datasource)
+        return self.can(datasource, key) or (key == "tables" and self.execution.datasource_type == "files")
+
+    def _why_not(self, key: str, datasource: str, preview: RestorePreview | None) -> str:
+        backup_type = self.execution.backup_type
+        filled = preview is not None and preview.object_count > 0
+        if datasource not in self.config.datasources:
+            return "" if key == "full" else "its datasource is not configured"
+        if key in ("schema_only", "data_only") and backup_type not in ("full", key):
+            return "not in this backup"
+        if filled and (key == "schema_only" or (key == "tables" and backup_type == "schema_only")):
+            return "only into a new or empty one"
+        if key == "data_only" and preview is not None and not filled:
+            return "there are no tables to fill"
+        return ""
+
+    def parts(self, datasource: str, preview: RestorePreview | None) -> list[Option]:
+        """What of the chosen tables."""
+        what = {option.key: option for option in self.what(datasource, preview)}
+        return [Option(key, label, why_not=what[key].why_not) for key, label in _PART.items() if key in what]
+
+    def safety_places(self) -> list[Option]:
+        """Where the backup of what is replaced can go."""
+        job = self.config.jobs.get(self.execution.job)
+        usual = ", ".join(job.storages) if job is not None else ""
+        return [
+            Option(AUTOMATIC, f"as the job does ({usual})" if usual else "where the backup is"),
+            *(Option(name, name) for name in self.config.storages),
+        ]
