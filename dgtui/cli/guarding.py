@@ -1,6 +1,7 @@
 """`daemon`."""
 
 import os
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -93,7 +94,7 @@ def status_lines(status: "DaemonStatus") -> list[str]:
 def _duty_line(duty: "DutyState") -> str:
     if duty.running_since is not None:
         state = f"at work since {time_text(duty.running_since)}"
-    elif duty.next_due is not None:
+    elif duty.next_due is not None and duty.next_due > datetime.now(UTC):
         state = f"next at {time_text(duty.next_due)}"
     else:
         state = "waits"

@@ -264,8 +264,8 @@ class Engine:
         adapter = self.config.datasource(order.datasource)
         name = target_lock_name(adapter, order.database)
         with self._lock(name, f"restore into {order.database}") as target_lock:
-            self.catalog.save_restore(msgspec.structs.replace(started_restore(order), status="queued"))
-            self._launch(order, target_lock)
+            queued = msgspec.structs.replace(started_restore(order), status="queued")
+            self._launch(order, target_lock, lambda: self.catalog.save_restore(queued))
         return order.run_id
 
     def start_validate(self, execution: Execution, *, storage: str | None = None) -> str:

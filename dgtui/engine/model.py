@@ -55,6 +55,8 @@ Phase = Literal[
 
 ENDED: frozenset[str] = frozenset({"completed", "partial", "failed", "cancelled", "interrupted"})
 """The states in which nothing happens any more."""
+UNDER_WAY: frozenset[str] = frozenset({"queued", "running"})
+"""The other ones."""
 RESTORABLE: frozenset[str] = frozenset({"completed", "partial"})
 """The states of a backup that has at least one whole copy."""
 

@@ -11,7 +11,7 @@ import msgspec
 from dgtui.config import Config
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.catalog.due_runs import queued_runs
-from dgtui.engine.errors import DataGuardianError
+from dgtui.engine.errors import DataGuardianError, JobBusy
 from dgtui.engine.locks import take_lock
 from dgtui.engine.manifest import Manifest
 from dgtui.engine.messages import now
@@ -29,22 +29,48 @@ def reconcile(catalog: Catalog, config: Config, paths: RunPaths) -> tuple[str, .
     """Record what became of every run that is recorded as under way and whose worker is gone; sentences for people."""
     unsaid: list[str] = []
     teller = Teller(catalog, config, unsaid.append)
+    told: list[str] = []
+    dead: set[str] = set()
+    if any(_dead_runs(catalog, paths)):
+        # Several programs may find the same dead run at once; one of them tells of it.
+        try:
+            with take_lock(paths.locks / "reconcile.lock", purpose="recording ended runs", patience_seconds=2):
+                executions, restores = _dead_runs(catalog, paths)
+                told += [_end_execution(catalog, config, paths, execution, teller) for execution in executions]
+                told += [_end_restore(catalog, paths, restore, teller) for restore in restores]
+                dead = {restore.restore_id for restore in restores}
+        except JobBusy:
+            pass
+    told += _settle(catalog, config, paths)
+    told += _name_leftovers(catalog, dead)
+    return (*told, *unsaid)
+
+
+def _dead_runs(catalog: Catalog, paths: RunPaths) -> tuple[list[Execution], list[Restore]]:
+    """The backups and restores that are recorded as under way and whose workers are gone."""
+    # In this order: whoever writes an execution has noted before that it waits, or which restore it belongs to.
+    unfinished = catalog.unfinished()
+    queued = {run.execution_id for run in queued_runs(catalog)}
     restores = catalog.restores()
     # A safety copy is made by the worker of its restore.
     runs = {restore.safety_execution_id: restore.restore_id for restore in restores}
-    # What waits for its turn has no worker yet; the daemon knows of it.
-    queued = {run.execution_id for run in queued_runs(catalog)}
-    told = [
-        _end_execution(catalog, config, paths, execution, teller)
-        for execution in catalog.unfinished()
+    # A worker may have ended well since the rows were read: what it wrote last counts, now that it writes no more.
+    executions = [
+        newest
+        for execution in unfinished
         if execution.execution_id not in queued
         and not paths.is_alive(runs.get(execution.execution_id, execution.execution_id))
+        and (newest := catalog.execution(execution.execution_id)) is not None
+        and newest.status not in ENDED
     ]
-    dead = [restore for restore in restores if restore.status not in ENDED and not paths.is_alive(restore.restore_id)]
-    told += [_end_restore(catalog, paths, restore, teller) for restore in dead]
-    told += _settle(catalog, config, paths)
-    told += _name_leftovers(catalog, {restore.restore_id for restore in dead})
-    return (*told, *unsaid)
+    return executions, [
+        newest_restore
+        for restore in restores
+        if restore.status not in ENDED
+        and not paths.is_alive(restore.restore_id)
+        and (newest_restore := catalog.restore(restore.restore_id)) is not None
+        and newest_restore.status not in ENDED
+    ]
 
 
 def _end_execution(catalog: Catalog, config: Config, paths: RunPaths, execution: Execution, teller: Teller) -> str:

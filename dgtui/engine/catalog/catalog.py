@@ -14,7 +14,7 @@ from sqlalchemy.dialects.sqlite import insert
 
 from dgtui.engine.catalog import tables
 from dgtui.engine.catalog.database import Database, time_text
-from dgtui.engine.model import ENDED, RESTORABLE, Copy, Execution, Problem, Restore
+from dgtui.engine.model import RESTORABLE, UNDER_WAY, Copy, Execution, Problem, Restore
 
 T = TypeVar("T", Execution, Copy)
 
@@ -107,7 +107,7 @@ class Catalog(Database):
     def unfinished(self) -> list[Execution]:
         """Executions that are recorded as not ended."""
         return self.select_executions(
-            sa.select(tables.executions).where(tables.executions.c.status.not_in(sorted(ENDED)))
+            sa.select(tables.executions).where(tables.executions.c.status.in_(sorted(UNDER_WAY)))
         )
 
     def execution(self, execution_id: str) -> Execution | None:

@@ -214,6 +214,17 @@ class Deliveries:
             connection.execute(sending.where(deliveries.c.handed_over_at.is_(None)).values(status="waiting"))
         return perhaps
 
+    def are_due(self, channels: Iterable[str], *, at: datetime) -> bool:
+        """Whether there is a notification that nobody has routed, or a message whose time has come; quickly told."""
+        unrouted = sa.exists().where(notifications.c.routed_at.is_(None))
+        due = sa.exists().where(
+            deliveries.c.status == "waiting",
+            deliveries.c.channel.in_(sorted(channels)),
+            deliveries.c.next_try_at <= time_text(at),
+        )
+        with self._database.transaction() as connection:
+            return bool(connection.scalar(sa.select(sa.or_(unrouted, due))))
+
     def claim(self, delivery_id: str) -> bool:
         """Begin to send a delivery; False where it does not wait."""
         with self._database.transaction() as connection:

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 
+import msgspec
+
 from dgtui import __version__
 from dgtui.config import Config, load_config
 from dgtui.engine.catalog import Catalog
@@ -19,7 +21,7 @@ from dgtui.engine.errors import ConfigError, DataGuardianError, JobBusy
 from dgtui.engine.guardian.config_watch import ConfigWatch
 from dgtui.engine.guardian.duties import DUTIES
 from dgtui.engine.guardian.duty import DutyContext, Level
-from dgtui.engine.guardian.runner import DutyRunner
+from dgtui.engine.guardian.runner import DutyRunner, DutyState
 from dgtui.engine.guardian.status import DaemonReport, daemon_lock_path, daemon_status, write_report
 from dgtui.engine.guardian.systemd import SystemdNotifier
 from dgtui.engine.locks import Lock, take_lock
@@ -30,6 +32,8 @@ from dgtui.engine.runs import RunPaths
 _TICK_SECONDS = 3.0
 _STOP_SECONDS = 20.0
 _AFTER_FAULT_SECONDS = 60.0
+_REPORT_SECONDS = 30.0
+"""How old what the daemon tells of its usual work may become; what is out of the ordinary is told at once."""
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -46,6 +50,7 @@ class Daemon:
         self._started_at = self._config_read_at = context.clock()
         self._config_problem: Problem | None = None
         self._reported: DaemonReport | None = None
+        self._reported_at = 0.0
 
     def run(self) -> None:
         """Work until told to stop."""
@@ -109,12 +114,15 @@ class Daemon:
             config_problem=self._config_problem,
             duties=tuple(runner.state for runner in self._runners),
         )
-        if report != self._reported:
-            try:
-                write_report(self._context.paths, report)
-            except DataGuardianError as error:
-                self._context.log(error.message, "error")
-            self._reported = report
+        # Each writing waits for the disk twice, and duties begin and end every few seconds.
+        ordinary = self._reported is not None and _out_of_the_ordinary(report) == _out_of_the_ordinary(self._reported)
+        if report == self._reported or (ordinary and time.monotonic() < self._reported_at + _REPORT_SECONDS):
+            return
+        try:
+            write_report(self._context.paths, report)
+        except DataGuardianError as error:
+            self._context.log(error.message, "error")
+        self._reported, self._reported_at = report, time.monotonic()
 
     def _summary(self) -> str:
         if self._config_problem is not None:
@@ -132,6 +140,12 @@ class Daemon:
         for runner in self._runners:
             if not runner.join(max(deadline - time.monotonic(), 0)):
                 self._context.log(f"{runner.state.name} did not come to an end and is left", "warning")
+
+
+def _out_of_the_ordinary(report: DaemonReport) -> DaemonReport:
+    """A report without what changes all the time."""
+    duties = tuple(DutyState(name=duty.name, problem=duty.problem) for duty in report.duties)
+    return msgspec.structs.replace(report, duties=duties)
 
 
 def run_daemon(config_path: Path | None, state: Path, *, log: Callable[[str, Level], None]) -> None:

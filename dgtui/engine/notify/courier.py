@@ -42,6 +42,8 @@ class DeliveryReport(Record, frozen=True):
     """Another process delivers just now: nothing was done here."""
     problems: tuple[str, ...] = ()
     """Why, by channel."""
+    next_item_at: datetime | None = None
+    """When something becomes due that waits for its group, its digest or the end of quiet hours."""
 
 
 class Courier:
@@ -52,6 +54,12 @@ class Courier:
         self._config = config
         self._clock = clock
         self._deliveries = Deliveries(catalog)
+        self._next_item_at: datetime | None = None
+
+    def has_news(self) -> bool:
+        """Whether there is anything that `deliver` would act on at once, quickly told. Raises CatalogError."""
+        enabled = [name for name, settings in self._config.channels.items() if settings.enabled]
+        return self._deliveries.are_due(enabled, at=self._clock())
 
     def deliver(self, *, seconds: float = 600.0) -> DeliveryReport:
         """Send what is due, beginning nothing any more after so many seconds. Raises CatalogError, StorageError."""
@@ -72,6 +80,7 @@ class Courier:
             failed=sum(one.failed for one in rounds),
             perhaps_sent=perhaps,
             problems=tuple(f"{one.channel}: {one.problem}" for one in rounds if one.problem),
+            next_item_at=self._next_item_at,
         )
 
     def _channels_for(self, notification: Notification) -> list[str]:
@@ -115,16 +124,20 @@ class Courier:
             groups.setdefault(_group_of(item, settings), []).append(item)
         for key, members in groups.items():
             told_at = self._deliveries.last_of_group(channel, key)
-            if any(self._is_due(item, settings, told_at, at) for item in members):
+            due_at = min(self._due_at(item, settings, told_at, at) for item in members)
+            if due_at > at:
+                self._next_item_at = min(due_at, self._next_item_at or due_at)
+            else:
                 delivery = Delivery(
                     delivery_id=str(uuid.uuid4()), channel=channel, status="waiting", created_at=at, next_try_at=at
                 )
                 self._deliveries.add(delivery, members, group_key=key)
 
-    def _is_due(self, item: Item, settings: ChannelSettings, told_at: datetime | None, at: datetime) -> bool:
-        if item.notification.severity != "critical" and after_quiet_hours(at, settings) > at:
-            return False
-        return due_at(item, settings, group_told_at=told_at, at=at) <= at
+    def _due_at(self, item: Item, settings: ChannelSettings, told_at: datetime | None, at: datetime) -> datetime:
+        moment = due_at(item, settings, group_told_at=told_at, at=at)
+        if item.notification.severity == "critical":
+            return moment
+        return max(moment, after_quiet_hours(at, settings))
 
     def _send_all(self, seconds: float) -> "list[_Round]":
         """Send what is due, each channel in a thread of its own: a frozen receiver delays no other."""

@@ -1,0 +1,109 @@
+"""Recording ended runs while they end, begin, or are recorded by somebody else at the same moment."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from dgtui.config import Config
+from dgtui.engine.catalog import Catalog
+from dgtui.engine.catalog.audit import AuditTable
+from dgtui.engine.catalog.due_runs import QueuedRun, TimetableState, claim_due_run, queued_runs
+from dgtui.engine.locks import take_lock
+from dgtui.engine.model import Execution, Restore
+from dgtui.engine.reconcile import reconcile
+from dgtui.engine.runs import RunPaths
+
+AT = datetime(2025, 2, 13, 6, tzinfo=UTC)
+RUNNING = Execution(
+    execution_id="e1",
+    job_id="j1",
+    job="nightly",
+    datasource="shop",
+    datasource_type="files",
+    status="running",
+    backup_type="full",
+    started_at=AT,
+)
+RESTORING = Restore(
+    restore_id="r1", execution_id="e0", datasource="shop", target="shop", status="running", started_at=AT
+)
+
+
+class Meanwhile(RunPaths):
+    """What a worker, or another program, does right before its lock is looked at."""
+
+    def __init__(self, state: Path, catalog: Catalog) -> None:
+        super().__init__(state)
+        self.make()
+        self.catalog = catalog
+        self.ended: list[Execution | Restore] = []
+
+    def is_alive(self, run_id: str) -> bool:
+        for ended in self.ended:
+            if isinstance(ended, Execution):
+                self.catalog.save_execution(ended)
+            else:
+                self.catalog.save_restore(ended)
+        return super().is_alive(run_id)
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> Iterator[Meanwhile]:
+    catalog = Catalog(tmp_path)
+    yield Meanwhile(tmp_path, catalog)
+    catalog.close()
+
+
+def test_what_ended_well_at_the_last_moment_stays_what_it_is(paths: Meanwhile) -> None:
+    paths.catalog.save_execution(RUNNING)
+    paths.catalog.save_restore(RESTORING)
+    done = msgspec.structs.replace(RUNNING, status="completed", finished_at=AT, folder="2025-02-13_060000")
+    restored = msgspec.structs.replace(RESTORING, status="completed", finished_at=AT, kept_as="shop__old")
+    paths.ended = [done, restored]
+    assert reconcile(paths.catalog, Config(), paths) == ()
+    assert paths.catalog.restore("r1") == restored
+    found = paths.catalog.execution("e1")
+    assert found is not None
+    assert (found.status, found.folder) == ("completed", "2025-02-13_060000")
+    assert AuditTable(paths.catalog).entries() == []
+
+
+def test_one_of_many_programs_tells_of_a_dead_run(paths: Meanwhile) -> None:
+    paths.catalog.save_execution(RUNNING)
+    paths.catalog.save_restore(RESTORING)
+    with take_lock(paths.locks / "reconcile.lock", purpose="another program"):
+        assert reconcile(paths.catalog, Config(), paths) == ()
+    assert len(reconcile(paths.catalog, Config(), paths)) == 2
+    assert reconcile(paths.catalog, Config(), paths) == ()
+    assert sorted(entry.action for entry in AuditTable(paths.catalog).entries()) == ["backup", "restore"]
+
+
+def test_a_run_that_has_just_been_claimed_or_begun_is_not_dead(paths: Meanwhile) -> None:
+    claimed = msgspec.structs.replace(RUNNING, execution_id="e2", status="queued")
+    claim_due_run(paths.catalog, claimed, AT, AT, TimetableState(timetable="t", handled_until=AT))
+    paths.catalog.save_execution(RUNNING)
+    descriptor = os.open(paths.lock("e1"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    assert reconcile(paths.catalog, Config(), paths) == ()
+    os.close(descriptor)
+    assert {one.execution_id for one in paths.catalog.unfinished()} == {"e1", "e2"}
+    assert len(reconcile(paths.catalog, Config(), paths)) == 1
+    assert [one.execution_id for one in paths.catalog.unfinished()] == ["e2"]
+
+
+def test_a_run_that_is_claimed_between_two_looks_is_not_dead(paths: Meanwhile, monkeypatch: pytest.MonkeyPatch) -> None:
+    claimed = msgspec.structs.replace(RUNNING, status="queued")
+
+    def look_then_claim(catalog: Catalog) -> list[QueuedRun]:
+        waiting = queued_runs(catalog)
+        claim_due_run(catalog, claimed, AT, AT, TimetableState(timetable="t", handled_until=AT))
+        return waiting
+
+    monkeypatch.setattr("dgtui.engine.reconcile.queued_runs", look_then_claim)
+    assert reconcile(paths.catalog, Config(), paths) == ()
+    assert [one.status for one in paths.catalog.unfinished()] == ["queued"]
