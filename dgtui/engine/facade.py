@@ -536,9 +536,9 @@ class Engine:
         StandIn(self, self.paths).keep(stopping)
 
     def check(self) -> list[Finding]:
-        """Examine configuration, secrets, tools, rights, storages; changes nothing."""
+        """Examine configuration, secrets, tools, rights, storages, channels; changes nothing."""
         return [
-            *examine_everything(self.config),
+            *examine_everything(self.config, self.catalog),
             *restore_findings(self.catalog),
             *unguarded_jobs(self.config, self.paths),
         ]

@@ -1,6 +1,7 @@
 """Fetches secrets from where the configuration says they are; no error ever holds what was found there."""
 
 import contextlib
+import errno
 import os
 import select
 import shlex
@@ -121,8 +122,17 @@ def _from_file(path: Path, subject: str) -> HiddenText:
         finally:
             os.close(descriptor)
     except OSError as error:
-        raise ConfigError(f"{where} cannot be read: {error.strerror}", subject=subject) from None
+        raise ConfigError(
+            f"{where} cannot be read: {error.strerror}", subject=subject, hint=_file_hint(path, error.errno)
+        ) from None
     return _first_line(data, where, subject)
+
+
+def _file_hint(path: Path, code: int | None) -> str:
+    quoted = shlex.quote(str(path))
+    if code == errno.ENOENT:
+        return f"Type the secret, Enter and Ctrl+D after: install -m 600 /dev/stdin {quoted}"
+    return f"See: ls -l {quoted}"
 
 
 def _check_private(path: Path, mode: int, where: str, subject: str) -> None:

@@ -522,4 +522,4 @@ class Datasource(ABC, Generic[SettingsT]):
 
 def connection_hint(host: str, port: int) -> str:
     """The next step when a server does not answer."""
-    return f"Is the server running, and does it listen on {host}:{port}? Try: dgtui check"
+    return f"Is the server running, and does it listen on {host}:{port}? See: ss -ltn"

@@ -87,7 +87,10 @@ def _authentication(code: int, text: str, user: str, host: str, detail: Sequence
     if code in _EXPIRED:
         hint = f"The password of {user} has expired; give it a new one with ALTER USER ... IDENTIFIED BY"
     else:
-        hint = f"Is the password of {user} right (or expired), and may {user} log in from this machine?"
+        hint = (
+            f"Is the password of {user} right (or expired), and may {user} log in from this machine? "
+            "A new one is set with: ALTER USER ... IDENTIFIED BY '...'"
+        )
     return AuthenticationError(text, subject=subject, hint=hint, detail=detail)
 
 

@@ -1,6 +1,7 @@
 """What libpq, pg_dump and pg_restore say, in the words of the engine's errors."""
 
 import re
+import shlex
 from collections.abc import Callable, Sequence
 
 from dgtui.engine.errors import (
@@ -28,7 +29,8 @@ def _authentication(match: re.Match[str], server: str, user: str) -> DataGuardia
     return AuthenticationError(
         f"{server} refuses the user {user}: {match[0]}",
         subject=user,
-        hint="Check user name and password; an expired password (VALID UNTIL) looks the same as a wrong one",
+        hint="Check user name and password; an expired password (VALID UNTIL) looks the same as a wrong one. "
+        r"A new one is set as a superuser in psql: \password ROLE",
     )
 
 
@@ -91,11 +93,17 @@ def _lost(match: re.Match[str], server: str, _: str) -> DataGuardianError:
     )
 
 
+def _listening_hint(server: str) -> str:
+    host, _, port = server.rpartition(":")
+    ask = f"pg_isready -h {shlex.quote(host)} -p {port}" if port.isdecimal() else "pg_isready"
+    return f"Is the server running, and does it listen there? See: {ask}"
+
+
 def _unreachable(match: re.Match[str], server: str, _: str) -> DataGuardianError:
     return DatabaseConnectionError(
         f"{server} cannot be reached: {match[0]}",
         subject=server,
-        hint="Is the server running, and does it listen there? Try: dgtui check",
+        hint=_listening_hint(server),
     )
 
 

@@ -2,6 +2,7 @@
 
 import logging
 import re
+from typing import Any
 
 from dgtui.config.channels import AppriseSettings
 from dgtui.engine.child import printable, redact
@@ -16,16 +17,9 @@ _SHORTEST_SECRET = 6
 def send_by_apprise(name: str, settings: AppriseSettings, message: Message, commit: Commit, deadline: Deadline) -> str:
     """Send a message; Apprise has time limits of its own. Raises DeliveryError, ConfigError, ToolMissing."""
     url = fetch_secret(settings.url, subject=f"channels.{name}.url")
-    try:
-        import apprise
-    except ImportError:
-        raise ToolMissing(
-            "The library Apprise is not installed", subject=name, hint="pip install 'dgtui[apprise]'"
-        ) from None
-    service = apprise.Apprise(asset=apprise.AppriseAsset(async_mode=False, secure_logging=True))
+    apprise = _library(name)
     with _Listener() as listener:
-        if not service.add(_with_limits(url, deadline)):
-            raise DeliveryError("Apprise does not understand the URL", subject=name, hint=_said(listener, url))
+        service = _service(apprise, name, url, deadline, listener)
         # Apprise does not tell when the service may have it: from here on it may.
         commit()
         kinds = {"info": "info", "warning": "warning", "error": "failure", "critical": "failure"}
@@ -38,6 +32,35 @@ def send_by_apprise(name: str, settings: AppriseSettings, message: Message, comm
     if not taken:
         raise DeliveryError("The service did not take the message", subject=name, hint=_said(listener, url))
     return ""
+
+
+def try_apprise(name: str, settings: AppriseSettings, deadline: Deadline) -> str:
+    """See whether Apprise knows the service; it cannot be asked for more without sending.
+
+    Raises DeliveryError, ConfigError, ToolMissing.
+    """
+    url = fetch_secret(settings.url, subject=f"channels.{name}.url")
+    apprise = _library(name)
+    with _Listener() as listener:
+        service = _service(apprise, name, url, deadline, listener)
+    return f"{service[0].service_name}, which can only be reached by sending"
+
+
+def _library(name: str) -> Any:
+    try:
+        import apprise
+    except ImportError:
+        raise ToolMissing(
+            "The library Apprise is not installed", subject=name, hint="pip install 'dgtui[apprise]'"
+        ) from None
+    return apprise
+
+
+def _service(apprise: Any, name: str, url: str, deadline: Deadline, listener: "_Listener") -> Any:
+    service = apprise.Apprise(asset=apprise.AppriseAsset(async_mode=False, secure_logging=True))
+    if not service.add(_with_limits(url, deadline)):
+        raise DeliveryError("Apprise does not understand the URL", subject=name, hint=_said(listener, url))
+    return service
 
 
 def _with_limits(url: str, deadline: Deadline) -> str:

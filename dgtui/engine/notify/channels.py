@@ -28,3 +28,26 @@ def send(name: str, settings: ChannelSettings, message: Message, *, commit: Comm
             return send_by_apprise(name, settings, message, commit, deadline)
         case _:
             raise ConfigError(f"Nothing sends through channels of type {settings.type}", subject=name)
+
+
+def try_channel(name: str, settings: ChannelSettings, *, seconds: float) -> str:
+    """Fetch a channel's secrets, go to its server and log in there, and send nothing; what was reached, for people.
+
+    Raises DataGuardianError, which tells the step that failed.
+    """
+    deadline = Deadline(min(seconds, settings.timeout))
+    match settings:
+        case EmailSettings():
+            from dgtui.engine.notify.email_sender import try_email
+
+            return try_email(name, settings, deadline)
+        case WebhookSettings():
+            from dgtui.engine.notify.webhook_sender import try_webhook
+
+            return try_webhook(name, settings, deadline)
+        case AppriseSettings():
+            from dgtui.engine.notify.apprise_sender import try_apprise
+
+            return try_apprise(name, settings, deadline)
+        case _:
+            raise ConfigError(f"Nothing sends through channels of type {settings.type}", subject=name)

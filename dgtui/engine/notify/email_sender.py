@@ -4,6 +4,7 @@ import contextlib
 import smtplib
 import socket
 import ssl
+from collections.abc import Callable
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
@@ -25,15 +26,40 @@ from dgtui.engine.secrets import fetch_secret
 
 _PORTS = {"starttls": 587, "tls": 465, "none": 25}
 _LONGEST_SUBJECT = 200
+_Purpose = Callable[["_Conversation", "_Client"], str]
+"""What is done once the server has let us in."""
 
 
 def send_email(name: str, settings: EmailSettings, message: Message, commit: Commit, deadline: Deadline) -> str:
     """Send a message; what was odd about it although it was taken. Raises DeliveryError, ConfigError."""
+
+    def deliver(conversation: _Conversation, client: _Client) -> str:
+        return conversation.deliver(client, message, commit)
+
+    return _converse(name, settings, deadline, deliver)
+
+
+def try_email(name: str, settings: EmailSettings, deadline: Deadline) -> str:
+    """Do all that comes before a message, and send none; the server for people. Raises DeliveryError, ConfigError."""
+
+    def leave(conversation: _Conversation, client: _Client) -> str:
+        conversation.leave(client)
+        return ""
+
+    _converse(name, settings, deadline, leave)
+    return f"{settings.host} port {_port(settings)}"
+
+
+def _port(settings: EmailSettings) -> int:
+    return settings.port or _PORTS[settings.tls]
+
+
+def _converse(name: str, settings: EmailSettings, deadline: Deadline, purpose: _Purpose) -> str:
     password = None
     if settings.password is not None:
         password = fetch_secret(settings.password, subject=f"channels.{name}.password")
     try:
-        return _Conversation(settings, deadline).send(message, password, commit)
+        return _Conversation(settings, deadline).hold(password, purpose)
     except smtplib.SMTPResponseException as error:
         raise _refusal(error, settings.host, password) from None
 
@@ -57,16 +83,16 @@ class _Conversation:
         self._deadline = deadline
         self._step = ""
 
-    def send(self, message: Message, password: str | None, commit: Commit) -> str:
+    def hold(self, password: str | None, purpose: _Purpose) -> str:
         host = self._settings.host
-        port = self._settings.port or _PORTS[self._settings.tls]
-        connection = connect(host, port, self._deadline)
+        connection = connect(host, _port(self._settings), self._deadline)
         if self._settings.tls == "tls":
             connection = start_tls(connection, host, tls_context(self._settings.ca_file), self._deadline)
         with self._deadline.guarding(connection), connection:
             client = _Client(connection, host, self._deadline.left)
             try:
-                return self._talk(client, message, password, commit, port)
+                self._enter(client, password)
+                return purpose(self, client)
             except smtplib.SMTPResponseException as error:
                 error.add_note(self._step)
                 raise
@@ -75,10 +101,10 @@ class _Conversation:
             finally:
                 client.close()
 
-    def _talk(self, client: _Client, message: Message, password: str | None, commit: Commit, port: int) -> str:
+    def _enter(self, client: _Client, password: str | None) -> None:
         host = self._settings.host
         self._step = f"The greeting of {host}"
-        code, text = client.connect(host, port)
+        code, text = client.connect(host, _port(self._settings))
         if code != 220:
             raise smtplib.SMTPConnectError(code, text)
         client.ehlo_or_helo_if_needed()
@@ -88,14 +114,16 @@ class _Conversation:
         if self._settings.username is not None and password is not None:
             self._step = f"Log in at {host} as {self._settings.username}"
             client.login(self._settings.username, password)
+
+    def deliver(self, client: _Client, message: Message, commit: Commit) -> str:
         self._step = f"The sender {self._settings.sender}"
         self._expect(client.mail(self._settings.sender), 250)
         refused = self._recipients(client)
-        self._step = f"The message at {host}"
+        self._step = f"The message at {self._settings.host}"
         # From here on the server may take it, whatever becomes of its answer.
         commit()
         self._expect(client.data(_mail(self._settings, message)), 250)
-        self._leave(client)
+        self.leave(client)
         return f"Refused recipients: {'; '.join(refused)}" if refused else ""
 
     def _start_tls(self, client: _Client) -> None:
@@ -125,8 +153,8 @@ class _Conversation:
         if answer[0] != code:
             raise smtplib.SMTPResponseException(*answer)
 
-    def _leave(self, client: _Client) -> None:
-        """Say good-bye; the message is taken, and no failure of this is one of it."""
+    def leave(self, client: _Client) -> None:
+        """Say good-bye; all is done by then, and no failure of this is one of it."""
         with contextlib.suppress(smtplib.SMTPException, OSError):
             client.quit()
 

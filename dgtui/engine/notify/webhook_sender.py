@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import http.client
+import socket
 import time
 from collections.abc import Mapping
 from urllib.parse import SplitResult, urljoin, urlsplit
@@ -36,6 +37,17 @@ def send_webhook(name: str, settings: WebhookSettings, message: Message, commit:
         headers[SIGNATURE_HEADER] = signature(key, timestamp, body)
     request(url, "POST", body, headers, ca_file=settings.ca_file, commit=commit, deadline=deadline)
     return ""
+
+
+def try_webhook(name: str, settings: WebhookSettings, deadline: Deadline) -> str:
+    """Connect and ask for nothing; the host for people. Raises DeliveryError, ConfigError."""
+    url = fetch_secret(settings.url, subject=f"channels.{name}.url")
+    if settings.signing_key is not None:
+        fetch_secret(settings.signing_key, subject=f"channels.{name}.signing_key")
+    parts = _parts(url)
+    _connected(parts, settings.ca_file, deadline).close()
+    host, port = _place(parts)
+    return f"{host} port {port}"
 
 
 def signature(key: str, timestamp: str, body: bytes) -> str:
@@ -92,12 +104,8 @@ def _one_request(
     commit: Commit,
     deadline: Deadline,
 ) -> _Answer:
-    host = parts.hostname or ""
-    secure = parts.scheme == "https"
-    port = parts.port or (443 if secure else 80)
-    connection = connect(host, port, deadline)
-    if secure:
-        connection = start_tls(connection, host, tls_context(ca_file), deadline)
+    host, port = _place(parts)
+    connection = _connected(parts, ca_file, deadline)
     client = http.client.HTTPConnection(host, port, timeout=deadline.left)
     client.sock = connection
     target = parts.path or "/"
@@ -120,6 +128,18 @@ def _one_request(
     return _Answer(
         response.status, response.reason, response.getheader("Location") or "", text.decode("utf-8", "replace")
     )
+
+
+def _place(parts: SplitResult) -> tuple[str, int]:
+    return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+
+
+def _connected(parts: SplitResult, ca_file: str | None, deadline: Deadline) -> socket.socket:
+    host, port = _place(parts)
+    connection = connect(host, port, deadline)
+    if parts.scheme == "https":
+        return start_tls(connection, host, tls_context(ca_file), deadline)
+    return connection
 
 
 def _parts(url: str) -> SplitResult:

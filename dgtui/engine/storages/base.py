@@ -47,6 +47,9 @@ class StorageState(Record, frozen=True):
     total_bytes: int | None = None
     message: str = ""
     hint: str = ""
+    """The command or the step that mends what `message` complains of; empty where it complains of nothing."""
+    writable: bool = True
+    """Whether anything can be written there, as far as a look tells."""
 
 
 class Leftover(Record, frozen=True):

@@ -8,6 +8,9 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from dgtui.engine.errors import StorageError, ValidationError
 from dgtui.engine.files import explained, nearest_folder, open_folder
@@ -93,8 +96,8 @@ class LocalRoot:
             return self._state_before_first_use(reserve)
         try:
             with explained(self.path, "look at"):
-                message, hint = self._warning(root)
-                return _with_space(os.fstatvfs(root), reserve, message, hint)
+                state = _with_space(os.fstatvfs(root), reserve)
+                return msgspec.structs.replace(state, **self._complaint(root))
         finally:
             os.close(root)
 
@@ -107,18 +110,34 @@ class LocalRoot:
                     message=f"{self.path} does not exist, and cannot be made in {folder}",
                     hint=f"Make it, for the user who runs dgtui: mkdir -p {shlex.quote(str(self.path))}",
                 )
-            message = f"{self.path} does not exist yet; the first backup makes it"
-            return _with_space(os.statvfs(folder), reserve, message, "")
+            message = "does not exist yet; the first backup makes it"
+            return msgspec.structs.replace(_with_space(os.statvfs(folder), reserve), message=message)
 
-    def _warning(self, root: int) -> tuple[str, str]:
+    def _complaint(self, root: int) -> dict[str, Any]:
         quoted = shlex.quote(str(self.path))
         if os.fstatvfs(root).f_flag & os.ST_RDONLY:
-            return f"{self.path} is mounted read-only: nothing can be written there", f"See: findmnt -T {quoted}"
+            return {
+                "message": f"{self.path} is mounted read-only: nothing can be written there",
+                "hint": f'mount -o remount,rw "$(findmnt -n -o TARGET -T {quoted})"',
+                "writable": False,
+            }
         if not os.access(self.path, os.W_OK | os.X_OK):
-            return f"No right to write to {self.path}", f"See: ls -ld {quoted}; lsattr -d {quoted}"
+            return {
+                "message": f"No right to write to {self.path}",
+                "hint": self._way_to_write(os.fstat(root)),
+                "writable": False,
+            }
         if stat.S_IMODE(os.fstat(root).st_mode) & (stat.S_IWGRP | stat.S_IWOTH):
-            return f"{self.path} can be written by others than its owner", f"chmod go-w {quoted}"
-        return "", ""
+            return {"message": f"{self.path} can be written by others than its owner", "hint": f"chmod go-w {quoted}"}
+        return {}
+
+    def _way_to_write(self, root: os.stat_result) -> str:
+        quoted = shlex.quote(str(self.path))
+        if os.geteuid() == 0:
+            return f"chattr -i {quoted}"
+        if root.st_uid == os.geteuid():
+            return f"chmod u+rwx {quoted}"
+        return f"As root: chown -R {os.geteuid()} {quoted}"
 
     @contextlib.contextmanager
     def backup(self, ref: FolderRef) -> Iterator[int]:
@@ -165,13 +184,11 @@ class LocalRoot:
             return os.listdir(folder)
 
 
-def _with_space(space: os.statvfs_result, reserve: int, message: str, hint: str) -> StorageState:
+def _with_space(space: os.statvfs_result, reserve: int) -> StorageState:
     return StorageState(
         status="available",
         free_bytes=max(0, space.f_bavail * space.f_frsize - reserve),
         total_bytes=space.f_blocks * space.f_frsize,
-        message=message,
-        hint=hint,
     )
 
 

@@ -1,0 +1,97 @@
+"""Everything that is configured, one thing after the other."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from dgtui.config import Config
+from dgtui.engine.catalog import Catalog
+from dgtui.engine.check.channels import examine_channel
+from dgtui.engine.check.finding import Finding, finding_of
+from dgtui.engine.check.storages import examine_storage
+from dgtui.engine.datasources.base import DumpOptions, Probe
+from dgtui.engine.errors import DataGuardianError
+
+
+def examine_everything(config: Config, catalog: Catalog) -> list[Finding]:
+    """Look at every datasource, storage, job and channel of the configuration."""
+    findings = list(_examine_configuration(config))
+    dump_bytes: dict[str, int | None] = {}
+    for name in config.datasources:
+        probe, found = _examine_datasource(config, name)
+        findings += found
+        dump_bytes[name] = probe.estimated_dump_bytes if probe is not None else None
+    for name in config.storages:
+        findings += examine_storage(config, catalog, name, dump_bytes)
+    for name in config.jobs:
+        findings += _examine_job(config, name)
+    findings += [examine_channel(config, name) for name in config.channels]
+    return findings
+
+
+def _examine_configuration(config: Config) -> Iterator[Finding]:
+    if not config.files:
+        yield Finding(
+            area="configuration",
+            subject="config.toml",
+            level="error",
+            message="There is no configuration yet",
+            mend="Write one as in the README, or try dgtui demo",
+            kind="ConfigError",
+        )
+        return
+    tables = {"datasource": config.datasources, "storage": config.storages, "job": config.jobs}
+    if config.channels:
+        tables["channel"] = config.channels
+    counts = ", ".join(f"{len(table)} {word}{'' if len(table) == 1 else 's'}" for word, table in tables.items())
+    yield Finding(area="configuration", subject=str(config.files[0]), level="ok", message=counts)
+
+
+def _examine_datasource(config: Config, name: str) -> tuple[Probe | None, list[Finding]]:
+    if not config.datasources[name].enabled:
+        off = Finding(
+            area="datasource", subject=name, level="warning", message="is switched off", mend="enabled = true"
+        )
+        return None, [off]
+    try:
+        datasource = config.datasource(name)
+        probe = datasource.probe(DumpOptions())
+        missing = datasource.missing_rights()
+    except DataGuardianError as error:
+        return None, [finding_of("datasource", name, error)]
+    tool = f", with {probe.tool.name} {probe.tool.version} ({probe.tool.path})" if probe.tool else ""
+    findings = [Finding(area="datasource", subject=name, level="ok", message=f"{probe.product}{tool}")]
+    findings += [
+        Finding(area="datasource", subject=name, level="warning", message=warning) for warning in probe.warnings
+    ]
+    findings += [
+        Finding(
+            area="datasource",
+            subject=name,
+            level="error",
+            message="The user lacks a right for a full backup",
+            mend=command,
+            kind="PermissionDenied",
+        )
+        for command in missing
+    ]
+    return probe, findings
+
+
+def _examine_job(config: Config, name: str) -> Iterator[Finding]:
+    job = config.jobs[name]
+    devices = [_device(config, storage) for storage in job.storages]
+    if len(set(devices)) < len([device for device in devices if device is not None]):
+        yield Finding(
+            area="job",
+            subject=name,
+            level="warning",
+            message="Two of its storages lie on the same disk: one broken disk takes both copies",
+            mend="Choose a storage on another disk or machine",
+        )
+
+
+def _device(config: Config, storage: str) -> int | None:
+    try:
+        return Path(config.storage(storage).root).stat().st_dev
+    except (OSError, DataGuardianError):
+        return None

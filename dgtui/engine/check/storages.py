@@ -1,0 +1,63 @@
+"""Whether a storage is the right one, can be written to, and has room for the next backups."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from dgtui.config import Config
+from dgtui.engine.catalog import Catalog
+from dgtui.engine.check.finding import Finding, finding_of
+from dgtui.engine.errors import DataGuardianError
+from dgtui.engine.health.asking import expected_bytes
+from dgtui.engine.storages.base import Storage, StorageState
+from dgtui.engine.stored import know_marker
+
+
+def examine_storage(
+    config: Config, catalog: Catalog, name: str, dump_bytes: Mapping[str, int | None]
+) -> Iterator[Finding]:
+    """Look at a storage, and write a nameless file where it was used before.
+
+    `dump_bytes` are the sizes of the dumps of each datasource before compression, as far as they are known.
+    """
+    try:
+        storage = config.storage(name)
+        know_marker(catalog, storage)
+        state = storage.examine()
+        if state.status == "available" and state.writable:
+            storage.try_writing()
+    except DataGuardianError as error:
+        yield finding_of("storage", name, error)
+        return
+    if state.status != "available" or not state.writable:
+        yield Finding(
+            area="storage", subject=name, level="error", message=state.message, mend=state.hint, kind="StorageError"
+        )
+        return
+    yield _room(config, catalog, storage, state, dump_bytes)
+    if state.hint:
+        yield Finding(area="storage", subject=name, level="warning", message=state.message, mend=state.hint)
+
+
+def _room(
+    config: Config, catalog: Catalog, storage: Storage[Any], state: StorageState, dump_bytes: Mapping[str, int | None]
+) -> Finding:
+    note = f"; {state.message}" if state.message and not state.hint else ""
+    if state.free_bytes is None:
+        return Finding(
+            area="storage", subject=storage.name, level="ok", message=f"{storage.root}: free space unknown{note}"
+        )
+    free = f"{storage.root}: {state.free_bytes:,} bytes free"
+    expected, measure = expected_bytes(config, catalog, storage.name), "about"
+    if expected is None:
+        jobs = [job for job in config.jobs.values() if job.enabled and storage.name in job.storages]
+        expected, measure = sum(dump_bytes.get(job.datasource) or 0 for job in jobs), "at most"
+    if state.free_bytes and state.free_bytes >= expected:
+        return Finding(area="storage", subject=storage.name, level="ok", message=f"{free}{note}")
+    return Finding(
+        area="storage",
+        subject=storage.name,
+        level="warning" if state.free_bytes else "error",
+        message=f"{free}, and the next backups need {measure} {expected:,}{note}",
+        mend="Make room, or keep fewer backups: see `retention` of the jobs",
+        kind="DiskSpaceError",
+    )

@@ -1,0 +1,239 @@
+"""`dgtui check` of a setup that somebody spoilt: it names what is wrong, says what mends it, and changes nothing."""
+
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from dgtui.engine.check import Finding
+from tests.support.homes import Home
+from tests.support.mariadb import MariadbServer
+from tests.support.receivers import LOGIN, Authority, mail_server, web_server
+from tests.support.shops import Shop
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounts and immutable folders need root")
+
+
+@pytest.fixture
+def tree(home: Home) -> Home:
+    """A home that backs up a file."""
+    home.folder.joinpath("files").mkdir()
+    home.folder.joinpath("files", "a").write_text("content" * 1000)
+    configure(home)
+    return home
+
+
+def configure(home: Home, *, more: str = "") -> None:
+    """Back up the files, with more in the configuration."""
+    path = json.dumps(str(home.folder / "files"))
+    home.configure(f'[datasources.shop]\ntype = "files"\npath = {path}\n', more=more)
+
+
+def findings(home: Home, area: str, level: str = "error") -> list[Finding]:
+    """What an examination finds of one kind; it must leave everything as it is."""
+    before = traces(home)
+    found = home.engine().check()
+    assert traces(home) == before
+    return [finding for finding in found if (finding.area, finding.level) == (area, level)]
+
+
+def the_finding(home: Home, area: str, level: str = "error") -> Finding:
+    """The only one; it says how to mend it."""
+    [found] = findings(home, area, level)
+    assert found.mend
+    return found
+
+
+def traces(home: Home) -> dict[str, tuple[int, int]]:
+    """All files but the program's own state, with their sizes and times of change."""
+    return {
+        str(path): (status.st_size, status.st_ctime_ns)
+        for path in home.folder.rglob("*")
+        if not path.is_relative_to(home.state)
+        for status in [path.lstat()]
+    }
+
+
+def test_a_healthy_setup(tree: Home) -> None:
+    assert [finding.level for finding in tree.engine().check()] == ["ok", "ok", "ok"]
+    assert "does not exist yet" in findings(tree, "storage", "ok")[0].message
+    tree.back_up()
+    assert "bytes free" in findings(tree, "storage", "ok")[0].message
+
+
+def test_a_storage_that_is_not_mounted(tree: Home) -> None:
+    tree.back_up()
+    shutil.rmtree(tree.storage())
+    tree.storage().mkdir()
+    found = the_finding(tree, "storage")
+    assert "not mounted" in found.message
+    assert "Mount the disk" in found.mend
+
+
+def test_a_storage_that_others_may_change(tree: Home) -> None:
+    tree.storage().mkdir()
+    tree.storage().chmod(0o777)
+    assert the_finding(tree, "storage", "warning").mend == f"chmod go-w {tree.storage()}"
+
+
+def test_a_storage_that_is_a_file(tree: Home) -> None:
+    tree.storage().write_text("no folder")
+    assert "Not a directory" in the_finding(tree, "storage").message
+
+
+@needs_root
+@pytest.mark.parametrize("used", [False, True])
+def test_a_storage_without_the_right_to_write(tree: Home, used: bool) -> None:
+    if used:
+        tree.back_up()
+    tree.storage().mkdir(exist_ok=True)
+    if subprocess.run(["chattr", "+i", str(tree.storage())], check=False, capture_output=True).returncode:
+        pytest.skip("this file system knows no immutable folders")
+    try:
+        found = the_finding(tree, "storage")
+        assert "write" in found.message
+        assert f"chattr -i {tree.storage()}" in found.mend
+    finally:
+        subprocess.run(["chattr", "-i", str(tree.storage())], check=True)
+
+
+def test_a_full_storage_and_one_that_is_mounted_read_only(home: Home, small_mount: Path) -> None:
+    source = home.folder / "shop.db"
+    with sqlite3.connect(source) as connection:
+        connection.execute("CREATE TABLE t AS SELECT randomblob(1200000) AS a")
+    connection.close()
+    home.configure(
+        f'[datasources.shop]\ntype = "sqlite"\npath = "{source}"\n[storages.small]\ntype = "local"\n'
+        f'path = "{small_mount}"\n',
+        storages=(),
+    )
+    home.config_path.write_text(home.config_path.read_text().replace("storages = []", 'storages = ["small"]'))
+    small_mount.chmod(0o700)
+    assert findings(home, "storage", "warning") == []
+    assert home.back_up().status == "completed"
+    found = the_finding(home, "storage", "warning")
+    assert "the next backups need about 1,2" in found.message
+    with pytest.raises(OSError, match="space"):
+        fill(small_mount / "filler")
+    found = the_finding(home, "storage")
+    assert (found.kind, "df -h" in found.mend) == ("DiskSpaceError", True)
+    subprocess.run(["mount", "-o", "remount,ro", str(small_mount)], check=True)
+    assert "remount,rw" in the_finding(home, "storage").mend
+
+
+def fill(path: Path) -> None:
+    """Write until there is no room."""
+    with path.open("wb", buffering=0) as filler:
+        while filler.write(b"x" * 4096):
+            pass
+
+
+def test_the_tool_is_missing_or_older_than_the_server(shop: Shop) -> None:
+    shop.misbehave("version:pg_dump (PostgreSQL) 9.6.1")
+    found = the_finding(shop.home, "datasource")
+    assert "9.6.1" in found.message
+    assert "apt-get install postgresql-client-" in found.mend
+    assert shop.tools is not None
+    shutil.rmtree(shop.tools)
+    shop.tools.mkdir()
+    shop.write()
+    found = the_finding(shop.home, "datasource")
+    assert "pg_dump is not installed" in found.message
+    assert "apt-get install postgresql-client" in found.mend
+
+
+def test_a_right_is_missing(shop: Shop) -> None:
+    with shop.server.connect(shop.database) as connection:
+        connection.execute(b"DROP ROLE IF EXISTS looker")
+        connection.execute(b"CREATE ROLE looker LOGIN")
+        connection.execute(b"GRANT SELECT ON customers TO looker")
+    try:
+        text = shop.home.config_path.read_text()
+        shop.home.config_path.write_text(text.replace('"postgres"\ndatabase', '"looker"\ndatabase'))
+        found = the_finding(shop.home, "datasource")
+        assert found.mend == "GRANT SELECT ON TABLE public.orders TO looker;"
+        shop.server.execute(found.mend, shop.database)
+        assert findings(shop.home, "datasource") == []
+    finally:
+        shop.server.execute("DROP OWNED BY looker", shop.database)
+        shop.server.execute("DROP ROLE looker")
+
+
+def test_mariadb_with_a_wrong_password_and_without_its_tool(home: Home, mariadb: MariadbServer) -> None:
+    name = mariadb.create_database()
+    mariadb.execute("CREATE USER watcher@'%' IDENTIFIED BY 'right'", "GRANT ALL ON *.* TO watcher@'%'")
+    table = mariadb.config(name).replace('"root"', '"watcher"')
+    home.configure(f'{table}password = {{ command = "echo wrong" }}\n')
+    found = the_finding(home, "datasource")
+    assert found.kind == "AuthenticationError"
+    assert "ALTER USER" in found.mend
+    assert "wrong'" not in repr(found)
+    home.folder.joinpath("none").mkdir()
+    home.configure(f'{table}password = {{ command = "echo right" }}\ntools = "{home.folder / "none"}"\n')
+    assert "apt-get install mariadb-client" in the_finding(home, "datasource").mend
+
+
+def test_a_secret_that_cannot_be_had(shop: Shop) -> None:
+    secret = shop.home.folder / "secret"
+    shop.settings = 'password = { env = "NOBODY_SETS_THIS" }\n'
+    shop.write()
+    assert "export NOBODY_SETS_THIS=" in the_finding(shop.home, "datasource").mend
+    shop.settings = 'password = { file = "secret" }\n'
+    shop.write()
+    assert f"install -m 600 /dev/stdin {secret}" in the_finding(shop.home, "datasource").mend
+    secret.write_text("x")
+    secret.chmod(0o644)
+    assert the_finding(shop.home, "datasource").mend == f"chmod 600 {secret}"
+
+
+def test_mistakes_in_the_configuration_are_named_with_file_and_line(tree: Home) -> None:
+    text = tree.config_path.read_text()
+    wrong = 'storages = ["dsk"]\nschedule = "0 25 * * *"\ncompresion = "zstd"'
+    tree.config_path.write_text(text.replace('storages = ["disk"]', wrong).replace('"shop"\nst', '"shp"\nst'))
+    outcome = tree.dgtui("check")
+    assert outcome.exit_code == 2, outcome
+    told = ("did you mean 'disk'", "did you mean 'shop'", "did you mean 'compression'", "'25' is no hour")
+    for sentence in told:
+        [line] = [line for line in outcome.errors.splitlines() if sentence in line]
+        assert f"{tree.config_path}:" in line
+
+
+def test_channels_are_reached_and_nothing_is_sent(tree: Home, tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    secret = tmp_path / "mail.password"
+    secret.write_text("not this")
+    secret.chmod(0o600)
+    with mail_server(starttls=authority.server_context(), login=True) as mail, web_server() as web:
+        configure(
+            tree,
+            more=f'[channels.mail]\ntype = "email"\nhost = "localhost"\nport = {mail.port}\nusername = "{LOGIN[0]}"\n'
+            f'password = {{ file = "{secret}" }}\nca_file = "{authority.file}"\n'
+            'sender = "a@example.org"\nrecipients = ["b@example.org"]\n'
+            f'[channels.hook]\ntype = "webhook"\nurl = "{web.url}"\n',
+        )
+        refused = the_finding(tree, "channel")
+        assert (refused.subject, "not this" in repr(refused)) == ("mail", False)
+        secret.write_text(LOGIN[1])
+        assert [finding.subject for finding in findings(tree, "channel", "ok")] == ["mail", "hook"]
+        assert mail.mails == []
+        assert web.requests == []
+    gone = findings(tree, "channel")
+    assert [finding.subject for finding in gone] == ["mail", "hook"]
+    assert all("Connect to" in finding.message and finding.mend for finding in gone)
+
+
+@pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
+def test_the_secret_of_a_channel_and_a_service_nobody_knows(tree: Home) -> None:
+    configure(
+        tree,
+        more='[channels.hook]\ntype = "webhook"\nurl = { env = "NOBODY_SETS_THIS" }\n'
+        '[channels.chat]\ntype = "apprise"\nurl = "nonsense://T0KENT0KEN"\n',
+    )
+    hook, chat = findings(tree, "channel")
+    assert "NOBODY_SETS_THIS" in hook.message
+    assert hook.mend
+    assert "T0KENT0KEN" not in repr(chat)
