@@ -60,6 +60,7 @@ class DataGuardianApp(EngineApp):
         "backups": _later("backups", "BackupsScreen"),
         "jobs": _later("jobs", "JobsScreen"),
         "storages": _later("storages", "StoragesScreen"),
+        "notifications": _later("notifications", "NotificationsScreen"),
         "history": _later("history", "HistoryScreen"),
     }
     DEFAULT_MODE = "datasources"
@@ -70,6 +71,8 @@ class DataGuardianApp(EngineApp):
             for number, (name, title) in enumerate(TABS.items(), start=1)
         ),
         Binding("w", "watch", "Running", show=False, id="app.watch", tooltip="The panel of what runs now"),
+        Binding("A", "audit", "Audit log", show=False, id="app.audit", tooltip="Who did what, and when"),
+        Binding("D", "daemon", "Daemon", show=False, id="app.daemon", tooltip="See whether it runs, and start it"),
         Binding("question_mark", "keys", "Keys", key_display="?", id="app.keys", tooltip="All keys"),
         Binding("q", "leave", "Quit", id="app.quit", tooltip="Leave; what runs goes on"),
     ]
@@ -161,6 +164,20 @@ class DataGuardianApp(EngineApp):
         elif not self.runs:
             self.tell("Nothing is running")
 
+    def action_audit(self) -> None:
+        """The audit log."""
+        from dgtui.screens.audit import AuditScreen
+
+        if self.is_ready and isinstance(self.screen, TabScreen):
+            self.push_screen(AuditScreen())
+
+    def action_daemon(self) -> None:
+        """Whether a daemon runs, and the way to start one."""
+        from dgtui.screens.daemon import DaemonScreen
+
+        if self.is_ready and isinstance(self.screen, TabScreen):
+            self.push_screen(DaemonScreen())
+
     def on_run_strip_opened(self, message: RunStrip.Opened) -> None:
         """The panel of a run of the strip."""
         self.watch_run(message.run_id)
@@ -244,6 +261,11 @@ class DataGuardianApp(EngineApp):
         place = next((screen for screen in self.screen_stack if isinstance(screen, TabScreen)), None)
         if place is not None:
             place.refresh_if_stale()
+
+    def pulse_changed(self) -> None:
+        """Let the place that is seen show it; the others do when they are seen."""
+        if isinstance(self.screen, TabScreen):
+            self.screen.show_pulse()
 
     def config_changed(self, text: str = "") -> None:
         """Take up another configuration."""

@@ -8,7 +8,7 @@ from dgtui.config import Config
 from dgtui.engine.audit import Verdict, verify_audit
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.catalog.audit import AuditTable
-from dgtui.engine.catalog.deliveries import Deliveries
+from dgtui.engine.catalog.deliveries import Deliveries, Item
 from dgtui.engine.catalog.notifications import Notifications
 from dgtui.engine.errors import ConfigError
 from dgtui.engine.messages import now
@@ -17,6 +17,8 @@ from dgtui.engine.notify.channels import send
 from dgtui.engine.notify.courier import Courier, DeliveryReport
 from dgtui.engine.notify.message import test_message
 from dgtui.engine.notify.rules import due_at
+
+_WAITS = "waits for its group, its digest or the end of quiet hours"
 
 
 class Undelivered(Record, frozen=True):
@@ -33,6 +35,21 @@ class Undelivered(Record, frozen=True):
     next_try_at: datetime | None = None
     reason: str = ""
     delivery_id: str = ""
+
+
+class Telling(Record, frozen=True):
+    """How one channel was told of a notification, or why not yet."""
+
+    channel: str
+    status: str
+    """`held` for what waits for its time, else the delivery's state."""
+    created_at: datetime
+    reminder: int = 0
+    """0 for the first message about it, then which reminder it is."""
+    sent_at: datetime | None = None
+    attempts: int = 0
+    next_try_at: datetime | None = None
+    reason: str = ""
 
 
 class Records:
@@ -74,6 +91,37 @@ class Records:
         """Mark all as read; how many were not before."""
         return self._notifications.mark_read(None, at=self._clock())
 
+    def tellings(self, notification_id: str) -> list[Telling]:
+        """Which channels were told of a notification and which are still to be, the oldest first."""
+        at, config = self._clock(), self._config()
+        return [
+            self._waiting(item, at, config) if delivery is None else self._telling(item, delivery, config)
+            for item, delivery in Deliveries(self._catalog).items_about(notification_id)
+        ]
+
+    def _waiting(self, item: Item, at: datetime, config: Config) -> Telling:
+        settings = config.channels.get(item.channel)
+        return Telling(
+            channel=item.channel,
+            status="held",
+            created_at=item.created_at,
+            reminder=item.reminder,
+            next_try_at=due_at(item, settings, group_told_at=None, at=at) if settings else None,
+            reason=_held(item.channel, config) or _WAITS,
+        )
+
+    def _telling(self, item: Item, delivery: Delivery, config: Config) -> Telling:
+        return Telling(
+            channel=item.channel,
+            status=delivery.status,
+            created_at=item.created_at,
+            reminder=item.reminder,
+            sent_at=delivery.sent_at,
+            attempts=delivery.attempts,
+            next_try_at=delivery.next_try_at,
+            reason=self._reason(delivery, config),
+        )
+
     def undelivered(self) -> list[Undelivered]:
         """What was not sent for sure, the oldest first."""
         at = self._clock()
@@ -103,7 +151,7 @@ class Records:
                     created_at=item.created_at,
                     age_seconds=(at - item.created_at).total_seconds(),
                     next_try_at=due_at(item, settings, group_told_at=None, at=at) if settings else None,
-                    reason=_held(item.channel, config) or "waits for its group, its digest or the end of quiet hours",
+                    reason=_held(item.channel, config) or _WAITS,
                 )
             )
         return sorted(found, key=lambda one: one.created_at)
@@ -111,7 +159,7 @@ class Records:
     def _reason(self, delivery: Delivery, config: Config) -> str:
         if delivery.status == "perhaps sent":
             return "the program ended while the receiver could have had it; it is not sent again by itself"
-        if held := _held(delivery.channel, config):
+        if delivery.status != "sent" and (held := _held(delivery.channel, config)):
             return held
         return delivery.problem.message if delivery.problem is not None else ""
 

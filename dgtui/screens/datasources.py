@@ -6,18 +6,23 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
+from dgtui.engine.health_model import STATUS_ORDER, HealthState, Watched
 from dgtui.engine.model import RESTORABLE, Execution, Record
 from dgtui.screens.editing import EditingScreen
 from dgtui.screens.marks import TYPE_LABELS, execution_mark, health_mark
-from dgtui.screens.times import age_text, latency_text
+from dgtui.screens.times import age_text, checked_text, seconds_text
 from dgtui.screens.widgets.listing import Column, Listing, Row
 from dgtui.screens.widgets.styled import Lines, span
 from dgtui.wording.panel import Line, Span
-from dgtui.wording.words import known_size, size_text
+from dgtui.wording.sparkline import sparkline
+from dgtui.wording.words import cells, known_size, size_text
 
 if TYPE_CHECKING:
+    from textual.timer import Timer
+
     from dgtui.engine.facade import Engine
     from dgtui.engine.glance import DatasourceCheck
+    from dgtui.engine.health.view import Series
 
 _COLUMNS = (
     Column("Name", flexible=True),
@@ -27,6 +32,8 @@ _COLUMNS = (
     Column("Checked", wide_only=True),
     Column("Last backup"),
 )
+_LOOK_SECONDS = 0.5
+_OBJECTS = {"mongodb": "collections"}
 
 
 class LastBackups(Record, frozen=True):
@@ -57,13 +64,15 @@ class DatasourcesScreen(EditingScreen):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("b", "back_up", "Back up", id="datasource.back_up", tooltip="Back up the selected datasource now"),
         Binding("r", "restore", "Restore", id="datasource.restore", tooltip="Restore the newest backup"),
-        Binding("c", "check", "Check", id="datasource.check", tooltip="See whether it answers"),
+        Binding("c", "check", "Check", id="datasource.check", tooltip="Ask now whether it answers"),
     ]
 
     def __init__(self) -> None:
         super().__init__()
         self._backups: dict[str, LastBackups] = {}
-        self._checked: set[str] = set()
+        self._latencies: dict[str, tuple[datetime | None, Series]] = {}
+        """By name: after which check, and the latencies up to then."""
+        self._looking: Timer | None = None
 
     def compose_content(self) -> ComposeResult:
         """The table, and below it more on the selected one."""
@@ -73,14 +82,18 @@ class DatasourcesScreen(EditingScreen):
     def on_mount(self) -> None:
         """The names stand at once; what the engine knows follows."""
         self._show()
-        self.set_interval(60, self._show)
+        # Ages grow by themselves.
+        self.set_interval(60, self.show_pulse)
 
     def gather(self) -> None:
-        """Ask for the last backups, and look at every datasource that was not looked at yet."""
+        """Ask for the last backups; how the datasources are comes with the pulse."""
         self.engine_app.ask(self, "last backups", last_backups, self._take_backups, self.show_failure)
-        for name, settings in self.engine_app.config.datasources.items():
-            if settings.enabled and name not in self._checked:
-                self._check(name)
+        self._look_closer()
+
+    def show_states(self) -> None:
+        """Show how each one is now."""
+        self._show()
+        self._look_closer()
 
     def _take_backups(self, backups: dict[str, LastBackups]) -> None:
         self._backups = backups
@@ -95,26 +108,32 @@ class DatasourcesScreen(EditingScreen):
 
     def _row(self, name: str) -> Row:
         app = self.engine_app
-        settings, check = app.config.datasources[name], app.checks.get(name)
-        health = check.health if check is not None else "unknown"
-        status: Line = (health_mark(health, app.look, word=True),)
-        if not settings.enabled:
-            status = (Span("off", "dim"),)
-        elif app.asking.is_asked(f"check {name}"):
-            status = (Span("checking", "dim"),)
+        settings, state = app.config.datasources[name], self._state(name)
         now = app.clock()
+        latency = state.latency_seconds if settings.enabled else None
         return Row(
             key=name,
             cells=(
                 (span(name, "strong"),),
                 (span(TYPE_LABELS.get(settings.type, settings.type)),),
-                status,
-                (Span(latency_text(check)),),
-                (Span(_checked_text(check, now)),),
+                (self._status(name),),
+                (Span(seconds_text(latency)),),
+                (Span(checked_text(state, now, app.look) if settings.enabled else "-"),),
                 self._backup_cell(name, now),
             ),
-            sort=(None, None, None, check.latency_seconds if check else None, None, self._backup_time(name)),
+            sort=(None, None, STATUS_ORDER.index(state.status), latency, state.checked_at, self._backup_time(name)),
         )
+
+    def _state(self, name: str) -> HealthState:
+        return self.engine_app.guard.pulse.state(Watched(kind="datasource", name=name))
+
+    def _status(self, name: str) -> Span:
+        app = self.engine_app
+        if not app.config.datasources[name].enabled:
+            return Span("off", "dim")
+        if app.guard.is_checking(Watched(kind="datasource", name=name)):
+            return Span("checking", "dim")
+        return health_mark(self._state(name).status, app.look, word=True)
 
     def _backup_time(self, name: str) -> datetime | None:
         backup = self._backups.get(name, LastBackups()).backup
@@ -142,31 +161,75 @@ class DatasourcesScreen(EditingScreen):
     # The selected one
 
     def on_listing_moved(self, _: Listing.Moved) -> None:
-        """Show more on the selected one."""
+        """Show more on the selected one; whoever only passes by asks no server anything."""
         self._show_details()
+        if self._looking is not None:
+            self._looking.stop()
+        self._looking = self.set_timer(_LOOK_SECONDS, self._look_closer)
 
     def _show_details(self) -> None:
         name = self.query_one("#datasources", Listing).key
-        self.query_one("#details", Lines).show([self._details(name) if name is not None else ()])
+        line: Line = ()
+        if name is not None and name in self.engine_app.config.datasources:
+            line = self._details(name)
+            self._ask_latencies(name)
+        self.query_one("#details", Lines).show([line])
 
     def _details(self, name: str) -> Line:
-        check = self.engine_app.checks.get(name)
+        app, state, look = self.engine_app, self._state(name), self.engine_app.looks.get(name)
         start: Line = (Span(" "), span(name, "strong"), Span("  "))
-        if check is None:
-            settings = self.engine_app.config.datasources.get(name)
-            return (*start, span(settings.description if settings else "", "dim"))
-        if check.problem is not None:
-            return (*start, span(check.problem.message, "bad"), span(f"  {check.problem.hint}", "dim"))
+        settings = app.config.datasources[name]
+        if state.checked_at is None or not settings.enabled:
+            return (*start, span(settings.description, "dim"))
+        if state.message:
+            style = "bad" if state.failures else "warning"
+            return (*start, span(state.message, style), span(f"  {state.hint}", "dim"))
+        figures = state.figures
+        connections, size = figures.connection_count, figures.size_bytes
         facts = [
-            check.product,
-            "" if self.size.width >= 100 else f"checked {age_text(check.checked_at, self.engine_app.clock())}",
-            f"{check.client_count} connected",
-            f"{check.object_count} tables" if check.product else "",
-            size_text(check.size_bytes) if check.size_bytes is not None else "",
-            *check.warnings,
+            figures.product or (look.product if look is not None else ""),
+            f"{connections} connections" if connections is not None else "",
+            f"{look.object_count} {_OBJECTS.get(settings.type, 'tables')}" if look and look.product else "",
+            size_text(size) if size is not None else "",
+            "" if self.size.width >= 100 else f"checked {checked_text(state, app.clock(), app.look)}",
+            *(look.warnings if look is not None else ()),
         ]
-        dot = self.engine_app.look.glyph(" · ", " - ")
-        return (*start, span(dot.join(filter(None, facts))))
+        dot = app.look.glyph(" · ", " - ")
+        return self._with_latencies(name, (*start, span(dot.join(filter(None, facts)))))
+
+    def _with_latencies(self, name: str, line: Line) -> Line:
+        """At the right the last day's latencies, where there is room."""
+        bars = sparkline(self._latencies.get(name, (None, ()))[1], self.engine_app.look)
+        used, width = sum(cells(piece.text) for piece in line), self.size.width
+        for label in ("latency, 24 h  ", "24 h "):
+            room = width - used - cells(label) - cells(bars) - 2
+            if bars and room >= 1:
+                return (*line, Span(" " * room), Span(label, "dim"), Span(bars), Span(" "))
+        return line
+
+    def _ask_latencies(self, name: str) -> None:
+        checked_at = self._state(name).checked_at
+        if checked_at is None or self._latencies.get(name, (None, ()))[0] == checked_at:
+            return
+
+        def take(found: "dict[str, Series]") -> None:
+            self._latencies[name] = (checked_at, found.get(name, ()))
+            self._show_details()
+
+        self.engine_app.ask(self, "latencies", lambda engine: engine.health.latencies(name=name), take)
+
+    def _look_closer(self) -> None:
+        """Count what is in the selected one, and see what is odd about it; no whole tree is walked through for that."""
+        app, name = self.engine_app, self.query_one("#datasources", Listing).key
+        settings = app.config.datasources.get(name or "")
+        if name is None or settings is None or not settings.enabled or settings.type == "files":
+            return
+        if name not in app.looks and self._state(name).result == "ok" and not app.asking.is_asked(f"look {name}"):
+            app.ask(self, f"look {name}", lambda engine: engine.check_datasource(name), self._take_look, slow=True)
+
+    def _take_look(self, look: "DatasourceCheck") -> None:
+        self.engine_app.looks[look.name] = look
+        self._show_details()
 
     # Keys
 
@@ -175,21 +238,15 @@ class DatasourcesScreen(EditingScreen):
         self.engine_app.open_backups(message.key)
 
     def action_check(self) -> None:
-        """Look at the selected one now."""
-        if self.listing.key is not None and self.engine_app.is_ready:
-            self._check(self.listing.key)
-
-    def _check(self, name: str) -> None:
-        self._checked.add(name)
-        self.engine_app.ask(
-            self, f"check {name}", lambda engine: engine.check_datasource(name), self._take_check, slow=True
-        )
-        self._show()
-
-    def _take_check(self, check: "DatasourceCheck") -> None:
-        self.engine_app.checks[check.name] = check
-        self.show_header()
-        self._show()
+        """Ask the selected one now; the answer goes into its history."""
+        name = self.listing.key
+        if name is None or not self.engine_app.is_ready:
+            return
+        if self.engine_app.config.datasources[name].enabled:
+            self.engine_app.looks.pop(name, None)
+            self.engine_app.guard.check(Watched(kind="datasource", name=name))
+        else:
+            self.engine_app.tell(f"{name} is switched off", hint="e edits it: enabled")
 
     def action_back_up(self) -> None:
         """Ask which job or where to."""
@@ -206,9 +263,3 @@ class DatasourcesScreen(EditingScreen):
             self.engine_app.tell(f"{name} has no backup yet", hint="b backs it up")
         else:
             self.engine_app.restore(backup)
-
-
-def _checked_text(check: "DatasourceCheck | None", now: datetime) -> str:
-    if check is None:
-        return "-"
-    return age_text(check.checked_at, now) if check.status == "ok" else check.status.replace("_", " ")

@@ -15,6 +15,7 @@ from dgtui.engine.errors import DataGuardianError
 from dgtui.engine.messages import now
 from dgtui.engine.model import Execution, Problem
 from dgtui.screens.asking import Answered, Asking
+from dgtui.screens.guard import PULSE_SECONDS, Guard
 from dgtui.wording.terminal import Look
 from dgtui.wording.words import one_line, size_text
 
@@ -65,10 +66,16 @@ class EngineApp(App[int]):
         self.asking = Asking(self, self.show_error)
         self.runs: tuple[WatchedRun, ...] = ()
         """The runs under way."""
-        self.checks: dict[str, DatasourceCheck] = {}
-        """The newest look at each datasource."""
+        self.guard = Guard(self)
+        """How everything stands."""
+        self.looks: dict[str, DatasourceCheck] = {}
+        """What was found in datasources that somebody looked at more closely."""
         self._ended: dict[str, WatchedRun] = {}
         self._stop_sampling = threading.Event()
+
+    def on_mount(self) -> None:
+        """Feel the pulse from now on."""
+        self.set_interval(PULSE_SECONDS, self.guard.look)
 
     # The engine
 
@@ -111,11 +118,12 @@ class EngineApp(App[int]):
     def take_engine(self, engine: "Engine") -> None:
         """Use this engine from now on."""
         self._engine = engine
-        self.checks.clear()
+        self.looks.clear()
         self.runs = ()
         self._stop_sampling = threading.Event()
         threading.Thread(target=self._sample, args=(engine, self._stop_sampling), name="runs", daemon=True).start()
         self.post_message(EngineOpened(engine))
+        self.guard.begin(engine)
 
     def _give_up(self, error: DataGuardianError) -> None:
         self.exit(error.exit_code, return_code=error.exit_code, message=error_text(error))
@@ -123,6 +131,7 @@ class EngineApp(App[int]):
     def close_engine(self) -> None:
         """Stop watching and close the catalogue; runs go on."""
         self._stop_sampling.set()
+        self.guard.end()
         if self._engine is not None:
             self._engine.close()
             self._engine = None
@@ -174,6 +183,10 @@ class EngineApp(App[int]):
 
     def data_changed(self) -> None:
         """What the engine knows is not what the screens show any more."""
+        raise NotImplementedError
+
+    def pulse_changed(self) -> None:
+        """Something stands differently from before."""
         raise NotImplementedError
 
     def config_changed(self, text: str = "") -> None:

@@ -1,7 +1,7 @@
 """Glyph, word and colour of the states that only screens show."""
 
 from dgtui.wording.panel import Span
-from dgtui.wording.states import COPY_MARKS, EXECUTION_MARKS, HEALTH_MARKS, Mark
+from dgtui.wording.states import COPY_MARKS, EXECUTION_MARKS, HEALTH_MARKS, SEVERITY_MARKS, Mark
 from dgtui.wording.terminal import Look
 
 TYPE_LABELS = {"postgres": "PostgreSQL", "mysql": "MySQL/MariaDB", "sqlite": "SQLite", "files": "files"}
@@ -21,6 +21,11 @@ def execution_mark(status: str, look: Look) -> Span:
 def health_mark(status: str, look: Look, *, word: bool = False) -> Span:
     """The state of a datasource."""
     return _marked(HEALTH_MARKS[status], status, look, word=word)
+
+
+def severity_mark(severity: str, look: Look) -> Span:
+    """How much a notification matters, with its word."""
+    return _marked(SEVERITY_MARKS[severity], severity, look, word=True)
 
 
 def _marked(mark: Mark, status: str, look: Look, *, word: bool) -> Span:

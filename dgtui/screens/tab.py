@@ -1,7 +1,5 @@
 """The frame of the places that have a tab: header, tabs, the content, the strip of running runs, the keys."""
 
-import socket
-from collections import Counter
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual import events
@@ -13,11 +11,11 @@ from textual.screen import Screen
 from textual.widgets import Footer, Input
 
 from dgtui.screens.engine_app import EngineApp
+from dgtui.screens.header import header_line, tab_line
 from dgtui.screens.widgets.listing import Listing
 from dgtui.screens.widgets.strip import RunStrip
-from dgtui.screens.widgets.styled import Lines, span
-from dgtui.wording.panel import Line, Span
-from dgtui.wording.states import HEALTH_MARKS
+from dgtui.screens.widgets.styled import Lines
+from dgtui.wording.panel import Line
 from dgtui.wording.words import cells
 
 if TYPE_CHECKING:
@@ -28,6 +26,7 @@ TABS: dict[str, str] = {
     "backups": "Backups",
     "jobs": "Jobs",
     "storages": "Storages",
+    "notifications": "Notifications",
     "history": "History",
 }
 """The modes of the application, in the order of their numbers."""
@@ -109,7 +108,7 @@ class TabScreen(Screen[None]):
 
     def on_screen_resume(self) -> None:
         """Show what changed meanwhile."""
-        self.show_header()
+        self.show_pulse()
         self.show_runs()
         self.refresh_if_stale()
 
@@ -131,22 +130,32 @@ class TabScreen(Screen[None]):
     # The frame
 
     def show_header(self) -> None:
-        """Name of the program and of the machine, and how many datasources are well."""
-        app = self.engine_app
-        counts = Counter(check.health for check in app.checks.values())
-        marks: list[Span] = []
-        for health in ("healthy", "warning", "critical"):
-            if counts[health]:
-                mark = HEALTH_MARKS[health]
-                marks += [Span("  "), Span(f"{mark.shown(app.look)} {counts[health]}", mark.style)]
-        line: Line = (Span(" "), Span("DataGuardian", "strong"), span(f"   {socket.gethostname()}", "dim"), *marks)
+        """Name of the program and of the machine, how many datasources are well, and what comes next."""
+        app, pulse = self.engine_app, self.engine_app.guard.pulse
+        line = header_line(pulse, app.config, app.look, app.clock(), self.size.width or 80)
         self.query_one("#header", Lines).show([line])
+        self.query_one("#tabs", Lines).show([self._tabs()])
+
+    def show_pulse(self) -> None:
+        """Something stands differently from before."""
+        if self.is_mounted and self.app.screen is self:
+            self.show_header()
+            self.show_states()
+
+    def show_states(self) -> None:
+        """Show how what is listed here stands now, where it is listed with its state."""
+
+    def on_resize(self) -> None:
+        """There may be room for more words now, or for fewer."""
+        if self.is_mounted and self.query("#header"):
+            self.show_header()
 
     def _tabs(self) -> Line:
-        pieces = []
-        for number, (name, title) in enumerate(TABS.items(), start=1):
-            pieces.append(Span(f" {number} {title} ", "tab" if name == self.TAB else "dim"))
-        return tuple(pieces)
+        unread = self.engine_app.guard.pulse.unread
+        titles = dict(TABS)
+        if unread:
+            titles["notifications"] += f" ({unread})"
+        return tab_line(titles, self.TAB, self.size.width or 80)
 
     def on_tab_bar_chosen(self, message: TabBar.Chosen) -> None:
         """Change the tab."""

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from dgtui.engine.glance import DatasourceCheck
+    from dgtui.engine.health_model import HealthState
+    from dgtui.wording.terminal import Look
 
 _STEPS = ((86400, "d"), (3600, "h"), (60, "min"))
 
@@ -30,5 +32,29 @@ def latency_text(check: "DatasourceCheck | None") -> str:
     """How long a look took; a dash where it did not succeed."""
     if check is None or check.status != "ok":
         return "-"
-    seconds = check.latency_seconds
+    return seconds_text(check.latency_seconds)
+
+
+def until_text(moment: datetime, now: datetime) -> str:
+    """`in 2 h`, `in 5 min`, `now`: how far ahead something is."""
+    seconds = (moment - now).total_seconds()
+    if seconds <= 0:
+        return "now"
+    return f"in {span_text(seconds) or 'a minute'}"
+
+
+def seconds_text(seconds: float | None) -> str:
+    """`12 ms`, `12 s`; a dash where nothing answered."""
+    if seconds is None:
+        return "-"
     return f"{seconds * 1000:.0f} ms" if seconds < 10 else f"{seconds:.0f} s"
+
+
+def checked_text(state: "HealthState", now: datetime, look: "Look") -> str:
+    """`1 min ago`; `timeout ×3` where it does not answer; a dash where it was never asked."""
+    if state.checked_at is None or state.result is None:
+        return "-"
+    if state.result == "ok":
+        return age_text(state.checked_at, now)
+    times = f" {look.glyph('×', 'x')}{state.failures}" if state.failures > 1 else ""
+    return f"{state.result.replace('_', ' ')}{times}"

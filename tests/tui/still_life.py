@@ -1,18 +1,37 @@
 """A DataGuardian in which nothing moves: the same datasources, backups and moments in every picture."""
 
+import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from dgtui.app import DataGuardianApp
 from dgtui.config import load_config
+from dgtui.engine.catalog.health import HealthRecords, Judge
+from dgtui.engine.catalog.notifications import Notifications
 from dgtui.engine.datasources.base import Client, MissingRoles, Selection
 from dgtui.engine.facade import Engine
 from dgtui.engine.glance import DatasourceCheck
+from dgtui.engine.guardian.overview import JobOverview, NextRun, job_overviews, next_runs
+from dgtui.engine.guardian.status import DaemonStatus
+from dgtui.engine.health import Health
+from dgtui.engine.health_model import CheckResult, Figures, HealthCheck, HealthState, HealthStatus, Watched, WatchedKind
 from dgtui.engine.manifest import Chunk, Manifest
 from dgtui.engine.messages import LogMessage, ProgressMessage, StorageMessage
-from dgtui.engine.model import Copy, CopyStatus, Execution, ObjectInfo, Problem, Restore
+from dgtui.engine.model import (
+    Copy,
+    CopyStatus,
+    Execution,
+    Notification,
+    NotificationKind,
+    ObjectInfo,
+    Problem,
+    Restore,
+    Severity,
+    SubjectKind,
+)
 from dgtui.engine.preview import RestorePreview
+from dgtui.engine.records import Records
 from dgtui.engine.restore_outlook import ObjectChange, RestoreOutlook
 from dgtui.engine.restore_way import ChosenWay
 from dgtui.engine.runs import RunInfo, RunSnapshot
@@ -95,6 +114,32 @@ _CHECKS = {
 
 class StillEngine(Engine):
     """Answers always the same."""
+
+    @property
+    def health(self) -> Health:
+        """At noon."""
+        return Health(self, clock=lambda: NOON)
+
+    @property
+    def records(self) -> Records:
+        """At noon."""
+        return Records(self.catalog, lambda: self.config, clock=lambda: NOON)
+
+    def keep_health(self, stopping: threading.Event) -> None:
+        """Nothing is asked."""
+        stopping.wait()
+
+    def daemon_status(self) -> DaemonStatus:
+        """One runs."""
+        return DaemonStatus(running=True, pid=4711, since=NOON - timedelta(days=9))
+
+    def next_runs(self) -> list[NextRun]:
+        """As seen at noon."""
+        return next_runs(self.config, NOON)
+
+    def job_overviews(self) -> list[JobOverview]:
+        """As seen at noon."""
+        return job_overviews(self.config, self.catalog, NOON)
 
     def check_datasource(self, name: str) -> DatasourceCheck:
         """As it was at noon."""
@@ -231,9 +276,132 @@ def still_app(folder: Path) -> DataGuardianApp:
     def open_engine() -> Engine:
         engine = StillEngine(config, folder / "state")
         _fill(engine)
+        _fill_guardian(engine)
         return engine
 
     return DataGuardianApp(config, open_engine, clock=lambda: NOON)
+
+
+def _stand(
+    kind: WatchedKind,
+    name: str,
+    status: HealthStatus,
+    *,
+    result: CheckResult = "ok",
+    failures: int = 0,
+    message: str = "",
+    hint: str = "",
+    latency: float | None = None,
+    figures: Figures | None = None,
+) -> HealthState:
+    return HealthState(
+        subject=Watched(kind=kind, name=name),
+        status=status,
+        since=NOON - timedelta(hours=1),
+        checked_at=NOON - timedelta(minutes=1),
+        result=result,
+        latency_seconds=latency,
+        message=message,
+        hint=hint,
+        failures=failures,
+        figures=figures or Figures(),
+    )
+
+
+_STATES = (
+    _stand(
+        "datasource",
+        "shop",
+        "healthy",
+        latency=0.012,
+        figures=Figures(product="PostgreSQL 16.1", connection_count=8, size_bytes=int(3.4 * GB)),
+    ),
+    _stand(
+        "datasource",
+        "crm",
+        "warning",
+        latency=0.84,
+        message="Slow: it answered in 840 ms, and more than 500 ms is slow for it",
+        figures=Figures(product="MariaDB 10.11.19", connection_count=3, size_bytes=310 * 10**6),
+    ),
+    _stand(
+        "datasource",
+        "legacy",
+        "critical",
+        result="timeout",
+        failures=3,
+        message="/srv/legacy/legacy.db is not there",
+        hint="Is its disk mounted? Try: dgtui check",
+    ),
+    _stand(
+        "storage",
+        "disk",
+        "healthy",
+        latency=0.001,
+        figures=Figures(disk_free_bytes=412 * GB, disk_total_bytes=1000 * GB, expected_bytes=int(1.5 * GB)),
+    ),
+    _stand(
+        "storage",
+        "nas",
+        "critical",
+        result="unreachable",
+        failures=5,
+        message="Storage not mounted? /mnt/nas/backups",
+        hint="Mount the disk",
+    ),
+    _stand("job", "shop-nightly", "warning", message="The copy at nas is missing", hint="dgtui replicate"),
+)
+_LATENCIES = (11, 12, 12, 11, 13, 12, 14, 12, 11, 12, 40, 12, 11, 12, 12, 13, 18, 12, 11, 12, 12, 15, 12, 12)
+
+
+def _becomes(state: HealthState) -> Judge:
+    return lambda _, __: (state, ())
+
+
+def _fill_guardian(engine: Engine) -> None:
+    """What the health worker found, and what was told."""
+    records = HealthRecords(engine.catalog)
+    for hour, milliseconds in enumerate(_LATENCIES):
+        check = HealthCheck(
+            subject=Watched(kind="datasource", name="shop"),
+            checked_at=NOON - timedelta(hours=24 - hour, minutes=-30),
+            result="ok",
+            latency_seconds=milliseconds / 1000,
+        )
+        records.record([(check, lambda former, _: (former, ()))])
+    for state in _STATES:
+        check = HealthCheck(
+            subject=state.subject,
+            checked_at=NOON - timedelta(minutes=1),
+            result=state.result or "ok",
+            latency_seconds=state.latency_seconds,
+        )
+        records.record([(check, _becomes(state))])
+    told = Notifications(engine.catalog)
+    for hours, kind, severity, subject_kind, subject, message in _TOLD:
+        told.add(
+            Notification(
+                notification_id="",
+                kind=kind,
+                severity=severity,
+                subject_kind=subject_kind,
+                subject=subject,
+                message=message,
+                created_at=NOON - timedelta(hours=hours),
+            )
+        )
+    read = [one.notification_id for one in told.listed() if one.severity == "info"]
+    told.mark_read(read, at=NOON)
+
+
+_TOLD: tuple[tuple[float, NotificationKind, Severity, SubjectKind, str, str], ...] = (
+    (29, "cleanup_completed", "info", "storage", "disk", "3 backups removed, 9.1 GB are free again"),
+    (6, "backup_completed", "info", "job", "shop-nightly", "Backup shop-nightly of shop: completed"),
+    (5, "restore_completed", "info", "datasource", "shop", "shop was restored from disk: bad migration 42"),
+    (4.5, "backup_failed", "error", "job", "crm-hourly", "Backup crm-hourly of crm: lost the connection"),
+    (1, "connection_lost", "critical", "datasource", "legacy", "legacy: /srv/legacy/legacy.db is not there"),
+    (0.5, "storage_unreachable", "error", "storage", "nas", "nas: Storage not mounted? /mnt/nas/backups"),
+)
 
 
 def _fill(engine: Engine) -> None:

@@ -33,7 +33,7 @@ def silent_tables(port: int, count: int) -> str:
     """Many datasources on that server."""
     return "".join(
         f'[datasources.silent{number}]\ntype = "postgres"\nhost = "127.0.0.1"\nport = {port}\ndatabase = "x"\n'
-        f'username = "x"\ntls = "disable"\nconnect_timeout = 60\n'
+        f'username = "x"\ntls = "disable"\nconnect_timeout = 60\ncheck_timeout = 60\n'
         for number in range(count)
     )
 

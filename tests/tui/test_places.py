@@ -47,12 +47,17 @@ async def test_every_datasource_is_looked_at_and_told(home: Home, shop: Path) ->
     async with screens(home) as driver:
         shop_row, gone_row = driver.rows("#datasources")
         assert "● healthy" in shop_row
-        assert "✖ critical" in gone_row
+        assert "▲ warning" in gone_row
+        assert "unreachable" in gone_row
         assert "● 1" in driver.text("#header")
-        assert "✖ 1" in driver.text("#header")
+        assert "▲ 1" in driver.text("#header")
         assert "SQLite 3" in driver.text("#details")
         await driver.press("down")
         assert "gone.db" in driver.text("#details")
+        await driver.press("c", "c")
+        assert "✖ critical" in driver.rows("#datasources")[1], "the third failure in a row"
+        assert "unreachable ×3" in driver.rows("#datasources")[1]
+        assert "✖ 1" in driver.text("#header")
         make_shop(home.folder / "gone.db")
         await driver.press("c")
         assert "● healthy" in driver.rows("#datasources")[1]
@@ -71,7 +76,7 @@ async def test_a_failed_backup_shows_in_the_row_and_its_error_is_told_with_the_h
         await driver.press("enter")
         assert not isinstance(driver.screen, RunScreen)
         assert "✖ failed" in driver.rows("#datasources")[0]
-        await driver.press("5")
+        await driver.press("6")
         assert panel.snapshot.problem.hint in driver.text("#details")
 
 
@@ -218,7 +223,7 @@ async def test_a_storage_is_read_into_an_empty_catalogue(home: Home, shop: Path)
 async def test_the_history_filters_by_how_it_ended(home: Home, shop: Path) -> None:
     home.back_up()
     async with screens(home) as driver:
-        await driver.press("5")
+        await driver.press("6")
         assert len(driver.rows("#history")) == 1
         await driver.press("f")
         assert driver.rows("#history") == []
@@ -230,7 +235,7 @@ async def test_the_history_filters_by_how_it_ended(home: Home, shop: Path) -> No
 async def test_the_whole_log_can_be_searched(home: Home, shop: Path) -> None:
     home.back_up()
     async with screens(home) as driver:
-        await driver.press("5", "l")
+        await driver.press("6", "l")
         assert isinstance(driver.screen, LogScreen)
         assert driver.focused == "search"
         await driver.until(lambda: len(driver.rows("#log")) > 1, "the log")
@@ -246,7 +251,9 @@ async def test_the_whole_log_can_be_searched(home: Home, shop: Path) -> None:
 
 async def test_numbers_and_clicks_change_the_place(home: Home, shop: Path) -> None:
     async with screens(home) as driver:
-        for key, mode in zip("12345", ("datasources", "backups", "jobs", "storages", "history"), strict=True):
+        for key, mode in zip(
+            "123456", ("datasources", "backups", "jobs", "storages", "notifications", "history"), strict=True
+        ):
             await driver.press(key)
             assert driver.app.current_mode == mode
         await driver.pilot.click("#tabs", offset=(3, 0))
@@ -321,14 +328,14 @@ async def test_markup_and_escapes_in_names_and_errors_are_shown_literally(home: 
         assert panel.snapshot.status == "failed"
         assert "[bold red]x[/] \\x1b[31m.db" in driver.text("#outcome")
         await driver.press("l")
-        await driver.press("escape", "escape", "5")
+        await driver.press("escape", "escape", "6")
         assert "[bold red]x[/]" in driver.text("#details")
 
 
 async def test_without_utf8_only_ascii_is_drawn(home: Home, shop: Path) -> None:
     home.back_up()
     async with screens(home, look=Look(unicode=False)) as driver:
-        for key in "12345":
+        for key in "123456":
             await driver.press(key)
             drawn = "".join(strip.text for strip in driver.screen._compositor.render_strips())
             assert drawn.isascii(), sorted({character for character in drawn if not character.isascii()})

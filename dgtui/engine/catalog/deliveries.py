@@ -173,6 +173,20 @@ class Deliveries:
         with self._database.transaction() as connection:
             return [_item(row) for row in connection.execute(query).mappings()]
 
+    def items_about(self, notification_id: str) -> list[tuple[Item, Delivery | None]]:
+        """The items of a notification, each with the delivery it is part of, the oldest first."""
+        query = (
+            sa.select(delivery_items, *_prefixed(notifications))
+            .join(notifications, notifications.c.notification_id == delivery_items.c.notification_id)
+            .where(delivery_items.c.notification_id == notification_id)
+            .order_by(delivery_items.c.item)
+        )
+        with self._database.transaction() as connection:
+            rows = connection.execute(query).mappings().all()
+        parts = [row["delivery_id"] for row in rows if row["delivery_id"] is not None]
+        known = {one.delivery_id: one for one in self._selected(deliveries.c.delivery_id.in_(parts))}
+        return [(_item(row), known.get(row["delivery_id"])) for row in rows]
+
     def add(self, delivery: Delivery, items: Sequence[Item], *, group_key: str) -> None:
         """Make a delivery of items."""
         with self._database.transaction() as connection:

@@ -163,16 +163,20 @@ class HealthRecords:
             text = connection.scalar(query)
         return datetime.fromisoformat(text) if text is not None else None
 
-    def latencies_since(self, kind: WatchedKind, since: datetime) -> dict[str, list[tuple[datetime, float | None]]]:
+    def latencies_since(
+        self, kind: WatchedKind, since: datetime, *, name: str | None = None
+    ) -> dict[str, list[tuple[datetime, float | None]]]:
         """By name: when each check was, the oldest first, and how long its answer took; None where it failed."""
         query = sa.select(
             health_checks.c.subject, health_checks.c.checked_at, health_checks.c.latency_seconds, health_checks.c.result
         ).where(health_checks.c.subject_kind == kind, health_checks.c.checked_at >= time_text(since))
+        if name is not None:
+            query = query.where(health_checks.c.subject == name)
         found: dict[str, list[tuple[datetime, float | None]]] = {}
         with self._database.transaction() as connection:
-            for name, at, latency, result in connection.execute(query.order_by(health_checks.c.checked_at)):
+            for subject, at, latency, result in connection.execute(query.order_by(health_checks.c.checked_at)):
                 moment = datetime.fromisoformat(at)
-                found.setdefault(name, []).append((moment, latency if result == "ok" else None))
+                found.setdefault(subject, []).append((moment, latency if result == "ok" else None))
         return found
 
     def forget(self, subjects: Sequence[Watched]) -> None:

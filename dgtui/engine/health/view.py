@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from dgtui.engine.catalog.health import HealthRecords
-from dgtui.engine.health.worker import HealthWorker, Surroundings, watched_of
+from dgtui.engine.health.worker import HealthWorker, Surroundings, interval_of, watched_of
 from dgtui.engine.health_model import HealthCheck, HealthState, Watched, WatchedKind
 from dgtui.engine.messages import now
 
@@ -37,12 +37,23 @@ class Health:
         return self._records.history(subject, kind=kind, limit=limit)
 
     def latencies(
-        self, kind: WatchedKind = "datasource", *, span: timedelta = timedelta(hours=24), pieces: int = 24
+        self,
+        kind: WatchedKind = "datasource",
+        *,
+        name: str | None = None,
+        span: timedelta = timedelta(hours=24),
+        pieces: int = 24,
     ) -> dict[str, Series]:
-        """For each name, its latencies up to now."""
+        """For each name, or only for one, its latencies up to now."""
         end = self._clock()
-        found = self._records.latencies_since(kind, end - span)
+        found = self._records.latencies_since(kind, end - span, name=name)
         return {name: _in_pieces(checks, end - span, span / pieces, pieces) for name, checks in found.items()}
+
+    def overdue(self) -> list[Watched]:
+        """What was never checked, or not for longer than it should be: what is known of it says little about now."""
+        moment, known = self._clock(), self._records.states()
+        config = self._surroundings.config
+        return [one for one in watched_of(config) if _is_old(known.get(one), interval_of(config, one), moment)]
 
     def check_now(self, subjects: Sequence[Watched], stopping: threading.Event | None = None) -> list[HealthState]:
         """Check these at once and wait for the answers; how they stand then. Raises CatalogError."""
@@ -50,6 +61,13 @@ class Health:
         worker.check(subjects, stopping or threading.Event())
         known = self._records.states()
         return [known.get(subject, HealthState(subject=subject)) for subject in subjects]
+
+
+def _is_old(state: HealthState | None, interval: int, moment: datetime) -> bool:
+    if state is None or state.checked_at is None:
+        return True
+    # The moments of checks lie up to one and a half intervals apart.
+    return moment - state.checked_at > timedelta(seconds=1.5 * interval)
 
 
 def _in_pieces(

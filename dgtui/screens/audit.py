@@ -1,0 +1,135 @@
+"""The audit log: who did what, on which object, and how it ended."""
+
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.widgets import Input
+
+from dgtui.engine.model import AuditEntry
+from dgtui.screens.dialog import Dialog
+from dgtui.screens.widgets.listing import Column, Listing, Row, measured
+from dgtui.screens.widgets.styled import Lines, span
+from dgtui.wording.panel import Line, Span
+from dgtui.wording.words import time_text
+
+if TYPE_CHECKING:
+    from dgtui.engine.audit import Verdict
+
+_COLUMNS = (
+    Column("No.", right=True),
+    Column("When"),
+    Column("Who", flexible=True),
+    Column("What", flexible=True),
+    Column("On", flexible=True),
+    Column("Outcome", flexible=True),
+)
+_MOST_ROWS = 2000
+_BAD = frozenset({"failed", "refused", "interrupted"})
+
+
+class AuditScreen(Dialog[None]):
+    """The newest entries first; `v` proves that nothing was changed or removed."""
+
+    AUTO_FOCUS = "#audit"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("v", "verify", "Verify", id="audit.verify", tooltip="Prove that nothing was changed or removed"),
+        Binding("slash", "search", "Search", key_display="/", id="audit.search"),
+    ]
+    DEFAULT_CSS = """
+    AuditScreen > #box { height: 100%; max-width: 100%; }
+    AuditScreen Listing { height: 1fr; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__("Audit log")
+        self._entries: list[AuditEntry] = []
+        self._verdict: Line = ()
+
+    def compose_dialog(self) -> ComposeResult:
+        """The search, the entries, and below them more on the selected one."""
+        yield Input(placeholder="/ Search", id="search", compact=True)
+        yield Listing(_COLUMNS, id="audit", empty="Nothing was written down yet")
+        yield Lines([(), ()], id="details")
+
+    def on_mount(self) -> None:
+        """Ask for the newest ones."""
+        self.engine_app.ask(self, "audit", lambda engine: engine.records.audit(limit=_MOST_ROWS), self._take)
+
+    def _take(self, entries: list[AuditEntry]) -> None:
+        self._entries = entries
+        self.engine_app.asking.ask(
+            self,
+            "audit rows",
+            lambda: measured([_row(entry) for entry in entries]),
+            lambda rows: self.query_one(Listing).show(rows),
+        )
+        self._show_details()
+
+    def on_listing_moved(self, _: Listing.Moved) -> None:
+        """Show what else was noted."""
+        self._show_details()
+
+    def _show_details(self) -> None:
+        key = self.query_one(Listing).key
+        one = next((entry for entry in self._entries if str(entry.number) == key), None)
+        noted = "; ".join(one.details) if one is not None else ""
+        foot: Line = self._verdict or (Span("v Verify   / Search   Esc Close", "dim"),)
+        self.query_one("#details", Lines).show([(span(noted),), foot])
+
+    # Searching
+
+    def action_search(self) -> None:
+        """To the search."""
+        self.query_one("#search", Input).focus()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Search as it is typed."""
+        self.query_one(Listing).filter_by(event.value)
+
+    def on_input_submitted(self) -> None:
+        """To the entries."""
+        self.query_one(Listing).focus()
+
+    # Proving
+
+    def action_verify(self) -> None:
+        """Read the whole log in the background."""
+        self._verdict = (Span("Reading the whole log", "dim"),)
+        self._show_details()
+        self.engine_app.ask(
+            self, "verify audit", lambda engine: engine.records.verify_audit(), self._take_verdict, slow=True
+        )
+
+    def _take_verdict(self, verdict: "Verdict") -> None:
+        look = self.engine_app.look
+        if verdict.damage:
+            first = verdict.damage[0]
+            at = f"entry {first.number}: " if first.number else ""
+            more = f", and {len(verdict.damage) - 1} more" if len(verdict.damage) > 1 else ""
+            text = f"{look.glyph('✖', 'x')} damaged: {at}{first.kind}: {first.text}{more}"
+            self._verdict = (span(text, "bad"),)
+        else:
+            mark = look.glyph("✔", "+")
+            self._verdict = (
+                Span(f"{mark} {verdict.entries} entries, each as it was written", "good"),
+                Span(f"  newest {verdict.head[:16]}", "dim"),
+            )
+        self._show_details()
+
+
+def _row(entry: AuditEntry) -> Row:
+    actor = entry.actor
+    who = actor.user if actor.program == "dgtui" else f"{actor.user} ({actor.program})"
+    return Row(
+        key=str(entry.number),
+        cells=(
+            (Span(str(entry.number), "dim"),),
+            (Span(time_text(entry.at)),),
+            (span(who + (f" from {actor.origin}" if actor.origin else "")),),
+            (span(entry.action),),
+            (span(f"{entry.object_kind} {entry.object_name}"),),
+            (span(entry.outcome, "bad" if entry.outcome in _BAD else ""),),
+        ),
+        sort=(entry.number, entry.at),
+    )
