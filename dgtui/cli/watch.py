@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from dgtui.engine.runs import RunSnapshot
 
 _POLL_SECONDS = 0.02
-_OPERATIONS = {"backup": "Backup", "restore": "Restore", "validate": "Validate"}
+_OPERATIONS = {"backup": "Backup", "restore": "Restore", "validate": "Validate", "rehearse": "Rehearsal"}
 
 
 @contextlib.contextmanager

@@ -2,12 +2,13 @@
 
 from dgtui.config.files import config_path, state_folder
 from dgtui.config.guardian import GuardianSettings
-from dgtui.config.jobs import JobSettings
+from dgtui.config.jobs import PRIVATE_PLACE, JobSettings
 from dgtui.config.load import load_config
 from dgtui.config.model import Config, Origin, Table, job_id
 from dgtui.engine.retention_settings import RetentionSettings
 
 __all__ = [
+    "PRIVATE_PLACE",
     "Config",
     "GuardianSettings",
     "JobSettings",

@@ -8,7 +8,13 @@ import msgspec
 from msgspec import Meta
 
 from dgtui.config.tables import Rules, url_mistake
-from dgtui.config.timetable import never_due_mistake, schedule_mistake, timezone_mistake, window_mistake
+from dgtui.config.timetable import (
+    never_due_mistake,
+    rehearse_mistake,
+    schedule_mistake,
+    timezone_mistake,
+    window_mistake,
+)
 from dgtui.engine.model import VerifyLevel
 from dgtui.engine.retention_settings import RetentionSettings, retention_mistake
 from dgtui.engine.settings import DEFAULT_COMPRESSION, Compression, Duration, PositiveInt, Secret
@@ -38,6 +44,10 @@ def _storages_rule(storages: tuple[str, ...]) -> str | None:
     return None if twice is None else f"'{twice}' stands here a second time"
 
 
+PRIVATE_PLACE = "private"
+"""As a place for rehearsals: a server of our own for a while, not a datasource of this name."""
+
+
 class JobSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The keys every `[jobs.NAME]` table may have."""
 
@@ -47,6 +57,7 @@ class JobSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         "idle_timeout": _more_than_nothing,
         "schedule": schedule_mistake,
         "timezone": timezone_mistake,
+        "rehearse": lambda rehearse: None if rehearse is None else rehearse_mistake(rehearse),
         "window": lambda window: None if window is None else window_mistake(window),
         "retention": retention_mistake,
         "before": _command_rule,
@@ -103,6 +114,19 @@ class JobSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     jitter: Annotated[
         Duration, Meta(description="Up to how much later it begins, each time by another amount, to spread the load")
     ] = Duration(0)
+    rehearse: Annotated[
+        str | None,
+        Meta(
+            description="When a backup is restored for a try: as a schedule, or 'every 10' for after each ten backups; "
+            "empty for never"
+        ),
+    ] = None
+    rehearse_in: Annotated[
+        str | None,
+        Meta(
+            description="Datasource to try it at, or 'private' for a server of its own; empty for where it comes from"
+        ),
+    ] = None
     grace: Annotated[
         Duration, Meta(description="How long after its time a run is caught up that was missed while nothing ran")
     ] = Duration(86400)

@@ -11,7 +11,7 @@ import msgspec
 from dgtui.config.channels import CHANNEL_SETTINGS, REFERENCE_KEYS, ChannelSettings
 from dgtui.config.files import ConfigFile, find_files, read_file
 from dgtui.config.guardian import GuardianSettings
-from dgtui.config.jobs import JobSettings, wanted_options
+from dgtui.config.jobs import PRIVATE_PLACE, JobSettings, wanted_options
 from dgtui.config.mistakes import Mistake, error_of, one_of, show_path, suggestion
 from dgtui.config.model import Config, Origin, Table, job_id
 from dgtui.config.tables import TableReader
@@ -82,6 +82,7 @@ class _Loader:
         for name, job in config.jobs.items():
             self._check_options(name, job, config)
             self._check_places(name, job, config)
+            self._check_rehearsal(name, job, config)
         self._check_ids(config)
         return config
 
@@ -175,6 +176,9 @@ class _Loader:
                 datasource = definition.content.get("datasource")
                 self._check_reference(definition, (table, name, "datasource"), "datasources", datasource)
                 self._check_list(definition, (table, name, "storages"), "storages")
+                place = definition.content.get("rehearse_in")
+                if place != PRIVATE_PLACE:
+                    self._check_reference(definition, (table, name, "rehearse_in"), "datasources", place)
             elif table == "channels":
                 for key in REFERENCE_KEYS:
                     self._check_list(definition, (table, name, key), key)
@@ -210,6 +214,20 @@ class _Loader:
             if place == same:
                 text = f"'{one}' and '{other}' are the same place"
                 self._report(self._defined["jobs", name], ("jobs", name, "storages"), text)
+
+    def _check_rehearsal(self, name: str, job: JobSettings, config: Config) -> None:
+        """A place for rehearsals has to be of the kind that is backed up, and to be there."""
+        if job.datasource not in config.datasources or job.rehearse_in is None:
+            return
+        adapter = datasource_adapter(config.datasources[job.datasource].type)
+        place, text = config.datasources.get(job.rehearse_in), None
+        if job.rehearse_in == PRIVATE_PLACE:
+            if "private_server" not in adapter.options:
+                text = f"{adapter.label} has no private server; name a datasource, or remove the key"
+        elif place is not None and place.type != adapter.kind:
+            text = f"'{job.rehearse_in}' is of type '{place.type}'; expected one of type '{adapter.kind}'"
+        if text is not None:
+            self._report(self._defined["jobs", name], ("jobs", name, "rehearse_in"), text)
 
     def _check_ids(self, config: Config) -> None:
         seen: dict[str, str] = {}

@@ -22,6 +22,7 @@ _WORDS = re.compile(
     rf"hourly|(?:daily|weekly|monthly|yearly|weekdays|weekends|(?:{'|'.join(_DAYS)})s?)"
     r"(?: at ([0-9]{1,2}):([0-9]{2}))?"
 )
+_COUNT = re.compile(r"every ([0-9]{1,6})(?: backups?)?")
 _EXPECTED = (
     "expected five cron fields such as '0 3 * * *', or words such as 'hourly', 'daily at 03:00', 'every 6 h' "
     "or 'sundays at 04:30'"
@@ -46,6 +47,21 @@ def schedule_mistake(schedule: str) -> str | None:
         if not all(_cron_item_fits(item, lowest, highest, names) for item in text.split(",")):
             return f"'{text}' is no {name}; expected *, or {lowest} to {highest}, also as 1-5, 1,3 or */2"
     return cron_mistake(" ".join(words))
+
+
+def rehearsal_count(text: str) -> int | None:
+    """After how many backups one is rehearsed: 10 of `every 10`; None for a schedule."""
+    match = _COUNT.fullmatch(" ".join(text.lower().split()))
+    return int(match[1]) if match else None
+
+
+def rehearse_mistake(text: str) -> str | None:
+    """What is wrong with the form of a job's `rehearse`."""
+    count = rehearsal_count(text)
+    if count is not None:
+        return None if count else "expected at least one backup after 'every'"
+    mistake = schedule_mistake(text)
+    return f"{mistake}; or a number of backups, such as 'every 10'" if mistake else None
 
 
 def _cron_item_fits(item: str, lowest: int, highest: int, names: tuple[str, ...]) -> bool:

@@ -18,6 +18,7 @@ from dgtui.engine.audit import current_actor
 from dgtui.engine.backup import BackupPlan, started_execution
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.catalog.due_runs import MissedRun, missed_runs
+from dgtui.engine.catalog.proofs import Proofs
 from dgtui.engine.check import Finding, examine_everything
 from dgtui.engine.cleanup import Cleanup, Retention
 from dgtui.engine.datasources.base import DatasourceSettings, Selection
@@ -43,12 +44,14 @@ from dgtui.engine.locks import Lock, take_lock
 from dgtui.engine.manifest import Manifest
 from dgtui.engine.messages import now
 from dgtui.engine.model import Copy, Execution, Restore
-from dgtui.engine.orders import AnyOrder, BackupOrder, RestoreOrder, ValidateOrder, decode_order
+from dgtui.engine.orders import AnyOrder, BackupOrder, RehearseOrder, RestoreOrder, ValidateOrder, decode_order
 from dgtui.engine.preview import RestorePreview, preview_restore
 from dgtui.engine.reconcile import reconcile
 from dgtui.engine.records import Records
 from dgtui.engine.references import find_execution, find_restore
+from dgtui.engine.rehearsal import rehearse_order
 from dgtui.engine.replaced import Kept, drop_expired, drop_replaced, kept_replaced
+from dgtui.engine.restore_by_hand import mark_restored
 from dgtui.engine.restore_task import started_restore, target_lock_name
 from dgtui.engine.runs import RunFollower, RunInfo, RunPaths
 from dgtui.engine.scan import ScanReport, scan_storage
@@ -280,6 +283,27 @@ class Engine:
         self._launch(order)
         return order.run_id
 
+    def start_rehearsal(
+        self, execution: Execution, *, storage: str | None = None, place: str | None = None, deep: bool = False
+    ) -> str:
+        """Start a restore for a try into a throw-away database; the run's id. Raises ConfigError, JobBusy.
+
+        `place` is the name of a datasource or `private`; the job's place, else where the backup comes from, if empty.
+        """
+        order = rehearse_order(self.config, execution, current_actor(), now(), storage=storage, place=place, deep=deep)
+        with self._lock(f"rehearse-{order.job_id}", f"rehearsal of {order.job}") as lock:
+            self._launch(order, lock)
+        return order.run_id
+
+    def mark_restored(self, execution: Execution, *, reason: str, at: datetime | None = None) -> Restore:
+        """Record a restore that somebody did by hand. Raises ConfigError."""
+        return mark_restored(self.catalog, self.config, execution, reason=reason, at=at)
+
+    @property
+    def proofs(self) -> Proofs:
+        """Which backups were loaded and compared, when and where."""
+        return Proofs(self.catalog)
+
     @contextlib.contextmanager
     def _lock(self, name: str, purpose: str) -> Iterator[Lock]:
         """Hold a lock while a worker is started; the worker inherits it and holds it to its end."""
@@ -327,6 +351,11 @@ class Engine:
                 return RunInfo(run_id=run_id, operation="restore", title=f"{what} into {order.database}")
             case ValidateOrder():
                 return RunInfo(run_id=run_id, operation="validate", title=order.execution_id[:8])
+            case RehearseOrder():
+                where = f" at {order.place}" if order.place else ""
+                return RunInfo(
+                    run_id=run_id, operation="rehearse", title=f"{order.job} {order.execution_id[:8]}{where}"
+                )
 
     def run_watch(self) -> RunWatch:
         """Watch all runs of this machine."""

@@ -50,6 +50,7 @@ Phase = Literal[
     "restore",
     "compare",
     "swap",
+    "remove",
     "record",
 ]
 
@@ -272,6 +273,8 @@ class Restore(Record, frozen=True):
     """What was restored: everything, the schema or the data."""
     tables: tuple[str, ...] = ()
     """The tables, files or folders that were chosen; empty for all."""
+    by_hand: bool = False
+    """Whether somebody did it without this program, and told of it."""
     merged: bool = False
     """Whether files were restored over what was there, which kept its other files."""
     part_kept_as: str | None = None

@@ -67,7 +67,24 @@ class ValidateOrder(Order, frozen=True, kw_only=True, tag="validate"):
     storage: str | None = None
 
 
-AnyOrder = BackupOrder | RestoreOrder | ValidateOrder
+class RehearseOrder(Order, frozen=True, kw_only=True, tag="rehearse"):
+    """Restore an execution's backup into a throw-away database, compare, and remove it again."""
+
+    execution_id: str
+    job_id: str
+    job: str
+    datasource: str
+    """The datasource that was backed up."""
+    storage: str | None = None
+    """The storage to restore from; the copies in order until one is good where empty."""
+    place: str | None = None
+    """The datasource to do it at, or `private`; where the backup comes from, where empty."""
+    deep: bool = False
+    ordered_by: str = ""
+    origin: str = ""
+
+
+AnyOrder = BackupOrder | RestoreOrder | ValidateOrder | RehearseOrder
 
 
 def encode_order(order: AnyOrder) -> bytes:

@@ -17,6 +17,7 @@ from dgtui.engine.manifest import Manifest
 from dgtui.engine.messages import now
 from dgtui.engine.model import ENDED, Copy, Execution, Problem, Restore
 from dgtui.engine.orders import BackupOrder, decode_order
+from dgtui.engine.rehearsal import settle_rehearsals
 from dgtui.engine.restore_task import target_lock_name
 from dgtui.engine.runs import RunPaths, last_status
 from dgtui.engine.settling import cleanup_command, left_behind, settle, unsettled
@@ -42,6 +43,7 @@ def reconcile(catalog: Catalog, config: Config, paths: RunPaths) -> tuple[str, .
         except JobBusy:
             pass
     told += _settle(catalog, config, paths)
+    told += settle_rehearsals(catalog, config, paths)
     told += _name_leftovers(catalog, dead)
     return (*told, *unsaid)
 

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from dgtui.config import Config
 from dgtui.engine.archive import StoredArchive
 from dgtui.engine.catalog import Catalog
+from dgtui.engine.catalog.proofs import Proofs
 from dgtui.engine.comparison import is_selected
 from dgtui.engine.datasources.base import Client, Datasource, MissingRoles, Selection, TargetState
 from dgtui.engine.errors import DataGuardianError, DiskSpaceError, StorageError
@@ -25,10 +26,10 @@ _COUNTED_BYTES = 256 << 20
 """A target up to this size is counted row by row; of a larger one its own statistics are shown."""
 _LIKE_SIZED = 4
 """Only restores of backups at most so many times larger or smaller tell how long this one takes."""
-_RESTORES_LOOKED_AT = 200
+_MEASURED_AT_MOST = 200
 
 ObjectSide = Literal["both", "only in the backup", "only in the target"]
-DurationSource = Literal["restores", "unknown"]
+DurationSource = Literal["restores", "rehearsals", "unknown"]
 
 
 class ObjectChange(Record, frozen=True):
@@ -93,7 +94,7 @@ def look_ahead(
 ) -> RestoreOutlook:
     """Look at backup and target; what stands against the restore is in the answer."""
     execution = question.execution
-    seconds = expected_seconds(catalog, execution, target.name, question.selection)
+    seconds, source = expected_seconds(catalog, execution, target.name, question.selection)
     newest = _newest_since(catalog, execution)
     outlook = RestoreOutlook(
         execution_id=execution.execution_id,
@@ -103,7 +104,7 @@ def look_ahead(
         newest_execution_id=newest.execution_id if newest else None,
         newest_taken_at=newest.started_at if newest else None,
         expected_seconds=seconds,
-        expected_from="unknown" if seconds is None else "restores",
+        expected_from=source,
         clients=state.clients,
     )
     try:
@@ -205,19 +206,46 @@ def _newest_since(catalog: Catalog, execution: Execution) -> Execution | None:
     return newest if newest is not None and newest.started_at > execution.started_at else None
 
 
-def expected_seconds(catalog: Catalog, execution: Execution, datasource: str, selection: Selection) -> float | None:
-    """The median of this datasource's whole restores of like-sized backups, by size; None where there was none."""
+def expected_seconds(
+    catalog: Catalog, execution: Execution, datasource: str, selection: Selection
+) -> tuple[float | None, DurationSource]:
+    """How long a restore of everything takes, by what was measured of like-sized backups of this datasource.
+
+    The median of its restores, by size; of its rehearsals where there was none.
+    """
     size = execution.total_size_bytes
     if not size or selection != Selection():
+        return None, "unknown"
+    restores = [
+        (restore.execution_id, restore.seconds)
+        for restore in catalog.restores()[:_MEASURED_AT_MOST]
+        if restore.status == "completed"
+        and restore.datasource == datasource
+        and not restore.by_hand
+        and restore.backup_type == "full"
+        and not restore.tables
+        and not restore.merged
+    ]
+    rehearsals = [
+        (proof.execution_id, proof.duration_seconds)
+        for proof in Proofs(catalog).newest()[:_MEASURED_AT_MOST]
+        if proof.status == "completed" and proof.how == "rehearsal" and proof.datasource == datasource
+    ]
+    sources: tuple[tuple[DurationSource, list[tuple[str, float | None]]], ...] = (
+        ("restores", restores),
+        ("rehearsals", rehearsals),
+    )
+    for source, measured in sources:
+        scaled = [seconds for one in measured if (seconds := _scaled(catalog, size, *one)) is not None]
+        if scaled:
+            return statistics.median(scaled), source
+    return None, "unknown"
+
+
+def _scaled(catalog: Catalog, size: int, execution_id: str, seconds: float | None) -> float | None:
+    """A measured time as it would be for another size; None where the sizes are too far apart."""
+    measured = catalog.execution(execution_id)
+    other = measured.total_size_bytes if measured is not None else None
+    if seconds is None or not other or size > other * _LIKE_SIZED or other > size * _LIKE_SIZED:
         return None
-    scaled = []
-    for restore in catalog.restores()[:_RESTORES_LOOKED_AT]:
-        if restore.status != "completed" or restore.datasource != datasource or restore.finished_at is None:
-            continue
-        if restore.tables or restore.merged or restore.backup_type != "full":
-            continue
-        restored = catalog.execution(restore.execution_id)
-        other = restored.total_size_bytes if restored is not None else None
-        if other and size <= other * _LIKE_SIZED and other <= size * _LIKE_SIZED:
-            scaled.append((restore.finished_at - restore.started_at).total_seconds() * size / other)
-    return statistics.median(scaled) if scaled else None
+    return seconds * size / other

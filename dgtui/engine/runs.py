@@ -35,7 +35,7 @@ from dgtui.engine.messages import (
 )
 from dgtui.engine.model import ENDED, ExecutionStatus, Phase, Problem, Record
 
-Operation = Literal["backup", "restore", "validate"]
+Operation = Literal["backup", "restore", "validate", "rehearse"]
 
 LOG_BYTES_AT_MOST = 4 << 20
 """Beyond this many bytes of log lines a run's log keeps silent, so that a flooding tool cannot fill the disk."""

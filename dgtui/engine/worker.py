@@ -11,19 +11,21 @@ from typing import Any
 
 import msgspec
 
-from dgtui.config import Config, JobSettings, load_config
+from dgtui.config import PRIVATE_PLACE, Config, JobSettings, load_config
 from dgtui.engine.backup import Backup, BackupPlan, started_execution
 from dgtui.engine.cancellation import Cancellation
 from dgtui.engine.catalog import Catalog
+from dgtui.engine.catalog.proofs import Proof
 from dgtui.engine.cleanup import RoundBackup
 from dgtui.engine.errors import Cancelled, ConfigError, DataGuardianError, DiskSpaceError
 from dgtui.engine.files import make_private_folder
 from dgtui.engine.job_commands import JobCommands
 from dgtui.engine.messages import now
 from dgtui.engine.model import Execution, ExecutionStatus, Problem, Restore
-from dgtui.engine.orders import AnyOrder, BackupOrder, RestoreOrder, ValidateOrder, decode_order
+from dgtui.engine.orders import AnyOrder, BackupOrder, RehearseOrder, RestoreOrder, ValidateOrder, decode_order
 from dgtui.engine.patience import with_retries
 from dgtui.engine.problems import problem_of
+from dgtui.engine.rehearsal import Rehearsal, RehearsalTask
 from dgtui.engine.restore import RestoreRun
 from dgtui.engine.restore_task import RestoreTask, TargetTask, started_restore
 from dgtui.engine.runs import RunPaths, RunWriter
@@ -62,6 +64,8 @@ class Worker:
                     self._restore(self._order)
                 case ValidateOrder():
                     self._validate(self._order)
+                case RehearseOrder():
+                    self._rehearse(self._order)
         finally:
             self._paths.remove_scratch(self._order.run_id)
             self._catalog.close()
@@ -228,11 +232,37 @@ class Worker:
             else:
                 self._run.status("completed")
 
+    def _rehearse(self, order: RehearseOrder) -> None:
+        rehearsal = Rehearsal(order, self._catalog, self._run)
+        with self._recording_failure(rehearsal.end, rehearsal.proof):
+            rehearsal.begin()
+            execution = self._execution(order.execution_id)
+            place = order.place if order.place not in (None, PRIVATE_PLACE) else order.datasource
+            task = RehearsalTask(
+                order=order,
+                execution=execution,
+                target=self._config.datasource(place),
+                storages=self._storages_of(execution, order.storage),
+                catalog=self._catalog,
+                run=self._run,
+                cancellation=self._cancellation,
+                scratch=self._scratch,
+            )
+            try:
+                proof = rehearsal.execute(task)
+            finally:
+                with self._cancellation.shield():
+                    for copy in rehearsal.found_copies:
+                        self._catalog.save_copy(order.execution_id, copy)
+            with self._cancellation.shield():
+                rehearsal.end(proof)
+                self._run.status("completed", warnings=proof.differences)
+
     @contextlib.contextmanager
     def _recording_failure(
         self,
         record: Callable[[Any], object],
-        started: Execution | Restore | None,
+        started: Execution | Restore | Proof | None,
         after: Callable[[ExecutionStatus, Problem], tuple[str, ...]] = lambda _status, _problem: (),
     ) -> Iterator[None]:
         """Record a failure of the block as the end of what was started, and say it as the last message.

@@ -16,7 +16,7 @@ from dgtui.screens.widgets.styled import Lines, span
 from dgtui.wording.panel import Panel
 from dgtui.wording.words import one_line, short_id
 
-_OPERATIONS = {"backup": "Backup", "restore": "Restore", "validate": "Check"}
+_OPERATIONS = {"backup": "Backup", "restore": "Restore", "validate": "Check", "rehearse": "Rehearsal"}
 _WIDEST = 120
 _ENDED_KEYS = "Esc Close   l Whole log"
 

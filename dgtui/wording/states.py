@@ -64,9 +64,10 @@ PHASE_WORDS = {
     "restore": "loading",
     "compare": "comparing with the manifest",
     "swap": "putting it in place",
+    "remove": "removing the throw-away database",
     "record": "recording",
 }
-READING_PHASES = frozenset({"validate", "create", "restore", "compare", "swap", "record"})
+READING_PHASES = frozenset({"validate", "create", "restore", "compare", "swap", "remove", "record"})
 """The phases of a restore or a check: storages are read from, not written to."""
 MOVING_PHASES = frozenset({"dump", "validate", "restore"})
 """The phases that progress messages speak of."""

@@ -6,6 +6,8 @@ from dgtui.engine.catalog import (  # they bring their tables
     due_runs,
     health,
     notifications,
+    proofs,
+    rehearsals,
     retention,
 )
 from dgtui.engine.catalog.catalog import Catalog
@@ -22,5 +24,7 @@ __all__ = [
     "due_runs",
     "health",
     "notifications",
+    "proofs",
+    "rehearsals",
     "retention",
 ]

@@ -14,6 +14,7 @@ from sqlalchemy.dialects.sqlite import insert
 
 from dgtui.engine.catalog import tables
 from dgtui.engine.catalog.database import Database, time_text
+from dgtui.engine.catalog.proofs import proof_of_restore, write_proof
 from dgtui.engine.model import RESTORABLE, UNDER_WAY, Copy, Execution, Problem, Restore
 
 T = TypeVar("T", Execution, Copy)
@@ -135,7 +136,7 @@ class Catalog(Database):
         return [_decode(Execution, row, copies=copies.get(row["execution_id"], [])) for row in rows]
 
     def save_restore(self, restore: Restore) -> None:
-        """Add a restore, or bring it up to date."""
+        """Add a restore, or bring it up to date; one that proves its backup is a proof from then on."""
         values = {
             "restore_id": restore.restore_id,
             "execution_id": restore.execution_id,
@@ -144,8 +145,11 @@ class Catalog(Database):
             "record": msgspec.json.encode(restore).decode(),
         }
         statement = insert(tables.restores).values(**values)
+        proof = proof_of_restore(restore)
         with self.transaction() as connection:
             connection.execute(statement.on_conflict_do_update(index_elements=["restore_id"], set_=values))
+            if proof is not None:
+                write_proof(connection, proof)
 
     def restores(self, execution_id: str | None = None) -> list[Restore]:
         """Restores, the newest first."""

@@ -9,6 +9,7 @@ import msgspec
 
 from dgtui.config import Config, JobSettings
 from dgtui.engine.catalog import Catalog
+from dgtui.engine.catalog.proofs import Proofs
 from dgtui.engine.catalog.retention import RetentionTable, backups
 from dgtui.engine.model import Copy, Execution, Record
 from dgtui.engine.orders import decode_order
@@ -73,7 +74,7 @@ class Look:
                 backups=known,
                 rules=self._rules(known),
                 room=self._room(),
-                proven=self._table.restored_executions(),
+                proven=Proofs(self._catalog).proven_executions(),
                 needs=self._needs,
                 in_use=self.in_use(),
                 failed_uploads=self._failed_uploads(),

@@ -7,13 +7,14 @@ load it again. It never writes to a storage and never decides what a failure mea
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Generic, Literal, Protocol, Self, TypeVar
 
 import msgspec
 
 from dgtui.engine.datasources.answer import HealthAnswer
-from dgtui.engine.errors import BackupCreationError, RestoreError
+from dgtui.engine.errors import BackupCreationError, ConfigError, RestoreError
 from dgtui.engine.messages import ProgressUnit, TotalKind
 from dgtui.engine.model import BackupType, ObjectInfo, Record, ToolVersion
 from dgtui.engine.properties import DatabaseProperties
@@ -198,6 +199,8 @@ class Selection(Record, frozen=True):
     backup_type: Literal["full", "schema_only", "data_only"] = "full"
     tables: tuple[str, ...] = ()
     """Only these tables, files or folders; empty for all."""
+    acting: bool = True
+    """Whether what acts by itself (the events of MySQL) is restored too."""
 
 
 class TargetState(Record, frozen=True):
@@ -270,7 +273,7 @@ class Datasource(ABC, Generic[SettingsT]):
     settings_type: ClassVar[type[DatasourceSettings]]
     options: ClassVar[frozenset[str]] = frozenset()
     """Which it knows of: schema_only, data_only, tables, exclude_tables, extra_arguments, globals, parallel_restore,
-    merge."""
+    merge, private_server."""
 
     swaps_everything: ClassVar[bool] = True
     """Whether `swap` can move whatever a database holds. Where not, an empty target is loaded in its own place."""
@@ -444,6 +447,28 @@ class Datasource(ABC, Generic[SettingsT]):
     ) -> dict[str, str]:
         """The same of objects in a database; one that is not there is left out."""
         return {}
+
+    def private_server(
+        self,
+        version: str,  # noqa: ARG002  # this is what a kind does that cannot do it
+        room: int,  # noqa: ARG002
+        scratch_folder: Path,  # noqa: ARG002
+        made: Callable[[tuple[str, ...]], None],  # noqa: ARG002
+    ) -> AbstractContextManager[Self]:
+        """A datasource on a server of our own, which runs for the block and has room for `room` bytes.
+
+        `made` gets the folders of it before anything is in them. Only kinds with `private_server` in their options have
+        this. Raises ToolMissing, DiskSpaceError, RestoreError.
+        """
+        raise ConfigError(
+            f"{self.label} needs no private server, or cannot have one",
+            subject=self.name,
+            hint="Leave the place out, or name a datasource",
+        )
+
+    @classmethod
+    def remove_private_server(cls, folders: tuple[str, ...]) -> None:
+        """Remove what a private server has left whose worker died. Raises StorageError."""
 
     @abstractmethod
     def swap(self, new: str, current: str, keep_as: str, reporter: Reporter) -> None:

@@ -123,6 +123,8 @@ class Script:
     def _chosen(self, piece: Piece) -> bool:
         if self._kinds is not None and piece.kind not in self._kinds:
             return False
+        if piece.kind == "events" and not self._selection.acting:
+            return False
         if not self._wanted:
             return True
         if piece.kind in _OF_TABLES:

@@ -1,10 +1,11 @@
 """The adapter for PostgreSQL: `pg_dump -Fc`, read to its end and restored by `pg_restore`."""
 
+import contextlib
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 import msgspec
 
@@ -35,6 +36,7 @@ from dgtui.engine.datasources.postgres_manual import manual_lines
 from dgtui.engine.datasources.postgres_names import name_beside
 from dgtui.engine.datasources.postgres_part import PartReplacement
 from dgtui.engine.datasources.postgres_plan import plan_restore
+from dgtui.engine.datasources.postgres_private import private_server, remove_private_server
 from dgtui.engine.datasources.postgres_properties import properties, read_properties
 from dgtui.engine.datasources.postgres_queries import (
     clients_of,
@@ -73,7 +75,16 @@ class PostgresDatasource(Datasource[PostgresSettings]):
     )
     settings_type = PostgresSettings
     options: ClassVar[frozenset[str]] = frozenset(
-        {"schema_only", "data_only", "tables", "exclude_tables", "extra_arguments", "globals", "parallel_restore"}
+        {
+            "schema_only",
+            "data_only",
+            "tables",
+            "exclude_tables",
+            "extra_arguments",
+            "globals",
+            "parallel_restore",
+            "private_server",
+        }
     )
 
     _tools_folders: ClassVar[set[str]] = set()
@@ -273,6 +284,19 @@ class PostgresDatasource(Datasource[PostgresSettings]):
         """Replay the rows in one transaction, with triggers off and foreign keys checked at its end."""
         load = DataLoad(self._access, archive, database, selection)
         return load.run(reporter, overwrite=overwrite, scratch_folder=scratch_folder)
+
+    @contextlib.contextmanager
+    def private_server(
+        self, version: str, room: int, scratch_folder: Path, made: Callable[[tuple[str, ...]], None]
+    ) -> Iterator[Self]:
+        """A server made by initdb, in which everybody who gets to its socket is the superuser."""
+        with private_server(version, room, scratch_folder, self.settings.tools, made) as settings:
+            yield type(self)(self.name, settings)
+
+    @classmethod
+    def remove_private_server(cls, folders: tuple[str, ...]) -> None:
+        """End it and remove its folders."""
+        remove_private_server(folders)
 
     def inventory(self, database: str) -> tuple[ObjectInfo, ...]:
         """All tables and materialised views, counted."""

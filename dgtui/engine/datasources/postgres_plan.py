@@ -45,6 +45,8 @@ def plan_restore(access: Access, toc: Toc, selection: Selection) -> RestorePlan:
         entries = entries_of_tables(toc, selection.tables) if selection.tables else list(toc.entries)
         _check_extensions(connection, entries)
         arguments = ["--schema-only"] if selection.backup_type == "schema_only" else []
+        # A database with a subscription can neither be without its origin nor be dropped.
+        arguments += [] if selection.acting else ["--no-subscriptions"]
         ownership, kept, notes, missing = _ownership(connection, entries)
         return RestorePlan(
             tool,

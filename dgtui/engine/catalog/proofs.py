@@ -1,0 +1,209 @@
+"""Proofs: which backups were loaded into a database and compared, in a restore or in a rehearsal of one.
+
+A rehearsal has its row from the moment it is asked for, so that whoever finds it dead knows what it has left where.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import insert
+
+from dgtui.engine.catalog import tables
+from dgtui.engine.catalog.database import Database, time_text
+from dgtui.engine.model import ENDED, ExecutionStatus, Problem, Record, Restore, RestoreReport
+
+ProofWay = Literal["rehearsal", "restore"]
+
+proofs = sa.Table(
+    "proofs",
+    tables.metadata,
+    sa.Column("sequence", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("proof_id", sa.String, nullable=False, unique=True),
+    sa.Column("execution_id", sa.String, nullable=False, index=True),
+    sa.Column("how", sa.String, nullable=False),
+    sa.Column("outcome", sa.String, nullable=False, index=True),
+    sa.Column("proven_at", sa.String),
+    sa.Column("storage", sa.String),
+    sa.Column("place", sa.String, nullable=False),
+    sa.Column("duration_seconds", sa.Float),
+    sa.Column("rows", sa.Integer),
+    sa.Column("leftover", sa.Boolean, nullable=False, index=True),
+    sa.Column("claim", sa.String, unique=True),
+    sa.Column("record", sa.String, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+
+class Leftover(Record, frozen=True):
+    """What a rehearsal has made outside of its scratch folder, and has to remove again."""
+
+    datasource: str = ""
+    """Where the database is; empty where there is none beside a private server."""
+    database: str = ""
+    """The throw-away database."""
+    kind: str = ""
+    """Kind of the private server."""
+    folders: tuple[str, ...] = ()
+    """The folders of the private server."""
+    tried_at: datetime | None = None
+    """When it was last tried in vain to remove it after its worker had died."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All of it, for people."""
+        return (*([self.database] if self.database else []), *self.folders)
+
+
+class Proof(Record, frozen=True):
+    """A backup that was loaded and compared, or the attempt to."""
+
+    proof_id: str
+    """Id of the rehearsal or of the restore."""
+    execution_id: str
+    how: ProofWay
+    status: ExecutionStatus
+    started_at: datetime
+    finished_at: datetime | None = None
+    job: str = ""
+    job_id: str = ""
+    datasource: str = ""
+    storage: str | None = None
+    """The storage whose copy was read."""
+    place: str = ""
+    """Where it was loaded, for people."""
+    duration_seconds: float | None = None
+    """How long reading, loading and comparing took."""
+    rows: int | None = None
+    """Rows that were counted in what was loaded; None where the kind has no rows or none were counted."""
+    ordered_by: str = ""
+    origin: str = ""
+    leftover: Leftover | None = None
+    """What still lies in its place; None once nothing does."""
+    report: RestoreReport | None = None
+    differences: tuple[str, ...] = ()
+    problem: Problem | None = None
+
+    @property
+    def proven_at(self) -> datetime | None:
+        """When it proved the backup; None where it did not."""
+        return self.finished_at if self.status == "completed" else None
+
+
+def counted_rows(report: RestoreReport | None) -> int | None:
+    """All rows that a report found; None where it counted none."""
+    found = [entry.rows_found for entry in report.objects if entry.rows_found is not None] if report else []
+    return sum(found) if found else None
+
+
+def proof_of_restore(restore: Restore) -> Proof | None:
+    """The proof that a restore is: a completed one of everything that was compared with the manifest."""
+    whole = restore.backup_type == "full" and not restore.tables and not restore.merged
+    compared = restore.report is not None and not restore.report.failures
+    if restore.status != "completed" or not restore.execution_id or not whole or not compared:
+        return None
+    return Proof(
+        proof_id=restore.restore_id,
+        execution_id=restore.execution_id,
+        how="restore",
+        status="completed",
+        started_at=restore.started_at,
+        finished_at=restore.finished_at,
+        datasource=restore.datasource,
+        storage=restore.storage,
+        place=restore.target,
+        duration_seconds=restore.seconds,
+        rows=counted_rows(restore.report),
+        ordered_by=restore.restored_by,
+        origin=restore.origin,
+        differences=restore.differences,
+    )
+
+
+def write_proof(connection: sa.Connection, proof: Proof) -> None:
+    """Add a proof, or bring it up to date, as part of a transaction."""
+    values = _columns(proof)
+    statement = insert(proofs).values(**values)
+    connection.execute(statement.on_conflict_do_update(index_elements=["proof_id"], set_=values))
+
+
+def claim_proof(connection: sa.Connection, proof: Proof, claim: str) -> bool:
+    """Add a rehearsal under a claim that nobody had before; False where somebody had."""
+    statement = insert(proofs).values(**_columns(proof), claim=claim)
+    return connection.execute(statement.on_conflict_do_nothing()).rowcount == 1
+
+
+def _columns(proof: Proof) -> dict[str, object]:
+    return {
+        "proof_id": proof.proof_id,
+        "execution_id": proof.execution_id,
+        "how": proof.how,
+        "outcome": proof.status,
+        "proven_at": None if proof.proven_at is None else time_text(proof.proven_at),
+        "storage": proof.storage,
+        "place": proof.place,
+        "duration_seconds": proof.duration_seconds,
+        "rows": proof.rows,
+        "leftover": proof.leftover is not None,
+        "record": msgspec.json.encode(proof).decode(),
+    }
+
+
+class Proofs:
+    """The proofs in a catalogue."""
+
+    def __init__(self, catalog: Database) -> None:
+        self._catalog = catalog
+
+    def save(self, proof: Proof) -> None:
+        """Add a proof, or bring it up to date."""
+        with self._catalog.transaction() as connection:
+            write_proof(connection, proof)
+
+    def get(self, proof_id: str) -> Proof | None:
+        """One by its whole id."""
+        found = self._select(sa.select(proofs.c.record).where(proofs.c.proof_id == proof_id))
+        return found[0] if found else None
+
+    def of(self, execution_id: str) -> list[Proof]:
+        """All attempts to prove one backup, the newest first."""
+        query = sa.select(proofs.c.record).where(proofs.c.execution_id == execution_id)
+        return self._select(query.order_by(proofs.c.sequence.desc()))
+
+    def newest(self) -> list[Proof]:
+        """The newest attempts, in that order."""
+        return self._select(sa.select(proofs.c.record).order_by(proofs.c.sequence.desc()).limit(1000))
+
+    def last_by_execution(self) -> dict[str, Proof]:
+        """The last proof of each backup that has one."""
+        query = sa.select(proofs.c.record).where(proofs.c.outcome == "completed").order_by(proofs.c.proven_at)
+        return {proof.execution_id: proof for proof in self._select(query)}
+
+    def proven_executions(self) -> frozenset[str]:
+        """The backups that have a proof."""
+        query = sa.select(proofs.c.execution_id).where(proofs.c.outcome == "completed").distinct()
+        with self._catalog.transaction() as connection:
+            return frozenset(connection.scalars(query))
+
+    def rehearsed_executions(self) -> frozenset[str]:
+        """The backups whose rehearsal was begun, however it ended."""
+        query = sa.select(proofs.c.execution_id).where(proofs.c.how == "rehearsal").distinct()
+        with self._catalog.transaction() as connection:
+            return frozenset(connection.scalars(query))
+
+    def unfinished(self) -> list[Proof]:
+        """Rehearsals that are recorded as not ended, the oldest first."""
+        query = sa.select(proofs.c.record).where(proofs.c.outcome.not_in(sorted(ENDED)))
+        return self._select(query.order_by(proofs.c.sequence))
+
+    def with_leftovers(self) -> list[Proof]:
+        """Rehearsals that have ended, and left something where they took place."""
+        query = sa.select(proofs.c.record).where(proofs.c.leftover, proofs.c.outcome.in_(sorted(ENDED)))
+        return self._select(query.order_by(proofs.c.sequence))
+
+    def _select(self, query: sa.Select[Any]) -> list[Proof]:
+        with self._catalog.transaction() as connection:
+            records: Sequence[str] = connection.scalars(query).all()
+        return [msgspec.json.decode(record, type=Proof) for record in records]

@@ -1,0 +1,80 @@
+"""Recording a restore that somebody did without this program."""
+
+import uuid
+from datetime import datetime
+
+from dgtui.config import Config
+from dgtui.engine.audit import append_audit, current_actor
+from dgtui.engine.catalog import Catalog
+from dgtui.engine.errors import ConfigError
+from dgtui.engine.messages import now
+from dgtui.engine.model import RESTORABLE, Execution, Restore
+from dgtui.engine.notify import raise_notification
+
+
+def mark_restored(
+    catalog: Catalog, config: Config, execution: Execution, *, reason: str, at: datetime | None = None
+) -> Restore:
+    """Add it to the restores, to the audit log and to the notifications. Raises ConfigError.
+
+    Nobody compared what came back, so that it is no proof of the backup.
+    """
+    moment = at or now()
+    _check(execution, reason, moment)
+    actor = current_actor()
+    settings = config.datasources.get(execution.datasource)
+    target = getattr(settings, "database", None) or getattr(settings, "path", None) or execution.datasource
+    restore = Restore(
+        restore_id=str(uuid.uuid4()),
+        execution_id=execution.execution_id,
+        datasource=execution.datasource,
+        target=target,
+        status="completed",
+        started_at=moment,
+        finished_at=moment,
+        reason=reason.strip(),
+        restored_by=actor.user,
+        origin=actor.origin,
+        by_hand=True,
+    )
+    catalog.save_restore(restore)
+    append_audit(
+        catalog,
+        "mark restored",
+        object_kind="execution",
+        object_name=execution.execution_id,
+        outcome="done",
+        details=(f"job {execution.job}", f"into {target}", f"at {moment:%Y-%m-%d %H:%M:%S} UTC", restore.reason),
+        actor=actor,
+    )
+    raise_notification(
+        catalog,
+        "restore_completed",
+        subject_kind="datasource",
+        subject=execution.datasource,
+        message=f"{actor.user} restored {execution.execution_id[:8]} of {execution.job} into {target} by hand",
+        details=(restore.reason,),
+        related=(execution.job,),
+        event=restore.restore_id,
+    )
+    return restore
+
+
+def _check(execution: Execution, reason: str, moment: datetime) -> None:
+    short = execution.execution_id[:8]
+    if execution.status not in RESTORABLE:
+        raise ConfigError(
+            f"Execution {short} ended {execution.status} and left no backup",
+            subject=execution.execution_id,
+            hint="Choose another one: dgtui list --status completed",
+        )
+    if not reason.strip():
+        raise ConfigError("A reason is needed", subject=execution.execution_id, hint='--reason "why it was restored"')
+    if moment > now():
+        raise ConfigError("A restore in the future cannot be recorded", subject=str(moment), hint="Correct --at")
+    if moment < execution.started_at:
+        raise ConfigError(
+            f"At {moment:%Y-%m-%d %H:%M:%S} UTC the backup {short} was not made yet",
+            subject=execution.execution_id,
+            hint="Correct --at, or name an earlier backup",
+        )
