@@ -114,19 +114,6 @@ class JobSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     jitter: Annotated[
         Duration, Meta(description="Up to how much later it begins, each time by another amount, to spread the load")
     ] = Duration(0)
-    rehearse: Annotated[
-        str | None,
-        Meta(
-            description="When a backup is restored for a try: as a schedule, or 'every 10' for after each ten backups; "
-            "empty for never"
-        ),
-    ] = None
-    rehearse_in: Annotated[
-        str | None,
-        Meta(
-            description="Datasource to try it at, or 'private' for a server of its own; empty for where it comes from"
-        ),
-    ] = None
     grace: Annotated[
         Duration, Meta(description="How long after its time a run is caught up that was missed while nothing ran")
     ] = Duration(86400)
@@ -148,6 +135,19 @@ class JobSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     heartbeat: Annotated[
         Secret | None,
         Meta(description="URL that is asked for after a good run, and with /fail after a bad one; silence is an alarm"),
+    ] = None
+    rehearse: Annotated[
+        str | None,
+        Meta(
+            description="When a backup is restored for a try: as a schedule, or 'every 10' for after each ten backups; "
+            "empty for never"
+        ),
+    ] = None
+    rehearse_in: Annotated[
+        str | None,
+        Meta(
+            description="Datasource to try it at, or 'private' for a server of its own; empty for where it comes from"
+        ),
     ] = None
 
     def __post_init__(self) -> None:

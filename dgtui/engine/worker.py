@@ -234,7 +234,12 @@ class Worker:
 
     def _rehearse(self, order: RehearseOrder) -> None:
         rehearsal = Rehearsal(order, self._catalog, self._run)
-        with self._recording_failure(rehearsal.end, rehearsal.proof):
+
+        def end(proof: Proof) -> None:
+            rehearsal.end(proof)
+            self._teller.deliver()
+
+        with self._recording_failure(end, rehearsal.proof):
             rehearsal.begin()
             execution = self._execution(order.execution_id)
             place = order.place if order.place not in (None, PRIVATE_PLACE) else order.datasource
@@ -255,7 +260,7 @@ class Worker:
                     for copy in rehearsal.found_copies:
                         self._catalog.save_copy(order.execution_id, copy)
             with self._cancellation.shield():
-                rehearsal.end(proof)
+                end(proof)
                 self._run.status("completed", warnings=proof.differences)
 
     @contextlib.contextmanager

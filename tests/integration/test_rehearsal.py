@@ -1,18 +1,15 @@
 """Rehearsals on real databases: proven and gone again, whatever happens; the source is never touched."""
 
-import os
+import contextlib
 from pathlib import Path
 
 import pytest
 
-from dgtui.engine import facade
 from dgtui.engine.catalog.notifications import Notifications
 from dgtui.engine.catalog.proofs import Proof
 from dgtui.engine.facade import Engine
 from tests.support.changing import Changing, changing
 from tests.support.homes import Home
-from tests.support.postgres import PostgresServer
-from tests.support.stopping import stopped_at
 
 ROWS = {"postgres": 500, "sqlite": 200, "mariadb with a view": 500}
 
@@ -47,3 +44,27 @@ def test_a_backup_is_proven_and_nothing_of_it_stays(kind: str, home: Home, reque
         assert engine.proofs.last_by_execution()[source.execution.execution_id] == proof
         kinds = [one.kind for one in Notifications(engine.catalog).listed()]
         assert kinds.count("rehearsal_completed") == 1
+
+
+def _private_processes() -> set[str]:
+    """What belongs to private servers, wherever it is: processes and folders."""
+    found = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            command = process.joinpath("cmdline").read_bytes()
+            if b"/dgtui-rehearsal-" in command:
+                found.add(command.decode(errors="replace"))
+    for folder in ("/tmp", "/var/tmp"):
+        found |= {str(path) for path in Path(folder).glob("dgtui-rehearsal-*")}
+    return found
+
+
+def test_a_private_server_proves_a_backup_and_is_gone(home: Home, request: pytest.FixtureRequest) -> None:
+    with changing("postgres", home, request) as source:
+        before = _private_processes()
+        _, proof = rehearsed(source, place="private")
+        assert proof.status == "completed", proof.problem
+        assert (proof.rows, proof.place, proof.leftover) == (500, "a private PostgreSQL server", None)
+        assert _private_processes() - before == set()
+        assert home.litter() == []
+        assert source.digest() == source.before
