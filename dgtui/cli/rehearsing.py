@@ -42,7 +42,7 @@ def rehearse(
     ] = False,
     as_json: MessagesAsJson = False,
 ) -> None:
-    """Prove a backup: restore it into a throw-away database, compare, and remove that again."""
+    """Prove a backup: restore it for a try, compare, remove it."""
     from dgtui.cli.watch import open_engine, watch
 
     with open_engine() as engine:

@@ -63,7 +63,7 @@ def test_help_names_every_command() -> None:
     done, _ = start("--help")
     for command in (
         "run", "backup", "list", "show", "status", "follow", "cancel", "validate", "restore", "delete", "scan",
-        "cleanup", "pin", "unpin",
+        "cleanup", "pin", "unpin", "rehearse", "mark-restored",
         "check", "daemon", "demo", "--run-job",
     ):  # fmt: skip
         assert f" {command} " in done.stdout
