@@ -95,6 +95,8 @@ before_timeout = "5 min"
 after = ["sync-off"]
 after_timeout = 30
 heartbeat = { env = "PING_URL" }
+rehearse = "every 10"
+rehearse_in = "private"
 
 [jobs.nightly.retention]
 keep_last = 1
