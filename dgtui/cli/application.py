@@ -10,6 +10,7 @@ from dgtui.cli import (
     checking,
     cleaning,
     demonstrating,
+    figuring,
     following,
     guarding,
     looking,
@@ -91,6 +92,8 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "notifications": recording.notifications,
     "notify": recording.notify,
     "audit": recording.audit,
+    "stats": figuring.stats,
+    "metrics": figuring.metrics,
     "demo": demonstrating.demo,
 }
 for _name, _command in _COMMANDS.items():

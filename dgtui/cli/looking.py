@@ -1,12 +1,13 @@
 """`list`, `show` and `status`."""
 
 import sys
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dgtui.cli.options import AsJson, Execution
-from dgtui.cli.output import print_data, print_json, say
+from dgtui.cli.options import LIST_LIMIT, AsJson, Execution, Limit
+from dgtui.cli.output import print_data, print_json, print_json_rows, say, say_how_many_more
 from dgtui.engine.errors import ConfigError
 from dgtui.wording.states import COPY_MARKS, EXECUTION_MARKS
 from dgtui.wording.terminal import is_terminal, look_of, size_of
@@ -23,7 +24,7 @@ def list_executions(
     datasource: Annotated[str | None, typer.Option(metavar="D", help="Only of this datasource.")] = None,
     job: Annotated[str | None, typer.Option(metavar="J", help="Only of this job.")] = None,
     status: Annotated[str | None, typer.Option(metavar="S", help="Only in this state, such as completed.")] = None,
-    limit: Annotated[int | None, typer.Option(metavar="N", min=1, help="Only the newest ones.")] = None,
+    limit: Limit = None,
     as_json: AsJson = False,
 ) -> None:
     """List the backups, the newest first."""
@@ -32,14 +33,17 @@ def list_executions(
     if status is not None and status not in EXECUTION_MARKS:
         raise ConfigError(f"There is no state {status!r}", hint=f"One of: {', '.join(EXECUTION_MARKS)}")
     with open_engine() as engine:
-        found = engine.executions(job=job, datasource=datasource, status=status, limit=limit)
-    if as_json:
-        print_json(found)
-    elif found:
-        for line in list_lines(found, look=look_of(sys.stdout), width=output_width()):
-            print_data(line)
-    else:
+        if as_json:
+            print_json_rows(islice(engine.each_execution(job=job, datasource=datasource, status=status), limit))
+            return
+        found = engine.executions(job=job, datasource=datasource, status=status, limit=limit or LIST_LIMIT)
+        total = engine.execution_count(job=job, datasource=datasource, status=status)
+    for line in list_lines(found, look=look_of(sys.stdout), width=output_width()) if found else []:
+        print_data(line)
+    if not found:
         say("No backups. Make one with: dgtui run JOB")
+    elif limit is None:
+        say_how_many_more(len(found), total)
 
 
 def output_width() -> int | None:

@@ -6,6 +6,7 @@ A reader that went away (`| head -1`, a closed terminal) ends the writing, never
 import errno
 import os
 import sys
+from collections.abc import Iterable
 from typing import IO, Any, TextIO
 
 _GONE = frozenset({errno.EPIPE, errno.EIO, errno.EBADF})
@@ -23,6 +24,23 @@ def print_json(value: Any) -> None:
     import msgspec
 
     write(sys.stdout, msgspec.json.format(msgspec.json.encode(value)).decode() + "\n")
+
+
+def print_json_rows(values: Iterable[Any]) -> None:
+    """Print values as a JSON array on stdout, one a line, as they come: however many, they are never all in memory."""
+    import msgspec
+
+    before = "["
+    for value in values:
+        write(sys.stdout, f"{before}\n{msgspec.json.encode(value).decode()}")
+        before = ","
+    write(sys.stdout, "[]\n" if before == "[" else "\n]\n")
+
+
+def say_how_many_more(shown: int, total: int) -> None:
+    """Say what a list left out, and how to see it."""
+    if total > shown:
+        say(f"{total - shown:,} more: --limit {total} shows them all, --json as well")
 
 
 def say(text: str) -> None:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, get_args
 import typer
 
 from dgtui.cli.looking import output_width
-from dgtui.cli.options import AsJson
-from dgtui.cli.output import print_data, print_json, say
+from dgtui.cli.options import LIST_LIMIT, AsJson, Limit
+from dgtui.cli.output import print_data, print_json, print_json_rows, say, say_how_many_more
 from dgtui.engine.errors import EXIT_DAMAGED, EXIT_DONE, EXIT_FAILED, EXIT_PARTIAL, ConfigError
 from dgtui.wording.words import one_line, short_id, took_text
 
@@ -25,7 +25,7 @@ def notifications(
         str | None, typer.Option("--type", metavar="T", help="Only of this type, such as backup_failed.")
     ] = None,
     unread: Annotated[bool, typer.Option("--unread", help="Only what was not read yet.")] = False,
-    limit: Annotated[int | None, typer.Option(metavar="N", min=1, help="Only so many.")] = None,
+    limit: Limit = None,
     mark_read: Annotated[
         str | None, typer.Option("--mark-read", metavar="ID|all", help="Mark one, or all, as read.")
     ] = None,
@@ -47,9 +47,12 @@ def notifications(
                 print_json({"marked_read": count})
             say(f"{count} marked as read")
             return
-        found = records.notifications(kind=kind, unread=unread, limit=limit)  # type: ignore[arg-type]  # checked above
+        wanted_kind: NotificationKind | None = kind  # type: ignore[assignment]  # checked above
+        shown = limit if as_json else limit or LIST_LIMIT
+        found = records.notifications(kind=wanted_kind, unread=unread, limit=shown)
+        total = records.notification_count(kind=wanted_kind, unread=unread)
     if as_json:
-        print_json(found)
+        print_json_rows(found)
         return
     from dgtui.wording.terminal import look_of
 
@@ -57,6 +60,8 @@ def notifications(
         print_data(line)
     if not found:
         say("No notifications")
+    elif limit is None:
+        say_how_many_more(len(found), total)
 
 
 def notification_lines(found: "list[Notification]", *, look: "Look", width: int | None) -> list[str]:
@@ -151,7 +156,7 @@ def audit(
         typer.Option("--since", metavar="TIME", help="Only from this time on: 2025-02-13, 2025-02-13T06:00, or 7d."),
     ] = None,
     verify: Annotated[bool, typer.Option("--verify", help="Prove that nothing was changed or removed.")] = False,
-    limit: Annotated[int | None, typer.Option(metavar="N", min=1, help="Only the newest ones.")] = None,
+    limit: Limit = None,
     as_json: AsJson = False,
 ) -> None:
     """Show who did what, the newest first."""
@@ -162,14 +167,17 @@ def audit(
         if verify:
             verdict = engine.records.verify_audit()
             raise typer.Exit(_told_verdict(verdict, as_json=as_json))
-        entries = engine.records.audit(since=begin, limit=limit)
+        entries = engine.records.audit(since=begin, limit=limit if as_json else limit or LIST_LIMIT)
+        total = engine.records.audit_count(since=begin)
     if as_json:
-        print_json(entries)
+        print_json_rows(entries)
         return
     for line in audit_lines(entries, width=output_width()) if entries else []:
         print_data(line)
     if not entries:
         say("No entries")
+    elif limit is None:
+        say_how_many_more(len(entries), total)
 
 
 def _told_verdict(verdict: "Verdict", *, as_json: bool) -> int:

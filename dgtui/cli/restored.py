@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dgtui.cli.options import AsJson
-from dgtui.cli.output import print_data, print_json, say
+from dgtui.cli.options import LIST_LIMIT, AsJson, Limit
+from dgtui.cli.output import print_data, print_json, print_json_rows, say, say_how_many_more
 from dgtui.wording.words import one_line, short_id, time_text
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ def restores(
     restore: Annotated[
         str | None, typer.Argument(metavar="[RESTORE]", help="One, whole; by the first characters of its id.")
     ] = None,
-    limit: Annotated[int | None, typer.Option(metavar="N", min=1, help="Only the newest ones.")] = None,
+    limit: Limit = None,
     as_json: AsJson = False,
 ) -> None:
     """List the restores, the newest first, or show all of one."""
@@ -31,12 +31,15 @@ def restores(
             for line in restore_lines(found):
                 print_data(line)
             return
-        rows = engine.restores()[:limit]
+        rows = engine.restores(limit=limit if as_json else limit or LIST_LIMIT)
+        total = engine.restore_count()
     if as_json:
-        print_json(rows)
+        print_json_rows(rows)
     elif rows:
         for line in _list_lines(rows):
             print_data(line)
+        if limit is None:
+            say_how_many_more(len(rows), total)
     else:
         say("No restores. Make one with: dgtui restore EXECUTION")
 

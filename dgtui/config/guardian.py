@@ -11,10 +11,21 @@ from dgtui.engine.datasources.base import interval_mistake
 from dgtui.engine.settings import Duration, PositiveInt
 
 
+def _metrics_file_mistake(path: str | None) -> str | None:
+    """The daemon has no folder that a relative path could begin in, and the collector reads only such names."""
+    if path is None or (path.startswith("/") and path.endswith(".prom")):
+        return None
+    return "expected the absolute path of a file whose name ends in .prom"
+
+
 class GuardianSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The keys the `[guardian]` table may have."""
 
-    rules: ClassVar[Rules] = {"health_interval": interval_mistake, "cleanup": schedule_mistake}
+    rules: ClassVar[Rules] = {
+        "health_interval": interval_mistake,
+        "cleanup": schedule_mistake,
+        "metrics_file": _metrics_file_mistake,
+    }
 
     max_concurrent: Annotated[
         PositiveInt, Meta(description="How many backups the timetable runs at once on this machine; others wait")
@@ -25,3 +36,7 @@ class GuardianSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     cleanup: Annotated[
         str, Meta(description="When retention is acted on besides after each backup: cron fields, or words")
     ] = "daily at 04:30"
+    metrics_file: Annotated[
+        str | None,
+        Meta(description="File for the textfile collector of Prometheus, written each minute; none where empty"),
+    ] = None

@@ -24,6 +24,7 @@ from dgtui.engine.cleanup import Cleanup, Retention
 from dgtui.engine.datasources.base import DatasourceSettings, Selection
 from dgtui.engine.deletion import delete_copies
 from dgtui.engine.errors import ConfigError, DataGuardianError
+from dgtui.engine.figures import Figures
 from dgtui.engine.glance import DatasourceCheck, check_datasource, check_settings, manifest_of
 from dgtui.engine.guardian.overview import (
     JobOverview,
@@ -132,6 +133,11 @@ class Engine:
     def records(self) -> Records:
         """Notifications, their deliveries, and the audit log."""
         return Records(self.catalog, lambda: self.config)
+
+    @property
+    def figures(self) -> Figures:
+        """Success, duration, size and room over time, metrics, and what needs attention."""
+        return Figures(self.config, self.catalog)
 
     # Starting runs
 
@@ -391,6 +397,18 @@ class Engine:
         """Executions with their copies, the newest first."""
         return self.catalog.executions(job=job, datasource=datasource, status=status, limit=limit)
 
+    def each_execution(
+        self, *, job: str | None = None, datasource: str | None = None, status: str | None = None
+    ) -> Iterator[Execution]:
+        """All executions with their copies, the newest first, read as they are asked for."""
+        return self.catalog.each_execution(job=job, datasource=datasource, status=status)
+
+    def execution_count(
+        self, *, job: str | None = None, datasource: str | None = None, status: str | None = None
+    ) -> int:
+        """How many executions there are."""
+        return self.catalog.execution_count(job=job, datasource=datasource, status=status)
+
     def backup_counts(self) -> dict[str, int]:
         """How many backups each datasource has, also one that is not configured any more."""
         return self.catalog.backup_counts()
@@ -410,9 +428,13 @@ class Engine:
             return matches[0]
         return self.execution(reference).execution_id
 
-    def restores(self, execution_id: str | None = None) -> list[Restore]:
+    def restores(self, execution_id: str | None = None, *, limit: int | None = None) -> list[Restore]:
         """Restores, the newest first."""
-        return self.catalog.restores(execution_id)
+        return self.catalog.restores(execution_id, limit=limit)
+
+    def restore_count(self) -> int:
+        """How many restores there were."""
+        return self.catalog.restore_count()
 
     def restore(self, reference: str) -> Restore:
         """Find a restore by the first characters of its id. Raises ConfigError."""

@@ -92,10 +92,10 @@ def open_folder(name: str | Path, *, folder: int | None = None, follow: bool = F
     return os.open(name, flags, dir_fd=folder)
 
 
-def new_file(name: str, folder: int) -> int:
-    """Create a file of mode 0600 for writing that did not exist, in an open folder; raises OSError."""
-    descriptor = os.open(name, os.O_WRONLY | _NEW_FILE, FILE_MODE, dir_fd=folder)
-    set_mode(descriptor, FILE_MODE)
+def new_file(name: str, folder: int, mode: int = FILE_MODE) -> int:
+    """Create a file for writing that did not exist, of this mode, in an open folder; raises OSError."""
+    descriptor = os.open(name, os.O_WRONLY | _NEW_FILE, mode, dir_fd=folder)
+    set_mode(descriptor, mode)
     return descriptor
 
 
@@ -106,9 +106,9 @@ def write_all(descriptor: int, content: bytes | memoryview) -> None:
         view = view[os.write(descriptor, view) :]
 
 
-def write_new_file(name: str, content: bytes, folder: int) -> None:
+def write_new_file(name: str, content: bytes, folder: int, mode: int = FILE_MODE) -> None:
     """Create a file with this content and make it durable; raises OSError."""
-    descriptor = new_file(name, folder)
+    descriptor = new_file(name, folder, mode)
     try:
         write_all(descriptor, content)
         os.fsync(descriptor)
@@ -136,11 +136,11 @@ def write_and_forget(folder: int) -> None:
         os.close(descriptor)
 
 
-def replace_file(name: str, content: bytes, folder: int) -> None:
+def replace_file(name: str, content: bytes, folder: int, mode: int = FILE_MODE) -> None:
     """Put a file of this content in place in an open folder: old or new after a crash, never half; raises OSError."""
     temporary = f".{name[:100]}.{secrets.token_hex(8)}.tmp"
     try:
-        write_new_file(temporary, content, folder)
+        write_new_file(temporary, content, folder, mode)
         os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
     except BaseException:
         with contextlib.suppress(OSError):
@@ -149,15 +149,15 @@ def replace_file(name: str, content: bytes, folder: int) -> None:
     os.fsync(folder)
 
 
-def write_durably(path: Path, content: bytes) -> None:
-    """Put a file of mode 0600 in place: after a crash there is the old content or the new, never a half.
+def write_durably(path: Path, content: bytes, *, mode: int = FILE_MODE) -> None:
+    """Put a file of this mode in place: after a crash there is the old content or the new, never a half.
 
     A symbolic link at `path` is replaced, not followed. Raises StorageError.
     """
     with explained(path, "write"):
         folder = open_folder(path.parent, follow=True)
         try:
-            replace_file(path.name, content, folder)
+            replace_file(path.name, content, folder, mode)
         finally:
             os.close(folder)
 

@@ -67,6 +67,10 @@ class Records:
         """Notifications, the unread ones first and then the newest."""
         return self._notifications.listed(kind=kind, unread=unread, limit=limit)
 
+    def notification_count(self, *, kind: NotificationKind | None = None, unread: bool = False) -> int:
+        """How many of them there are."""
+        return self._notifications.count(kind=kind, unread=unread)
+
     def unread_counts(self) -> dict[str, int]:
         """How many notifications are unread, by kind."""
         return self._notifications.unread_counts()
@@ -192,6 +196,10 @@ class Records:
     def audit(self, *, since: datetime | None = None, limit: int | None = None) -> list[AuditEntry]:
         """Entries of the audit log, the newest first."""
         return AuditTable(self._catalog).entries(since=since, limit=limit)
+
+    def audit_count(self, *, since: datetime | None = None) -> int:
+        """How many entries the audit log has."""
+        return AuditTable(self._catalog).count(since=since)
 
     def verify_audit(self) -> Verdict:
         """Look whether the audit log is what was written. Raises CatalogError, JobBusy."""

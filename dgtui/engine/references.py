@@ -2,7 +2,7 @@
 
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.errors import ConfigError
-from dgtui.engine.model import RESTORABLE, Execution, Restore
+from dgtui.engine.model import Execution, Restore
 
 _HINT = "dgtui list shows what there is"
 
@@ -26,21 +26,15 @@ def find_execution(catalog: Catalog, reference: str) -> Execution:
 
 
 def _execution_of_job(catalog: Catalog, job: str, moment: str) -> Execution:
-    executions = catalog.executions(job=job)
-    if not executions:
+    if not catalog.execution_count(job=job):
         raise ConfigError(f"There is no execution of a job {job!r}", subject=job, hint=_HINT)
     if moment == "latest":
-        restorable = max(
-            (execution for execution in executions if execution.status in RESTORABLE),
-            key=lambda execution: execution.sequence,
-            default=None,
-        )
+        restorable = catalog.newest_restorable(job)
         if restorable is None:
             raise ConfigError(f"The job {job!r} has no complete backup yet", subject=job, hint=_HINT)
         return restorable
-    for execution in executions:
-        if execution.folder == moment:
-            return execution
+    if (execution := catalog.execution_in_folder(job, moment)) is not None:
+        return execution
     raise ConfigError(f"The job {job!r} has no backup {moment!r}", subject=f"{job}@{moment}", hint=_HINT)
 
 

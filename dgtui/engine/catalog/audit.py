@@ -64,6 +64,14 @@ class AuditTable:
         with self._database.transaction() as connection:
             return [_decoded(row) for row in connection.execute(query).mappings()]
 
+    def count(self, *, since: datetime | None = None) -> int:
+        """How many entries there are."""
+        query = sa.select(sa.func.count()).select_from(audit)
+        if since is not None:
+            query = query.where(audit.c.at >= time_text(since))
+        with self._database.transaction() as connection:
+            return connection.scalar(query) or 0
+
     def all_in_order(self) -> Iterator[AuditEntry]:
         """Every entry, the oldest first, read as they are asked for."""
         query = sa.select(audit).order_by(audit.c.number)

@@ -4,7 +4,7 @@ It is a cache of what the manifests at the storages say, with what only this mac
 state each copy was last found in, restores, and which storage carried which marker.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -14,10 +14,15 @@ from sqlalchemy.dialects.sqlite import insert
 
 from dgtui.engine.catalog import tables
 from dgtui.engine.catalog.database import Database, time_text
+from dgtui.engine.catalog.past import bring_back, move_to_past
 from dgtui.engine.catalog.proofs import proof_of_restore, write_proof
+from dgtui.engine.messages import now
 from dgtui.engine.model import RESTORABLE, UNDER_WAY, Copy, Execution, Problem, Restore
 
 T = TypeVar("T", Execution, Copy)
+
+_PAGE = 500
+_NEWEST_FIRST = (tables.executions.c.started_at.desc(), tables.executions.c.sequence.desc())
 
 
 class Catalog(Database):
@@ -40,7 +45,7 @@ class Catalog(Database):
                 _save_copy(connection, execution_id, copy)
 
     def remove_copy(self, execution_id: str, storage: str) -> None:
-        """Forget a copy that was deleted; an execution that lies nowhere else is forgotten with it."""
+        """Forget a copy that was deleted; an execution that lies nowhere else counts among the past ones."""
         with self.transaction() as connection:
             connection.execute(
                 sa.delete(tables.copies).where(
@@ -53,14 +58,12 @@ class Catalog(Database):
                 .where(tables.copies.c.execution_id == execution_id, tables.copies.c.path != "")
             )
             if not left:
-                connection.execute(sa.delete(tables.copies).where(tables.copies.c.execution_id == execution_id))
-                connection.execute(sa.delete(tables.executions).where(tables.executions.c.execution_id == execution_id))
+                move_to_past(connection, execution_id, at=now())
 
     def forget_execution(self, execution_id: str) -> None:
-        """Remove an execution and what is known of its copies."""
+        """List an execution and its copies no more; it counts among the past ones."""
         with self.transaction() as connection:
-            connection.execute(sa.delete(tables.copies).where(tables.copies.c.execution_id == execution_id))
-            connection.execute(sa.delete(tables.executions).where(tables.executions.c.execution_id == execution_id))
+            move_to_past(connection, execution_id, at=now())
 
     def executions(
         self,
@@ -71,17 +74,28 @@ class Catalog(Database):
         limit: int | None = None,
     ) -> list[Execution]:
         """Executions with their copies, the newest first."""
-        query = sa.select(tables.executions).order_by(
-            tables.executions.c.started_at.desc(), tables.executions.c.sequence.desc()
-        )
-        for column, wanted in (
-            (tables.executions.c.job, job),
-            (tables.executions.c.datasource, datasource),
-            (tables.executions.c.status, status),
-        ):
-            if wanted is not None:
-                query = query.where(column == wanted)
+        query = sa.select(tables.executions).where(*_chosen(job, datasource, status)).order_by(*_NEWEST_FIRST)
         return self.select_executions(query.limit(limit))
+
+    def each_execution(
+        self, *, job: str | None = None, datasource: str | None = None, status: str | None = None
+    ) -> Iterator[Execution]:
+        """All of them, the newest first, read page by page: nobody waits for the catalogue while they are written."""
+        query = sa.select(tables.executions).where(*_chosen(job, datasource, status)).order_by(*_NEWEST_FIRST)
+        page = self.select_executions(query.limit(_PAGE))
+        while page:
+            yield from page
+            last = sa.tuple_(sa.literal(time_text(page[-1].started_at)), sa.literal(page[-1].sequence))
+            place = sa.tuple_(tables.executions.c.started_at, tables.executions.c.sequence)
+            page = self.select_executions(query.where(place < last).limit(_PAGE))
+
+    def execution_count(
+        self, *, job: str | None = None, datasource: str | None = None, status: str | None = None
+    ) -> int:
+        """How many there are."""
+        query = sa.select(sa.func.count()).select_from(tables.executions).where(*_chosen(job, datasource, status))
+        with self.transaction() as connection:
+            return connection.scalar(query) or 0
 
     def backup_counts(self) -> dict[str, int]:
         """How many restorable executions each datasource has."""
@@ -118,6 +132,20 @@ class Catalog(Database):
         )
         return found[0] if found else None
 
+    def newest_restorable(self, job: str) -> Execution | None:
+        """The backup of a job that can be restored and was made last, whatever the clock said."""
+        columns = tables.executions.c
+        query = sa.select(tables.executions).where(columns.job == job, columns.status.in_(sorted(RESTORABLE)))
+        found = self.select_executions(query.order_by(columns.sequence.desc()).limit(1))
+        return found[0] if found else None
+
+    def execution_in_folder(self, job: str, folder: str) -> Execution | None:
+        """The newest execution of a job whose backup folder has this name."""
+        columns = tables.executions.c
+        query = sa.select(tables.executions).where(columns.job == job, columns.folder == folder)
+        found = self.select_executions(query.order_by(*_NEWEST_FIRST).limit(1))
+        return found[0] if found else None
+
     def executions_by_prefix(self, prefix: str) -> list[Execution]:
         """Executions whose id begins with these characters."""
         query = sa.select(tables.executions).where(tables.executions.c.execution_id.startswith(prefix, autoescape=True))
@@ -151,9 +179,14 @@ class Catalog(Database):
             if proof is not None:
                 write_proof(connection, proof)
 
-    def restores(self, execution_id: str | None = None) -> list[Restore]:
+    def restore_count(self) -> int:
+        """How many restores there were."""
+        with self.transaction() as connection:
+            return connection.scalar(sa.select(sa.func.count()).select_from(tables.restores)) or 0
+
+    def restores(self, execution_id: str | None = None, *, limit: int | None = None) -> list[Restore]:
         """Restores, the newest first."""
-        query = sa.select(tables.restores.c.record).order_by(tables.restores.c.sequence.desc())
+        query = sa.select(tables.restores.c.record).order_by(tables.restores.c.sequence.desc()).limit(limit)
         if execution_id is not None:
             query = query.where(tables.restores.c.execution_id == execution_id)
         with self.transaction() as connection:
@@ -178,11 +211,18 @@ class Catalog(Database):
             connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"marker_id": marker_id}))
 
 
+def _chosen(job: str | None, datasource: str | None, status: str | None) -> list[sa.ColumnElement[bool]]:
+    columns = tables.executions.c
+    wanted = ((columns.job, job), (columns.datasource, datasource), (columns.status, status))
+    return [column == value for column, value in wanted if value is not None]
+
+
 def write_execution(connection: sa.Connection, execution: Execution) -> None:
     """Add an execution, or bring its row and its copies up to date, as part of a transaction."""
     values = {name: value for name, value in _encode(execution).items() if name not in ("copies", "sequence")}
     statement = insert(tables.executions).values(**values)
     connection.execute(statement.on_conflict_do_update(index_elements=["execution_id"], set_=values))
+    bring_back(connection, execution.execution_id)
     for copy in execution.copies:
         _save_copy(connection, execution.execution_id, copy)
 

@@ -93,6 +93,16 @@ class Notifications:
         with self._database.transaction() as connection:
             return [decoded(row) for row in connection.execute(query.limit(limit)).mappings()]
 
+    def count(self, *, kind: str | None = None, unread: bool = False) -> int:
+        """How many of them there are."""
+        query = sa.select(sa.func.count()).select_from(notifications)
+        if kind is not None:
+            query = query.where(notifications.c.kind == kind)
+        if unread:
+            query = query.where(notifications.c.read_at.is_(None))
+        with self._database.transaction() as connection:
+            return connection.scalar(query) or 0
+
     def by_prefix(self, prefix: str) -> list[Notification]:
         """Notifications whose id begins with these characters."""
         query = sa.select(notifications).where(notifications.c.notification_id.startswith(prefix, autoescape=True))

@@ -18,8 +18,8 @@ executions = sa.Table(
     sa.Column("sequence", sa.Integer, primary_key=True, autoincrement=True),
     sa.Column("execution_id", sa.String, nullable=False, unique=True),
     sa.Column("job_id", sa.String, nullable=False),
-    sa.Column("job", sa.String, nullable=False, index=True),
-    sa.Column("datasource", sa.String, nullable=False, index=True),
+    sa.Column("job", sa.String, nullable=False),
+    sa.Column("datasource", sa.String, nullable=False),
     sa.Column("datasource_type", sa.String, nullable=False),
     sa.Column("status", sa.String, nullable=False, index=True),
     sa.Column("backup_type", sa.String, nullable=False),
@@ -38,6 +38,8 @@ executions = sa.Table(
     sa.Column("protected_until", sa.String),
     sa.Column("pin", sa.String),
     sa.Index("executions_of_folder", "job_id", "folder"),
+    sa.Index("executions_of_job", "job", "started_at"),
+    sa.Index("executions_of_datasource", "datasource", "started_at"),
     sqlite_autoincrement=True,
 )
 
@@ -50,6 +52,7 @@ copies = sa.Table(
     sa.Column("path", sa.String, nullable=False),
     sa.Column("checked_at", sa.String),
     sa.Column("problem", sa.String),
+    sa.Index("copies_by_status", "status", "storage"),
 )
 
 restores = sa.Table(

@@ -6,6 +6,7 @@ from dgtui.engine.guardian.cleanup_duty import CleanupDuty
 from dgtui.engine.guardian.delivering import Delivering
 from dgtui.engine.guardian.duty import Duty, DutyContext
 from dgtui.engine.guardian.health_duty import HealthDuty
+from dgtui.engine.guardian.metrics_duty import MetricsDuty
 from dgtui.engine.guardian.reconciliation import Reconciliation
 from dgtui.engine.guardian.replaced_duty import ReplacedDuty
 from dgtui.engine.guardian.timetable_duty import TimetableDuty
@@ -17,5 +18,6 @@ DUTIES: tuple[Callable[[DutyContext], Duty], ...] = (
     HealthDuty,
     CleanupDuty,
     ReplacedDuty,
+    MetricsDuty,
 )
 """What makes each duty; a new one is a line here."""

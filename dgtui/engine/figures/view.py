@@ -1,0 +1,151 @@
+"""The figures, as commands, screens and the daemon ask for them."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from dgtui.config import Config
+from dgtui.engine.catalog import Catalog
+from dgtui.engine.catalog.figures import (
+    added_at_storages,
+    error_sums,
+    first_runs,
+    lost_copies,
+    run_moments,
+    run_sums,
+    space_samples,
+    waiting_deliveries,
+)
+from dgtui.engine.catalog.health import HealthRecords
+from dgtui.engine.figures import attention
+from dgtui.engine.figures.calendar import job_calendar, last_days, missed_times
+from dgtui.engine.figures.exposition import exposition
+from dgtui.engine.figures.filling import outlook
+from dgtui.engine.figures.metrics import metric_families
+from dgtui.engine.figures.model import ErrorFigures, JobCalendar, Overview, Stats, StorageFigures
+from dgtui.engine.figures.runs import grouped, run_figures
+from dgtui.engine.files import write_durably
+from dgtui.engine.health_model import HealthState, Watched
+from dgtui.engine.messages import now
+from dgtui.engine.timetable import Timetable
+
+_RECENT = timedelta(days=30)
+"""How far back it is looked for how a storage fills."""
+_MOST_DAYS_SHOWN = 92
+_METRICS_MODE = 0o644
+"""The textfile collector runs as another user, and there is nothing in it that others may not see."""
+
+
+class Figures:
+    """Success, duration, size, room, and what needs attention."""
+
+    def __init__(self, config: Config, catalog: Catalog, *, clock: Callable[[], datetime] = now) -> None:
+        self._config = config
+        self._catalog = catalog
+        self._clock = clock
+
+    def stats(self, *, days: int = 30, job: str | None = None) -> Stats:
+        """The figures of the last days, of one job or of all; by month where there are many days."""
+        until = self._clock()
+        since = until - timedelta(days=days)
+        sums = run_sums(self._catalog, since, until, job=job, months=days > _MOST_DAYS_SHOWN)
+        return Stats(
+            since=since,
+            until=until,
+            days=days,
+            job=job,
+            all=run_figures("", sums),
+            jobs=grouped(sums, lambda one: one.job),
+            datasources=grouped(sums, lambda one: one.datasource),
+            storages=self._storages(since, job=job),
+            errors=tuple(
+                ErrorFigures(kind=one.kind, count=one.times, last_at=one.last_at)
+                for one in error_sums(self._catalog, since, until, job=job)
+            ),
+        )
+
+    def _storages(self, since: datetime, *, job: str | None = None) -> tuple[StorageFigures, ...]:
+        wanted = (
+            self._config.jobs[job].storages
+            if job is not None and job in self._config.jobs
+            else tuple(self._config.storages)
+        )
+        usage = self._catalog.storage_usage()
+        added = added_at_storages(self._catalog, since, job=job)
+        states = HealthRecords(self._catalog).states("storage")
+        recent = self._clock() - _RECENT
+        found = []
+        for name in wanted:
+            count, size = usage.get(name, (0, 0))
+            subject = Watched(kind="storage", name=name)
+            state = states.get(subject, HealthState(subject=subject))
+            found.append(
+                StorageFigures(
+                    name=name,
+                    backup_count=count,
+                    backup_bytes=size,
+                    added_bytes=added.get(name, 0),
+                    free_bytes=state.figures.disk_free_bytes,
+                    total_bytes=state.figures.disk_total_bytes,
+                    checked_at=state.checked_at,
+                    outlook=outlook(space_samples(self._catalog, name, recent)),
+                )
+            )
+        return tuple(found)
+
+    def overview(self, *, days: int = 30, daemon_running: bool) -> Overview:
+        """What needs attention, and the last days of each job."""
+        end = self._clock()
+        storages = self._storages(end - timedelta(days=days))
+        known = HealthRecords(self._catalog).states()
+        states = {subject: state for subject, state in known.items() if self._is_watched(subject)}
+        newest = {name: runs[0] for name in self._config.jobs if (runs := self._catalog.executions(job=name, limit=1))}
+        found = [
+            *attention.of_daemon(self._config, running=daemon_running),
+            *attention.of_health(states),
+            *attention.of_last_runs(newest),
+            *attention.of_storages(storages, states),
+            *attention.of_copies(lost_copies(self._catalog)),
+            *attention.of_deliveries(waiting_deliveries(self._catalog, before=end - attention.UNDELIVERED_AFTER), end),
+        ]
+        return Overview(
+            attention=attention.in_order(found),
+            calendars=self.calendars(days=days),
+            today=end.astimezone().date(),
+        )
+
+    def _is_watched(self, subject: Watched) -> bool:
+        if subject.kind == "storage":
+            return subject.name in self._config.storages
+        table = self._config.datasources if subject.kind == "datasource" else self._config.jobs
+        return subject.name in table and table[subject.name].enabled
+
+    def calendars(self, *, days: int = 30) -> tuple[JobCalendar, ...]:
+        """The last days of each configured job; what was missed follows from its timetable as it is now."""
+        end = self._clock()
+        shown = last_days(end, days)
+        begin = end - timedelta(days=days)
+        runs = run_moments(self._catalog, begin - timedelta(days=1))
+        first = first_runs(self._catalog, list(self._config.jobs))
+        found = []
+        for name, job in self._config.jobs.items():
+            own = [run for run in runs if run.job == name]
+            missed: list[datetime] = []
+            # Before its first run a job may not have been there at all.
+            if job.schedule is not None and job.enabled and name in first:
+                timetable = Timetable.parse(
+                    self._config.job_id(name), job.schedule, job.timezone, window=job.window, jitter=int(job.jitter)
+                )
+                starts = [run.started_at for run in own]
+                missed = list(missed_times(timetable, starts, max(begin, first[name]), end))
+            found.append(job_calendar(name, shown, own, missed))
+        return tuple(found)
+
+    def metrics(self, *, daemon_running: bool) -> str:
+        """Everything in the text form of Prometheus."""
+        return exposition(metric_families(self._config, self._catalog, self._clock(), daemon_running=daemon_running))
+
+    def write_metrics(self, path: Path, *, daemon_running: bool) -> None:
+        """Put the metrics in place at one stroke, for the textfile collector. Raises StorageError."""
+        text = self.metrics(daemon_running=daemon_running)
+        write_durably(path, text.encode(), mode=_METRICS_MODE)
