@@ -17,27 +17,18 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.fakebin import write_fake
 from tests.support.homes import PATIENCE_SECONDS, Home, wait_until
 
 
-@pytest.fixture(scope="module")
-def large_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database that takes many seconds to pack tightly with one thread."""
-    database = tmp_path_factory.mktemp("large") / "shop.db"
-    with contextlib.closing(sqlite3.connect(database)) as connection, connection:
-        connection.execute("PRAGMA synchronous=OFF")
-        connection.execute("CREATE TABLE orders (number INTEGER PRIMARY KEY, text TEXT)")
-        connection.executemany("INSERT INTO orders (text) VALUES (hex(randomblob(50000)))", [()] * 1500)
-    return database
-
-
 @pytest.fixture
-def slow(home: Home, large_database: Path) -> Home:
-    """A home whose job takes long enough to be met under way."""
-    home.configure(
-        f'[datasources.shop]\ntype = "sqlite"\npath = {json.dumps(str(large_database))}',
-        job='compression = "zstd:15"\ncompression_threads = 1',
-    )
+def slow(home: Home) -> Home:
+    """A home whose job is met under way by the slowest machine: it takes minutes, and hardly any work."""
+    tree = home.folder / "tree"
+    tree.mkdir()
+    tree.joinpath("large").write_bytes(os.urandom(10_000_000))
+    home.path_prefix = str(write_fake(home.folder / "bin", "tar", "slow:50000").parent)
+    home.configure(f'[datasources.shop]\ntype = "files"\npath = {json.dumps(str(tree))}', job='compression = "none"')
     home.engine()
     return home
 
