@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -94,6 +95,20 @@ class Home:
         """Close what engines have open, as a process has to before it forks; each opens its own again."""
         for engine in self._engines:
             engine.close()
+
+    @property
+    def gate(self) -> str:
+        """A line for a job: each of its runs waits, once it runs, until `open_gate`."""
+        waiting = f"until [ -e {shlex.quote(str(self._opened))} ]; do sleep 0.1; done"
+        return f'before = ["sh", "-c", {json.dumps(waiting)}]'
+
+    def open_gate(self) -> None:
+        """Let the runs behind the gate go on."""
+        self._opened.touch()
+
+    @property
+    def _opened(self) -> Path:
+        return self.folder / "gate-is-open"
 
     def finish(self, engine: Engine, run_id: str) -> RunSnapshot:
         """Follow a run to its end."""

@@ -1,7 +1,5 @@
 """Runs as the screens show them: cancelled, several at a time, started elsewhere, outliving the screens."""
 
-import contextlib
-import sqlite3
 import threading
 from pathlib import Path
 
@@ -16,19 +14,16 @@ from tests.support.postgres import PostgresServer
 from tests.tui.conftest import make_shop, sqlite_table
 from tests.tui.driver import Driver, screens
 
-SLOW = 'compression = "zstd:19"\ncompression_threads = 1'
 NAME = "[red]shop[/red]"
 
 
 @pytest.fixture
 def slow_shop(home: Home, shop: Path) -> Path:
-    """A shop whose job takes some seconds: noise, and the highest level there is."""
-    with contextlib.closing(sqlite3.connect(shop)) as connection, connection:
-        connection.executemany("INSERT INTO notes VALUES (randomblob(1000000))", [()] * 10)
+    """A shop and a CRM whose runs wait for the gate of the home to open."""
     other = home.folder / "crm.db"
     make_shop(other)
-    crm = '[jobs.crm]\ndatasource = "crm"\nstorages = ["disk"]\n'
-    home.configure(sqlite_table("shop", shop) + sqlite_table("crm", other), job=SLOW, more=crm)
+    crm = f'[jobs.crm]\ndatasource = "crm"\nstorages = ["disk"]\n{home.gate}\n'
+    home.configure(sqlite_table("shop", shop) + sqlite_table("crm", other), job=home.gate, more=crm)
     return shop
 
 
@@ -73,6 +68,7 @@ async def test_several_runs_stand_in_the_strip_of_every_place_and_each_opens(hom
         await driver.pilot.press("enter")
         await driver.until(lambda: isinstance(driver.screen, RunScreen), "the panel")
         assert driver.run_screen().run_id == nightly
+        home.open_gate()
         assert (await driver.watch_to_end()).snapshot.status == "completed"
         await driver.press("escape")
         await driver.until(lambda: not driver.app.runs, "the end of both")
@@ -85,6 +81,7 @@ async def test_a_run_that_a_script_started_is_seen_to_its_end(home: Home, slow_s
         script.start()
         await driver.until(lambda: "nightly" in driver.text("#strip"), "the script's run")
         await driver.press("w")
+        home.open_gate()
         assert (await driver.watch_to_end()).snapshot.status == "completed"
         await driver.press("enter")
         assert "just now" in driver.rows("#datasources")[0]
@@ -111,6 +108,7 @@ async def test_a_crash_of_a_screen_leaves_the_run_alone(
     with pytest.raises(ZeroDivisionError, match="a fault of a screen"):
         await open_the_jobs()
     run_id = engine.running()[0].run_id
+    home.open_gate()
     assert home.finish(engine, run_id).status == "completed"
 
 
