@@ -56,8 +56,8 @@ def test_a_backup_outlives_the_line_it_was_started_over(
     with contextlib.closing(sqlite3.connect(shop)) as connection, connection:
         connection.execute("DROP TABLE orders")
     second.press("r")
-    second.until("Restore shop from", "all of it is replaced")
-    second.press("Down", "Down", "Down", "Down")
+    second.until("Restore shop from", "everything in it will be replaced")
+    second.press(*["Down"] * 7)
     second.press("s", "h", "o", "p", "Enter")
     second.until("completed")
     wait_until(lambda: not engine.running(), "the worker's exit")
