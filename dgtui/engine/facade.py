@@ -249,6 +249,8 @@ class Engine:
                 execution_id=choice.execution_id or "",
                 datasource=restore.datasource,
                 database=restore.target,
+                selection=choice.selection,
+                part=choice.part,
                 overwrite=True,
                 safety=(not by_kept or safety_to is not None) if safety is None else safety,
                 safety_to=safety_to,

@@ -183,6 +183,47 @@ class Execution(Record, frozen=True):
     """The catalogue's own order, which no clock can change."""
 
 
+class Part(Record, frozen=True):
+    """What of its target a restore changed, where that was not all of it; names as the datasource gives them."""
+
+    kind: Literal["objects", "rows"]
+    """Whole tables, files or folders, or only the rows of tables."""
+    replaced: tuple[str, ...] = ()
+    """They were there before, with their former content."""
+    added: tuple[str, ...] = ()
+    """They were not there before."""
+    removed: tuple[str, ...] = ()
+    """They were there before and are not any more: an undo took away what a restore had added."""
+    complete: bool = True
+    """Whether all are named; there may be very many files."""
+    everything: bool = False
+    """Whether the rows of all tables were replaced, and what goes with all of them."""
+
+    @property
+    def names(self) -> frozenset[str]:
+        """All of them."""
+        return frozenset((*self.replaced, *self.added, *self.removed))
+
+
+class PartChange(Record, frozen=True):
+    """A part of a target that is exchanged."""
+
+    database: str
+    """The database, file or folder that holds it."""
+    beside: str
+    """Where the new one lies."""
+    keep_as: str
+    """Where the former one is kept, by those kinds that keep it."""
+    tables: tuple[str, ...] = ()
+    """What is exchanged; the new one has all of it."""
+    merge: bool = False
+    """Whether it is everything that lies beside."""
+    remove: tuple[str, ...] = ()
+    """What is taken away besides."""
+    back: bool = False
+    """Whether `beside` is what another change has kept, and all of that change is taken back."""
+
+
 class Placing(Record, frozen=True):
     """What a restore has laid beside its target, so that whoever finds it interrupted can put it right."""
 
@@ -198,6 +239,10 @@ class Placing(Record, frozen=True):
     """Whether the target was there before."""
     disposable: bool = True
     """Whether `beside` may be removed; a kept former content that is being put back may not."""
+    change: PartChange | None = None
+    """What is exchanged, where that is only a part of the target."""
+    rows: bool = False
+    """Whether rows alone are replaced."""
 
 
 ObjectOutcome = Literal["restored", "missing", "other rows", "other content", "failed"]
@@ -279,6 +324,8 @@ class Restore(Record, frozen=True):
     """Whether files were restored over what was there, which kept its other files."""
     part_kept_as: str | None = None
     """Name under which the tables, files or folders lie that were replaced, where only a part was."""
+    part: Part | None = None
+    """What was changed, where that was not the whole target; from the moment when it may have been."""
     report: RestoreReport | None = None
     """What came back, object by object; None where it did not come to a comparison."""
     differences: tuple[str, ...] = ()

@@ -6,6 +6,7 @@ import msgspec
 
 from dgtui.config import JobSettings
 from dgtui.engine.datasources.base import Selection
+from dgtui.engine.model import Part
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True, tag_field="operation"):
@@ -54,6 +55,8 @@ class RestoreOrder(Order, frozen=True, kw_only=True, tag="restore"):
     """The restore that is taken back by this one."""
     kept_as: str | None = None
     """The kept former content that is swapped in; an undo of a swap restores no backup."""
+    part: Part | None = None
+    """What the restore changed that is taken back, where that was not the whole target."""
     jobs: int | None = None
     reason: str = ""
     restored_by: str = ""

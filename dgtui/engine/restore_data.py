@@ -5,12 +5,12 @@ import msgspec
 from dgtui.engine.comparison import Comparison, compare_objects
 from dgtui.engine.datasources.base import Selection, TargetState
 from dgtui.engine.errors import ConfigError, RestoreError
-from dgtui.engine.messages import now
 from dgtui.engine.model import Restore
 from dgtui.engine.restore_copy import GoodCopy
 from dgtui.engine.restore_load import archive_progress, judge
+from dgtui.engine.restore_rows import RowsReplacement
 from dgtui.engine.restore_task import RestoreTask
-from dgtui.engine.safety_copy import need_all_rights, new_safety_id, take_safety_copy
+from dgtui.engine.safety_copy import need_all_rights
 
 
 def restores_data_alone(task: RestoreTask) -> bool:
@@ -44,46 +44,27 @@ def refuse_data_target(task: RestoreTask, state: TargetState) -> None:
         )
 
 
-class DataRestore:
+class DataRestore(RowsReplacement):
     """The restore of rows alone from one good copy."""
 
     def __init__(self, task: RestoreTask, record: Restore) -> None:
+        super().__init__(task, record)
         self._task = task
-        self.record = record
-        """The record of the restore, as far as it is known."""
 
     def execute(self, copy: GoodCopy) -> Comparison:
         """Load the rows; returns what differs afterwards. After any failure the target is as it was."""
         task, order = self._task, self._task.order
         selection = Selection(backup_type="data_only", tables=order.selection.tables)
-        if order.safety and not task.target.keeps_former_data:
-            self._save_former_content()
+        if order.safety:
+            need_all_rights(task)
+            safety = self.save_former_content()
+            task.run.log(f"The former content of {order.database} is saved in {safety.path}")
         task.run.phase("restore")
         task.run.log(f"Loading rows into {order.database}")
-        keep_as = task.target.beside_name(order.database, f"__dgtui_old_{now():%Y%m%d%H%M%S}")
         with archive_progress(task.run, copy.archive, "exact"):
-            outcome = task.target.load_data(
-                copy.archive,
-                order.database,
-                selection,
-                task.run,
-                overwrite=order.overwrite,
-                keep_as=keep_as,
-                scratch_folder=task.scratch,
-            )
+            outcome = self.load(copy.archive, selection)
         judge(task, order.database, outcome)
-        if outcome.kept_as is not None:
-            task.run.log(f"The former content of {order.database} is kept as {outcome.kept_as}")
-            self.record = msgspec.structs.replace(self.record, kept_as=outcome.kept_as)
         return self._compare(copy, selection)
-
-    def _save_former_content(self) -> None:
-        task = self._task
-        need_all_rights(task)
-        self.record = msgspec.structs.replace(self.record, safety_execution_id=new_safety_id())
-        task.catalog.save_restore(self.record)
-        safety = take_safety_copy(task, self.record)
-        task.run.log(f"The former content of {task.order.database} is saved in {safety.path}")
 
     def _compare(self, copy: GoodCopy, selection: Selection) -> Comparison:
         """What differs now; others may already have written to the tables, so that nothing of it is a failure."""

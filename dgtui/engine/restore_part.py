@@ -5,10 +5,11 @@ from dgtui.engine.datasources.base import TargetState
 from dgtui.engine.errors import ConfigError, RestoreError
 from dgtui.engine.manifest import Manifest
 from dgtui.engine.messages import now
+from dgtui.engine.model import PartChange
 from dgtui.engine.orders import RestoreOrder
 from dgtui.engine.restore_copy import GoodCopy
 from dgtui.engine.restore_place import Placement
-from dgtui.engine.restore_task import RestoreTask
+from dgtui.engine.restore_task import PART_SUFFIX, RestoreTask
 
 _NAMES_SHOWN = 5
 
@@ -44,18 +45,15 @@ def refuse_present(manifest: Manifest, state: TargetState, order: RestoreOrder) 
 
 def put_part_in_place(task: RestoreTask, place: Placement, beside: str, copy: GoodCopy) -> None:
     """After a safety backup exchange what was chosen; the target is the old one or the new one, whatever happens."""
-    order, target = task.order, task.target
+    order = task.order
     if order.safety:
         place.save_former_content()
-    task.run.phase("swap")
-    task.cancellation.check()
-    keep_as = target.beside_name(order.database, f"__dgtui_part_{now():%Y%m%d%H%M%S}")
-    with task.cancellation.shield():
-        if order.merge:
-            kept = target.merge(beside, order.database, keep_as)
-        else:
-            kept = target.replace_part(beside, order.database, keep_as, copy.archive, order.selection, task.run)
-    if kept:
-        task.run.log(f"What was replaced in {order.database} is kept as {keep_as}")
-        place.note(part_kept_as=keep_as)
-    place.note(in_place=True)
+    change = PartChange(
+        database=order.database,
+        beside=beside,
+        keep_as=place.free_name(f"{PART_SUFFIX}{now():%Y%m%d%H%M%S}"),
+        tables=order.selection.tables,
+        merge=order.merge,
+        remove=order.part.added if order.part is not None else (),
+    )
+    place.exchange_part(change, copy.archive)

@@ -5,12 +5,23 @@ from typing import Any
 
 import msgspec
 
-from dgtui.engine.datasources.base import TargetState
+from dgtui.engine.datasources.base import Archive, Datasource, TargetState
 from dgtui.engine.errors import DataGuardianError, RestoreError, SwapImpossible
 from dgtui.engine.messages import now
-from dgtui.engine.model import Placing, Restore
+from dgtui.engine.model import Part, PartChange, Placing, Restore
 from dgtui.engine.restore_task import TargetTask
 from dgtui.engine.safety_copy import SafetyCopy, new_safety_id, take_safety_copy
+from dgtui.engine.settling import in_place_after
+
+
+def kept_part(target: Datasource[Any], change: PartChange, *, kept: bool) -> dict[str, Any]:
+    """What the record of a restore says of the part that it replaced."""
+    if not kept:
+        return {"part_kept_as": None}
+    return {
+        "part_kept_as": change.keep_as,
+        "kept_until": now() + timedelta(seconds=int(target.settings.keep_replaced)),
+    }
 
 
 class Replacement:
@@ -67,13 +78,46 @@ class Replacement:
                 task.run.log("The swap was made all the same", level="warning")
             self._keep(keep_as, state)
 
+    def exchange_part(self, change: PartChange, archive: Archive | None, *, disposable: bool = True) -> None:
+        """Exchange a part of the target, and keep the former one where the kind does so.
+
+        After any error the former part is in its place, or the record's `placing` has a mark. Raises RestoreError.
+        """
+        task = self._target_task
+        task.run.phase("swap")
+        task.cancellation.check()
+
+        def announce(mark: str, part: Part) -> None:
+            placing = Placing(
+                beside=change.beside, keep_as=change.keep_as, mark=mark, change=change, disposable=disposable
+            )
+            self.note(placing=placing, part=part)
+
+        with task.cancellation.shield():
+            try:
+                kept = task.target.replace_part(change, archive, task.run, announce)
+            except BaseException as error:
+                placing = self.record.placing
+                if placing is None or placing.mark is None:
+                    raise
+                if self._settled(placing, error) == "old":
+                    self.note(placing=msgspec.structs.replace(placing, keep_as=None, mark=None, change=None), part=None)
+                    raise
+                task.run.log("The exchange was made all the same", level="warning")
+                kept = task.target.target_state(change.keep_as).exists
+            self.note(placing=None, in_place=True, **kept_part(task.target, change, kept=kept))
+            if kept:
+                task.run.log(f"What was replaced in {change.database} is kept as {change.keep_as}")
+
+    def free_name(self, suffix: str) -> str:
+        """A name beside the target that nothing has."""
+        return self._free_name(suffix)
+
     def _settled(self, placing: Placing, error: BaseException) -> str:
         """Which content is in place after an error. Raises RestoreError where that cannot be told now."""
-        assert placing.mark is not None
-        assert placing.keep_as is not None
         task, database = self._target_task, self._target_task.order.database
         try:
-            return task.target.settle_swap(placing.mark, placing.beside, database, placing.keep_as)
+            return in_place_after(task.target, placing, database)
         except DataGuardianError as unknown:
             raise RestoreError(
                 f"The swap of {database} was cut: {error}; {database} holds its former content or the restored one, "

@@ -1,7 +1,7 @@
 """Telling what an interrupted restore left in place, and clearing away what it left beside its target."""
 
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -25,6 +25,17 @@ class _Log(Protocol):
         """Say a line."""
 
 
+def in_place_after(target: _Target, placing: Placing, database: str) -> Literal["old", "new"]:
+    """Ask the target which content is in place after a change whose end nobody saw. Raises DataGuardianError."""
+    assert placing.mark is not None
+    assert placing.keep_as is not None
+    if placing.change is not None:
+        return target.settle_part(placing.mark, placing.change)
+    if placing.rows:
+        return target.settle_data(placing.mark, database, placing.keep_as)
+    return target.settle_swap(placing.mark, placing.beside, database, placing.keep_as)
+
+
 def settle(catalog: Catalog, target: _Target, restore: Restore) -> Restore:
     """Find out which content is in place after a swap whose end nobody saw; the record as it is then.
 
@@ -34,6 +45,8 @@ def settle(catalog: Catalog, target: _Target, restore: Restore) -> Restore:
     placing = restore.placing
     if placing is None or placing.mark is None or placing.keep_as is None:
         return restore
+    if placing.change is not None or placing.rows:
+        return _settle_part(catalog, target, restore, placing)
     if target.settle_swap(placing.mark, placing.beside, restore.target, placing.keep_as) == "new":
         settled = _swapped(catalog, target, restore, placing)
     elif placing.disposable:
@@ -60,6 +73,41 @@ def _swapped(catalog: Catalog, target: _Target, restore: Restore, placing: Placi
     )
 
 
+def _settle_part(catalog: Catalog, target: _Target, restore: Restore, placing: Placing) -> Restore:
+    """The same where only a part was exchanged, or rows alone."""
+    if in_place_after(target, placing, restore.target) == "new":
+        changed = _exchanged(catalog, target, restore, placing)
+    else:
+        left = msgspec.structs.replace(placing, keep_as=None, mark=None, change=None, rows=False)
+        changed = msgspec.structs.replace(restore, part=None, placing=left if placing.disposable else None)
+    catalog.save_restore(changed)
+    if placing.rows and changed.placing is not None:
+        target.drop_target(placing.beside)
+        changed = msgspec.structs.replace(changed, placing=None)
+        catalog.save_restore(changed)
+    return changed
+
+
+def _exchanged(catalog: Catalog, target: _Target, restore: Restore, placing: Placing) -> Restore:
+    kept = placing.keep_as if placing.keep_as and target.target_state(placing.keep_as).exists else None
+    if not placing.disposable and restore.undo_of is not None:
+        forget_kept(catalog, restore.undo_of)
+    done = msgspec.structs.replace(
+        restore,
+        status="completed",
+        problem=None,
+        finished_at=restore.finished_at or now(),
+        in_place=True,
+        kept_until=now() + _span(target) if kept else None,
+    )
+    if placing.rows:
+        left = msgspec.structs.replace(placing, keep_as=None, mark=None, rows=False)
+        return msgspec.structs.replace(done, kept_as=kept, placing=left)
+    if placing.disposable and target.target_state(placing.beside).exists:
+        target.drop_target(placing.beside)
+    return msgspec.structs.replace(done, part_kept_as=kept, placing=None)
+
+
 def _span(target: _Target) -> timedelta:
     return timedelta(seconds=int(target.settings.keep_replaced))
 
@@ -67,8 +115,8 @@ def _span(target: _Target) -> timedelta:
 def forget_kept(catalog: Catalog, restore_id: str) -> None:
     """Note that what a restore kept is in place again."""
     restore = catalog.restore(restore_id)
-    if restore is not None and restore.kept_as is not None:
-        catalog.save_restore(msgspec.structs.replace(restore, kept_as=None, kept_until=None))
+    if restore is not None and (restore.kept_as is not None or restore.part_kept_as is not None):
+        catalog.save_restore(msgspec.structs.replace(restore, kept_as=None, part_kept_as=None, kept_until=None))
 
 
 def settle_earlier(catalog: Catalog, target: _Target, record: Restore, run: _Log) -> None:

@@ -1,19 +1,22 @@
 """Undo: whether and how a restore can be taken back, and swapping in again what it replaced."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
 
 from dgtui.config import Config
 from dgtui.engine.catalog import Catalog
-from dgtui.engine.datasources.base import TargetState
+from dgtui.engine.datasources.base import Selection, TargetState
 from dgtui.engine.errors import DataGuardianError, RestoreError
 from dgtui.engine.messages import now
-from dgtui.engine.model import ENDED, RESTORABLE, Execution, Record, Restore
-from dgtui.engine.restore_swap import Replacement
-from dgtui.engine.restore_task import TargetTask, started_restore
+from dgtui.engine.model import ENDED, RESTORABLE, Execution, Part, PartChange, Placing, Record, Restore
+from dgtui.engine.orders import RestoreOrder
+from dgtui.engine.restore_rows import RowsReplacement
+from dgtui.engine.restore_task import NEW_SUFFIX, PART_SUFFIX, TargetTask, started_restore
 from dgtui.engine.settling import forget_kept, forget_leftovers, settle_earlier
 
+_NAMES_SHOWN = 5
 UndoWay = Literal["kept", "safety"]
 """By swapping in what was kept, or by restoring the safety backup."""
 
@@ -29,6 +32,10 @@ class UndoChoice(Record, frozen=True):
     kept_as: str | None = None
     execution_id: str | None = None
     """The safety backup of what was there before, where it can be restored."""
+    selection: Selection = Selection()
+    """What of the safety backup is restored: only what the restore changed."""
+    part: Part | None = None
+    """What is put back, where that is not the whole target."""
     later: int = 0
     """How many restores into the same target came after it; what they brought is replaced too."""
 
@@ -44,14 +51,18 @@ def undo_choice(catalog: Catalog, config: Config, restore: Restore) -> UndoChoic
         return UndoChoice(restore_id=restore.restore_id, way=None, text=reason)
     safety = _safety_of(catalog, restore)
     lost = ""
-    if restore.kept_as is not None:
+    kept_as = restore.part_kept_as or restore.kept_as
+    # A file that rows were loaded into is kept whole: swapped in, it would take what others wrote to other tables.
+    if kept_as is not None and (restore.part is None or restore.part.kind == "objects" or safety is None):
         try:
-            there = config.datasource(restore.datasource).target_state(restore.kept_as).exists
+            there = config.datasource(restore.datasource).target_state(kept_as).exists
         except DataGuardianError as error:
             return UndoChoice(restore_id=restore.restore_id, way=None, text=f"{restore.datasource}: {error.message}")
         if there:
-            return _by_kept(catalog, restore, restore.kept_as, safety)
-        lost = f"{restore.kept_as} is not there any more"
+            return _by_kept(catalog, restore, kept_as, safety)
+        lost = f"{kept_as} is not there any more"
+    if restore.part is not None:
+        return _part_by_safety(catalog, restore, restore.part, safety, lost)
     if safety is not None:
         return UndoChoice(
             restore_id=restore.restore_id,
@@ -63,11 +74,50 @@ def undo_choice(catalog: Catalog, config: Config, restore: Restore) -> UndoChoic
     return UndoChoice(restore_id=restore.restore_id, way=None, text=_nothing_left(restore, lost))
 
 
+def _part_by_safety(catalog: Catalog, restore: Restore, part: Part, safety: Execution | None, lost: str) -> UndoChoice:
+    """Only what was changed comes back; whatever was written elsewhere since stays."""
+    if not part.complete:
+        many = "So many paths were changed that the record does not name them"
+        return UndoChoice(restore_id=restore.restore_id, way=None, text=f"{lost}. {many}".lstrip(". "))
+    wanted = (*part.replaced, *part.removed)
+    if safety is None and wanted:
+        return UndoChoice(restore_id=restore.restore_id, way=None, text=_nothing_left(restore, lost))
+    steps = []
+    if wanted:
+        assert safety is not None
+        rows = "the rows of " if part.kind == "rows" else ""
+        steps.append(f"From the safety backup {safety.execution_id[:8]} come back {rows}{_named(wanted)}")
+    if part.added:
+        steps.append(f"{_named(part.added)}, which was not there before, is removed")
+    return UndoChoice(
+        restore_id=restore.restore_id,
+        way="safety",
+        text=f"{'; '.join(steps)}. All else in {restore.target} stays",
+        execution_id=safety.execution_id if safety is not None else None,
+        selection=Selection(
+            backup_type="data_only" if part.kind == "rows" else "full", tables=() if part.everything else wanted
+        ),
+        part=part,
+        later=_later(catalog, restore),
+    )
+
+
+def _named(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
+    return ", ".join(names[:_NAMES_SHOWN]) + more
+
+
 def _by_kept(catalog: Catalog, restore: Restore, kept_as: str, safety: Execution | None) -> UndoChoice:
+    text = f"{kept_as}, the former content, takes the place of {restore.target}, which is kept in its turn"
+    if restore.part is not None:
+        what = _named((*restore.part.replaced, *restore.part.removed, *restore.part.added)) or "what was changed"
+        rows = "The rows of " if restore.part.kind == "rows" else ""
+        text = f"{rows}{what} come back as they are in {kept_as}; all else in {restore.target} stays"
     return UndoChoice(
         restore_id=restore.restore_id,
         way="kept",
-        text=f"{kept_as}, the former content, takes the place of {restore.target}, which is kept in its turn",
+        text=text,
+        part=restore.part,
         kept_as=kept_as,
         execution_id=safety.execution_id if safety is not None else None,
         later=_later(catalog, restore),
@@ -90,7 +140,7 @@ def _forbidden(catalog: Catalog, config: Config, restore: Restore) -> str:
 def _nothing_left(restore: Restore, lost: str) -> str:
     if lost or restore.dropped_at is not None:
         return f"{lost or 'What it replaced was dropped'}, and there is no safety backup of it"
-    if restore.part_kept_as is not None:
+    if restore.part_kept_as is not None and restore.part is None:
         return f"There is no safety backup; the part that was replaced lies in {restore.part_kept_as}"
     if restore.safety_execution_id is not None:
         return f"Its safety backup {restore.safety_execution_id[:8]} is not there any more"
@@ -118,8 +168,21 @@ def _later(catalog: Catalog, restore: Restore) -> int:
         if other.restore_id == restore.restore_id:
             return count
         same = (other.datasource, other.target) == (restore.datasource, restore.target)
-        count += same and (other.status == "completed" or other.partly_filled)
+        count += same and (other.status == "completed" or other.partly_filled) and _overlap(other.part, restore.part)
     return count
+
+
+def _overlap(first: Part | None, second: Part | None) -> bool:
+    """Whether two restores changed something in common, as far as that is known."""
+    if first is None or second is None or not (first.complete and second.complete):
+        return True
+    return not first.names.isdisjoint(second.names)
+
+
+def only_removes(order: RestoreOrder) -> bool:
+    """Whether an undo takes away what was not there before, and puts nothing back."""
+    part = order.part
+    return part is not None and part.kind == "objects" and not (part.replaced or part.removed)
 
 
 class UndoRun:
@@ -127,7 +190,7 @@ class UndoRun:
 
     def __init__(self, task: TargetTask) -> None:
         self._task = task
-        self._replacement = Replacement(task, started_restore(task.order))
+        self._replacement = RowsReplacement(task, started_restore(task.order))
 
     @property
     def record(self) -> Restore:
@@ -137,19 +200,58 @@ class UndoRun:
     def execute(self) -> Restore:
         """Look, save what is there where that is wanted, swap."""
         task, order = self._task, self._task.order
-        assert order.kept_as is not None
         assert order.undo_of is not None
         task.run.phase("validate")
         settle_earlier(task.catalog, task.target, self.record, task.run)
-        state = self._checked(order.kept_as)
+        state = self._checked(order.kept_as) if order.kept_as is not None else task.target.target_state(order.database)
         if order.safety and not state.empty:
             self._replacement.save_former_content()
-        self._replacement.swap(order.kept_as, state, disposable=False)
-        forget_kept(task.catalog, order.undo_of)
+        if order.part is not None and order.part.kind == "rows":
+            self._take_rows_back(order.part)
+        elif order.part is not None:
+            self._exchange_part(order.part)
+        else:
+            assert order.kept_as is not None
+            self._replacement.swap(order.kept_as, state, disposable=False)
+        if order.part is None or order.part.kind != "rows":
+            forget_kept(task.catalog, order.undo_of)
         self._replacement.drop_what_nobody_keeps()
         forget_leftovers(task.catalog, self.record)
         task.run.phase("record")
         return msgspec.structs.replace(self.record, status="completed", finished_at=now(), placing=None)
+
+    def _take_rows_back(self, part: Part) -> None:
+        """Load the rows again from the database that is kept whole, which stays: it may serve once more."""
+        task, order = self._task, self._task.order
+        assert order.kept_as is not None
+        task.run.phase("restore")
+        tables = () if part.everything else part.replaced
+        selection = Selection(backup_type="data_only", tables=tables)
+        outcome = self._replacement.load(task.target.kept_archive(order.kept_as), selection)
+        if outcome.errors:
+            raise RestoreError(
+                f"The rows of {order.database} could not be taken back: {outcome.errors[0].message}",
+                subject=order.database,
+                hint=f"They lie in {order.kept_as}",
+            )
+
+    def _exchange_part(self, part: Part) -> None:
+        """Put back what was kept of a part, or only take away what was not there before."""
+        target, order = self._task.target, self._task.order
+        beside = order.kept_as
+        if beside is None:
+            beside = target.beside_name(order.database, NEW_SUFFIX)
+            self._replacement.note(placing=Placing(beside=beside))
+            target.drop_target(beside)
+            target.create_target(beside)
+        change = PartChange(
+            database=order.database,
+            beside=beside,
+            keep_as=self._replacement.free_name(f"{PART_SUFFIX}{now():%Y%m%d%H%M%S}"),
+            remove=part.added,
+            back=order.kept_as is not None,
+        )
+        self._replacement.exchange_part(change, None, disposable=order.kept_as is None)
 
     def _checked(self, kept_as: str) -> TargetState:
         task, database = self._task, self._task.order.database

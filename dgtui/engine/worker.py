@@ -34,7 +34,7 @@ from dgtui.engine.secrets import observe_secrets
 from dgtui.engine.storages.base import Storage
 from dgtui.engine.stored import know_marker, remember_marker
 from dgtui.engine.telling import SecretReads, Teller
-from dgtui.engine.undo import UndoRun
+from dgtui.engine.undo import UndoRun, only_removes
 from dgtui.engine.verify import validate_copy
 
 
@@ -146,7 +146,7 @@ class Worker:
         started = started_restore(order)
         with self._recording_failure(record, started):
             self._catalog.save_restore(started)
-            if order.kept_as is not None:
+            if order.kept_as is not None or only_removes(order):
                 run = UndoRun(self._undo_task(order))
                 ended = run.execute()
             else:

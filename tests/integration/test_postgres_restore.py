@@ -249,7 +249,7 @@ def test_schema_first_and_data_later(
     assert sum(item.rows or 0 for item in source.inventory(target) if not item.name.startswith("public.total")) == 0
     outcome = source.load_data(
         FileArchive(postgres_nasty_dump), target, Selection(backup_type="data_only"), SilentReporter(),
-        overwrite=False, keep_as="", scratch_folder=tmp_path,
+        overwrite=False, keep_as="", scratch_folder=tmp_path, announce=lambda _mark, _part: None,
     )  # fmt: skip
     assert outcome.errors == ()
     before, after = digest(postgres_server, postgres_nasty_database), digest(postgres_server, target)

@@ -16,7 +16,7 @@ import msgspec
 from dgtui.engine.datasources.answer import HealthAnswer
 from dgtui.engine.errors import BackupCreationError, ConfigError, RestoreError
 from dgtui.engine.messages import ProgressUnit, TotalKind
-from dgtui.engine.model import BackupType, ObjectInfo, Record, ToolVersion
+from dgtui.engine.model import BackupType, ObjectInfo, Part, PartChange, Record, ToolVersion
 from dgtui.engine.properties import DatabaseProperties
 from dgtui.engine.reporting import Reporter
 from dgtui.engine.settings import Duration, Port, PositiveInt, Secret
@@ -239,6 +239,10 @@ class MissingRoles(Record, frozen=True):
         return bool(self.owners or self.grantees)
 
 
+Announce = Callable[[str, Part], None]
+"""Told by whoever is about to change a part of a database: a mark that tells later whether it was done, and what."""
+
+
 class LoadError(Record, frozen=True):
     """One statement or file that failed to load."""
 
@@ -415,13 +419,19 @@ class Datasource(ABC, Generic[SettingsT]):
         overwrite: bool,
         keep_as: str,
         scratch_folder: Path,
+        announce: Announce,
     ) -> LoadOutcome:
         """Load rows alone into the tables of a database that is there: all of them, or none.
 
-        Tables that already hold rows are refused, or with `overwrite` emptied first. After any failure, told by an
-        exception or in the outcome, the database is as it was. Raises RestoreError, ConfigError.
+        `announce` is called before they can be there to stay. Tables that already hold rows are refused, or with
+        `overwrite` emptied first. After any failure, told by an exception or in the outcome, the database is as it was,
+        or `settle_data` brings it there. Raises RestoreError, ConfigError.
         """
         raise NotImplementedError(f"{self.label} does not load data alone")
+
+    def kept_archive(self, kept_as: str) -> Archive:
+        """What `load_data` has kept, to take rows back from; only where `keeps_former_data`."""
+        raise NotImplementedError(f"{self.label} keeps nothing of this kind")
 
     @abstractmethod
     def inventory(self, database: str) -> tuple[ObjectInfo, ...]:
@@ -483,33 +493,30 @@ class Datasource(ABC, Generic[SettingsT]):
 
     def replace_part(
         self,
-        beside: str,  # noqa: ARG002  # this is what a kind does that cannot do it
-        database: str,
-        keep_as: str,  # noqa: ARG002
-        archive: Archive,  # noqa: ARG002
-        selection: Selection,  # noqa: ARG002
+        change: PartChange,
+        archive: Archive | None,  # noqa: ARG002  # this is what a kind does that cannot do it
         reporter: Reporter,  # noqa: ARG002
+        announce: Announce,  # noqa: ARG002
     ) -> bool:
-        """Replace the chosen objects of `database` by those of `beside`, and nothing else; `beside` is used up.
+        """Exchange a part of a database and nothing else; what lies beside is used up.
 
-        After any failure `database` is as it was. Whether what was replaced is kept as `keep_as`. Raises RestoreError.
+        `archive` is that from which the part beside was loaded; None where it was not, or only something is removed.
+        `announce` is called right before the first lasting change. After any failure the database is as it was, or
+        `settle_part` brings it there. Whether the former part is kept as `change.keep_as`. Raises RestoreError.
         """
         raise RestoreError(
             f"A {self.label} datasource cannot replace a part of what is there",
-            subject=database,
+            subject=change.database,
             hint="Restore the part under another name with --into NAME and copy from there",
         )
 
-    def merge(self, beside: str, database: str, keep_as: str) -> bool:  # noqa: ARG002
-        """Put everything in `beside` over what is in `database`, whose other objects stay; as `replace_part` else.
+    def settle_part(self, mark: str, change: PartChange) -> Literal["old", "new"]:
+        """After a `replace_part` whose end nobody saw, the same as `settle_swap`; `mark` is what it announced."""
+        raise NotImplementedError(f"{self.label} replaces no part")
 
-        Only kinds with `merge` in their options have this.
-        """
-        raise RestoreError(
-            f"A {self.label} datasource cannot be merged into",
-            subject=database,
-            hint="Restore it in place with --overwrite, or under another name with --into NAME",
-        )
+    def settle_data(self, mark: str, database: str, keep_as: str) -> Literal["old", "new"]:
+        """The same after a `load_data`."""
+        raise NotImplementedError(f"{self.label} does not load data alone")
 
     @abstractmethod
     def swap_mark(self, new: str) -> str:

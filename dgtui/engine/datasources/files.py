@@ -13,6 +13,7 @@ import msgspec
 
 from dgtui.engine.datasources.answer import HealthAnswer
 from dgtui.engine.datasources.base import (
+    Announce,
     Archive,
     ArchiveCheck,
     Datasource,
@@ -41,11 +42,11 @@ from dgtui.engine.datasources.tar_dump import TarDump
 from dgtui.engine.datasources.tar_program import dump_arguments, find_tar, from_list, name_list
 from dgtui.engine.datasources.tar_reader import TarReader
 from dgtui.engine.datasources.tar_restore import unpack
-from dgtui.engine.datasources.tree_part import TreePart
+from dgtui.engine.datasources.tree_part import replace_paths, settle_paths
 from dgtui.engine.datasources.tree_swap import make_folder_like, remove_tree, settle_trees, swap_trees
 from dgtui.engine.errors import BackupCreationError, ConfigError, PermissionDenied, RestoreError
 from dgtui.engine.files import file_error
-from dgtui.engine.model import ObjectInfo
+from dgtui.engine.model import ObjectInfo, PartChange
 from dgtui.engine.properties import DatabaseProperties
 from dgtui.engine.reporting import Reporter
 
@@ -287,33 +288,23 @@ class FilesDatasource(Datasource[FilesSettings]):
 
     def replace_part(
         self,
-        beside: str,
-        database: str,
-        keep_as: str,
-        archive: Archive,  # noqa: ARG002  # the folder beside has it all
-        selection: Selection,
+        change: PartChange,
+        archive: Archive | None,  # noqa: ARG002  # the folder beside has it all
         reporter: Reporter,  # noqa: ARG002
+        announce: Announce,
     ) -> bool:
-        """Exchange the chosen paths; the old ones are kept."""
-        return self._put_part(beside, database, keep_as, selection.tables)
-
-    def merge(self, beside: str, database: str, keep_as: str) -> bool:
-        """Put every file of `beside` into `database`; those that were replaced are kept."""
-        return self._put_part(beside, database, keep_as, None)
-
-    def _put_part(self, beside: str, database: str, keep_as: str, chosen: Sequence[str] | None) -> bool:
-        new, live = safe_target(beside), safe_target(database)
+        """Exchange the chosen paths, or put every file into its place; what was replaced is kept."""
+        new, live = safe_target(change.beside), safe_target(change.database)
+        safe_target(change.keep_as)
         if not (new.is_dir() and live.is_dir()) or live.is_symlink():
             raise RestoreError(
                 f"{live} is no folder", subject=str(live), hint="Restore under another name with --into NAME"
             )
-        part = TreePart(new, live)
-        kept = part.merge() if chosen is None else part.replace(chosen)
-        if kept:
-            part.keep(safe_target(keep_as))
-        else:
-            remove_tree(new)
-        return kept
+        return replace_paths(change, remove_tree, announce)
+
+    def settle_part(self, mark: str, change: PartChange) -> Literal["old", "new"]:
+        """Bring it to its end, by what is where."""
+        return settle_paths(mark, change, remove_tree)
 
     def archive_checksums(self, archive: Archive, selection: Selection, scratch_folder: Path) -> dict[str, str]:  # noqa: ARG002
         """The names, kinds and bytes of all that is in the archive."""

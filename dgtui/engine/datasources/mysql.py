@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 
 from dgtui.engine.datasources.answer import HealthAnswer
 from dgtui.engine.datasources.base import (
+    Announce,
     Archive,
     ArchiveCheck,
     Datasource,
@@ -23,7 +24,7 @@ from dgtui.engine.datasources.base import (
 from dgtui.engine.datasources.mysql_archive import SqlCheck, table_names
 from dgtui.engine.datasources.mysql_connection import Access, Session
 from dgtui.engine.datasources.mysql_contents import Silent, dump_blocks, dump_checksums
-from dgtui.engine.datasources.mysql_data import load_rows
+from dgtui.engine.datasources.mysql_data import RowsLoad, settle_rows
 from dgtui.engine.datasources.mysql_dump import DumpFacts, MysqlDump, keeps_history
 from dgtui.engine.datasources.mysql_errors import quote
 from dgtui.engine.datasources.mysql_estimate import estimated_dump_bytes
@@ -50,14 +51,14 @@ from dgtui.engine.datasources.mysql_look import (
     view_names,
 )
 from dgtui.engine.datasources.mysql_manual import manual_lines
-from dgtui.engine.datasources.mysql_part import replace_tables
+from dgtui.engine.datasources.mysql_part import replace_tables, settle_tables
 from dgtui.engine.datasources.mysql_properties import creation, possible_properties, read_properties
 from dgtui.engine.datasources.mysql_rights import Grants
 from dgtui.engine.datasources.mysql_script import Script
 from dgtui.engine.datasources.mysql_swap import create_like, obstacles, settle_databases, swap_databases
 from dgtui.engine.datasources.mysql_tools import client_tool, dump_tool
 from dgtui.engine.errors import ConfigError, DatabaseConnectionError, PermissionDenied, RestoreError, ToolMissing
-from dgtui.engine.model import ObjectInfo
+from dgtui.engine.model import ObjectInfo, PartChange
 from dgtui.engine.properties import DatabaseProperties
 from dgtui.engine.reporting import Reporter
 
@@ -260,10 +261,12 @@ class MysqlDatasource(Datasource[MysqlSettings]):
         overwrite: bool,
         keep_as: str,  # noqa: ARG002  # a transaction needs no second name
         scratch_folder: Path,  # noqa: ARG002
+        announce: Announce,
     ) -> LoadOutcome:
         """Replay the rows in one transaction; refused where triggers would act on them."""
         _refuse_system(database)
-        return load_rows(self._access, archive, database, selection, reporter, overwrite=overwrite)
+        load = RowsLoad(self._access, database, self.beside_name(database, "__dgtui_new"), announce)
+        return load.run(archive, selection, reporter, overwrite=overwrite)
 
     def inventory(self, database: str) -> tuple[ObjectInfo, ...]:
         """All tables with their rows counted."""
@@ -280,17 +283,23 @@ class MysqlDatasource(Datasource[MysqlSettings]):
 
     def replace_part(
         self,
-        beside: str,
-        database: str,
-        keep_as: str,
-        archive: Archive,  # noqa: ARG002  # the database beside has it all
-        selection: Selection,
+        change: PartChange,
+        archive: Archive | None,  # noqa: ARG002  # the database beside has it all
         reporter: Reporter,
+        announce: Announce,
     ) -> bool:
         """Replace the chosen tables by one RENAME TABLE; the old ones are kept."""
-        for name in (beside, database, keep_as):
+        for name in (change.beside, change.database, change.keep_as):
             _refuse_system(name)
-        return replace_tables(self._access, beside, database, keep_as, selection.tables, reporter)
+        return replace_tables(self._access, change, announce, reporter)
+
+    def settle_part(self, mark: str, change: PartChange) -> Literal["old", "new"]:
+        """One RENAME TABLE moved all tables, or none of them."""
+        return settle_tables(self._access, mark, change)
+
+    def settle_data(self, mark: str, database: str, keep_as: str) -> Literal["old", "new"]:  # noqa: ARG002
+        """One transaction did all of it, or nothing; tables without transactions are emptied again."""
+        return settle_rows(self._access, mark, database)
 
     def archive_checksums(self, archive: Archive, selection: Selection, scratch_folder: Path) -> dict[str, str]:  # noqa: ARG002
         """The rows as the dump tool wrote them; empty where this server would write them otherwise."""

@@ -1,46 +1,118 @@
 """Rows alone into the tables of a MySQL or MariaDB database that is there: all of them or none."""
 
 from collections.abc import Sequence
+from typing import Literal
 
-from dgtui.engine.datasources.base import Archive, LoadOutcome, Selection
+import msgspec
+
+from dgtui.engine.datasources.base import Announce, Archive, LoadOutcome, Selection
 from dgtui.engine.datasources.mysql_archive import table_names
 from dgtui.engine.datasources.mysql_connection import Access, Session
 from dgtui.engine.datasources.mysql_errors import quote
 from dgtui.engine.datasources.mysql_load import load_archive, refuse_triggers
-from dgtui.engine.datasources.mysql_look import Table, existing_tables, is_transactional
+from dgtui.engine.datasources.mysql_look import Table, database_exists, existing_tables, is_transactional
 from dgtui.engine.datasources.mysql_script import Script
 from dgtui.engine.errors import ConfigError, DataGuardianError, RestoreError
+from dgtui.engine.model import Part, Record
 from dgtui.engine.reporting import Reporter
 
 _PATIENCE = 3600.0
 _NAMED = 5
+_DONE = "done"
+"""The table whose one row says that the transaction was committed."""
 
 
-def load_rows(
-    access: Access, archive: Archive, database: str, selection: Selection, reporter: Reporter, *, overwrite: bool
-) -> LoadOutcome:
-    """Load the rows in one transaction.
+class _Mark(Record, frozen=True):
+    """What tells later whether the rows are there to stay."""
 
-    Tables whose engine has no transactions have to be empty: they are emptied again where something fails.
-    Raises RestoreError and ConfigError before anything is touched.
-    """
-    names = table_names(archive.blocks())
+    marker: str
+    """The database whose table gets a row within the transaction; empty where none could be made."""
+    plain: tuple[str, ...]
+    """The tables without transactions, which held nothing before."""
+
+
+class RowsLoad:
+    """One loading of rows alone."""
+
+    def __init__(self, access: Access, database: str, marker: str, announce: Announce) -> None:
+        """`marker` is the name of a database of our own; the caller drops it once it has written down the end."""
+        self._access = access
+        self._database = database
+        self._marker = marker
+        self._announce = announce
+
+    def run(self, archive: Archive, selection: Selection, reporter: Reporter, *, overwrite: bool) -> LoadOutcome:
+        """Load the rows in one transaction.
+
+        Tables whose engine has no transactions have to be empty: they are emptied again where something fails.
+        Raises RestoreError and ConfigError before anything is touched.
+        """
+        names = table_names(archive.blocks())
+        with self._access.session(patience=_PATIENCE, fallback=RestoreError) as session:
+            targets = _targets(session, self._database, names, selection)
+            refuse_triggers(session, self._database, [table.name for table in targets])
+            full = [table for table in targets if _has_rows(session, self._database, table)]
+            _refuse_full(self._database, full, overwrite=overwrite)
+            marked = self._make_marker(session, reporter)
+        plain = [table.name for table in targets if not is_transactional(table)]
+        reporter.log(
+            f"Loading rows of {len(targets)} tables in one transaction; foreign keys are not checked meanwhile"
+        )
+        script = Script(
+            self._database,
+            selection,
+            replaced=[table.name for table in full],
+            atomic=True,
+            ending=f"INSERT INTO {quote(self._marker)}.{_DONE} VALUES (1);\n" if marked else "",  # noqa: S608  # quoted
+        )
+        mark = _Mark(marker=self._marker if marked else "", plain=tuple(plain))
+        part = Part(kind="rows", replaced=tuple(table.name for table in targets))
+        self._announce(msgspec.json.encode(mark).decode(), part)
+        try:
+            outcome = load_archive(self._access, archive, script, reporter)
+        except BaseException:
+            if not marked:
+                _empty(self._access, self._database, plain, reporter)
+            raise
+        if outcome.error_count and not marked:
+            _empty(self._access, self._database, plain, reporter)
+        return outcome
+
+    def _make_marker(self, session: Session, reporter: Reporter) -> bool:
+        import pymysql
+
+        try:
+            session.execute(f"DROP DATABASE IF EXISTS {quote(self._marker)}")
+            session.execute(f"CREATE DATABASE {quote(self._marker)}")
+            session.execute(f"CREATE TABLE {quote(self._marker)}.{_DONE} (done INT) ENGINE=InnoDB")
+        except pymysql.MySQLError as error:
+            reporter.log(
+                f"{self._marker} could not be made ({error.args[-1]}): were this restore interrupted, nobody could tell "
+                "whether its rows are there",
+                level="warning",
+            )
+            return False
+        return True
+
+
+def settle_rows(access: Access, mark: str, database: str) -> Literal["old", "new"]:
+    """Whether the rows are there to stay, once nobody loads them any more. Raises RestoreError."""
+    known = msgspec.json.decode(mark, type=_Mark)
+    if not known.marker:
+        raise RestoreError(
+            f"It cannot be told whether the rows of {database} were replaced: all of them were, or none",
+            subject=database,
+            hint="Look at them, and restore them again where they are not as wanted",
+        )
     with access.session(patience=_PATIENCE, fallback=RestoreError) as session:
-        targets = _targets(session, database, names, selection)
-        refuse_triggers(session, database, [table.name for table in targets])
-        full = [table for table in targets if _has_rows(session, database, table)]
-        _refuse_full(database, full, overwrite=overwrite)
-    plain = [table for table in targets if not is_transactional(table)]
-    reporter.log(f"Loading rows of {len(targets)} tables in one transaction; foreign keys are not checked meanwhile")
-    script = Script(database, selection, replaced=[table.name for table in full], atomic=True)
-    try:
-        outcome = load_archive(access, archive, script, reporter)
-    except BaseException:
-        _empty(access, database, plain, reporter)
-        raise
-    if outcome.error_count:
-        _empty(access, database, plain, reporter)
-    return outcome
+        there = database_exists(session, known.marker)
+        # It waits for the transaction, whose client is gone: its row is locked until the server has ended it.
+        rows = f"SELECT COUNT(*) FROM {quote(known.marker)}.{_DONE} LOCK IN SHARE MODE"  # noqa: S608  # quoted
+        done = there and session.value(rows)
+        if not done:
+            for name in known.plain:
+                session.execute(f"TRUNCATE TABLE {quote(database)}.{quote(name)}")
+    return "new" if done else "old"
 
 
 def _targets(session: Session, database: str, names: Sequence[str], selection: Selection) -> list[Table]:
@@ -81,14 +153,14 @@ def _refuse_full(database: str, full: Sequence[Table], *, overwrite: bool) -> No
             )
 
 
-def _empty(access: Access, database: str, tables: Sequence[Table], reporter: Reporter) -> None:
+def _empty(access: Access, database: str, tables: Sequence[str], reporter: Reporter) -> None:
     """Empty the tables that no rollback empties; they held nothing before."""
-    for table in tables:
+    for name in tables:
         try:
             with access.session(patience=_PATIENCE, fallback=RestoreError) as session:
-                session.execute(f"TRUNCATE TABLE {quote(database)}.{quote(table.name)}")
+                session.execute(f"TRUNCATE TABLE {quote(database)}.{quote(name)}")
         except DataGuardianError as error:
-            reporter.log(f"{table.name} could not be emptied again: {error.message}", level="error")
+            reporter.log(f"{name} could not be emptied again: {error.message}", level="error")
 
 
 def _has_rows(session: Session, database: str, table: Table) -> bool:

@@ -2,12 +2,17 @@
 
 import re
 from collections.abc import Sequence
+from typing import Literal
 
+import msgspec
+
+from dgtui.engine.datasources.base import Announce
 from dgtui.engine.datasources.mysql_connection import Access, Session
 from dgtui.engine.datasources.mysql_errors import quote
-from dgtui.engine.datasources.mysql_look import existing_tables
-from dgtui.engine.datasources.mysql_swap import create_like, rename_tables
-from dgtui.engine.errors import DataGuardianError, RestoreError
+from dgtui.engine.datasources.mysql_look import database_exists, existing_tables
+from dgtui.engine.datasources.mysql_swap import create_like, end_rename, rename_tables
+from dgtui.engine.errors import RestoreError
+from dgtui.engine.model import Part, PartChange
 from dgtui.engine.reporting import Reporter
 
 _PATIENCE = 3600.0
@@ -23,40 +28,131 @@ _KEYS_OF_OTHERS = """
 SELECT DISTINCT TABLE_SCHEMA, TABLE_NAME, REFERENCED_TABLE_NAME FROM information_schema.KEY_COLUMN_USAGE
 WHERE REFERENCED_TABLE_SCHEMA = %s AND REFERENCED_TABLE_NAME IN %s AND NOT (TABLE_SCHEMA = %s AND TABLE_NAME IN %s)
 """
+_KEYS = "__dgtui_keys"
+"""The table beside kept ones that holds their foreign keys to tables that were not moved."""
+_KEYS_TO_OTHERS = """
+SELECT DISTINCT TABLE_NAME, CONSTRAINT_NAME FROM information_schema.KEY_COLUMN_USAGE
+WHERE TABLE_SCHEMA = %s AND REFERENCED_TABLE_SCHEMA <> %s
+"""
 _SEQUENCES = (
     "SELECT COUNT(*) FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = %s AND TABLE_NAME IN %s "
     "AND COLUMN_DEFAULT LIKE '%%nextval(%%'"
 )
 
 
-def replace_tables(
-    access: Access, beside: str, database: str, keep_as: str, tables: Sequence[str], reporter: Reporter
-) -> bool:
-    """Put the chosen tables of `beside` into `database`, the old ones into `keep_as`; whether there were any.
+def replace_tables(access: Access, change: PartChange, announce: Announce, reporter: Reporter) -> bool:
+    """Put the tables of a database beside into the live one, the old ones into `keep_as`; whether there were any.
 
     Others see the old tables or the new ones, never a mixture. Foreign keys of the new tables to tables that were not
     chosen are made and checked before. Raises RestoreError, with nothing changed.
     """
+    beside, database, keep_as = change.beside, change.database, change.keep_as
     with access.session(patience=_PATIENCE, fallback=RestoreError) as session:
-        loaded = {table.name for table in existing_tables(session, beside)}
-        if others := [name for name in tables if name not in loaded]:
-            raise _impossible(others[0], f"{', '.join(others)} is no table")
-        present = [table.name for table in existing_tables(session, database) if table.name in tables]
-        _refuse_obstacles(session, beside, database, tables)
+        tables, there = _chosen(session, change), {table.name for table in existing_tables(session, database)}
+        replaced = [name for name in tables if name in there]
+        removed = [name for name in change.remove if name in there]
+        _refuse_obstacles(session, beside, database, [*tables, *removed])
+        if change.back:
+            _make_keys_again(session, beside, database)
         for name in tables:
             _point_keys_to_the_live_tables(session, beside, database, name, tables)
-        if present:
+        away = [*replaced, *removed]
+        if away:
             create_like(session, keep_as, database)
-        moves = [(database, name, keep_as) for name in present] + [(beside, name, database) for name in tables]
+            _remember_keys(session, database, keep_as, away)
+        moves = [(database, name, keep_as) for name in away] + [(beside, name, database) for name in tables]
+        added = tuple(name for name in tables if name not in there)
+        announce(_mark(moves), Part(kind="objects", replaced=tuple(replaced), added=added, removed=tuple(removed)))
+        rename_tables(session, moves, int(access.settings.lock_timeout))
+        reporter.log(f"{len(tables) + len(removed)} tables of {database} were exchanged by one RENAME TABLE")
+        _finish(session, change)
+        return bool(away)
+
+
+def settle_tables(access: Access, mark: str, change: PartChange) -> Literal["old", "new"]:
+    """Whether one RENAME TABLE was made, once none of ours is waiting any more. Raises RestoreError.
+
+    `mark` is the first table that it moves: it was where it came from before, and is not any more.
+    """
+    source, name, destination = msgspec.json.decode(mark, type=tuple[str, str, str])
+    with access.session(patience=_PATIENCE, fallback=RestoreError) as session:
+        end_rename(session, destination, change.database)
+        if destination == change.keep_as:
+            moved = name in {table.name for table in existing_tables(session, destination)}
+        else:
+            moved = name not in {table.name for table in existing_tables(session, source)}
+        if moved:
+            _finish(session, change)
+            return "new"
+        if database_exists(session, change.keep_as):
+            _cut_keys(session, change.keep_as)
+            session.execute(f"DROP TABLE IF EXISTS {quote(change.keep_as)}.{quote(_KEYS)}")
+            if not existing_tables(session, change.keep_as):
+                session.execute(f"DROP DATABASE {quote(change.keep_as)}")
+        return "old"
+
+
+def _mark(moves: Sequence[tuple[str, str, str]]) -> str:
+    return msgspec.json.encode(moves[0]).decode()
+
+
+def _chosen(session: Session, change: PartChange) -> list[str]:
+    loaded = {table.name for table in existing_tables(session, change.beside)}
+    wanted = sorted(loaded - {_KEYS}) if change.back else list(change.tables)
+    if others := [name for name in wanted if name not in loaded]:
+        raise _impossible(others[0], f"{', '.join(others)} is no table")
+    if not wanted and not change.remove:
+        raise _impossible(change.database, "none is there")
+    return wanted
+
+
+def _finish(session: Session, change: PartChange) -> None:
+    """After the rename; it may be done again."""
+    _cut_keys(session, change.keep_as)
+    session.execute(f"DROP DATABASE IF EXISTS {quote(change.beside)}")
+
+
+def _remember_keys(session: Session, database: str, keep_as: str, tables: Sequence[str]) -> None:
+    """Write down the foreign keys to tables that stay: they are cut after the rename, and made again at an undo."""
+    session.execute(
+        f"CREATE TABLE {quote(keep_as)}.{quote(_KEYS)} (name VARCHAR(64) NOT NULL, definition TEXT NOT NULL) "
+        "CHARACTER SET utf8mb4"
+    )
+    staying = {quote(table) for table in tables}
+    for name in tables:
+        definition = str(session.rows(f"SHOW CREATE TABLE {quote(database)}.{quote(name)}")[0][1])
+        for head, _, parent, rest in _FOREIGN_KEY.findall(definition):
+            if parent not in staying:
+                session.execute(
+                    f"INSERT INTO {quote(keep_as)}.{quote(_KEYS)} VALUES (%s, %s)",  # noqa: S608  # quoted
+                    [name, f"ADD {head}{quote(database)}.{parent} {rest}"],
+                )
+
+
+def _cut_keys(session: Session, keep_as: str) -> None:
+    """Let what is kept refer to no live table: it would keep rows there from going, or lose its own with them."""
+    for table, key in session.rows(_KEYS_TO_OTHERS, [keep_as, keep_as]):
+        session.execute(f"ALTER TABLE {quote(keep_as)}.{quote(str(table))} DROP FOREIGN KEY {quote(str(key))}")
+
+
+def _make_keys_again(session: Session, kept: str, database: str) -> None:
+    """Give what was kept its foreign keys to the live tables back; they are checked. Raises RestoreError."""
+    import pymysql
+
+    if _KEYS not in {table.name for table in existing_tables(session, kept)}:
+        return
+    _cut_keys(session, kept)
+    session.execute("SET SESSION foreign_key_checks = 1")
+    for name, definition in session.rows(f"SELECT name, definition FROM {quote(kept)}.{quote(_KEYS)}"):  # noqa: S608
         try:
-            rename_tables(session, moves, int(access.settings.lock_timeout))
-        except DataGuardianError:
-            if present:
-                session.execute(f"DROP DATABASE {quote(keep_as)}")
-            raise
-        reporter.log(f"{len(tables)} tables of {database} were replaced by one RENAME TABLE")
-        session.execute(f"DROP DATABASE {quote(beside)}")
-        return bool(present)
+            session.execute(f"ALTER TABLE {quote(kept)}.{quote(str(name))} {definition}")
+        except pymysql.MySQLError as error:
+            raise RestoreError(
+                f"Rows of {name} refer to rows of {database} that are not there any more: {error.args[-1]}; "
+                "nothing was changed",
+                subject=str(name),
+                hint=f"Put these rows back first, or look at what is kept in {kept}",
+            ) from None
 
 
 def _refuse_obstacles(session: Session, beside: str, database: str, tables: Sequence[str]) -> None:

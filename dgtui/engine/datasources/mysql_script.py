@@ -50,9 +50,16 @@ class Script:
     """The statements of an archive for one target, and what was learned while they went by."""
 
     def __init__(
-        self, target: str, selection: Selection, *, atomic: bool = False, replaced: Sequence[str] = ()
+        self,
+        target: str,
+        selection: Selection,
+        *,
+        atomic: bool = False,
+        replaced: Sequence[str] = (),
+        ending: str = "",
     ) -> None:
-        """With `atomic` the rows are one transaction, which first empties the `replaced` tables."""
+        """With `atomic` the rows are one transaction: the `replaced` tables are emptied first, `ending` comes last."""
+        self._ending = ending.encode("utf-8", "surrogateescape")
         self.database = target
         self._target = quote(target).encode()
         self._atomic = atomic
@@ -96,7 +103,7 @@ class Script:
             yield self._numbered(self._views[name], f"view {name}")
         if self._atomic:
             # The value of a sequence is not taken back by a rollback, so it comes when nothing can fail any more.
-            yield self._numbered(b"\n" + b"".join(self._sequences) + b"COMMIT;\n", "commit")
+            yield self._numbered(b"\n" + b"".join(self._sequences) + self._ending + b"COMMIT;\n", "commit")
 
     def _beginning(self) -> bytes:
         emptied = "".join(f"DELETE FROM {quote(name)};\n" for name in self._replaced)  # noqa: S608  # quoted

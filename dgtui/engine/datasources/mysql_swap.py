@@ -87,7 +87,7 @@ def settle_databases(access: Access, new: str, current: str, keep_as: str) -> Li
     A server goes on with a statement whose client has died: it is ended first. Raises RestoreError.
     """
     with access.session(patience=_PATIENCE, fallback=RestoreError) as session:
-        _end_rename(session, keep_as, current)
+        end_rename(session, keep_as, current)
         moved = database_exists(session, keep_as) and bool(existing_tables(session, keep_as))
         empty = new if moved else keep_as
         there = database_exists(session, empty)
@@ -96,7 +96,8 @@ def settle_databases(access: Access, new: str, current: str, keep_as: str) -> Li
     return "new" if moved else "old"
 
 
-def _end_rename(session: Session, keep_as: str, current: str) -> None:
+def end_rename(session: Session, keep_as: str, current: str) -> None:
+    """End every RENAME TABLE that names `keep_as`: its client is gone. Raises RestoreError."""
     import pymysql
 
     deadline = time.monotonic() + _END_SECONDS

@@ -12,6 +12,7 @@ import msgspec
 from dgtui.engine.child import Child, describe_exit
 from dgtui.engine.datasources.answer import HealthAnswer
 from dgtui.engine.datasources.base import (
+    Announce,
     Archive,
     ArchiveCheck,
     Datasource,
@@ -49,12 +50,13 @@ from dgtui.engine.datasources.postgres_queries import (
 )
 from dgtui.engine.datasources.postgres_restore import Loader
 from dgtui.engine.datasources.postgres_selection import needed_by, tables_in
+from dgtui.engine.datasources.postgres_settling import settle_transaction
 from dgtui.engine.datasources.postgres_swap import oid_of, settled_oid, swap_databases
 from dgtui.engine.datasources.postgres_targets import drop_database, exists, maintenance_database, target_state
 from dgtui.engine.datasources.postgres_toc import Toc, read_toc
 from dgtui.engine.datasources.postgres_tools import fitting_tool, major
 from dgtui.engine.errors import BackupCreationError, PermissionDenied
-from dgtui.engine.model import ObjectInfo
+from dgtui.engine.model import ObjectInfo, PartChange
 from dgtui.engine.properties import DatabaseProperties
 from dgtui.engine.reporting import Reporter
 
@@ -280,10 +282,11 @@ class PostgresDatasource(Datasource[PostgresSettings]):
         overwrite: bool,
         keep_as: str,  # noqa: ARG002  # a transaction needs no second name
         scratch_folder: Path,
+        announce: Announce,
     ) -> LoadOutcome:
         """Replay the rows in one transaction, with triggers off and foreign keys checked at its end."""
         load = DataLoad(self._access, archive, database, selection)
-        return load.run(reporter, overwrite=overwrite, scratch_folder=scratch_folder)
+        return load.run(reporter, overwrite=overwrite, scratch_folder=scratch_folder, announce=announce)
 
     @contextlib.contextmanager
     def private_server(
@@ -304,21 +307,23 @@ class PostgresDatasource(Datasource[PostgresSettings]):
             tables = tables_of(connection)
             return object_infos(tables, count_rows(connection, tables), at_dump=True)
 
-    def replace_part(
-        self,
-        beside: str,
-        database: str,
-        keep_as: str,  # noqa: ARG002  # a transaction keeps nothing
-        archive: Archive,
-        selection: Selection,
-        reporter: Reporter,
-    ) -> bool:
+    def replace_part(self, change: PartChange, archive: Archive | None, reporter: Reporter, announce: Announce) -> bool:
         """Replace the chosen tables in one transaction; nothing of them is kept."""
-        toc = read_toc(archive.blocks())
-        plan = plan_restore(self._access, toc, selection)
-        PartReplacement(self._access, toc, plan, selection.tables, reporter).carry_out(beside, database)
-        self.drop_target(beside)
+        loaded = None
+        if archive is not None:
+            toc = read_toc(archive.blocks())
+            loaded = toc, plan_restore(self._access, toc, Selection(tables=change.tables))
+        PartReplacement(self._access, change, loaded, reporter).carry_out(announce)
+        self.drop_target(change.beside)
         return False
+
+    def settle_part(self, mark: str, change: PartChange) -> Literal["old", "new"]:
+        """One transaction did all of it, or nothing."""
+        return settle_transaction(self._access, change.database, mark)
+
+    def settle_data(self, mark: str, database: str, keep_as: str) -> Literal["old", "new"]:  # noqa: ARG002
+        """One transaction did all of it, or nothing."""
+        return settle_transaction(self._access, database, mark)
 
     def archive_checksums(self, archive: Archive, selection: Selection, scratch_folder: Path) -> dict[str, str]:  # noqa: ARG002
         """The rows as pg_dump wrote them."""

@@ -5,15 +5,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from dgtui.engine.datasources.base import Archive, LoadError, LoadOutcome, Selection
+from dgtui.engine.datasources.base import Announce, Archive, LoadError, LoadOutcome, Selection
 from dgtui.engine.datasources.postgres_connection import Access
 from dgtui.engine.datasources.postgres_names import table_matches, table_name
 from dgtui.engine.datasources.postgres_queries import with_partitions
 from dgtui.engine.datasources.postgres_script import Replay, RowsOf
+from dgtui.engine.datasources.postgres_settling import transaction_mark
 from dgtui.engine.datasources.postgres_targets import with_names
 from dgtui.engine.datasources.postgres_toc import Toc, TocEntry, read_toc
 from dgtui.engine.datasources.postgres_tools import fitting_tool, major
 from dgtui.engine.errors import ConfigError, RestoreError
+from dgtui.engine.model import Part
 from dgtui.engine.reporting import Reporter
 
 if TYPE_CHECKING:
@@ -84,7 +86,7 @@ class DataLoad:
         self._database = database
         self._selection = selection
 
-    def run(self, reporter: Reporter, *, overwrite: bool, scratch_folder: Path) -> LoadOutcome:
+    def run(self, reporter: Reporter, *, overwrite: bool, scratch_folder: Path, announce: Announce) -> LoadOutcome:
         """Load the rows. Raises RestoreError and ConfigError before anything is touched; errors are in the outcome."""
         import psycopg
 
@@ -111,6 +113,8 @@ class DataLoad:
                     connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
                     self._refresh_views(connection, targets)
                     replay.set_sequences()
+                    names = tuple(target.shown for target in targets)
+                    announce(transaction_mark(connection), Part(kind="rows", replaced=names))
             except psycopg.Error as error:
                 if connection.broken:
                     raise

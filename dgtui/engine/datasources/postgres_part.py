@@ -4,16 +4,18 @@ The definitions come from the archive, the rows from the database beside, which 
 the chosen tables need and the target has already (types, functions, sequences of their own) is left as it is there.
 """
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from dgtui.engine.datasources.base import Announce
 from dgtui.engine.datasources.postgres_connection import Access
-from dgtui.engine.datasources.postgres_names import quoted, shown, table_name
+from dgtui.engine.datasources.postgres_names import quoted, shown, table_matches, table_name
 from dgtui.engine.datasources.postgres_plan import RestorePlan
 from dgtui.engine.datasources.postgres_queries import tables_of
 from dgtui.engine.datasources.postgres_selection import chosen_ids, entries_of_tables, keys_to_others
+from dgtui.engine.datasources.postgres_settling import transaction_mark
 from dgtui.engine.datasources.postgres_toc import Toc, TocEntry
 from dgtui.engine.errors import RestoreError
+from dgtui.engine.model import Part, PartChange
 from dgtui.engine.reporting import Reporter
 
 if TYPE_CHECKING:
@@ -24,6 +26,10 @@ _DROPS = {"r": "TABLE", "p": "TABLE", "m": "MATERIALIZED VIEW", "f": "FOREIGN TA
 _OWNED = frozenset({*_TABLES, "SEQUENCE", "TYPE", "DOMAIN", "SCHEMA", "VIEW"})
 _FOLLOWS = frozenset({"ACL", "COMMENT", "DEFAULT ACL", "SECURITY LABEL", "SEQUENCE OWNED BY", "SEQUENCE SET"})
 """Kinds of entry that say something about another one, and are left out where that one was there already."""
+_RELATIONS = """
+SELECT c.oid::int8, c.relkind::text, n.nspname, c.relname
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+"""
 _FROM_OTHERS = """
 SELECT c.conrelid::regclass::text, quote_ident(c.conname), pg_get_constraintdef(c.oid),
        obj_description(c.oid, 'pg_constraint')
@@ -43,26 +49,52 @@ SELECT set_config('search_path', '', true), set_config('check_function_bodies', 
 """
 
 
+class _Present(NamedTuple):
+    """A table that the target has."""
+
+    oid: int
+    kind: str
+    """For DROP."""
+    schema: str
+    name: str
+    wanted: bool = True
+    """Whether the backup's takes its place."""
+
+    @property
+    def quoted(self) -> str:
+        return f"{quoted(self.schema)}.{quoted(self.name)}"
+
+
 class PartReplacement:
     """One replacement of chosen tables; the transaction either does all of it or nothing."""
 
-    def __init__(self, access: Access, toc: Toc, plan: RestorePlan, tables: Sequence[str], reporter: Reporter) -> None:
+    def __init__(
+        self, access: Access, change: PartChange, loaded: tuple[Toc, RestorePlan] | None, reporter: Reporter
+    ) -> None:
+        """`loaded` is what the database beside was loaded from; None where tables are only removed."""
         self._access = access
-        self._toc = toc
-        self._plan = plan
+        self._change = change
         self._reporter = reporter
+        self._there: set[int] = set()
+        """What the chosen tables need and the target had already."""
+        self._present: list[_Present] = []
+        self._chosen: set[int] = set()
+        self._entries: list[TocEntry] = []
+        if loaded is None:
+            return
+        tables = change.tables
+        self._toc, self._plan = toc, plan = loaded
         self._chosen = chosen_ids(toc, tables)
         kept = {entry.dump_id for entry in plan.entries} if plan.entries is not None else None
         wanted = {entry.dump_id for entry in entries_of_tables(toc, tables) if kept is None or entry.dump_id in kept}
         wanted |= keys_to_others(toc, self._chosen)
         self._entries = [entry for entry in toc.entries if entry.dump_id in wanted]
-        self._there: set[int] = set()
-        """What the chosen tables need and the target had already."""
 
-    def carry_out(self, beside: str, database: str) -> None:
-        """Replace the tables in `database` by those in `beside`. Raises RestoreError, with nothing changed."""
+    def carry_out(self, announce: Announce) -> None:
+        """Replace the tables by those beside. Raises RestoreError, with nothing changed."""
         import psycopg
 
+        beside, database = self._change.beside, self._change.database
         with (
             self._access.connect(beside, seconds=None) as source,
             self._access.connect(database, seconds=None) as live,
@@ -77,6 +109,7 @@ class PartReplacement:
                         _run(live, f"ALTER TABLE {table} ADD CONSTRAINT {name} {definition}")
                         if comment is not None:
                             live.execute(f"COMMENT ON CONSTRAINT {name} ON {table} IS {_literal(comment)}".encode())
+                    announce(transaction_mark(live), self._part())
             except psycopg.Error as error:
                 if live.broken or source.broken:
                     raise
@@ -85,7 +118,7 @@ class PartReplacement:
     def _prepare(self, source: "psycopg.Connection[Any]", live: "psycopg.Connection[Any]") -> None:
         for connection in (source, live):
             connection.execute(_SETTINGS)
-            for entry in self._toc.entries:
+            for entry in self._toc.entries if self._entries else ():
                 if entry.kind in ("ENCODING", "STDSTRINGS"):
                     connection.execute(_bytes(entry.definition))
         timeout = int(self._access.settings.lock_timeout)
@@ -93,8 +126,8 @@ class PartReplacement:
 
     def _take_out(self, live: "psycopg.Connection[Any]") -> list[tuple[str, str, str, str | None]]:
         """Drop the chosen tables, and before the foreign keys of others to them; those keys come back at the end."""
-        present = self._present(live)
-        oids = {"oids": [oid for oid, _, _ in present]}
+        present = self._present = [*self._found(live), *self._unwanted(live)]
+        oids = {"oids": [one.oid for one in present]}
         strangers = [table_name(schema, name) for _, schema, name in live.execute(_PARTITIONS, oids).fetchall()]
         if strangers:
             raise RestoreError(
@@ -108,31 +141,49 @@ class PartReplacement:
         if others:
             told = ", ".join(f"{name} of {table}" for table, name, _, _ in others)
             self._reporter.log(f"Foreign keys of other tables are made anew, and checked: {told}")
-        for kind in sorted({kind for _, kind, _ in present}):
-            _run(live, f"DROP {kind} {', '.join(name for _, other, name in present if other == kind)}")
+        for kind in sorted({one.kind for one in present}):
+            _run(live, f"DROP {kind} {', '.join(one.quoted for one in present if one.kind == kind)}")
         return others
 
-    def _present(self, live: "psycopg.Connection[Any]") -> list[tuple[int, str, str]]:
-        """The chosen tables that the target has: oid, kind for DROP, quoted name."""
-        present = []
-        for entry in self._entries:
-            if entry.dump_id not in self._chosen or entry.kind not in _TABLES:
-                continue
-            row = live.execute(
-                "SELECT c.oid::int8, c.relkind::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
-                "WHERE n.nspname = %s AND c.relname = %s",
-                (entry.schema, entry.tag),
-            ).fetchone()
+    def _found(self, live: "psycopg.Connection[Any]") -> list["_Present"]:
+        """The chosen tables that the target has."""
+        names = {(e.schema, e.tag) for e in self._entries if e.dump_id in self._chosen and e.kind in _TABLES}
+        found = []
+        for schema, tag in sorted(names):
+            row = live.execute(f"{_RELATIONS} WHERE n.nspname = %s AND c.relname = %s", (schema, tag)).fetchone()
             if row is None:
                 continue
             if row[1] not in _DROPS:
                 raise RestoreError(
-                    f"{table_name(entry.schema, entry.tag)} is no table in the target",
-                    subject=entry.tag,
+                    f"{table_name(schema, tag)} is no table in the target",
+                    subject=tag,
                     hint="Restore under another name with --into NAME",
                 )
-            present.append((row[0], _DROPS[row[1]], f"{quoted(entry.schema)}.{quoted(entry.tag)}"))
-        return present
+            found.append(_Present(row[0], _DROPS[row[1]], schema, tag))
+        return found
+
+    def _unwanted(self, live: "psycopg.Connection[Any]") -> list["_Present"]:
+        """The tables that are taken away besides, as far as they are there."""
+        if not self._change.remove:
+            return []
+        relations = live.execute(f"{_RELATIONS} WHERE c.relkind = ANY(%s)", (list(_DROPS),)).fetchall()
+        return [
+            _Present(oid, _DROPS[kind], schema, name, wanted=False)
+            for oid, kind, schema, name in relations
+            if any(table_matches(one, schema, name) for one in self._change.remove)
+        ]
+
+    def _part(self) -> Part:
+        """What this changes."""
+        chosen = [entry for entry in self._entries if entry.dump_id in self._chosen and entry.kind in _TABLES]
+        names = {table_name(entry.schema, entry.tag) for entry in chosen}
+        there = {table_name(one.schema, one.name) for one in self._present if one.wanted}
+        return Part(
+            kind="objects",
+            replaced=tuple(sorted(there)),
+            added=tuple(sorted(names - there)),
+            removed=tuple(sorted(table_name(one.schema, one.name) for one in self._present if not one.wanted)),
+        )
 
     def _bring(self, entry: TocEntry, source: "psycopg.Connection[Any]", live: "psycopg.Connection[Any]") -> None:
         if entry.kind == "TABLE DATA":

@@ -18,6 +18,7 @@ import msgspec
 from dgtui.engine.child import printable
 from dgtui.engine.datasources.answer import HealthAnswer
 from dgtui.engine.datasources.base import (
+    Announce,
     Archive,
     ArchiveCheck,
     Datasource,
@@ -30,6 +31,7 @@ from dgtui.engine.datasources.base import (
     TargetState,
 )
 from dgtui.engine.datasources.places import (
+    NEW_SUFFIX,
     beside,
     copy_ownership,
     free_bytes,
@@ -52,7 +54,7 @@ from dgtui.engine.datasources.sqlite_check import (
     table_objects,
 )
 from dgtui.engine.datasources.sqlite_contents import file_checksums
-from dgtui.engine.datasources.sqlite_data import load_rows
+from dgtui.engine.datasources.sqlite_data import KeptDatabase, load_rows
 from dgtui.engine.datasources.sqlite_dump import (
     SqliteDump,
     copy_progress,
@@ -63,7 +65,7 @@ from dgtui.engine.datasources.sqlite_dump import (
 )
 from dgtui.engine.datasources.sqlite_health import ask_sqlite
 from dgtui.engine.datasources.sqlite_locks import shared_lock
-from dgtui.engine.datasources.sqlite_part import replace_tables
+from dgtui.engine.datasources.sqlite_part import replace_tables, settle_tables
 from dgtui.engine.datasources.sqlite_restore import load_part, need_empty, write_archive
 from dgtui.engine.datasources.sqlite_snapshot import (
     MAGIC,
@@ -76,7 +78,7 @@ from dgtui.engine.datasources.sqlite_snapshot import (
 from dgtui.engine.datasources.sqlite_swap import clear_orphans, refuse_open, settle_database, swap_database
 from dgtui.engine.errors import DataGuardianError, RestoreError, ValidationError
 from dgtui.engine.files import file_error, fsync_folder
-from dgtui.engine.model import ObjectInfo, ToolVersion
+from dgtui.engine.model import ObjectInfo, PartChange, ToolVersion
 from dgtui.engine.properties import DatabaseProperties, DatabaseSetting
 from dgtui.engine.reporting import Reporter
 from dgtui.engine.settings import Duration
@@ -339,6 +341,7 @@ class SqliteDatasource(Datasource[SqliteSettings]):
         overwrite: bool,
         keep_as: str,
         scratch_folder: Path,
+        announce: Announce,
     ) -> LoadOutcome:
         """Load the rows into a copy of the database, which then takes its place."""
         target = safe_target(str(real_path(database)))
@@ -351,6 +354,7 @@ class SqliteDatasource(Datasource[SqliteSettings]):
                 overwrite=overwrite,
                 keep_as=safe_target(keep_as),
                 scratch_folder=scratch_folder,
+                announce=announce,
             )
 
     def inventory(self, database: str) -> tuple[ObjectInfo, ...]:
@@ -360,19 +364,32 @@ class SqliteDatasource(Datasource[SqliteSettings]):
 
     def replace_part(
         self,
-        beside: str,
-        database: str,
-        keep_as: str,  # noqa: ARG002  # a transaction keeps nothing
-        archive: Archive,  # noqa: ARG002  # the file beside has it all
-        selection: Selection,
+        change: PartChange,
+        archive: Archive | None,  # noqa: ARG002  # the file beside has it all
         reporter: Reporter,  # noqa: ARG002
+        announce: Announce,
     ) -> bool:
         """Replace the chosen tables in one transaction; nothing of them is kept."""
-        live = safe_target(str(real_path(database)))
+        live = safe_target(str(real_path(change.database)))
+        safe_target(change.beside)
         with self._explained(live):
-            replace_tables(safe_target(beside), live, selection.tables, busy_seconds=float(self.settings.busy_timeout))
-        self.drop_target(beside)
+            replace_tables(change, live, announce, busy_seconds=float(self.settings.busy_timeout))
+        self.drop_target(change.beside)
         return False
+
+    def settle_part(self, mark: str, change: PartChange) -> Literal["old", "new"]:
+        """One transaction did all of it, or nothing."""
+        live = safe_target(str(real_path(change.database)))
+        with self._explained(live):
+            return settle_tables(mark, live, busy_seconds=float(self.settings.busy_timeout))
+
+    def kept_archive(self, kept_as: str) -> Archive:
+        """The kept file, which is a whole database."""
+        return KeptDatabase(safe_target(kept_as))
+
+    def settle_data(self, mark: str, database: str, keep_as: str) -> Literal["old", "new"]:
+        """The rows are in a copy that took the place of the database, or did not."""
+        return self.settle_swap(mark, self.beside_name(database, NEW_SUFFIX), database, keep_as)
 
     def archive_checksums(self, archive: Archive, selection: Selection, scratch_folder: Path) -> dict[str, str]:  # noqa: ARG002
         """The rows of the archive, which is a database itself."""

@@ -3,22 +3,42 @@
 import contextlib
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from dgtui.engine.child import printable
-from dgtui.engine.datasources.base import Archive, LoadError, LoadOutcome, Selection
-from dgtui.engine.datasources.places import beside, need_room
+from dgtui.engine.datasources.base import Announce, Archive, LoadError, LoadOutcome, Selection
+from dgtui.engine.datasources.places import NEW_SUFFIX, beside, mark_of, need_room
 from dgtui.engine.datasources.sqlite_check import check_file, quoted, shown_name, table_names
 from dgtui.engine.datasources.sqlite_restore import write_archive
 from dgtui.engine.datasources.sqlite_selection import chosen_tables
 from dgtui.engine.datasources.sqlite_snapshot import SIDE_FILES, connect, side_file, take_snapshot, uri
 from dgtui.engine.datasources.sqlite_swap import refuse_open, swap_database
 from dgtui.engine.errors import RestoreError
+from dgtui.engine.model import Part
 from dgtui.engine.reporting import Reporter
 
 _NAMED = 5
+_BLOCK = 1 << 20
 _ROWID_NAMES = ("rowid", "_rowid_", "oid")
+
+
+class KeptDatabase:
+    """A database file at rest, read as an archive is."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.total_size_bytes = path.stat().st_size
+
+    def blocks(self) -> Iterator[bytes]:
+        """The bytes of the file."""
+        with self._path.open("rb") as file:
+            while block := file.read(_BLOCK):
+                yield block
+
+    def as_file(self) -> Path:
+        """The file itself, which is only read."""
+        return self._path
 
 
 def load_rows(
@@ -30,12 +50,13 @@ def load_rows(
     overwrite: bool,
     keep_as: Path,
     scratch_folder: Path,
+    announce: Announce,
 ) -> LoadOutcome:
     """Load the rows; the former database is kept at `keep_as`. Raises RestoreError, ConfigError, sqlite3.Error."""
     refuse_open(target)
     need_room(target, target.stat().st_size + archive.total_size_bytes)
     source = scratch_folder / f"rows-{os.getpid()}-{os.urandom(4).hex()}.db"
-    new = beside(target, "__dgtui_new")
+    new = beside(target, NEW_SUFFIX)
     try:
         source.touch(mode=0o600, exist_ok=False)
         write_archive(archive.blocks(), source)
@@ -47,6 +68,8 @@ def load_rows(
         check_file(new, str(new))
         with new.open("rb") as file:
             os.fsync(file.fileno())
+        names = tuple(shown_name(name) for name in sorted(chosen_tables(source, selection.tables, ())))
+        announce(mark_of(new), Part(kind="rows", replaced=names))
         swap_database(new, target, keep_as, reporter)
     finally:
         for path in (source, new):

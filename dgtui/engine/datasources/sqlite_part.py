@@ -4,17 +4,21 @@ import contextlib
 import sqlite3
 from collections.abc import Collection
 from pathlib import Path
+from typing import Literal
 
+from dgtui.engine.datasources.base import Announce
 from dgtui.engine.datasources.sqlite_check import quoted, shown_name, table_names
 from dgtui.engine.datasources.sqlite_snapshot import connect
 from dgtui.engine.errors import RestoreError
+from dgtui.engine.model import Part, PartChange
 
 _GENERATED = (2, 3)
+_SCHEMA = "schema "
 _ROWID_NAMES = ("rowid", "_rowid_", "oid")
 
 
-def replace_tables(beside: Path, live: Path, tables: Collection[str], *, busy_seconds: float) -> None:
-    """Take the chosen tables, with indexes and triggers, from `beside`; raises RestoreError, sqlite3.Error.
+def replace_tables(change: PartChange, live: Path, announce: Announce, *, busy_seconds: float) -> None:
+    """Take the chosen tables, with indexes and triggers, from the file beside; raises RestoreError, sqlite3.Error.
 
     Foreign keys are checked before the end: what the exchange alone would break is refused.
     """
@@ -22,11 +26,15 @@ def replace_tables(beside: Path, live: Path, tables: Collection[str], *, busy_se
         connection.isolation_level = None
         for setting in ("foreign_keys = OFF", "trusted_schema = ON", "legacy_alter_table = ON"):
             connection.execute(f"PRAGMA {setting}").fetchone()
-        connection.execute("ATTACH ? AS beside", (str(beside),))
+        connection.execute("ATTACH ? AS beside", (change.beside,))
         connection.execute("BEGIN IMMEDIATE")
         try:
             before = _violations(connection)
-            for name in _chosen(connection, tables):
+            chosen, present = _chosen(connection, change.tables), table_names(connection)
+            unwanted = [name for name in present if shown_name(name) in change.remove]
+            for name in unwanted:
+                connection.execute(f"DROP TABLE main.{quoted(name)}")
+            for name in chosen:
                 _replace(connection, name)
             broken = _violations(connection) - before
             if broken:
@@ -36,11 +44,29 @@ def replace_tables(beside: Path, live: Path, tables: Collection[str], *, busy_se
                     subject=child,
                     hint=f"Choose {parent} and {child} together, or restore under another name with --into NAME",
                 )
+            announce(
+                f"{_SCHEMA}{connection.execute('PRAGMA main.schema_version').fetchone()[0]}",
+                Part(
+                    kind="objects",
+                    replaced=tuple(shown_name(name) for name in chosen if name in present),
+                    added=tuple(shown_name(name) for name in chosen if name not in present),
+                    removed=tuple(shown_name(name) for name in unwanted),
+                ),
+            )
             connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
+
+
+def settle_tables(mark: str, live: Path, *, busy_seconds: float) -> Literal["old", "new"]:
+    """Whether the transaction of this mark was committed: each change of the schema counts the schema's number up."""
+    with contextlib.closing(connect(live, "mode=rw", busy_seconds=busy_seconds)) as connection:
+        # Whoever reads first takes back what was cut.
+        connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        number = connection.execute("PRAGMA schema_version").fetchone()[0]
+    return "new" if int(number) >= int(mark.removeprefix(_SCHEMA)) else "old"
 
 
 def _chosen(connection: sqlite3.Connection, tables: Collection[str]) -> list[str]:

@@ -1,133 +1,162 @@
 """Putting a part of a restored tree into a live one: chosen paths exchanged, or every file merged in.
 
-Each path changes at one stroke. What fails is taken back, path by path, in the order it came.
+Each path changes at one stroke. All steps are written down before the first one, so that a change which was cut can be
+brought to its end; what fails is taken back, step by step, in the order it came.
 """
 
 import contextlib
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Literal
 
+from dgtui.engine.datasources.base import Announce
 from dgtui.engine.datasources.file_tree import walk
-from dgtui.engine.datasources.places import copy_ownership, exchange, shown, unshown
+from dgtui.engine.datasources.places import shown, unshown
+from dgtui.engine.datasources.tree_steps import STEPS, Step, TreeSteps, read_steps, steps_back, write_steps
 from dgtui.engine.errors import RestoreError
-from dgtui.engine.files import file_error, fsync_folder
+from dgtui.engine.files import file_error
+from dgtui.engine.model import Part, PartChange
 
-ADDED = ".added"
-"""Ending of the file beside the folder of what was replaced: the paths that are new, each ended by a zero byte."""
+_NAMES_AT_MOST = 5000
+"""Beyond this many paths the record of a restore does not name them; the list beside what is kept always does."""
 
 
-class TreePart:
-    """Changes in a live tree that can be taken back."""
+def replace_paths(change: PartChange, remove_tree: Callable[[Path], None], announce: Announce) -> bool:
+    """Exchange a part of a tree; whether the former one is kept. Raises RestoreError, StorageError, as it was."""
+    beside, live, keep_as = Path(change.beside), Path(change.database), Path(change.keep_as)
+    steps = _planned(beside, live, change)
+    if not steps:
+        raise RestoreError("There is nothing to be exchanged; nothing was changed", subject=shown(str(live)))
+    listed = keep_as.with_name(keep_as.name + STEPS)
+    try:
+        write_steps(listed, steps)
+    except OSError as error:
+        raise file_error(error, listed, "write") from error
+    work = TreeSteps(beside, live, steps)
+    announce(str(listed), _part(steps))
+    try:
+        work.go_on()
+    except BaseException as error:
+        work.take_back()
+        listed.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise file_error(error, live, "put the restored files into") from error
+        raise
+    return _kept(work, listed, keep_as, change, remove_tree)
 
-    def __init__(self, beside: Path, live: Path) -> None:
-        self._beside = beside
-        self._live = live
-        self._exchanged: list[str] = []
-        self._added: list[str] = []
-        self._folders: list[str] = []
 
-    def replace(self, chosen: Sequence[str]) -> bool:
-        """Exchange the chosen paths; whether something was there before. Raises RestoreError, StorageError."""
-        with self._all_or_nothing():
-            for relative in _outermost(chosen):
-                self._make_parents(relative)
-                self._put(relative)
-        return bool(self._exchanged)
+def settle_paths(mark: str, change: PartChange, remove_tree: Callable[[Path], None]) -> Literal["old", "new"]:
+    """Bring a change that was cut to its end, where it had begun. Raises RestoreError.
 
-    def merge(self) -> bool:
-        """Put every file of the tree in its place, and leave all others alone; whether one was replaced."""
-        self._refuse_conflicts()
-        with self._all_or_nothing():
-            for entry in list(walk(self._beside)):
-                if not entry.relative:
-                    continue
-                if not stat.S_ISDIR(entry.status.st_mode):
-                    self._put(entry.relative)
-                elif not os.path.lexists(self._live / entry.relative):
-                    self._make_folder(entry.relative)
-        return bool(self._exchanged)
+    Forward and not back: whatever was written to the new files meanwhile stays, and what they replaced is kept.
+    """
+    listed, beside, live, keep_as = Path(mark), Path(change.beside), Path(change.database), Path(change.keep_as)
+    try:
+        if not listed.exists():
+            return "new" if keep_as.is_dir() else "old"
+        work = TreeSteps(beside, live, read_steps(listed))
+        if not keep_as.is_dir():
+            if not work.begun():
+                listed.unlink()
+                return "old"
+            work.go_on()
+        _kept(work, listed, keep_as, change, remove_tree)
+    except OSError as error:
+        raise RestoreError(
+            f"The exchange of paths in {shown(str(live))} was cut and cannot be brought to its end: {error.strerror}",
+            subject=shown(str(live)),
+            hint=f"What it had to do stands in {listed}, what it replaced lies in {beside}",
+        ) from error
+    return "new"
 
-    def keep(self, keep_as: Path) -> None:
-        """Keep what was replaced, and the list of what is new, as a folder."""
-        added = keep_as.with_name(keep_as.name + ADDED)
-        added.touch(0o600)
-        added.write_bytes(b"".join(os.fsencode(name) + b"\0" for name in self._added))
-        self._beside.rename(keep_as)
-        fsync_folder(keep_as.parent)
 
-    def _refuse_conflicts(self) -> None:
-        for entry in walk(self._beside):
-            path = self._live / entry.relative
-            if not os.path.lexists(path):
-                continue
-            is_folder = stat.S_ISDIR(path.lstat().st_mode)
-            if is_folder != stat.S_ISDIR(entry.status.st_mode):
-                raise RestoreError(
-                    f"{shown(str(path))} is {'a folder' if is_folder else 'no folder'} here, and not so in the backup; "
-                    "nothing was changed",
-                    subject=shown(str(path)),
-                    hint="Move it away, or restore under another name with --into NAME",
-                )
+def _kept(
+    work: TreeSteps, listed: Path, keep_as: Path, change: PartChange, remove_tree: Callable[[Path], None]
+) -> bool:
+    """Keep what was replaced, with the list of what was done; whether there was something."""
+    beside = Path(change.beside)
+    work.settle_on_disk()
+    if os.path.lexists(beside):
+        beside.rename(keep_as)
+    if change.back:
+        beside.with_name(beside.name + STEPS).unlink(missing_ok=True)
+    if any(step.action in ("exchange", "remove") for step in work.steps):
+        return True
+    remove_tree(keep_as)
+    listed.unlink(missing_ok=True)
+    return False
 
-    @contextlib.contextmanager
-    def _all_or_nothing(self) -> Iterator[None]:
+
+def _planned(beside: Path, live: Path, change: PartChange) -> list[Step]:
+    if change.back:
+        listed = beside.with_name(beside.name + STEPS)
         try:
-            yield
+            return steps_back(read_steps(listed), beside, live)
         except OSError as error:
-            self._take_back()
-            raise file_error(error, self._live, "put the restored files into") from error
-        except BaseException:
-            self._take_back()
-            raise
+            raise file_error(error, listed, "read") from error
+    if change.merge:
+        return _merging(beside, live)
+    planned: dict[str, Step] = {}
+    for relative in _outermost(change.tables):
+        for step in (*_parents(live, relative, planned), _putting(beside, live, relative)):
+            planned[step.path] = step
+    removals = [Step.of("remove", name, live / name) for name in _outermost(change.remove) if _there(live / name)]
+    return [*planned.values(), *removals]
 
-    def _put(self, relative: str) -> None:
-        new, current = self._beside / relative, self._live / relative
-        if not os.path.lexists(new):
+
+def _merging(beside: Path, live: Path) -> list[Step]:
+    _refuse_conflicts(beside, live)
+    steps = []
+    for entry in walk(beside):
+        if not entry.relative:
+            continue
+        if not stat.S_ISDIR(entry.status.st_mode):
+            steps.append(_putting(beside, live, entry.relative))
+        elif not _there(live / entry.relative):
+            steps.append(Step("folder", entry.relative))
+    return steps
+
+
+def _refuse_conflicts(beside: Path, live: Path) -> None:
+    for entry in walk(beside):
+        path = live / entry.relative
+        if not _there(path):
+            continue
+        is_folder = stat.S_ISDIR(path.lstat().st_mode)
+        if is_folder != stat.S_ISDIR(entry.status.st_mode):
             raise RestoreError(
-                f"There is no {shown(relative)} in the backup; nothing was changed", subject=shown(relative)
+                f"{shown(str(path))} is {'a folder' if is_folder else 'no folder'} here, and not so in the backup; "
+                "nothing was changed",
+                subject=shown(str(path)),
+                hint="Move it away, or restore under another name with --into NAME",
             )
-        if not os.path.lexists(current):
-            _move_new(new, current)
-            self._added.append(relative)
-        elif exchange(new, current):
-            self._exchanged.append(relative)
-        else:
+
+
+def _putting(beside: Path, live: Path, relative: str) -> Step:
+    new = beside / relative
+    if not _there(new):
+        raise RestoreError(f"There is no {shown(relative)} in the backup; nothing was changed", subject=shown(relative))
+    return Step.of("exchange" if _there(live / relative) else "add", relative, new)
+
+
+def _parents(live: Path, relative: str, planned: dict[str, Step]) -> list[Step]:
+    """The folders that have to be made for a path."""
+    parts = relative.split("/")[:-1]
+    steps = []
+    for number in range(1, len(parts) + 1):
+        parent = "/".join(parts[:number])
+        path = live / parent
+        if not _there(path):
+            steps += [] if parent in planned else [Step("folder", parent)]
+        elif not stat.S_ISDIR(path.lstat().st_mode):
             raise RestoreError(
-                f"The file system of {shown(str(current))} cannot exchange two names; nothing was changed",
-                subject=shown(str(current)),
-                hint="Restore under another name with --into NAME, and copy from there",
+                f"{shown(str(path))} is no folder; nothing was changed",
+                subject=shown(str(path)),
+                hint="Links are not followed in a restore. Restore under another name with --into NAME",
             )
-
-    def _make_parents(self, relative: str) -> None:
-        parts = relative.split("/")[:-1]
-        for number in range(1, len(parts) + 1):
-            parent = "/".join(parts[:number])
-            path = self._live / parent
-            if not os.path.lexists(path):
-                self._make_folder(parent)
-            elif not stat.S_ISDIR(path.lstat().st_mode):
-                raise RestoreError(
-                    f"{shown(str(path))} is no folder; nothing was changed",
-                    subject=shown(str(path)),
-                    hint="Links are not followed in a restore. Restore under another name with --into NAME",
-                )
-
-    def _make_folder(self, relative: str) -> None:
-        path = self._live / relative
-        path.mkdir(0o700)
-        self._folders.append(relative)
-        copy_ownership((self._beside / relative).stat(), path)
-
-    def _take_back(self) -> None:
-        for relative in reversed(self._exchanged):
-            exchange(self._beside / relative, self._live / relative)
-        for relative in reversed(self._added):
-            _move_new(self._live / relative, self._beside / relative)
-        for relative in reversed(self._folders):
-            with contextlib.suppress(OSError):
-                (self._live / relative).rmdir()
+    return steps
 
 
 def _outermost(chosen: Sequence[str]) -> list[str]:
@@ -138,10 +167,16 @@ def _outermost(chosen: Sequence[str]) -> list[str]:
     return sorted(path for path in paths if not any(path.startswith(f"{other}/") for other in paths))
 
 
-def _move_new(old: Path, new: Path) -> None:
-    """Give a name that nothing has; a file never takes the place of another one that comes up meanwhile."""
-    if stat.S_ISDIR(old.lstat().st_mode):
-        old.rename(new)
-    else:
-        os.link(old, new, follow_symlinks=False)
-        old.unlink()
+def _part(steps: Sequence[Step]) -> Part:
+    def named(action: str) -> tuple[str, ...]:
+        return tuple(shown(step.path) for step in steps if step.action == action)
+
+    if len(steps) > _NAMES_AT_MOST:
+        return Part(kind="objects", complete=False)
+    return Part(kind="objects", replaced=named("exchange"), added=named("add"), removed=named("remove"))
+
+
+def _there(path: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return os.path.lexists(path)
+    return False
