@@ -91,7 +91,10 @@ def drop_replaced(
                 say(one_line(f"not dropped: {failure.subject}: {failure.message}"))
         else:
             wanted = engine.restore(str(restore))
-            say(one_line(f"Drop     {wanted.kept_as or 'nothing: this restore keeps none'}"))
+            name = wanted.kept_as or wanted.part_kept_as
+            say(one_line(f"Drop     {name or 'nothing: this restore keeps none'}"))
+            if any(one.only_way_back for one in engine.kept_replaced() if one.restore_id == wanted.restore_id):
+                say("Note     its safety backup is gone; once this is dropped, nothing can undo the restore")
             confirm("drop what a restore has kept", word=short_id(wanted.restore_id), yes=yes)
             dropped, failures = [engine.drop_replaced(wanted)], []
     if as_json:
@@ -106,6 +109,7 @@ def kept_lines(kept: "list[Kept]") -> list[str]:
         one_line(
             f"{short_id(one.restore_id)}  {one.kept_as}  was {one.target} ({one.datasource})"
             + (f", kept until {time_text(one.kept_until)}" if one.kept_until is not None else "")
+            + (", and on: its safety backup is gone, nothing else can undo the restore" if one.only_way_back else "")
         )
         for one in kept
     ]

@@ -184,7 +184,8 @@ def _settle(catalog: Catalog, config: Config, paths: RunPaths) -> list[str]:
             )
             continue
         if settled.status == "completed":
-            kept = f"; the former content is kept as {settled.kept_as}" if settled.kept_as else ""
+            name = settled.kept_as or settled.part_kept_as
+            kept = f"; what it replaced is kept as {name}" if name else ""
             told.append(f"{settled.target} holds the restored content: its swap was complete{kept}")
     return told
 

@@ -10,8 +10,9 @@ from dgtui.engine.catalog import Catalog
 from dgtui.engine.datasources.base import Selection, TargetState
 from dgtui.engine.errors import DataGuardianError, RestoreError
 from dgtui.engine.messages import now
-from dgtui.engine.model import ENDED, RESTORABLE, Execution, Part, PartChange, Placing, Record, Restore
+from dgtui.engine.model import ENDED, Execution, Part, PartChange, Placing, Record, Restore
 from dgtui.engine.orders import RestoreOrder
+from dgtui.engine.replaced import kept_name, safety_of
 from dgtui.engine.restore_rows import RowsReplacement
 from dgtui.engine.restore_task import NEW_SUFFIX, PART_SUFFIX, TargetTask, started_restore
 from dgtui.engine.settling import forget_kept, forget_leftovers, settle_earlier
@@ -49,9 +50,9 @@ def undo_choice(catalog: Catalog, config: Config, restore: Restore) -> UndoChoic
     """Look whether a restore can be undone, and how; asks the datasource, changes nothing."""
     if reason := _forbidden(catalog, config, restore):
         return UndoChoice(restore_id=restore.restore_id, way=None, text=reason)
-    safety = _safety_of(catalog, restore)
+    safety = safety_of(catalog, restore)
     lost = ""
-    kept_as = restore.part_kept_as or restore.kept_as
+    kept_as = kept_name(restore)
     # A file that rows were loaded into is kept whole: swapped in, it would take what others wrote to other tables.
     if kept_as is not None and (restore.part is None or restore.part.kind == "objects" or safety is None):
         try:
@@ -145,13 +146,6 @@ def _nothing_left(restore: Restore, lost: str) -> str:
     if restore.safety_execution_id is not None:
         return f"Its safety backup {restore.safety_execution_id[:8]} is not there any more"
     return f"{restore.target} held nothing before, so there is nothing to put back; remove it by hand if it is unwanted"
-
-
-def _safety_of(catalog: Catalog, restore: Restore) -> Execution | None:
-    found = catalog.execution(restore.safety_execution_id) if restore.safety_execution_id is not None else None
-    if found is None or found.status not in RESTORABLE:
-        return None
-    return found if any(copy.path and copy.status not in ("missing", "corrupt") for copy in found.copies) else None
 
 
 def _undone_by(catalog: Catalog, restore: Restore) -> Restore | None:

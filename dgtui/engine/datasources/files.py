@@ -43,6 +43,7 @@ from dgtui.engine.datasources.tar_program import dump_arguments, find_tar, from_
 from dgtui.engine.datasources.tar_reader import TarReader
 from dgtui.engine.datasources.tar_restore import unpack
 from dgtui.engine.datasources.tree_part import replace_paths, settle_paths
+from dgtui.engine.datasources.tree_steps import STEPS
 from dgtui.engine.datasources.tree_swap import make_folder_like, remove_tree, settle_trees, swap_trees
 from dgtui.engine.errors import BackupCreationError, ConfigError, PermissionDenied, RestoreError
 from dgtui.engine.files import file_error
@@ -251,7 +252,10 @@ class FilesDatasource(Datasource[FilesSettings]):
 
     def drop_target(self, database: str) -> None:
         """Remove a folder or file whole; never a mount, a link's target, or the root."""
-        remove_tree(safe_target(database))
+        target = safe_target(database)
+        remove_tree(target)
+        if "__dgtui_part_" in target.name:
+            target.with_name(target.name + STEPS).unlink(missing_ok=True)
 
     def load(
         self,

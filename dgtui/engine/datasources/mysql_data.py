@@ -87,8 +87,8 @@ class RowsLoad:
             session.execute(f"CREATE TABLE {quote(self._marker)}.{_DONE} (done INT) ENGINE=InnoDB")
         except pymysql.MySQLError as error:
             reporter.log(
-                f"{self._marker} could not be made ({error.args[-1]}): were this restore interrupted, nobody could tell "
-                "whether its rows are there",
+                f"{self._marker} could not be made ({error.args[-1]}): were this restore interrupted, "
+                "nobody could tell whether its rows are there",
                 level="warning",
             )
             return False
