@@ -5,6 +5,7 @@ brought to its end; what fails is taken back, step by step, in the order it came
 """
 
 import contextlib
+import glob
 import os
 import stat
 from collections.abc import Callable, Sequence
@@ -30,12 +31,9 @@ def replace_paths(change: PartChange, remove_tree: Callable[[Path], None], annou
     if not steps:
         raise RestoreError("There is nothing to be exchanged; nothing was changed", subject=shown(str(live)))
     listed = keep_as.with_name(keep_as.name + STEPS)
-    try:
-        write_steps(listed, steps)
-    except OSError as error:
-        raise file_error(error, listed, "write") from error
     work = TreeSteps(beside, live, steps)
     announce(str(listed), _part(steps))
+    write_steps(listed, steps)
     try:
         work.go_on()
     except BaseException as error:
@@ -55,6 +53,8 @@ def settle_paths(mark: str, change: PartChange, remove_tree: Callable[[Path], No
     listed, beside, live, keep_as = Path(mark), Path(change.beside), Path(change.database), Path(change.keep_as)
     try:
         if not listed.exists():
+            for stray in listed.parent.glob(f".{glob.escape(listed.name)}.*.tmp"):
+                stray.unlink()
             return "new" if keep_as.is_dir() else "old"
         work = TreeSteps(beside, live, read_steps(listed))
         if not keep_as.is_dir():

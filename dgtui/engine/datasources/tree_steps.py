@@ -33,7 +33,7 @@ class Step(NamedTuple):
 
 
 def write_steps(listed: Path, steps: Sequence[Step]) -> None:
-    """Write the steps to the disk, durably; raises OSError."""
+    """Write the steps to the disk, durably; raises StorageError."""
     fields = (os.fsencode(field) for step in steps for field in step)
     write_durably(listed, b"".join(field + b"\0" for field in fields))
 
