@@ -9,7 +9,7 @@ from dgtui.cli.output import print_data, print_json, print_json_rows, say, say_h
 from dgtui.wording.words import one_line, short_id, time_text
 
 if TYPE_CHECKING:
-    from dgtui.engine.model import ObjectReport, Restore
+    from dgtui.engine.model import Restore
 
 
 def restores(
@@ -21,6 +21,7 @@ def restores(
 ) -> None:
     """List the restores, the newest first, or show all of one."""
     from dgtui.cli.watch import open_engine
+    from dgtui.wording.restored_text import commands_next, restored_lines
 
     with open_engine() as engine:
         if restore is not None:
@@ -28,7 +29,7 @@ def restores(
             if as_json:
                 print_json(found)
                 return
-            for line in restore_lines(found):
+            for line in restored_lines(found, commands_next(found)):
                 print_data(line)
             return
         rows = engine.restores(limit=limit if as_json else limit or LIST_LIMIT)
@@ -62,53 +63,3 @@ def _list_lines(rows: "list[Restore]") -> list[str]:
     ]
     headers = ("ID", "Begun", "Backup", "Into", "Status", "By", "Reason")
     return table_lines(headers, cells, width=output_width())
-
-
-def restore_lines(row: "Restore") -> list[str]:
-    """All that is known of a restore."""
-    from dgtui.wording.problem_text import problem_lines
-    from dgtui.wording.words import took_text
-
-    took = "" if row.finished_at is None else f", {took_text((row.finished_at - row.started_at).total_seconds())}"
-    what = {"schema_only": "schema only", "data_only": "data only"}.get(row.backup_type, "everything")
-    facts = [
-        ("Restore", row.restore_id),
-        ("Status", f"{row.status}{took}"),
-        ("Backup", f"{row.execution_id} from {row.storage or 'no copy yet'}"),
-        ("Into", f"{row.target} ({row.datasource})"),
-        ("What", f"{what} of {', '.join(row.tables)}" if row.tables else what),
-        ("Merged", "into what was there" if row.merged else ""),
-        ("Begun", time_text(row.started_at)),
-        ("By", f"{row.restored_by} from {row.origin}" if row.origin else row.restored_by),
-        ("Reason", row.reason),
-        ("Kept as", row.kept_as or row.part_kept_as or ""),
-        ("Saved as", row.safety_execution_id or ""),
-    ]
-    lines = [one_line(f"{name:<9}{text}") for name, text in facts if text]
-    if row.problem is not None:
-        lines += ["", *problem_lines(row.problem)]
-    if row.differences:
-        lines += ["", *(one_line(f"Difference: {text}") for text in row.differences)]
-    return lines + _report_lines(row)
-
-
-def _report_lines(row: "Restore") -> list[str]:
-    report = row.report
-    if report is None:
-        return []
-    lines = ["", f"{'Expected':>12}  {'Found':>12}  {'Content':<12}  {'Outcome':<13}  Object"] if report.objects else []
-    lines += [_object_line(entry) for entry in report.objects]
-    if report.failure_count:
-        lines += ["", f"{report.failure_count} statements failed; the first ones:"]
-    for failure in report.failures:
-        lines.append(one_line(failure.message))
-        if failure.statement:
-            lines.append(f"    {one_line(failure.statement)}")
-    return lines
-
-
-def _object_line(entry: "ObjectReport") -> str:
-    about = "" if entry.rows_exact else "~"
-    expected = "-" if entry.rows_expected is None else f"{about}{entry.rows_expected:,}"
-    found = "-" if entry.rows_found is None else f"{entry.rows_found:,}"
-    return f"{expected:>12}  {found:>12}  {entry.content:<12}  {entry.outcome:<13}  {one_line(entry.name)}"

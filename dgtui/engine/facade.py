@@ -44,7 +44,7 @@ from dgtui.engine.launch import fork_worker, launch, spawn_worker
 from dgtui.engine.locks import Lock, take_lock
 from dgtui.engine.manifest import Manifest
 from dgtui.engine.messages import now
-from dgtui.engine.model import Copy, Execution, Restore
+from dgtui.engine.model import Copy, Execution, Purpose, Restore
 from dgtui.engine.orders import AnyOrder, BackupOrder, RehearseOrder, RestoreOrder, ValidateOrder, decode_order
 from dgtui.engine.preview import RestorePreview, preview_restore
 from dgtui.engine.reconcile import reconcile
@@ -394,10 +394,11 @@ class Engine:
         job: str | None = None,
         datasource: str | None = None,
         status: str | None = None,
+        purpose: Purpose | None = None,
         limit: int | None = None,
     ) -> list[Execution]:
         """Executions with their copies, the newest first."""
-        return self.catalog.executions(job=job, datasource=datasource, status=status, limit=limit)
+        return self.catalog.executions(job=job, datasource=datasource, status=status, purpose=purpose, limit=limit)
 
     def each_execution(
         self, *, job: str | None = None, datasource: str | None = None, status: str | None = None

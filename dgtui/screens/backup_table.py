@@ -87,7 +87,7 @@ class BackupTable:
             key=one.execution_id,
             cells=(
                 (Span(time_text(one.started_at)),),
-                (Span(_KINDS[one.backup_type]),),
+                (Span("safety", "accent") if one.purpose == "safety" else Span(_KINDS[one.backup_type]),),
                 (Span(known_size(size)),),
                 (Span(f"{ratio:.2f}" if ratio is not None else "-"),),
                 (Span(took_text(took)),),

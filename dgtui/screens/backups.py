@@ -198,6 +198,7 @@ class BackupsScreen(TabScreen):
         asked = [copy.checked_at for copy in one.copies if copy.checked_at is not None]
         facts = [
             f"{short_id(one.execution_id)} of {one.job}",
+            "made before a restore" if one.purpose == "safety" else "",
             one.description,
             f"storages asked {age_text(min(asked), now)}" if asked else "",
             *self._keep_reasons(one, now),

@@ -44,14 +44,14 @@ class LastBackups(Record, frozen=True):
 
 
 def last_backups(engine: "Engine") -> dict[str, LastBackups]:
-    """For each configured datasource."""
+    """For each configured datasource; what a restore saved before it is no backup to go back to unasked."""
     found = {}
     for name in engine.config.datasources:
-        newest = next(iter(engine.executions(datasource=name, limit=1)), None)
+        newest = next(iter(engine.executions(datasource=name, purpose="backup", limit=1)), None)
         kept = [newest] if newest is not None and newest.status in RESTORABLE else []
         if not kept:
             for status in RESTORABLE:
-                kept += engine.executions(datasource=name, status=status, limit=1)
+                kept += engine.executions(datasource=name, status=status, purpose="backup", limit=1)
         found[name] = LastBackups(newest=newest, backup=max(kept, key=lambda one: one.started_at, default=None))
     return found
 

@@ -1,19 +1,25 @@
 """The history: every execution and every restore, and why something failed."""
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
-from dgtui.engine.model import RESTORABLE, Execution, Problem, Record, Restore
+from dgtui.engine.model import ENDED, RESTORABLE, Execution, Problem, Record, Restore
+from dgtui.engine.settling import left_behind
+from dgtui.screens.confirm import ConfirmScreen
 from dgtui.screens.execution import ExecutionScreen
 from dgtui.screens.log import LogScreen
 from dgtui.screens.marks import execution_mark
+from dgtui.screens.restored import RestoredScreen, possible_actions
 from dgtui.screens.tab import TabScreen
+from dgtui.screens.undo import UndoDecision, UndoScreen
 from dgtui.screens.widgets.listing import Column, Listing, Row, measured
 from dgtui.screens.widgets.styled import Lines, span
 from dgtui.wording.panel import Line, Span
+from dgtui.wording.restored_text import kept_words, keys_next, way_words
 from dgtui.wording.words import known_size, one_line, short_id, time_text, took_text
 
 if TYPE_CHECKING:
@@ -57,17 +63,21 @@ class HistoryScreen(TabScreen):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f", "status", "Status", id="history.status", tooltip="Show only what ended like this"),
         Binding("l", "log", "Log", id="history.log", tooltip="The whole log of the selected one"),
+        Binding("u", "undo", "Undo", id="history.undo", tooltip="Put back what the selected restore replaced"),
+        Binding("x", "drop", "Drop kept", id="history.drop", tooltip="Drop the former content that it has kept"),
+        Binding("c", "clean_up", "Clean up", id="history.clean_up", tooltip="Clear up what it left when it was cut"),
     ]
 
     def __init__(self) -> None:
         super().__init__()
         self._past = Past(executions=(), restores=())
         self._status = "all"
+        self._keys: tuple[str, ...] = ()
 
     def compose_content(self) -> ComposeResult:
         """The table, and below it why the selected one failed."""
         yield Listing(_COLUMNS, id="history", empty="Nothing was done yet")
-        yield Lines([(), (), ()], id="details")
+        yield Lines([(), (), (), ()], id="details")
 
     def gather(self) -> None:
         """Ask for everything that was done."""
@@ -102,11 +112,15 @@ class HistoryScreen(TabScreen):
 
     def _execution_row(self, one: Execution) -> Row:
         where = ", ".join(copy.storage for copy in one.copies if copy.path)
-        return self._row(one, "backup", (span(one.job),), one.total_size_bytes, where)
+        what = "backup" if one.purpose == "backup" else one.purpose
+        return self._row(one, what, (span(one.job),), one.total_size_bytes, where)
 
     def _restore_row(self, one: Restore) -> Row:
-        of: Line = (span(f"{short_id(one.execution_id)} into {one.datasource}"),)
-        return self._row(one, "restore", of, None, one.storage or "")
+        undo = one.undo_of is not None
+        source = f"undoes {short_id(one.undo_of or '')}" if undo else f"from {short_id(one.execution_id)}"
+        return self._row(
+            one, "undo" if undo else "restore", (span(f"{one.datasource} {source}"),), None, one.storage or ""
+        )
 
     def _row(self, one: Execution | Restore, what: str, of: Line, size: int | None, where: str) -> Row:
         took = (one.finished_at - one.started_at).total_seconds() if one.finished_at is not None else None
@@ -139,24 +153,100 @@ class HistoryScreen(TabScreen):
 
     def _show_details(self) -> None:
         one = self.selected
-        lines: list[Line] = [(), (), ()]
-        if one is not None and one.problem is not None:
-            lines = self._problem_lines(one.problem)
-        elif one is not None:
-            note = one.description if isinstance(one, Execution) else _restore_note(one)
-            lines[0] = (Span(" "), span(note))
+        lines: list[Line] = []
+        if one is not None:
+            lines = self._problem_lines(one.problem) if one.problem is not None else []
+            lines += [(Span(" "), span(one.description))] if isinstance(one, Execution) else _restore_details(one)
         if self._status != "all":
-            lines[2] = (Span(f" Shown: {self._status}", "dim"),)
-        self.query_one("#details", Lines).show(lines)
+            lines = [*lines[:3], (Span(f" Shown: {self._status}", "dim"),)]
+        self.query_one("#details", Lines).show([*lines, (), (), (), ()][:4])
+        self._show_keys()
 
     def _problem_lines(self, problem: Problem) -> list[Line]:
         arrow = self.engine_app.look.glyph("→", "->")
         tail = "  ".join(one_line(line) for line in problem.detail[-2:])
-        return [
-            (Span(" "), span(problem.message, "bad")),
-            (span(f" {arrow} {problem.hint}" if problem.hint else ""),),
-            (span(f" {tail}", "dim"),),
+        lines: list[Line] = [(Span(" "), span(problem.message, "bad"))]
+        lines += [(span(f" {arrow} {problem.hint}"),)] if problem.hint else []
+        return lines + ([(span(f" {tail}", "dim"),)] if tail else [])
+
+    # What can be done with the selected one
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002  # Textual's
+        """Keys that can do nothing for the selected one are greyed, and the rare one is hidden."""
+        if action not in ("undo", "drop", "clean_up") or not self.is_mounted:
+            return True
+        if action in self._possible():
+            return True
+        return False if action == "clean_up" else None
+
+    def _possible(self) -> tuple[str, ...]:
+        return possible_actions(self.selected) if isinstance(self.selected, Restore) else ()
+
+    def _show_keys(self) -> None:
+        """The footer is drawn anew only where its keys change."""
+        if self._possible() != self._keys:
+            self._keys = self._possible()
+            self.refresh_bindings()
+
+    def action_undo(self) -> None:
+        """Say how it would be undone, and ask."""
+        restore = self.selected
+        if not isinstance(restore, Restore):
+            return
+
+        def decided(decision: UndoDecision | None) -> None:
+            if decision is not None:
+                safety = decision.safety
+                self.engine_app.start(
+                    lambda engine: engine.start_undo(
+                        restore, reason=decision.reason, safety=safety.wanted, safety_to=safety.storage
+                    ),
+                    f"Undo {short_id(restore.restore_id)}",
+                )
+
+        self.app.push_screen(UndoScreen(restore), decided)
+
+    def action_drop(self) -> None:
+        """Drop what a restore has kept, after a question."""
+        restore = self.selected
+        if not isinstance(restore, Restore) or restore.kept_as is None:
+            return
+        way = "Undo is then a restore of its safety backup."
+        if restore.safety_execution_id is None:
+            way = "There is no safety backup: after this the restore cannot be undone."
+        text = [f"{restore.kept_as}, which {restore.target} was before, is dropped.", way]
+
+        def answered(sure: bool | None) -> None:
+            if sure:
+                self._change("drop", lambda engine: (f"{engine.drop_replaced(restore).target}: dropped",))
+
+        self.app.push_screen(
+            ConfirmScreen("Drop what is kept?", text, yes="Drop", word=short_id(restore.restore_id)), answered
+        )
+
+    def action_clean_up(self) -> None:
+        """Bring an interrupted restore to a clean end, after a question."""
+        restore = self.selected
+        if not isinstance(restore, Restore) or restore.placing is None:
+            return
+        text = [
+            f"It left {', '.join(left_behind(restore))}.",
+            f"What is not in the place of {restore.target} is removed.",
         ]
+
+        def answered(sure: bool | None) -> None:
+            if sure:
+                self._change("clean up", lambda engine: engine.cleanup_restore(restore))
+
+        self.app.push_screen(ConfirmScreen("Clean up after the restore?", text, yes="Clean up"), answered)
+
+    def _change(self, name: str, change: "Callable[[Engine], tuple[str, ...]]") -> None:
+        def done(sentences: tuple[str, ...]) -> None:
+            for sentence in sentences:
+                self.engine_app.tell(sentence)
+            self.engine_app.data_changed()
+
+        self.engine_app.ask(self, f"history {name}", change, done, slow=True)
 
     def action_status(self) -> None:
         """Show only the next kind of end."""
@@ -165,11 +255,16 @@ class HistoryScreen(TabScreen):
         self._show()
 
     def on_listing_opened(self) -> None:
-        """Everything about a backup; the panel of a restore."""
-        if isinstance(self.selected, Execution):
-            self.app.push_screen(ExecutionScreen(self.selected))
-        elif self.selected is not None:
-            self.action_log()
+        """Everything about a backup or a restore."""
+        one = self.selected
+        if isinstance(one, Execution):
+            self.app.push_screen(ExecutionScreen(one))
+        elif one is not None:
+            self.app.push_screen(RestoredScreen(one), self._do)
+
+    def _do(self, action: str | None) -> None:
+        if action is not None:
+            self.call_later(self.run_action, action)
 
     def action_log(self) -> None:
         """The whole log of the selected one."""
@@ -178,7 +273,16 @@ class HistoryScreen(TabScreen):
             self.app.push_screen(LogScreen(key, short_id(key)))
 
 
-def _restore_note(restore: Restore) -> str:
+def _restore_details(restore: Restore) -> list[Line]:
+    """Why and by whom, how it came to its place, what is kept, and what can be done."""
     who = f"by {restore.restored_by}" if restore.restored_by else ""
-    kept = f"the former content is kept as {restore.kept_as}" if restore.kept_as else ""
-    return "  ".join(filter(None, [restore.reason, who, kept, *restore.differences[:1]]))
+    kept = f"former content kept as {kept_words(restore)}" if kept_words(restore) else ""
+    saved = f"safety backup {short_id(restore.safety_execution_id)}" if restore.safety_execution_id else ""
+    undo_of = f"undo of {short_id(restore.undo_of)}" if restore.undo_of else ""
+    left = f"it left {', '.join(left_behind(restore))}" if restore.status in ENDED and restore.placing else ""
+    lines = [
+        "  ".join(filter(None, [restore.reason, who, undo_of, way_words(restore), *restore.differences[:1]])),
+        "  ".join(filter(None, [left, saved, kept])),
+        "   ".join(keys_next(restore)),
+    ]
+    return [(Span(" "), span(line)) for line in lines if line]

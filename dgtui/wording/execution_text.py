@@ -89,6 +89,7 @@ def _facts(execution: Execution, look: Look) -> list[tuple[str, str]]:
         ("Datasource", f"{execution.datasource} ({execution.datasource_type})"),
         ("Status", f"{EXECUTION_MARKS[execution.status].shown(look)} {execution.status}{took}"),
         ("Type", execution.backup_type),
+        ("Purpose", "safety: what a restore was about to replace" if execution.purpose == "safety" else ""),
         ("Started", time_text(execution.started_at)),
         ("Finished", "" if execution.finished_at is None else time_text(execution.finished_at)),
         ("Description", execution.description),

@@ -25,8 +25,10 @@ from dgtui.engine.model import (
     Notification,
     NotificationKind,
     ObjectInfo,
+    ObjectReport,
     Problem,
     Restore,
+    RestoreReport,
     Severity,
     SubjectKind,
 )
@@ -36,6 +38,7 @@ from dgtui.engine.restore_outlook import ObjectChange, RestoreOutlook
 from dgtui.engine.restore_way import ChosenWay
 from dgtui.engine.runs import RunInfo, RunSnapshot
 from dgtui.engine.storages.base import StorageState
+from dgtui.engine.undo import UndoChoice
 from dgtui.engine.watching import RunWatch, WatchedRun
 
 NOON = datetime(2025, 2, 13, 12, 0, tzinfo=UTC)
@@ -231,6 +234,16 @@ class StillEngine(Engine):
             objects=(ObjectInfo(name="public.orders", rows=1_200_000, bytes=2 * GB),),
         )
 
+    def undo_choice(self, restore: Restore) -> UndoChoice:
+        """By what is kept."""
+        return UndoChoice(
+            restore_id=restore.restore_id,
+            way="kept",
+            text=f"{restore.kept_as}, the former content, takes the place of shop, which is kept in its turn",
+            kept_as=restore.kept_as,
+            execution_id=restore.safety_execution_id,
+        )
+
     def run_watch(self) -> RunWatch:
         """Sees no run: pictures put theirs in themselves."""
         return _NoRuns(self.paths, self.run_info)
@@ -417,6 +430,7 @@ def _fill(engine: Engine) -> None:
         _execution(3, morning - timedelta(days=9), {"disk": "available"}, datasource="legacy", job="legacy"),
         _execution(2, morning - timedelta(days=1), {"disk": "available", "nas": "unreachable"}),
         _execution(1, morning, {"disk": "available", "nas": "missing"}, description="before the batch runs"),
+        _execution(9, NOON - timedelta(hours=5), {"disk": "available"}, job="safety-shop", purpose="safety"),
         _execution(5, morning - timedelta(days=1), {"disk": "available"}, datasource="crm", job="crm-hourly"),
         _execution(
             6, morning, {}, datasource="crm", job="crm-hourly", status="failed", problem=failed, total_size_bytes=None
@@ -436,6 +450,23 @@ def _fill(engine: Engine) -> None:
             reason="bad migration 42",
             restored_by="anna",
             kept_as="shop__dgtui_old_20250213070000",
+            kept_until=NOON + timedelta(days=2),
+            safety_execution_id="00000009-0000-4000-8000-000000000000",
+            in_place=True,
+            report=RestoreReport(
+                objects=tuple(
+                    ObjectReport(
+                        name=name,
+                        outcome="restored",
+                        rows_expected=rows,
+                        rows_found=rows,
+                        rows_exact=True,
+                        content="equal",
+                    )
+                    for name, rows in (("public.customers", 84_210), ("public.orders", 1_200_000))
+                ),
+                deep=True,
+            ),
         )
     )
 

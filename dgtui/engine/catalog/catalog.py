@@ -17,7 +17,7 @@ from dgtui.engine.catalog.database import Database, time_text
 from dgtui.engine.catalog.past import bring_back, move_to_past
 from dgtui.engine.catalog.proofs import proof_of_restore, write_proof
 from dgtui.engine.messages import now
-from dgtui.engine.model import RESTORABLE, UNDER_WAY, Copy, Execution, Problem, Restore
+from dgtui.engine.model import RESTORABLE, UNDER_WAY, Copy, Execution, Problem, Purpose, Restore
 
 T = TypeVar("T", Execution, Copy)
 
@@ -71,10 +71,14 @@ class Catalog(Database):
         job: str | None = None,
         datasource: str | None = None,
         status: str | None = None,
+        purpose: Purpose | None = None,
         limit: int | None = None,
     ) -> list[Execution]:
         """Executions with their copies, the newest first."""
-        query = sa.select(tables.executions).where(*_chosen(job, datasource, status)).order_by(*_NEWEST_FIRST)
+        chosen = _chosen(job, datasource, status)
+        if purpose is not None:
+            chosen.append(tables.executions.c.purpose == purpose)
+        query = sa.select(tables.executions).where(*chosen).order_by(*_NEWEST_FIRST)
         return self.select_executions(query.limit(limit))
 
     def each_execution(

@@ -171,6 +171,13 @@ class Tick(StyledWidget, can_focus=True):
         """Why it cannot be ticked; empty where it can."""
         return self._why_not
 
+    def put(self, *, value: bool) -> None:
+        """Tick it, or take the tick away."""
+        if value != self._value:
+            self._value = value
+            self.refresh()
+            self.post_message(self.Changed(self, self.value))
+
     def allow(self, why_not: str = "") -> None:
         """Let it be ticked, or say why that cannot work."""
         if why_not != self._why_not:
@@ -190,9 +197,7 @@ class Tick(StyledWidget, can_focus=True):
         """Change it."""
         if self._why_not:
             return
-        self._value = not self._value
-        self.refresh()
-        self.post_message(self.Changed(self, self.value))
+        self.put(value=not self._value)
 
     def on_click(self) -> None:
         """Change it."""

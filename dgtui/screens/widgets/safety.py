@@ -19,20 +19,26 @@ class SafetyRows(Vertical):
     SafetyRows Horizontal { height: auto; }
     """
 
-    def __init__(self, places: Sequence[Option], look: Look, *, wanted: bool = True) -> None:
+    def __init__(self, places: Sequence[Option], look: Look) -> None:
         super().__init__(id="safety-rows")
         self._places = places
         self._look = look
-        self._wanted = wanted
 
     def compose(self) -> ComposeResult:
         """The tick and the storages."""
         with Horizontal():
             yield Label("Before")
-            yield Tick("Save the current state first", value=self._wanted, id="safety")
+            yield Tick("Save the current state first", value=True, id="safety")
         with Horizontal(id="safety-to-row"):
             yield Label("  to")
             yield Choice(self._places, self._look, id="safety-to")
+
+    def offer(self, places: Sequence[Option], *, wanted: bool) -> None:
+        """Other storages to choose from, and whether it is proposed."""
+        self._places = places
+        self.query_one(Choice).set_options(places)
+        self.query_one(Tick).put(value=wanted)
+        self._show()
 
     def on_mount(self) -> None:
         """Nothing to choose from one."""
@@ -43,7 +49,8 @@ class SafetyRows(Vertical):
         self._show()
 
     def _show(self) -> None:
-        self.query_one("#safety-to-row").display = len(self._places) > 2 and self.query_one(Tick).value
+        several = len([place for place in self._places if place.key]) > 1
+        self.query_one("#safety-to-row").display = several and self.query_one(Tick).value
 
     @property
     def choice(self) -> SafetyChoice:

@@ -1,0 +1,85 @@
+"""A restore that was made, whole: facts, what came back object by object, and what can be done next."""
+
+from typing import ClassVar, Literal
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
+from textual.widgets import Button, Static
+
+from dgtui.engine.model import ENDED, Restore
+from dgtui.screens.dialog import Dialog
+from dgtui.wording.restored_text import keys_next, restored_lines
+from dgtui.wording.words import short_id
+
+RestoredAction = Literal["undo", "drop", "clean_up", "log"]
+
+
+class RestoredScreen(Dialog[RestoredAction]):
+    """Text to read and to scroll; gives what shall be done next."""
+
+    AUTO_FOCUS = "#box"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("u", "next('undo')", "Undo", id="restored.undo"),
+        Binding("x", "next('drop')", "Drop kept", id="restored.drop"),
+        Binding("c", "next('clean_up')", "Clean up", id="restored.clean_up"),
+        Binding("l", "next('log')", "Log", id="restored.log"),
+        Binding("left", "app.focus_previous", "Previous", show=False),
+        Binding("right", "app.focus_next", "Next", show=False),
+    ]
+    DEFAULT_CSS = """
+    RestoredScreen > #box { height: 100%; max-width: 120; }
+    RestoredScreen #text { height: auto; }
+    RestoredScreen .buttons { dock: bottom; background: $surface; margin-top: 0; }
+    """
+
+    def __init__(self, restore: Restore) -> None:
+        super().__init__(f"Restore into {restore.target} · {short_id(restore.restore_id)}")
+        self._restore = restore
+
+    def compose_dialog(self) -> ComposeResult:
+        """One long text, and the next steps below it."""
+        lines = restored_lines(self._restore, keys_next(self._restore))
+        yield Static(Text("\n".join(lines)), id="text")
+        restore, possible = self._restore, possible_actions(self._restore)
+        with Horizontal(classes="buttons"):
+            yield Button("Undo", id="undo", compact=True, disabled="undo" not in possible)
+            yield Button("Drop kept", id="drop", compact=True, disabled="drop" not in possible)
+            if restore.placing is not None:
+                yield Button("Clean up", id="clean_up", compact=True, disabled="clean_up" not in possible)
+            yield Button("Log", id="log", compact=True)
+            yield Button("Close", id="close", compact=True)
+
+    def on_mount(self) -> None:
+        """The arrow keys scroll."""
+        box = self.query_one("#box")
+        box.can_focus = True
+        box.focus()
+
+    def on_button_pressed(self, event: Button.Pressed) -> None:
+        """Do it, or go back."""
+        if event.button.id == "close":
+            self.dismiss(None)
+        else:
+            self.action_next(event.button.id or "")
+
+    def action_next(self, name: str) -> None:
+        """What shall be done next, where it can be."""
+        chosen = next((action for action in possible_actions(self._restore) if action == name), None)
+        if chosen is not None:
+            self.dismiss(chosen)
+
+
+def possible_actions(restore: Restore) -> tuple[RestoredAction, ...]:
+    """What can be done with a restore, as far as its record alone can tell."""
+    ended = restore.status in ENDED
+    actions: list[RestoredAction] = ["log"]
+    if ended:
+        # Whether it can be undone is looked up when it is asked for, and told with the reason.
+        actions.append("undo")
+    if ended and restore.kept_as is not None:
+        actions.append("drop")
+    if ended and restore.placing is not None:
+        actions.append("clean_up")
+    return tuple(actions)

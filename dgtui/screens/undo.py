@@ -1,0 +1,148 @@
+"""The undo dialog: how a restore would be taken back, or why it cannot be."""
+
+from pathlib import Path
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
+from textual.widgets import Button, Input, Label, Static
+
+from dgtui.engine.errors import DataGuardianError
+from dgtui.engine.model import Record, Restore
+from dgtui.engine.undo import UndoChoice
+from dgtui.screens.dialog import Dialog
+from dgtui.screens.restore_choice import SafetyChoice
+from dgtui.screens.widgets.choice import Option
+from dgtui.screens.widgets.facts import Fact, Facts
+from dgtui.screens.widgets.safety import SafetyRows
+from dgtui.wording.words import one_line, short_id, time_text
+
+_SPEED = {"kept": "at once, by a swap", "safety": "as long as a restore takes, with the same checks"}
+
+
+class UndoDecision(Record, frozen=True):
+    """An undo as it was decided."""
+
+    safety: SafetyChoice
+    reason: str = ""
+
+
+class UndoScreen(Dialog[UndoDecision]):
+    """Gives how to undo; the target is asked in the background whether and how that works."""
+
+    AUTO_FOCUS = "#reason"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("down", "app.focus_next", "Next", show=False),
+        Binding("up", "app.focus_previous", "Previous", show=False),
+    ]
+    DEFAULT_CSS = """
+    UndoScreen .row { height: auto; }
+    UndoScreen Label { width: 9; }
+    UndoScreen #confirm-label { width: auto; height: 1; }
+    UndoScreen #how { margin-bottom: 1; }
+    """
+
+    def __init__(self, restore: Restore) -> None:
+        super().__init__(f"Undo the restore into {restore.target}")
+        self._restore = restore
+        self._choice: UndoChoice | None = None
+        self._problem = ""
+
+    def compose_dialog(self) -> ComposeResult:
+        """How, why, and the confirmation."""
+        yield Facts(id="how")
+        yield SafetyRows([], self.engine_app.look)
+        with Horizontal(classes="row"):
+            yield Label("Reason")
+            yield Input(id="reason", compact=True, placeholder="why, for the record")
+        with Horizontal(classes="row", id="confirm-row"):
+            yield Static(f"Type  {one_line(self.word)}  to confirm  ", id="confirm-label", markup=False)
+            yield Input(id="confirm", compact=True)
+        with Horizontal(classes="buttons"):
+            yield Button("Undo", id="go", variant="error", compact=True, disabled=True)
+            yield Button("Cancel", id="no", compact=True)
+
+    @property
+    def word(self) -> str:
+        """What has to be typed: the name of what is replaced."""
+        settings = self.engine_app.config.datasources.get(self._restore.datasource)
+        own = getattr(settings, "database", None) or getattr(settings, "path", "")
+        return self._restore.datasource if str(own) == self._restore.target else Path(self._restore.target).name
+
+    def on_mount(self) -> None:
+        """Ask whether and how."""
+        restore = self._restore
+        self._show()
+        self.engine_app.ask(
+            self,
+            f"undo {restore.restore_id}",
+            lambda engine: engine.undo_choice(restore),
+            self._take,
+            self._fail,
+            slow=True,
+        )
+
+    def _take(self, choice: UndoChoice) -> None:
+        self._choice = choice
+        names = [Option(name, name) for name in self.engine_app.config.storages]
+        usual = [Option("", "where the safety backup lies")] if choice.execution_id is not None else []
+        # What is swapped out is kept in its turn; what is filled anew is not.
+        self.query_one(SafetyRows).offer([*usual, *names], wanted=choice.way == "safety")
+        self._show()
+
+    def _fail(self, error: DataGuardianError) -> None:
+        self._problem = error.message
+        self._show()
+
+    def _facts(self) -> list[Fact]:
+        restore, choice = self._restore, self._choice
+        facts = [("Restore", f"{short_id(restore.restore_id)} of {time_text(restore.started_at)}, {restore.status}")]
+        if self._problem:
+            return [*facts, ("Wrong", self._problem)]
+        if choice is None:
+            return [*facts, ("How", "asking the datasource")]
+        if choice.way is None:
+            return [*facts, ("Wrong", f"It cannot be undone. {choice.text}")]
+        facts += [("How", choice.text), ("Time", _SPEED[choice.way])]
+        facts.append(("Lost", f"what was written to {restore.target} since {time_text(restore.finished_at)}"))
+        if choice.way == "kept":
+            facts[-1] = ("Goes", f"what was written since {time_text(restore.finished_at)}; it is kept beside")
+        if choice.later:
+            facts.append(("Note", f"{choice.later} later restores into {restore.target} are replaced as well"))
+        return facts
+
+    def _show(self) -> None:
+        possible = self._choice is not None and self._choice.possible
+        self.query_one(Facts).show(self._facts())
+        self.query_one(SafetyRows).display = possible
+        self.query_one("#confirm-row").display = possible
+        self.query_one("#go", Button).disabled = not self._confirmed
+
+    @property
+    def _confirmed(self) -> bool:
+        possible = self._choice is not None and self._choice.possible
+        return possible and self.query_one("#confirm", Input).value.strip() == self.word
+
+    def on_input_changed(self) -> None:
+        """Only the very word opens the button."""
+        self.query_one("#go", Button).disabled = not self._confirmed
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Enter goes on, and undoes from the confirmation."""
+        if event.input.id == "confirm":
+            self._go()
+        else:
+            self.app.action_focus_next()
+
+    def on_button_pressed(self, event: Button.Pressed) -> None:
+        """Undo, or not."""
+        if event.button.id == "go":
+            self._go()
+        else:
+            self.dismiss(None)
+
+    def _go(self) -> None:
+        if self._confirmed:
+            reason = self.query_one("#reason", Input).value.strip()
+            self.dismiss(UndoDecision(safety=self.query_one(SafetyRows).choice, reason=reason))
