@@ -20,7 +20,7 @@ DataGuardianError
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 EXIT_DONE = 0
 EXIT_FAILED = 1
@@ -56,6 +56,13 @@ class DataGuardianError(Exception):
         self.subject = subject
         self.hint = hint
         self.detail = tuple(detail)
+
+    def reworded(self, message: str) -> Self:
+        """The same error, of the same class and with all it carries, under another message."""
+        error = type(self).__new__(type(self))
+        Exception.__init__(error, message)
+        error.__dict__.update(self.__dict__, message=message)
+        return error
 
     @property
     def kind(self) -> str:

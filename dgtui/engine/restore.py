@@ -200,9 +200,7 @@ class RestoreRun:
         database = self._task.order.database
         if "nothing was changed" in error.message or (database in error.message and "as it was" in error.message):
             return error
-        return RestoreError(
-            f"{error.message}; {database} is as it was", subject=error.subject, hint=error.hint, detail=error.detail
-        )
+        return error.reworded(f"{error.message}; {database} is as it was")
 
     def _remove(self, loaded: str, state: TargetState) -> None:
         """Remove the half-made database; where even that fails, its name is told.
