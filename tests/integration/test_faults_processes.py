@@ -100,18 +100,22 @@ def test_a_stopped_worker_goes_on_when_it_is_continued(slow_shop: Shop) -> None:
     assert slow_shop.home.finish(engine, run_id).status == "completed"
 
 
-def test_cancel_by_command(slow_shop: Shop) -> None:
-    engine, run_id = start_and_wait(slow_shop, 10)
-    status = slow_shop.home.dgtui("status")
+def test_cancel_by_command(shop: Shop) -> None:
+    # It never comes to an end by itself, however long the commands take.
+    shop.misbehave("hang:60%")
+    engine, run_id = start_and_wait(shop, 10)
+    status = shop.home.dgtui("status")
     assert run_id[:8] in status.output + status.errors, status
-    outcome = slow_shop.home.dgtui("cancel", run_id)
+    outcome = shop.home.dgtui("cancel", run_id)
     assert outcome.exit_code == 0, outcome
-    assert slow_shop.home.finish(engine, run_id).status == "cancelled"
+    assert shop.home.finish(engine, run_id).status == "cancelled"
 
 
 def test_two_runs_of_one_job(slow_shop: Shop) -> None:
     engine, run_id = start_and_wait(slow_shop, 5)
+    os.kill(worker_pid(engine, run_id), signal.SIGSTOP)
     outcome = slow_shop.home.dgtui("--run-job", "nightly")
+    os.kill(worker_pid(engine, run_id), signal.SIGCONT)
     assert outcome.exit_code == 4, outcome
     assert "pid" in outcome.errors
     assert slow_shop.home.finish(engine, run_id).status == "completed"

@@ -56,8 +56,9 @@ class Watch:
         return state
 
     def told(self) -> list[Notification]:
-        """The notifications, the oldest first."""
-        return sorted(Notifications(self.engine.catalog).listed(), key=lambda one: one.sequence)
+        """The notifications about health, the oldest first."""
+        found = [note for note in Notifications(self.engine.catalog).listed() if note.kind != "backup_completed"]
+        return sorted(found, key=lambda one: one.sequence)
 
 
 def watch_of(home: Home, datasource: str) -> Watch:

@@ -109,10 +109,10 @@ class HealthRecords:
         states = []
         with self._database.exclusive() as connection:
             for check, judge in checks:
-                former = _state(connection, check.subject) or HealthState(subject=check.subject)
+                former, waiting = _known(connection, check.subject)
                 state, events = judge(former, _latencies(connection, check.subject))
                 connection.execute(sa.insert(health_checks).values(**_columns(check)))
-                _save(connection, state, events)
+                _save(connection, state, [*waiting, *events])
                 states.append(state)
         return states
 
@@ -237,9 +237,13 @@ def _is(table: sa.Table, subject: Watched) -> tuple[sa.ColumnElement[bool], ...]
     return table.c.subject_kind == subject.kind, table.c.subject == subject.name
 
 
-def _state(connection: sa.Connection, subject: Watched) -> HealthState | None:
-    text = connection.scalar(sa.select(health_states.c.record).where(*_is(health_states, subject)))
-    return msgspec.json.decode(text, type=HealthState) if text is not None else None
+def _known(connection: sa.Connection, subject: Watched) -> tuple[HealthState, list[HealthEvent]]:
+    """How something stood last, and what nobody was told of it yet."""
+    query = sa.select(health_states.c.record, health_states.c.untold).where(*_is(health_states, subject))
+    row = connection.execute(query).first()
+    if row is None:
+        return HealthState(subject=subject), []
+    return msgspec.json.decode(row[0], type=HealthState), msgspec.json.decode(row[1], type=list[HealthEvent])
 
 
 def _latencies(connection: sa.Connection, subject: Watched) -> Sequence[float]:
@@ -253,10 +257,8 @@ def _latencies(connection: sa.Connection, subject: Watched) -> Sequence[float]:
     return [latency for latency, result in connection.execute(query) if result == "ok" and latency is not None]
 
 
-def _save(connection: sa.Connection, state: HealthState, events: Sequence[HealthEvent]) -> None:
+def _save(connection: sa.Connection, state: HealthState, untold: Sequence[HealthEvent]) -> None:
     subject = state.subject
-    waiting = connection.scalar(sa.select(health_states.c.untold).where(*_is(health_states, subject))) or "[]"
-    untold = [*msgspec.json.decode(waiting, type=list[HealthEvent]), *events]
     values = {
         "status": state.status,
         "record": msgspec.json.encode(state).decode(),

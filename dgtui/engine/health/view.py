@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from dgtui.engine.catalog.health import HealthRecords
-from dgtui.engine.health.worker import HealthWorker, Surroundings, interval_of, watched_of
+from dgtui.engine.health.agenda import interval_of, watched_of
+from dgtui.engine.health.worker import HealthWorker, Surroundings
 from dgtui.engine.health_model import HealthCheck, HealthState, Watched, WatchedKind
 from dgtui.engine.messages import now
 

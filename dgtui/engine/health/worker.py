@@ -17,12 +17,11 @@ from typing import Protocol
 from dgtui.config import Config
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.catalog.health import HealthRecords, Judge
-from dgtui.engine.datasources.base import DatasourceSettings
+from dgtui.engine.health.agenda import Agenda, limit_of
 from dgtui.engine.health.asking import ask_datasource, ask_storage
 from dgtui.engine.health.jobs import ask_job
 from dgtui.engine.health.judging import judge, slow_limit
 from dgtui.engine.health.telling import forget, tell_events
-from dgtui.engine.health.timing import due_at
 from dgtui.engine.health_model import HealthCheck, HealthEvent, HealthState, Watched
 from dgtui.engine.messages import now
 
@@ -32,7 +31,6 @@ _QUICK_SECONDS = 1.0
 """How long a check counts as busy: after that it waits for something, and takes nothing from others."""
 _GRACE_SECONDS = 1.0
 """How much later than its own limit a check is given up."""
-_STORAGE_SECONDS = 30.0
 _LONGEST_WAIT_SECONDS = 1.0
 _THIN_EVERY = timedelta(hours=1)
 
@@ -81,16 +79,16 @@ class HealthWorker:
         self._surroundings = surroundings
         self._clock = clock
         self._records = HealthRecords(surroundings.catalog)
-        self._started = clock()
         known = self._records.states()
-        self._last: dict[Watched, datetime] = {
-            one: state.checked_at for one, state in known.items() if state.checked_at
-        }
+        last = {one: state.checked_at for one, state in known.items() if state.checked_at}
+        self._agenda = Agenda(last, clock())
         self._failed: set[Watched] = {one for one, state in known.items() if state.failures}
         self._running: dict[Watched, _Running] = {}
         self._answers: queue.SimpleQueue[tuple[_Running, HealthCheck]] = queue.SimpleQueue()
         self._wanted: list[Watched] = []
         self._thinned: datetime | None = None
+        # A former process may have left some.
+        self._untold = True
 
     @property
     def busy(self) -> bool:
@@ -99,14 +97,9 @@ class HealthWorker:
 
     def next_due(self, moment: datetime) -> datetime | None:
         """When something is to be checked; None where nothing is configured."""
-        self._started = min(self._started, moment)  # the clock may be set back
         if self._wanted:
             return moment
-        return min((self._due(subject, moment) for subject in watched_of(self._surroundings.config)), default=None)
-
-    def _due(self, subject: Watched, moment: datetime) -> datetime:
-        interval = interval_of(self._surroundings.config, subject)
-        return due_at(subject, interval, last=self._last.get(subject), started=self._started, now=moment)
+        return self._agenda.next_due(self._surroundings.config, moment)
 
     def want(self, subjects: Iterable[Watched]) -> None:
         """Check these next, whether or not they are due."""
@@ -115,7 +108,7 @@ class HealthWorker:
     def run(self, stopping: threading.Event) -> None:
         """Check what is due, until nothing is and all answers are there. Raises CatalogError."""
         self._forget_removed()
-        tell_events(self._surroundings.catalog, self._records)
+        self._tell()
         self._want_due()
         while self.busy and not stopping.is_set():
             self._start_some()
@@ -132,17 +125,18 @@ class HealthWorker:
 
     def _forget_removed(self) -> None:
         """What is not watched any more has no state, and nobody is reminded of it."""
-        removed = self._last.keys() - set(watched_of(self._surroundings.config))
+        removed = self._agenda.removed(self._surroundings.config, self._clock())
         if removed:
             forget(self._surroundings.catalog, self._records, removed)
-        for subject in removed:
-            del self._last[subject]
+            self._agenda.forget(removed)
 
     def _want_due(self) -> None:
-        moment = self._clock()
-        self._started = min(self._started, moment)
-        config = self._surroundings.config
-        self.want(subject for subject in watched_of(config) if self._due(subject, moment) <= moment)
+        self.want(self._agenda.due(self._surroundings.config, self._clock()))
+
+    def _tell(self) -> None:
+        if self._untold:
+            tell_events(self._surroundings.catalog, self._records)
+            self._untold = False
 
     def _room(self) -> int:
         busy = [one for one in self._running.values() if not one.given_up and one.age() < _QUICK_SECONDS]
@@ -157,7 +151,7 @@ class HealthWorker:
             former = self._running.get(subject)
             if former is not None and not former.given_up:
                 continue
-            self._last[subject] = moment
+            self._agenda.checked(self._surroundings.config, subject, moment)
             if former is not None and former.hangs:
                 self._record([(_still_hanging(former, moment), former.config)])
             else:
@@ -182,7 +176,7 @@ class HealthWorker:
             answers.append((_given_up(running), running.config))
         if answers:
             self._record(answers)
-            tell_events(self._surroundings.catalog, self._records)
+            self._tell()
 
     def _take(self, seconds: float) -> list[tuple[HealthCheck, Config]]:
         """The answers that are there, at least one where it comes within `seconds`."""
@@ -197,35 +191,26 @@ class HealthWorker:
         return answers
 
     def _record(self, answers: Sequence[tuple[HealthCheck, Config]]) -> None:
-        for state in self._records.record([(check, _judge_of(check, config)) for check, config in answers]):
+        for state in self._records.record([(check, self._judge_of(check, config)) for check, config in answers]):
             (self._failed.add if state.failures else self._failed.discard)(state.subject)
+
+    def _judge_of(self, check: HealthCheck, config: Config) -> Judge:
+        """What makes the next state of a check, and notices whether there is something to tell."""
+        settings = config.datasources.get(check.subject.name) if check.subject.kind == "datasource" else None
+        slow_after = settings.slow_after if settings is not None else None
+
+        def judged(former: HealthState, latencies: Sequence[float]) -> tuple[HealthState, tuple[HealthEvent, ...]]:
+            state, events = judge(former, check, slow_limit(slow_after, latencies))
+            self._untold = self._untold or bool(events)
+            return state, events
+
+        return judged
 
     def _thin(self) -> None:
         moment = self._clock()
         if self._thinned is None or not timedelta(0) <= moment - self._thinned < _THIN_EVERY:
             self._records.thin(moment)
             self._thinned = moment
-
-
-def _judge_of(check: HealthCheck, config: Config) -> Judge:
-    """What makes the next state of a check."""
-    settings = config.datasources.get(check.subject.name) if check.subject.kind == "datasource" else None
-    slow_after = settings.slow_after if settings is not None else None
-
-    def judged(former: HealthState, latencies: Sequence[float]) -> tuple[HealthState, tuple[HealthEvent, ...]]:
-        return judge(former, check, slow_limit(slow_after, latencies))
-
-    return judged
-
-
-def watched_of(config: Config) -> list[Watched]:
-    """Everything that is watched: what is switched off is not."""
-    datasources = [name for name, settings in config.datasources.items() if settings.enabled]
-    return [
-        *(Watched(kind="datasource", name=name) for name in datasources),
-        *(Watched(kind="storage", name=name) for name in config.storages),
-        *(Watched(kind="job", name=name) for name, job in config.jobs.items() if job.enabled),
-    ]
 
 
 def ask(config: Config, catalog: Catalog, subject: Watched, at: datetime) -> HealthCheck:
@@ -237,22 +222,6 @@ def ask(config: Config, catalog: Catalog, subject: Watched, at: datetime) -> Hea
             return ask_storage(config, catalog, subject, at)
         case "job":
             return ask_job(config, catalog, subject, at)
-
-
-def interval_of(config: Config, subject: Watched) -> int:
-    """Seconds between two checks."""
-    settings = _settings(config, subject)
-    return (settings.check_interval if settings is not None else None) or config.guardian.health_interval
-
-
-def limit_of(config: Config, subject: Watched) -> float:
-    """Seconds that a check may take."""
-    settings = _settings(config, subject)
-    return float(settings.check_timeout) if settings is not None else _STORAGE_SECONDS
-
-
-def _settings(config: Config, subject: Watched) -> DatasourceSettings | None:
-    return config.datasources.get(subject.name) if subject.kind == "datasource" else None
 
 
 def _given_up(running: _Running) -> HealthCheck:
