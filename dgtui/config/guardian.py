@@ -40,3 +40,9 @@ class GuardianSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
         str | None,
         Meta(description="File for the textfile collector of Prometheus, written each minute; none where empty"),
     ] = None
+    leftovers_grace: Annotated[
+        Duration, Meta(description="How long what a broken run left stays before cleanup removes it")
+    ] = Duration(86400)
+    orphans_grace: Annotated[
+        Duration, Meta(description="How long a folder without a manifest stays before cleanup removes it")
+    ] = Duration(7 * 86400)

@@ -147,7 +147,7 @@ def current_actor() -> Actor:
     """Who runs this process."""
     connection = os.environ.get("SSH_CLIENT") or os.environ.get("SSH_CONNECTION") or ""
     daemon = bool(os.environ.get(DAEMON_VARIABLE))
-    user = _user_name(os.getuid())
+    user = user_name(os.getuid())
     behind = os.environ.get("SUDO_USER")
     return Actor(
         user=f"{behind} as {user}" if behind and behind != user else user,
@@ -156,7 +156,8 @@ def current_actor() -> Actor:
     )
 
 
-def _user_name(uid: int) -> str:
+def user_name(uid: int) -> str:
+    """The name of a user; the number where the system knows none."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:

@@ -21,6 +21,7 @@ from dgtui.engine.catalog.due_runs import MissedRun, missed_runs
 from dgtui.engine.catalog.proofs import Proofs
 from dgtui.engine.check import Finding, examine_everything
 from dgtui.engine.cleanup import Cleanup, Retention
+from dgtui.engine.config_changes import ConfigChanges
 from dgtui.engine.datasources.base import DatasourceSettings, Selection
 from dgtui.engine.deletion import delete_copies
 from dgtui.engine.errors import ConfigError, DataGuardianError
@@ -83,6 +84,7 @@ class Engine:
         """What could not be told (to the audit log, ...) although the work itself was done."""
         self._secret_reads = SecretReads(self._teller())
         observe_secrets(self._secret_reads)
+        self._note_hand_edits()
         self.reconciled = self.reconcile()
         """What was found and put right at the start, as sentences for people."""
 
@@ -116,7 +118,8 @@ class Engine:
 
     def save_object(self, table: Table, name: str, values: Values, *, new: bool) -> None:
         """Write an object to a file of its own and take it up. Raises ConfigError, StorageError."""
-        self.config = save_object(self.config, table, name, values, new=new)
+        with self._config_changes().ours():
+            self.config = save_object(self.config, table, name, values, new=new)
         action = "add to configuration" if new else "change configuration"
         self._teller().audit(
             action, object_kind=table, object_name=name, outcome="completed", details=(f"keys {', '.join(values)}",)
@@ -124,8 +127,18 @@ class Engine:
 
     def remove_object(self, table: Table, name: str) -> None:
         """Remove an object that was made here. Raises ConfigError where a person wrote it or something needs it."""
-        self.config = remove_object(self.config, table, name)
+        with self._config_changes().ours():
+            self.config = remove_object(self.config, table, name)
         self._teller().audit("remove from configuration", object_kind=table, object_name=name, outcome="completed")
+
+    def _config_changes(self) -> ConfigChanges:
+        return ConfigChanges(self.catalog, self.config.path)
+
+    def _note_hand_edits(self) -> None:
+        try:
+            self._config_changes().notice()
+        except DataGuardianError as error:
+            self.warnings.append(f"Changes of the configuration were not compared: {error.message}")
 
     # What was told, and who did what
 
@@ -578,7 +591,12 @@ class Engine:
 
     def switch_job(self, name: str, *, enabled: bool) -> None:
         """Have a job's timetable followed, or not. Raises ConfigError where a person wrote the job."""
-        self.config = switch_job(self.config, name, enabled=enabled)
+        former = self.config
+        with self._config_changes().ours():
+            self.config = switch_job(former, name, enabled=enabled)
+        if self.config is not former:
+            action = "enable" if enabled else "disable"
+            self._teller().audit(action, object_kind="job", object_name=name, outcome="completed")
 
     @property
     def health(self) -> Health:

@@ -91,6 +91,7 @@ LASTING: frozenset[NotificationKind] = frozenset(
         "copy_damaged",
         "storage_unreachable",
         "storage_low",
+        "cleanup_failed",
         "configuration_wrong",
     }
 )

@@ -2,6 +2,7 @@
 
 from dgtui.engine.catalog import (  # they bring their tables
     audit,
+    config_files,
     deliveries,
     due_runs,
     figures,
@@ -22,6 +23,7 @@ __all__ = [
     "CatalogError",
     "Database",
     "audit",
+    "config_files",
     "deliveries",
     "due_runs",
     "figures",

@@ -1,8 +1,9 @@
 """Removing what retention lets go, one copy after another: an interruption at any moment leaves no half backup."""
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 
 from dgtui.config import Config
 from dgtui.engine.audit import append_audit, current_actor
@@ -15,7 +16,7 @@ from dgtui.engine.errors import DataGuardianError, JobBusy, ValidationError
 from dgtui.engine.locks import take_lock
 from dgtui.engine.messages import now
 from dgtui.engine.model import Actor, Copy, Problem, Record
-from dgtui.engine.notify import raise_notification
+from dgtui.engine.notify import end_states, raise_notification
 from dgtui.engine.problems import problem_of
 from dgtui.engine.retention import RetentionPlan, Verdict
 from dgtui.engine.runs import RunPaths
@@ -107,6 +108,7 @@ class Cleanup:
                     self._remove(verdict)
             left = self._remove_strays(scope) if strays else ()
         self._tell()
+        self._tell_failures(scope)
         return CleanupReport(
             plan=plan,
             removed=tuple(self._removed),
@@ -279,6 +281,36 @@ class Cleanup:
                     at=self._clock(),
                 )
             )
+
+    def _tell_failures(self, scope: Scope) -> None:
+        """Of each storage where something could not be removed; that it is over where all went well."""
+        for storage in filter(scope.allows, self._config.storages):
+            failed = [one for one in self._not_removed if one.storage == storage]
+            removals = [one for one in failed if one.path]
+            if removals:
+                self._write_down(partial(self._tell_failure, storage, removals))
+            elif not failed and scope.jobs is None:
+                self._write_down(
+                    partial(
+                        end_states,
+                        self._catalog,
+                        ("cleanup_failed",),
+                        subject_kind="storage",
+                        subject=storage,
+                        at=self._clock(),
+                    )
+                )
+
+    def _tell_failure(self, storage: str, removals: Sequence[NotRemoved]) -> None:
+        raise_notification(
+            self._catalog,
+            "cleanup_failed",
+            subject_kind="storage",
+            subject=storage,
+            message=f"{len(removals)} could not be removed at {storage}: {removals[0].problem.message}",
+            details=[f"{one.path}: {one.problem.message}" for one in removals],
+            at=self._clock(),
+        )
 
     def _write_down(self, write: Callable[[], object]) -> None:
         """What was removed is removed, also where it cannot be written down."""

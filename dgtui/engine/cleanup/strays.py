@@ -13,11 +13,6 @@ from dgtui.engine.runs import RunPaths
 from dgtui.engine.storages.base import Leftover, Orphan, Storage
 from dgtui.engine.stored import know_marker
 
-LEFTOVER_GRACE = timedelta(days=1)
-"""How long nothing may have changed in a leftover before it is removed: another machine's run may own it."""
-ORPHAN_GRACE = timedelta(days=7)
-"""The same for a folder that has the name of a backup and is none."""
-
 
 class Stray(Record, frozen=True):
     """A folder at a storage that is no backup of the catalogue."""
@@ -49,6 +44,9 @@ class Strays:
         if state.status != "available":
             raise StorageError(state.message, subject=storage, hint=state.hint)
         self._known = RetentionTable(catalog).known_folders()
+        # How long nothing may have changed in them: another machine's run may own them.
+        self._leftovers_grace = timedelta(seconds=config.guardian.leftovers_grace)
+        self._orphans_grace = timedelta(seconds=config.guardian.orphans_grace)
         self._owners = _owners(catalog, paths)
         self._things: dict[str, Leftover | Orphan] = {}
         self.found: list[Stray] = []
@@ -72,12 +70,12 @@ class Strays:
         for leftover in self._storage.leftovers():
             self._things[leftover.path] = leftover
             owner = leftover.execution_id if leftover.execution_id in self._owners else ""
-            self._add("leftover", leftover, LEFTOVER_GRACE, owner)
+            self._add("leftover", leftover, self._leftovers_grace, owner)
         for orphan in self._storage.orphans():
             # One that the catalogue knows is a damaged backup: perhaps all that is left of it.
             if (orphan.ref.job_id, orphan.ref.folder) not in self._known:
                 self._things[orphan.path] = orphan
-                self._add("orphan", orphan, ORPHAN_GRACE, "")
+                self._add("orphan", orphan, self._orphans_grace, "")
         for ref in self._storage.backups():
             if (ref.job_id, ref.folder) not in self._known:
                 path = self._storage.path(ref)

@@ -18,6 +18,7 @@ from dgtui import __version__
 from dgtui.config import Config, load_config
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.errors import ConfigError, DataGuardianError, JobBusy
+from dgtui.engine.guardian.config_keeping import ConfigKeeping
 from dgtui.engine.guardian.config_watch import ConfigWatch
 from dgtui.engine.guardian.duties import DUTIES
 from dgtui.engine.guardian.duty import DutyContext, Level
@@ -28,6 +29,8 @@ from dgtui.engine.locks import Lock, take_lock
 from dgtui.engine.model import Problem
 from dgtui.engine.problems import problem_of
 from dgtui.engine.runs import RunPaths
+from dgtui.engine.secrets import observe_secrets
+from dgtui.engine.telling import SecretReads, Teller
 
 _TICK_SECONDS = 3.0
 _STOP_SECONDS = 20.0
@@ -47,6 +50,7 @@ class Daemon:
         self._runners = [DutyRunner(make(context), context) for make in DUTIES]
         self._restart_at: dict[str, float] = {}
         self._watch = ConfigWatch(config_path)
+        self._keeping = ConfigKeeping(context, config_path)
         self._started_at = self._config_read_at = context.clock()
         self._config_problem: Problem | None = None
         self._reported: DaemonReport | None = None
@@ -55,6 +59,7 @@ class Daemon:
     def run(self) -> None:
         """Work until told to stop."""
         with _signals() as signals:
+            self._keeping.taken()
             for runner in self._runners:
                 runner.start()
             self._report()
@@ -86,11 +91,13 @@ class Daemon:
         except ConfigError as error:
             self._config_problem = problem_of(error)
             self._context.log(f"The configuration is wrong, the last good one stays in use: {error.message}", "error")
+            self._keeping.refused(error)
         else:
             self._config_problem = None
             self._config_read_at = self._context.clock()
             self._context.take_config(config)
             self._context.log("The configuration was read again", "info")
+            self._keeping.taken()
         for runner in self._runners:
             runner.wake()
         self._notifier.ready(self._summary())
@@ -159,7 +166,11 @@ def run_daemon(config_path: Path | None, state: Path, *, log: Callable[[str, Lev
     with _only_one(paths), contextlib.closing(Catalog(state)) as catalog:
         context = DutyContext(config, catalog, paths, log=log)
         log(f"Guarding {len(config.jobs)} jobs, pid {os.getpid()}, state in {state}", "info")
-        Daemon(_named(config, config_path), context, SystemdNotifier()).run()
+        observe_secrets(SecretReads(Teller(catalog, config, lambda text: log(text, "warning"))))
+        try:
+            Daemon(_named(config, config_path), context, SystemdNotifier()).run()
+        finally:
+            observe_secrets(None)
 
 
 def _named(config: Config, config_path: Path | None) -> Path | None:

@@ -27,9 +27,11 @@ from dgtui.engine.errors import JobBusy
 from dgtui.engine.files import explained
 from dgtui.engine.guardian.duty import DutyContext
 from dgtui.engine.guardian.places import Places
+from dgtui.engine.health.jobs import good_backups
 from dgtui.engine.launch import Start, launch, spawn_worker
 from dgtui.engine.locks import take_lock
 from dgtui.engine.model import Execution, Problem
+from dgtui.engine.notify import raise_notification
 from dgtui.engine.orders import BackupOrder
 from dgtui.engine.runs import RunWriter, has_begun
 from dgtui.engine.timetable import DueRun, Timetable
@@ -136,9 +138,26 @@ class TimetableDuty:
     def _miss(
         self, name: str, job_id: str, job: JobSettings, due: DueRun, now: datetime, handled: TimetableState
     ) -> None:
+        self._tell_missed(name, job, due, now)
         execution = self._execution(name, job_id, job, now)
         if record_missed_run(self._context.catalog, execution, due.due_at, now, handled):
             self._context.log(f"{name}: the run of {_utc(due.due_at)} was missed, and it is too late for it", "warning")
+
+    def _tell_missed(self, name: str, job: JobSettings, due: DueRun, now: datetime) -> None:
+        """Before it is recorded, so that a kill in between loses nothing: told twice, it is stored once."""
+        newest = good_backups(self._context.catalog, name, 1)
+        if newest and newest[0].started_at >= due.due_at:
+            return  # somebody has made one by hand
+        raise_notification(
+            self._context.catalog,
+            "backup_overdue",
+            subject_kind="job",
+            subject=name,
+            message=f"{name}: the run of {_utc(due.due_at)} was missed, and it is too late for it",
+            details=(f"No daemon followed the timetable at that time, or not within `grace`. Now: dgtui run {name}",),
+            related=(job.datasource, *job.storages),
+            at=now,
+        )
 
     def _claim(
         self, name: str, job_id: str, job: JobSettings, due: DueRun, now: datetime, handled: TimetableState
