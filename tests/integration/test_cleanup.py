@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from dgtui.config.guardian import GuardianSettings
 from dgtui.config.model import job_id
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.catalog.audit import AuditTable
@@ -18,6 +19,8 @@ from dgtui.engine.catalog.notifications import Notifications
 from dgtui.engine.catalog.retention import RetentionTable
 from dgtui.engine.cleanup import Cleanup, Scope
 from dgtui.engine.facade import Engine
+from dgtui.engine.guardian.cleanup_duty import CleanupDuty
+from dgtui.engine.guardian.duty import DutyContext
 from dgtui.engine.manifest import encode_manifest
 from dgtui.engine.storages.local_marker import MARKER
 from tests.support.backup_folders import make_backup, new_id
@@ -160,6 +163,93 @@ def test_a_backup_that_was_exchanged_is_not_removed(home: Home, engine: Engine) 
     assert (len(report.removed), len(report.not_removed)) == (2, 1)
     assert folders(home) == ["01", "04", "05"]
     assert engine.executions()[-1].copies[0].status == "corrupt"
+
+
+def test_what_cannot_be_removed_is_told_once_until_it_is_gone(home: Home, engine: Engine) -> None:
+    manifest = home.storage() / JOB / "2025-01-01_030000" / "manifest.json"
+    text = manifest.read_bytes()
+    manifest.write_bytes(text + b" ")
+
+    def told() -> list[bool]:
+        found = Notifications(engine.catalog).listed(kind="cleanup_failed")
+        assert {one.subject for one in found} == {"disk"}
+        return [one.ended_at is not None for one in found]
+
+    engine.retention.clean_up(Scope())
+    assert told() == [False]
+    assert len(engine.retention.clean_up(Scope()).not_removed) <= 1
+    assert len(told()) == 1
+    manifest.write_bytes(text)
+    for execution in engine.executions():
+        engine.live_copies(execution)
+    engine.retention.clean_up(Scope())
+    assert told() == [True]
+
+
+def test_the_times_of_grace_can_be_set(home: Home, engine: Engine) -> None:
+    engine.close()
+    text = home.config_path.read_text()
+    home.config_path.write_text(f'{text}\n[guardian]\nleftovers_grace = "1 h"\norphans_grace = "2 d"\n')
+    leftover = home.storage() / JOB / f".partial-{new_id()}"
+    orphan = home.storage() / JOB / "2024-01-01_030000"
+    for folder in (leftover, orphan):
+        folder.mkdir()
+        (folder / "backup.tar.zst").write_bytes(b"rest")
+    again = home.engine()
+    grace = {}
+    for stray in again.retention.strays("disk"):
+        assert stray.changed_at is not None
+        assert stray.removable_at is not None
+        grace[stray.kind] = stray.removable_at - stray.changed_at
+    assert grace["orphan"] == timedelta(days=2)
+    assert grace.get("leftover", timedelta(hours=1)) == timedelta(hours=1)
+
+
+def test_the_duty_cleans_up_at_its_time_and_not_before(home: Home, engine: Engine) -> None:
+    clock = [datetime(2025, 3, 1, 12, tzinfo=UTC)]
+    said: list[str] = []
+    config = msgspec.structs.replace(engine.config, guardian=GuardianSettings(cleanup="every 6 h"))
+    context = DutyContext(
+        config, engine.catalog, engine.paths, clock=lambda: clock[0], log=lambda text, _level: said.append(text)
+    )
+    duty = CleanupDuty(context)
+    due = duty.next_due(clock[0])
+    assert due is not None
+    assert timedelta(0) < due - clock[0] <= timedelta(hours=6)
+    clock[0] = due
+    assert duty.next_due(clock[0]) == due
+    duty.run(clock[0])
+    assert folders(home) == ["04", "05"]
+    assert any("3 removed" in text for text in said), said
+    assert duty.next_due(clock[0]) == due + timedelta(hours=6)
+    # The clock is set back by a year: it goes on from there.
+    clock[0] -= timedelta(days=365)
+    again = duty.next_due(clock[0])
+    assert again is not None
+    assert again - clock[0] <= timedelta(hours=6)
+
+
+def test_a_full_disk_is_tried_again_once_retention_has_made_room(home: Home, small_mount: Path) -> None:
+    source = home.folder / "tree"
+    source.mkdir()
+    table = f'[datasources.shop]\ntype = "files"\npath = "{source}"\n'
+
+    def configure(kept: int) -> None:
+        home.configure(table, job=f'compression = "none"\nretention = {{ keep_last = {kept} }}')
+        text = home.config_path.read_text().replace(str(home.storage()), str(small_mount / "backups"))
+        home.config_path.write_text(text)
+
+    configure(5)
+    made = []
+    for number in range(3):
+        if number == 2:
+            configure(1)
+        (source / "a.bin").write_bytes(os.urandom(750_000))
+        made.append(home.back_up())
+    assert [one.status for one in made] == ["completed"] * 3, made[-1].problem
+    assert [one.execution_id for one in home.engine().executions()] == [made[2].execution_id]
+    log = home.engine().paths.messages(made[2].execution_id).read_text()
+    assert "Retention made room; it is tried once more" in log
 
 
 def test_orphans_go_after_their_grace_and_unknown_backups_never(home: Home, engine: Engine) -> None:

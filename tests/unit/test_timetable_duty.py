@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from dgtui.config import load_config
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.catalog.due_runs import missed_runs, queued_runs
+from dgtui.engine.catalog.notifications import Notifications
 from dgtui.engine.guardian.duty import DutyContext
 from dgtui.engine.guardian.timetable_duty import TimetableDuty
+from dgtui.engine.model import Execution
 from dgtui.engine.reconcile import reconcile
 from dgtui.engine.runs import RunPaths, RunWriter
 from tests.unit.config_support import DATASOURCE, STORAGE, write_config
@@ -127,8 +129,32 @@ def test_beyond_its_grace_time_a_run_is_missed(tmp_path: Path) -> None:
     assert guard.started == []
     missed = missed_runs(guard.catalog, START)
     assert [(run.job, run.due_at) for run in missed] == [("nightly", datetime(2025, 1, 3, 3, tzinfo=UTC))]
+    (told,) = Notifications(guard.catalog).listed()
+    assert (told.kind, told.severity, told.subject) == ("backup_overdue", "critical", "nightly")
+    assert "2025-01-03 03:00:00 UTC was missed" in told.message
     guard.until(datetime(2025, 1, 4, 4, tzinfo=UTC))
     assert len(guard.started) == 1
+
+
+def test_a_missed_run_is_no_news_where_somebody_made_the_backup_by_hand(tmp_path: Path) -> None:
+    guard = Guard(tmp_path, job('schedule = "daily at 03:00"\ntimezone = "UTC"\ngrace = "2 h"'))
+    guard.step()
+    by_hand = Execution(
+        execution_id="e1",
+        job_id=guard.config.job_id("nightly"),
+        job="nightly",
+        datasource="shop",
+        datasource_type="files",
+        status="completed",
+        backup_type="full",
+        started_at=datetime(2025, 1, 3, 4, tzinfo=UTC),
+    )
+    guard.catalog.save_execution(by_hand)
+    guard.now = datetime(2025, 1, 3, 6, tzinfo=UTC)
+    guard.restart()
+    guard.step()
+    assert len(missed_runs(guard.catalog, START)) == 1
+    assert Notifications(guard.catalog).listed() == []
 
 
 def test_without_grace_a_run_on_time_is_still_no_missed_one(tmp_path: Path) -> None:
