@@ -8,6 +8,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
 from dgtui.engine.model import ENDED, RESTORABLE, Execution, Problem, Record, Restore
+from dgtui.engine.replaced import kept_name
 from dgtui.engine.settling import left_behind
 from dgtui.screens.confirm import ConfirmScreen
 from dgtui.screens.execution import ExecutionScreen
@@ -209,12 +210,13 @@ class HistoryScreen(TabScreen):
     def action_drop(self) -> None:
         """Drop what a restore has kept, after a question."""
         restore = self.selected
-        if not isinstance(restore, Restore) or restore.kept_as is None:
+        kept_as = kept_name(restore) if isinstance(restore, Restore) else None
+        if not isinstance(restore, Restore) or kept_as is None:
             return
         way = "Undo is then a restore of its safety backup."
         if restore.safety_execution_id is None:
             way = "There is no safety backup: after this the restore cannot be undone."
-        text = [f"{restore.kept_as}, which {restore.target} was before, is dropped.", way]
+        text = [f"{kept_as}, the former content of {restore.target}, is dropped.", way]
 
         def answered(sure: bool | None) -> None:
             if sure:
@@ -282,7 +284,7 @@ def _restore_details(restore: Restore) -> list[Line]:
     left = f"it left {', '.join(left_behind(restore))}" if restore.status in ENDED and restore.placing else ""
     lines = [
         "  ".join(filter(None, [restore.reason, who, undo_of, way_words(restore), *restore.differences[:1]])),
-        "  ".join(filter(None, [left, saved, kept])),
-        "   ".join(keys_next(restore)),
+        kept,
+        "   ".join(filter(None, [left, saved, *keys_next(restore)])),
     ]
     return [(Span(" "), span(line)) for line in lines if line]

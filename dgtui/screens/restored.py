@@ -9,6 +9,7 @@ from textual.containers import Horizontal
 from textual.widgets import Button, Static
 
 from dgtui.engine.model import ENDED, Restore
+from dgtui.engine.replaced import kept_name
 from dgtui.screens.dialog import Dialog
 from dgtui.wording.restored_text import keys_next, restored_lines
 from dgtui.wording.words import short_id
@@ -78,7 +79,7 @@ def possible_actions(restore: Restore) -> tuple[RestoredAction, ...]:
     if ended:
         # Whether it can be undone is looked up when it is asked for, and told with the reason.
         actions.append("undo")
-    if ended and restore.kept_as is not None:
+    if ended and kept_name(restore) is not None:
         actions.append("drop")
     if ended and restore.placing is not None:
         actions.append("clean_up")

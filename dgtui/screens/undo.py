@@ -18,7 +18,7 @@ from dgtui.screens.widgets.facts import Fact, Facts
 from dgtui.screens.widgets.safety import SafetyRows
 from dgtui.wording.words import one_line, short_id, time_text
 
-_SPEED = {"kept": "at once, by a swap", "safety": "as long as a restore takes, with the same checks"}
+_SPEED = {"kept": "at once", "safety": "as long as a restore takes, with the same checks"}
 
 
 class UndoDecision(Record, frozen=True):
@@ -105,9 +105,9 @@ class UndoScreen(Dialog[UndoDecision]):
         if choice.way is None:
             return [*facts, ("Wrong", f"It cannot be undone. {choice.text}")]
         facts += [("How", choice.text), ("Time", _SPEED[choice.way])]
-        facts.append(("Lost", f"what was written to {restore.target} since {time_text(restore.finished_at)}"))
-        if choice.way == "kept":
-            facts[-1] = ("Goes", f"what was written since {time_text(restore.finished_at)}; it is kept beside")
+        where = f"to {restore.target}" if choice.part is None else "to what comes back"
+        kept = "; it is kept beside" if choice.way == "kept" else ""
+        facts.append(("Goes", f"what was written {where} since {time_text(restore.finished_at)}{kept}"))
         if choice.later:
             facts.append(("Note", f"{choice.later} later restores into {restore.target} are replaced as well"))
         return facts

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from dgtui.engine.model import ENDED
+from dgtui.engine.replaced import kept_name
 from dgtui.engine.settling import cleanup_command, left_behind
 from dgtui.wording.problem_text import problem_lines
 from dgtui.wording.words import one_line, short_id, time_text, took_text
@@ -52,10 +53,11 @@ def way_words(row: "Restore") -> str:
     if row.partly_filled:
         return "being filled in its own place: it holds only a part"
     ways = (
+        (row.by_hand, "by hand, without this program"),
         (row.undo_of is not None and not row.execution_id, "what was kept was swapped in again"),
         (row.merged, "put over what was there"),
         (row.backup_type == "data_only", "rows were loaded into the tables that were there"),
-        (row.part_kept_as is not None, "only what was chosen was exchanged"),
+        (row.part is not None, "only what was chosen was exchanged"),
         (row.kept_as is not None or row.dropped_at is not None, "swapped in"),
         (row.safety_execution_id is not None, "put in place after a safety backup"),
     )
@@ -66,17 +68,16 @@ def way_words(row: "Restore") -> str:
 
 def kept_words(row: "Restore") -> str:
     """What of the former content is kept beside the target, and until when."""
-    if row.kept_as is not None:
-        return row.kept_as + (f" until {time_text(row.kept_until)}" if row.kept_until is not None else "")
-    if row.part_kept_as is not None:
-        return row.part_kept_as
+    name = kept_name(row)
+    if name is not None:
+        return name + (f" until {time_text(row.kept_until)}" if row.kept_until is not None else "")
     return f"nothing: it was dropped {time_text(row.dropped_at)}" if row.dropped_at is not None else ""
 
 
 def can_be_undone(row: "Restore") -> bool:
     """Whether there is something to put back, as far as the record alone can tell."""
     return row.partly_filled or (
-        row.status == "completed" and (row.kept_as is not None or row.safety_execution_id is not None)
+        row.status == "completed" and (kept_name(row) is not None or row.safety_execution_id is not None)
     )
 
 
@@ -98,11 +99,11 @@ def _next_steps(row: "Restore", undo: str, clean_up: str, drop: str) -> list[str
     if row.partly_filled:
         steps.append(f"put back what {row.target} held, it is only partly filled: {undo}")
     elif can_be_undone(row):
-        steps.append(f"undo it {'at once' if row.kept_as is not None else 'from the safety backup'}: {undo}")
+        steps.append(f"undo it {'at once' if kept_name(row) is not None else 'from the safety backup'}: {undo}")
     if row.placing is not None and not row.partly_filled:
         settled = row.placing.mark is None
         steps.append(f"{'remove what it left' if settled else 'find out which content is in place'}: {clean_up}")
-    return [*steps, f"drop what is kept: {drop}"] if row.kept_as is not None else steps
+    return [*steps, f"drop what is kept: {drop}"] if kept_name(row) is not None else steps
 
 
 def _report_lines(row: "Restore") -> list[str]:
