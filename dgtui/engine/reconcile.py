@@ -16,7 +16,7 @@ from dgtui.engine.locks import take_lock
 from dgtui.engine.manifest import Manifest
 from dgtui.engine.messages import now
 from dgtui.engine.model import ENDED, Copy, Execution, Problem, Restore
-from dgtui.engine.orders import BackupOrder, decode_order
+from dgtui.engine.orders import BackupOrder, RehearseOrder, decode_order
 from dgtui.engine.rehearsal import settle_rehearsals
 from dgtui.engine.restore_task import target_lock_name
 from dgtui.engine.runs import RunPaths, last_status
@@ -45,6 +45,7 @@ def reconcile(catalog: Catalog, config: Config, paths: RunPaths) -> tuple[str, .
     told += _settle(catalog, config, paths)
     told += settle_rehearsals(catalog, config, paths)
     told += _name_leftovers(catalog, dead)
+    _remove_scratch(paths)
     return (*told, *unsaid)
 
 
@@ -73,6 +74,16 @@ def _dead_runs(catalog: Catalog, paths: RunPaths) -> tuple[list[Execution], list
         and (newest_restore := catalog.restore(restore.restore_id)) is not None
         and newest_restore.status not in ENDED
     ]
+
+
+def _remove_scratch(paths: RunPaths) -> None:
+    """Remove the temporary files of workers that were killed after they had recorded how their run ended."""
+    for folder in (paths.state / "scratch").iterdir():
+        with contextlib.suppress(OSError, msgspec.DecodeError):
+            order = decode_order(paths.request(folder.name).read_bytes())
+            # What is left of a rehearsal may be a server that runs in this folder: that is settled first.
+            if not isinstance(order, RehearseOrder) and not paths.is_alive(folder.name):
+                paths.remove_scratch(folder.name)
 
 
 def _end_execution(catalog: Catalog, config: Config, paths: RunPaths, execution: Execution, teller: Teller) -> str:
