@@ -8,11 +8,13 @@ from dgtui.engine.guardian.duty import Duty, DutyContext
 from dgtui.engine.guardian.health_duty import HealthDuty
 from dgtui.engine.guardian.metrics_duty import MetricsDuty
 from dgtui.engine.guardian.reconciliation import Reconciliation
+from dgtui.engine.guardian.rehearsal_duty import RehearsalDuty
 from dgtui.engine.guardian.replaced_duty import ReplacedDuty
 from dgtui.engine.guardian.timetable_duty import TimetableDuty
 
 DUTIES: tuple[Callable[[DutyContext], Duty], ...] = (
     TimetableDuty,
+    RehearsalDuty,
     Reconciliation,
     Delivering,
     HealthDuty,
