@@ -112,7 +112,7 @@ def _list(execution: "Execution") -> None:
     from dgtui.cli.looking import list_lines, output_width
     from dgtui.wording.terminal import look_of
 
-    for line in list_lines([execution], look=look_of(sys.stdout), width=output_width()):
+    for line in list_lines([execution], {}, look=look_of(sys.stdout), width=output_width()):
         print_data(line)
 
 

@@ -14,6 +14,9 @@ from dgtui.wording.terminal import is_terminal, look_of, size_of
 from dgtui.wording.words import one_line, short_id
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dgtui.engine.catalog.proofs import Proven
     from dgtui.engine.model import Copy
     from dgtui.engine.model import Execution as Row
     from dgtui.engine.runs import RunInfo, RunSnapshot
@@ -33,12 +36,15 @@ def list_executions(
     if status is not None and status not in EXECUTION_MARKS:
         raise ConfigError(f"There is no state {status!r}", hint=f"One of: {', '.join(EXECUTION_MARKS)}")
     with open_engine() as engine:
+        proven = engine.proofs.proven()
         if as_json:
-            print_json_rows(islice(engine.each_execution(job=job, datasource=datasource, status=status), limit))
+            each = islice(engine.each_execution(job=job, datasource=datasource, status=status), limit)
+            print_json_rows(with_proof(one, proven) for one in each)
             return
         found = engine.executions(job=job, datasource=datasource, status=status, limit=limit or LIST_LIMIT)
         total = engine.execution_count(job=job, datasource=datasource, status=status)
-    for line in list_lines(found, look=look_of(sys.stdout), width=output_width()) if found else []:
+    lines = list_lines(found, proven, look=look_of(sys.stdout), width=output_width()) if found else []
+    for line in lines:
         print_data(line)
     if not found:
         say("No backups. Make one with: dgtui run JOB")
@@ -51,7 +57,20 @@ def output_width() -> int | None:
     return size_of(sys.stdout)[0] if is_terminal(sys.stdout) else None
 
 
-def list_lines(executions: "list[Row]", *, look: "Look", width: int | None) -> list[str]:
+def with_proof(execution: "Row", proven: "Mapping[str, Proven]") -> dict[str, Any]:
+    """An execution as JSON has it, with when and how it was proven last."""
+    import msgspec
+
+    proof = proven.get(execution.execution_id)
+    known: dict[str, Any] = {"proven_at": None, "proven_by": None}
+    if proof is not None:
+        known = {"proven_at": msgspec.to_builtins(proof.proven_at), "proven_by": proof.how}
+    return {**msgspec.to_builtins(execution), **known}
+
+
+def list_lines(
+    executions: "list[Row]", proven: "Mapping[str, Proven]", *, look: "Look", width: int | None
+) -> list[str]:
     """The table of `list`."""
     from dgtui.cli.table import table_lines
     from dgtui.wording.words import known_size, time_text
@@ -66,12 +85,20 @@ def list_lines(executions: "list[Row]", *, look: "Look", width: int | None) -> l
             known_size(row.total_size_bytes),
             known_size(row.compressed_size_bytes),
             kept_text(row),
+            proven_text(proven.get(row.execution_id)),
             copies_text(row.copies, look),
         )
         for row in executions
     ]
-    headers = ("ID", "Taken", "Job", "Status", "Type", "Size", "Stored", "Kept", "Copies")
+    headers = ("ID", "Taken", "Job", "Status", "Type", "Size", "Stored", "Kept", "Proven", "Copies")
     return table_lines(headers, rows, width=width)
+
+
+def proven_text(proof: "Proven | None") -> str:
+    """When a backup was restored or rehearsed last."""
+    if proof is None:
+        return "-"
+    return f"{'restored' if proof.how == 'restore' else 'rehearsed'} {proof.proven_at.astimezone():%Y-%m-%d}"
 
 
 def kept_text(row: "Row") -> str:

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from dgtui.engine.model import RESTORABLE, Copy, Execution, Record, Restore
+from dgtui.engine.catalog.proofs import Proven
+from dgtui.engine.model import RESTORABLE, Copy, Execution, Record
 from dgtui.engine.retention import Verdict
 from dgtui.screens.marks import copy_mark
 from dgtui.screens.times import age_text
@@ -21,11 +22,11 @@ _KINDS = {"full": "full", "schema_only": "schema", "data_only": "data", "increme
 
 
 class Backups(Record, frozen=True):
-    """The backups of one datasource, and the restores that prove some of them."""
+    """The backups of one datasource, and when some of them were proven."""
 
     datasource: str = ""
     executions: tuple[Execution, ...] = ()
-    restores: tuple[Restore, ...] = ()
+    proven: Mapping[str, Proven] = {}
     keeping: tuple[Verdict, ...] = ()
     """Why each one stays or goes, at each of its storages."""
 
@@ -34,9 +35,9 @@ def gather_backups(engine: "Engine", datasource: str) -> Backups:
     """The backups of one datasource, the newest first."""
     executions = tuple(one for one in engine.executions(datasource=datasource) if one.status in RESTORABLE)
     known = {one.execution_id for one in executions}
-    restores = tuple(restore for restore in engine.restores() if restore.execution_id in known)
+    proven = {name: proof for name, proof in engine.proofs.proven().items() if name in known}
     keeping = engine.retention.plan(datasource=datasource).verdicts
-    return Backups(datasource=datasource, executions=executions, restores=restores, keeping=keeping)
+    return Backups(datasource=datasource, executions=executions, proven=proven, keeping=keeping)
 
 
 @dataclass(frozen=True)
@@ -67,19 +68,14 @@ class BackupTable:
 
     def rows(self) -> list[Row]:
         """One for each backup."""
-        restored = {
-            restore.execution_id: restore
-            for restore in reversed(self.backups.restores)
-            if restore.status == "completed"
-        }
-        return measured([self._row(one, restored.get(one.execution_id)) for one in self.backups.executions])
+        return measured([self._row(one, self.backups.proven.get(one.execution_id)) for one in self.backups.executions])
 
     def copy_of(self, execution: Execution, storage: str) -> Copy | None:
         """A copy as it was found last: by a question just now, else by the catalogue."""
         live = self.live.get(storage, {}).get(execution.execution_id)
         return live or next((copy for copy in execution.copies if copy.storage == storage), None)
 
-    def _row(self, one: Execution, restored: Restore | None) -> Row:
+    def _row(self, one: Execution, proof: Proven | None) -> Row:
         took = (one.finished_at - one.started_at).total_seconds() if one.finished_at is not None else 0.0
         size, stored = one.total_size_bytes, one.compressed_size_bytes
         ratio = stored / size if size and stored is not None else None
@@ -92,7 +88,7 @@ class BackupTable:
                 (Span(f"{ratio:.2f}" if ratio is not None else "-"),),
                 (Span(took_text(took)),),
                 *(self._copy_cell(one, storage) for storage in self.storages),
-                self._proof(one, restored),
+                self._proof(one, proof),
             ),
             sort=(one.started_at, None, size, ratio, took),
         )
@@ -105,10 +101,11 @@ class BackupTable:
             return (Span("failed", "bad"),)
         return (copy_mark(copy.status, self.look, word=self.words and copy.status == "unreachable"),)
 
-    def _proof(self, one: Execution, restored: Restore | None) -> Line:
+    def _proof(self, one: Execution, proof: Proven | None) -> Line:
         pieces: list[Span] = []
         if one.expires_at is not None and one.expires_at <= self.moment:
             pieces.append(Span("expired ", "warning"))
-        if restored is not None:
-            pieces.append(Span(f"restored {age_text(restored.started_at, self.moment)}", "good"))
-        return tuple(pieces)
+        if proof is not None:
+            word = "restored" if proof.how == "restore" else "rehearsed"
+            pieces.append(Span(f"{word} {age_text(proof.proven_at, self.moment)}", "good"))
+        return tuple(pieces) or (Span("-", "dim"),)

@@ -48,6 +48,7 @@ class BackupsScreen(TabScreen):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("r", "restore", "Restore", id="backup.restore", tooltip="Get this backup back"),
         Binding("v", "validate", "Validate", id="backup.validate", tooltip="Read it to its last byte"),
+        Binding("e", "rehearse", "Rehearse", id="backup.rehearse", tooltip="Restore it for a try, and compare"),
         Binding("x", "delete", "Delete", id="backup.delete", tooltip="Delete one copy or the whole backup"),
         Binding("b", "back_up", "Back up", id="backup.back_up", tooltip="Back up this datasource now"),
         Binding("left", "focus_sources", "Datasources", show=False, id="backup.sources"),
@@ -259,6 +260,21 @@ class BackupsScreen(TabScreen):
                 self.engine_app.start(lambda engine: engine.start_validate(one, storage=storage), f"check {one.job}")
 
         self.app.push_screen(CopyChoiceScreen("Validate which copy?", one, every="all copies"), chosen)
+
+    def action_rehearse(self) -> None:
+        """Restore one copy, or the first good one, into a throw-away database."""
+        one = self.selected
+        if one is None:
+            return
+
+        def chosen(choice: str | None) -> None:
+            if choice is not None:
+                storage = choice or None
+                self.engine_app.start(
+                    lambda engine: engine.start_rehearsal(one, storage=storage), f"rehearse {one.job}"
+                )
+
+        self.app.push_screen(CopyChoiceScreen("Rehearse which copy?", one, every="the first good copy"), chosen)
 
     def action_delete(self) -> None:
         """Delete one copy, or all of them, after a question."""

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
+from dgtui.engine.catalog.proofs import Proof
 from dgtui.engine.errors import DataGuardianError
 from dgtui.engine.model import RESTORABLE, Copy, Execution, Record, Restore
 from dgtui.engine.retention import Verdict
@@ -27,6 +28,8 @@ class Details(Record, frozen=True):
     """Why there is none."""
     keeping: tuple[Verdict, ...] = ()
     """Why it stays or goes at each storage."""
+    proofs: tuple[Proof, ...] = ()
+    """The restores and rehearsals that were to prove it, the newest first."""
 
     @classmethod
     def gather(cls, engine: "Engine", execution: Execution) -> Self:
@@ -34,6 +37,7 @@ class Details(Record, frozen=True):
         import msgspec
 
         restores = tuple(engine.restores(execution.execution_id))
+        proofs = tuple(engine.proofs.of(execution.execution_id))
         if execution.status not in RESTORABLE:
             return cls(execution=execution, restores=restores, by_hand_missing="it left no backup")
         live = msgspec.structs.replace(execution, copies=engine.live_copies(execution))
@@ -41,8 +45,14 @@ class Details(Record, frozen=True):
         try:
             text = engine.manual_commands(live)
         except DataGuardianError as error:
-            return cls(execution=live, restores=restores, by_hand_missing=error.message, keeping=keeping)
-        return cls(execution=live, restores=restores, by_hand=text, keeping=keeping)
+            missing = error.message
+            return cls(execution=live, restores=restores, by_hand_missing=missing, keeping=keeping, proofs=proofs)
+        return cls(execution=live, restores=restores, by_hand=text, keeping=keeping, proofs=proofs)
+
+    @property
+    def proof(self) -> Proof | None:
+        """The last one that proved it."""
+        return next((proof for proof in self.proofs if proof.proven_at is not None), None)
 
     def as_data(self) -> dict[str, Any]:
         """For JSON: the fields of the execution, and beside them `restores` and `restore_by_hand`."""
@@ -54,6 +64,9 @@ class Details(Record, frozen=True):
             "restores": msgspec.to_builtins(self.restores),
             "restore_by_hand": self.by_hand,
             "retention": msgspec.to_builtins(self.keeping),
+            "proven_at": msgspec.to_builtins(self.proof.proven_at) if self.proof is not None else None,
+            "proven_by": self.proof.how if self.proof is not None else None,
+            "proofs": msgspec.to_builtins(self.proofs),
         }
 
 
@@ -67,6 +80,7 @@ def execution_lines(details: Details, look: Look) -> list[str]:
     lines += _copy_lines(execution.copies, look)
     lines += _keeping_lines(details.keeping)
     lines += _restore_lines(details.restores, look)
+    lines += _rehearsal_lines(details.proofs, look)
     if details.by_hand is not None:
         # RESTORE.txt is ours, but it came back from a disk: nothing in it may steer the terminal.
         lines += ["", "By hand, without DataGuardian (RESTORE.txt):", ""]
@@ -118,6 +132,22 @@ def _keeping_lines(keeping: tuple[Verdict, ...]) -> list[str]:
     for verdict in keeping:
         word = "stays" if verdict.stays else "goes"
         lines.append(f"  {one_line(verdict.storage)}: {word}, {keep_text(verdict, now)}")
+    return lines
+
+
+def _rehearsal_lines(proofs: tuple[Proof, ...], look: Look) -> list[str]:
+    rehearsals = [proof for proof in proofs if proof.how == "rehearsal"]
+    lines = ["", "Rehearsals:"] if rehearsals else []
+    for proof in rehearsals:
+        mark = EXECUTION_MARKS[proof.status].shown(look)
+        words = [f"{time_text(proof.started_at)} {mark} {proof.status} in {proof.place}"]
+        words += [f"from {proof.storage}"] if proof.storage else []
+        words += [f"{proof.rows:,} rows"] if proof.rows is not None else []
+        words += [clock_text(proof.duration_seconds)] if proof.duration_seconds is not None else []
+        lines.append(f"  {one_line(', '.join(words))}")
+        lines += [f"    difference: {one_line(difference)}" for difference in proof.differences]
+        if proof.problem is not None:
+            lines += [f"    {line}" for line in problem_lines(proof.problem, label="problem")]
     return lines
 
 

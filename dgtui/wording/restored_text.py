@@ -38,6 +38,7 @@ def restored_facts(row: "Restore") -> list[tuple[str, str]]:
         ("Into", f"{row.target} ({row.datasource})"),
         ("What", f"{what} of {', '.join(row.tables)}" if row.tables else what),
         ("How", way_words(row)),
+        ("Way", "by hand, without DataGuardian" if row.by_hand else ""),
         ("Merged", "into what was there" if row.merged else ""),
         ("Begun", time_text(row.started_at)),
         ("By", f"{row.restored_by} from {row.origin}" if row.origin else row.restored_by),

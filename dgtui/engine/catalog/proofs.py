@@ -92,6 +92,14 @@ class Proof(Record, frozen=True):
         return self.finished_at if self.status == "completed" else None
 
 
+class Proven(Record, frozen=True):
+    """That a backup is proven."""
+
+    execution_id: str
+    how: ProofWay
+    proven_at: datetime
+
+
 def counted_rows(report: RestoreReport | None) -> int | None:
     """All rows that a report found; None where it counted none."""
     found = [entry.rows_found for entry in report.objects if entry.rows_found is not None] if report else []
@@ -176,20 +184,20 @@ class Proofs:
         """The newest attempts, in that order."""
         return self._select(sa.select(proofs.c.record).order_by(proofs.c.sequence.desc()).limit(1000))
 
-    def last_by_execution(self) -> dict[str, Proof]:
-        """The last proof of each backup that has one."""
-        query = sa.select(proofs.c.record).where(proofs.c.outcome == "completed").order_by(proofs.c.proven_at)
-        return {proof.execution_id: proof for proof in self._select(query)}
+    def proven(self) -> dict[str, Proven]:
+        """When and how each backup was proven last, by its id."""
+        query = sa.select(proofs.c.execution_id, proofs.c.how, proofs.c.proven_at)
+        query = query.where(proofs.c.outcome == "completed").order_by(proofs.c.proven_at)
+        with self._catalog.transaction() as connection:
+            rows = connection.execute(query).all()
+        return {
+            one: Proven(execution_id=one, how=how, proven_at=datetime.fromisoformat(proven_at))
+            for one, how, proven_at in rows
+        }
 
     def proven_executions(self) -> frozenset[str]:
         """The backups that have a proof."""
         query = sa.select(proofs.c.execution_id).where(proofs.c.outcome == "completed").distinct()
-        with self._catalog.transaction() as connection:
-            return frozenset(connection.scalars(query))
-
-    def rehearsed_executions(self) -> frozenset[str]:
-        """The backups whose rehearsal was begun, however it ended."""
-        query = sa.select(proofs.c.execution_id).where(proofs.c.how == "rehearsal").distinct()
         with self._catalog.transaction() as connection:
             return frozenset(connection.scalars(query))
 
