@@ -229,7 +229,10 @@ class Backup:
         manifest = self._manifest(folder, probe, result, summary)
         encoded = encode_manifest(manifest)
         lines = self._datasource.manual_restore(
-            uncompressed_name(manifest), self._datasource.database, probe.properties
+            uncompressed_name(manifest),
+            self._datasource.database,
+            probe.properties,
+            rows_only=manifest.backup_type == "data_only",
         )
         texts = {**texts, RESTORE_TEXT: restore_text(manifest, lines)}
         copies = []

@@ -116,6 +116,57 @@ def test_mariadb(home: Home, mariadb: MariadbServer, tmp_path: Path, name: str, 
     assert mysql_digest(mariadb, name) == before
 
 
+@pytest.mark.parametrize("backup_type", ["data_only", "schema_only"])
+def test_one_half_of_postgres(home: Home, postgres_server: PostgresServer, tmp_path: Path, backup_type: str) -> None:
+    with postgres_server.database("half") as name:
+        schema = (
+            "CREATE TABLE a (id INT PRIMARY KEY); CREATE TABLE z (id SERIAL PRIMARY KEY, a INT REFERENCES a);"
+            "CREATE VIEW v AS SELECT * FROM z"
+        )
+        postgres_server.execute(schema, name)
+        rows = "INSERT INTO a VALUES (1), (2); INSERT INTO z (a) VALUES (1), (2), (2)"
+        empty = digest_of(postgres_server, name)
+        postgres_server.execute(rows, name)
+        full = digest_of(postgres_server, name)
+        home.configure(postgres_table(postgres_server, name), job=f'backup_type = "{backup_type}"')
+        execution = whole_backup(home)
+        postgres_server.drop_database(name)
+        if backup_type == "data_only":
+            postgres_server.create_database(name)
+            postgres_server.execute(schema, name)
+        text = follow(execution, tmp_path)
+        assert ("createdb" in text) == (backup_type == "schema_only")
+        assert digest_of(postgres_server, name) == (full if backup_type == "data_only" else empty)
+
+
+@pytest.mark.parametrize("backup_type", ["data_only", "schema_only"])
+def test_one_half_of_mariadb(home: Home, mariadb: MariadbServer, tmp_path: Path, backup_type: str) -> None:
+    name = mariadb.create_database("half")
+    schema = (
+        "CREATE TABLE z (id INT PRIMARY KEY)",
+        "CREATE TABLE a (id INT PRIMARY KEY AUTO_INCREMENT, z INT, FOREIGN KEY (z) REFERENCES z (id))",
+        "CREATE VIEW v AS SELECT z FROM a WHERE z > 0 WITH CHECK OPTION",
+    )
+    mariadb.execute(*schema, database=name)
+    empty = mysql_digest(mariadb, name)
+    mariadb.execute("INSERT INTO z VALUES (1), (2)", "INSERT INTO a (z) VALUES (1), (2), (2)", database=name)
+    full = mysql_digest(mariadb, name)
+    home.configure(mysql_table(mariadb, name), job=f'backup_type = "{backup_type}"')
+    execution = whole_backup(home)
+    mariadb.drop_database(name)
+    if backup_type == "data_only":
+        mariadb.create_database(name)
+        mariadb.execute(*schema, database=name)
+    text = follow(execution, tmp_path)
+    assert ("CREATE DATABASE" in text) == (backup_type == "schema_only")
+    after = mysql_digest(mariadb, name)
+    if backup_type == "data_only":
+        assert after == full
+    else:
+        assert mariadb.execute("SELECT COUNT(*) FROM a", database=name) == [(0,)]
+        assert after.keys() == empty.keys()
+
+
 def test_sqlite(home: Home, tmp_path: Path) -> None:
     folder = tmp_path / 'it\'s "here"; $HOME\nü'
     folder.mkdir()

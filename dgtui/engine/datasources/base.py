@@ -547,9 +547,17 @@ class Datasource(ABC, Generic[SettingsT]):
 
     @abstractmethod
     def manual_restore(
-        self, archive_file: str, database: str, properties: DatabaseProperties | None = None
+        self,
+        archive_file: str,
+        database: str,
+        properties: DatabaseProperties | None = None,
+        *,
+        rows_only: bool = False,
     ) -> Sequence[str]:
-        """Shell lines with standard tools that restore the uncompressed `archive_file` into `database`."""
+        """Shell lines with standard tools that restore the uncompressed `archive_file` into `database`.
+
+        `rows_only` tells of a backup of data alone: its database and tables have to be there already.
+        """
 
 
 def connection_hint(host: str, port: int) -> str:

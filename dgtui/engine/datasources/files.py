@@ -335,6 +335,8 @@ class FilesDatasource(Datasource[FilesSettings]):
         archive_file: str,
         database: str,
         properties: DatabaseProperties | None = None,  # noqa: ARG002
+        *,
+        rows_only: bool = False,  # noqa: ARG002
     ) -> Sequence[str]:
         """Check to the end, make the folder, unpack."""
         archive, target = shlex.quote(archive_file), shlex.quote(database)

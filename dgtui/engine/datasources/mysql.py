@@ -335,7 +335,12 @@ class MysqlDatasource(Datasource[MysqlSettings]):
             return obstacles(session, database)
 
     def manual_restore(
-        self, archive_file: str, database: str, properties: DatabaseProperties | None = None
+        self,
+        archive_file: str,
+        database: str,
+        properties: DatabaseProperties | None = None,
+        *,
+        rows_only: bool = False,
     ) -> Sequence[str]:
         """Lines for the plain client."""
         client, checked_views = "mariadb", False
@@ -347,7 +352,8 @@ class MysqlDatasource(Datasource[MysqlSettings]):
             database,
             client=[client, *self._client_options()],
             properties=properties,
-            checked_views=checked_views,
+            checked_views=checked_views and not rows_only,
+            rows_only=rows_only,
         )
 
     def _client_options(self) -> list[str]:

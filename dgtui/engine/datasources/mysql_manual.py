@@ -20,11 +20,13 @@ def manual_lines(
     client: Sequence[str],
     properties: DatabaseProperties | None,
     checked_views: bool,
+    rows_only: bool = False,
 ) -> tuple[str, ...]:
     """Make the database and load the dump; `client` is the client's command line with all that it needs to connect.
 
     `checked_views` tells that there are views WITH CHECK OPTION. They cannot be made upon a view that is still a
     placeholder, and the dump has its views by name; so all are made without the option, and then once more as they are.
+    `rows_only` tells that the dump makes no tables: they have to be there.
     """
     create = creation(database, properties, unless_there=True)
     # Without it a name beyond ASCII would be taken as the locale of the shell has it.
@@ -36,7 +38,7 @@ def manual_lines(
         '#   password="..."',
         "# or add --password to the commands to be asked for it.",
         "# A row longer than the server's max_allowed_packet needs: SET GLOBAL max_allowed_packet = 1073741824",
-        f"{connection} --execute={shlex.quote(create)}",
+        *_beginning(connection, create, rows_only=rows_only),
         f"LC_ALL=C sed {' '.join(f'-e {shlex.quote(edit)}' for edit in edits)} {archive} | {load}",
     ]
     if checked_views:
@@ -45,3 +47,12 @@ def manual_lines(
             f"LC_ALL=C sed -n {shlex.quote(_VIEWS + 'p')} {archive} | {load}",
         ]
     return tuple(lines)
+
+
+def _beginning(connection: str, create: str, *, rows_only: bool) -> list[str]:
+    if not rows_only:
+        return [f"{connection} --execute={shlex.quote(create)}"]
+    return [
+        "# This backup holds rows alone: the database and its tables have to be there, and the tables empty.",
+        "# Foreign keys are not checked while it loads; triggers fire, so drop those that must not.",
+    ]

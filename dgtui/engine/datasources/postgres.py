@@ -33,7 +33,7 @@ from dgtui.engine.datasources.postgres_dump import PostgresDump, Snapshot, dump_
 from dgtui.engine.datasources.postgres_estimate import estimate_dump
 from dgtui.engine.datasources.postgres_failures import known_failure
 from dgtui.engine.datasources.postgres_health import ask_postgres
-from dgtui.engine.datasources.postgres_manual import manual_lines
+from dgtui.engine.datasources.postgres_manual import manual_lines, manual_rows
 from dgtui.engine.datasources.postgres_names import name_beside
 from dgtui.engine.datasources.postgres_part import PartReplacement
 from dgtui.engine.datasources.postgres_plan import plan_restore
@@ -349,9 +349,16 @@ class PostgresDatasource(Datasource[PostgresSettings]):
         return "new" if settled_oid(self._access, current, int(mark)) == int(mark) else "old"
 
     def manual_restore(
-        self, archive_file: str, database: str, properties: DatabaseProperties | None = None
+        self,
+        archive_file: str,
+        database: str,
+        properties: DatabaseProperties | None = None,
+        *,
+        rows_only: bool = False,
     ) -> Sequence[str]:
         """createdb, pg_restore, and psql for what is beside the content."""
         access = self._access
         server = ["-h", access.host, "-p", str(access.port), "-U", access.user]
+        if rows_only:
+            return manual_rows(archive_file, database, server)
         return manual_lines(archive_file, database, server, access.settings.maintenance_database, properties)

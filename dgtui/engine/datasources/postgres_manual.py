@@ -9,6 +9,26 @@ from dgtui.engine.datasources.postgres_properties import adaptation
 from dgtui.engine.datasources.postgres_targets import with_names
 from dgtui.engine.properties import DatabaseProperties
 
+_ASKED = "# The password, where one is needed, is asked for, or taken from $PGPASSWORD or from ~/.pgpass."
+
+
+def manual_rows(archive_file: str, database: str, server: Sequence[str]) -> tuple[str, ...]:
+    """Load rows alone into a database that is there, all of them or none."""
+    target = connection_string({"dbname": database})
+    options = ["--data-only", "--single-transaction", "--exit-on-error"]
+    return (
+        _ASKED,
+        "# This backup holds rows alone: the database and its tables have to be there, and the tables empty.",
+        "# Where foreign keys go in a circle, or triggers must not fire: add --disable-triggers, as a superuser.",
+        shlex.join(["pg_restore", *server, *options, "-d", target, "--", _as_path(archive_file)]),
+    )
+
+
+def _as_path(archive_file: str) -> str:
+    """A name that no option of a tool can be mistaken for."""
+    plain = re.match(r"[\w./-]", archive_file) and not archive_file.startswith("-")
+    return archive_file if plain else f"./{archive_file}"
+
 
 def manual_lines(
     archive_file: str,
@@ -18,14 +38,12 @@ def manual_lines(
     properties: DatabaseProperties | None,
 ) -> tuple[str, ...]:
     """Make the database as it was, load the archive, and give the new database what no archive holds."""
-    if not re.match(r"[\w./-]", archive_file) or archive_file.startswith("-"):
-        archive_file = f"./{archive_file}"
     target = connection_string({"dbname": database})
     lines = [
-        "# The password, where one is needed, is asked for, or taken from $PGPASSWORD or from ~/.pgpass.",
+        _ASKED,
         "# Owners and grants need their roles: psql -f globals.sql makes them, where that lies beside this text.",
         shlex.join(["createdb", *server, "-T", "template0", *_making(properties), "--", database]),
-        shlex.join(["pg_restore", *server, "-d", target, "--", archive_file]),
+        shlex.join(["pg_restore", *server, "-d", target, "--", _as_path(archive_file)]),
     ]
     statements = _statements(database, properties) if properties is not None else []
     if statements:

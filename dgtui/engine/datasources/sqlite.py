@@ -420,6 +420,8 @@ class SqliteDatasource(Datasource[SqliteSettings]):
         archive_file: str,
         database: str,
         properties: DatabaseProperties | None = None,  # noqa: ARG002
+        *,
+        rows_only: bool = False,  # noqa: ARG002
     ) -> Sequence[str]:
         """Check, move the old file with its side files away, copy."""
         archive, target, before = (shlex.quote(name) for name in (archive_file, database, f"{database}.before"))
