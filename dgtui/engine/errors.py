@@ -106,6 +106,12 @@ class BackupCreationError(DataGuardianError):
     """The dump did not become a whole backup."""
 
 
+class SourceChanged(BackupCreationError):
+    """Somebody changed a table while it was dumped."""
+
+    retry = Retry(tries=2, first_wait_seconds=2)
+
+
 class StorageError(DataGuardianError):
     """A storage cannot be reached, read or written."""
 
@@ -154,6 +160,7 @@ ERRORS_BY_KIND: dict[str, type[DataGuardianError]] = {
         AuthenticationError,
         ServerTimeout,
         BackupCreationError,
+        SourceChanged,
         StorageError,
         DiskSpaceError,
         ValidationError,

@@ -20,6 +20,7 @@ from dgtui.engine.cleanup import RoundBackup
 from dgtui.engine.errors import Cancelled, ConfigError, DataGuardianError, DiskSpaceError
 from dgtui.engine.files import make_private_folder
 from dgtui.engine.job_commands import JobCommands
+from dgtui.engine.memory import memory_explained
 from dgtui.engine.messages import now
 from dgtui.engine.model import Execution, ExecutionStatus, Problem, Restore
 from dgtui.engine.orders import AnyOrder, BackupOrder, RehearseOrder, RestoreOrder, ValidateOrder, decode_order
@@ -275,7 +276,8 @@ class Worker:
         `after` is what has to be done between the two; it gives warnings.
         """
         try:
-            yield
+            with memory_explained():
+                yield
         except DataGuardianError as error:
             status: ExecutionStatus = "cancelled" if isinstance(error, Cancelled) else "failed"
             with self._cancellation.shield():

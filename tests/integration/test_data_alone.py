@@ -233,6 +233,18 @@ def test_mariadb_rows_of_a_data_backup_replace_those_that_are_there(
     assert mysql_digest(mariadb, maria_shop) == before
 
 
+def test_mariadb_rows_that_point_nowhere_are_told(home: Home, mariadb: MariadbServer, maria_shop: str) -> None:
+    home.configure(mysql_table(mariadb, maria_shop))
+    execution = whole_backup(home)
+    mariadb.execute("SET foreign_key_checks = 0", "DELETE FROM people WHERE id > 498", database=maria_shop)
+    run_id = home.engine().start_restore(
+        execution, selection=Selection(backup_type="data_only", tables=("or`ders",)), overwrite=True
+    )
+    snapshot = home.finish(home.engine(), run_id)
+    assert snapshot.status == "completed", snapshot.problem
+    assert any("2 rows of or`ders point to rows of people that are not there" in line.text for line in snapshot.log)
+
+
 def test_mariadb_a_failure_in_the_middle_leaves_every_row(home: Home, mariadb: MariadbServer, maria_shop: str) -> None:
     home.configure(mysql_table(mariadb, maria_shop))
     execution = whole_backup(home)

@@ -55,9 +55,7 @@ class RowsLoad:
             _refuse_full(self._database, full, overwrite=overwrite)
             marked = self._make_marker(session, reporter)
         plain = [table.name for table in targets if not is_transactional(table)]
-        reporter.log(
-            f"Loading rows of {len(targets)} tables in one transaction; foreign keys are not checked meanwhile"
-        )
+        reporter.log(f"Loading rows of {len(targets)} tables in one transaction; foreign keys are checked at the end")
         script = Script(
             self._database,
             selection,
@@ -76,7 +74,11 @@ class RowsLoad:
             raise
         if outcome.error_count and not marked:
             _empty(self._access, self._database, plain, reporter)
-        return outcome
+        if outcome.error_count:
+            return outcome
+        with self._access.session(patience=_PATIENCE, fallback=RestoreError) as session:
+            dangling = _dangling(session, self._database, [table.name for table in targets])
+        return msgspec.structs.replace(outcome, notes=(*outcome.notes, *dangling))
 
     def _make_marker(self, session: Session, reporter: Reporter) -> bool:
         import pymysql
@@ -165,6 +167,30 @@ def _empty(access: Access, database: str, tables: Sequence[str], reporter: Repor
 
 def _has_rows(session: Session, database: str, table: Table) -> bool:
     return bool(session.rows(f"SELECT 1 FROM {quote(database)}.{quote(table.name)} LIMIT 1"))  # noqa: S608  # quoted
+
+
+def _dangling(session: Session, database: str, loaded: Sequence[str]) -> list[str]:
+    """The foreign keys to or from loaded tables that lead nowhere now, which the server did not look at."""
+    keys: dict[tuple[str, str, str], list[tuple[str, str, str]]] = {}
+    for key, child, parent_schema, parent, column, parent_column in session.rows(
+        "SELECT CONSTRAINT_NAME, TABLE_NAME, REFERENCED_TABLE_SCHEMA, REFERENCED_TABLE_NAME, COLUMN_NAME, "
+        "REFERENCED_COLUMN_NAME FROM information_schema.KEY_COLUMN_USAGE WHERE TABLE_SCHEMA = %s "
+        "AND REFERENCED_TABLE_NAME IS NOT NULL ORDER BY TABLE_NAME, CONSTRAINT_NAME, ORDINAL_POSITION",
+        [database],
+    ):
+        if child in loaded or parent in loaded:
+            keys.setdefault((child, key, parent), []).append((column, parent_schema, parent_column))
+    sentences = []
+    for (child, key, parent), columns in keys.items():
+        same = " AND ".join(f"p.{quote(there)} = c.{quote(here)}" for here, _, there in columns)
+        given = " AND ".join(f"c.{quote(here)} IS NOT NULL" for here, _, _ in columns)
+        lost = session.value(
+            f"SELECT COUNT(*) FROM {quote(database)}.{quote(child)} c WHERE {given} AND NOT EXISTS "  # noqa: S608  # quoted
+            f"(SELECT 1 FROM {quote(columns[0][1])}.{quote(parent)} p WHERE {same})"
+        )
+        if lost:
+            sentences.append(f"{lost} rows of {child} point to rows of {parent} that are not there (foreign key {key})")
+    return sentences
 
 
 def _listed(names: Sequence[str]) -> str:

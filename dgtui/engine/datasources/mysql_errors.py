@@ -11,6 +11,7 @@ from dgtui.engine.errors import (
     DataGuardianError,
     DiskSpaceError,
     PermissionDenied,
+    SourceChanged,
 )
 
 _EXPIRED = frozenset({1820, 1862})
@@ -74,6 +75,8 @@ def translate_error(
         return PermissionDenied(text, subject=subject, hint=_grant_hint(code, user, database), detail=detail)
     if code in _NO_ROOM or "No space left" in text or "errno: 28" in text.lower():
         return DiskSpaceError(text, subject=subject, hint="Make room, then try again", detail=detail)
+    if code in _CHANGED and issubclass(BackupCreationError, fallback):
+        fallback = SourceChanged
     return fallback(text, subject=subject, hint=_hint(code), detail=detail)
 
 

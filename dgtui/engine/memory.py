@@ -1,0 +1,43 @@
+"""Too little memory, whichever library notices it first, as an error of ours."""
+
+import contextlib
+import errno
+import sys
+from collections.abc import Iterator
+
+from dgtui.engine.errors import DataGuardianError
+
+_SIGNS = ("can't start new thread", "not enough memory", "cannot allocate memory", "allocation error")
+
+
+class OutOfMemory(DataGuardianError):
+    """The process got no more memory."""
+
+
+@contextlib.contextmanager
+def memory_explained() -> Iterator[None]:
+    """Raise OutOfMemory for whatever of the block failed for want of memory; all else passes as it is."""
+    try:
+        yield
+    except _kinds() as error:
+        if not _wants_memory(error):
+            raise
+        raise OutOfMemory(
+            "Out of memory: the system gave the worker no more",
+            subject="memory",
+            hint="See: free -m; ulimit -v; systemctl show -p MemoryMax UNIT. The compression lz4 needs less of it",
+        ) from error
+
+
+def _kinds() -> tuple[type[Exception], ...]:
+    """The classes that lack of memory comes as; a library that was not imported raises nothing."""
+    zstandard = sys.modules.get("zstandard")
+    return (MemoryError, RuntimeError, OSError, ExceptionGroup, *([zstandard.ZstdError] if zstandard else []))
+
+
+def _wants_memory(error: BaseException) -> bool:
+    if isinstance(error, BaseExceptionGroup):
+        return any(map(_wants_memory, error.exceptions))
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
+        return True
+    return any(sign in str(error).lower() for sign in _SIGNS)
