@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.fakebin import write_throttled
 from tests.support.homes import wait_until
 from tests.support.postgres import PostgresServer
 from tests.support.shops import PASSWORD, Shop
@@ -172,8 +171,8 @@ def test_the_server_goes_away_in_the_middle(shop: Shop, own_postgres_server: Pos
     engine = shop.home.engine()
     shop.misbehave("slow:2000000")
     if how == "freeze":
-        assert shop.tools is not None
-        write_throttled(shop.tools, "pg_dump", str(server.binaries / "pg_dump"))
+        shop.behave()
+        shop.misbehave("hang:30%")
     run_id = engine_start(shop)
     follower = engine.follower(run_id)
 

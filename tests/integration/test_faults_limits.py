@@ -11,8 +11,6 @@ from tests.support.shops import Shop
 @pytest.mark.parametrize("megabytes", [150, 300])
 def test_too_little_memory_is_told(shop: Shop, megabytes: int) -> None:
     """It depends on the machine whether so much is enough; where it is not, the run says so."""
-    shop.job = 'compression = "zstd:19"'
-    shop.write()
     limit = f"--as={megabytes << 20}"
     done = subprocess.run(
         ["prlimit", limit, sys.executable, "-m", "dgtui", "--run-job", "nightly"],

@@ -30,30 +30,3 @@ def write_fake(folder: Path, name: str, mode: str, *, real: str | None = None) -
     program.write_text(f"#!{sys.executable} -I\n{text}")
     program.chmod(0o755)
     return program
-
-
-_THROTTLED = """
-import os, subprocess, sys, time
-REAL = {real!r}
-if "--version" in sys.argv:
-    os.execv(REAL, [REAL, "--version"])
-child = subprocess.Popen([REAL, *sys.argv[1:]], stdout=subprocess.PIPE)
-while block := os.read(child.stdout.fileno(), 32768):
-    while block:
-        block = block[os.write(1, block):]
-    time.sleep(0.02)
-sys.exit(child.wait())
-"""
-
-
-def write_throttled(folder: Path, name: str, real: str) -> Path:
-    """Write a program that runs the real one and takes its output slowly, so that the server stays in the middle.
-
-    Unlike the mode `slow`, nothing of the dump is held back: what the server has not sent cannot come.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    program = folder / name
-    program.unlink(missing_ok=True)
-    program.write_text(f"#!{sys.executable} -I\n{_THROTTLED.format(real=real)}")
-    program.chmod(0o755)
-    return program
