@@ -18,6 +18,7 @@ from dgtui.engine.facade import Engine
 from dgtui.engine.health import Health, HealthWorker
 from dgtui.engine.health_model import HealthState, Watched
 from dgtui.engine.model import Notification
+from tests.support.closable import closable_port
 from tests.support.homes import Home, wait_until
 from tests.support.mariadb import MariadbServer
 from tests.support.postgres import PostgresServer
@@ -168,6 +169,26 @@ def test_mariadb_frozen_stopped_and_its_password_changed(home: Home, own_mariadb
     server.stop()
     state = watch.check(times=2)
     assert (state.result, state.status, state.failures) == ("unreachable", "critical", 3)
+
+
+@pytest.mark.parametrize("kind", ["postgres", "mariadb"])
+def test_a_port_that_is_closed_before_a_living_server(home: Home, kind: str, request: pytest.FixtureRequest) -> None:
+    if kind == "postgres":
+        postgres: PostgresServer = request.getfixturevalue("postgres_server")
+        target, table = postgres.port, postgres_table(postgres, "postgres")
+    else:
+        mariadb: MariadbServer = request.getfixturevalue("mariadb")
+        database = mariadb.create_database()
+        target, table = mariadb.port, mariadb.config(database) + 'check_timeout = "5 s"\n'
+    with closable_port(target) as port:
+        watch = watch_of(home, table.replace(f"port = {target}", f"port = {port.port}"))
+        assert watch.check().status == "healthy"
+        port.close()
+        assert_lost_and_back(watch, "unreachable")
+        port.open()
+        assert_back(watch)
+        (lost, back) = watch.told()
+        assert (lost.group_key, "away from" in back.details[0]) == (f"127.0.0.1:{port.port}", True)
 
 
 def test_a_server_that_freezes_once_the_connection_stands(home: Home) -> None:
