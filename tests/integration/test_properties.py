@@ -78,6 +78,30 @@ def test_a_lost_postgres_database_comes_back_as_it_was(
     assert facts(postgres_server, "other") == before
 
 
+def test_an_in_place_restore_gives_the_new_database_what_the_old_one_has(
+    home: Home, postgres_server: PostgresServer, special: str
+) -> None:
+    """What it has now, and not what it had at the backup; so does the undo."""
+    home.configure(postgres_table(postgres_server, special))
+    execution = whole_backup(home)
+    for statement in ("ALTER DATABASE {} CONNECTION LIMIT 18", "ALTER DATABASE {} SET work_mem = '6MB'"):
+        postgres_server.execute(sql.SQL(statement).format(sql.Identifier(special)))
+    with postgres_server.connect(special) as connection:
+        connection.execute("SET default_transaction_read_only = off")
+        connection.execute("UPDATE public.t SET a = 'changed'")
+    before = facts(postgres_server, special)
+    record = restored(home, execution, overwrite=True)
+    assert facts(postgres_server, special) == before
+    assert postgres_server.execute("SELECT a FROM public.t", special) == [("é",)]
+    engine = home.engine()
+    assert home.finish(engine, engine.start_undo(record)).status == "completed"
+    assert facts(postgres_server, special) == before
+    assert postgres_server.execute("SELECT a FROM public.t", special) == [("changed",)]
+    kept = home.engine().kept_replaced()[0].kept_as
+    assert facts(postgres_server, kept) == before
+    postgres_server.drop_database(kept)
+
+
 def test_the_commands_of_restore_txt_bring_the_properties_back(
     home: Home, postgres_server: PostgresServer, special: str
 ) -> None:

@@ -1,0 +1,83 @@
+"""A small TCP proxy that cuts every connection at a chosen moment, as a failing network does."""
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from typing import Literal
+
+Cut = Literal["before", "after", "terminated", "down"]
+"""Before the message reaches the server; after it; only what the test does; after it, and nobody gets through again."""
+
+
+class CuttingProxy:
+    """Stands before a server; once a connection has said `words`, one after the other, it cuts."""
+
+    def __init__(self, port: int, words: tuple[bytes, ...], cut: Cut, act: Callable[[], object]) -> None:
+        self._server_port = port
+        self._words = words
+        self._cut = cut
+        self._act = act
+        self.open = True
+        """Whether it lets new connections through."""
+        self.has_cut = False
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._listener.getsockname()[1])
+        self._pairs: list[tuple[socket.socket, socket.socket]] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        """End it and all its connections."""
+        self._listener.close()
+        self._cut_all()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                if not self.open:
+                    client.close()
+                    continue
+                server = socket.create_connection(("127.0.0.1", self._server_port))
+                self._pairs.append((client, server))
+                threading.Thread(target=self._forward, args=(client, server, self._words), daemon=True).start()
+                threading.Thread(target=self._forward, args=(server, client, ()), daemon=True).start()
+
+    def _forward(self, source: socket.socket, sink: socket.socket, words: tuple[bytes, ...]) -> None:
+        waiting = list(words)
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                while waiting and waiting[0] in data:
+                    waiting.pop(0)
+                if words and not waiting and not self.has_cut:
+                    self._disturb(sink, data)
+                else:
+                    sink.sendall(data)
+        with contextlib.suppress(OSError):
+            sink.shutdown(socket.SHUT_WR)
+
+    def _disturb(self, sink: socket.socket, data: bytes) -> None:
+        self.has_cut = True
+        self.open = self._cut != "down"
+        if self._cut == "terminated":
+            self._act()
+        if self._cut != "before":
+            sink.sendall(data)
+        if self._cut != "terminated":
+            self._cut_all()
+
+    def _cut_all(self) -> None:
+        for pair in self._pairs:
+            for end in pair:
+                with contextlib.suppress(OSError):
+                    end.shutdown(socket.SHUT_RDWR)
+
+
+@contextlib.contextmanager
+def cutting(port: int, words: tuple[bytes, ...], cut: Cut, act: Callable[[], object]) -> Iterator[CuttingProxy]:
+    """A proxy for the block."""
+    proxy = CuttingProxy(port, words, cut, act)
+    try:
+        yield proxy
+    finally:
+        proxy.close()
