@@ -1,11 +1,12 @@
 """Replacing the rows of tables: all of them or none, written down so that an interrupted load can be settled."""
 
+import contextlib
 from typing import Any
 
 import msgspec
 
 from dgtui.engine.datasources.base import Archive, LoadOutcome, Selection
-from dgtui.engine.errors import RestoreError
+from dgtui.engine.errors import DataGuardianError, RestoreError
 from dgtui.engine.messages import now
 from dgtui.engine.model import Part, Placing
 from dgtui.engine.restore_swap import Replacement
@@ -20,6 +21,8 @@ class RowsReplacement(Replacement):
         task, order, target = self._target_task, self._target_task.order, self._target_task.target
         keep_as = self.free_name(f"__dgtui_old_{now():%Y%m%d%H%M%S}")
         present = {entry.name for entry in target.target_state(order.database).objects}
+        if target.loads_data_beside:
+            self.note(placing=Placing(beside=target.beside_name(order.database, NEW_SUFFIX)))
         try:
             outcome = target.load_data(
                 archive,
@@ -55,7 +58,11 @@ class RowsReplacement(Replacement):
     def _loaded_all_the_same(self, error: BaseException) -> bool:
         """Whether the rows are there to stay after an error. Raises RestoreError where that cannot be told now."""
         placing = self.record.placing
-        if placing is None or placing.mark is None:
+        if placing is None:
+            return False
+        if placing.mark is None:
+            with self._target_task.cancellation.shield(), contextlib.suppress(DataGuardianError):
+                self._end()
             return False
         with self._target_task.cancellation.shield():
             if self._settled(placing, error) == "old":
@@ -67,9 +74,9 @@ class RowsReplacement(Replacement):
     def _end_failed(self) -> None:
         """Statements failed: nothing is there to stay, or what is has to be undone."""
         placing = self.record.placing
-        if placing is None or placing.mark is None:
+        if placing is None:
             return
-        if self._settled(placing, RestoreError("Statements failed")) == "old":
+        if placing.mark is None or self._settled(placing, RestoreError("Statements failed")) == "old":
             self._end(part=None)
         else:
             self._end(partly_filled=True)

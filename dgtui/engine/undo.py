@@ -56,12 +56,14 @@ def undo_choice(catalog: Catalog, config: Config, restore: Restore) -> UndoChoic
     # A file that rows were loaded into is kept whole: swapped in, it would take what others wrote to other tables.
     if kept_as is not None and (restore.part is None or restore.part.kind == "objects" or safety is None):
         try:
-            there = config.datasource(restore.datasource).target_state(kept_as).exists
+            target = config.datasource(restore.datasource)
+            there = target.target_state(kept_as).exists
+            unfit = target.unfit_to_swap(kept_as) if there else ""
         except DataGuardianError as error:
             return UndoChoice(restore_id=restore.restore_id, way=None, text=f"{restore.datasource}: {error.message}")
-        if there:
+        if there and not unfit:
             return _by_kept(catalog, restore, kept_as, safety)
-        lost = f"{kept_as} is not there any more"
+        lost = unfit or f"{kept_as} is not there any more"
     if restore.part is not None:
         return _part_by_safety(catalog, restore, restore.part, safety, lost)
     if safety is not None:

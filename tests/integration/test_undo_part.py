@@ -1,6 +1,7 @@
 """Undo of a restore that changed a part: only that part goes back, whatever was written elsewhere since stays."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -87,3 +88,14 @@ def test_files(choice: str, kept: bool, home: Home) -> None:
     assert shop.content() == written
     shop.undo(again)
     assert shop.content() == {**before, **left, "c/2": "since"}
+
+
+def test_what_was_kept_damaged_is_not_promised(home: Home, request: pytest.FixtureRequest) -> None:
+    """A swap would refuse it, so the safety backup is the way, and where there is none it is said why."""
+    with databases("sqlite", home, request) as shop:
+        for safety, way in ((True, "safety"), (False, None)):
+            restore = shop.restore(safety=safety)
+            assert shop.way(restore) == "kept"
+            Path(f"{restore.kept_as}-wal").write_bytes(b"half")
+            choice = home.engine().undo_choice(restore)
+            assert (choice.way, "was damaged and is kept" in choice.text) == (way, not safety)

@@ -289,6 +289,8 @@ class Datasource(ABC, Generic[SettingsT]):
 
     loads_data: ClassVar[bool] = False
     """Whether rows alone can be loaded into tables that are there."""
+    loads_data_beside: ClassVar[bool] = False
+    """Whether `load_data` makes something of ours under the database's name with `__dgtui_new`."""
     keeps_former_data: ClassVar[bool] = False
     """Whether `load_data` keeps the former content itself, under another name."""
 
@@ -487,6 +489,10 @@ class Datasource(ABC, Generic[SettingsT]):
         Where there is no `current`, `new` takes its name and nothing is kept. After any failure the old content is
         under `current` (or was never moved). Raises RestoreError; SwapImpossible where a rename would lose something.
         """
+
+    def unfit_to_swap(self, new: str) -> str:  # noqa: ARG002  # most kinds keep nothing of this kind
+        """Why `swap` would refuse what lies under this name; empty where it would not."""
+        return ""
 
     part_words: ClassVar[str] = ""
     """How `replace_part` does its work and what others see of it, for people."""

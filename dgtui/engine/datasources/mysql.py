@@ -78,6 +78,7 @@ class MysqlDatasource(Datasource[MysqlSettings]):
     part_words: ClassVar[str] = "by one RENAME TABLE; others see the old tables or the new ones"
     swaps_everything = False
     loads_data = True
+    loads_data_beside = True
     label: ClassVar[str] = "MySQL/MariaDB"
     archive_format: ClassVar[str] = "sql"
     swap_words: ClassVar[str] = "one RENAME TABLE of all tables"

@@ -107,6 +107,7 @@ class SqliteDatasource(Datasource[SqliteSettings]):
     label: ClassVar[str] = "SQLite"
     archive_format: ClassVar[str] = "db"
     loads_data = True
+    loads_data_beside = True
     keeps_former_data = True
     swap_words: ClassVar[str] = "a rename of the file"
     writers_at_swap: ClassVar[str] = "nobody may have the file open: the swap is refused while another program does"
@@ -405,6 +406,11 @@ class SqliteDatasource(Datasource[SqliteSettings]):
         """Put the restored file in place; refused while anybody has the old one open."""
         real = real_path(current)
         swap_database(safe_target(new), safe_target(str(real)), safe_target(keep_as), reporter)
+
+    def unfit_to_swap(self, new: str) -> str:
+        """A damaged database is kept with its side files, and nobody can tell what belongs together."""
+        sides = [ending for ending in ("-wal", "-journal") if side_file(Path(new), ending).exists()]
+        return f"{new} was damaged and is kept with its {' and '.join(sides)}" if sides else ""
 
     def swap_mark(self, new: str) -> str:
         """Its place on the disk, which a rename does not change."""
