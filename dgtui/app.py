@@ -56,6 +56,7 @@ class DataGuardianApp(EngineApp):
     """DataGuardian on a terminal."""
 
     MODES: ClassVar[dict[str, str | Callable[[], Screen[None]]]] = {
+        "overview": _later("overview", "OverviewScreen"),
         "datasources": DatasourcesScreen,
         "backups": _later("backups", "BackupsScreen"),
         "jobs": _later("jobs", "JobsScreen"),
@@ -68,7 +69,7 @@ class DataGuardianApp(EngineApp):
     BINDINGS: ClassVar[list[BindingType]] = [
         *(
             Binding(str(number), f"tab('{name}')", title, show=False, id=f"tab.{name}")
-            for number, (name, title) in enumerate(TABS.items(), start=1)
+            for number, (name, title) in enumerate(TABS.items())
         ),
         Binding("w", "watch", "Running", show=False, id="app.watch", tooltip="The panel of what runs now"),
         Binding("A", "audit", "Audit log", show=False, id="app.audit", tooltip="Who did what, and when"),
@@ -272,6 +273,17 @@ class DataGuardianApp(EngineApp):
         if text:
             self.tell(text)
         self.data_changed()
+
+    def open_place(self, place: str, name: str = "") -> None:
+        """Show a place, with the cursor on the object of this name."""
+        if place == "backups" and name:
+            self.open_backups(name)
+            return
+        self.switch_mode(place)
+        screen = self.screen
+        if isinstance(screen, TabScreen) and name:
+            # A place that is seen for the first time has no rows yet.
+            screen.call_later(screen.point_at, name)
 
     def open_backups(self, datasource: str) -> None:
         """Show the backups of a datasource."""

@@ -193,6 +193,10 @@ class EngineApp(App[int]):
         """The configuration is another one; `text` says why."""
         raise NotImplementedError
 
+    def open_place(self, place: str, name: str = "") -> None:
+        """Show a place, with the cursor on the object of this name."""
+        raise NotImplementedError
+
     def open_backups(self, datasource: str) -> None:
         """Show the backups of a datasource."""
         raise NotImplementedError

@@ -53,7 +53,7 @@ def _coming(pulse: Pulse, config: Config, look: Look, now: datetime) -> Span:
 
 def tab_line(titles: Mapping[str, str], current: str, width: int) -> Line:
     """The tabs with their numbers; where there is too little room, the longest names give way."""
-    shown = {name: f" {number} {title} " for number, (name, title) in enumerate(titles.items(), start=1)}
+    shown = {name: f" {number} {title} " for number, (name, title) in enumerate(titles.items())}
     while sum(map(cells, shown.values())) > width:
         others = [name for name in shown if name != current]
         longest = max(others, key=lambda name: cells(shown[name]), default=current)

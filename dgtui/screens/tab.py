@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from dgtui.engine.errors import DataGuardianError
 
 TABS: dict[str, str] = {
+    "overview": "Overview",
     "datasources": "Datasources",
     "backups": "Backups",
     "jobs": "Jobs",
@@ -29,7 +30,7 @@ TABS: dict[str, str] = {
     "notifications": "Notifications",
     "history": "History",
 }
-"""The modes of the application, in the order of their numbers."""
+"""The modes of the application, in the order of their numbers, which begin with 0."""
 
 
 class TabBar(Lines):
@@ -208,6 +209,10 @@ class TabScreen(Screen[None]):
         field = self.query_one("#filter", Input)
         field.remove_class("-open")
         self._filtered.focus()
+
+    def point_at(self, key: str) -> None:
+        """Put the cursor on the row of a key, as soon as there is one."""
+        self.query(Listing).first().want(key)
 
     def show_failure(self, error: "DataGuardianError") -> None:
         """The question for this place's content failed: say so where the content would be."""

@@ -53,6 +53,15 @@ SEVERITY_MARKS = {
     "error": Mark("✖", "x", "bad"),
     "critical": Mark("⚡", "%", "bad"),
 }
+DAY_MARKS = {
+    "good": Mark("✔", "g", "good"),
+    "partial": Mark("▲", "p", "warning"),
+    "failed": Mark("✖", "F", "bad"),
+    "missed": Mark("○", "M", "bad"),
+    "cancelled": Mark("■", "c", "warning"),
+    "nothing": Mark("·", ".", "dim"),
+}
+"""A job's day in the calendar: without these glyphs its letter."""
 PHASE_WORDS = {
     "queued": "waiting to start",
     "connect": "looking at the source",

@@ -11,6 +11,7 @@ from dgtui.engine.catalog.health import HealthRecords, Judge
 from dgtui.engine.catalog.notifications import Notifications
 from dgtui.engine.datasources.base import Client, MissingRoles, Selection
 from dgtui.engine.facade import Engine
+from dgtui.engine.figures import Figures as RunFigures
 from dgtui.engine.glance import DatasourceCheck
 from dgtui.engine.guardian.overview import JobOverview, NextRun, job_overviews, next_runs
 from dgtui.engine.guardian.status import DaemonStatus
@@ -127,6 +128,11 @@ class StillEngine(Engine):
     def records(self) -> Records:
         """At noon."""
         return Records(self.catalog, lambda: self.config, clock=lambda: NOON)
+
+    @property
+    def figures(self) -> RunFigures:
+        """At noon."""
+        return RunFigures(self.config, self.catalog, clock=lambda: NOON)
 
     def keep_health(self, stopping: threading.Event) -> None:
         """Nothing is asked."""
@@ -290,6 +296,7 @@ def still_app(folder: Path) -> DataGuardianApp:
         engine = StillEngine(config, folder / "state")
         _fill(engine)
         _fill_guardian(engine)
+        _fill_past(engine)
         return engine
 
     return DataGuardianApp(config, open_engine, clock=lambda: NOON)
@@ -369,6 +376,19 @@ _LATENCIES = (11, 12, 12, 11, 13, 12, 14, 12, 11, 12, 40, 12, 11, 12, 12, 13, 18
 
 def _becomes(state: HealthState) -> Judge:
     return lambda _, __: (state, ())
+
+
+def _fill_past(engine: Engine) -> None:
+    """A month of runs whose backups are gone; one was missed, one failed, one came to one storage only."""
+    for day in range(2, 30):
+        if day == 9:
+            continue
+        status = {5: "failed", 17: "partial"}.get(day, "completed")
+        size = int(3.2 * GB) - day * 4 * 10**7 if status != "failed" else None
+        at = NOON.replace(hour=3) - timedelta(days=day)
+        run = _execution(0xA000 + day, at, {}, status=status, total_size_bytes=size)
+        engine.catalog.save_execution(run)
+        engine.catalog.forget_execution(run.execution_id)
 
 
 def _fill_guardian(engine: Engine) -> None:

@@ -22,6 +22,7 @@ SNAPSHOTS = Path(__file__).parents[2] / "snapshots"
 SIZES = {"80x24": (80, 24), "120x40": (120, 40)}
 PLACES = {
     "datasources": (),
+    "overview": ("0", "tab"),
     "backups": ("2", "left", "end", "right", "down"),
     "jobs": ("3",),
     "storages": ("4", "down"),

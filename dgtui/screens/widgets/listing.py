@@ -125,6 +125,7 @@ class Listing(StyledWidget, ScrollView, can_focus=True):
         self._filter = ""
         self._order: tuple[int, bool] | None = None
         self._last_key: str | None = None
+        self._wanted: str | None = None
 
     # What is shown
 
@@ -172,6 +173,11 @@ class Listing(StyledWidget, ScrollView, can_focus=True):
         if number is not None:
             self.cursor = number
 
+    def want(self, key: str) -> None:
+        """Put the cursor on the row of a key as soon as it is shown, unless somebody moves it before."""
+        self._wanted = key
+        self._arrange()
+
     def _arrange(self) -> None:
         key, before = self.key, self._shown
         words = self._filter.casefold().split()
@@ -179,6 +185,8 @@ class Listing(StyledWidget, ScrollView, can_focus=True):
         if self._order is not None:
             rows = _ordered(rows, *self._order)
         self._shown = _Shown(list(rows), self._measure())
+        if self._wanted is not None and any(row.key == self._wanted for row in rows):
+            key, self._wanted = self._wanted, None
         number = next((number for number, row in enumerate(rows) if row.key == key), None)
         self.virtual_size = Size(self.size.width, len(rows) + 1)
         self._repaint(before)
@@ -287,6 +295,7 @@ class Listing(StyledWidget, ScrollView, can_focus=True):
 
     def action_cursor(self, step: int) -> None:
         """Move by one row."""
+        self._wanted = None
         self.cursor += step
 
     def action_page(self, step: int) -> None:

@@ -1,0 +1,140 @@
+"""The overview: what needs attention, and the last thirty days of each job."""
+
+from typing import TYPE_CHECKING
+
+from textual.app import ComposeResult
+
+from dgtui.engine.figures.model import Attention, Day, JobCalendar, Overview
+from dgtui.screens.marks import severity_mark
+from dgtui.screens.tab import TabScreen
+from dgtui.screens.widgets.listing import Column, Listing, Row
+from dgtui.screens.widgets.styled import Lines, span
+from dgtui.wording.panel import Line, Span
+from dgtui.wording.sparkline import sparkline
+from dgtui.wording.states import DAY_MARKS
+from dgtui.wording.words import known_size
+
+if TYPE_CHECKING:
+    from dgtui.engine.facade import Engine
+
+_DAYS = 30
+_ATTENTION = (Column("Severity"), Column("Needs attention", flexible=True))
+_SHOWN = ("good", "partial", "failed", "missed", "cancelled")
+_LAST = 3
+"""How many bad days of the selected job are told in words."""
+
+
+def gather_overview(engine: "Engine") -> Overview:
+    """Everything that is shown."""
+    return engine.figures.overview(days=_DAYS, daemon_running=engine.daemon_status().running)
+
+
+class OverviewScreen(TabScreen):
+    """How everything goes, and what to look at first."""
+
+    TAB = "overview"
+    DEFAULT_CSS = """
+    OverviewScreen #attention { height: 2fr; min-height: 4; }
+    OverviewScreen #calendar { height: 3fr; margin-top: 1; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._overview: Overview | None = None
+
+    def compose_content(self) -> ComposeResult:
+        """What needs attention, the calendar, what its marks mean, and more on the selected job."""
+        yield Listing(_ATTENTION, id="attention", empty="Looking…")
+        yield Listing((Column("Job", flexible=True),), id="calendar", empty="No job yet: 3, then n makes one")
+        yield Lines([(), ()], id="details")
+
+    def on_screen_suspend(self) -> None:
+        """Time goes on: what is seen next is asked for anew."""
+        self.mark_stale()
+
+    def gather(self) -> None:
+        """Ask for all of it."""
+        self.engine_app.ask(self, "overview", gather_overview, self._take, self.show_failure)
+
+    def _take(self, overview: Overview) -> None:
+        self._overview = overview
+        rows = [self._attention_row(place, one) for place, one in enumerate(overview.attention)]
+        nothing = "Nothing needs attention"
+        self.query_one("#attention", Listing).show(rows, empty=nothing)
+        columns = (
+            Column("Job", flexible=True),
+            Column(f"{overview.today:%d %b}: {_DAYS} days up to it"),
+            Column("Size, day by day"),
+            Column("Newest", right=True, wide_only=True),
+        )
+        calendars = [self._calendar_row(one) for one in overview.calendars]
+        self.query_one("#calendar", Listing).show(calendars, columns=columns)
+        self._show_details()
+
+    def _attention_row(self, place: int, one: Attention) -> Row:
+        return Row(key=str(place), cells=((severity_mark(one.severity, self.engine_app.look),), (span(one.text),)))
+
+    def _calendar_row(self, one: JobCalendar) -> Row:
+        look = self.engine_app.look
+        marks = [DAY_MARKS[day.state] for day in one.days]
+        days: Line = tuple(Span(mark.shown(look), mark.style) for mark in marks)
+        sizes = [day.size_bytes for day in one.days]
+        newest = next((size for size in reversed(sizes) if size is not None), None)
+        return Row(
+            key=one.job,
+            cells=(
+                (span(one.job, "strong"),),
+                days,
+                (Span(sparkline(sizes, look), "accent"),),
+                (Span(known_size(newest)),),
+            ),
+            sort=(None, None, None, newest),
+        )
+
+    def on_listing_moved(self, _: Listing.Moved) -> None:
+        """Tell more on what is selected."""
+        self._show_details()
+
+    def _show_details(self) -> None:
+        look = self.engine_app.look
+        legend: list[Span] = [Span(" ")]
+        for state in _SHOWN:
+            mark = DAY_MARKS[state]
+            legend += [Span(mark.shown(look), mark.style), Span(f" {state}   ", "dim")]
+        self.query_one("#details", Lines).show([tuple(legend), self._more()])
+
+    def _more(self) -> Line:
+        """What to do about the selected matter, or what was on the last bad days of the selected job."""
+        if self._overview is None:
+            return ()
+        if self.listing.id == "attention":
+            one = self._selected_attention()
+            arrow = self.engine_app.look.glyph("→", "->")
+            return (Span(" "), span(f"{arrow} {one.hint}")) if one is not None and one.hint else ()
+        job = self.query_one("#calendar", Listing).key
+        calendar = next((one for one in self._overview.calendars if one.job == job), None)
+        if calendar is None:
+            return ()
+        bad = [day for day in calendar.days if day.state in ("partial", "failed", "missed")]
+        dot = self.engine_app.look.glyph(" · ", " - ")
+        text = dot.join(_day_text(day) for day in reversed(bad[-_LAST:])) or "no bad day in all of them"
+        return (Span(" "), span(calendar.job, "strong"), Span("  "), span(text))
+
+    def _selected_attention(self) -> Attention | None:
+        key = self.query_one("#attention", Listing).key
+        return self._overview.attention[int(key)] if self._overview is not None and key is not None else None
+
+    def on_listing_opened(self, message: Listing.Opened) -> None:
+        """Go where more is to be seen."""
+        if message.listing.id == "calendar":
+            self.engine_app.open_place("jobs", message.key)
+            return
+        one = self._selected_attention()
+        if one is not None:
+            self.engine_app.open_place(one.place, one.name)
+
+
+def _day_text(day: Day) -> str:
+    """`12 Feb: 1 failed, 23 good`."""
+    counts = ((day.failed, "failed"), (day.missed, "missed"), (day.partial, "partial"), (day.good, "good"))
+    return f"{day.day:%d %b}: " + ", ".join(f"{count} {word}" for count, word in counts if count)

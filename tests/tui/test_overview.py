@@ -1,0 +1,85 @@
+"""The overview: what needs attention leads to its place, and the calendar is the jobs' last days."""
+
+from pathlib import Path
+
+import pytest
+
+from dgtui.app import DataGuardianApp
+from dgtui.screens.backups import BackupsScreen
+from dgtui.screens.tab import TabScreen
+from dgtui.screens.widgets.listing import Listing
+from dgtui.wording.terminal import Look
+from tests.support.homes import Home
+from tests.tui.driver import Driver, screens
+from tests.tui.still_life import still_app
+
+SIZES = ((80, 24), (120, 40))
+
+
+def texts(driver: Driver) -> list[str]:
+    """The rows of what needs attention."""
+    return driver.rows("#attention")
+
+
+def place_of(app: DataGuardianApp) -> str:
+    """Which tab is seen."""
+    assert isinstance(app.screen, TabScreen)
+    return app.screen.TAB
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_the_worst_comes_first_and_everything_fits(tmp_path: Path, size: tuple[int, int]) -> None:
+    app = still_app(tmp_path)
+    async with app.run_test(size=size) as pilot:
+        driver = Driver(app, pilot, [])
+        await driver.settle()
+        await driver.press("0")
+        rows = texts(driver)
+        assert "critical" in rows[0]
+        assert "legacy" in rows[0]
+        assert any("Last run of crm-hourly failed" in row for row in rows)
+        assert not any("daemon" in row for row in rows)
+        calendar = {row.split()[0]: row for row in driver.rows("#calendar")}
+        # Thirty days of glyphs, and as many of the curve.
+        marks = calendar["shop-nightly"].split()[1]
+        assert len(marks) == 30
+        assert {"✔", "✖", "▲", "○"} <= set(marks)
+        assert "missed" in driver.text("#details")
+    app.close_engine()
+
+
+async def test_enter_leads_to_the_place_of_what_is_wrong(tmp_path: Path) -> None:
+    app = still_app(tmp_path)
+    async with app.run_test(size=(120, 40)) as pilot:
+        driver = Driver(app, pilot, [])
+        await driver.settle()
+        await driver.press("0", "enter")
+        assert place_of(app) == "datasources"
+        assert driver.widget("#datasources", Listing).key == "legacy"
+        await driver.press("0")
+        failed = next(place for place, row in enumerate(texts(driver)) if "Last run of crm" in row)
+        await driver.press("home", *["down"] * failed, "enter")
+        assert place_of(app) == "history"
+        await driver.settle()
+        assert (
+            driver.widget("#history", Listing).key == app.engine.executions(job="crm-hourly", limit=1)[0].execution_id
+        )
+        await driver.press("0")
+        lost = next(place for place, row in enumerate(texts(driver)) if "missing or damaged" in row)
+        await driver.press("home", *["down"] * lost, "enter")
+        assert isinstance(app.screen, BackupsScreen)
+        await driver.press("0", "tab", "enter")
+        assert place_of(app) == "jobs"
+        assert driver.widget("#jobs", Listing).key == "shop-nightly"
+    app.close_engine()
+
+
+async def test_without_such_glyphs_there_are_letters(home: Home, shop: Path) -> None:
+    home.configure(home.config_path.read_text().split("[storages")[0], job='schedule = "daily at 03:00"')
+    home.back_up()
+    async with screens(home, look=Look(unicode=False)) as driver:
+        await driver.press("0")
+        row = driver.rows("#calendar")[0]
+        assert row.split()[1] == "." * 29 + "g"
+        assert any("No daemon is running" in text for text in texts(driver))
+        assert "g good" in driver.text("#details")
