@@ -63,7 +63,7 @@ class OverviewScreen(TabScreen):
         self.query_one("#attention", Listing).show(rows, empty=nothing)
         columns = (
             Column("Job", flexible=True),
-            Column(f"{overview.today:%d %b}: {_DAYS} days up to it"),
+            Column(f"{_DAYS} days, up to {overview.today:%d %b}"),
             Column("Size, day by day"),
             Column("Newest", right=True, wide_only=True),
         )
@@ -93,6 +93,10 @@ class OverviewScreen(TabScreen):
 
     def on_listing_moved(self, _: Listing.Moved) -> None:
         """Tell more on what is selected."""
+        self._show_details()
+
+    def on_descendant_focus(self) -> None:
+        """The other table: what is told is of it."""
         self._show_details()
 
     def _show_details(self) -> None:

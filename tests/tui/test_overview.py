@@ -44,7 +44,9 @@ async def test_the_worst_comes_first_and_everything_fits(tmp_path: Path, size: t
         marks = calendar["shop-nightly"].split()[1]
         assert len(marks) == 30
         assert {"✔", "✖", "▲", "○"} <= set(marks)
-        assert "missed" in driver.text("#details")
+        assert "Is its disk mounted?" in driver.text("#details")
+        await driver.press("tab")
+        assert "1 failed" in driver.text("#details")
     app.close_engine()
 
 

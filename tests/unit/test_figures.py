@@ -20,13 +20,17 @@ from dgtui.engine.catalog.figures import RunMoment, SpaceSample
 from dgtui.engine.catalog.health import HealthRecords
 from dgtui.engine.catalog.notifications import Notifications
 from dgtui.engine.catalog.past import past_executions_of
+from dgtui.engine.errors import ConfigError
 from dgtui.engine.figures import Figures
 from dgtui.engine.figures.calendar import job_calendar, last_days, missed_times
 from dgtui.engine.figures.exposition import Family, Sample, exposition
 from dgtui.engine.figures.filling import outlook
+from dgtui.engine.guardian.duty import DutyContext
+from dgtui.engine.guardian.metrics_duty import MetricsDuty
 from dgtui.engine.health_model import Figures as HealthFigures
 from dgtui.engine.health_model import HealthCheck, HealthState, HealthStatus, Watched
 from dgtui.engine.model import Copy, Execution, ExecutionStatus, Notification, Problem
+from dgtui.engine.runs import RunPaths
 from dgtui.engine.timetable import Timetable
 
 NOON = datetime(2025, 2, 13, 12, tzinfo=UTC)
@@ -475,3 +479,30 @@ def test_the_file_is_put_in_place_whole_and_can_be_read_by_others(
     assert target.stat().st_ino != first
     assert [path.name for path in target.parent.iterdir()] == ["dgtui.prom"]
     assert read_metrics(target.read_text())[("daemon_up", ())] == 1
+
+
+def test_the_daemon_writes_it_each_minute_where_a_file_is_named(
+    config: Config, catalog: Catalog, tmp_path: Path
+) -> None:
+    context = DutyContext(config, catalog, RunPaths(tmp_path / "state"), clock=lambda: NOON)
+    duty = MetricsDuty(context)
+    assert duty.next_due(NOON) is None
+    path = tmp_path / "dgtui.prom"
+    guardian = msgspec.structs.replace(config.guardian, metrics_file=str(path))
+    context.take_config(msgspec.structs.replace(config, guardian=guardian))
+    assert duty.next_due(NOON) == NOON
+    duty.run(NOON)
+    assert read_metrics(path.read_text())[("daemon_up", ())] == 1
+    assert duty.next_due(NOON) == NOON + timedelta(minutes=1)
+    # The clock was set back, and the file became another one.
+    assert duty.next_due(NOON - timedelta(hours=1)) == NOON - timedelta(hours=1)
+    other = msgspec.structs.replace(guardian, metrics_file=str(tmp_path / "other.prom"))
+    context.take_config(msgspec.structs.replace(config, guardian=other))
+    assert duty.next_due(NOON) == NOON
+
+
+@pytest.mark.parametrize("path", ["metrics.prom", "/var/lib/metrics.txt"])
+def test_a_metrics_file_that_nobody_would_read_is_refused(tmp_path: Path, path: str) -> None:
+    (tmp_path / "config.toml").write_text(f'{CONFIG}\n[guardian]\nmetrics_file = "{path}"\n')
+    with pytest.raises(ConfigError, match=r"ends in \.prom"):
+        load_config(tmp_path / "config.toml")
