@@ -102,7 +102,7 @@ class BackupTable:
         return (copy_mark(copy.status, self.look, word=self.words and copy.status == "unreachable"),)
 
     def _proof(self, one: Execution, proof: Proven | None) -> Line:
-        pieces: list[Span] = []
+        pieces: list[Span] = [Span("pinned ", "accent")] if one.pin is not None else []
         if one.expires_at is not None and one.expires_at <= self.moment:
             pieces.append(Span("expired ", "warning"))
         if proof is not None:

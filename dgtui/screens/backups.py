@@ -8,12 +8,14 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 
 from dgtui.engine.errors import DataGuardianError
-from dgtui.engine.model import Copy, Execution, Record
+from dgtui.engine.model import Execution, Record
 from dgtui.screens.backup_table import Backups, BackupTable, gather_backups
 from dgtui.screens.confirm import ConfirmScreen
 from dgtui.screens.copies import CopyChoiceScreen
 from dgtui.screens.execution import ExecutionScreen
+from dgtui.screens.live_copies import LiveCopies
 from dgtui.screens.marks import copy_mark, execution_mark
+from dgtui.screens.pinning import PinScreen
 from dgtui.screens.tab import TabScreen
 from dgtui.screens.times import age_text
 from dgtui.screens.widgets.listing import Column, Listing, Row
@@ -21,9 +23,11 @@ from dgtui.screens.widgets.styled import Lines, span
 from dgtui.wording.panel import Line, Span
 from dgtui.wording.retention_text import keep_text
 from dgtui.wording.states import COPY_MARKS
-from dgtui.wording.words import short_id, time_text
+from dgtui.wording.words import one_line, short_id, time_text
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from dgtui.engine.facade import Engine
 
 _SOURCES = (Column("Backups of", flexible=True), Column("", right=True))
@@ -50,6 +54,7 @@ class BackupsScreen(TabScreen):
         Binding("v", "validate", "Validate", id="backup.validate", tooltip="Read it to its last byte"),
         Binding("e", "rehearse", "Rehearse", id="backup.rehearse", tooltip="Restore it for a try, and compare"),
         Binding("x", "delete", "Delete", id="backup.delete", tooltip="Delete one copy or the whole backup"),
+        Binding("p", "pin", "Pin", id="backup.pin", tooltip="Keep it for good, or leave it to the rules again"),
         Binding("b", "back_up", "Back up", id="backup.back_up", tooltip="Back up this datasource now"),
         Binding("left", "focus_sources", "Datasources", show=False, id="backup.sources"),
         Binding("right", "focus_executions", "Backups", show=False, id="backup.executions"),
@@ -64,7 +69,8 @@ class BackupsScreen(TabScreen):
         super().__init__()
         self._wanted: str | None = None
         self._backups = Backups()
-        self._live: dict[str, dict[str, Copy]] = {}
+        self._storages: tuple[str, ...] = ()
+        self._live: LiveCopies | None = None
 
     def compose_content(self) -> ComposeResult:
         """The datasources and their backups."""
@@ -120,12 +126,15 @@ class BackupsScreen(TabScreen):
 
     def _take_backups(self, backups: Backups) -> None:
         self._backups = backups
-        self._live = {}
+        if self._live is not None:
+            self._live.stop()
+        listing = self.query_one("#executions", Listing)
+        self._storages = tuple(self._storages_of_all())
+        self._live = LiveCopies(self, backups.executions, self._storages, lambda: listing.keys_in_view, self._show)
         self._show()
-        for storage in self._storages():
-            self._ask_storage(storage)
+        self._live.begin()
 
-    def _storages(self) -> list[str]:
+    def _storages_of_all(self) -> list[str]:
         """The storages of the shown backups, those of the configuration first."""
         used = {copy.storage for one in self._executions() for copy in one.copies}
         configured = [name for name in self.engine_app.config.storages if name in used]
@@ -139,27 +148,12 @@ class BackupsScreen(TabScreen):
         app = self.engine_app
         return BackupTable(
             self._backups,
-            tuple(self._storages()),
+            self._storages,
             app.look,
             app.clock(),
             words=self.size.width >= 100,
-            live=dict(self._live),
+            live={} if self._live is None else {name: dict(found) for name, found in self._live.found.items()},
         )
-
-    def _ask_storage(self, storage: str) -> None:
-        """Ask a storage for its copies, in the background: one that is frozen holds nothing up."""
-        executions = self._executions()
-        self.engine_app.ask(
-            self,
-            f"copies {storage}",
-            lambda engine: engine.copies_at(storage, executions),
-            lambda copies: self._take_copies(storage, copies),
-            slow=True,
-        )
-
-    def _take_copies(self, storage: str, copies: dict[str, Copy]) -> None:
-        self._live[storage] = copies
-        self._show()
 
     def _show(self) -> None:
         """Word the rows in a thread: thousands of them would hold up the keys."""
@@ -183,8 +177,8 @@ class BackupsScreen(TabScreen):
             return None
         import msgspec
 
-        table = self._table
-        copies = tuple(table.copy_of(found, copy.storage) or copy for copy in found.copies)
+        live = self._live.found if self._live is not None else {}
+        copies = tuple(live.get(copy.storage, {}).get(found.execution_id, copy) for copy in found.copies)
         return msgspec.structs.replace(found, copies=copies)
 
     def _show_details(self) -> None:
@@ -247,6 +241,33 @@ class BackupsScreen(TabScreen):
         name = self.query_one("#sources", Listing).key
         if name is not None and name in self.engine_app.config.datasources:
             self.engine_app.back_up(name)
+
+    def action_pin(self) -> None:
+        """Keep it whatever the rules say, or leave it to them again."""
+        one = self.selected
+        if one is None:
+            return
+        what = f"The backup of {one.datasource} from {time_text(one.started_at)}"
+        if one.pin is None:
+            self.app.push_screen(PinScreen(what), lambda reason: self._pin(one, reason))
+            return
+        text = [f"{what} is pinned: {one_line(one.pin)}", "Without the pin, the rules decide when it goes."]
+        self.app.push_screen(ConfirmScreen("Unpin?", text, yes="Unpin"), lambda sure: self._unpin(one, sure=bool(sure)))
+
+    def _pin(self, one: Execution, reason: str | None) -> None:
+        if reason is not None:
+            self._change_pin(one, lambda engine: engine.retention.pin(one, reason), "It is kept until it is unpinned")
+
+    def _unpin(self, one: Execution, *, sure: bool) -> None:
+        if sure:
+            self._change_pin(one, lambda engine: engine.retention.unpin(one), "The rules decide when it goes")
+
+    def _change_pin(self, one: Execution, change: "Callable[[Engine], None]", text: str) -> None:
+        def changed(_: None) -> None:
+            self.engine_app.tell(text)
+            self.engine_app.data_changed()
+
+        self.engine_app.ask(self.app, f"pin {one.execution_id}", change, changed)
 
     def action_validate(self) -> None:
         """Read one copy, or all of them, to the last byte."""

@@ -77,7 +77,7 @@ class DatasourcesScreen(EditingScreen):
     def compose_content(self) -> ComposeResult:
         """The table, and below it more on the selected one."""
         yield Listing(_COLUMNS, id="datasources", empty="No datasource yet: n makes one")
-        yield Lines([()], id="details")
+        yield Lines([(), ()], id="details")
 
     def on_mount(self) -> None:
         """The names stand at once; what the engine knows follows."""
@@ -169,21 +169,21 @@ class DatasourcesScreen(EditingScreen):
 
     def _show_details(self) -> None:
         name = self.query_one("#datasources", Listing).key
-        line: Line = ()
+        lines: list[Line] = [(), ()]
         if name is not None and name in self.engine_app.config.datasources:
-            line = self._details(name)
+            lines = self._details(name)
             self._ask_latencies(name)
-        self.query_one("#details", Lines).show([line])
+        self.query_one("#details", Lines).show(lines)
 
-    def _details(self, name: str) -> Line:
+    def _details(self, name: str) -> list[Line]:
         app, state, look = self.engine_app, self._state(name), self.engine_app.looks.get(name)
         start: Line = (Span(" "), span(name, "strong"), Span("  "))
         settings = app.config.datasources[name]
         if state.checked_at is None or not settings.enabled:
-            return (*start, span(settings.description, "dim"))
+            return [(*start, span(settings.description, "dim")), ()]
         if state.message:
             style = "bad" if state.failures else "warning"
-            return (*start, span(state.message, style), span(f"  {state.hint}", "dim"))
+            return [(*start, span(state.message, style)), self._with_latencies(name, (span(f" {state.hint}", "dim"),))]
         figures = state.figures
         connections, size = figures.connection_count, figures.size_bytes
         facts = [
@@ -191,11 +191,14 @@ class DatasourcesScreen(EditingScreen):
             f"{connections} connections" if connections is not None else "",
             f"{look.object_count} {_OBJECTS.get(settings.type, 'tables')}" if look and look.product else "",
             size_text(size) if size is not None else "",
-            "" if self.size.width >= 100 else f"checked {checked_text(state, app.clock(), app.look)}",
-            *(look.warnings if look is not None else ()),
         ]
         dot = app.look.glyph(" · ", " - ")
-        return self._with_latencies(name, (*start, span(dot.join(filter(None, facts)))))
+        first = (*start, span(dot.join(filter(None, facts))))
+        odd = span("  ".join(look.warnings) if look is not None else "", "warning")
+        if self.size.width >= 100:
+            return [self._with_latencies(name, first), (Span(" "), odd)]
+        checked = f" {seconds_text(state.latency_seconds)}, checked {checked_text(state, app.clock(), app.look)}  "
+        return [first, self._with_latencies(name, (Span(checked, "dim"), odd))]
 
     def _with_latencies(self, name: str, line: Line) -> Line:
         """At the right the last day's latencies, where there is room."""

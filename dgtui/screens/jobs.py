@@ -1,40 +1,31 @@
 """The jobs: what is backed up where, when, and how it went last."""
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
-from dgtui.config.store import is_ours
-from dgtui.engine.model import Execution
+from dgtui.engine.health_model import HealthState, Watched
 from dgtui.screens.editing import EditingScreen
-from dgtui.screens.marks import execution_mark
-from dgtui.screens.times import age_text
+from dgtui.screens.marks import execution_mark, health_mark
+from dgtui.screens.times import age_text, moment_text
 from dgtui.screens.widgets.listing import Column, Listing, Row
 from dgtui.screens.widgets.styled import Lines, span
 from dgtui.wording.panel import Line, Span
 
 if TYPE_CHECKING:
-    from dgtui.engine.facade import Engine
+    from dgtui.engine.guardian.overview import JobOverview
 
 _COLUMNS = (
     Column("Job", flexible=True),
     Column("Datasource", flexible=True),
     Column("Storages", flexible=True, wide_only=True),
+    Column("State"),
     Column("Schedule", flexible=True),
-    Column("Enabled"),
+    Column("Next run"),
     Column("Last result"),
 )
-
-
-def last_results(engine: "Engine") -> dict[str, Execution]:
-    """The newest execution of each configured job."""
-    found = {}
-    for name in engine.config.jobs:
-        newest = engine.executions(job=name, limit=1)
-        if newest:
-            found[name] = newest[0]
-    return found
+_AGAIN_SECONDS = 60
 
 
 class JobsScreen(EditingScreen):
@@ -49,23 +40,33 @@ class JobsScreen(EditingScreen):
 
     def __init__(self) -> None:
         super().__init__()
-        self._last: dict[str, Execution] = {}
+        self._jobs: dict[str, JobOverview] = {}
 
     def compose_content(self) -> ComposeResult:
         """The table, and below it what the selected one is for."""
         yield Listing(_COLUMNS, id="jobs", empty="No job yet: n makes one")
-        yield Lines([()], id="details")
+        yield Lines([(), ()], id="details")
 
     def on_mount(self) -> None:
         """The names stand at once."""
         self._show()
+        self.set_interval(_AGAIN_SECONDS, self._look_again)
+
+    def _look_again(self) -> None:
+        """Time passes: another run is the next one."""
+        if self.app.screen is self and self.engine_app.is_ready:
+            self.gather()
 
     def gather(self) -> None:
-        """Ask how each went last."""
-        self.engine_app.ask(self, "last results", last_results, self._take, self.show_failure)
+        """Ask how each went last, and when it runs next."""
+        self.engine_app.ask(self, "job overviews", lambda engine: engine.job_overviews(), self._take, self.show_failure)
 
-    def _take(self, last: dict[str, Execution]) -> None:
-        self._last = last
+    def _take(self, jobs: "list[JobOverview]") -> None:
+        self._jobs = {job.name: job for job in jobs}
+        self._show()
+
+    def show_states(self) -> None:
+        """Show how each one stands now."""
         self._show()
 
     def _show(self) -> None:
@@ -74,23 +75,34 @@ class JobsScreen(EditingScreen):
 
     def _row(self, name: str) -> Row:
         app = self.engine_app
-        job, last = app.config.jobs[name], self._last.get(name)
+        job, known = app.config.jobs[name], self._jobs.get(name)
+        last = known.last if known is not None else None
         result: Line = (Span("never ran", "dim"),)
         if last is not None:
             when = last.finished_at or last.started_at
             result = (execution_mark(last.status, app.look), Span(f"  {age_text(when, app.clock())}"))
+        next_run = known.next_run if known is not None else None
         return Row(
             key=name,
             cells=(
                 (span(name, "strong"),),
                 (span(job.datasource),),
                 (span(", ".join(job.storages)),),
-                (span(job.schedule or "-"),),
-                (Span("yes") if job.enabled else Span("off", "warning"),),
+                (self._state_cell(name),),
+                (span((known.schedule_words if known is not None else "") or job.schedule or "by hand"),),
+                (Span(moment_text(next_run, app.clock()) if next_run is not None else "-"),),
                 result,
             ),
-            sort=(None, None, None, None, None, last.started_at if last is not None else None),
+            sort=(None, None, None, None, None, next_run, last.started_at if last is not None else None),
         )
+
+    def _state(self, name: str) -> HealthState:
+        return self.engine_app.guard.pulse.state(Watched(kind="job", name=name))
+
+    def _state_cell(self, name: str) -> Span:
+        if not self.engine_app.config.jobs[name].enabled:
+            return Span("off", "warning")
+        return health_mark(self._state(name).status, self.engine_app.look, word=True)
 
     def on_listing_moved(self, _: Listing.Moved) -> None:
         """Tell more on the selected one."""
@@ -98,15 +110,25 @@ class JobsScreen(EditingScreen):
 
     def _show_details(self) -> None:
         name = self.query_one("#jobs", Listing).key
-        line: Line = ()
-        if name is not None:
-            job, last = self.engine_app.config.jobs[name], self._last.get(name)
+        lines: list[Line] = [(), ()]
+        if name is not None and name in self.engine_app.config.jobs:
+            job, known = self.engine_app.config.jobs[name], self._jobs.get(name)
             dot = self.engine_app.look.glyph(" · ", " - ")
-            facts = [f"to {', '.join(job.storages)}", job.backup_type, str(job.compression), job.description]
-            line = (Span(" "), span(name, "strong"), span("  " + dot.join(filter(None, facts))))
-            if last is not None and last.problem is not None:
-                line = (*line, span(f"  {last.problem.message}", "bad"))
-        self.query_one("#details", Lines).show([line])
+            zone = f"time zone {known.timezone}" if known is not None and known.timezone else ""
+            facts = [f"to {', '.join(job.storages)}", job.backup_type, str(job.compression), zone, job.description]
+            lines[0] = (Span(" "), span(name, "strong"), span("  " + dot.join(filter(None, facts))))
+            lines[1] = self._trouble(name, known)
+        self.query_one("#details", Lines).show(lines)
+
+    def _trouble(self, name: str, known: "JobOverview | None") -> Line:
+        """What is not well with it: overdue, far off its size, a copy missing, or how the last run ended."""
+        state, last = self._state(name), known.last if known is not None else None
+        if state.message and self.engine_app.config.jobs[name].enabled:
+            style = "bad" if state.status == "critical" else "warning"
+            return (Span(" "), span(state.message, style), span(f"  {state.hint}", "dim"))
+        if last is not None and last.problem is not None:
+            return (Span(" "), span(last.problem.message, "bad"), span(f"  {last.problem.hint}", "dim"))
+        return ()
 
     def on_listing_opened(self, message: Listing.Opened) -> None:
         """The backups of its datasource."""
@@ -119,21 +141,14 @@ class JobsScreen(EditingScreen):
             self.engine_app.start(lambda engine: engine.start_job(name), f"Backup {name}")
 
     def action_switch(self) -> None:
-        """Enable or disable the selected job."""
+        """Enable or disable the selected job; where a person wrote it, the error tells where to."""
         name = self.listing.key
         if name is None or not self.engine_app.is_ready:
             return
-        if not is_ours(self.engine_app.config, "jobs", name):
-            origin = self.engine_app.config.origin("jobs", name)
-            self.engine_app.tell(
-                f"{name} was written by a person, in {origin.file}", hint="e opens it in your editor: enabled = ..."
-            )
-            return
         enabled = not self.engine_app.config.job(name).enabled
-
-        def switch(engine: "Engine") -> None:
-            values: dict[str, Any] = {**engine.values("jobs", name), "enabled": enabled}
-            engine.save_object("jobs", name, values, new=False)
-
-        text = f"{name} is {'enabled' if enabled else 'disabled'}"
-        self.engine_app.ask(self.app, f"switch {name}", switch, lambda _: self.engine_app.config_changed(text))
+        self.engine_app.ask(
+            self.app,
+            f"switch {name}",
+            lambda engine: engine.switch_job(name, enabled=enabled),
+            lambda _: self.engine_app.config_changed(f"{name} is {'enabled' if enabled else 'disabled'}"),
+        )

@@ -114,7 +114,7 @@ class NotificationsScreen(TabScreen):
                 (Span("" if one.read_at else "new", "accent"),),
                 (severity_mark(one.severity, app.look),),
                 (Span(kind_text(one.kind)),),
-                (span(f"{one.subject_kind} {one.subject}"),),
+                (span(one.subject),),
                 (Span(age_text(one.created_at, app.clock())),),
                 (span(one.message, style),),
             ),

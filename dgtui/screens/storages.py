@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
+from dgtui.engine.health_model import STATUS_ORDER, HealthState, Watched
 from dgtui.engine.model import Record
 from dgtui.engine.storages.base import StorageState
 from dgtui.screens.editing import EditingScreen
-from dgtui.screens.marks import copy_mark
+from dgtui.screens.marks import copy_mark, health_mark
 from dgtui.screens.widgets.listing import Column, Listing, Row
 from dgtui.screens.widgets.styled import Lines, span
 from dgtui.wording.panel import Line, Span
@@ -19,10 +20,12 @@ if TYPE_CHECKING:
 
 _COLUMNS = (
     Column("Name", flexible=True),
-    Column("Kind"),
+    Column("Kind", wide_only=True),
+    Column("Health"),
     Column("State"),
     Column("Free", right=True),
     Column("Of", right=True, wide_only=True),
+    Column("Next take", right=True),
     Column("Backups", right=True),
     Column("Size", right=True),
 )
@@ -96,19 +99,44 @@ class StoragesScreen(EditingScreen):
         app = self.engine_app
         settings, state, used = app.config.storages[name], self._states.get(name), self._usage.get(name, Usage())
         shown: Line = (copy_mark(state.status, app.look, word=True),) if state is not None else (Span("asking", "dim"),)
+        health = self._health(name)
+        free = state.free_bytes if state is not None else health.figures.disk_free_bytes
+        total = state.total_bytes if state is not None else health.figures.disk_total_bytes
+        low = free is not None and free < (health.figures.expected_bytes or 0)
         return Row(
             key=name,
             cells=(
                 (span(name, "strong"),),
                 (span(settings.type),),
+                (self._health_cell(name),),
                 shown,
-                (Span(known_size(state.free_bytes if state is not None else None)),),
-                (Span(known_size(state.total_bytes if state is not None else None)),),
+                (Span(known_size(free), "warning" if low else ""),),
+                (Span(known_size(total)),),
+                (Span(known_size(health.figures.expected_bytes)),),
                 (Span(str(used.backups)),),
                 (Span(size_text(used.bytes)),),
             ),
-            sort=(None, None, None, state.free_bytes if state else None, None, used.backups, used.bytes),
+            sort=(
+                None,
+                None,
+                STATUS_ORDER.index(health.status),
+                None,
+                free,
+                total,
+                health.figures.expected_bytes,
+                used.backups,
+                used.bytes,
+            ),
         )
+
+    def _health(self, name: str) -> HealthState:
+        return self.engine_app.guard.pulse.state(Watched(kind="storage", name=name))
+
+    def _health_cell(self, name: str) -> Span:
+        app = self.engine_app
+        if app.guard.is_checking(Watched(kind="storage", name=name)):
+            return Span("checking", "dim")
+        return health_mark(self._health(name).status, app.look, word=True)
 
     def on_listing_moved(self, _: Listing.Moved) -> None:
         """Tell more on the selected one."""
@@ -121,9 +149,27 @@ class StoragesScreen(EditingScreen):
             settings, state = self.engine_app.config.storages[name], self._states.get(name)
             where = f"  {getattr(settings, 'path', '')}  {settings.description}"
             lines[0] = (Span(" "), span(name, "strong"), span(where))
-            if state is not None and state.message:
-                lines[1] = (Span(" "), span(state.message, "bad"), span(f"  {state.hint}", "dim"))
+            lines[1] = self._trouble_or_room(name, state)
         self.query_one("#details", Lines).show(lines)
+
+    def _trouble_or_room(self, name: str, state: StorageState | None) -> Line:
+        """What is not well, else for how many of the next backups there is room."""
+        health = self._health(name)
+        if state is not None and state.message:
+            return (Span(" "), span(state.message, "bad"), span(f"  {state.hint}", "dim"))
+        if health.message:
+            style = "bad" if health.status == "critical" else "warning"
+            return (Span(" "), span(health.message, style), span(f"  {health.hint}", "dim"))
+        free, expected = health.figures.disk_free_bytes, health.figures.expected_bytes
+        if free is None or not expected:
+            return ()
+        times = free // expected
+        room = f"room for them about {times} times" if times else "there is no room for them"
+        return (Span(f" The next backups take about {size_text(expected)}; {room}", "" if times else "bad"),)
+
+    def show_states(self) -> None:
+        """Show how each one stands now."""
+        self._show()
 
     def action_test(self) -> None:
         """Ask the selected one now."""
@@ -131,6 +177,7 @@ class StoragesScreen(EditingScreen):
         if name is not None:
             self._states.pop(name, None)
             self._test(name)
+            self.engine_app.guard.check(Watched(kind="storage", name=name))
 
     def action_scan(self) -> None:
         """Read what lies there into the catalogue."""

@@ -35,6 +35,17 @@ def latency_text(check: "DatasourceCheck | None") -> str:
     return seconds_text(check.latency_seconds)
 
 
+def moment_text(moment: datetime, now: datetime) -> str:
+    """`14:05` today, `tomorrow 03:00`, `Sun 04:30` within a week, else `12 Oct 03:00`, in the machine's own time."""
+    local, today = moment.astimezone(), now.astimezone().date()
+    days = (local.date() - today).days
+    if days == 0:
+        return f"{local:%H:%M}"
+    if days == 1:
+        return f"tomorrow {local:%H:%M}"
+    return f"{local:%a %H:%M}" if 1 < days < 7 else f"{local.day} {local:%b %H:%M}"
+
+
 def until_text(moment: datetime, now: datetime) -> str:
     """`in 2 h`, `in 5 min`, `now`: how far ahead something is."""
     seconds = (moment - now).total_seconds()

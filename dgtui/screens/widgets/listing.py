@@ -140,6 +140,12 @@ class Listing(StyledWidget, ScrollView, can_focus=True):
         return self.rows[self.cursor].key if self.cursor < len(self.rows) else None
 
     @property
+    def keys_in_view(self) -> list[str]:
+        """The keys of the rows that are seen now."""
+        first = self.scroll_offset.y
+        return [row.key for row in self.rows[first : first + max(self.size.height - 1, 0)]]
+
+    @property
     def filter(self) -> str:
         """What rows have to contain to be shown."""
         return self._filter

@@ -1,0 +1,186 @@
+"""Health, notifications, the audit log, the daemon and pins on the screens, by keys, over a real engine."""
+
+import os
+import signal
+from pathlib import Path
+
+from textual.widgets import Button
+
+from dgtui.engine.health_model import Watched
+from dgtui.screens.audit import AuditScreen
+from dgtui.screens.confirm import ConfirmScreen
+from dgtui.screens.daemon import DaemonScreen
+from dgtui.screens.notification import NotificationScreen
+from dgtui.screens.pinning import PinScreen
+from dgtui.screens.undelivered import UndeliveredScreen
+from tests.support.homes import Home, wait_until
+from tests.support.postgres import PostgresServer
+from tests.tui.conftest import sqlite_table
+from tests.tui.driver import screens
+
+
+async def test_a_stopped_server_becomes_critical_and_its_notification_comes_by_itself(
+    home: Home, shop: Path, own_postgres_server: PostgresServer
+) -> None:
+    server = own_postgres_server
+    home.configure(
+        sqlite_table("shop", shop)
+        + f'[datasources.crm]\ntype = "postgres"\nhost = "127.0.0.1"\nport = {server.port}\ndatabase = "postgres"\n'
+        + 'username = "postgres"\ntls = "disable"\n'
+    )
+    async with screens(home, size=(120, 40)) as driver:
+        await driver.press("down")
+        assert "● healthy" in driver.rows("#datasources")[1]
+        await driver.until(lambda: "tables" in driver.text("#details"), "the closer look")
+        assert "PostgreSQL" in driver.text("#details")
+        assert "latency, 24 h" in driver.text("#details")
+        assert "● 2" in driver.text("#header")
+        server.stop()
+        await driver.press("c")
+        assert "▲ warning" in driver.rows("#datasources")[1]
+        await driver.press("c", "c")
+        assert "✖ critical" in driver.rows("#datasources")[1]
+        assert "×3" in driver.rows("#datasources")[1]
+        assert "✖ 1" in driver.text("#header")
+        await driver.until(lambda: "5 Notifications (1)" in driver.text("#tabs"), "the notification")
+        await driver.press("5")
+        row = driver.rows("#notifications")[0]
+        assert row.startswith("new  ⚡ critical  connection lost  crm")
+        server.start()
+        await driver.press("1", "c")
+        assert "● healthy" in driver.rows("#datasources")[1]
+        await driver.until(lambda: "5 Notifications (2)" in driver.text("#tabs"), "the good news")
+        history = driver.app.engine.health.history(Watched(kind="datasource", name="crm"))
+        assert [check.good for check in history][:4] == [True, False, False, False]
+
+
+async def test_notifications_come_live_and_are_marked_read(home: Home, shop: Path) -> None:
+    async with screens(home) as driver:
+        await driver.press("5")
+        assert driver.rows("#notifications") == []
+        home.back_up()
+        await driver.until(lambda: "(1)" in driver.text("#tabs"), "the count")
+        await driver.until(lambda: len(driver.rows("#notifications")) == 1, "the notification")
+        home.back_up()
+        await driver.until(lambda: len(driver.rows("#notifications")) == 2, "the second one")
+        await driver.press("enter")
+        assert isinstance(driver.screen, NotificationScreen)
+        assert "nightly" in driver.text("#told")
+        assert driver.screen.query_one("#deliveries")
+        await driver.press("escape")
+        assert "(1)" in driver.text("#tabs")
+        assert driver.rows("#notifications")[0].startswith("new")
+        await driver.press("home", "m")
+        assert "(" not in driver.text("#tabs")
+        assert driver.app.engine.records.unread_counts() == {}
+        await driver.press("slash")
+        await driver.type("nothing like it")
+        assert driver.rows("#notifications") == []
+        await driver.press("escape", "f")
+        assert "shown: backup completed" in driver.text("#details")
+
+
+async def test_what_cannot_be_delivered_is_told_with_its_reason(home: Home, shop: Path) -> None:
+    channel = '[channels.ops]\ntype = "webhook"\nurl = "http://127.0.0.1:9/"\nseverity = "info"\n'
+    home.configure(sqlite_table("shop", shop), more=channel)
+    home.back_up()
+    home.dgtui("notify", "--deliver")
+    async with screens(home, size=(120, 40)) as driver:
+        await driver.press("5")
+        assert "1 not delivered" in driver.text("#details")
+        assert "ops waiting for" in driver.text("#details")
+        await driver.press("u")
+        assert isinstance(driver.screen, UndeliveredScreen)
+        assert "nightly" in driver.rows("#undelivered")[0]
+        await driver.press("a")
+        assert "sent at the next delivery" in driver.toasts[-1]
+        await driver.press("escape", "enter")
+        assert isinstance(driver.screen, NotificationScreen)
+        assert "ops  waiting" in driver.rows("#deliveries")[0]
+
+
+async def test_the_audit_log_is_shown_and_proven(home: Home, shop: Path) -> None:
+    home.back_up()
+    async with screens(home) as driver:
+        await driver.press("A")
+        assert isinstance(driver.screen, AuditScreen)
+        assert any("backup  job nightly  completed" in row for row in driver.rows("#audit"))
+        await driver.press("v")
+        assert "each as it was written" in driver.text("#details")
+        every = len(driver.rows("#audit"))
+        await driver.press("slash")
+        await driver.type("job nightly")
+        assert 0 < len(driver.rows("#audit")) <= every
+        await driver.press("escape")
+        titles = {command.title for command in driver.app.get_system_commands(driver.app.screen)}
+        assert {"Audit log", "Daemon", "Go to Notifications"} <= titles
+
+
+async def test_a_job_of_the_screens_is_switched_off_by_a_key(home: Home, shop: Path) -> None:
+    engine = home.engine()
+    engine.save_object("jobs", "own", {"datasource": "shop", "storages": ["disk"], "schedule": "0 3 * * *"}, new=True)
+    async with screens(home, size=(120, 40)) as driver:
+        await driver.press("3")
+        await driver.until(lambda: "03:00" in driver.rows("#jobs")[1], "the next run")
+        assert "own" in driver.text("#header") or "schedules wait" in driver.text("#header")
+        await driver.press("down", "space")
+        assert "off" in driver.rows("#jobs")[1]
+        assert not driver.app.engine.config.job("own").enabled
+        written = (home.folder / "conf.d" / "job-own.toml").read_text()
+        assert "enabled = false" in written
+        assert driver.app.engine.records.audit()[0].action == "disable"
+        await driver.press("up", "space")
+        assert "enabled = false" in driver.toasts[-1], "where it is to be written"
+
+
+async def test_storages_tell_their_health_and_the_room_for_the_next_backups(home: Home, shop: Path) -> None:
+    home.back_up()
+    async with screens(home, size=(120, 40)) as driver:
+        await driver.press("4", "t")
+        assert "● healthy" in driver.rows("#storages")[0]
+        assert "The next backups take about" in driver.text("#details")
+
+
+async def test_a_backup_is_pinned_with_a_reason_and_unpinned(home: Home, shop: Path) -> None:
+    execution = home.back_up()
+    async with screens(home) as driver:
+        await driver.press("2", "p")
+        assert isinstance(driver.screen, PinScreen)
+        await driver.type("before migration 42")
+        await driver.press("enter")
+        assert "pinned" in driver.rows("#executions")[0]
+        assert driver.app.engine.execution(execution.execution_id).pin == "before migration 42"
+        await driver.press("p")
+        assert isinstance(driver.screen, ConfirmScreen)
+        await driver.press("y")
+        assert "pinned" not in driver.rows("#executions")[0]
+        assert driver.app.engine.execution(execution.execution_id).pin is None
+
+
+async def test_the_daemon_is_started_from_the_screens(home: Home, shop: Path) -> None:
+    home.configure(sqlite_table("shop", shop), job='schedule = "0 3 * * *"')
+    async with screens(home, size=(120, 40)) as driver:
+        await driver.until(lambda: "no daemon" in driver.text("#header"), "the warning")
+        await driver.press("D")
+        assert isinstance(driver.screen, DaemonScreen)
+        await driver.until(lambda: not driver.widget("#start", Button).disabled, "the button")
+        await driver.press("left", "enter")
+        await driver.until(lambda: "running" in driver.text("#status"), "the daemon")
+        pid = driver.app.engine.daemon_status().pid
+        assert pid is not None
+        try:
+            await driver.press("escape")
+            await driver.until(lambda: "next: nightly" in driver.text("#header"), "the next run")
+            home.config_path.write_text(home.config_path.read_text() + "\n[jobs.broken]\nno = 1\n")
+            await driver.until(lambda: "configuration on the disk is wrong" in driver.text("#header"), "the mistake")
+        finally:
+            os.kill(pid, signal.SIGTERM)
+        wait_until(lambda: not driver.app.engine.daemon_status().running, "the end of the daemon")
+
+
+async def test_files_that_others_change_are_taken_up(home: Home, shop: Path) -> None:
+    async with screens(home) as driver:
+        assert len(driver.rows("#datasources")) == 1
+        more = sqlite_table("second", shop)
+        home.config_path.write_text(home.config_path.read_text() + "\n" + more)
+        await driver.until(lambda: len(driver.rows("#datasources")) == 2, "the second datasource")
