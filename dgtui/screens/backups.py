@@ -7,15 +7,14 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 
-from dgtui.engine.errors import DataGuardianError
 from dgtui.engine.model import Execution, Record
 from dgtui.screens.backup_table import Backups, BackupTable, gather_backups
-from dgtui.screens.confirm import ConfirmScreen
 from dgtui.screens.copies import CopyChoiceScreen
+from dgtui.screens.deleting import ask_delete
 from dgtui.screens.execution import ExecutionScreen
 from dgtui.screens.live_copies import LiveCopies
 from dgtui.screens.marks import copy_mark, execution_mark
-from dgtui.screens.pinning import PinScreen
+from dgtui.screens.pinning import change_pin
 from dgtui.screens.tab import TabScreen
 from dgtui.screens.times import age_text
 from dgtui.screens.widgets.listing import Column, Listing, Row
@@ -23,11 +22,9 @@ from dgtui.screens.widgets.styled import Lines, span
 from dgtui.wording.panel import Line, Span
 from dgtui.wording.retention_text import keep_text
 from dgtui.wording.states import COPY_MARKS
-from dgtui.wording.words import one_line, short_id, time_text
+from dgtui.wording.words import short_id, time_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from dgtui.engine.facade import Engine
 
 _SOURCES = (Column("Backups of", flexible=True), Column("", right=True))
@@ -244,30 +241,8 @@ class BackupsScreen(TabScreen):
 
     def action_pin(self) -> None:
         """Keep it whatever the rules say, or leave it to them again."""
-        one = self.selected
-        if one is None:
-            return
-        what = f"The backup of {one.datasource} from {time_text(one.started_at)}"
-        if one.pin is None:
-            self.app.push_screen(PinScreen(what), lambda reason: self._pin(one, reason))
-            return
-        text = [f"{what} is pinned: {one_line(one.pin)}", "Without the pin, the rules decide when it goes."]
-        self.app.push_screen(ConfirmScreen("Unpin?", text, yes="Unpin"), lambda sure: self._unpin(one, sure=bool(sure)))
-
-    def _pin(self, one: Execution, reason: str | None) -> None:
-        if reason is not None:
-            self._change_pin(one, lambda engine: engine.retention.pin(one, reason), "It is kept until it is unpinned")
-
-    def _unpin(self, one: Execution, *, sure: bool) -> None:
-        if sure:
-            self._change_pin(one, lambda engine: engine.retention.unpin(one), "The rules decide when it goes")
-
-    def _change_pin(self, one: Execution, change: "Callable[[Engine], None]", text: str) -> None:
-        def changed(_: None) -> None:
-            self.engine_app.tell(text)
-            self.engine_app.data_changed()
-
-        self.engine_app.ask(self.app, f"pin {one.execution_id}", change, changed)
+        if self.selected is not None:
+            change_pin(self.engine_app, self.selected)
 
     def action_validate(self) -> None:
         """Read one copy, or all of them, to the last byte."""
@@ -299,48 +274,5 @@ class BackupsScreen(TabScreen):
 
     def action_delete(self) -> None:
         """Delete one copy, or all of them, after a question."""
-        one = self.selected
-        if one is None:
-            return
-
-        def chosen(choice: str | None) -> None:
-            if choice is not None:
-                self._confirm_delete(one, choice or None)
-
-        self.app.push_screen(CopyChoiceScreen("Delete which copy?", one, every="the whole backup"), chosen)
-
-    def _confirm_delete(self, one: Execution, storage: str | None) -> None:
-        what = f"The copy at {storage}" if storage else "The backup at every storage"
-        text = [f"{what}, of {one.datasource} from {time_text(one.started_at)}, is deleted.", "This cannot be undone."]
-
-        def answered(sure: bool | None) -> None:
-            if sure:
-                self._delete(one, storage, force=False)
-
-        self.app.push_screen(ConfirmScreen("Delete?", text, yes="Delete"), answered)
-
-    def _delete(self, one: Execution, storage: str | None, *, force: bool) -> None:
-        def refused(error: DataGuardianError) -> None:
-            if force or error.subject != one.job:
-                self.engine_app.show_error(error)
-            else:
-                self._confirm_last(one, storage, error)
-
-        self.engine_app.ask(
-            self.app,
-            f"delete {one.execution_id}",
-            lambda engine: engine.delete(one, storage=storage, force=force),
-            self.engine_app.deleted,
-            refused,
-            slow=True,
-        )
-
-    def _confirm_last(self, one: Execution, storage: str | None, error: DataGuardianError) -> None:
-        """The last good backup goes only where its job's name is typed."""
-
-        def answered(sure: bool | None) -> None:
-            if sure:
-                self._delete(one, storage, force=True)
-
-        text = [error.message + ".", "After this nothing of it can be restored any more."]
-        self.app.push_screen(ConfirmScreen("Delete the last good backup?", text, yes="Delete", word=one.job), answered)
+        if self.selected is not None:
+            ask_delete(self.engine_app, self.selected)

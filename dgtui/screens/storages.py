@@ -25,7 +25,7 @@ _COLUMNS = (
     Column("State"),
     Column("Free", right=True),
     Column("Of", right=True, wide_only=True),
-    Column("Next take", right=True),
+    Column("Expected", right=True),
     Column("Backups", right=True),
     Column("Size", right=True),
 )
