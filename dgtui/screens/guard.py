@@ -194,6 +194,15 @@ class Guard:
         """Whether it is being asked just now."""
         return subject in self._checking
 
+    def check_new(self) -> None:
+        """Ask the datasources that were never asked: who has just made one wants to see whether it answers."""
+        if self._keeper is None:
+            return
+        for name, settings in self._app.config.datasources.items():
+            subject = Watched(kind="datasource", name=name)
+            if settings.enabled and subject not in self._checking and self.pulse.state(subject).checked_at is None:
+                self.check(subject)
+
     def check(self, subject: Watched) -> None:
         """Ask one thing now, also into its history."""
         app = self._app

@@ -115,7 +115,13 @@ class JobsScreen(EditingScreen):
             job, known = self.engine_app.config.jobs[name], self._jobs.get(name)
             dot = self.engine_app.look.glyph(" · ", " - ")
             zone = f"time zone {known.timezone}" if known is not None and known.timezone else ""
-            facts = [f"{job.datasource} to {', '.join(job.storages)}", job.backup_type, str(job.compression), zone, job.description]
+            facts = [
+                f"{job.datasource} to {', '.join(job.storages)}",
+                job.backup_type,
+                str(job.compression),
+                zone,
+                job.description,
+            ]
             lines[0] = (Span(" "), span(name, "strong"), span("  " + dot.join(filter(None, facts))))
             lines[1] = self._trouble(name, known)
         self.query_one("#details", Lines).show(lines)
