@@ -11,6 +11,7 @@ import pytest
 from dgtui.engine.facade import Engine
 from dgtui.engine.model import Execution
 from tests.support.homes import Home, wait_until
+from tests.support.postgres import PostgresServer
 from tests.support.shops import Shop
 
 
@@ -256,3 +257,28 @@ def test_killed_at_any_rename_or_fsync(home: Home, call: str) -> None:
     else:
         pytest.fail("the run never came to its end")
     assert home.dgtui("validate", "nightly@latest").exit_code == 0
+
+
+def test_a_server_that_freezes_while_its_rows_stream_ends_the_run(
+    home: Home, own_postgres_server: PostgresServer
+) -> None:
+    server = own_postgres_server
+    server.create_database("frozen")
+    with server.connect("frozen") as connection:
+        # More than every buffer between the server and the storage can hold.
+        connection.execute("CREATE TABLE rows AS SELECT i, repeat(md5(i::text), 30) FROM generate_series(1, 120000) i")
+        connection.execute("ANALYZE")
+    shop = Shop(home, server, "frozen")
+    shop.job = 'idle_timeout = "3 s"\ncompression = "zstd:19"\ncompression_threads = 1'
+    shop.write()
+    engine, run_id = start_and_wait(shop, 1)
+    server.signal_all(signal.SIGSTOP)
+    try:
+        snapshot = home.finish(engine, run_id)
+    finally:
+        server.signal_all(signal.SIGCONT)
+    assert snapshot.status == "failed"
+    assert snapshot.problem is not None
+    assert snapshot.problem.hint
+    assert "3 s" in snapshot.problem.message or "answer" in snapshot.problem.message, snapshot.problem
+    shop.nothing_left()
