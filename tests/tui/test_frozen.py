@@ -122,7 +122,7 @@ async def test_a_frozen_storage_holds_up_only_its_own_column(
         await driver.until(lambda: len(driver.rows("#executions")) == 1, "the backups")
         await quick(driver, "r")
         assert isinstance(driver.screen, RestoreScreen)
-        await driver.until(lambda: "all of it is replaced" in driver.text("#preview"), "the preview")
+        await driver.until(lambda: "everything in it will be replaced" in driver.text("#preview"), "the preview")
         await quick(driver, "right")
         assert driver.widget("#storage", Choice).key == "disk"
         assert driver.app.asking.is_asked("copies nas")
