@@ -41,7 +41,7 @@ class Retention:
 
     def verdicts(self, execution: Execution) -> tuple[Verdict, ...]:
         """What keeps a backup at each of its storages, by the states that are known. Raises CatalogError."""
-        return self.plan(datasource=execution.datasource).of(execution.execution_id)
+        return Look(self._catalog, self._config, self._paths).verdicts_on(execution, now=now())
 
     def preview(self, scope: Scope, *, strays: bool = True) -> CleanupReport:
         """What `clean_up` would do now; removes nothing. Raises ConfigError, CatalogError."""

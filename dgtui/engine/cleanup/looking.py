@@ -13,7 +13,7 @@ from dgtui.engine.catalog.proofs import Proofs
 from dgtui.engine.catalog.retention import RetentionTable, backups
 from dgtui.engine.model import Copy, Execution, Record
 from dgtui.engine.orders import decode_order
-from dgtui.engine.retention import JobRules, RetentionPlan, Situation, decide, expected_by_history
+from dgtui.engine.retention import JobRules, RetentionPlan, Situation, Verdict, decide, expected_by_history
 from dgtui.engine.retention.decision import with_needed
 from dgtui.engine.retention_settings import RetentionSettings
 from dgtui.engine.runs import RunPaths
@@ -68,19 +68,7 @@ class Look:
         since = None
         if live:
             since, known = now, self._as_they_are(known, now)
-        plan = decide(
-            Situation(
-                now=now,
-                backups=known,
-                rules=self._rules(known),
-                room=self._room(),
-                proven=Proofs(self._catalog).proven_executions(),
-                needs=self._needs,
-                in_use=self.in_use(),
-                failed_uploads=self._failed_uploads(),
-                checked_since=since,
-            )
-        )
+        plan = self._decide(known, now, since)
         wanted = None if scope.jobs is None else self._datasources(scope.jobs)
         verdicts = plan.verdicts
         if wanted is not None:
@@ -91,6 +79,27 @@ class Look:
                 if one.job_id in wanted or (one.execution_id in safety and one.datasource in wanted.values())
             )
         return msgspec.structs.replace(plan, verdicts=verdicts)
+
+    def verdicts_on(self, execution: Execution, *, now: datetime) -> tuple[Verdict, ...]:
+        """What becomes of one backup at each of its storages, by the states that are known. Raises CatalogError."""
+        job = {execution.job_id: execution.datasource}
+        known = backups(self._catalog, None if self._room() else job)
+        return self._decide(known, now, None).of(execution.execution_id)
+
+    def _decide(self, known: Sequence[Execution], now: datetime, checked_since: datetime | None) -> RetentionPlan:
+        return decide(
+            Situation(
+                now=now,
+                backups=known,
+                rules=self._rules(known),
+                room=self._room(),
+                proven=Proofs(self._catalog).proven_executions(),
+                needs=self._needs,
+                in_use=self.in_use(),
+                failed_uploads=self._failed_uploads(),
+                checked_since=checked_since,
+            )
+        )
 
     def has_safety_copies(self, datasource: str) -> bool:
         """Whether there are safety copies of a datasource, which go once their time is over."""
