@@ -79,7 +79,7 @@ def test_nobody_listens(own_mariadb: MariadbServer) -> None:
     with pytest.raises(DatabaseConnectionError, match=f"127.0.0.1:{own_mariadb.port}") as caught:
         own_mariadb.datasource(name, "s3cret").probe()
     assert not isinstance(caught.value, AuthenticationError)
-    assert "dgtui check" in caught.value.hint
+    assert f"listen on 127.0.0.1:{own_mariadb.port}" in caught.value.hint
 
 
 def test_a_frozen_server_does_not_hold_us(own_mariadb: MariadbServer) -> None:

@@ -217,7 +217,7 @@ async def test_a_postgresql_database_is_configured_backed_up_and_restored_by_key
                 connection.execute("DROP TABLE t")
                 connection.execute("CREATE TABLE other (x int)")
             await driver.press("r")
-            await driver.until(lambda: "all of it is replaced" in driver.text("#preview"), "the preview")
+            await driver.until(lambda: "everything in it will be replaced" in driver.text("#preview"), "the preview")
             await driver.fill("#confirm", "crm")
             await driver.press("enter")
             assert (await driver.watch_to_end()).snapshot.status == "completed"

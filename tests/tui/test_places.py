@@ -252,13 +252,15 @@ async def test_the_whole_log_can_be_searched(home: Home, shop: Path) -> None:
 async def test_numbers_and_clicks_change_the_place(home: Home, shop: Path) -> None:
     async with screens(home) as driver:
         for key, mode in zip(
-            "123456", ("datasources", "backups", "jobs", "storages", "notifications", "history"), strict=True
+            "0123456",
+            ("overview", "datasources", "backups", "jobs", "storages", "notifications", "history"),
+            strict=True,
         ):
             await driver.press(key)
             assert driver.app.current_mode == mode
         await driver.pilot.click("#tabs", offset=(3, 0))
         await driver.settle()
-        assert driver.app.current_mode == "datasources"
+        assert driver.app.current_mode == "overview"
 
 
 async def test_filter_and_escape(home: Home, shop: Path) -> None:
