@@ -420,7 +420,7 @@ def test_a_backup_of_unusual_size_is_told_once(home: Home, tmp_path: Path) -> No
         engine.catalog.save_execution(
             msgspec.structs.replace(
                 made,
-                execution_id=f"{number}{made.execution_id[1:]}",
+                execution_id=f"older-{number}",
                 started_at=made.started_at - timedelta(days=number + 1),
                 total_size_bytes=50_000_000 + number,
                 folder=None,
