@@ -1,5 +1,7 @@
 """Fixtures for all tests: throw-away servers and sources, started when a test first asks for them."""
 
+import signal
+
 pytest_plugins = [
     "tests.support.postgres",
     "tests.support.mariadb",
@@ -11,3 +13,9 @@ pytest_plugins = [
     "tests.support.daemons",
     "tests.support.shops",
 ]
+
+
+def pytest_configure() -> None:
+    """Programs that the tests start get Ctrl-C as on a terminal, also where a shell started us in the background."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
