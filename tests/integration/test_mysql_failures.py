@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dgtui.engine.datasources.base import DumpOptions
+from dgtui.engine.datasources.base import ArchiveCheck, DumpOptions
 from dgtui.engine.datasources.mysql import MysqlDatasource
 from dgtui.engine.datasources.mysql_dump import MysqlDump
 from dgtui.engine.errors import (
@@ -32,13 +32,16 @@ def large_database(server: MariadbServer) -> str:
     return name
 
 
-def started(source: MysqlDatasource) -> MysqlDump:
-    """A dump that is surely in the middle of the data."""
+def started(source: MysqlDatasource, check: ArchiveCheck | None = None) -> MysqlDump:
+    """A dump that is surely in the middle of the data; what it gave until then goes to the check."""
     dump = source.open_dump(source.probe(), DumpOptions(), SilentReporter())
     assert isinstance(dump, MysqlDump)
     seen = 0
     while seen < 1_000_000:
-        seen += len(os.read(dump.fd, BLOCK))
+        block = os.read(dump.fd, BLOCK)
+        seen += len(block)
+        if check is not None:
+            check.feed(block)
     return dump
 
 
@@ -104,14 +107,14 @@ def test_a_server_killed_during_the_dump(own_mariadb: MariadbServer) -> None:
 def test_a_tool_killed_during_the_dump(mariadb: MariadbServer, tmp_path: Path) -> None:
     """The signal is named, and the archive is found incomplete as well."""
     source = mariadb.datasource(large_database(mariadb))
-    dump = started(source)
     check = source.archive_check(tmp_path)
+    dump = started(source, check)
     os.kill(dump.pid, signal.SIGKILL)
     for block in drain(dump):
         check.feed(block)
     with pytest.raises(BackupCreationError, match="SIGKILL"):
         dump.finish()
-    with pytest.raises(ValidationError):
+    with pytest.raises(ValidationError, match="incomplete"):
         check.finish()
 
 

@@ -21,6 +21,7 @@ class CuttingProxy:
         self.open = True
         """Whether it lets new connections through."""
         self.has_cut = False
+        self._muted: set[socket.socket] = set()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
@@ -51,12 +52,15 @@ class CuttingProxy:
                     waiting.pop(0)
                 if words and not waiting and not self.has_cut:
                     self._disturb(sink, data)
-                else:
+                elif sink not in self._muted:
                     sink.sendall(data)
         with contextlib.suppress(OSError):
             sink.shutdown(socket.SHUT_WR)
 
     def _disturb(self, sink: socket.socket, data: bytes) -> None:
+        if self._cut != "terminated":
+            # Once the message is on its way, its answer must not win the race against the cut.
+            self._muted.update(client for client, _ in self._pairs)
         self.has_cut = True
         self.open = self._cut != "down"
         if self._cut == "terminated":
