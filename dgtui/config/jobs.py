@@ -1,7 +1,7 @@
 """The keys of a `[jobs.NAME]` table."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Annotated, ClassVar, Literal
 
 import msgspec
@@ -169,3 +169,8 @@ def wanted_options(job: JobSettings) -> dict[str, str]:
     """The options of an adapter that a job asks for, each by the key that does."""
     wanted = {key: option for key, option in OPTION_KEYS.items() if getattr(job, key)}
     return wanted if job.backup_type == "full" else {**wanted, "backup_type": job.backup_type}
+
+
+def unknown_options(job: JobSettings, known: Container[str]) -> dict[str, str]:
+    """The options that a job asks for and its kind of datasource does not know, each by the key that does."""
+    return {key: option for key, option in wanted_options(job).items() if option not in known}

@@ -11,7 +11,7 @@ import msgspec
 from dgtui.config.channels import CHANNEL_SETTINGS, REFERENCE_KEYS, ChannelSettings
 from dgtui.config.files import ConfigFile, find_files, read_file
 from dgtui.config.guardian import GuardianSettings
-from dgtui.config.jobs import PRIVATE_PLACE, JobSettings, wanted_options
+from dgtui.config.jobs import PRIVATE_PLACE, JobSettings, unknown_options
 from dgtui.config.mistakes import Mistake, error_of, one_of, show_path, suggestion
 from dgtui.config.model import Config, Origin, Table, job_id
 from dgtui.config.tables import TableReader
@@ -198,10 +198,9 @@ class _Loader:
         if job.datasource not in config.datasources:
             return
         adapter = datasource_adapter(config.datasources[job.datasource].type)
-        for key, option in wanted_options(job).items():
-            if option not in adapter.options:
-                text = f"{adapter.label} knows no such thing; remove the key"
-                self._report(self._defined["jobs", name], ("jobs", name, key), text)
+        for key in unknown_options(job, adapter.options):
+            text = f"{adapter.label} knows no such thing; remove the key"
+            self._report(self._defined["jobs", name], ("jobs", name, key), text)
 
     def _check_places(self, name: str, job: JobSettings, config: Config) -> None:
         """Two copies in one place are one copy."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from dgtui.config import Config, JobSettings, Table, load_config, state_folder
+from dgtui.config import Config, JobSettings, Table, load_config, state_folder, unknown_options
 from dgtui.config.store import Values, read_values, remove_object, save_object
 from dgtui.engine.audit import current_actor
 from dgtui.engine.backup import BackupPlan, started_execution
@@ -22,6 +22,7 @@ from dgtui.engine.catalog.proofs import Proofs
 from dgtui.engine.check import Finding, examine_everything
 from dgtui.engine.cleanup import Cleanup, Retention
 from dgtui.engine.config_changes import ConfigChanges
+from dgtui.engine.datasources import datasource_adapter
 from dgtui.engine.datasources.base import DatasourceSettings, Selection
 from dgtui.engine.deletion import delete_copies
 from dgtui.engine.errors import ConfigError, DataGuardianError
@@ -50,7 +51,7 @@ from dgtui.engine.orders import AnyOrder, BackupOrder, RehearseOrder, RestoreOrd
 from dgtui.engine.preview import RestorePreview, preview_restore
 from dgtui.engine.reconcile import reconcile
 from dgtui.engine.records import Records
-from dgtui.engine.references import find_execution, find_restore
+from dgtui.engine.references import find_execution, find_restore, find_run
 from dgtui.engine.rehearsal import rehearse_order
 from dgtui.engine.replaced import Kept, drop_expired, drop_replaced, kept_replaced
 from dgtui.engine.restore_by_hand import mark_restored
@@ -162,9 +163,15 @@ class Engine:
     def start_backup(self, job: JobSettings, *, description: str = "") -> str:
         """Start a backup that no configured job describes; its execution id. Raises ConfigError, JobBusy."""
         name = f"manual-{job.datasource}"
-        self.config.require_datasource(job.datasource)
+        adapter = datasource_adapter(self.config.require_datasource(job.datasource).type)
         for storage in job.storages:
             self.config.require_storage(storage)
+        for option in unknown_options(job, adapter.options).values():
+            raise ConfigError(
+                f"{adapter.label} knows no such thing as {option}",
+                subject=job.datasource,
+                hint=f"Leave out --{option.replace('_', '-')}",
+            )
         return self._start_backup(self.config.job_id(name), name, job, description)
 
     def _start_backup(self, job_id: str, name: str, job: JobSettings, description: str) -> str:
@@ -438,11 +445,14 @@ class Engine:
         return find_execution(self.catalog, reference)
 
     def run_reference(self, reference: str) -> str:
-        """The id of a run, by the first characters of its id or as `execution` takes it. Raises ConfigError."""
+        """The id of a run, by the first characters of its id or as `execution` takes it; `JOB@latest` is the newest.
+
+        Raises ConfigError.
+        """
         matches = [path.stem for path in self.paths.runs.glob("*.jsonl") if path.stem.startswith(reference)]
         if len(matches) == 1:
             return matches[0]
-        return self.execution(reference).execution_id
+        return find_run(self.catalog, reference).execution_id
 
     def restores(self, execution_id: str | None = None, *, limit: int | None = None) -> list[Restore]:
         """Restores, the newest first."""

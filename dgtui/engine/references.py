@@ -38,6 +38,17 @@ def _execution_of_job(catalog: Catalog, job: str, moment: str) -> Execution:
     raise ConfigError(f"The job {job!r} has no backup {moment!r}", subject=f"{job}@{moment}", hint=_HINT)
 
 
+def find_run(catalog: Catalog, reference: str) -> Execution:
+    """The execution whose run a reference names: `JOB@latest` is what the job does now, else what it did last.
+
+    Raises ConfigError where there is none, or more than one.
+    """
+    job, _, moment = reference.rpartition("@")
+    if moment == "latest" and (newest := catalog.newest_run(job)) is not None:
+        return newest
+    return find_execution(catalog, reference)
+
+
 def find_restore(catalog: Catalog, reference: str) -> Restore:
     """The one restore whose id begins so; raises ConfigError where there is none, or more than one."""
     found = [restore for restore in catalog.restores() if reference and restore.restore_id.startswith(reference)]

@@ -105,6 +105,7 @@ def test_backup_without_a_job(home: Home, shop: Path) -> None:
         (("backup", "nosuch", "--to", "disk"), "shop"),
         (("backup", "shop", "--to", "disk", "--compression", "rar"), "zstd"),
         (("backup", "shop", "--to", "disk", "--schema-only", "--data-only"), "exclude each other"),
+        (("backup", "shop", "--to", "disk", "--data-only"), "Leave out --data-only"),
         (("--run-job", "nightl"), "nightly"),
         (("--run-job",), "--run-job"),
         (("--run-job", "nightly", "list"), "stand alone"),
@@ -124,6 +125,7 @@ def test_wrong_usage_ends_with_2_and_the_next_step(
     assert outcome.output == ""
     assert told in outcome.errors
     assert "Traceback" not in outcome.errors
+    assert home.engine().executions() == []
 
 
 def test_a_broken_configuration_names_file_and_line(home: Home) -> None:

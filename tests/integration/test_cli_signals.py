@@ -120,6 +120,26 @@ def test_status_follow_busy_and_cancel_from_elsewhere(slow: Home) -> None:
     assert slow.dgtui("status").output == ""
 
 
+def test_the_latest_of_a_job_is_what_it_does_now_and_then_what_it_did_last(slow: Home) -> None:
+    tar = Path(slow.path_prefix) / "tar"
+    tar.rename(tar.with_name("slow-tar"))
+    backup = slow.back_up()
+    assert backup.status == "completed"
+    tar.with_name("slow-tar").rename(tar)
+    with started(slow, "run", "nightly") as process:
+        run_id = run_under_way(slow)
+        status = slow.dgtui("status", "nightly@latest", "--json").json()
+        assert (status["run_id"], status["status"]) == (run_id, "running")
+        cancelled = slow.dgtui("cancel", "nightly@latest", "--json")
+        assert cancelled.exit_code == 0, cancelled
+        assert cancelled.json() == {"run_id": run_id, "status": "cancelled"}
+        process.communicate(timeout=PATIENCE_SECONDS)
+    assert slow.dgtui("follow", "nightly@latest").exit_code == 130
+    assert slow.dgtui("status", "nightly@latest", "--json").json()["run_id"] == run_id
+    shown = slow.dgtui("show", "nightly@latest", "--json").json()
+    assert shown["execution_id"] == backup.execution_id, "what is asked of a backup is asked of one that is there"
+
+
 def test_a_closed_pipe_leaves_the_job_its_result(quick: Home) -> None:
     program = (
         f'set -o pipefail; "{sys.executable}" -m dgtui --run-job nightly --json | head -1; echo "${{PIPESTATUS[0]}}"'

@@ -143,6 +143,14 @@ class Catalog(Database):
         found = self.select_executions(query.order_by(columns.sequence.desc()).limit(1))
         return found[0] if found else None
 
+    def newest_run(self, job: str) -> Execution | None:
+        """What a job does now, else what it did last, however that ended."""
+        columns = tables.executions.c
+        query = sa.select(tables.executions).where(columns.job == job)
+        under_way = columns.status.in_(sorted(UNDER_WAY))
+        found = self.select_executions(query.order_by(under_way.desc(), columns.sequence.desc()).limit(1))
+        return found[0] if found else None
+
     def execution_in_folder(self, job: str, folder: str) -> Execution | None:
         """The newest execution of a job whose backup folder has this name."""
         columns = tables.executions.c
