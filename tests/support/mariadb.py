@@ -6,7 +6,6 @@ import pwd
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -21,6 +20,7 @@ from dgtui.engine.datasources.mysql import MysqlDatasource, MysqlSettings
 from tests.support.mariadb_digest import mysql_digest as mysql_digest
 from tests.support.mariadb_digest import quoted as quoted
 from tests.support.mariadb_nasty import mysql_nasty as mysql_nasty
+from tests.support.ports import free_port
 
 _DEADLINE_SECONDS = 60.0
 _PROGRAMS = ("mariadbd", "mariadb-install-db", "mariadb-dump", "mariadb")
@@ -48,18 +48,23 @@ class MariadbServer:
 
     def __init__(self, *options: str) -> None:
         """`options` are added to the server's command line."""
-        self.port = _free_port()
+        self.port = free_port()
         self._options = options
         self._process: subprocess.Popen[bytes] | None = None
         self.folder = Path(tempfile.mkdtemp(prefix="dgmy-", dir="/tmp"))
         self.socket = str(self.folder / "s.sock")
+        self.scratch = self.folder / "tmp"
+        """Its temporary tables: a server that starts removes those of all others in the same folder."""
+        self.scratch.mkdir()
         if os.geteuid() == 0:
             shutil.chown(self.folder, _owner())
+            shutil.chown(self.scratch, _owner())
         owner = [f"--user={_owner()}"] if os.geteuid() == 0 else []
         install = [
             str(mariadb_program("mariadb-install-db")),
             "--no-defaults",
             f"--datadir={self.folder / 'data'}",
+            f"--tmpdir={self.scratch}",
             "--auth-root-authentication-method=normal",
             "--skip-test-db",
             *owner,
@@ -76,6 +81,7 @@ class MariadbServer:
             str(mariadb_program("mariadbd")),
             "--no-defaults",
             f"--datadir={self.folder / 'data'}",
+            f"--tmpdir={self.scratch}",
             f"--socket={self.socket}",
             f"--pid-file={self.folder / 'pid'}",
             f"--port={self.port}",
@@ -178,12 +184,6 @@ class MariadbServer:
             f'[datasources.{name}]\ntype = "mysql"\nhost = "127.0.0.1"\nport = {self.port}\n'
             f'username = "root"\ndatabase = "{escaped}"\n'
         )
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,11 @@
 """Throw-away PostgreSQL servers, a database with every hard feature, and a digest independent of pg_dump."""
 
+import contextlib
 import os
 import pwd
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -19,6 +19,7 @@ import pytest
 from psycopg import sql
 
 from dgtui.engine.tools import installed, search_folders, version_numbers
+from tests.support.ports import free_port
 from tests.support.postgres_nasty import postgres_nasty
 
 _WELL_KNOWN = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql@*/bin")
@@ -45,13 +46,6 @@ def _unprivileged(arguments: list[str]) -> list[str]:
 def _owner() -> str:
     known = {entry.pw_name for entry in pwd.getpwall()}
     return "postgres" if "postgres" in known else "nobody"
-
-
-def free_port() -> int:
-    """A TCP port that nobody listens on at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class PostgresServer:
@@ -105,9 +99,10 @@ class PostgresServer:
         return [self.pid, *(int(child) for child in children)]
 
     def signal_all(self, number: signal.Signals) -> None:
-        """Send a signal to every process of the server."""
+        """Send a signal to every process of the server; one that ends meanwhile needs none."""
         for process in self.processes():
-            os.kill(process, number)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, number)
 
     def kill(self) -> None:
         """As when the machine dies: no process of it is left."""

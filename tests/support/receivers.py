@@ -18,6 +18,8 @@ import trustme
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
+from tests.support.ports import free_port
+
 LOGIN = ("watcher", "tr0ub4dor&3")
 
 
@@ -82,7 +84,7 @@ def mail_server(
     if login:
         options = {"authenticator": _check_login, "auth_required": True, "auth_require_tls": starttls is not None}
     controller = Controller(
-        server, hostname="127.0.0.1", port=_free_port(), ssl_context=tls, tls_context=starttls, **options
+        server, hostname="127.0.0.1", port=free_port(), ssl_context=tls, tls_context=starttls, **options
     )
     controller.start()
     server.port = controller.port
@@ -90,12 +92,6 @@ def mail_server(
         yield server
     finally:
         controller.stop()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass
@@ -194,4 +190,4 @@ def frozen_server() -> Iterator[int]:
 
 def closed_port() -> int:
     """A port that nobody listens at."""
-    return _free_port()
+    return free_port()

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.homes import PATIENCE_SECONDS, wait_until
-from tests.support.postgres import free_port
+from tests.support.ports import free_port
 
 _PROGRAMS = ("sshd", "ssh", "ssh-keygen", "tmux")
 _PACKAGES = "openssh-server openssh-client tmux"
