@@ -6,6 +6,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
+from textual.widget import Widget
 from textual.widgets import Input
 
 from dgtui.screens.engine_app import EngineApp
@@ -13,10 +14,23 @@ from dgtui.screens.engine_app import EngineApp
 ResultT = TypeVar("ResultT")
 
 
+class Box(VerticalScroll):
+    """What scrolls in a dialog; only where it has the focus itself does it take keys from the dialog."""
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """A box that is taller than the terminal would take the arrows that move the focus."""
+        scrolls = action.startswith(("scroll", "page"))
+        return super().check_action(action, parameters) if self.has_focus or not scrolls else False
+
+
 class Dialog(ModalScreen[ResultT], Generic[ResultT]):
     """A box over the place it was opened from; `Esc` closes it without a result."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss", "Close", id="dialog.close")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "dismiss", "Close", id="dialog.close"),
+        Binding("pagedown", "page(1)", "Further down", show=False, id="dialog.page_down"),
+        Binding("pageup", "page(-1)", "Further up", show=False, id="dialog.page_up"),
+    ]
     DEFAULT_CSS = """
     Dialog { align: center middle; background: $background 60%; }
     Dialog > #box {
@@ -50,7 +64,7 @@ class Dialog(ModalScreen[ResultT], Generic[ResultT]):
 
     def compose(self) -> ComposeResult:
         """The box with the dialog's content."""
-        with VerticalScroll(id="box", can_focus=False):
+        with Box(id="box", can_focus=False):
             yield from self.compose_dialog()
 
     def compose_dialog(self) -> ComposeResult:
@@ -65,3 +79,17 @@ class Dialog(ModalScreen[ResultT], Generic[ResultT]):
         self.set_class(not self.engine_app.look.unicode, "-ascii")
         for field in self.query(Input):
             field.cursor_blink = False
+
+    @property
+    def scrolled(self) -> Widget:
+        """What `PgUp` and `PgDn` scroll."""
+        return self.query_one("#box")
+
+    @property
+    def page_height(self) -> int:
+        """How many rows of it are seen at a time."""
+        return self.scrolled.size.height
+
+    def action_page(self, step: int) -> None:
+        """Show what there is no room for; a row of what was seen stays."""
+        self.scrolled.scroll_relative(y=step * max(self.page_height - 1, 1), animate=False)

@@ -30,8 +30,6 @@ class RestoreScreen(Dialog[RestoreChoice]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("down", "app.focus_next", "Next", show=False),
         Binding("up", "app.focus_previous", "Previous", show=False),
-        Binding("pagedown", "scroll(1)", "Further down", show=False, id="restore.page_down"),
-        Binding("pageup", "scroll(-1)", "Further up", show=False, id="restore.page_up"),
         Binding("f5,ctrl+r", "look_again", "Look again", show=False, id="restore.reload"),
         Binding("f3", "objects", "Objects", show=False, id="restore.objects"),
     ]
@@ -247,17 +245,17 @@ class RestoreScreen(Dialog[RestoreChoice]):
         self._answered = None
         self._look()
 
-    def action_scroll(self, step: int) -> None:
-        """Show what there is no room for."""
-        box = self.query_one("#box")
-        box.scroll_relative(y=step * max(box.size.height - self.query_one("#foot").size.height - 1, 1), animate=False)
+    @property
+    def page_height(self) -> int:
+        """The confirmation is always seen, and stands over the rest."""
+        return self.scrolled.size.height - self.query_one("#foot").size.height
 
     def on_resize(self) -> None:
         """There may be room for all of it now."""
         self.call_after_refresh(self._tell_of_more)
 
     def _tell_of_more(self) -> None:
-        box = self.query_one("#box")
+        box = self.scrolled
         box.border_subtitle = "PgUp PgDn scroll" if box.max_scroll_y > 0 else ""
 
     def _go(self) -> None:

@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 
 from textual.app import ComposeResult
-from textual.containers import Horizontal, VerticalScroll
+from textual.containers import Horizontal
 from textual.widgets import Input, Label
 
 from dgtui.engine.datasources.base import Selection
 from dgtui.engine.manifest import Manifest
 from dgtui.engine.model import Copy, Execution
 from dgtui.engine.preview import RestorePreview
+from dgtui.screens.dialog import Box
 from dgtui.screens.restore_choice import RestoreChoice, RestoreQuestion, SafetyChoice
 from dgtui.screens.restore_offer import RestoreOffer
 from dgtui.screens.widgets.choice import Choice, Option, Tick
@@ -20,7 +21,7 @@ from dgtui.screens.widgets.ticks import Tickable, Ticks
 from dgtui.wording.words import known_size
 
 
-class RestoreForm(VerticalScroll):
+class RestoreForm(Box):
     """From, into, what, why; and the preview below it. What cannot be chosen says why."""
 
     DEFAULT_CSS = """

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 import msgspec
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.containers import Horizontal, Vertical
 from textual.events import DescendantFocus
+from textual.widget import Widget
 from textual.widgets import Button, Input, Label, Static
 
 from dgtui.config import JobSettings, Table
@@ -14,7 +15,7 @@ from dgtui.config.store import decode_values, name_mistake, value_mistakes
 from dgtui.engine.datasources import DATASOURCE_TYPES, datasource_adapter
 from dgtui.engine.errors import ConfigError, DataGuardianError
 from dgtui.engine.storages import STORAGE_TYPES, storage_adapter
-from dgtui.screens.dialog import Dialog
+from dgtui.screens.dialog import Box, Dialog
 from dgtui.screens.forms.fields import SettingField, field_id
 from dgtui.screens.forms.specs import FieldSpec, field_specs
 from dgtui.screens.marks import TYPE_LABELS
@@ -75,7 +76,7 @@ class FormScreen(Dialog[str]):
 
     def compose_dialog(self) -> ComposeResult:
         """Name, kind, every setting, help, buttons."""
-        with VerticalScroll(id="fields", can_focus=False):
+        with Box(id="fields", can_focus=False):
             if self._name is None:
                 with Horizontal(classes="row"):
                     yield Label("Name *")
@@ -94,6 +95,11 @@ class FormScreen(Dialog[str]):
             if self._table == "datasources":
                 yield Button("Test connection", id="test", compact=True)
             yield Button("Cancel", id="no", compact=True)
+
+    @property
+    def scrolled(self) -> Widget:
+        """The fields; help and buttons stay."""
+        return self.query_one("#fields")
 
     @property
     def specs(self) -> list[FieldSpec]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from textual.actions import SkipAction
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
@@ -63,6 +64,12 @@ class Ticks(Listing):
             sign = "[x]" if one.key in self._ticked else "[ ]"
             rows.append(Row(one.key, ((Span(sign),), (span(one.key),), *facts)))
         self.show(rows)
+
+    def action_cursor(self, step: int) -> None:
+        """Move by a row; beyond the first and the last one the key is the dialog's, which goes to the next field."""
+        if not 0 <= self.cursor + step < len(self.rows):
+            raise SkipAction
+        super().action_cursor(step)
 
     def action_open(self) -> None:
         """Tick the row under the cursor, or take its tick away."""
