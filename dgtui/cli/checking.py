@@ -27,7 +27,7 @@ def check(as_json: AsJson = False) -> None:
     """Examine the configuration, and say what mends it."""
     from dgtui.cli.watch import open_engine
 
-    with open_engine() as engine:
+    with open_engine(look_only=True) as engine:
         findings = engine.check()
     if as_json:
         print_json(findings)

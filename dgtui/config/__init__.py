@@ -2,7 +2,7 @@
 
 from dgtui.config.files import config_path, state_folder
 from dgtui.config.guardian import GuardianSettings
-from dgtui.config.jobs import PRIVATE_PLACE, JobSettings, unknown_options
+from dgtui.config.jobs import PRIVATE_PLACE, JobSettings, unknown_options, wanted_options
 from dgtui.config.load import load_config
 from dgtui.config.model import Config, Origin, Table, job_id
 from dgtui.engine.retention_settings import RetentionSettings
@@ -20,4 +20,5 @@ __all__ = [
     "load_config",
     "state_folder",
     "unknown_options",
+    "wanted_options",
 ]

@@ -45,6 +45,18 @@ class BackupPlan(Record, frozen=True):
     protected_until: datetime | None = None
 
 
+def dump_options(job: JobSettings, scratch_folder: str = "") -> DumpOptions:
+    """What a job wants to have dumped."""
+    return DumpOptions(
+        backup_type=job.backup_type,
+        tables=tuple(job.tables),
+        exclude_tables=tuple(job.exclude_tables),
+        extra_arguments=tuple(job.extra_arguments),
+        scratch_folder=scratch_folder,
+        idle_timeout=int(job.idle_timeout),
+    )
+
+
 class Backup:
     """One run of a backup. `run` returns the finished execution, or raises after everything was cleaned up."""
 
@@ -69,15 +81,7 @@ class Backup:
 
     def execute(self) -> Execution:
         """Do it all: look, dump to every storage, check, publish."""
-        job = self._plan.job
-        options = DumpOptions(
-            backup_type=job.backup_type,
-            tables=tuple(job.tables),
-            exclude_tables=tuple(job.exclude_tables),
-            extra_arguments=tuple(job.extra_arguments),
-            scratch_folder=self._plan.scratch_folder,
-            idle_timeout=int(job.idle_timeout),
-        )
+        options = dump_options(self._plan.job, self._plan.scratch_folder)
         self._run.phase("connect")
         probe = self._look_at_source(options)
         usable = self._prepare_storages()

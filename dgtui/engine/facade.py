@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import tempfile
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -71,28 +72,38 @@ from dgtui.engine.watching import RunWatch
 class Engine:
     """Everything the program can do, without a screen."""
 
-    def __init__(self, config: Config, state: Path, *, fork_workers: bool = False) -> None:
+    def __init__(self, config: Config, state: Path, *, fork_workers: bool = False, look_only: bool = False) -> None:
         """Open the catalogue under `state` and record what ended without notice. Raises CatalogError.
 
-        `fork_workers` is for programs without threads: their workers start faster.
+        `fork_workers` is for programs without threads: their workers start faster. `look_only` is for those that only
+        look: nothing is made in the state folder, and nothing put right.
         """
         self.config = config
         self._fork_workers = fork_workers
         self.paths = RunPaths(state)
-        self.paths.make()
-        self.catalog = Catalog(state)
+        self._elsewhere = contextlib.ExitStack()
+        if not look_only:
+            self.paths.make()
+        self.catalog = Catalog(self._catalogue_folder() if look_only else state)
         self.warnings: list[str] = []
         """What could not be told (to the audit log, ...) although the work itself was done."""
         self._secret_reads = SecretReads(self._teller())
         observe_secrets(self._secret_reads)
-        self._note_hand_edits()
-        self.reconciled = self.reconcile()
+        if not look_only:
+            self._note_hand_edits()
+        self.reconciled = () if look_only else self.reconcile()
         """What was found and put right at the start, as sentences for people."""
 
     @classmethod
-    def open(cls, *, fork_workers: bool = False) -> "Engine":
+    def open(cls, *, fork_workers: bool = False, look_only: bool = False) -> "Engine":
         """With the configuration and the state folder that the environment names. Raises ConfigError, CatalogError."""
-        return cls(load_config(), state_folder(), fork_workers=fork_workers)
+        return cls(load_config(), state_folder(), fork_workers=fork_workers, look_only=look_only)
+
+    def _catalogue_folder(self) -> Path:
+        """Where the catalogue lies; where there is none yet, a folder for an empty one that goes when we close."""
+        if (self.paths.state / "catalog.db").exists():
+            return self.paths.state
+        return Path(self._elsewhere.enter_context(tempfile.TemporaryDirectory(prefix="dgtui-")))
 
     def reconcile(self) -> tuple[str, ...]:
         """Record what became of runs and removals whose process died without notice; sentences for people."""
@@ -106,6 +117,7 @@ class Engine:
         """Close the catalogue; runs go on."""
         observe_secrets(None)
         self.catalog.close()
+        self._elsewhere.close()
 
     # Changing the configuration
 
@@ -620,7 +632,7 @@ class Engine:
     def check(self) -> list[Finding]:
         """Examine configuration, secrets, tools, rights, storages, channels; changes nothing."""
         return [
-            *examine_everything(self.config, self.catalog),
+            *examine_everything(self.config, self.catalog, self.paths.state),
             *restore_findings(self.catalog),
             *unguarded_jobs(self.config, self.paths),
         ]

@@ -1,5 +1,6 @@
 """`dgtui check` of a setup that somebody spoilt: it names what is wrong, says what mends it, and changes nothing."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -7,9 +8,13 @@ import sqlite3
 import subprocess
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from dgtui.engine import tools
 from dgtui.engine.check import Finding
+from dgtui.engine.datasources import postgres_tools
+from dgtui.engine.datasources.postgres import PostgresDatasource
 from tests.support.homes import Home
 from tests.support.mariadb import MariadbServer
 from tests.support.receivers import LOGIN, Authority, mail_server, web_server
@@ -36,7 +41,9 @@ def configure(home: Home, *, more: str = "") -> None:
 def findings(home: Home, area: str, level: str = "error") -> list[Finding]:
     """What an examination finds of one kind; it must leave everything as it is."""
     before = traces(home)
-    found = home.engine().check()
+    engine = home.engine(look_only=True)
+    found = engine.check()
+    engine.close()
     assert traces(home) == before
     return [finding for finding in found if (finding.area, finding.level) == (area, level)]
 
@@ -49,20 +56,39 @@ def the_finding(home: Home, area: str, level: str = "error") -> Finding:
 
 
 def traces(home: Home) -> dict[str, tuple[int, int]]:
-    """All files but the program's own state, with their sizes and times of change."""
+    """All files with their sizes and times of change; those of the program's own state by their names alone."""
     return {
-        str(path): (status.st_size, status.st_ctime_ns)
+        str(path): (0, 0) if path.is_relative_to(home.state) else (status.st_size, status.st_ctime_ns)
         for path in home.folder.rglob("*")
-        if not path.is_relative_to(home.state)
         for status in [path.lstat()]
     }
 
 
 def test_a_healthy_setup(tree: Home) -> None:
-    assert [finding.level for finding in tree.engine().check()] == ["ok", "ok", "ok"]
+    assert [finding.level for finding in tree.engine().check()] == ["ok", "ok", "ok", "ok"]
     assert "does not exist yet" in findings(tree, "storage", "ok")[0].message
     tree.back_up()
     assert "bytes free" in findings(tree, "storage", "ok")[0].message
+
+
+def test_a_fresh_machine_stays_as_it_is(tree: Home) -> None:
+    outcome = tree.dgtui("check")
+    assert outcome.exit_code == 0, outcome
+    assert "All is well" in outcome.errors
+    assert not tree.state.exists()
+    assert not tree.storage().exists()
+
+
+def test_what_ended_without_notice_is_left_for_others_to_put_right(tree: Home) -> None:
+    execution = tree.back_up()
+    tree.engine().catalog.save_execution(msgspec.structs.replace(execution, status="running", finished_at=None))
+    tree.close_catalogues()
+    listing = sorted(tree.state.rglob("*"))
+    outcome = tree.dgtui("check")
+    assert (outcome.exit_code, "note:" in outcome.errors) == (0, False), outcome
+    assert sorted(tree.state.rglob("*")) == listing
+    assert tree.engine(look_only=True).execution(execution.execution_id).status == "running"
+    assert tree.engine().execution(execution.execution_id).status != "running"
 
 
 def test_a_storage_that_is_not_mounted(tree: Home) -> None:
@@ -144,6 +170,48 @@ def test_the_tool_is_missing_or_older_than_the_server(shop: Shop) -> None:
     found = the_finding(shop.home, "datasource")
     assert "pg_dump is not installed" in found.message
     assert "apt-get install postgresql-client" in found.mend
+
+
+@pytest.mark.parametrize("missing", ["pg_dumpall", "pg_restore"])
+def test_a_tool_that_only_the_run_needs_is_missing(shop: Shop, monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+    shop.misbehave("flood")
+    shop.job = "globals = true"
+    shop.write()
+    assert findings(shop.home, "job") == []
+    assert shop.tools is not None
+    shop.tools.joinpath(missing).unlink()
+    # pg_restore is searched everywhere: it reads archives of other machines too.
+    monkeypatch.setenv("PATH", str(shop.tools))
+    monkeypatch.setattr(postgres_tools, "WELL_KNOWN_FOLDERS", ())
+    monkeypatch.setattr(tools, "COMMON_FOLDERS", ())
+    monkeypatch.setattr(PostgresDatasource, "_tools_folders", set())
+    found = the_finding(shop.home, "job")
+    assert (found.subject, found.kind) == ("nightly", "ToolMissing")
+    assert f"{missing} is not installed" in found.message
+
+
+def test_the_tables_of_a_job_are_not_there(shop: Shop) -> None:
+    shop.job = 'tables = ["orders"]'
+    shop.write()
+    assert findings(shop.home, "job") == []
+    shop.job = 'tables = ["ordres"]'
+    shop.write()
+    found = the_finding(shop.home, "job")
+    assert "ordres" in found.message
+    assert shop.home.dgtui("check").exit_code == 2
+
+
+def test_no_room_for_the_copy_that_a_backup_begins_with(home: Home, small_mount: Path) -> None:
+    source = home.folder / "shop.db"
+    with contextlib.closing(sqlite3.connect(source)) as connection, connection:
+        connection.execute("CREATE TABLE t AS SELECT randomblob(2500000) AS a")
+    home.configure(f'[datasources.shop]\ntype = "sqlite"\npath = "{source}"\n')
+    assert findings(home, "state") == []
+    home.state = small_mount / "state"
+    found = the_finding(home, "state")
+    assert found.kind == "DiskSpaceError"
+    assert "a backup of shop copies 2,5" in found.message
+    assert "DGTUI_STATE" in found.mend
 
 
 def test_a_right_is_missing(shop: Shop) -> None:

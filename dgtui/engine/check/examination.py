@@ -7,23 +7,26 @@ from dgtui.config import Config
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.check.channels import examine_channel
 from dgtui.engine.check.finding import Finding, finding_of
+from dgtui.engine.check.jobs import examine_job
+from dgtui.engine.check.state import examine_state
 from dgtui.engine.check.storages import examine_storage
 from dgtui.engine.datasources.base import DumpOptions, Probe
 from dgtui.engine.errors import DataGuardianError
 
 
-def examine_everything(config: Config, catalog: Catalog) -> list[Finding]:
-    """Look at every datasource, storage, job and channel of the configuration."""
+def examine_everything(config: Config, catalog: Catalog, state: Path) -> list[Finding]:
+    """Look at every datasource, storage, job and channel of the configuration, and at the state folder."""
     findings = list(_examine_configuration(config))
-    dump_bytes: dict[str, int | None] = {}
+    probes: dict[str, Probe | None] = {}
     for name in config.datasources:
-        probe, found = _examine_datasource(config, name)
+        probes[name], found = _examine_datasource(config, name)
         findings += found
-        dump_bytes[name] = probe.estimated_dump_bytes if probe is not None else None
+    dump_bytes = {name: probe.estimated_dump_bytes if probe is not None else None for name, probe in probes.items()}
+    findings.append(examine_state(config, state, dump_bytes))
     for name in config.storages:
         findings += examine_storage(config, catalog, name, dump_bytes)
     for name in config.jobs:
-        findings += _examine_job(config, name)
+        findings += examine_job(config, name, probes.get(config.jobs[name].datasource))
     findings += [examine_channel(config, name) for name in config.channels]
     return findings
 
@@ -58,7 +61,8 @@ def _examine_datasource(config: Config, name: str) -> tuple[Probe | None, list[F
         missing = datasource.missing_rights()
     except DataGuardianError as error:
         return None, [finding_of("datasource", name, error)]
-    tool = f", with {probe.tool.name} {probe.tool.version} ({probe.tool.path})" if probe.tool else ""
+    place = f" ({probe.tool.path})" if probe.tool and probe.tool.path else ""
+    tool = f", with {probe.tool.name} {probe.tool.version}{place}" if probe.tool else ""
     findings = [Finding(area="datasource", subject=name, level="ok", message=f"{probe.product}{tool}")]
     findings += [
         Finding(area="datasource", subject=name, level="warning", message=warning) for warning in probe.warnings
@@ -75,23 +79,3 @@ def _examine_datasource(config: Config, name: str) -> tuple[Probe | None, list[F
         for command in missing
     ]
     return probe, findings
-
-
-def _examine_job(config: Config, name: str) -> Iterator[Finding]:
-    job = config.jobs[name]
-    devices = [_device(config, storage) for storage in job.storages]
-    if len(set(devices)) < len([device for device in devices if device is not None]):
-        yield Finding(
-            area="job",
-            subject=name,
-            level="warning",
-            message="Two of its storages lie on the same disk: one broken disk takes both copies",
-            mend="Choose a storage on another disk or machine",
-        )
-
-
-def _device(config: Config, storage: str) -> int | None:
-    try:
-        return Path(config.storage(storage).root).stat().st_dev
-    except (OSError, DataGuardianError):
-        return None

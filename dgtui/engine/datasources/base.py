@@ -279,6 +279,9 @@ class Datasource(ABC, Generic[SettingsT]):
     """Which it knows of: schema_only, data_only, tables, exclude_tables, extra_arguments, globals, parallel_restore,
     merge, private_server."""
 
+    copies_first: ClassVar[bool] = False
+    """Whether a dump begins with a copy of the whole database in the scratch folder."""
+
     swaps_everything: ClassVar[bool] = True
     """Whether `swap` can move whatever a database holds. Where not, an empty target is loaded in its own place."""
 
@@ -321,6 +324,10 @@ class Datasource(ABC, Generic[SettingsT]):
 
         Raises DatabaseConnectionError, AuthenticationError, PermissionDenied, ToolMissing, ToolTooOld.
         """
+
+    def other_tools(self, probe: Probe, options: frozenset[str]) -> tuple[ToolVersion, ...]:  # noqa: ARG002  # most need none
+        """The programs that a backup with these options needs beside its dump tool. Raises ToolMissing, ToolTooOld."""
+        return ()
 
     @abstractmethod
     def health(self, seconds: float) -> HealthAnswer:

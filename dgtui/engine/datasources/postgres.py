@@ -54,9 +54,9 @@ from dgtui.engine.datasources.postgres_settling import settle_transaction
 from dgtui.engine.datasources.postgres_swap import oid_of, settled_oid, swap_databases
 from dgtui.engine.datasources.postgres_targets import drop_database, exists, maintenance_database, target_state
 from dgtui.engine.datasources.postgres_toc import Toc, read_toc
-from dgtui.engine.datasources.postgres_tools import fitting_tool, major
+from dgtui.engine.datasources.postgres_tools import fitting_tool, major, newest_tool
 from dgtui.engine.errors import BackupCreationError, PermissionDenied
-from dgtui.engine.model import ObjectInfo, PartChange
+from dgtui.engine.model import ObjectInfo, PartChange, ToolVersion
 from dgtui.engine.properties import DatabaseProperties
 from dgtui.engine.reporting import Reporter
 
@@ -138,6 +138,11 @@ class PostgresDatasource(Datasource[PostgresSettings]):
                 properties=read_properties(connection, self.database),
             )
 
+    def other_tools(self, probe: Probe, options: frozenset[str]) -> tuple[ToolVersion, ...]:
+        """pg_restore, which reads each dump as it is made, and pg_dumpall for the globals."""
+        reader = newest_tool("pg_restore", self._tools_folders)
+        return (reader, self._globals_tool(probe.version)) if "globals" in options else (reader,)
+
     def health(self, seconds: float) -> HealthAnswer:
         """Connect, `SELECT 1`, and what the server tells of itself."""
         return ask_postgres(self._access, self.database, seconds)
@@ -171,7 +176,7 @@ class PostgresDatasource(Datasource[PostgresSettings]):
         with self._access.connect(self.database) as connection:
             version = str(connection.info.server_version // 10000)
             row = connection.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").fetchone()
-        tool = fitting_tool("pg_dumpall", int(version), self.settings.tools, purpose=f"the server {version}")
+        tool = self._globals_tool(version)
         passwords = [] if row and row[0] else ["--no-role-passwords"]
         conninfo = self._access.conninfo(self.settings.maintenance_database)
         child = Child(
@@ -199,6 +204,9 @@ class PostgresDatasource(Datasource[PostgresSettings]):
                 detail=detail,
             )
         return output
+
+    def _globals_tool(self, version: str) -> ToolVersion:
+        return fitting_tool("pg_dumpall", major(version), self.settings.tools, purpose=f"the server {version}")
 
     @classmethod
     def archive_check(cls, scratch_folder: Path) -> ArchiveCheck:  # noqa: ARG003  # pg_restore needs no files

@@ -106,6 +106,7 @@ class SqliteDatasource(Datasource[SqliteSettings]):
     part_words: ClassVar[str] = "in one transaction under the file's lock; other writers wait meanwhile"
     label: ClassVar[str] = "SQLite"
     archive_format: ClassVar[str] = "db"
+    copies_first = True
     loads_data = True
     loads_data_beside = True
     keeps_former_data = True

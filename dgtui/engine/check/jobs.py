@@ -1,0 +1,54 @@
+"""Whether a job finds what it needs: its tables, the tools for its options, storages apart from each other."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from dgtui.config import Config, JobSettings, wanted_options
+from dgtui.engine.backup import dump_options
+from dgtui.engine.check.finding import Finding, finding_of
+from dgtui.engine.datasources.base import Datasource, DumpOptions, Probe
+from dgtui.engine.errors import DataGuardianError
+
+
+def examine_job(config: Config, name: str, probe: Probe | None) -> Iterator[Finding]:
+    """Look at a job; `probe` is what a look at its datasource found, None where that did not answer."""
+    job = config.jobs[name]
+    if probe is not None:
+        try:
+            yield from _examine_dump(config.datasource(job.datasource), name, job, probe)
+        except DataGuardianError as error:
+            yield finding_of("job", name, error)
+    devices = [_device(config, storage) for storage in job.storages]
+    if len(set(devices)) < len([device for device in devices if device is not None]):
+        yield Finding(
+            area="job",
+            subject=name,
+            level="warning",
+            message="Two of its storages lie on the same disk: one broken disk takes both copies",
+            mend="Choose a storage on another disk or machine",
+        )
+
+
+def _examine_dump(datasource: Datasource[Any], name: str, job: JobSettings, probe: Probe) -> Iterator[Finding]:
+    """What the dump of this job would fail of, and one of all would not. Raises DataGuardianError."""
+    options = dump_options(job)
+    if options != DumpOptions(idle_timeout=options.idle_timeout):
+        probe = datasource.probe(options)
+    datasource.other_tools(probe, frozenset(wanted_options(job).values()))
+    if job.tables and not probe.objects:
+        yield Finding(
+            area="job",
+            subject=name,
+            level="error",
+            message=f"{job.datasource} has none of its tables: {', '.join(job.tables)}",
+            mend="Correct `tables` of the job",
+            kind="ConfigError",
+        )
+
+
+def _device(config: Config, storage: str) -> int | None:
+    try:
+        return Path(config.storage(storage).root).stat().st_dev
+    except (OSError, DataGuardianError):
+        return None

@@ -1,0 +1,37 @@
+"""Whether the state folder, which holds the catalogue and what runs need meanwhile, has room."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from dgtui.config import Config
+from dgtui.engine.check.finding import Finding
+from dgtui.engine.datasources import datasource_adapter
+from dgtui.engine.files import nearest_folder
+
+_MEND = "Make room, or name a folder on a larger disk with DGTUI_STATE"
+
+
+def examine_state(config: Config, state: Path, dump_bytes: Mapping[str, int | None]) -> Finding:
+    """Look at the room for the largest database that is copied there before it is dumped."""
+    space = os.statvfs(nearest_folder(state))
+    free = space.f_bavail * space.f_frsize
+    copied = {
+        name: dump_bytes.get(name) or 0
+        for name, settings in config.datasources.items()
+        if datasource_adapter(settings.type).copies_first
+    }
+    largest = max(copied, key=lambda name: copied[name], default="")
+    needed = copied.get(largest, 0)
+    text = f"{free:,} bytes free"
+    if free and free >= needed:
+        return Finding(area="state", subject=str(state), level="ok", message=text)
+    reason = f", and a backup of {largest} copies {needed:,} bytes there first" if needed else ""
+    return Finding(
+        area="state",
+        subject=str(state),
+        level="error",
+        message=f"{text}{reason}",
+        mend=_MEND,
+        kind="DiskSpaceError",
+    )
