@@ -165,7 +165,10 @@ class TabScreen(Screen[None]):
     def show_runs(self) -> None:
         """Bring the strip up to date, but not under a dialog: the terminal would get the dialog anew each time."""
         if self.is_mounted and self.app.screen is self:
-            self.query_one(RunStrip).show_runs(self.engine_app.runs, self.engine_app.look)
+            strip = self.query_one(RunStrip)
+            if self.focused is strip and not self.engine_app.runs:
+                self.query(self.AUTO_FOCUS or "Listing").first().focus()
+            strip.show_runs(self.engine_app.runs, self.engine_app.look)
 
     # The filter
 

@@ -1,14 +1,19 @@
 """Runs as the screens show them: cancelled, several at a time, started elsewhere, outliving the screens."""
 
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from dgtui.engine.runs import RunInfo, RunSnapshot
+from dgtui.engine.watching import WatchedRun
 from dgtui.screens.confirm import ConfirmScreen
+from dgtui.screens.engine_app import RunsSampled
 from dgtui.screens.jobs import JobsScreen
 from dgtui.screens.log import GrowingLog, LogScreen
 from dgtui.screens.run import RunScreen
+from dgtui.screens.widgets.listing import Listing
 from tests.support.homes import Home
 from tests.support.postgres import PostgresServer
 from tests.tui.conftest import make_shop, sqlite_table
@@ -33,6 +38,27 @@ async def see_it_run(driver: Driver) -> RunScreen:
     panel = driver.run_screen()
     await driver.until(lambda: panel.snapshot.status == "running", "the run")
     return panel
+
+
+async def see_running(driver: Driver, names: Sequence[str]) -> None:
+    """Show that these backups are under way, whatever truly is."""
+    driver.app._stop_sampling.set()
+    runs = [
+        WatchedRun(
+            info=RunInfo(run_id=name, operation="backup", title=name),
+            snapshot=RunSnapshot(run_id=name, status="running", phase="dump"),
+        )
+        for name in names
+    ]
+    driver.app.post_message(RunsSampled(tuple(runs)))
+    await driver.settle()
+
+
+def pointed_line(driver: Driver) -> str:
+    """The line of the strip that the pointer is on."""
+    lines = [line for line in driver.text("#strip").splitlines() if line.startswith("▸")]
+    assert len(lines) == 1, driver.text("#strip")
+    return lines[0]
 
 
 async def test_cancelling_asks_first_and_says_so_until_everything_is_cleaned_up(home: Home, slow_shop: Path) -> None:
@@ -73,6 +99,43 @@ async def test_several_runs_stand_in_the_strip_of_every_place_and_each_opens(hom
         await driver.press("escape")
         await driver.until(lambda: not driver.app.runs, "the end of both")
         assert not driver.screen.query_one("#strip").display
+
+
+async def test_the_table_has_the_keys_again_once_the_strip_is_gone(home: Home, slow_shop: Path) -> None:
+    async with screens(home) as driver:
+        home.engine().start_job("nightly")
+        await driver.until(lambda: "nightly" in driver.text("#strip"), "the run")
+        driver.screen.query_one("#strip").focus()
+        await driver.settle()
+        assert driver.focused == "strip"
+        home.open_gate()
+        await driver.until(lambda: not driver.screen.query_one("#strip").display, "the end of the strip")
+        await driver.settle()
+        assert driver.focused == "datasources"
+        assert driver.widget("#datasources", Listing).key == "shop"
+        await driver.press("down")
+        assert driver.widget("#datasources", Listing).key == "crm"
+
+
+async def test_the_strip_shows_the_run_that_is_pointed_to_however_many_there_are(home: Home, shop: Path) -> None:
+    names = [f"run-{number}" for number in range(7)]
+    async with screens(home) as driver:
+        await see_running(driver, names)
+        driver.screen.query_one("#strip").focus()
+        await driver.settle()
+        assert driver.text("#strip").splitlines()[3].strip() == "and 4 more"
+        for key, passed in (("down", names), ("up", names[::-1])):
+            for name in passed:
+                assert name in pointed_line(driver)
+                assert len(driver.text("#strip").splitlines()) == 4
+                if name != passed[-1]:
+                    await driver.press(key)
+        await driver.press("down", "down", "down", "down")
+        await see_running(driver, names[2:])
+        assert "run-4" in pointed_line(driver), "the pointer stays on its run"
+        await see_running(driver, names[:2])
+        assert "run-1" in pointed_line(driver)
+        assert "more" not in driver.text("#strip")
 
 
 async def test_a_run_that_a_script_started_is_seen_to_its_end(home: Home, slow_shop: Path) -> None:

@@ -40,22 +40,33 @@ class RunStrip(Lines, can_focus=True):
     def __init__(self, *, id: str) -> None:  # noqa: A002  # as in Textual
         super().__init__(id=id)
         self._runs: Sequence[WatchedRun] = ()
+        self._shown: Sequence[WatchedRun] = ()
+        self._first = 0
+        """The number of the run on the first line."""
         self._cursor = 0
 
     def show_runs(self, runs: "Sequence[WatchedRun]", look: Look) -> None:
         """Bring the lines up to date; without runs there is no strip."""
+        pointed = self._runs[self._cursor].info.run_id if self._runs else ""
         self._runs = runs
         self._look = look
-        self._cursor = max(0, min(self._cursor, len(runs) - 1))
+        ids = [run.info.run_id for run in runs]
+        self._cursor = ids.index(pointed) if pointed in ids else max(0, min(self._cursor, len(runs) - 1))
         if self.display != bool(runs):
             self.display = bool(runs)
             self.can_focus = bool(runs)
         self._draw()
 
     def _draw(self) -> None:
-        lines = [self._line(number, run) for number, run in enumerate(self._runs[:_MOST_LINES])]
-        if len(self._runs) > _MOST_LINES:
-            lines[-1] = (Span(f"   and {len(self._runs) - _MOST_LINES + 1} more", "dim"),)
+        """Some of the runs, the one that is pointed to among them, and how many others there are."""
+        runs, room = self._runs, _MOST_LINES
+        if len(runs) > _MOST_LINES:
+            room = _MOST_LINES - 1
+        self._first = max(min(self._first, self._cursor, len(runs) - room), self._cursor - room + 1, 0)
+        shown = self._shown = runs[self._first : self._first + room]
+        lines = [self._line(number, run) for number, run in enumerate(shown, start=self._first)]
+        if len(shown) < len(runs):
+            lines.append((Span(f"   and {len(runs) - len(shown)} more", "dim"),))
         self.show(lines)
 
     def _line(self, number: int, run: "WatchedRun") -> Line:
@@ -72,12 +83,9 @@ class RunStrip(Lines, can_focus=True):
             span("  ".join(words)),
         )
 
-    def on_focus(self) -> None:
-        """Show the pointer."""
-        self._draw()
-
-    def on_blur(self) -> None:
-        """Hide the pointer."""
+    def watch_has_focus(self, has_focus: bool) -> None:
+        """Show the pointer, or hide it."""
+        super().watch_has_focus(has_focus)
         self._draw()
 
     def action_cursor(self, step: int) -> None:
@@ -92,6 +100,6 @@ class RunStrip(Lines, can_focus=True):
 
     def on_click(self, event: events.Click) -> None:
         """Choose the run under the mouse."""
-        if event.y < len(self._runs):
-            self._cursor = event.y
+        if event.y < len(self._shown):
+            self._cursor = self._first + event.y
             self.action_open()
