@@ -1,6 +1,7 @@
 """Events become notifications; telling one twice, after a crash in between, does no harm."""
 
 from collections.abc import Iterable
+from datetime import datetime
 
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.catalog.health import HealthRecords
@@ -9,11 +10,11 @@ from dgtui.engine.model import LASTING
 from dgtui.engine.notify import end_states, raise_notification
 
 
-def tell_events(catalog: Catalog, records: HealthRecords) -> None:
+def tell_events(catalog: Catalog, records: HealthRecords, at: datetime) -> None:
     """Tell what was not told yet. Raises CatalogError, and then it is told the next time."""
     events = records.untold()
     for event in events:
-        _tell(catalog, event)
+        _tell(catalog, event, at)
     if events:
         records.mark_told(events)
 
@@ -26,7 +27,7 @@ def forget(catalog: Catalog, records: HealthRecords, subjects: Iterable[Watched]
     records.forget(gone)
 
 
-def _tell(catalog: Catalog, event: HealthEvent) -> None:
+def _tell(catalog: Catalog, event: HealthEvent, at: datetime) -> None:
     subject = event.subject
     if event.over:
         if event.kind in LASTING:
@@ -41,5 +42,6 @@ def _tell(catalog: Catalog, event: HealthEvent) -> None:
         details=event.details,
         group_key=event.group,
         event=event.event,
-        at=event.at,
+        # Not when it was asked: a channel waits from now on for others of the same server.
+        at=at,
     )

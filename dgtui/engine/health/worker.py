@@ -19,6 +19,7 @@ from dgtui.engine.catalog import Catalog
 from dgtui.engine.catalog.health import HealthRecords, Judge
 from dgtui.engine.health.agenda import Agenda, limit_of
 from dgtui.engine.health.asking import ask_datasource, ask_storage
+from dgtui.engine.health.companions import Companions
 from dgtui.engine.health.jobs import ask_job
 from dgtui.engine.health.judging import judge, slow_limit
 from dgtui.engine.health.telling import forget, tell_events
@@ -82,7 +83,7 @@ class HealthWorker:
         known = self._records.states()
         last = {one: state.checked_at for one, state in known.items() if state.checked_at}
         self._agenda = Agenda(last, clock())
-        self._failed: set[Watched] = {one for one, state in known.items() if state.failures}
+        self._companions = Companions(known.values())
         self._running: dict[Watched, _Running] = {}
         self._answers: queue.SimpleQueue[tuple[_Running, HealthCheck]] = queue.SimpleQueue()
         self._wanted: list[Watched] = []
@@ -117,7 +118,7 @@ class HealthWorker:
         self._thin()
 
     def check(self, subjects: Iterable[Watched], stopping: threading.Event) -> None:
-        """Check these now, and nothing else, and wait for the answers. Raises CatalogError."""
+        """Check these now, and the others of a server that is lost or back, and wait for them. Raises CatalogError."""
         self.want(subjects)
         while self.busy and not stopping.is_set():
             self._start_some()
@@ -134,8 +135,9 @@ class HealthWorker:
         self.want(self._agenda.due(self._surroundings.config, self._clock()))
 
     def _tell(self) -> None:
-        if self._untold:
-            tell_events(self._surroundings.catalog, self._records)
+        # What is lost together is told together.
+        if self._untold and not self._companions.outstanding:
+            tell_events(self._surroundings.catalog, self._records, self._clock())
             self._untold = False
 
     def _room(self) -> int:
@@ -145,7 +147,7 @@ class HealthWorker:
     def _start_some(self) -> None:
         moment = self._clock()
         # What failed before will hang again: the others are checked while it does.
-        self._wanted.sort(key=lambda subject: subject not in self._failed)
+        self._wanted.sort(key=lambda subject: not self._companions.has_failed(subject))
         while self._wanted and self._room() > 0:
             subject = self._wanted.pop(0)
             former = self._running.get(subject)
@@ -176,7 +178,7 @@ class HealthWorker:
             answers.append((_given_up(running), running.config))
         if answers:
             self._record(answers)
-            self._tell()
+        self._tell()
 
     def _take(self, seconds: float) -> list[tuple[HealthCheck, Config]]:
         """The answers that are there, at least one where it comes within `seconds`."""
@@ -191,8 +193,8 @@ class HealthWorker:
         return answers
 
     def _record(self, answers: Sequence[tuple[HealthCheck, Config]]) -> None:
-        for state in self._records.record([(check, self._judge_of(check, config)) for check, config in answers]):
-            (self._failed.add if state.failures else self._failed.discard)(state.subject)
+        states = self._records.record([(check, self._judge_of(check, config)) for check, config in answers])
+        self.want(self._companions.answered(self._surroundings.config, states))
 
     def _judge_of(self, check: HealthCheck, config: Config) -> Judge:
         """What makes the next state of a check, and notices whether there is something to tell."""
