@@ -125,7 +125,7 @@ class Worker:
             return attempt()
 
         def tell(error: DataGuardianError, seconds: float, number: int) -> None:
-            self._run.log(f"{error.message}. Try {number} begins in {seconds:.0f} s", level="warning")
+            self._run.log(f"{error.message.rstrip('.')}. Try {number} begins in {seconds:.0f} s", level="warning")
 
         return with_retries(attempt_with_room, retries=plan.job.retries, wait=self._cancellation.event.wait, tell=tell)
 

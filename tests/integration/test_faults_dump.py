@@ -1,13 +1,11 @@
 """The truth of the dump: what a dump tool does wrong never becomes a backup (reliability rows 2, 8, 9, 14 to 27)."""
 
 import contextlib
-import signal
 from pathlib import Path
 
 import pytest
 
 from tests.support.homes import wait_until
-from tests.support.postgres import PostgresServer
 from tests.support.shops import PASSWORD, Shop
 
 
@@ -157,45 +155,3 @@ def test_the_roles_statement_timeout_does_not_bite(shop: Shop) -> None:
         with shop.server.connect() as connection:
             connection.execute(b"SET statement_timeout = 0")
             connection.execute(b"ALTER ROLE postgres RESET statement_timeout")
-
-
-@pytest.mark.parametrize("how", ["stop", "kill", "freeze"])
-def test_the_server_goes_away_in_the_middle(shop: Shop, own_postgres_server: PostgresServer, how: str) -> None:
-    server = own_postgres_server
-    database = server.create_database()
-    with server.connect(database) as connection:
-        connection.execute(b"CREATE TABLE big AS SELECT i, repeat(md5(i::text), 20) t FROM generate_series(1, 60000) i")
-    shop.server, shop.database, shop.port = server, database, server.port
-    shop.job = 'idle_timeout = "3 s"'
-    shop.write()
-    engine = shop.home.engine()
-    shop.misbehave("slow:2000000")
-    if how == "freeze":
-        shop.behave()
-        shop.misbehave("hang:30%")
-    run_id = engine_start(shop)
-    follower = engine.follower(run_id)
-
-    def is_dumping() -> bool:
-        follower.poll()
-        progress = follower.snapshot.progress
-        return progress is not None and progress.done > 0
-
-    wait_until(is_dumping, "the first bytes of the dump")
-    if how == "freeze":
-        server.signal_all(signal.SIGSTOP)
-    else:
-        (server.stop if how == "stop" else server.kill)()
-    snapshot = shop.home.finish(engine, run_id)
-    if how == "freeze":
-        server.signal_all(signal.SIGCONT)
-        assert snapshot.status == "failed"
-        assert snapshot.problem is not None
-        assert "No data for 3 s" in snapshot.problem.message
-    assert snapshot.status in ("failed", "completed")
-    shop.nothing_left()
-
-
-def engine_start(shop: Shop) -> str:
-    """Start the job with the configuration as it is now."""
-    return shop.home.engine().start_job("nightly")

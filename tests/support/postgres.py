@@ -107,7 +107,8 @@ class PostgresServer:
     def kill(self) -> None:
         """As when the machine dies: no process of it is left."""
         self.signal_all(signal.SIGKILL)
-        (self.data / "postmaster.pid").unlink(missing_ok=True)
+        for lock in (self.data / "postmaster.pid", self.folder / f".s.PGSQL.{self.port}.lock"):
+            lock.unlink(missing_ok=True)
 
     def remove(self) -> None:
         """Stop it and delete its folder."""
