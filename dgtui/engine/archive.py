@@ -1,11 +1,12 @@
 """Reading back what a storage holds: every part by size and SHA-256, unpacked, and by the archive's own reader."""
 
+import contextlib
 import errno
 import hashlib
 import os
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -15,8 +16,11 @@ from dgtui.engine.manifest import Chunk, Manifest
 from dgtui.engine.pipeline import PipelineCounters
 from dgtui.engine.settings import Compression
 from dgtui.engine.storages.base import FolderRef, Storage
+from dgtui.engine.storages.deadline import answers_within
 from dgtui.engine.unpacking import decompress
 
+IDLE_SECONDS = 600.0
+"""How long a storage may give nothing of a file before it counts as one that does not answer."""
 _BLOCK_BYTES = 1 << 18
 _HINT = "Restore from another copy; `dgtui validate` tells the state of each"
 
@@ -30,25 +34,32 @@ def check_parts(
     cancelled: threading.Event,
     checksum: str | None = None,
     counters: PipelineCounters | None = None,
+    idle_timeout: float = IDLE_SECONDS,
 ) -> None:
     """Read all parts and compare size and SHA-256 of each, and `checksum` of the whole where it is given.
 
-    Raises ValidationError, which names the part, what was expected and what was found; StorageError; Cancelled.
+    Raises ValidationError, which names the part, what was expected and what was found; StorageError, also where the
+    storage gives nothing for `idle_timeout` seconds; Cancelled.
     """
-    for block in read_parts(open_file, chunks, cancelled=cancelled, checksum=checksum):
+    for block in read_parts(open_file, chunks, cancelled=cancelled, checksum=checksum, idle_timeout=idle_timeout):
         if counters is not None:
             counters.compressed_bytes += len(block)
 
 
 def read_parts(
-    open_file: OpenFile, chunks: Sequence[Chunk], *, cancelled: threading.Event, checksum: str | None = None
+    open_file: OpenFile,
+    chunks: Sequence[Chunk],
+    *,
+    cancelled: threading.Event,
+    checksum: str | None = None,
+    idle_timeout: float = IDLE_SECONDS,
 ) -> Iterator[bytes]:
     """The bytes of all parts, one after the other; raises at the end of a bad part at the latest."""
     whole = hashlib.sha256()
     for chunk in chunks:
         part = whole if len(chunks) == 1 else hashlib.sha256()
         size = 0
-        for block in _file_blocks(open_file, chunk.file, cancelled):
+        for block in _file_blocks(open_file, chunk.file, cancelled, idle_timeout):
             size += len(block)
             if size > chunk.size_bytes:
                 raise _damaged(chunk.file, f"it is longer than the {chunk.size_bytes} bytes that were expected")
@@ -63,11 +74,18 @@ def read_parts(
         _compare("The backup as a whole", checksum, f"sha256:{whole.hexdigest()}")
 
 
-def _file_blocks(open_file: OpenFile, name: str, cancelled: threading.Event) -> Iterator[bytes]:
-    with open_file(name) as file:
-        while True:
+def _file_blocks(open_file: OpenFile, name: str, cancelled: threading.Event, idle_timeout: float) -> Iterator[bytes]:
+    blocks = answers_within(_read(open_file, name), idle_timeout, subject=name, cancelled=cancelled)
+    with contextlib.closing(blocks):
+        for block in blocks:
             if cancelled.is_set():
                 raise Cancelled("Cancelled", subject=name)
+            yield block
+
+
+def _read(open_file: OpenFile, name: str) -> Generator[bytes, None, None]:
+    with open_file(name) as file:
+        while True:
             try:
                 block = file.read(_BLOCK_BYTES)
             except OSError as error:

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +18,7 @@ from dgtui.engine.locks import take_lock
 from dgtui.engine.model import Execution, Restore
 from dgtui.engine.reconcile import reconcile
 from dgtui.engine.runs import RunPaths
+from dgtui.engine.storages.local import LocalSettings, LocalStorage
 
 AT = datetime(2025, 2, 13, 6, tzinfo=UTC)
 RUNNING = Execution(
@@ -107,3 +109,21 @@ def test_a_run_that_is_claimed_between_two_looks_is_not_dead(paths: Meanwhile, m
     monkeypatch.setattr("dgtui.engine.reconcile.queued_runs", look_then_claim)
     assert reconcile(paths.catalog, Config(), paths) == ()
     assert [one.status for one in paths.catalog.unfinished()] == ["queued"]
+
+
+def test_a_storage_that_does_not_answer_holds_up_nobody(paths: Meanwhile, monkeypatch: pytest.MonkeyPatch) -> None:
+    thawed = threading.Event()
+
+    def hang(*_: object, **__: object) -> int:
+        thawed.wait()
+        raise FileNotFoundError
+
+    monkeypatch.setattr("dgtui.engine.storages.local_root.open_folder", hang)
+    monkeypatch.setattr(LocalStorage, "prepare_seconds", 0.05)
+    config = Config(storages={"disk": LocalSettings(type="local", path=str(paths.state / "disk"))})
+    paths.catalog.save_execution(RUNNING)
+    try:
+        (told,) = reconcile(paths.catalog, config, paths)
+    finally:
+        thawed.set()
+    assert "ended interrupted" in told

@@ -75,11 +75,14 @@ class Orphan(Record, frozen=True):
 class BackupWriter(ABC):
     """Writes one backup at one storage; nothing of it can be seen as a backup before `commit`.
 
-    All methods raise StorageError (DiskSpaceError where it is full). One thread at a time calls them.
+    All methods raise StorageError (DiskSpaceError where it is full), and may wait for ever where the storage does not
+    answer. One thread at a time calls them, and any thread `abort`.
     """
 
     storage: str
     """Name of the storage."""
+    unfinished: str = ""
+    """Where the backup lies until it is published, for people."""
 
     @abstractmethod
     def open_part(self, file_name: str) -> None:
@@ -114,14 +117,20 @@ class BackupWriter(ABC):
 
     @abstractmethod
     def abort(self) -> None:
-        """Remove what was written; never raises, may be called after a failure and again."""
+        """Remove what was written; never raises, may be called after a failure and again.
+
+        A step that is under way is waited for, and a `commit` that ends afterwards publishes nothing.
+        """
 
 
 SettingsT = TypeVar("SettingsT", bound=StorageSettings)
 
 
 class Storage(ABC, Generic[SettingsT]):
-    """One configured storage, seen through its kind's adapter."""
+    """One configured storage, seen through its kind's adapter.
+
+    No method waits for ever: a storage that does not answer is a StorageError.
+    """
 
     kind: ClassVar[str]
     settings_type: ClassVar[type[StorageSettings]]

@@ -1,19 +1,33 @@
 """Calls that may never come back: a network mount whose server is gone blocks whoever touches it, signals or not."""
 
+import contextlib
 import queue
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Generator
 from typing import TypeVar
 
-from dgtui.engine.errors import StorageError
+from dgtui.engine.errors import Cancelled, StorageError
 
 ResultT = TypeVar("ResultT")
+ItemT = TypeVar("ItemT")
+
+_AHEAD = 4
+"""How many items wait to be taken: reading goes on while the last ones are worked on."""
+_LOOK_AROUND_SECONDS = 0.2
+"""How soon somebody who waits notices that everything was cancelled."""
+_LAST_SECONDS = 10.0
+"""How long a call may still take once everything was cancelled."""
+_STOP_SECONDS = 1.0
 
 
-def with_deadline(function: Callable[[], ResultT], seconds: float, *, subject: str) -> ResultT:
+def with_deadline(
+    function: Callable[[], ResultT], seconds: float, *, subject: str, cancelled: threading.Event | None = None
+) -> ResultT:
     """The function's result or its error; raises StorageError where it takes longer than `seconds`.
 
-    A call that never ends keeps its thread, which does not keep the process from ending.
+    Once `cancelled` is set it has a few seconds left. A call that never ends keeps its thread, which does not keep the
+    process from ending.
     """
     answers: queue.SimpleQueue[tuple[ResultT, None] | tuple[None, BaseException]] = queue.SimpleQueue()
 
@@ -23,15 +37,81 @@ def with_deadline(function: Callable[[], ResultT], seconds: float, *, subject: s
         except BaseException as error:  # noqa: BLE001  # it is raised again where somebody waits for it
             answers.put((None, error))
 
+    begun = time.monotonic()
     threading.Thread(target=call, name=f"look at {subject}", daemon=True).start()
     try:
-        result, error = answers.get(timeout=seconds)
+        result, error = _next(answers, seconds, cancelled, _LAST_SECONDS)
     except queue.Empty:
-        raise StorageError(
-            f"The storage does not answer: nothing from {subject} within {seconds:g} s",
-            subject=subject,
-            hint=f"Is the network mount's server gone, or the disk frozen? See: findmnt -T {subject}",
-        ) from None
+        raise _no_answer(subject, min(seconds, round(time.monotonic() - begun, 1))) from None
     if error is not None:
         raise error
     return result  # type: ignore[return-value]  # without an error it is the function's result
+
+
+def answers_within(
+    items: Generator[ItemT, None, None], seconds: float, *, subject: str, cancelled: threading.Event | None = None
+) -> Generator[ItemT, None, None]:
+    """What a generator gives, which runs in a thread of its own and a little ahead.
+
+    Raises what it raises, StorageError where something takes longer than `seconds`, and Cancelled.
+    """
+    answers: queue.SimpleQueue[tuple[ItemT, None] | tuple[None, BaseException] | None] = queue.SimpleQueue()
+    room = threading.Semaphore(_AHEAD)
+    stopped = threading.Event()
+
+    def supply() -> None:
+        try:
+            with contextlib.closing(items):
+                for item in items:
+                    answers.put((item, None))
+                    room.acquire()
+                    if stopped.is_set():
+                        return
+            answers.put(None)
+        except BaseException as error:  # noqa: BLE001  # it is raised again where somebody waits for it
+            answers.put((None, error))
+
+    thread = threading.Thread(target=supply, name=f"read {subject}", daemon=True)
+    thread.start()
+    try:
+        while (answer := _next(answers, seconds, cancelled, 0.0)) is not None:
+            item, error = answer
+            if error is not None:
+                raise error
+            yield item  # type: ignore[misc]  # without an error it is an item
+            room.release()
+    except queue.Empty:
+        if cancelled is not None and cancelled.is_set():
+            raise Cancelled("Cancelled", subject=subject) from None
+        raise _no_answer(subject, seconds) from None
+    finally:
+        stopped.set()
+        room.release()
+        thread.join(_STOP_SECONDS)
+
+
+AnswerT = TypeVar("AnswerT")
+
+
+def _next(
+    answers: "queue.SimpleQueue[AnswerT]", seconds: float, cancelled: threading.Event | None, grace: float
+) -> AnswerT:
+    """The next answer; raises queue.Empty where none comes in time, or within `grace` once everything was cancelled."""
+    deadline = time.monotonic() + seconds
+    while True:
+        with contextlib.suppress(queue.Empty):
+            left = max(0.0, deadline - time.monotonic())
+            return answers.get(timeout=left if cancelled is None else min(left, _LOOK_AROUND_SECONDS))
+        if cancelled is not None and cancelled.is_set():
+            deadline, cancelled = min(deadline, time.monotonic() + grace), None
+        if time.monotonic() >= deadline:
+            raise queue.Empty
+
+
+def _no_answer(subject: str, seconds: float) -> StorageError:
+    see = f" See: findmnt -T {subject}" if subject.startswith("/") else ""
+    return StorageError(
+        f"The storage does not answer: nothing from {subject} within {seconds:g} s",
+        subject=subject,
+        hint=f"Is the network mount's server gone, or the disk frozen?{see}",
+    )

@@ -3,8 +3,9 @@
 import contextlib
 import errno
 import os
+import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Annotated, BinaryIO, ClassVar
 
@@ -34,11 +35,12 @@ from dgtui.engine.storages.base import (
     StorageSettings,
     StorageState,
 )
-from dgtui.engine.storages.deadline import with_deadline
+from dgtui.engine.storages.deadline import answers_within, with_deadline
 from dgtui.engine.storages.local_marker import MARKER, make_marker, read_marker
+from dgtui.engine.storages.local_reader import open_for_reading
 from dgtui.engine.storages.local_removal import delete_backup, leftovers, orphans, remove_leftover, remove_orphan
 from dgtui.engine.storages.local_root import FOLDER_NAME, PLAIN_NAME, UUID_NAME, LocalRoot, check_ref
-from dgtui.engine.storages.local_writer import LocalWriter, open_for_reading
+from dgtui.engine.storages.local_writer import LocalWriter
 
 SYSTEM = "_system"
 _LARGEST_MANIFEST = 64 << 20
@@ -70,7 +72,9 @@ class LocalStorage(Storage[LocalSettings]):
     answer_seconds: float = 10.0
     """How long a look at the folder may take before it counts as unreachable."""
     prepare_seconds: float = 60.0
-    """How long making it ready may take; it waits for the disk."""
+    """How long making it ready, opening a file or finding the next folder may take; it waits for the disk."""
+    removal_seconds: float = 600.0
+    """How long removing a backup may take: some file systems need long for a large file."""
 
     @property
     def root(self) -> str:
@@ -83,6 +87,9 @@ class LocalStorage(Storage[LocalSettings]):
 
     def marker_id(self) -> str | None:
         """The id in the root's marker file; None where there is none. Raises StorageError."""
+        return with_deadline(self._marker_id, self.answer_seconds, subject=self.root)
+
+    def _marker_id(self) -> str | None:
         with explained(self.root, "look at"):
             try:
                 root = open_folder(self.root, follow=True)
@@ -135,6 +142,9 @@ class LocalStorage(Storage[LocalSettings]):
 
     def folder_exists(self, ref: FolderRef) -> bool:
         """Whether the name is taken. Raises StorageError."""
+        return with_deadline(lambda: self._folder_exists(ref), self.prepare_seconds, subject=self.root)
+
+    def _folder_exists(self, ref: FolderRef) -> bool:
         check_ref(ref)
         with self._root.opened() as root, explained(self.path(ref), "look at"):
             try:
@@ -149,11 +159,27 @@ class LocalStorage(Storage[LocalSettings]):
             raise StorageError(f"Not the name of a backup: {self.path(ref)[:200]!r}", subject=self.name)
         if not UUID_NAME.fullmatch(execution_id):
             raise StorageError(f"Not the id of an execution: {execution_id[:80]!r}", subject=self.name)
-        with self._root.opened() as root, explained(self.path(ref), "create"):
-            return LocalWriter(self.name, self._root.path, os.dup(root), ref, execution_id, self.settings.reserve)
+        given_up = threading.Event()
+
+        def begin() -> BackupWriter:
+            with self._root.opened() as root, explained(self.path(ref), "create"):
+                reserve = self.settings.reserve
+                writer = LocalWriter(self.name, self._root.path, os.dup(root), ref, execution_id, reserve)
+            if given_up.is_set():
+                writer.abort()
+            return writer
+
+        try:
+            return with_deadline(begin, self.prepare_seconds, subject=self.root)
+        except BaseException:
+            given_up.set()
+            raise
 
     def backups(self) -> Iterator[FolderRef]:
         """All folders with a manifest, in no order; others are passed over. Raises StorageError."""
+        return answers_within(self._backups(), self.prepare_seconds, subject=self.root)
+
+    def _backups(self) -> Generator[FolderRef, None, None]:
         with self._root.opened() as root:
             for job_id, job in self._root.jobs(root):
                 for name in self._root.names(job, job_id):
@@ -188,16 +214,19 @@ class LocalStorage(Storage[LocalSettings]):
 
     def read_manifest(self, ref: FolderRef) -> bytes:
         """The manifest as stored, at most 64 MiB of it. Raises StorageError; ValidationError where there is none."""
+        return with_deadline(lambda: self._read_manifest(ref), self.prepare_seconds, subject=self.root)
+
+    def _read_manifest(self, ref: FolderRef) -> bytes:
         with self._open(ref, MANIFEST) as file, explained(self.path(ref), "read the manifest of"):
             return file.read(_LARGEST_MANIFEST)
 
     def open_file(self, ref: FolderRef, file_name: str) -> BinaryIO:
         """Open a file of a backup, following no link. Raises StorageError, ValidationError where it is missing."""
-        return self._open(ref, file_name)
+        return with_deadline(lambda: self._open(ref, file_name), self.prepare_seconds, subject=self.root)
 
     def file_size(self, ref: FolderRef, file_name: str) -> int:
         """Size of a file of a backup. Raises StorageError, ValidationError where it is missing or no plain file."""
-        with self._open(ref, file_name) as file:
+        with self.open_file(ref, file_name) as file:
             return os.fstat(file.fileno()).st_size
 
     def _open(self, ref: FolderRef, file_name: str) -> BinaryIO:
@@ -221,28 +250,31 @@ class LocalStorage(Storage[LocalSettings]):
 
     def delete(self, ref: FolderRef) -> int:
         """Remove a backup, its manifest first; the bytes freed. Raises StorageError."""
-        return delete_backup(self._root, ref)
+        return with_deadline(lambda: delete_backup(self._root, ref), self.removal_seconds, subject=self.root)
 
     def leftovers(self) -> Iterator[Leftover]:
         """Unfinished folders. Raises StorageError."""
-        return leftovers(self._root)
+        return answers_within(leftovers(self._root), self.prepare_seconds, subject=self.root)
 
     def remove_leftover(self, leftover: Leftover) -> None:
         """Remove an unfinished folder. Raises StorageError."""
-        remove_leftover(self._root, leftover)
+        with_deadline(lambda: remove_leftover(self._root, leftover), self.removal_seconds, subject=self.root)
 
     def orphans(self) -> Iterator[Orphan]:
         """Folders with the name of a backup and without a manifest. Raises StorageError."""
-        return orphans(self._root)
+        return answers_within(orphans(self._root), self.prepare_seconds, subject=self.root)
 
     def remove_orphan(self, orphan: Orphan) -> None:
         """Remove a folder that still has no manifest. Raises StorageError, also where it has one by now."""
-        remove_orphan(self._root, orphan)
+        with_deadline(lambda: remove_orphan(self._root, orphan), self.removal_seconds, subject=self.root)
 
     def append_system_log(self, name: str, line: str) -> None:
         """Add a line to `_system/<name>`. Raises StorageError."""
         if not PLAIN_NAME.fullmatch(name):
             raise StorageError(f"Not a name for a log: {name[:80]!r}", subject=self.name)
+        with_deadline(lambda: self._append_system_log(name, line), self.prepare_seconds, subject=self.root)
+
+    def _append_system_log(self, name: str, line: str) -> None:
         text = printable(line).replace("\n", "\\x0a").encode("utf-8", "backslashreplace") + b"\n"
         path = self._root.path / SYSTEM / name
         with self._root.opened() as root, explained(path, "write"), contextlib.ExitStack() as opened:

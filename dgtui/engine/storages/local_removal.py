@@ -5,7 +5,7 @@ import os
 import re
 import stat
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator
 from datetime import UTC, datetime
 
 import msgspec
@@ -13,8 +13,9 @@ import msgspec
 from dgtui.engine.errors import StorageError
 from dgtui.engine.files import explained, open_folder, rename_folder
 from dgtui.engine.storages.base import MANIFEST, FolderRef, Leftover, Orphan
+from dgtui.engine.storages.local_reader import open_for_reading
 from dgtui.engine.storages.local_root import FOLDER_NAME, UUID_NAME, LocalRoot, check_ref
-from dgtui.engine.storages.local_writer import PARTIAL, open_for_reading, remove_tree
+from dgtui.engine.storages.local_writer import PARTIAL, remove_tree
 
 DELETED = ".deleted-"
 _LEFTOVER = re.compile(
@@ -53,7 +54,7 @@ def delete_backup(root: LocalRoot, ref: FolderRef) -> int:
         return freed
 
 
-def leftovers(root: LocalRoot) -> Iterator[Leftover]:
+def leftovers(root: LocalRoot) -> Generator[Leftover, None, None]:
     """The folders that runs and deletions left unfinished. Raises StorageError."""
     with root.opened() as root_fd:
         for job_id, job in root.jobs(root_fd):
@@ -84,7 +85,7 @@ def remove_leftover(root: LocalRoot, leftover: Leftover) -> None:
         _remove_job_folder(job_id, root_fd)
 
 
-def orphans(root: LocalRoot) -> Iterator[Orphan]:
+def orphans(root: LocalRoot) -> Generator[Orphan, None, None]:
     """The folders with the name of a backup and without a manifest. Raises StorageError."""
     with root.opened() as root_fd:
         for job_id, job in root.jobs(root_fd):

@@ -3,13 +3,13 @@
 import contextlib
 import ctypes
 import errno
-import io
 import os
 import shutil
 import stat
+import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 from dgtui.engine.errors import DiskSpaceError, StorageError
 from dgtui.engine.files import (
@@ -17,21 +17,17 @@ from dgtui.engine.files import (
     make_folder,
     new_file,
     open_folder,
-    open_regular,
     rename_folder,
     replace_file,
     write_all,
     write_new_file,
 )
 from dgtui.engine.storages.base import MANIFEST, BackupWriter, FolderRef
+from dgtui.engine.storages.local_reader import open_for_reading
 from dgtui.engine.storages.local_root import PLAIN_NAME
-
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
 
 PARTIAL = ".partial-"
 _WRITEBACK_BYTES = 16 << 20
-_READ_BYTES = 1 << 20
 _SYNC_FILE_RANGE_WRITE = 2
 
 
@@ -49,12 +45,15 @@ class LocalWriter(BackupWriter):
         self._root = root
         self._ref = ref
         self._staging_name = f"{PARTIAL}{ref.folder}-{execution_id}"
+        self.unfinished = str(self._staging_path)
         self._reserve = reserve
         self._file: int | None = None
         self._file_name = ""
         self._written = 0
         self._sent = 0
         self._broken: StorageError | None = None
+        self._step_lock = threading.Lock()
+        self._given_up = False
         self._published = False
         self._made_job_folder = False
         self._job_fd: int | None = None
@@ -98,16 +97,18 @@ class LocalWriter(BackupWriter):
 
     @contextlib.contextmanager
     def _step(self, doing: str, name: str) -> Iterator[None]:
-        if self._broken is not None:
-            raise self._broken
-        try:
-            yield
-        except OSError as error:
-            self._broken = file_error(error, self._staging_path / name, doing)
-            raise self._broken from error
-        except StorageError as error:
-            self._broken = error
-            raise
+        # Nothing is removed under the hands of a step that hung and goes on after all.
+        with self._step_lock:
+            if self._broken is not None:
+                raise self._broken
+            try:
+                yield
+            except OSError as error:
+                self._broken = file_error(error, self._staging_path / name, doing)
+                raise self._broken from error
+            except StorageError as error:
+                self._broken = error
+                raise
 
     def open_part(self, file_name: str) -> None:
         """Begin another file. Raises StorageError."""
@@ -172,9 +173,10 @@ class LocalWriter(BackupWriter):
                 self._check_name(name)
                 write_new_file(name, content, self._staging_fd)
             self._check_still_there()
+            self._check_wanted()
             replace_file(MANIFEST, manifest, self._staging_fd)
             self._rename(final, self._job)
-        self._published = True
+            self._published = True
         self._folders.close()
         return str(final)
 
@@ -187,8 +189,10 @@ class LocalWriter(BackupWriter):
             ) from None
         try:
             os.fsync(job_fd)
-        except OSError:
-            # Whether the name would survive a crash cannot be told: it is no backup, and abort has to find it.
+            self._check_wanted()
+        except (OSError, StorageError):
+            # Whether the name would survive a crash cannot be told, or it comes too late: it is no backup, and abort
+            # has to find it.
             with contextlib.suppress(OSError):
                 os.unlink(MANIFEST, dir_fd=self._staging_fd)
                 rename_folder(self._ref.folder, self._staging_name, job_fd)
@@ -196,15 +200,24 @@ class LocalWriter(BackupWriter):
 
     def abort(self) -> None:
         """Remove what was written; never raises, may be called again, and leaves a published backup alone."""
-        if self._published:
-            return
-        if self._broken is None:
-            self._broken = StorageError("The backup was given up", subject=str(self._staging_path))
-        descriptor, self._file = self._file, None
-        if descriptor is not None:
-            with contextlib.suppress(OSError):
-                os.close(descriptor)
-        self._remove()
+        self._given_up = True
+        with self._step_lock:
+            if self._published:
+                return
+            if self._broken is None:
+                self._broken = self._unwanted()
+            descriptor, self._file = self._file, None
+            if descriptor is not None:
+                with contextlib.suppress(OSError):
+                    os.close(descriptor)
+            self._remove()
+
+    def _check_wanted(self) -> None:
+        if self._given_up:
+            raise self._unwanted()
+
+    def _unwanted(self) -> StorageError:
+        return StorageError("The backup was given up", subject=str(self._staging_path))
 
     def _remove(self) -> None:
         job_fd, self._job_fd = self._job_fd, None
@@ -250,39 +263,6 @@ class LocalWriter(BackupWriter):
                 subject=str(self._root),
                 hint="Make room or delete old backups, or lower `reserve` of the storage",
             )
-
-
-class _ReadOnce(io.FileIO):
-    """A file whose bytes leave the page cache once they were read."""
-
-    def __init__(self, descriptor: int) -> None:
-        super().__init__(descriptor, "rb")
-        self._position = self._dropped = 0
-
-    def readinto(self, buffer: "WriteableBuffer", /) -> int | None:
-        """Read into a buffer, as every FileIO does."""
-        count = super().readinto(buffer)
-        self._position += count or 0
-        if self._position - self._dropped >= _WRITEBACK_BYTES:
-            os.posix_fadvise(self.fileno(), 0, self._position, os.POSIX_FADV_DONTNEED)
-            self._dropped = self._position
-        return count
-
-
-def open_for_reading(name: str, folder: int, *, once: bool = False) -> BinaryIO:
-    """Open a plain file of an open folder, from its start; raises OSError (EINVAL for a pipe, a folder or a device).
-
-    With `once` it is read past the page cache, where nobody else holds it there.
-    """
-    try:
-        descriptor = open_regular(name, folder)
-    except ValueError as error:
-        raise OSError(errno.EINVAL, str(error), name) from error
-    os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_SEQUENTIAL)
-    if not once:
-        return os.fdopen(descriptor, "rb", buffering=_READ_BYTES)
-    os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-    return io.BufferedReader(_ReadOnce(descriptor), _READ_BYTES)
 
 
 def remove_tree(name: str, folder: int) -> None:
