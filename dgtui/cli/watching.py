@@ -32,7 +32,7 @@ def health(
     limit: Annotated[int, typer.Option(metavar="N", min=1, help="So many checks of --history.")] = _HISTORY,
     as_json: AsJson = False,
 ) -> None:
-    """Show how datasources, storages and jobs are. Exit code 1 where one of them is critical, else 0."""
+    """Show how datasources, storages and jobs are. Exit code 1 where one is critical or was not checked in time."""
     from dgtui.cli.watch import open_engine
 
     with open_engine() as engine:
@@ -41,6 +41,7 @@ def health(
             engine.health.check_now(chosen)
         states = [state for subject, state in engine.health.states().items() if subject in chosen]
         checks = _history(engine, datasource, chosen, limit) if history else []
+        guarded = engine.daemon_status().running
     if as_json:
         print_json(checks if history else states)
     elif history:
@@ -48,6 +49,8 @@ def health(
     else:
         lines = state_lines(states, look=look_of(sys.stdout), width=output_width())
         _print(lines, "Nothing is watched: there is no datasource in the configuration")
+    if not guarded:
+        say("No daemon is running: health is checked only while the screens are open (dgtui daemon --install)")
     raise typer.Exit(exit_code_of_states(states))
 
 
@@ -74,8 +77,11 @@ def _print(lines: "Sequence[str]", nothing: str) -> None:
 
 
 def exit_code_of_states(states: "Sequence[HealthState]") -> int:
-    """1 where anything is critical, else 0."""
-    return EXIT_FAILED if any(state.status == "critical" for state in states) else EXIT_DONE
+    """1 where anything is critical, or was watched and is not any more, else 0."""
+    bad = any(
+        state.status == "critical" or (state.status == "unknown" and state.checked_at is not None) for state in states
+    )
+    return EXIT_FAILED if bad else EXIT_DONE
 
 
 def state_lines(states: "Sequence[HealthState]", *, look: Look, width: int | None) -> list[str]:

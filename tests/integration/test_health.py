@@ -17,6 +17,7 @@ from dgtui.engine.catalog.notifications import Notifications
 from dgtui.engine.facade import Engine
 from dgtui.engine.health import Health, HealthWorker
 from dgtui.engine.health_model import HealthState, Watched
+from dgtui.engine.messages import now
 from dgtui.engine.model import Notification
 from dgtui.engine.notify.courier import Courier
 from tests.support.closable import closable_port
@@ -411,6 +412,22 @@ def test_the_command_shows_states_and_history(home: Home, tmp_path: Path) -> Non
     shop = home.dgtui("health", "shop")
     assert (shop.exit_code, "healthy" in shop.output) == (0, True), shop
     assert home.dgtui("health", "nothing").exit_code == 2
+
+
+def test_a_state_nobody_renewed_is_unknown(home: Home, tmp_path: Path) -> None:
+    make_database(tmp_path / "shop.db")
+    home.configure(sqlite_table("shop", tmp_path / "shop.db"))
+    engine, then = home.engine(), Clock(now() - timedelta(days=3))
+    assert [state.status for state in Health(engine, clock=then).check_now([SHOP])] == ["healthy"]
+    then.forward(seconds=450)
+    assert Health(engine, clock=then).states()[SHOP].status == "healthy"
+    shown = home.dgtui("health", "shop")
+    assert (shown.exit_code, "unknown" in shown.output, "it was healthy" in shown.output) == (1, True, True), shown
+    assert "No daemon is running" in shown.errors
+    (state,) = home.dgtui("health", "shop", "--json").json()
+    assert (state["status"], state["result"]) == ("unknown", None)
+    renewed = home.dgtui("health", "shop", "--now")
+    assert (renewed.exit_code, "● healthy" in renewed.output) == (0, True), renewed
 
 
 def test_a_job_is_overdue_once_its_timetable_was_not_kept(home: Home, tmp_path: Path) -> None:

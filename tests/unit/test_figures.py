@@ -463,6 +463,23 @@ def test_metrics_say_how_everything_stands(config: Config, catalog: Catalog) -> 
     assert not any(name == "job_last_size_bytes" and labels != job for name, labels in read)
 
 
+def test_metrics_and_overview_know_what_nobody_has_checked_since(config: Config, catalog: Catalog) -> None:
+    shop, crm = Watched(kind="datasource", name="shop"), Watched(kind="datasource", name="crm")
+    last = NOON - timedelta(days=3)
+    save_health(catalog, shop, last)
+    save_health(catalog, crm, NOON - timedelta(minutes=7), status="critical", latency=None)
+    read = read_metrics(figures(config, catalog).metrics(daemon_running=False))
+    assert read[("health_checked_timestamp_seconds", (("kind", "datasource"), ("name", "shop")))] == last.timestamp()
+    assert read[("health_status", (("kind", "datasource"), ("name", "shop"), ("status", "unknown")))] == 1
+    assert read[("health_status", (("kind", "datasource"), ("name", "shop"), ("status", "healthy")))] == 0
+    assert [dict(labels)["datasource"] for name, labels in read if name == "datasource_up"] == ["crm"]
+    found = figures(config, catalog).overview(daemon_running=True).attention
+    assert [one.text for one in found if one.place == "datasources"] == [
+        "Datasource crm: critical",
+        "Health of 1 of 2 unknown: nobody has checked since 2025-02-10 12:00 UTC",
+    ]
+
+
 def test_the_file_is_put_in_place_whole_and_can_be_read_by_others(
     config: Config, catalog: Catalog, tmp_path: Path
 ) -> None:

@@ -38,6 +38,22 @@ def of_health(states: Mapping[Watched, HealthState]) -> list[Attention]:
     ]
 
 
+def of_unchecked(states: Mapping[Watched, HealthState]) -> list[Attention]:
+    """What was watched once, and is not any more: how it stands now is not known."""
+    since = [state.checked_at for state in states.values() if state.status == "unknown" and state.checked_at]
+    if not since:
+        return []
+    return [
+        Attention(
+            severity="error",
+            text=f"Health of {len(since)} of {len(states)} unknown: nobody has checked since "
+            f"{min(since):%Y-%m-%d %H:%M} UTC",
+            place="datasources",
+            hint="dgtui daemon --status",
+        )
+    ]
+
+
 def of_last_runs(newest: Mapping[str, Execution]) -> list[Attention]:
     """Jobs whose newest run did not end as it should."""
     found = []

@@ -11,6 +11,7 @@ from dgtui.engine.catalog.figures import copy_counts, newest_run, waiting_delive
 from dgtui.engine.catalog.health import HealthRecords
 from dgtui.engine.catalog.notifications import Notifications
 from dgtui.engine.figures.exposition import Family, Sample
+from dgtui.engine.health_age import state_at
 from dgtui.engine.health_model import HealthState, HealthStatus, Watched, WatchedKind
 from dgtui.engine.model import ENDED, RESTORABLE
 
@@ -25,7 +26,9 @@ def metric_families(config: Config, catalog: Catalog, at: datetime, *, daemon_ru
     yield _one("written_timestamp_seconds", "When this was written: old where nothing writes it any more", at)
     yield from _jobs(config, catalog)
     states = {
-        subject: state for subject, state in HealthRecords(catalog).states().items() if _is_configured(config, subject)
+        subject: state_at(config, state, at)
+        for subject, state in HealthRecords(catalog).states().items()
+        if _is_configured(config, subject)
     }
     yield from _health(states)
     yield from _storages(catalog, states)
@@ -94,11 +97,17 @@ def _health(states: Mapping[Watched, HealthState]) -> Iterator[Family]:
         for subject, state in states.items()
         for one in _HEALTH
     ]
-    yield _family("health_status", "1 for the health of each object, 0 for the other states", health)
+    yield _family("health_status", "1 for the health of each object, unknown where its last check is too old", health)
+    checked = [
+        Sample(value=state.checked_at.timestamp(), labels={"kind": subject.kind, "name": subject.name})
+        for subject, state in states.items()
+        if state.checked_at is not None
+    ]
+    yield _family("health_checked_timestamp_seconds", "When each object was checked last", checked)
     overdue = [
         Sample(value="backup_overdue" in state.told, labels={"job_name": subject.name})
         for subject, state in states.items()
-        if subject.kind == "job"
+        if subject.kind == "job" and state.result
     ]
     yield _family("job_overdue", "Whether no good backup was made for longer than the schedule allows", overdue)
 

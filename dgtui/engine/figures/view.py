@@ -25,6 +25,7 @@ from dgtui.engine.figures.metrics import metric_families
 from dgtui.engine.figures.model import ErrorFigures, JobCalendar, Overview, Stats, StorageFigures
 from dgtui.engine.figures.runs import grouped, run_figures
 from dgtui.engine.files import write_durably
+from dgtui.engine.health_age import state_at
 from dgtui.engine.health_model import HealthState, Watched
 from dgtui.engine.messages import now
 from dgtui.engine.timetable import Timetable
@@ -98,11 +99,14 @@ class Figures:
         end = self._clock()
         storages = self._storages(end - timedelta(days=days))
         known = HealthRecords(self._catalog).states()
-        states = {subject: state for subject, state in known.items() if self._is_watched(subject)}
+        states = {
+            subject: state_at(self._config, state, end) for subject, state in known.items() if self._is_watched(subject)
+        }
         newest = {name: runs[0] for name in self._config.jobs if (runs := self._catalog.executions(job=name, limit=1))}
         found = [
             *attention.of_daemon(self._config, running=daemon_running),
             *attention.of_health(states),
+            *attention.of_unchecked(states),
             *attention.of_last_runs(newest),
             *attention.of_storages(storages, states),
             *attention.of_copies(lost_copies(self._catalog)),

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from dgtui.config import Config
-from dgtui.engine.datasources.base import DatasourceSettings
 from dgtui.engine.health.timing import due_at
+from dgtui.engine.health_age import interval_of
 from dgtui.engine.health_model import Watched
 
 _STORAGE_SECONDS = 30.0
@@ -74,17 +74,7 @@ def watched_of(config: Config) -> list[Watched]:
     ]
 
 
-def interval_of(config: Config, subject: Watched) -> int:
-    """Seconds between two checks."""
-    settings = _settings(config, subject)
-    return (settings.check_interval if settings is not None else None) or config.guardian.health_interval
-
-
 def limit_of(config: Config, subject: Watched) -> float:
     """Seconds that a check may take."""
-    settings = _settings(config, subject)
+    settings = config.datasources.get(subject.name) if subject.kind == "datasource" else None
     return float(settings.check_timeout) if settings is not None else _STORAGE_SECONDS
-
-
-def _settings(config: Config, subject: Watched) -> DatasourceSettings | None:
-    return config.datasources.get(subject.name) if subject.kind == "datasource" else None

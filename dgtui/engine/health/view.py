@@ -5,8 +5,9 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from dgtui.engine.catalog.health import HealthRecords
-from dgtui.engine.health.agenda import interval_of, watched_of
+from dgtui.engine.health.agenda import watched_of
 from dgtui.engine.health.worker import HealthWorker, Surroundings
+from dgtui.engine.health_age import is_outdated, state_at
 from dgtui.engine.health_model import HealthCheck, HealthState, Watched, WatchedKind
 from dgtui.engine.messages import now
 
@@ -27,9 +28,9 @@ class Health:
         return [one for one in watched_of(self._surroundings.config) if kind in (None, one.kind)]
 
     def states(self, kind: WatchedKind | None = None) -> dict[Watched, HealthState]:
-        """How all of it stands; what was never checked is `unknown`."""
-        known = self._records.states(kind)
-        return {one: known.get(one, HealthState(subject=one)) for one in self.watched(kind)}
+        """How all of it stands; what was never checked, or not for longer than it should be, is `unknown`."""
+        known, moment, config = self._records.states(kind), self._clock(), self._surroundings.config
+        return {one: state_at(config, known.get(one, HealthState(subject=one)), moment) for one in self.watched(kind)}
 
     def history(
         self, subject: Watched | None = None, *, kind: WatchedKind | None = None, limit: int | None = None
@@ -54,7 +55,11 @@ class Health:
         """What was never checked, or not for longer than it should be: what is known of it says little about now."""
         moment, known = self._clock(), self._records.states()
         config = self._surroundings.config
-        return [one for one in watched_of(config) if _is_old(known.get(one), interval_of(config, one), moment)]
+        return [
+            one
+            for one in watched_of(config)
+            if (state := known.get(one)) is None or state.checked_at is None or is_outdated(config, state, moment)
+        ]
 
     def check_now(self, subjects: Sequence[Watched], stopping: threading.Event | None = None) -> list[HealthState]:
         """Check these at once and wait for the answers; how they stand then. Raises CatalogError."""
@@ -62,13 +67,6 @@ class Health:
         worker.check(subjects, stopping or threading.Event())
         known = self._records.states()
         return [known.get(subject, HealthState(subject=subject)) for subject in subjects]
-
-
-def _is_old(state: HealthState | None, interval: int, moment: datetime) -> bool:
-    if state is None or state.checked_at is None:
-        return True
-    # The moments of checks lie up to one and a half intervals apart.
-    return moment - state.checked_at > timedelta(seconds=1.5 * interval)
 
 
 def _in_pieces(
