@@ -97,7 +97,7 @@ def restore(
 ) -> None:
     """Get data back, in its place or somewhere else."""
     from dgtui.cli.watch import open_engine, watch
-    from dgtui.wording.preview_text import preview_lines
+    from dgtui.wording.preview_text import cannot_work_lines, preview_lines
 
     refuse_both(schema_only, "--schema-only", data_only, "--data-only")
     refuse_both(no_safety, "--no-safety", safety_to is not None, "--safety-to")
@@ -115,6 +115,8 @@ def restore(
             (print_data if dry_run else say)(one_line(safety_line(no_safety=no_safety, safety_to=safety_to)))
         if dry_run:
             raise typer.Exit(_tell_whole(preview, as_json=as_json))
+        for line in cannot_work_lines(preview):
+            say(one_line(line))
         if _replaces(preview, selection) and not overwrite and not merge:
             raise RestoreError(
                 f"{preview.target} holds {preview.object_count} objects; nothing was changed",

@@ -92,7 +92,7 @@ def preview_restore(
     state = adapter.target_state(target)
     known = tuple(name for name in config.storages if name in places and storage in (None, name))
     rows_alone = "data_only" in (selection.backup_type, execution.backup_type)
-    question = OutlookQuestion(execution=execution, storages=known, database=target, selection=selection)
+    question = OutlookQuestion(execution=execution, storages=known, database=target, selection=selection, merge=merge)
     return RestorePreview(
         datasource=name,
         label=adapter.label,

@@ -11,16 +11,17 @@ import msgspec
 
 from dgtui.engine.comparison import Comparison
 from dgtui.engine.datasources.base import TargetState
-from dgtui.engine.errors import Cancelled, ConfigError, DataGuardianError, DiskSpaceError, RestoreError
+from dgtui.engine.errors import Cancelled, ConfigError, DataGuardianError, RestoreError
 from dgtui.engine.manifest import Manifest
 from dgtui.engine.messages import now
 from dgtui.engine.model import Copy, Placing, Restore, RestoreReport
 from dgtui.engine.properties import DatabaseProperties, from_metadata
 from dgtui.engine.restore_copy import CopyChoice, GoodCopy
-from dgtui.engine.restore_data import DataRestore, refuse_data_target, restores_data_alone
+from dgtui.engine.restore_data import DataRestore
 from dgtui.engine.restore_load import refuse_missing_roles
-from dgtui.engine.restore_part import part_of, put_part_in_place, refuse_present
+from dgtui.engine.restore_part import put_part_in_place, refuse_present
 from dgtui.engine.restore_place import Placement
+from dgtui.engine.restore_refusals import IntendedRestore, refuse_backup, refuse_target
 from dgtui.engine.restore_report import load_and_compare
 from dgtui.engine.restore_task import NEW_SUFFIX, RestoreTask, started_restore
 from dgtui.engine.settling import empty_again, forget_leftovers, settle_earlier
@@ -32,6 +33,14 @@ class RestoreRun:
 
     def __init__(self, task: RestoreTask) -> None:
         self._task = task
+        order = task.order
+        self._intended = IntendedRestore(
+            target=task.target,
+            execution=task.execution,
+            database=order.database,
+            chosen=order.selection,
+            merge=order.merge,
+        )
         self._copies = CopyChoice(task)
         self._place = Placement(task, started_restore(task.order))
         self._placing = False
@@ -82,8 +91,8 @@ class RestoreRun:
 
     def _restore_from(self, copy: GoodCopy, state: TargetState) -> Comparison:
         task = self._task
-        if restores_data_alone(task):
-            return self._restore_data_from(copy)
+        if self._intended.rows_alone:
+            return self._restore_data_from(copy, state)
         self._check_target(copy, state)
         loaded = self._create_target(state, copy.manifest)
         try:
@@ -91,7 +100,7 @@ class RestoreRun:
             self._place.note(differences=comparison.sentences)
             if loaded != task.order.database:
                 self._placing = True
-                if part_of(task) and not state.empty:
+                if self._intended.part and not state.empty:
                     put_part_in_place(task, self._place, loaded, copy)
                 else:
                     self._place.put_in_place(loaded, copy, state)
@@ -104,7 +113,8 @@ class RestoreRun:
             raise
         return comparison
 
-    def _restore_data_from(self, copy: GoodCopy) -> Comparison:
+    def _restore_data_from(self, copy: GoodCopy, state: TargetState) -> Comparison:
+        self._tell_of_backup(copy, state)
         data = DataRestore(self._task, self.record)
         try:
             return data.execute(copy)
@@ -130,21 +140,14 @@ class RestoreRun:
         """Refuse what a look at the target alone forbids, before the long reading begins."""
         order, run = self._task.order, self._task.run
         state = self._task.target.target_state(order.database)
-        if restores_data_alone(self._task):
-            refuse_data_target(self._task, state)
+        refuse_target(self._intended, state)
+        if self._intended.rows_alone:
             return state
-        part = part_of(self._task)
-        if not state.empty and not order.overwrite and not part:
+        if not state.empty and not order.overwrite and not self._intended.part:
             raise RestoreError(
                 f"{order.database} holds {len(state.objects)} objects; nothing was changed",
                 subject=order.database,
                 hint="Restore under another name with --into NAME, or replace it with --overwrite",
-            )
-        if not state.empty and order.selection.backup_type != "full":
-            raise RestoreError(
-                f"Restoring a part would replace all of {order.database}; nothing was changed",
-                subject=order.database,
-                hint="Restore the part under another name with --into NAME and copy from there",
             )
         if state.clients:
             people = ", ".join(f"{client.user} ({client.program or client.address})" for client in state.clients[:5])
@@ -153,23 +156,20 @@ class RestoreRun:
         return state
 
     def _check_target(self, copy: GoodCopy, state: TargetState) -> None:
-        order, target, needed = self._task.order, self._task.target, copy.manifest.total_size_bytes
-        if state.free_bytes is not None and state.free_bytes < needed:
-            raise DiskSpaceError(
-                f"{order.database} needs {needed} bytes, {state.free_bytes} are free there",
-                subject=order.database,
-                hint="Make room, or restore to another place with --into",
-            )
-        for note in target.check_restore(copy.archive, order.database, order.selection):
-            self._task.run.log(note, level="warning")
+        order, target = self._task.order, self._task.target
+        self._tell_of_backup(copy, state)
         recorded = from_metadata(copy.manifest.metadata)
         if recorded is not None and self._place.original(state) is None:
             for note in target.lacking_properties(recorded):
                 self._task.run.log(note, level="warning")
-        if part_of(self._task) and not order.merge and not order.overwrite:
+        if self._intended.part and not order.merge and not order.overwrite:
             refuse_present(copy.manifest, state, order)
         if not order.without_missing_roles and "globals" in target.options:
             refuse_missing_roles(target.missing_roles(copy.archive, order.selection), order.database)
+
+    def _tell_of_backup(self, copy: GoodCopy, state: TargetState) -> None:
+        for note in refuse_backup(self._intended, copy.archive, copy.manifest, state):
+            self._task.run.log(note, level="warning")
 
     def _loads_beside(self, state: TargetState) -> bool:
         """Whether the target is not touched by the loading."""

@@ -3,45 +3,13 @@
 import msgspec
 
 from dgtui.engine.comparison import Comparison, compare_objects
-from dgtui.engine.datasources.base import Selection, TargetState
-from dgtui.engine.errors import ConfigError, RestoreError
+from dgtui.engine.datasources.base import Selection
 from dgtui.engine.model import Restore
 from dgtui.engine.restore_copy import GoodCopy
 from dgtui.engine.restore_load import archive_progress, judge
 from dgtui.engine.restore_rows import RowsReplacement
 from dgtui.engine.restore_task import RestoreTask
 from dgtui.engine.safety_copy import need_all_rights
-
-
-def restores_data_alone(task: RestoreTask) -> bool:
-    """Whether an order is for rows without their tables."""
-    return "data_only" in (task.order.selection.backup_type, task.execution.backup_type)
-
-
-def refuse_data_target(task: RestoreTask, state: TargetState) -> None:
-    """Refuse what cannot take rows alone, after a look at the target and before the long reading. Raises our errors."""
-    order, target = task.order, task.target
-    if "schema_only" in (order.selection.backup_type, task.execution.backup_type):
-        raise ConfigError(
-            "There is nothing to restore: one of backup and order is for the schema alone, the other for data alone",
-            subject=order.execution_id,
-            hint="Choose another backup, or leave out --data-only and --schema-only",
-        )
-    if not target.loads_data:
-        raise ConfigError(
-            f"A {target.label} backup cannot be restored as data alone",
-            subject=order.datasource,
-            hint="Leave out --data-only",
-        )
-    if state.empty:
-        whole = task.execution.backup_type == "full"
-        raise RestoreError(
-            f"{order.database} has no tables to load rows into; nothing was changed",
-            subject=order.database,
-            hint="Leave out --data-only to restore everything, or first restore the schema with --schema-only"
-            if whole
-            else "This backup holds rows alone: first restore the schema from a full or a schema-only backup",
-        )
 
 
 class DataRestore(RowsReplacement):

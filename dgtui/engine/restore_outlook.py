@@ -15,11 +15,12 @@ from dgtui.engine.catalog import Catalog
 from dgtui.engine.catalog.proofs import Proofs
 from dgtui.engine.comparison import is_selected
 from dgtui.engine.datasources.base import Client, Datasource, MissingRoles, Selection, TargetState
-from dgtui.engine.errors import DataGuardianError, DiskSpaceError, StorageError
+from dgtui.engine.errors import DataGuardianError, StorageError
 from dgtui.engine.manifest import Manifest
 from dgtui.engine.messages import now
 from dgtui.engine.model import RESTORABLE, Execution, ObjectInfo, Problem, Record
 from dgtui.engine.problems import problem_of
+from dgtui.engine.restore_refusals import IntendedRestore, refuse_backup, refuse_target
 from dgtui.engine.stored import folder_of, read_known_manifest
 
 _COUNTED_BYTES = 256 << 20
@@ -87,6 +88,7 @@ class OutlookQuestion(Record, frozen=True):
     """The storages that may be read, in order."""
     database: str
     selection: Selection = Selection()
+    merge: bool = False
 
 
 def look_ahead(
@@ -123,18 +125,17 @@ def _from_archive(
     question: OutlookQuestion,
 ) -> dict[str, Any]:
     selection, database = question.selection, question.database
+    intended = IntendedRestore(
+        target=target, execution=question.execution, database=database, chosen=selection, merge=question.merge
+    )
     there = _objects_of_target(target, state, database)
     found: dict[str, Any] = {"objects": _changes(manifest.objects, there, selection)}
     try:
-        if state.free_bytes is not None and state.free_bytes < manifest.total_size_bytes and not selection.tables:
-            raise DiskSpaceError(
-                f"{database} needs {manifest.total_size_bytes} bytes, {state.free_bytes} are free there",
-                subject=database,
-                hint="Make room, or restore to another place with --into",
-            )
-        found["notes"] = target.check_restore(archive, database, selection)
-        found["missing_roles"] = target.missing_roles(archive, selection)
-        found["comes_along"] = target.comes_along(archive, selection)
+        refuse_target(intended, state)
+        found["notes"] = refuse_backup(intended, archive, manifest, state)
+        if not intended.rows_alone:
+            found["missing_roles"] = target.missing_roles(archive, selection)
+            found["comes_along"] = target.comes_along(archive, selection)
     except DataGuardianError as error:
         found["problem"] = problem_of(error)
     return found

@@ -2,7 +2,7 @@
 
 from dgtui.engine.comparison import is_selected
 from dgtui.engine.datasources.base import TargetState
-from dgtui.engine.errors import ConfigError, RestoreError
+from dgtui.engine.errors import RestoreError
 from dgtui.engine.manifest import Manifest
 from dgtui.engine.messages import now
 from dgtui.engine.model import PartChange
@@ -12,19 +12,6 @@ from dgtui.engine.restore_place import Placement
 from dgtui.engine.restore_task import PART_SUFFIX, RestoreTask
 
 _NAMES_SHOWN = 5
-
-
-def part_of(task: RestoreTask) -> bool:
-    """Whether only a part of what the target holds may be replaced. Raises ConfigError where it cannot be merged."""
-    order = task.order
-    if order.merge and "merge" not in task.target.options:
-        raise ConfigError(
-            f"A {task.target.label} datasource cannot be merged into",
-            subject=order.datasource,
-            hint="Leave --merge out; choose tables with --table",
-        )
-    whole = order.selection.backup_type == task.execution.backup_type == "full"
-    return whole and (order.merge or bool(order.selection.tables))
 
 
 def refuse_present(manifest: Manifest, state: TargetState, order: RestoreOrder) -> None:

@@ -135,13 +135,22 @@ def dry_run_lines(preview: "RestorePreview") -> list[str]:
         return []
     lines = ["", f"{'Rows now':>14}  {'In the backup':>14}  Object"] if outlook.objects else []
     lines += [f"{now:>14}  {then:>14}  {entry.name}" for entry in outlook.objects for now, then in [object_rows(entry)]]
-    if outlook.problem is not None:
-        lines += ["", *problem_lines(outlook.problem, label="This restore cannot work")]
-    elif preview.replaces:
-        lines += ["", "Nothing was changed. The restore itself needs --overwrite"]
-    else:
-        lines += ["", "Nothing was changed"]
-    return [one_line(line) for line in lines]
+    return [
+        one_line(line) for line in (*lines, "", *(cannot_work_lines(preview) or (_what_it_needs(preview, outlook),)))
+    ]
+
+
+def cannot_work_lines(preview: "RestorePreview") -> list[str]:
+    """Why the restore would be refused; nothing where it would not."""
+    problem = preview.outlook.problem if preview.outlook is not None else None
+    return problem_lines(problem, label="This restore cannot work") if problem is not None else []
+
+
+def _what_it_needs(preview: "RestorePreview", outlook: "RestoreOutlook") -> str:
+    needed = ["--overwrite"] if preview.replaces else []
+    if outlook.missing_roles.costs_something:
+        needed.append("with --yes also --without-roles" if needed else "with --yes --without-roles")
+    return "Nothing was changed" + (f". The restore itself needs {', '.join(needed)}" if needed else "")
 
 
 def object_rows(entry: "ObjectChange") -> tuple[str, str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.changing import changing
 from tests.support.damage import DAMAGES
 from tests.support.homes import Home
 from tests.support.postgres import PostgresServer
@@ -82,6 +83,7 @@ def test_missing_roles_are_told_and_somebody_has_to_choose(shop: Shop, strange_r
     assert shown.exit_code == 0, shown
     assert "owner_gone" in shown.output
     assert "public.orders (to reader_gone)" in shown.output or "TABLE orders (to reader_gone)" in shown.output, shown
+    assert "needs --overwrite, with --yes also --without-roles" in shown.output
     refused = shop.home.dgtui("restore", reference, "--overwrite", "--yes")
     assert refused.exit_code == 1, refused
     assert "owner_gone, reader_gone" in refused.errors
@@ -131,3 +133,87 @@ def test_a_damaged_backup_is_told_with_exit_code_5(home: Home, tmp_path: Path) -
     assert told.exit_code == 5, told
     assert told.json()["outlook"]["problem"]["kind"] == "ValidationError"
     assert sqlite_digest(source) == before
+
+
+REFUSED = {
+    "a table that is not in it": ("--table", "nope"),
+    "its rows alone": ("--table", "nope", "--data-only"),
+    "the schema over what is there": ("--schema-only",),
+    "rows without tables": ("--data-only", "--into", "{elsewhere}"),
+}
+"""Restores that no kind can do, whatever else is chosen."""
+
+
+@pytest.mark.parametrize("what", REFUSED)
+@pytest.mark.parametrize("kind", ["postgres", "sqlite", "files", "mariadb"])
+def test_what_will_be_refused_is_told_before(
+    kind: str, what: str, home: Home, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """The dry run says what the restore says and ends as it ends; neither changes anything, or saves it first."""
+    with changing(kind, home, request) as source:
+        elsewhere = str(tmp_path / "elsewhere") if kind in ("sqlite", "files") else "elsewhere_empty"
+        arguments = [part.format(elsewhere=elsewhere) for part in REFUSED[what]]
+        told, done = told_and_done(home, *arguments)
+        assert told == done
+        assert source.digest() == source.before
+        assert source.beside() == set()
+        assert home.engine().executions(purpose="safety") == []
+
+
+def told_and_done(home: Home, *arguments: str) -> list[tuple[int, str]]:
+    """Exit code and error of the dry run of the newest backup's restore, and of the restore itself; neither is well."""
+    reference = ("restore", "nightly@latest", *arguments)
+    told = home.dgtui(*reference, "--dry-run", "--json")
+    problem = told.json()["outlook"]["problem"]
+    assert problem is not None, told
+    shown = home.dgtui(*reference, "--dry-run")
+    assert f"This restore cannot work: {problem['message']}" in shown.output, shown
+    assert "--overwrite" not in shown.output.rpartition("This restore")[2], "it would not help"
+    done = home.dgtui(*reference, "--overwrite", "--yes")
+    assert f"This restore cannot work: {problem['message']}" in done.errors, done
+    restore = home.engine().restores()[0]
+    assert restore.problem is not None
+    assert restore.status == "failed"
+    return [(told.exit_code, problem["message"]), (done.exit_code, restore.problem.message)]
+
+
+def test_a_database_that_is_open_elsewhere_is_told_before(home: Home, request: pytest.FixtureRequest) -> None:
+    """After a swap whoever has it open would write to the old one; only chosen tables can be exchanged under them."""
+    with changing("sqlite", home, request) as source:
+        path = home.folder / "data" / "shop.db"
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            connection.execute("SELECT count(*) FROM word").fetchone()
+            for chosen in ((), ("--data-only",)):
+                told, done = told_and_done(home, *chosen)
+                assert told == done
+                assert "is open elsewhere" in told[1]
+            assert home.engine().executions(purpose="safety") == []
+            exchanged = home.dgtui("restore", "nightly@latest", "--table", "word", "--overwrite", "--yes")
+            assert exchanged.exit_code == 0, exchanged
+        assert home.dgtui("restore", "nightly@latest", "--overwrite", "--yes").exit_code == 0
+        assert source.digest() == source.backed_up
+
+
+def test_tables_of_a_schema_never_take_the_place_of_everything(shop: Shop) -> None:
+    """Without their rows they cannot be exchanged alone, so that all the others would go."""
+    shop.job = 'backup_type = "schema_only"'
+    shop.write()
+    shop.home.back_up()
+    before = shop.digest()
+    told, done = told_and_done(shop.home, "--table", "orders")
+    assert told == done
+    assert "would replace all of" in told[1]
+    assert shop.digest() == before
+
+
+def test_views_and_deep_paths_can_be_chosen(home: Home, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """What no list names is not refused for that; where it is not looked for, that is said."""
+    with changing("mariadb with a view", home, request):
+        chosen = ("--into", "only_a_view", "--table", "word", "--table", "words", "--dry-run", "--json")
+        told = home.dgtui("restore", "nightly@latest", *chosen)
+        assert told.json()["outlook"]["problem"] is None, told
+    with changing("files", home, request):
+        chosen = ("--into", str(tmp_path / "some"), "--table", "sub/file-1", "--dry-run", "--json")
+        told = home.dgtui("restore", "nightly@latest", *chosen)
+        assert told.json()["outlook"]["problem"] is None, told
+        assert any("sub/file-1 is only seen" in note for note in told.json()["outlook"]["notes"]), told

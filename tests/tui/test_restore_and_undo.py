@@ -2,6 +2,8 @@
 
 import contextlib
 import sqlite3
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -361,3 +363,36 @@ async def test_the_buttons_are_seen_on_a_small_terminal_whatever_is_chosen(home:
         driver.widget("#confirm", Input).focus()
         await driver.press("escape")
         assert driver.focused == "executions"
+
+
+@contextlib.contextmanager
+def held_open(path: Path) -> Iterator[None]:
+    """Another process has the file open."""
+    with path.open("rb") as file:
+        holder = subprocess.Popen(["sleep", "600"], stdin=file)
+    try:
+        yield
+    finally:
+        holder.kill()
+        holder.wait()
+
+
+async def test_what_would_be_refused_cannot_be_begun(home: Home, request: pytest.FixtureRequest) -> None:
+    """Somebody has the database open: that is said before, and only what works under them is possible."""
+    with changing("sqlite", home, request):
+        async with screens(home) as driver:
+            with held_open(home.folder / "data" / "shop.db"):
+                await driver.press("r")
+                assert "is open elsewhere" in driver.text("#preview")
+                await driver.fill("#confirm", "shop")
+                assert driver.widget("#go", Button).disabled
+                await choose(driver, "#what", "tables")
+                driver.widget("#tables", Ticks).focus()
+                await driver.press("end", "space")
+                assert "is open elsewhere" not in driver.text("#preview")
+                assert not driver.widget("#go", Button).disabled
+                await choose(driver, "#what", "full")
+                assert driver.widget("#go", Button).disabled
+            await driver.press("f5")
+            assert "is open elsewhere" not in driver.text("#preview")
+            assert not driver.widget("#go", Button).disabled

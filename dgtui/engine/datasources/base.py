@@ -374,6 +374,23 @@ class Datasource(ABC, Generic[SettingsT]):
         Returns what the user should know; raises where the restore cannot work.
         """
 
+    def refuse_unknown(
+        self,
+        archive: Archive,  # noqa: ARG002  # for most kinds the list is enough
+        listed: Sequence[str],
+        selection: Selection,
+    ) -> tuple[str, ...]:
+        """Raise ConfigError where something was chosen that is surely not in the archive, whose objects are `listed`.
+
+        Returns what was chosen of which that cannot be told before the archive is read to its end.
+        """
+        if not listed:
+            return selection.tables
+        for name in selection.tables:
+            if name not in listed:
+                raise not_in_backup(name)
+        return ()
+
     def missing_roles(self, archive: Archive, selection: Selection) -> MissingRoles:  # noqa: ARG002  # most kinds have none
         """The roles that the archive names and the target's server does not have."""
         return MissingRoles()
@@ -571,6 +588,15 @@ class Datasource(ABC, Generic[SettingsT]):
 
         `rows_only` tells of a backup of data alone: its database and tables have to be there already.
         """
+
+
+def not_in_backup(name: str, what: str = "table") -> ConfigError:
+    """The error for something that was chosen and is not there."""
+    return ConfigError(
+        f"There is no {what} {name} in the backup",
+        subject=name,
+        hint="`dgtui show` lists what a backup holds; names are taken literally, with their case",
+    )
 
 
 def connection_hint(host: str, port: int) -> str:

@@ -24,9 +24,10 @@ from dgtui.engine.datasources.base import (
     Probe,
     Selection,
     TargetState,
+    not_in_backup,
 )
 from dgtui.engine.datasources.file_health import ask_tree
-from dgtui.engine.datasources.file_tree import ITSELF, Entry, Patterns, Sizes, TooLong, included, walk
+from dgtui.engine.datasources.file_tree import ITSELF, OTHERS, Entry, Patterns, Sizes, TooLong, included, walk
 from dgtui.engine.datasources.places import (
     beside,
     free_bytes,
@@ -243,6 +244,17 @@ class FilesDatasource(Datasource[FilesSettings]):
         if os.geteuid() != 0:
             notes.append("Owners are restored by root alone: everything will belong to our user")
         return tuple(notes)
+
+    def refuse_unknown(self, archive: Archive, listed: Sequence[str], selection: Selection) -> tuple[str, ...]:  # noqa: ARG002
+        """Only the entries of the root are listed, and of very many not all."""
+        unsure = []
+        for path in selection.tables:
+            top, deeper, _ = path.strip("/").partition("/")
+            if deeper or top not in listed:
+                unsure.append(path)
+            if listed and top not in listed and OTHERS not in listed:
+                raise not_in_backup(path, "file or folder")
+        return tuple(unsure)
 
     def create_target(self, database: str, like: str | None = None) -> None:
         """Make an empty folder; what is unpacked gives it its mode, and makes it a file where a file was stored."""

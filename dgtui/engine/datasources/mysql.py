@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Literal
 
+import msgspec
+
 from dgtui.engine.datasources.answer import HealthAnswer
 from dgtui.engine.datasources.base import (
     Announce,
@@ -21,10 +23,10 @@ from dgtui.engine.datasources.base import (
     ServerSettings,
     TargetState,
 )
-from dgtui.engine.datasources.mysql_archive import SqlCheck, table_names
+from dgtui.engine.datasources.mysql_archive import SqlCheck, names_to_choose, table_names
 from dgtui.engine.datasources.mysql_connection import Access, Session
 from dgtui.engine.datasources.mysql_contents import Silent, dump_blocks, dump_checksums
-from dgtui.engine.datasources.mysql_data import RowsLoad, settle_rows
+from dgtui.engine.datasources.mysql_data import RowsLoad, fitting_targets, settle_rows
 from dgtui.engine.datasources.mysql_dump import DumpFacts, MysqlDump, keeps_history
 from dgtui.engine.datasources.mysql_errors import quote
 from dgtui.engine.datasources.mysql_estimate import estimated_dump_bytes
@@ -34,7 +36,6 @@ from dgtui.engine.datasources.mysql_load import (
     flavour_notes,
     load_archive,
     missing_definers,
-    refuse_triggers,
 )
 from dgtui.engine.datasources.mysql_look import (
     SYSTEM_DATABASES,
@@ -64,7 +65,8 @@ from dgtui.engine.reporting import Reporter
 
 _PATIENCE = 3600.0
 _LONGEST_NAME = 64
-_MOST_BYTES_FOR_DEFINERS = 1 << 30
+_MOST_BYTES_READ_BEFORE = 1 << 30
+"""A larger archive is not read to its end only to know beforehand what the loading finds out."""
 
 
 class MysqlSettings(ServerSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -188,15 +190,16 @@ class MysqlDatasource(Datasource[MysqlSettings]):
         with self._access.session() as session:
             client_tool(session.server, self.settings.tools)
             grants = Grants(session)
-            lacking = [right for right in _RESTORE_RIGHTS if not grants.allows(right, database)]
+            rights = _ROWS_RIGHTS if selection.backup_type == "data_only" else _RESTORE_RIGHTS
+            lacking = [right for right in rights if not grants.allows(right, database)]
             if lacking:
                 raise PermissionDenied(
                     f"{self._access.user} lacks {', '.join(lacking)} on {database}",
                     subject=database,
                     hint=f"GRANT ALL PRIVILEGES ON {quote(database)}.* TO {grants.account()};",
                 )
-            if selection.backup_type == "data_only":
-                refuse_triggers(session, database)
+            if selection.backup_type == "data_only" and archive.total_size_bytes <= _MOST_BYTES_READ_BEFORE:
+                fitting_targets(session, database, table_names(archive.blocks()), selection)
             notes = list(flavour_notes(archive, session.server))
             if not grants.allows_globally("SUPER", "SET USER", "SET_USER_ID", "SET_ANY_DEFINER"):
                 notes.append(
@@ -205,9 +208,18 @@ class MysqlDatasource(Datasource[MysqlSettings]):
                 )
             return tuple(notes)
 
+    def refuse_unknown(self, archive: Archive, listed: Sequence[str], selection: Selection) -> tuple[str, ...]:
+        """The views are not listed, and can be chosen all the same."""
+        others = tuple(name for name in selection.tables if name not in listed)
+        if not others or archive.total_size_bytes > _MOST_BYTES_READ_BEFORE:
+            return others
+        return super().refuse_unknown(
+            archive, names_to_choose(archive.blocks()), msgspec.structs.replace(selection, tables=others)
+        )
+
     def missing_roles(self, archive: Archive, selection: Selection) -> MissingRoles:
         """The definers that the server does not know; read from the whole archive, where that is not too large."""
-        if archive.total_size_bytes > _MOST_BYTES_FOR_DEFINERS:
+        if archive.total_size_bytes > _MOST_BYTES_READ_BEFORE:
             return MissingRoles(definers_known=False)
         return MissingRoles(definers=missing_definers(self._access, definers_in(archive, selection)))
 
@@ -392,6 +404,7 @@ class MysqlDatasource(Datasource[MysqlSettings]):
 
 
 _RESTORE_RIGHTS = ("SELECT", "INSERT", "CREATE", "DROP", "ALTER", "INDEX", "REFERENCES", "LOCK TABLES")
+_ROWS_RIGHTS = ("SELECT", "INSERT")
 
 
 def _refuse_system(database: str) -> None:

@@ -201,6 +201,12 @@ def table_names(blocks: Iterable[bytes]) -> tuple[str, ...]:
     return tuple(names)
 
 
+def names_to_choose(blocks: Iterable[bytes]) -> tuple[str, ...]:
+    """The tables and views in the dump."""
+    kinds = ("table", "data", "placeholder", "view")
+    return tuple(dict.fromkeys(piece.name for piece in sections(blocks) if piece.first and piece.kind in kinds))
+
+
 def _plain_name(quoted: bytes) -> str:
     text = quoted.replace(_ESCAPED_NEWLINE, b"\n").strip(b" ").decode("utf-8", "surrogateescape")
     if text.startswith("`") and text.endswith("`"):

@@ -49,8 +49,7 @@ class RowsLoad:
         """
         names = table_names(archive.blocks())
         with self._access.session(patience=_PATIENCE, fallback=RestoreError) as session:
-            targets = _targets(session, self._database, names, selection)
-            refuse_triggers(session, self._database, [table.name for table in targets])
+            targets = fitting_targets(session, self._database, names, selection)
             full = [table for table in targets if _has_rows(session, self._database, table)]
             _refuse_full(self._database, full, overwrite=overwrite)
             marked = self._make_marker(session, reporter)
@@ -115,6 +114,16 @@ def settle_rows(access: Access, mark: str, database: str) -> Literal["old", "new
             for name in known.plain:
                 session.execute(f"TRUNCATE TABLE {quote(database)}.{quote(name)}")
     return "new" if done else "old"
+
+
+def fitting_targets(session: Session, database: str, names: Sequence[str], selection: Selection) -> list[Table]:
+    """The tables of the database that chosen rows go into, `names` being those of the backup.
+
+    Raises RestoreError and ConfigError where one is not there, or would change the rows.
+    """
+    targets = _targets(session, database, names, selection)
+    refuse_triggers(session, database, [table.name for table in targets])
+    return targets
 
 
 def _targets(session: Session, database: str, names: Sequence[str], selection: Selection) -> list[Table]:

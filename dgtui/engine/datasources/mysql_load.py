@@ -213,10 +213,10 @@ def _raise_packet_limit(access: Access, archive_bytes: int, reporter: Reporter) 
     return before
 
 
-def refuse_triggers(session: Session, database: str, tables: Sequence[str] | None = None) -> None:
+def refuse_triggers(session: Session, database: str, tables: Sequence[str]) -> None:
     """Data alone is not loaded into tables whose triggers would change it. Raises RestoreError."""
     query = "SELECT TRIGGER_NAME, EVENT_OBJECT_TABLE FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = %s"
-    names = [(name,) for name, table in session.rows(query, [database]) if tables is None or table in tables]
+    names = [(name,) for name, table in session.rows(query, [database]) if table in tables]
     if names:
         listed = ", ".join(str(name) for (name,) in names[:5])
         raise RestoreError(

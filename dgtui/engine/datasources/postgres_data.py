@@ -15,7 +15,7 @@ from dgtui.engine.datasources.postgres_targets import with_names
 from dgtui.engine.datasources.postgres_toc import Toc, TocEntry, read_toc
 from dgtui.engine.datasources.postgres_tools import fitting_tool, major
 from dgtui.engine.errors import ConfigError, RestoreError
-from dgtui.engine.model import Part
+from dgtui.engine.model import Part, ToolVersion
 from dgtui.engine.reporting import Reporter
 
 if TYPE_CHECKING:
@@ -91,12 +91,7 @@ class DataLoad:
         import psycopg
 
         toc = read_toc(self._archive.blocks())
-        tool = fitting_tool(
-            "pg_restore",
-            major(toc.dump_version),
-            self._access.settings.tools,
-            purpose=f"the pg_dump {toc.dump_version} that made the backup",
-        )
+        tool = self._tool(toc)
         with self._access.connect(self._database, seconds=None) as connection:
             entries = self._data_entries(connection, toc)
             targets = self._targets(connection, entries)
@@ -120,6 +115,21 @@ class DataLoad:
                     raise
                 return self._failed(error, replay.current)
         return LoadOutcome()
+
+    def check(self) -> None:
+        """Raise RestoreError, ConfigError, ToolMissing where the rows could not be loaded; changes nothing."""
+        toc = read_toc(self._archive.blocks())
+        self._tool(toc)
+        with self._access.connect(self._database) as connection:
+            self._targets(connection, self._data_entries(connection, toc))
+
+    def _tool(self, toc: Toc) -> ToolVersion:
+        return fitting_tool(
+            "pg_restore",
+            major(toc.dump_version),
+            self._access.settings.tools,
+            purpose=f"the pg_dump {toc.dump_version} that made the backup",
+        )
 
     def _failed(self, error: "psycopg.Error", statement: str) -> LoadOutcome:
         lines = str(error).splitlines()

@@ -261,13 +261,15 @@ class SqliteDatasource(Datasource[SqliteSettings]):
         """A hidden file in the same folder, so that a rename can bring it into place."""
         return str(beside(real_path(database), suffix))
 
-    def check_restore(self, archive: Archive, database: str, selection: Selection) -> tuple[str, ...]:  # noqa: ARG002
-        """Is there a place, room, and nobody who has the file open?"""
+    def check_restore(self, archive: Archive, database: str, selection: Selection) -> tuple[str, ...]:
+        """Is there a place, room, and nobody who has the file open? Chosen tables alone are exchanged while it is."""
         target = safe_target(str(real_path(database)))
         need_parent(target)
         if target.exists() and not target.is_file():
             raise RestoreError(f"{target} is no file", subject=str(target), hint="Name a file to restore into")
         need_room(target, archive.total_size_bytes)
+        if not selection.tables or selection.backup_type == "data_only":
+            refuse_open(target)
         first = next(iter(archive.blocks()), b"")
         if not first.startswith(MAGIC):
             raise ValidationError("The archive is no SQLite database", subject=database, hint="Use another copy")

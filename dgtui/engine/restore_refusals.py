@@ -1,0 +1,101 @@
+"""What forbids a restore, as a look at its target and at the backup tells it.
+
+The restore asks it before it begins, and so does whoever wants to know beforehand: a preview that says nothing against
+a restore is one that the restore itself says nothing against.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from dgtui.engine.datasources.base import Archive, Datasource, Selection, TargetState
+from dgtui.engine.errors import ConfigError, DiskSpaceError, RestoreError
+from dgtui.engine.manifest import Manifest
+from dgtui.engine.model import Execution
+
+
+@dataclass(frozen=True, kw_only=True)
+class IntendedRestore:
+    """What shall be restored into what."""
+
+    target: Datasource[Any]
+    execution: Execution
+    database: str
+    chosen: Selection
+    merge: bool = False
+
+    @property
+    def rows_alone(self) -> bool:
+        """Whether it is for rows without their tables."""
+        return "data_only" in (self.chosen.backup_type, self.execution.backup_type)
+
+    @property
+    def part(self) -> bool:
+        """Whether only a part of what the target holds is replaced."""
+        whole = self.chosen.backup_type == self.execution.backup_type == "full"
+        return whole and (self.merge or bool(self.chosen.tables))
+
+    @property
+    def selection(self) -> Selection:
+        """What of the archive is loaded."""
+        return msgspec.structs.replace(self.chosen, backup_type="data_only") if self.rows_alone else self.chosen
+
+
+def refuse_target(intended: IntendedRestore, state: TargetState) -> None:
+    """Raise RestoreError or ConfigError where the target as it is now cannot take it, however it is asked for."""
+    target, database = intended.target, intended.database
+    if intended.merge and "merge" not in target.options:
+        raise ConfigError(
+            f"A {target.label} datasource cannot be merged into",
+            subject=target.name,
+            hint="Leave --merge out; choose tables with --table",
+        )
+    if intended.rows_alone:
+        _refuse_rows_alone(intended, state)
+    elif not state.empty and not intended.part and (intended.chosen.backup_type != "full" or intended.chosen.tables):
+        raise RestoreError(
+            f"Restoring a part would replace all of {database}; nothing was changed",
+            subject=database,
+            hint="Restore the part under another name with --into NAME and copy from there",
+        )
+
+
+def _refuse_rows_alone(intended: IntendedRestore, state: TargetState) -> None:
+    execution, database = intended.execution, intended.database
+    if "schema_only" in (intended.chosen.backup_type, execution.backup_type):
+        raise ConfigError(
+            "There is nothing to restore: one of backup and order is for the schema alone, the other for data alone",
+            subject=execution.execution_id,
+            hint="Choose another backup, or leave out --data-only and --schema-only",
+        )
+    if not intended.target.loads_data:
+        raise ConfigError(
+            f"A {intended.target.label} backup cannot be restored as data alone",
+            subject=intended.target.name,
+            hint="Leave out --data-only",
+        )
+    if state.empty:
+        raise RestoreError(
+            f"{database} has no tables to load rows into; nothing was changed",
+            subject=database,
+            hint="Leave out --data-only to restore everything, or first restore the schema with --schema-only"
+            if execution.backup_type == "full"
+            else "This backup holds rows alone: first restore the schema from a full or a schema-only backup",
+        )
+
+
+def refuse_backup(
+    intended: IntendedRestore, archive: Archive, manifest: Manifest, state: TargetState
+) -> tuple[str, ...]:
+    """What the user should know of this backup and this target. Raises where the one cannot go into the other."""
+    target, database, selection = intended.target, intended.database, intended.selection
+    unsure = target.refuse_unknown(archive, tuple(entry.name for entry in manifest.objects), selection)
+    if state.free_bytes is not None and state.free_bytes < manifest.total_size_bytes and not selection.tables:
+        raise DiskSpaceError(
+            f"{database} needs {manifest.total_size_bytes} bytes, {state.free_bytes} are free there",
+            subject=database,
+            hint="Make room, or restore to another place with --into",
+        )
+    notes = target.check_restore(archive, database, selection)
+    return (*notes, *(f"Whether the backup holds {name} is only seen once it is read to its end" for name in unsure))
