@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dgtui.cli.options import LIST_LIMIT, AsJson, Execution, Limit
-from dgtui.cli.output import print_data, print_json, print_json_rows, say, say_how_many_more
+from dgtui.cli.output import print_data, print_json, print_json_texts, say, say_how_many_more
 from dgtui.engine.errors import ConfigError
 from dgtui.wording.states import COPY_MARKS, EXECUTION_MARKS
 from dgtui.wording.terminal import is_terminal, look_of, size_of
@@ -38,8 +38,8 @@ def list_executions(
     with open_engine() as engine:
         proven = engine.proofs.proven()
         if as_json:
-            each = islice(engine.each_execution(job=job, datasource=datasource, status=status), limit)
-            print_json_rows(with_proof(one, proven) for one in each)
+            each = islice(engine.execution_texts(job=job, datasource=datasource, status=status), limit)
+            print_json_texts(with_proof(text, proven.get(execution_id)) for execution_id, text in each)
             return
         found = engine.executions(job=job, datasource=datasource, status=status, limit=limit or LIST_LIMIT)
         total = engine.execution_count(job=job, datasource=datasource, status=status)
@@ -57,15 +57,14 @@ def output_width() -> int | None:
     return size_of(sys.stdout)[0] if is_terminal(sys.stdout) else None
 
 
-def with_proof(execution: "Row", proven: "Mapping[str, Proven]") -> dict[str, Any]:
-    """An execution as JSON has it, with when and how it was proven last."""
+def with_proof(execution: str, proof: "Proven | None") -> str:
+    """An execution in JSON, with when and how it was proven last."""
     import msgspec
 
-    proof = proven.get(execution.execution_id)
     known: dict[str, Any] = {"proven_at": None, "proven_by": None}
     if proof is not None:
-        known = {"proven_at": msgspec.to_builtins(proof.proven_at), "proven_by": proof.how}
-    return {**msgspec.to_builtins(execution), **known}
+        known = {"proven_at": proof.proven_at, "proven_by": proof.how}
+    return f"{execution[:-1]},{msgspec.json.encode(known).decode()[1:]}"
 
 
 def list_lines(

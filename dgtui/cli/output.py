@@ -7,9 +7,11 @@ import errno
 import os
 import sys
 from collections.abc import Iterable
+from itertools import islice
 from typing import IO, Any, TextIO
 
 _GONE = frozenset({errno.EPIPE, errno.EIO, errno.EBADF})
+_LINES_AT_ONCE = 100
 _lost: list[str] = []
 """Why output was lost for another reason than a reader that went away."""
 
@@ -30,9 +32,15 @@ def print_json_rows(values: Iterable[Any]) -> None:
     """Print values as a JSON array on stdout, one a line, as they come: however many, they are never all in memory."""
     import msgspec
 
+    print_json_texts(msgspec.json.encode(value).decode() for value in values)
+
+
+def print_json_texts(texts: Iterable[str]) -> None:
+    """Print what is JSON already as a JSON array on stdout, one a line, some at a time."""
     before = "["
-    for value in values:
-        write(sys.stdout, f"{before}\n{msgspec.json.encode(value).decode()}")
+    rest = iter(texts)
+    while some := list(islice(rest, _LINES_AT_ONCE)):
+        write(sys.stdout, f"{before}\n" + ",\n".join(some))
         before = ","
     write(sys.stdout, "[]\n" if before == "[" else "\n]\n")
 

@@ -432,11 +432,11 @@ class Engine:
         """Executions with their copies, the newest first."""
         return self.catalog.executions(job=job, datasource=datasource, status=status, purpose=purpose, limit=limit)
 
-    def each_execution(
+    def execution_texts(
         self, *, job: str | None = None, datasource: str | None = None, status: str | None = None
-    ) -> Iterator[Execution]:
-        """All executions with their copies, the newest first, read as they are asked for."""
-        return self.catalog.each_execution(job=job, datasource=datasource, status=status)
+    ) -> Iterator[tuple[str, str]]:
+        """The id of each execution and itself as JSON, the newest first, read as they are asked for."""
+        return self.catalog.execution_texts(job=job, datasource=datasource, status=status)
 
     def execution_count(
         self, *, job: str | None = None, datasource: str | None = None, status: str | None = None

@@ -11,6 +11,7 @@ from typing import Any
 from dgtui.config import Config
 from dgtui.engine.archive import StoredArchive
 from dgtui.engine.catalog import Catalog
+from dgtui.engine.catalog.catalog import KNOWN_TO_BE_LOST
 from dgtui.engine.datasources import datasource_adapter
 from dgtui.engine.datasources.base import ArchiveCheck
 from dgtui.engine.errors import DataGuardianError, StorageError, ValidationError
@@ -23,6 +24,8 @@ from dgtui.engine.storages.local import LocalSettings, LocalStorage
 from dgtui.engine.stored import folder_of, know_marker, read_known_manifest, read_manifest
 
 _RESTORE_TEXT_BYTES = 1 << 20
+_ANSWERS: tuple[CopyStatus, ...] = ("available", "missing")
+"""What a storage says of a copy that it can be asked for."""
 
 
 def live_copies(catalog: Catalog, config: Config, execution: Execution) -> tuple[Copy, ...]:
@@ -36,7 +39,7 @@ def live_copies(catalog: Catalog, config: Config, execution: Execution) -> tuple
 def copies_at(catalog: Catalog, config: Config, storage: str, executions: Sequence[Execution]) -> dict[str, Copy]:
     """The copies of executions at one storage as they are now, by the execution's id; the catalogue learns it.
 
-    Once the storage does not answer, the rest is not asked any more.
+    Where the storage does not answer, what is known to be missing stays so.
     """
     known = {
         execution.execution_id: (execution, copy)
@@ -44,25 +47,34 @@ def copies_at(catalog: Catalog, config: Config, storage: str, executions: Sequen
         for copy in execution.copies
         if copy.storage == storage and copy.path
     }
-    found: dict[str, Copy] = {}
+    found = {execution_id: copy for execution_id, (_, copy) in known.items() if copy.status == "corrupt"}
+    asked = {execution_id: one for execution_id, one in known.items() if execution_id not in found}
+    statuses = _ask(catalog, config, storage, [execution for execution, _ in asked.values()])
+    answers = any(status in _ANSWERS for status in statuses.values())
     changed: dict[str, Copy] = {}
-    answers: CopyStatus | None = None if storage in config.storages else "unknown"
-    adapter = config.storage(storage) if storage in config.storages else None
-    if adapter is not None:
-        know_marker(catalog, adapter)
-    for execution_id, (execution, copy) in known.items():
-        if copy.status == "corrupt":
-            found[execution_id] = copy
-            continue
-        status = answers
-        if status is None and adapter is not None:
-            status = adapter.copy_status(folder_of(execution))
-            answers = status if status == "unreachable" else None
-        found[execution_id] = Copy(storage=storage, status=status or "unknown", path=copy.path, checked_at=now())
+    for execution_id, (_, copy) in asked.items():
+        status = statuses[execution_id]
+        if status not in _ANSWERS and copy.status in KNOWN_TO_BE_LOST:
+            status = copy.status
+        found[execution_id] = Copy(storage=storage, status=status, path=copy.path, checked_at=now())
         if status != copy.status:
             changed[execution_id] = found[execution_id]
-    catalog.save_copies(changed)
-    return found
+    if answers:
+        catalog.save_copies(changed)
+    elif changed:
+        catalog.save_silence(storage, next(iter(changed.values())).status, now())
+    return {execution_id: found[execution_id] for execution_id in known}
+
+
+def _ask(catalog: Catalog, config: Config, storage: str, executions: Sequence[Execution]) -> dict[str, CopyStatus]:
+    """By the execution's id what a storage tells of its copy."""
+    if storage not in config.storages:
+        return {one.execution_id: "unknown" for one in executions}
+    adapter = config.storage(storage)
+    know_marker(catalog, adapter)
+    places = {one.execution_id: folder_of(one) for one in executions}
+    statuses = adapter.copy_statuses(list(places.values()))
+    return {execution_id: statuses[place] for execution_id, place in places.items()}
 
 
 def _look_at(catalog: Catalog, config: Config, execution: Execution, copy: Copy) -> Copy:

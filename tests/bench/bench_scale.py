@@ -1,10 +1,15 @@
-"""Every command that reads, over a catalogue of years.
+"""Every command that reads, over catalogues of years.
 
-    python -m tests.bench.bench_scale [--keep FOLDER] [--only WORD]
+    python -m tests.bench.bench_scale [--keep FOLDER] [--only WORD] [--state grown|steady|first]
 
-It holds 100 000 executions of 50 jobs with two copies each, 20 000 more that were removed since, a million health
-checks of 200 datasources, two storages and 50 jobs, 20 000 notifications and 50 000 entries of the audit log. The
-checks are as many as if none had ever been thinned out. With `--keep` the folder is filled once and used again.
+There are three of them, each with 100 000 executions of 50 jobs at two storages, 20 000 more that were removed before,
+a million health checks of 200 datasources, two storages and 50 jobs, 20 000 notifications, 50 000 entries of the audit
+log and the logs of the last 20 000 runs. The checks are as many as if none had ever been thinned out. One of the
+storages has room for all jobs together.
+
+`grown`: nothing was ever removed, and one job has rules. `steady`: all have rules, which have removed what they do not
+keep. `first`: all have rules, and nothing was removed yet. What rules may remove lies at the storages as real folders.
+With `--keep` the folder is filled once and used again.
 """
 
 import argparse
@@ -19,17 +24,21 @@ from pathlib import Path
 import msgspec
 import sqlalchemy as sa
 
+from dgtui.config import load_config
+from dgtui.config.model import job_id
 from dgtui.engine.audit import FIRST_PREVIOUS, HEAD_NAME, Head, _sealed
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.catalog.audit import _columns, audit
 from dgtui.engine.catalog.database import time_text
 from dgtui.engine.catalog.health import health_checks, health_states
 from dgtui.engine.catalog.notifications import notifications
-from dgtui.engine.catalog.past import past_executions
+from dgtui.engine.catalog.past import move_to_past, past_executions
 from dgtui.engine.catalog.tables import copies, executions
+from dgtui.engine.cleanup import Retention
 from dgtui.engine.health_model import Figures, HealthState, Watched
 from dgtui.engine.messages import now
 from dgtui.engine.model import Actor, AuditEntry
+from dgtui.engine.runs import RunPaths
 from tests.support.homes import Home
 
 DATASOURCES = 200
@@ -40,6 +49,9 @@ EXECUTIONS = 100_000
 PAST = 20_000
 NOTIFICATIONS = 20_000
 AUDIT = 50_000
+LOGS = 20_000
+STATES = ("grown", "steady", "first")
+RULES = "retention = { keep_last = 7, keep_daily = 30, keep_monthly = 36 }"
 BATCH = 10_000
 COMMANDS = (
     ("list",),
@@ -48,7 +60,7 @@ COMMANDS = (
     ("list", "--status", "failed"),
     ("list", "--json"),
     ("show", "job7@latest"),
-    ("show", "e0099000"),
+    ("show", "e0099001"),
     ("status",),
     ("health",),
     ("health", "d7"),
@@ -69,58 +81,68 @@ COMMANDS = (
     ("stats", "--days", "3650"),
     ("metrics",),
     ("cleanup", "--dry-run"),
+    ("cleanup", "--dry-run", "--job", "job7"),
     ("check",),
     ("daemon", "--status"),
 )
+JOB_IDS = [job_id(f"job{n}", None) for n in range(JOBS)]
 Rows = Iterator[dict[str, object]]
 
 
 def main() -> None:
-    """Fill the catalogue and time the commands."""
+    """Fill the catalogues and time the commands."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--keep", type=Path, help="a folder that is kept, and used again where it is filled already")
     parser.add_argument("--only", help="only the commands with this word")
+    parser.add_argument("--state", choices=STATES, help="only this catalogue")
     options = parser.parse_args()
     wanted = [one for one in COMMANDS if options.only is None or options.only in one]
+    states = [one for one in STATES if options.state in (None, one)]
     if options.keep is not None:
         options.keep.mkdir(exist_ok=True)
-        measure(Home(options.keep), wanted)
+        measure(options.keep, states, wanted)
         return
     with tempfile.TemporaryDirectory(prefix="dgbench-") as folder:
-        measure(Home(Path(folder)), wanted)
+        measure(Path(folder), states, wanted)
 
 
-def measure(home: Home, commands: Sequence[tuple[str, ...]]) -> None:
-    """Time the commands over a catalogue that is empty, then over a full one."""
-    configure(home)
+def measure(folder: Path, states: Sequence[str], commands: Sequence[tuple[str, ...]]) -> None:
+    """Time the commands over a catalogue that is empty, then over the full ones."""
     print(f"load of the machine {os.getloadavg()[0]:.1f}; an empty catalogue:")
-    empty = home.folder / "empty"
-    empty.mkdir(exist_ok=True)
-    small = Home(empty)
-    configure(small)
-    time_commands(small, commands[:1])
-    if not home.state.exists():
-        home.state.mkdir(mode=0o700)
-        started = time.monotonic()
-        catalog = Catalog(home.state)
-        fill(catalog)
-        catalog.close()
-        size = (home.state / "catalog.db").stat().st_size / 2**20
-        print(f"filled in {time.monotonic() - started:.0f} s, {size:.0f} MiB")
-    time_commands(home, commands)
+    time_commands(made(folder, "empty", ()), commands[:1])
+    for state in states:
+        home = made(folder, state, (7,) if state == "grown" else range(JOBS))
+        if not home.state.exists():
+            started = time.monotonic()
+            fill(home, settled=state == "steady")
+            size = (home.state / "catalog.db").stat().st_size / 2**20
+            print(f"filled in {time.monotonic() - started:.0f} s, {size:.0f} MiB")
+        print(f"\n{state}, load {os.getloadavg()[0]:.1f}:")
+        time_commands(home, commands)
 
 
-def configure(home: Home) -> None:
-    """200 datasources, 50 jobs."""
+def made(folder: Path, name: str, ruled: Sequence[int]) -> Home:
+    """A home of this name with its configuration."""
+    (folder / name).mkdir(exist_ok=True)
+    home = Home(folder / name)
+    configure(home, ruled)
+    return home
+
+
+def configure(home: Home, ruled: Sequence[int]) -> None:
+    """200 datasources, 50 jobs, of which these have rules, and a storage with room for all of them."""
     tables = [f"[datasources.d{n}]\ntype = 'sqlite'\npath = '/nowhere/{n}.db'\n" for n in range(1, DATASOURCES)]
     tables += [
         f"[jobs.job{n}]\ndatasource = 'd{n + 1}'\nstorages = ['disk', 'nas']\nschedule = 'hourly'\n"
-        "retention = { keep_last = 7, keep_daily = 30, keep_monthly = 36 }\n"
+        + (f"{RULES}\n" if n in ruled else "")
         for n in range(JOBS)
     ]
     home.configure(
         "\n".join(["[datasources.shop]\ntype = 'sqlite'\npath = '/nowhere/0.db'\n", *tables]), storages=STORAGES
     )
+    text = home.config_path.read_text()
+    room = "[storages.nas]\nretention = { max_total_size = '40 TB' }\n"
+    home.config_path.write_text(text.replace("[storages.nas]\n", room))
 
 
 def time_commands(home: Home, commands: Sequence[tuple[str, ...]]) -> None:
@@ -142,8 +164,45 @@ def time_commands(home: Home, commands: Sequence[tuple[str, ...]]) -> None:
         )
 
 
-def fill(catalog: Catalog) -> None:
-    """Everything, with plain SQL in large pieces."""
+def fill(home: Home, *, settled: bool) -> None:
+    """Everything, with plain SQL in large pieces; `settled` as it is once what no rule keeps was removed."""
+    home.state.mkdir(mode=0o700)
+    catalog = Catalog(home.state)
+    fill_tables(catalog)
+    config = load_config(home.config_path)
+    paths = RunPaths(home.state)
+    paths.make()
+    ruled = [name for name, job in config.jobs.items() if job.retention is not None]
+    plan = Retention(catalog, config, paths).plan(jobs=ruled)
+    if settled:
+        settle(catalog, {one.execution_id for one in plan.removals})
+    lying = plan.kept if settled else plan.verdicts
+    for storage in STORAGES:
+        adapter = config.storage(storage)
+        adapter.prepare()
+        marker = adapter.marker_id()
+        assert marker is not None
+        catalog.save_storage_marker(storage, marker)
+    for one in lying:
+        folder = home.storage(one.storage) / one.job_id / one.folder
+        folder.mkdir(parents=True)
+        (folder / "manifest.json").touch()
+    catalog.close()
+    for number in range(EXECUTIONS - LOGS, EXECUTIONS):
+        paths.messages(f"e{number:07}").touch()
+
+
+def settle(catalog: Catalog, gone: set[str]) -> None:
+    """Move what is removed to the past."""
+    ids = sorted(gone)
+    for start in range(0, len(ids), BATCH):
+        with catalog.transaction() as connection:
+            for execution_id in ids[start : start + BATCH]:
+                move_to_past(connection, execution_id, at=now())
+
+
+def fill_tables(catalog: Catalog) -> None:
+    """The tables of the catalogue."""
     end = now()
     for table, rows in (
         (executions, (execution_row(number, end) for number in range(EXECUTIONS))),
@@ -176,7 +235,7 @@ def run_row(number: int, at: datetime) -> dict[str, object]:
     good = number % 100 != 99
     return {
         "execution_id": f"e{number:07}",
-        "job_id": f"j{number % JOBS}",
+        "job_id": JOB_IDS[number % JOBS],
         "job": f"job{number % JOBS}",
         "datasource": f"d{number % JOBS + 1}",
         "datasource_type": "sqlite",

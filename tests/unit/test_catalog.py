@@ -6,11 +6,13 @@ import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 
 from dgtui.engine.catalog import SCHEMA_VERSION, Catalog, CatalogError
-from dgtui.engine.model import Copy, Execution, ExecutionStatus, Problem, Restore
+from dgtui.engine.catalog.catalog import write_execution
+from dgtui.engine.model import Copy, CopyStatus, Execution, ExecutionStatus, Problem, Restore
 
 MOMENT = datetime(2025, 2, 13, 6, 0, 1, tzinfo=UTC)
 
@@ -163,4 +165,77 @@ def test_a_catalogue_of_an_earlier_schema_is_brought_up_to_date_with_all_it_hold
     found = catalog.execution("0000")
     assert found is not None
     assert found.pin == "the last one before the merger"
+    catalog.close()
+
+
+def test_many_states_are_saved_in_pieces_and_nobody_waits(tmp_path: Path) -> None:
+    catalog = Catalog(tmp_path)
+    with catalog.transaction() as connection:
+        for number in range(2500):
+            write_execution(connection, an_execution(f"{number:04}"))
+    pieces: list[bool] = []
+    other = sqlite3.connect(tmp_path / "catalog.db", timeout=0, isolation_level=None)
+
+    @sa.event.listens_for(catalog._engine, "before_cursor_execute")
+    def write_between(_1: object, _2: object, _3: str, _4: object, _5: object, many: bool) -> None:
+        other.execute("INSERT INTO meta VALUES (?, '')", (f"piece {len(pieces)}",))
+        pieces.append(many)
+
+    found = Copy(storage="disk", status="missing", path="/x", checked_at=MOMENT)
+    catalog.save_copies({f"{number:04}": found for number in range(2500)})
+    assert pieces == [True, True, True]
+    assert {copy for one in catalog.executions() for copy in one.copies} == {found}
+    other.close()
+    catalog.close()
+
+
+def test_the_state_of_a_copy_that_was_removed_meanwhile_brings_it_not_back(tmp_path: Path) -> None:
+    catalog = Catalog(tmp_path)
+    catalog.save_execution(an_execution("0000"))
+    catalog.remove_copy("0000", "disk")
+    catalog.save_copies({"0000": Copy(storage="disk", status="available", path="/x")})
+    with catalog.transaction() as connection:
+        assert connection.scalar(sa.text("SELECT count(*) FROM copies")) == 0
+    catalog.close()
+
+
+def test_a_storage_that_is_silent_changes_nothing_of_what_is_known_to_be_lost(tmp_path: Path) -> None:
+    catalog = Catalog(tmp_path)
+    states: tuple[CopyStatus, ...] = ("available", "missing", "corrupt", "unknown")
+    for number, status in enumerate(states):
+        copies = (Copy(storage="disk", status=status, path="/x"), Copy(storage="nas", status=status, path="/y"))
+        catalog.save_execution(msgspec.structs.replace(an_execution(f"{number}"), copies=copies))
+    catalog.save_silence("disk", "unreachable", MOMENT)
+    found: dict[str, list[CopyStatus]] = {"disk": [], "nas": []}
+    for one in sorted(catalog.executions(), key=lambda one: one.sequence):
+        for copy in one.copies:
+            found[copy.storage].append(copy.status)
+    assert found == {"disk": ["unreachable", "missing", "corrupt", "unreachable"], "nas": list(states)}
+    catalog.close()
+
+
+def test_executions_as_texts_are_what_they_are_as_json(tmp_path: Path) -> None:
+    catalog = Catalog(tmp_path)
+    odd = 'ein "Zitat" \\ und \x1b[31m Ä\n'
+    for number in range(3):
+        copies = tuple(
+            Copy(storage=name, status="corrupt", path=odd, problem=Problem(kind="StorageError", message=odd))
+            for name in ("nas", "disk")[:number]
+        )
+        one = an_execution(f"{number}", minutes=number)
+        catalog.save_execution(msgspec.structs.replace(one, copies=copies, description=odd, warnings=(odd,)))
+    catalog.save_execution(
+        msgspec.structs.replace(
+            an_execution("bare", minutes=1),
+            started_at=MOMENT + timedelta(microseconds=7),
+            finished_at=None,
+            problem=None,
+            warnings=(),
+        )
+    )
+    executions = catalog.executions()
+    texts = dict(catalog.execution_texts())
+    assert list(texts) == [one.execution_id for one in executions]
+    for one in executions:
+        assert texts[one.execution_id].encode() == msgspec.json.encode(one)
     catalog.close()

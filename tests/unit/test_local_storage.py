@@ -358,6 +358,22 @@ def test_what_never_answers_is_unreachable(storage: LocalStorage, monkeypatch: p
         frozen.set()
 
 
+def test_many_are_told_as_each_of_them_would_be(storage: LocalStorage, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = FolderRef(job_id=new_id(), folder=REF.folder)
+    link = FolderRef(job_id=REF.job_id, folder="2025-02-13_060003")
+    gone = FolderRef(job_id=REF.job_id, folder="2025-02-13_060002")
+    odd = FolderRef(job_id=REF.job_id, folder="../x")
+    path = put(storage)
+    path.with_name(link.folder).symlink_to(path)
+    refs = [other, gone, REF, link, odd]
+    monkeypatch.setattr("dgtui.engine.storages.local._ASKED_AT_ONCE", 2)
+    told = storage.copy_statuses(refs)
+    assert told == {ref: storage.copy_status(ref) for ref in refs}
+    assert [told[ref] for ref in refs] == ["missing", "missing", "available", "missing", "unreachable"]
+    storage.known_id = new_id()
+    assert set(storage.copy_statuses(refs).values()) == {"unreachable"}
+
+
 def test_a_deadline_hands_on_results_and_errors() -> None:
     assert with_deadline(lambda: 5, 10, subject="x") == 5
     with pytest.raises(ZeroDivisionError):

@@ -6,7 +6,7 @@ state each copy was last found in, restores, and which storage carried which mar
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
@@ -16,12 +16,14 @@ from dgtui.engine.catalog import tables
 from dgtui.engine.catalog.database import Database, time_text
 from dgtui.engine.catalog.past import bring_back, move_to_past
 from dgtui.engine.catalog.proofs import proof_of_restore, write_proof
+from dgtui.engine.catalog.rows import columns_of, execution_text, executions_of
 from dgtui.engine.messages import now
-from dgtui.engine.model import RESTORABLE, UNDER_WAY, Copy, Execution, Problem, Purpose, Restore
+from dgtui.engine.model import RESTORABLE, UNDER_WAY, Copy, CopyStatus, Execution, Purpose, Restore
 
-T = TypeVar("T", Execution, Copy)
-
-_PAGE = 500
+KNOWN_TO_BE_LOST: tuple[CopyStatus, ...] = ("missing", "corrupt")
+"""States of copies that a storage which does not answer changes nothing of."""
+_PAGE = 2000
+_PIECE = 1000
 _NEWEST_FIRST = (tables.executions.c.started_at.desc(), tables.executions.c.sequence.desc())
 
 
@@ -39,10 +41,37 @@ class Catalog(Database):
             _save_copy(connection, execution_id, copy)
 
     def save_copies(self, copies: Mapping[str, Copy]) -> None:
-        """Store the states of copies of several executions, all at once."""
+        """Store the states that copies of several executions were found in, as far as they are known still.
+
+        In pieces, between which others write: however many there are, nobody waits for long.
+        """
+        rows = [
+            {"of_execution": execution_id, "at_storage": copy.storage, **columns_of(copy)}
+            for execution_id, copy in copies.items()
+        ]
+        statement = (
+            sa.update(tables.copies)
+            .where(
+                tables.copies.c.execution_id == sa.bindparam("of_execution"),
+                tables.copies.c.storage == sa.bindparam("at_storage"),
+            )
+            .values({name: sa.bindparam(name) for name in ("status", "path", "checked_at", "problem")})
+        )
+        for start in range(0, len(rows), _PIECE):
+            with self.transaction() as connection:
+                connection.execute(statement, rows[start : start + _PIECE])
+
+    def save_silence(self, storage: str, status: CopyStatus, at: datetime) -> None:
+        """Store that a storage tells nothing of its copies now; what is known to be gone or damaged stays so."""
+        columns = tables.copies.c
         with self.transaction() as connection:
-            for execution_id, copy in copies.items():
-                _save_copy(connection, execution_id, copy)
+            connection.execute(
+                sa.update(tables.copies)
+                .where(
+                    columns.storage == storage, columns.path != "", columns.status.not_in([status, *KNOWN_TO_BE_LOST])
+                )
+                .values(status=status, checked_at=time_text(at), problem=None)
+            )
 
     def remove_copy(self, execution_id: str, storage: str) -> None:
         """Forget a copy that was deleted; an execution that lies nowhere else counts among the past ones."""
@@ -81,17 +110,25 @@ class Catalog(Database):
         query = sa.select(tables.executions).where(*chosen).order_by(*_NEWEST_FIRST)
         return self.select_executions(query.limit(limit))
 
-    def each_execution(
+    def execution_texts(
         self, *, job: str | None = None, datasource: str | None = None, status: str | None = None
-    ) -> Iterator[Execution]:
-        """All of them, the newest first, read page by page: nobody waits for the catalogue while they are written."""
-        query = sa.select(tables.executions).where(*_chosen(job, datasource, status)).order_by(*_NEWEST_FIRST)
-        page = self.select_executions(query.limit(_PAGE))
+    ) -> Iterator[tuple[str, str]]:
+        """The id of each execution and itself as JSON, the newest first.
+
+        They are read page by page: nobody waits for the catalogue while they are written.
+        """
+        columns = tables.executions.c
+        query = sa.select(columns.started_at, columns.sequence, columns.execution_id, execution_text())
+        query = query.where(*_chosen(job, datasource, status)).order_by(*_NEWEST_FIRST).limit(_PAGE)
+        page = self._rows(query)
         while page:
-            yield from page
-            last = sa.tuple_(sa.literal(time_text(page[-1].started_at)), sa.literal(page[-1].sequence))
-            place = sa.tuple_(tables.executions.c.started_at, tables.executions.c.sequence)
-            page = self.select_executions(query.where(place < last).limit(_PAGE))
+            yield from ((execution_id, text) for _, _, execution_id, text in page)
+            last = sa.tuple_(sa.literal(page[-1][0]), sa.literal(page[-1][1]))
+            page = self._rows(query.where(sa.tuple_(columns.started_at, columns.sequence) < last))
+
+    def _rows(self, query: sa.Select[Any]) -> Sequence[Any]:
+        with self.transaction() as connection:
+            return connection.execute(query).all()
 
     def execution_count(
         self, *, job: str | None = None, datasource: str | None = None, status: str | None = None
@@ -164,16 +201,9 @@ class Catalog(Database):
         return self.select_executions(query.order_by(tables.executions.c.sequence.desc()).limit(10))
 
     def select_executions(self, query: sa.Select[Any]) -> list[Execution]:
-        """The executions that a query of their table finds, with their copies."""
+        """The executions that a query of their whole table finds, with their copies."""
         with self.transaction() as connection:
-            rows = connection.execute(query).mappings().all()
-            copies: dict[str, list[Copy]] = {}
-            ids = [row["execution_id"] for row in rows]
-            for start in range(0, len(ids), 500):
-                chosen = sa.select(tables.copies).where(tables.copies.c.execution_id.in_(ids[start : start + 500]))
-                for row in connection.execute(chosen.order_by(tables.copies.c.storage)).mappings():
-                    copies.setdefault(row["execution_id"], []).append(_decode(Copy, row))
-        return [_decode(Execution, row, copies=copies.get(row["execution_id"], [])) for row in rows]
+            return executions_of(connection, query)
 
     def save_restore(self, restore: Restore) -> None:
         """Add a restore, or bring it up to date; one that proves its backup is a proof from then on."""
@@ -231,7 +261,7 @@ def _chosen(job: str | None, datasource: str | None, status: str | None) -> list
 
 def write_execution(connection: sa.Connection, execution: Execution) -> None:
     """Add an execution, or bring its row and its copies up to date, as part of a transaction."""
-    values = {name: value for name, value in _encode(execution).items() if name not in ("copies", "sequence")}
+    values = {name: value for name, value in columns_of(execution).items() if name not in ("copies", "sequence")}
     statement = insert(tables.executions).values(**values)
     connection.execute(statement.on_conflict_do_update(index_elements=["execution_id"], set_=values))
     bring_back(connection, execution.execution_id)
@@ -240,29 +270,6 @@ def write_execution(connection: sa.Connection, execution: Execution) -> None:
 
 
 def _save_copy(connection: sa.Connection, execution_id: str, copy: Copy) -> None:
-    values = {"execution_id": execution_id, **_encode(copy)}
+    values = {"execution_id": execution_id, **columns_of(copy)}
     statement = insert(tables.copies).values(**values)
     connection.execute(statement.on_conflict_do_update(index_elements=["execution_id", "storage"], set_=values))
-
-
-def _encode(record: Execution | Copy) -> dict[str, Any]:
-    """The columns of a row; what is not plain becomes JSON."""
-    columns: dict[str, Any] = {}
-    for name in record.__struct_fields__:
-        value = getattr(record, name)
-        if isinstance(value, datetime):
-            value = time_text(value)
-        elif isinstance(value, Problem | tuple):
-            value = msgspec.json.encode(value).decode()
-        columns[name] = value
-    return columns
-
-
-def _decode(kind: type[T], row: sa.RowMapping, *, copies: Sequence[Copy] = ()) -> T:
-    values = {name: row[name] for name in kind.__struct_fields__ if name in row}
-    for name in ("warnings", "problem"):
-        if values.get(name) is not None:
-            values[name] = msgspec.json.decode(values[name])
-    if kind is Execution:
-        values["copies"] = msgspec.to_builtins(tuple(copies))
-    return msgspec.convert(values, kind)

@@ -5,7 +5,7 @@ there when, and only when, its manifest stands in the folder under its final nam
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, BinaryIO, ClassVar, Generic, TypeVar
 
@@ -197,6 +197,15 @@ class Storage(ABC, Generic[SettingsT]):
     @abstractmethod
     def copy_status(self, ref: FolderRef) -> CopyStatus:
         """Whether the backup is there: `available`, `missing`, or `unreachable` (cannot be told); never raises."""
+
+    def copy_statuses(self, refs: Sequence[FolderRef]) -> dict[FolderRef, CopyStatus]:
+        """Like `copy_status`, of many; once nothing can be told of one, the rest is not asked any more."""
+        found: dict[FolderRef, CopyStatus] = dict.fromkeys(refs, "unreachable")
+        for ref in refs:
+            found[ref] = self.copy_status(ref)
+            if found[ref] == "unreachable":
+                break
+        return found
 
     @abstractmethod
     def path(self, ref: FolderRef) -> str:

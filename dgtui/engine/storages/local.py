@@ -5,7 +5,8 @@ import errno
 import os
 import threading
 import uuid
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, BinaryIO, ClassVar
 
@@ -36,6 +37,7 @@ from dgtui.engine.storages.base import (
     StorageState,
 )
 from dgtui.engine.storages.deadline import answers_within, with_deadline
+from dgtui.engine.storages.local_look import has_manifest, holds, statuses_of_job
 from dgtui.engine.storages.local_marker import MARKER, make_marker, read_marker
 from dgtui.engine.storages.local_reader import open_for_reading
 from dgtui.engine.storages.local_removal import delete_backup, leftovers, orphans, remove_leftover, remove_orphan
@@ -43,6 +45,8 @@ from dgtui.engine.storages.local_root import FOLDER_NAME, PLAIN_NAME, UUID_NAME,
 from dgtui.engine.storages.local_writer import LocalWriter
 
 SYSTEM = "_system"
+_ASKED_AT_ONCE = 200
+"""So many folders are looked into within the time that a look may take."""
 _LARGEST_MANIFEST = 64 << 20
 _NO_PLAIN_FILE = frozenset({errno.EINVAL, errno.ELOOP, errno.ENXIO})
 _OTHER_COPY = "Restore from another copy; `dgtui validate` tells the state of each"
@@ -184,19 +188,8 @@ class LocalStorage(Storage[LocalSettings]):
             for job_id, job in self._root.jobs(root):
                 for name in self._root.names(job, job_id):
                     ref = FolderRef(job_id=job_id, folder=name)
-                    if FOLDER_NAME.fullmatch(name) and self._has_manifest(job, ref):
+                    if FOLDER_NAME.fullmatch(name) and has_manifest(self._root, job, ref):
                         yield ref
-
-    def _has_manifest(self, job: int, ref: FolderRef) -> bool:
-        with explained(self.path(ref), "look into"):
-            try:
-                folder = open_folder(ref.folder, folder=job)
-            except (FileNotFoundError, NotADirectoryError):
-                return False
-            try:
-                return _holds(MANIFEST, folder)
-            finally:
-                os.close(folder)
 
     def copy_status(self, ref: FolderRef) -> CopyStatus:
         """Whether the backup is there: `available`, `missing`, or `unreachable` (cannot be told); never raises."""
@@ -208,9 +201,22 @@ class LocalStorage(Storage[LocalSettings]):
     def _copy_status(self, ref: FolderRef) -> CopyStatus:
         try:
             with self._root.backup(ref) as folder, explained(self.path(ref), "look into"):
-                return "available" if _holds(MANIFEST, folder) else "missing"
+                return "available" if holds(MANIFEST, folder) else "missing"
         except ValidationError:
             return "missing"
+
+    def copy_statuses(self, refs: Sequence[FolderRef]) -> dict[FolderRef, CopyStatus]:
+        """Like `copy_status`, of many, some of a job at a time; once it does not answer, the rest is not asked."""
+        found: dict[FolderRef, CopyStatus] = dict.fromkeys(refs, "unreachable")
+        of_jobs: dict[str, list[FolderRef]] = {}
+        for ref in refs:
+            of_jobs.setdefault(ref.job_id, []).append(ref)
+        with contextlib.suppress(StorageError):
+            for of_job in of_jobs.values():
+                for start in range(0, len(of_job), _ASKED_AT_ONCE):
+                    look = partial(statuses_of_job, self._root, of_job[start : start + _ASKED_AT_ONCE])
+                    found |= with_deadline(look, self.answer_seconds, subject=self.root)
+        return found
 
     def read_manifest(self, ref: FolderRef) -> bytes:
         """The manifest as stored, at most 64 MiB of it. Raises StorageError; ValidationError where there is none."""
@@ -289,11 +295,3 @@ class LocalStorage(Storage[LocalSettings]):
             set_mode(file, FILE_MODE)
             write_all(file, text)
             os.fsync(file)
-
-
-def _holds(name: str, folder: int) -> bool:
-    try:
-        os.stat(name, dir_fd=folder, follow_symlinks=False)
-    except FileNotFoundError:
-        return False
-    return True
