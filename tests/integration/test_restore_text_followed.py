@@ -1,7 +1,9 @@
 """RESTORE.txt beside a backup is followed to the letter by a shell, without DataGuardian: everything is as it was."""
 
+import contextlib
 import os
 import shutil
+import sqlite3
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +24,7 @@ from tests.support.round_trips import (
     table,
     whole_backup,
 )
-from tests.support.sqlite import make_nasty, sqlite_digest
+from tests.support.sqlite import make_nasty, make_spoilt_index, sqlite_digest
 from tests.support.trees import tree_digest
 
 PASSWORD = "pä'ss\"w\\ord $HOME; #x"
@@ -32,11 +34,18 @@ NOISE_BYTES = 1_500_000
 
 def follow(execution: Execution, tmp_path: Path, **environment: str) -> str:
     """Run RESTORE.txt as it says itself, by a user who has nothing but a home of their own; the text."""
+    done = run_text(execution, tmp_path, **environment)
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    return (Path(execution.copies[0].path) / "RESTORE.txt").read_text()
+
+
+def run_text(execution: Execution, tmp_path: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """Run it, whether it ends well or not; it leaves the backup as it is."""
     folder = Path(execution.copies[0].path)
     before = {path: path.read_bytes() for path in folder.iterdir()}
     own_home, temporary = tmp_path / "own home", tmp_path / "temporary"
     own_home.mkdir(exist_ok=True)
-    temporary.mkdir()
+    temporary.mkdir(exist_ok=True)
     done = subprocess.run(
         ["sh", "-e", "RESTORE.txt"],
         cwd=folder,
@@ -48,9 +57,8 @@ def follow(execution: Execution, tmp_path: Path, **environment: str) -> str:
         timeout=120,
         check=False,
     )
-    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
-    return (folder / "RESTORE.txt").read_text()
+    return done
 
 
 @pytest.fixture
@@ -186,6 +194,27 @@ def test_sqlite(home: Home, tmp_path: Path) -> None:
     follow(execution, tmp_path)
     assert sqlite_digest(source) == before
     assert source.stat().st_mode & 0o777 == 0o640
+    kept = Path(f"{source}.before").read_bytes()
+    with contextlib.closing(sqlite3.connect(source)) as connection, connection:
+        connection.execute("CREATE TABLE since_then (a)")
+    since_then = sqlite_digest(source)
+    again = run_text(execution, tmp_path)
+    assert again.returncode != 0
+    assert f"{source}.before is in the way" in again.stderr
+    assert (sqlite_digest(source), Path(f"{source}.before").read_bytes()) == (since_then, kept)
+
+
+def test_sqlite_that_its_own_check_calls_damaged(home: Home, tmp_path: Path) -> None:
+    source = tmp_path / "shop.db"
+    make_spoilt_index(source)
+    home.configure(table("shop", type="sqlite", path=str(source), integrity_check="quick"))
+    execution = whole_backup(home)
+    before = source.read_bytes()
+    done = run_text(execution, tmp_path)
+    assert done.returncode != 0
+    assert "missing from index" in done.stderr
+    assert source.read_bytes() == before
+    assert not Path(f"{source}.before").exists()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="owners and closed files need root")

@@ -24,7 +24,15 @@ from dgtui.engine.errors import (
 from dgtui.engine.reporting import SilentReporter
 from dgtui.engine.settings import Duration
 from tests.support.pump import check_archive, dump_to, load_into
-from tests.support.sqlite import BANK_TOTAL, bank_at_work, bank_state, make_bank, make_nasty, sqlite_digest
+from tests.support.sqlite import (
+    BANK_TOTAL,
+    bank_at_work,
+    bank_state,
+    make_bank,
+    make_nasty,
+    make_spoilt_index,
+    sqlite_digest,
+)
 
 NO_PROBE = Probe(product="SQLite", version="")
 
@@ -178,13 +186,7 @@ def test_damaged_page_is_found_at_the_dump(sqlite_nasty: Path, tmp_path: Path, s
 
 def test_damage_that_only_an_index_betrays_is_found(tmp_path: Path, scratch: Path) -> None:
     source = tmp_path / "bank.db"
-    with contextlib.closing(sqlite3.connect(source)) as connection:
-        connection.execute("CREATE TABLE t (name TEXT)")
-        connection.execute("CREATE INDEX t_name ON t (name)")
-        connection.executemany("INSERT INTO t VALUES (?)", [(f"name-{number:05}",) for number in range(1000)])
-        connection.commit()
-    content = source.read_bytes()
-    source.write_bytes(content.replace(b"name-00500", b"name-0x500", 1))
+    make_spoilt_index(source)
     with pytest.raises(BackupCreationError, match="is damaged"):
         dump_to(datasource(source), tmp_path / "backup.db", scratch=scratch)
 

@@ -88,6 +88,17 @@ def make_nasty(path: Path, *, wal: bool = True) -> None:
         Path(f"{work}{ending}").unlink(missing_ok=True)
 
 
+def make_spoilt_index(path: Path) -> None:
+    """A database whose pages are whole, and whose index does not hold what its table does."""
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE t (name TEXT)")
+        connection.execute("CREATE INDEX t_name ON t (name)")
+        connection.executemany("INSERT INTO t VALUES (?)", [(f"name-{number:05}",) for number in range(1000)])
+        connection.commit()
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"name-00500", b"name-0x500", 1))
+
+
 def sqlite_digest(path: Path) -> str:
     """Everything a database says of itself: settings, schema, and each row with its rowid and the type of each value.
 

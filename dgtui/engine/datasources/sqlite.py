@@ -435,7 +435,15 @@ class SqliteDatasource(Datasource[SqliteSettings]):
         """Check, move the old file with its side files away, copy."""
         archive, target, before = (shlex.quote(name) for name in (archive_file, database, f"{database}.before"))
         return (
-            f"sqlite3 {archive} 'PRAGMA integrity_check'",
+            "# sqlite3 ends well whatever it finds: only the word ok means that all is well.",
+            f"found=$(sqlite3 {archive} 'PRAGMA integrity_check')",
+            """[ "$found" = ok ] || { printf '%s\\n' "$found" >&2; false; }""",
+            "# A former run of these commands may have kept something under this name.",
+            'for side in "" -wal -shm -journal; do',
+            f'  if [ -e {before}"$side" ]; then',
+            f"""    printf '%s is in the way: move it away\\n' {before}"$side" >&2; false""",
+            "  fi",
+            "done",
             "# Stop every program that uses the database; `fuser -v FILE` names them.",
             "# The old -wal has to go with the old file: beside the restored one it would undo the restore.",
             'for side in "" -wal -shm -journal; do',
