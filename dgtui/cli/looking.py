@@ -79,7 +79,7 @@ def list_lines(
             short_id(row.execution_id),
             time_text(row.started_at),
             one_line(row.job),
-            f"{EXECUTION_MARKS[row.status].shown(look)} {row.status}",
+            status_text(row, look),
             row.backup_type if row.purpose == "backup" else f"{row.backup_type}, {row.purpose}",
             known_size(row.total_size_bytes),
             known_size(row.compressed_size_bytes),
@@ -91,6 +91,13 @@ def list_lines(
     ]
     headers = ("ID", "Taken", "Job", "Status", "Type", "Size", "Stored", "Kept", "Proven", "Copies")
     return table_lines(headers, rows, width=width)
+
+
+def status_text(row: "Row", look: "Look") -> str:
+    """The state of an execution, and how many warnings it ended with."""
+    count = len(row.warnings)
+    warned = f", {count} warning{'' if count == 1 else 's'}" if count else ""
+    return f"{EXECUTION_MARKS[row.status].shown(look)} {row.status}{warned}"
 
 
 def proven_text(proof: "Proven | None") -> str:

@@ -71,6 +71,13 @@ def test_complaints_of_a_successful_tool_are_kept_as_warnings(shop: Shop) -> Non
     execution = shop.home.back_up()
     assert execution.status == "completed"
     assert any("error:" in warning for warning in execution.warnings)
+    shop.behave()
+    shop.home.back_up()
+    plain, marked = shop.home.dgtui("list").output.splitlines()[1:]
+    count = len(execution.warnings)
+    assert f"completed, {count} warning" in marked
+    assert "completed" in plain
+    assert "warning" not in plain
 
 
 def test_no_secret_in_any_place(shop: Shop) -> None:
