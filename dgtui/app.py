@@ -28,6 +28,7 @@ from dgtui.engine.model import Execution
 from dgtui.screens.datasources import DatasourcesScreen
 from dgtui.screens.engine_app import EngineApp, EngineOpened
 from dgtui.screens.hanging_up import HangUp
+from dgtui.screens.key_order import key_name
 from dgtui.screens.preferences import Preferences, load_preferences
 from dgtui.screens.tab import TABS, TabScreen
 from dgtui.screens.themes import THEMES
@@ -74,7 +75,7 @@ class DataGuardianApp(EngineApp):
         Binding("w", "watch", "Running", show=False, id="app.watch", tooltip="The panel of what runs now"),
         Binding("A", "audit", "Audit log", show=False, id="app.audit", tooltip="Who did what, and when"),
         Binding("D", "daemon", "Daemon", show=False, id="app.daemon", tooltip="See whether it runs, and start it"),
-        Binding("question_mark", "keys", "Keys", key_display="?", id="app.keys", tooltip="All keys"),
+        Binding("question_mark,f1", "keys", "Keys", id="app.keys", tooltip="All keys"),
         Binding("q", "leave", "Quit", id="app.quit", tooltip="Leave; what runs goes on"),
     ]
     CSS = """
@@ -182,6 +183,13 @@ class DataGuardianApp(EngineApp):
     def on_run_strip_opened(self, message: RunStrip.Opened) -> None:
         """The panel of a run of the strip."""
         self.watch_run(message.run_id)
+
+    def get_key_display(self, binding: Binding) -> str:
+        """What stands on the key, in signs that the terminal can show."""
+        modifiers, key = binding.parse_key()
+        name = key_name(key, self.look) if not binding.key_display else None
+        held = ["Shift" if modifier == "shift" else modifier for modifier in modifiers]
+        return super().get_key_display(binding) if name is None else "+".join([*held, name])
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Every action that the place knows, and every place, by name."""

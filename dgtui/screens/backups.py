@@ -45,6 +45,8 @@ class BackupsScreen(TabScreen):
     """All that can be restored."""
 
     TAB = "backups"
+    OPENS: ClassVar[dict[str, str]] = {"sources": "Backups", "executions": "Details"}
+    NEEDS_ROW = frozenset({"restore", "validate", "rehearse", "delete", "pin", "back_up"})
     AUTO_FOCUS = "#executions"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("r", "restore", "Restore", id="backup.restore", tooltip="Get this backup back"),
@@ -208,6 +210,12 @@ class BackupsScreen(TabScreen):
         return [keep_text(verdict, now) for verdict in told]
 
     # Keys
+
+    def has_row(self, action: str) -> bool:
+        """A datasource can be backed up while it is configured; everything else needs a backup."""
+        if action == "back_up":
+            return self.query_one("#sources", Listing).key in self.engine_app.config.datasources
+        return self.query_one("#executions", Listing).key is not None
 
     def action_focus_sources(self) -> None:
         """To the datasources."""

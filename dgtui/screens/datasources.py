@@ -61,6 +61,8 @@ class DatasourcesScreen(EditingScreen):
 
     TAB = "datasources"
     TABLE = "datasources"
+    OPENS: ClassVar[dict[str, str]] = {"datasources": "Backups"}
+    NEEDS_ROW = EditingScreen.NEEDS_ROW | {"back_up", "restore", "check"}
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("b", "back_up", "Back up", id="datasource.back_up", tooltip="Back up the selected datasource now"),
         Binding("r", "restore", "Restore", id="datasource.restore", tooltip="Restore the newest backup"),

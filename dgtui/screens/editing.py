@@ -21,6 +21,7 @@ class EditingScreen(TabScreen):
     """A place whose rows are objects of the configuration."""
 
     TABLE: ClassVar[Table]
+    NEEDS_ROW = frozenset({"edit", "delete"})
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("n", "new", "New", id="object.new", tooltip="Make one with a form"),
         Binding("e", "edit", "Edit", id="object.edit", tooltip="Change it, in a form or in your editor"),

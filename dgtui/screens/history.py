@@ -61,6 +61,8 @@ class HistoryScreen(TabScreen):
     """What happened."""
 
     TAB = "history"
+    OPENS: ClassVar[dict[str, str]] = {"history": "Details"}
+    NEEDS_ROW = frozenset({"log", "undo", "drop", "clean_up"})
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f", "status", "Status", id="history.status", tooltip="Show only what ended like this"),
         Binding("l", "log", "Log", id="history.log", tooltip="The whole log of the selected one"),
@@ -172,10 +174,11 @@ class HistoryScreen(TabScreen):
 
     # What can be done with the selected one
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002  # Textual's
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys that can do nothing for the selected one are greyed, and the rare one is hidden."""
-        if action not in ("undo", "drop", "clean_up") or not self.is_mounted:
-            return True
+        known = super().check_action(action, parameters)
+        if not known or action not in ("undo", "drop", "clean_up") or not self.is_mounted:
+            return known
         if action in self._possible():
             return True
         return False if action == "clean_up" else None

@@ -33,6 +33,8 @@ class JobsScreen(EditingScreen):
 
     TAB = "jobs"
     TABLE = "jobs"
+    OPENS: ClassVar[dict[str, str]] = {"jobs": "Backups"}
+    NEEDS_ROW = EditingScreen.NEEDS_ROW | {"run_now", "switch"}
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("b", "run_now", "Run now", id="job.run", tooltip="Start the selected job"),
         Binding("space", "switch", "On/off", id="job.switch", tooltip="Follow its schedule, or not"),

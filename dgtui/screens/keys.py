@@ -4,6 +4,7 @@ from textual.app import ComposeResult
 from textual.screen import Screen
 
 from dgtui.screens.dialog import Dialog
+from dgtui.screens.key_order import in_order
 from dgtui.screens.widgets.listing import Column, Listing, Row
 from dgtui.screens.widgets.styled import span
 from dgtui.wording.panel import Span
@@ -17,7 +18,7 @@ class KeysScreen(Dialog[None]):
     def __init__(self, screen: Screen[object]) -> None:
         """Of the screen that was seen before."""
         super().__init__("Keys")
-        self._active = list(screen.active_bindings.values())
+        self._active = list(in_order(screen, screen.active_bindings).values())
 
     def compose_dialog(self) -> ComposeResult:
         """Key, what it does, its name for a keymap."""
@@ -25,13 +26,13 @@ class KeysScreen(Dialog[None]):
         yield Listing(columns, id="keys")
 
     def on_mount(self) -> None:
-        """One row for each action."""
+        """One row for each action that has a name; what has none is for the mouse and the clipboard."""
         keys: dict[tuple[str, str], list[str]] = {}
         texts: dict[tuple[str, str], str] = {}
         for active in self._active:
             binding = active.binding
-            if binding.description:
-                name = (binding.id or "", binding.description)
+            if binding.description and binding.id is not None:
+                name = (binding.id, binding.description)
                 keys.setdefault(name, []).append(self.app.get_key_display(binding))
                 texts[name] = binding.tooltip or binding.description
         rows = [

@@ -46,6 +46,8 @@ class NotificationsScreen(TabScreen):
     """Everything that people were told."""
 
     TAB = "notifications"
+    OPENS: ClassVar[dict[str, str]] = {"notifications": "Details"}
+    NEEDS_ROW = frozenset({"mark_read", "mark_all"})
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("m", "mark_read", "Mark read", id="notification.read", tooltip="Mark the selected one as read"),
         Binding("M", "mark_all", "All read", id="notification.all_read", tooltip="Mark all of them as read"),

@@ -1,6 +1,6 @@
 """The overview: what needs attention, and the last thirty days of each job."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 
@@ -33,6 +33,7 @@ class OverviewScreen(TabScreen):
     """How everything goes, and what to look at first."""
 
     TAB = "overview"
+    OPENS: ClassVar[dict[str, str]] = {"attention": "Go there", "calendar": "Job"}
     DEFAULT_CSS = """
     OverviewScreen #attention { height: 2fr; min-height: 4; }
     OverviewScreen #calendar { height: 3fr; margin-top: 1; }

@@ -48,6 +48,7 @@ class StoragesScreen(EditingScreen):
 
     TAB = "storages"
     TABLE = "storages"
+    NEEDS_ROW = EditingScreen.NEEDS_ROW | {"test", "scan"}
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("t", "test", "Test", id="storage.test", tooltip="Ask whether it can be used"),
         Binding("i", "scan", "Read in", id="storage.scan", tooltip="Read every backup that lies there into the list"),

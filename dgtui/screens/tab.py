@@ -1,10 +1,11 @@
 """The frame of the places that have a tab: header, tabs, the content, the strip of running runs, the keys."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, cast
 
-from textual import events
+from textual import events, on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import ActiveBinding, Binding, BindingType
 from textual.containers import Vertical
 from textual.message import Message
 from textual.screen import Screen
@@ -12,6 +13,7 @@ from textual.widgets import Footer, Input
 
 from dgtui.screens.engine_app import EngineApp
 from dgtui.screens.header import header_line, tab_line
+from dgtui.screens.key_order import OPEN, fitting, in_order
 from dgtui.screens.widgets.listing import Listing
 from dgtui.screens.widgets.strip import RunStrip
 from dgtui.screens.widgets.styled import Lines
@@ -57,6 +59,10 @@ class TabScreen(Screen[None]):
     """One place of the program. A subclass gives the content and shows what the engine answers."""
 
     TAB: ClassVar[str]
+    OPENS: ClassVar[dict[str, str]] = {}
+    """What `Enter` opens, in a word or two, by the id of the table."""
+    NEEDS_ROW: ClassVar[frozenset[str]] = frozenset()
+    """The actions that work on the selected row."""
     AUTO_FOCUS: ClassVar[str | None] = "Listing"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
@@ -64,6 +70,8 @@ class TabScreen(Screen[None]):
         ),
         Binding("escape", "back", "Back", show=False, id="screen.back"),
         Binding("ctrl+r,f5", "reload", "Look again", show=False, id="screen.reload"),
+        Binding("tab", "app.focus_next", "Next table", show=False, id="focus.next"),
+        Binding("shift+tab", "app.focus_previous", "Previous table", show=False, id="focus.previous"),
     ]
     DEFAULT_CSS = """
     TabScreen { layers: base; }
@@ -76,6 +84,8 @@ class TabScreen(Screen[None]):
     def __init__(self) -> None:
         super().__init__()
         self._stale = True
+        self._filled: tuple[bool, ...] = ()
+        self._width = 0
 
     @property
     def engine_app(self) -> EngineApp:
@@ -150,6 +160,9 @@ class TabScreen(Screen[None]):
         """There may be room for more words now, or for fewer."""
         if self.is_mounted and self.query("#header"):
             self.show_header()
+            if self._width != self.size.width:
+                self._width = self.size.width
+                self.refresh_bindings()
 
     def _tabs(self) -> Line:
         unread = self.engine_app.guard.pulse.unread
@@ -169,6 +182,36 @@ class TabScreen(Screen[None]):
             if self.focused is strip and not self.engine_app.runs:
                 self.query(self.AUTO_FOCUS or "Listing").first().focus()
             strip.show_runs(self.engine_app.runs, self.engine_app.look)
+
+    # The keys
+
+    @property
+    def active_bindings(self) -> dict[str, ActiveBinding]:
+        """Those of the place first, with the name of what `Enter` opens; the footer shows what it has room for."""
+        found = super().active_bindings
+        opens = self.OPENS.get(self.focused.id or "", "") if self.focused is not None else ""
+        for key, active in found.items():
+            if active.binding.id == OPEN and opens:
+                told = f"Open the selected one: {opens}"
+                named = replace(active.binding, description=opens, tooltip=told, show=True)
+                found[key] = active._replace(binding=named)
+        return fitting(in_order(self, found), self.size.width or 80, self.app.get_key_display)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002  # Textual's
+        """A key that works on a row is not there without one."""
+        return action not in self.NEEDS_ROW or not self.is_mounted or self.has_row(action)
+
+    def has_row(self, action: str) -> bool:  # noqa: ARG002  # for those who have several tables
+        """Whether there is a row for an action to work on."""
+        return self.listing.key is not None
+
+    @on(Listing.Moved)
+    def _show_keys_of_rows(self) -> None:
+        """Keys come with the first row and go with the last one."""
+        filled = tuple(listing.key is not None for listing in self.query(Listing))
+        if filled != self._filled:
+            self._filled = filled
+            self.refresh_bindings()
 
     # The filter
 

@@ -86,7 +86,7 @@ class Listing(StyledWidget, ScrollView, can_focus=True):
         Binding("home,g", "end(0)", "First", show=False, id="list.first"),
         Binding("end,G", "end(1)", "Last", show=False, id="list.last"),
         Binding("enter", "open", "Open", show=False, id="list.open"),
-        Binding("s", "sort", "Sort by the next column", show=False, id="list.sort"),
+        Binding("s", "sort", "Sort", id="list.sort", tooltip="Order by the next column"),
         Binding("S", "reverse", "Reverse the order", show=False, id="list.reverse"),
     ]
 
@@ -126,6 +126,11 @@ class Listing(StyledWidget, ScrollView, can_focus=True):
         self._order: tuple[int, bool] | None = None
         self._last_key: str | None = None
         self._wanted: str | None = None
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """There is nothing to open and nothing to order without rows."""
+        needs_rows = action in ("open", "sort", "reverse")
+        return bool(self.rows) if needs_rows else super().check_action(action, parameters)
 
     # What is shown
 
