@@ -74,8 +74,7 @@ class AuditScreen(Dialog[None]):
         key = self.query_one(Listing).key
         one = next((entry for entry in self._entries if str(entry.number) == key), None)
         noted = "; ".join(one.details) if one is not None else ""
-        foot: Line = self._verdict or (Span("v Verify   / Search   Esc Close", "dim"),)
-        self.query_one("#details", Lines).show([(span(noted),), foot])
+        self.query_one("#details", Lines).show([(span(noted),), self._verdict])
 
     # Searching
 

@@ -18,8 +18,8 @@ class ConfirmScreen(Dialog[bool]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "yes", "Yes", show=False, id="confirm.yes"),
         Binding("n", "dismiss(False)", "No", show=False, id="confirm.no"),
-        Binding("left,up", "app.focus_previous", "Previous", show=False),
-        Binding("right,down", "app.focus_next", "Next", show=False),
+        Binding("left,up", "app.focus_previous", "Previous", show=False, id="dialog.previous"),
+        Binding("right,down", "app.focus_next", "Next", show=False, id="dialog.next"),
     ]
 
     def __init__(self, title: str, text: Sequence[str], *, yes: str, word: str = "") -> None:

@@ -25,8 +25,8 @@ class DaemonScreen(Dialog[None]):
 
     AUTO_FOCUS = "#close"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("left,up", "app.focus_previous", "Previous", show=False),
-        Binding("right,down", "app.focus_next", "Next", show=False),
+        Binding("left,up", "app.focus_previous", "Previous", show=False, id="dialog.previous"),
+        Binding("right,down", "app.focus_next", "Next", show=False, id="dialog.next"),
     ]
 
     def __init__(self) -> None:

@@ -5,11 +5,13 @@ from typing import ClassVar, Generic, TypeVar, cast
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
+from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widget import Widget
 from textual.widgets import Input
 
 from dgtui.screens.engine_app import EngineApp
+from dgtui.screens.key_order import in_order
 
 ResultT = TypeVar("ResultT")
 
@@ -28,6 +30,9 @@ class Dialog(ModalScreen[ResultT], Generic[ResultT]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss", "Close", id="dialog.close"),
+        Binding("question_mark,f1", "app.keys", "Keys", show=False, id="app.keys", tooltip="All keys"),
+        Binding("tab", "app.focus_next", "Next field", show=False, id="focus.next"),
+        Binding("shift+tab", "app.focus_previous", "Previous field", show=False, id="focus.previous"),
         Binding("pagedown", "page(1)", "Further down", show=False, id="dialog.page_down"),
         Binding("pageup", "page(-1)", "Further up", show=False, id="dialog.page_up"),
     ]
@@ -56,6 +61,7 @@ class Dialog(ModalScreen[ResultT], Generic[ResultT]):
     def __init__(self, title: str) -> None:
         super().__init__()
         self._box_title = title
+        self._shown_keys = ""
 
     @property
     def engine_app(self) -> EngineApp:
@@ -73,12 +79,35 @@ class Dialog(ModalScreen[ResultT], Generic[ResultT]):
 
     def on_mount(self) -> None:
         """Title without markup, and no blinking: that costs bytes."""
-        from textual.content import Content
-
         self.query_one("#box").border_title = Content(self._box_title)
         self.set_class(not self.engine_app.look.unicode, "-ascii")
         for field in self.query(Input):
             field.cursor_blink = False
+        self.call_after_refresh(self.show_keys)
+
+    def on_resize(self) -> None:
+        """There may be room for all of it now."""
+        self.call_after_refresh(self.show_keys)
+
+    def show_keys(self) -> None:
+        """Tell in the frame which keys work, and how to see all of them."""
+        if not self.is_mounted:
+            return
+        keys = {"PgUp PgDn Scroll": None} if self.scrolled.max_scroll_y > 0 else {}
+        ways: dict[str, str] = {}
+        for active in in_order(self, self.active_bindings).values():
+            name = self.app.get_key_display(active.binding)
+            if active.binding.action == "app.keys":
+                ways.setdefault("?" if name == "?" else "other", name)
+            elif active.binding.show and active.node is self:
+                keys.setdefault(f"{name} {active.binding.description}")
+        # Who types into a field types a question mark.
+        typing = bool(self.query(Input))
+        chosen = ways.get("other" if typing else "?") or next(iter(ways.values()), "")
+        shown = "  ".join([*keys, *([f"{chosen} Keys"] if chosen else [])])
+        if shown != self._shown_keys:
+            self._shown_keys = shown
+            self.query_one("#box").border_subtitle = Content(shown)
 
     @property
     def scrolled(self) -> Widget:

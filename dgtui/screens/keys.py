@@ -1,6 +1,9 @@
 """All keys that work where one is."""
 
+from typing import ClassVar
+
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from dgtui.screens.dialog import Dialog
@@ -13,6 +16,9 @@ from dgtui.wording.panel import Span
 class KeysScreen(Dialog[None]):
     """A table of keys."""
 
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("question_mark,f1", "dismiss", "Close", show=False, id="app.keys"),
+    ]
     DEFAULT_CSS = "KeysScreen > #box { height: 100%; } KeysScreen Listing { height: 1fr; }"
 
     def __init__(self, screen: Screen[object]) -> None:

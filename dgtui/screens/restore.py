@@ -28,8 +28,8 @@ class RestoreScreen(Dialog[RestoreChoice]):
 
     AUTO_FOCUS = "#storage"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("down", "app.focus_next", "Next", show=False),
-        Binding("up", "app.focus_previous", "Previous", show=False),
+        Binding("down", "app.focus_next", "Next", show=False, id="dialog.next"),
+        Binding("up", "app.focus_previous", "Previous", show=False, id="dialog.previous"),
         Binding("f5,ctrl+r", "look_again", "Look again", show=False, id="restore.reload"),
         Binding("f3", "objects", "Objects", show=False, id="restore.objects"),
     ]
@@ -163,7 +163,7 @@ class RestoreScreen(Dialog[RestoreChoice]):
         wrong.display = bool(reason)
         self.query_one("#go", Button).disabled = not self._possible()
         self.query_one("#objects", Button).disabled = not (preview and preview.outlook and preview.outlook.objects)
-        self.call_after_refresh(self._tell_of_more)
+        self.call_after_refresh(self.show_keys)
 
     def _facts(self) -> list[Fact]:
         if self._preview is None:
@@ -249,14 +249,6 @@ class RestoreScreen(Dialog[RestoreChoice]):
     def page_height(self) -> int:
         """The confirmation is always seen, and stands over the rest."""
         return self.scrolled.size.height - self.query_one("#foot").size.height
-
-    def on_resize(self) -> None:
-        """There may be room for all of it now."""
-        self.call_after_refresh(self._tell_of_more)
-
-    def _tell_of_more(self) -> None:
-        box = self.scrolled
-        box.border_subtitle = "PgUp PgDn scroll" if box.max_scroll_y > 0 else ""
 
     def _go(self) -> None:
         if self._possible():

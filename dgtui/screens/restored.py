@@ -26,8 +26,8 @@ class RestoredScreen(Dialog[RestoredAction]):
         Binding("x", "next('drop')", "Drop kept", id="restored.drop"),
         Binding("c", "next('clean_up')", "Clean up", id="restored.clean_up"),
         Binding("l", "next('log')", "Log", id="restored.log"),
-        Binding("left", "app.focus_previous", "Previous", show=False),
-        Binding("right", "app.focus_next", "Next", show=False),
+        Binding("left", "app.focus_previous", "Previous", show=False, id="dialog.previous"),
+        Binding("right", "app.focus_next", "Next", show=False, id="dialog.next"),
     ]
     DEFAULT_CSS = """
     RestoredScreen > #box { height: 100%; max-width: 120; }
@@ -57,6 +57,12 @@ class RestoredScreen(Dialog[RestoredAction]):
         box = self.query_one("#box")
         box.can_focus = True
         box.focus()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """What cannot be done next has no key."""
+        if action == "next":
+            return parameters[0] in possible_actions(self._restore)
+        return super().check_action(action, parameters)
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         """Do it, or go back."""

@@ -18,7 +18,8 @@ from dgtui.wording.words import one_line, short_id
 
 _OPERATIONS = {"backup": "Backup", "restore": "Restore", "validate": "Check", "rehearse": "Rehearsal"}
 _WIDEST = 120
-_ENDED_KEYS = "Esc Close   l Whole log"
+_KEYS = "x Cancel   h Hide, keep running   l Whole log   ? Keys"
+_ENDED_KEYS = "Esc Close   l Whole log   ? Keys"
 
 
 class RunScreen(ModalScreen[None]):
@@ -30,6 +31,7 @@ class RunScreen(ModalScreen[None]):
         Binding("h,escape", "hide", "Hide", id="run.hide"),
         Binding("l", "log", "Whole log", id="run.log"),
         Binding("enter", "done", "Close", show=False, id="run.close"),
+        Binding("question_mark,f1", "app.keys", "Keys", show=False, id="app.keys", tooltip="All keys"),
     ]
     DEFAULT_CSS = """
     RunScreen { align: center middle; background: $background 60%; }
@@ -87,8 +89,7 @@ class RunScreen(ModalScreen[None]):
             return
         app, snapshot = self.engine_app, self.snapshot
         note = "cancelling: waiting until everything is cleaned up" if self._cancelling and not snapshot.ended else ""
-        keys = "x Cancel   h Hide, keep running   l Whole log"
-        panel = Panel(title=self._title or f"Run {short_id(self.run_id)}", look=app.look, keys=keys)
+        panel = Panel(title=self._title or f"Run {short_id(self.run_id)}", look=app.look, keys=_KEYS)
         width = min(self.size.width, _WIDEST)
         lines = panel.lines(snapshot, width=width, moment=app.clock(), note=note)
         self.query_one("#panel", Lines).show([tuple(span(piece.text, piece.style) for piece in line) for line in lines])

@@ -86,8 +86,7 @@ class UndeliveredScreen(Dialog[None]):
         one = self.selected
         reason = one.reason if one is not None else ""
         following = f"Next attempt {time_text(one.next_try_at)}" if one is not None and one.next_try_at else ""
-        foot = (span(following + "   "), Span("a Send again   Esc Close", "dim"))
-        self.query_one("#details", Lines).show([(span(reason, "warning"),), foot])
+        self.query_one("#details", Lines).show([(span(reason, "warning"),), (span(following),)])
 
     def action_again(self) -> None:
         """Have it sent at the next delivery."""

@@ -33,8 +33,8 @@ class UndoScreen(Dialog[UndoDecision]):
 
     AUTO_FOCUS = "#reason"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("down", "app.focus_next", "Next", show=False),
-        Binding("up", "app.focus_previous", "Previous", show=False),
+        Binding("down", "app.focus_next", "Next", show=False, id="dialog.next"),
+        Binding("up", "app.focus_previous", "Previous", show=False, id="dialog.previous"),
     ]
     DEFAULT_CSS = """
     UndoScreen .row { height: auto; }

@@ -1,15 +1,21 @@
 """Which keys a person is told of: in the footer, in a dialog's frame, and by `?`."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from textual.widgets import Footer
+from textual.widgets import Footer, Input
 from textual.widgets._footer import FooterKey
 
+from dgtui.screens.dialog import Dialog
+from dgtui.screens.engine_app import RunsSampled
 from dgtui.screens.keys import KeysScreen
+from dgtui.screens.run import RunScreen
 from dgtui.screens.welcome import WelcomeScreen
 from tests.support.homes import Home
 from tests.tui.driver import Driver, screens
+from tests.tui.still_life import still_app, still_run
 
 
 def footer(driver: Driver) -> list[str]:
@@ -83,3 +89,76 @@ async def test_keys_come_with_the_first_row_and_the_rest_with_the_width(home: Ho
         assert footer(driver) == ["n New", "/ Filter", "? Keys", "q Quit"]
         await driver.press("escape")
         assert footer(driver)[0] == "b Back up"
+
+
+DIALOGS = {
+    "form": ("n",),
+    "back up": ("b",),
+    "delete": ("d",),
+    "restore": ("2", "left", "end", "right", "down", "down", "r"),
+    "objects": ("2", "left", "end", "right", "down", "down", "r", "f3"),
+    "copies": ("2", "left", "end", "right", "down", "x"),
+    "pin": ("2", "left", "end", "right", "down", "p"),
+    "execution": ("2", "left", "end", "right", "down", "enter"),
+    "log": ("6", "l"),
+    "restored": ("6", "down", "enter"),
+    "undo": ("6", "down", "u"),
+    "drop": ("6", "down", "x"),
+    "audit": ("A",),
+    "daemon": ("D",),
+    "undelivered": ("5", "u"),
+    "notification": ("5", "enter"),
+}
+
+
+@asynccontextmanager
+async def still_life(folder: Path) -> AsyncIterator[Driver]:
+    """A program in which nothing moves."""
+    app = still_app(folder)
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        driver = Driver(app, pilot, [])
+        await driver.settle()
+        yield driver
+    app.close_engine()
+
+
+@pytest.mark.parametrize("dialog", DIALOGS)
+async def test_every_dialog_shows_its_keys_and_the_way_to_all_of_them(tmp_path: Path, dialog: str) -> None:
+    async with still_life(tmp_path) as driver:
+        await driver.press(*DIALOGS[dialog])
+        screen = driver.screen
+        assert isinstance(screen, Dialog)
+        shown = str(screen.query_one("#box").border_subtitle)
+        assert "Esc Close" in shown
+        assert ("F1 Keys" if screen.query(Input) else "? Keys") in shown
+        for key in ("f1",) if isinstance(screen.focused, Input) else ("f1", "question_mark"):
+            await driver.press(key)
+            assert isinstance(driver.screen, KeysScreen)
+            assert any("dialog.close" in row for row in driver.rows("#keys"))
+            await driver.press(key)
+            assert driver.screen is screen, "the same key closes it"
+
+
+async def test_a_question_mark_is_typed_into_a_field(tmp_path: Path) -> None:
+    async with still_life(tmp_path) as driver:
+        await driver.press("n", "question_mark")
+        assert driver.widget("#name", Input).value == "?"
+
+
+async def test_the_running_panel_tells_its_keys(tmp_path: Path) -> None:
+    async with still_life(tmp_path) as driver:
+        driver.app.post_message(RunsSampled((still_run(),)))
+        await driver.settle()
+        await driver.press("w")
+        assert isinstance(driver.screen, RunScreen)
+        assert "? Keys" in driver.text("#panel")
+        await driver.press("question_mark")
+        assert driver.rows("#keys")[0].startswith("x  Cancel")
+
+
+async def test_what_cannot_be_done_next_with_a_restore_has_no_key(tmp_path: Path) -> None:
+    async with still_life(tmp_path) as driver:
+        await driver.press("6", "down", "enter")
+        shown = str(driver.screen.query_one("#box").border_subtitle)
+        assert "x Drop kept" in shown
+        assert "Clean up" not in shown

@@ -45,8 +45,8 @@ class FormScreen(Dialog[str]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+s", "save", "Save", id="form.save", priority=True),
         Binding("ctrl+t", "test", "Test connection", id="form.test", priority=True),
-        Binding("down", "app.focus_next", "Next", show=False),
-        Binding("up", "app.focus_previous", "Previous", show=False),
+        Binding("down", "app.focus_next", "Next", show=False, id="dialog.next"),
+        Binding("up", "app.focus_previous", "Previous", show=False, id="dialog.previous"),
     ]
     DEFAULT_CSS = """
     FormScreen > #box { height: 100%; max-width: 100; }
