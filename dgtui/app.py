@@ -6,7 +6,7 @@ import gc
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from importlib import import_module
 from pathlib import Path
@@ -18,6 +18,7 @@ os.environ.setdefault("TEXTUAL_ANIMATIONS", "none")
 
 from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
+from textual.filter import LineFilter
 from textual.screen import Screen
 
 from dgtui.config import Config, Table, load_config, state_folder
@@ -25,6 +26,7 @@ from dgtui.config.store import load_or_empty, main_path
 from dgtui.engine.errors import RestoreError
 from dgtui.engine.messages import now
 from dgtui.engine.model import Execution
+from dgtui.screens.ascii import AsciiFilter
 from dgtui.screens.datasources import DatasourcesScreen
 from dgtui.screens.engine_app import EngineApp, EngineOpened
 from dgtui.screens.hanging_up import HangUp
@@ -41,6 +43,9 @@ if TYPE_CHECKING:
     from dgtui.screens.back_up import BackupChoice
     from dgtui.screens.restore_choice import RestoreChoice
     from dgtui.screens.welcome import WelcomeChoice
+
+
+_ASCII = AsciiFilter()
 
 
 def _later(module: str, name: str) -> Callable[[], Screen[None]]:
@@ -183,6 +188,11 @@ class DataGuardianApp(EngineApp):
     def on_run_strip_opened(self, message: RunStrip.Opened) -> None:
         """The panel of a run of the strip."""
         self.watch_run(message.run_id)
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """Where the terminal has no UTF-8, it gets none, whoever draws."""
+        filters = super().get_line_filters()
+        return filters if self.look.unicode else [*filters, _ASCII]
 
     def get_key_display(self, binding: Binding) -> str:
         """What stands on the key, in signs that the terminal can show."""

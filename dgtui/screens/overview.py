@@ -45,7 +45,7 @@ class OverviewScreen(TabScreen):
 
     def compose_content(self) -> ComposeResult:
         """What needs attention, the calendar, what its marks mean, and more on the selected job."""
-        yield Listing(_ATTENTION, id="attention", empty="Looking…")
+        yield Listing(_ATTENTION, id="attention", empty="Looking")
         yield Listing((Column("Job", flexible=True),), id="calendar", empty="No job yet: 3, then n makes one")
         yield Lines([(), ()], id="details")
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TextIO
 
 _SMALLEST_WIDTH = 24
+_COERCED = ("C.UTF-8", "C.utf8", "UTF-8")
+"""What Python itself writes into LC_CTYPE where it finds the C locale (PEP 538)."""
 
 
 @dataclass(frozen=True)
@@ -43,12 +45,18 @@ def look_of(stream: TextIO | None) -> Look:
     if stream is None:
         return PLAIN
     encoding = (stream.encoding or "").lower().replace("-", "")
-    # Python takes the C locale for UTF-8, the terminal does not.
-    plain_locale = os.environ.get("LC_ALL") in ("C", "POSIX")
     return Look(
-        unicode=encoding == "utf8" and not plain_locale,
+        unicode=encoding == "utf8" and not _has_plain_locale(),
         colour=can_redraw(stream) and not os.environ.get("NO_COLOR"),
     )
+
+
+def _has_plain_locale() -> bool:
+    """Whether somebody asked for the C locale: Python takes it for UTF-8, the terminal does not."""
+    every, characters = os.environ.get("LC_ALL", ""), os.environ.get("LC_CTYPE", "")
+    if characters in _COERCED:
+        characters = ""
+    return (every or characters or os.environ.get("LANG", "")) in ("C", "POSIX")
 
 
 def size_of(stream: TextIO) -> tuple[int, int]:

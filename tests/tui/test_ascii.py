@@ -1,0 +1,44 @@
+"""Nothing but ASCII is sent to a terminal without UTF-8."""
+
+from pathlib import Path
+
+import pytest
+
+from dgtui.screens.engine_app import RunsSampled
+from dgtui.wording.terminal import PLAIN
+from tests.tui.driver import Driver
+from tests.tui.still_life import still_app, still_run
+from tests.tui.test_shown_keys import DIALOGS
+
+WAYS = {
+    **{place: (place,) for place in "0123456"},
+    **DIALOGS,
+    "keys": ("question_mark",),
+    "end of the keys": ("question_mark", "end"),
+    "palette": ("ctrl+p",),
+    "found in the palette": ("ctrl+p", *"theme"),
+    "running": ("w",),
+}
+
+
+def drawn(driver: Driver) -> str:
+    """Everything that is sent for the screen that is seen."""
+    strips = driver.screen._compositor.render_strips()
+    return "\n".join("".join(segment.text for segment in strip) for strip in strips)
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_only_ascii_is_drawn(tmp_path: Path, way: str) -> None:
+    app = still_app(tmp_path)
+    app.look = PLAIN
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        driver = Driver(app, pilot, [])
+        await driver.settle()
+        app.post_message(RunsSampled((still_run(),)))
+        await driver.settle()
+        app.tell("crème brûlée", hint="お茶", severity="error")
+        await driver.press(*WAYS[way])
+        text = drawn(driver)
+        assert text.isascii(), {character for character in text if not character.isascii()}
+        assert "palette" in way or "creme brulee" in text
+    app.close_engine()
