@@ -3,31 +3,30 @@
 import contextlib
 import time
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from dgtui import __version__
 from dgtui.config import JobSettings
-from dgtui.engine.archive import check_parts
 from dgtui.engine.cancellation import Cancellation
 from dgtui.engine.codecs import backup_file_name
 from dgtui.engine.datasources.base import Datasource, DumpOptions, DumpSummary, Probe
+from dgtui.engine.destinations import Destinations
 from dgtui.engine.errors import (
     BackupCreationError,
     DataGuardianError,
-    StorageError,
     ValidationError,
 )
 from dgtui.engine.manifest import Manifest, encode_manifest, manifest_sha256, uncompressed_name
-from dgtui.engine.messages import StorageMessage, StorageState, now
-from dgtui.engine.model import Copy, Execution, ObjectInfo, Problem, Purpose, Record, VerifyLevel
+from dgtui.engine.messages import StorageMessage, now
+from dgtui.engine.model import Copy, Execution, ObjectInfo, Purpose, Record
 from dgtui.engine.pipeline import PipelineCounters, PipelineResult, run_pipeline
 from dgtui.engine.problems import problem_of
 from dgtui.engine.properties import METADATA_KEY, to_metadata
 from dgtui.engine.restore_text import restore_text
 from dgtui.engine.runs import ProgressSource, RunWriter
-from dgtui.engine.storages.base import RESTORE_TEXT, BackupWriter, FolderRef, Storage
+from dgtui.engine.storages.base import RESTORE_TEXT, Storage
 
 GLOBALS_FILE = "globals.sql"
 
@@ -70,11 +69,9 @@ class Backup:
     ) -> None:
         self._plan = plan
         self._datasource = datasource
-        self._storages = list(storages)
         self._run = run
         self._cancellation = cancellation
-        self._failures: dict[str, DataGuardianError] = {}
-        self._writers: list[BackupWriter] = []
+        self._destinations = Destinations(storages, run, cancellation, idle_timeout=float(plan.job.idle_timeout))
         self._counters = PipelineCounters()
         self._started = now()
         self._clock = time.monotonic()
@@ -84,17 +81,17 @@ class Backup:
         options = dump_options(self._plan.job, self._plan.scratch_folder)
         self._run.phase("connect")
         probe = self._look_at_source(options)
-        usable = self._prepare_storages()
-        folder = self._free_folder(usable)
+        self._destinations.prepare()
+        ref = self._destinations.free_folder(self._plan.job_id, self._started)
         try:
-            self._begin(usable, folder)
+            self._destinations.begin(ref, self._plan.execution_id)
             result, summary, texts = self._dump(probe, options)
-            self._check_stored(result)
-            return self._publish(folder, probe, result, summary, texts)
+            self._run.phase("check")
+            self._destinations.check(result, self._plan.job.verify)
+            return self._publish(ref.folder, probe, result, summary, texts)
         finally:
             with self._cancellation.shield():
-                for writer in self._writers:
-                    writer.abort()
+                self._destinations.close()
 
     def _look_at_source(self, options: DumpOptions) -> Probe:
         probe = self._datasource.probe(options)
@@ -103,45 +100,6 @@ class Backup:
         for warning in probe.warnings:
             self._run.log(warning, level="warning")
         return probe
-
-    def _prepare_storages(self) -> list[Storage[Any]]:
-        usable = []
-        for storage in self._storages:
-            try:
-                storage.prepare()
-            except DataGuardianError as error:
-                self._drop(storage.name, error, "left out")
-            else:
-                usable.append(storage)
-        self._need_one_storage(usable)
-        return usable
-
-    def _free_folder(self, storages: list[Storage[Any]]) -> str:
-        """The first second from now on whose name is taken at no storage; one that cannot tell is left out."""
-        moment = self._started.replace(microsecond=0)
-        while True:
-            folder = moment.astimezone(UTC).strftime("%Y-%m-%d_%H%M%S")
-            taken = [storage.name for storage in list(storages) if self._is_taken(storage, folder, storages)]
-            if not taken:
-                self._need_one_storage(storages)
-                return folder
-            moment += timedelta(seconds=1)
-
-    def _is_taken(self, storage: Storage[Any], folder: str, storages: list[Storage[Any]]) -> bool:
-        try:
-            return storage.folder_exists(self._ref(folder))
-        except StorageError as error:
-            self._drop(storage.name, error, "left out")
-            storages.remove(storage)
-            return False
-
-    def _begin(self, storages: Sequence[Storage[Any]], folder: str) -> None:
-        for storage in storages:
-            try:
-                self._writers.append(storage.begin(self._ref(folder), self._plan.execution_id))
-            except DataGuardianError as error:
-                self._drop(storage.name, error, "left out")
-        self._need_one_storage(self._writers)
 
     def _dump(self, probe: Probe, options: DumpOptions) -> tuple[PipelineResult, DumpSummary, dict[str, bytes]]:
         job = self._plan.job
@@ -158,7 +116,7 @@ class Backup:
             with self._progress(source), self._cancellation.shield():
                 result = run_pipeline(
                     dump.fd,
-                    self._writers,
+                    self._destinations.writers,
                     file_name=backup_file_name(self._datasource.archive_format, job.compression),
                     compression=job.compression,
                     threads=job.compression_threads,
@@ -180,9 +138,7 @@ class Backup:
             with self._cancellation.shield():
                 dump.stop()
                 check.stop()
-        for name, failure in result.failures.items():
-            self._drop(name, failure, "failed")
-        self._need_one_storage(self._writers)
+        self._destinations.drop_failed(result.failures)
         return result, summary, texts
 
     def _incomplete_dump(self, error: ValidationError) -> DataGuardianError:
@@ -208,23 +164,8 @@ class Backup:
         return [
             StorageMessage(name=name, state="writing", bytes=count)
             for name, count in dict(self._counters.storage_bytes).items()
-            if name not in self._failures
+            if name not in self._destinations.failures
         ]
-
-    def _check_stored(self, result: PipelineResult) -> None:
-        """Read back what each storage holds, as far as the job wants it."""
-        self._run.phase("check")
-        levels = {storage.name: self._plan.job.verify or storage.default_verify for storage in self._storages}
-        for writer in list(self._writers):
-            level = levels[writer.storage]
-            if level == "none":
-                continue
-            self._say(writer.storage, "checking", result.compressed_size_bytes)
-            try:
-                _check_writer(writer, result, level, self._cancellation)
-            except (ValidationError, StorageError) as error:
-                self._drop(writer.storage, error, "failed")
-        self._need_one_storage(self._writers)
 
     def _publish(
         self, folder: str, probe: Probe, result: PipelineResult, summary: DumpSummary, texts: dict[str, bytes]
@@ -239,18 +180,8 @@ class Backup:
             rows_only=manifest.backup_type == "data_only",
         )
         texts = {**texts, RESTORE_TEXT: restore_text(manifest, lines)}
-        copies = []
         self._cancellation.check()
-        with self._cancellation.shield():
-            for writer in list(self._writers):
-                try:
-                    path = writer.commit(texts, encoded)
-                except DataGuardianError as error:
-                    self._drop(writer.storage, error, "failed")
-                    continue
-                copies.append(Copy(storage=writer.storage, status="available", path=path, checked_at=now()))
-                self._say(writer.storage, "done", result.compressed_size_bytes)
-            self._need_one_storage(copies)
+        copies = self._destinations.publish(texts, encoded, result.compressed_size_bytes)
         return self._execution(manifest, manifest_sha256(encoded), copies)
 
     def _manifest(self, folder: str, probe: Probe, result: PipelineResult, summary: DumpSummary) -> Manifest:
@@ -285,18 +216,15 @@ class Backup:
         )
 
     def _execution(self, manifest: Manifest, sha256: str, copies: Sequence[Copy]) -> Execution:
-        failed = [
-            Copy(storage=name, status="missing", path="", checked_at=now(), problem=problem_of(error))
-            for name, error in self._failures.items()
-        ]
-        warnings = tuple(f"{name}: {error.message}" for name, error in self._failures.items()) + manifest.warnings
+        failures = self._destinations.failures
+        warnings = tuple(f"{name}: {error.message}" for name, error in failures.items()) + manifest.warnings
         return Execution(
             execution_id=manifest.execution_id,
             job_id=manifest.job_id,
             job=manifest.job_name,
             datasource=manifest.datasource_name,
             datasource_type=manifest.datasource_type,
-            status="partial" if self._failures else "completed",
+            status="partial" if failures else "completed",
             backup_type=manifest.backup_type,
             started_at=self._started,
             finished_at=now(),
@@ -309,31 +237,9 @@ class Backup:
             purpose=self._plan.purpose,
             protected_until=self._plan.protected_until,
             warnings=warnings,
-            problem=self._first_problem(),
-            copies=(*copies, *failed),
+            problem=next((problem_of(error) for error in failures.values()), None),
+            copies=(*copies, *self._destinations.failed_copies()),
         )
-
-    def _first_problem(self) -> Problem | None:
-        return next((problem_of(error) for error in self._failures.values()), None)
-
-    def _ref(self, folder: str) -> FolderRef:
-        return FolderRef(job_id=self._plan.job_id, folder=folder)
-
-    def _say(self, storage: str, state: StorageState, size: int) -> None:
-        self._run.storage(StorageMessage(name=storage, state=state, bytes=size))
-
-    def _drop(self, storage: str, error: DataGuardianError, state: StorageState) -> None:
-        """Go on without a storage, and say so."""
-        self._failures[storage] = error
-        for writer in [writer for writer in self._writers if writer.storage == storage]:
-            self._writers.remove(writer)
-            writer.abort()
-        self._run.storage(StorageMessage(name=storage, state=state, problem=problem_of(error)))
-        self._run.log(f"{storage}: {error.message}", level="error")
-
-    def _need_one_storage(self, left: Sequence[object]) -> None:
-        if not left:
-            raise next(iter(self._failures.values()))
 
 
 def _metadata(probe: Probe, objects: Sequence[ObjectInfo]) -> dict[str, Any]:
@@ -345,19 +251,6 @@ def _metadata(probe: Probe, objects: Sequence[ObjectInfo]) -> dict[str, Any]:
         "tables_backed_up": len(objects),
         "rows_approximate": sum(entry.rows or 0 for entry in objects),
     }
-
-
-def _check_writer(writer: BackupWriter, result: PipelineResult, level: VerifyLevel, cancellation: Cancellation) -> None:
-    for chunk in result.chunks:
-        size = writer.stored_size(chunk.file)
-        if size != chunk.size_bytes:
-            raise ValidationError(
-                f"{chunk.file} has {size} bytes at the storage, {chunk.size_bytes} were written",
-                subject=writer.storage,
-                hint="Is the storage healthy? Look at its system log",
-            )
-    if level == "full":
-        check_parts(writer.read_back, result.chunks, cancelled=cancellation.event)
 
 
 def started_execution(plan: BackupPlan, datasource_type: str, started_at: datetime) -> Execution:

@@ -45,7 +45,7 @@ def launch(
 def spawn_worker(paths: RunPaths, run_id: str, locks: tuple[int, ...], faults: int) -> int:
     """Start a new interpreter: what a program with threads, such as the screens, has to do."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "dgtui.engine.worker", str(paths.state), run_id],
+        [sys.executable, "-m", "dgtui.engine.worker", str(paths.state), run_id, *map(str, locks)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=faults,
@@ -57,7 +57,7 @@ def spawn_worker(paths: RunPaths, run_id: str, locks: tuple[int, ...], faults: i
     return process.pid
 
 
-def fork_worker(paths: RunPaths, run_id: str, _locks: tuple[int, ...], faults: int) -> int:
+def fork_worker(paths: RunPaths, run_id: str, locks: tuple[int, ...], faults: int) -> int:
     """Fork: for a program without threads, and 0.4 s of imports cheaper.
 
     The caller has no database connection open: SQLite's do not survive a fork.
@@ -74,7 +74,7 @@ def fork_worker(paths: RunPaths, run_id: str, _locks: tuple[int, ...], faults: i
             os.dup2(replacement, descriptor)
         from dgtui.engine.worker import main
 
-        main([str(paths.state), run_id])
+        main([str(paths.state), run_id, *map(str, locks)])
         code = 0
     finally:
         # What follows in the parent's stack is not ours to run, so an exception ends here.

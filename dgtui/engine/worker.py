@@ -1,9 +1,10 @@
 """A worker: runs one operation in a process of its own, and says how it goes through the run's message file.
 
-Started by `Engine` as `python -m dgtui.engine.worker STATE RUN_ID`, with the run's locks as inherited descriptors.
+Started by `Engine` as `python -m dgtui.engine.worker STATE RUN_ID LOCK ...`: the locks are inherited descriptors.
 """
 
 import contextlib
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -345,7 +346,7 @@ class Worker:
 
 
 def main(arguments: list[str]) -> None:
-    """Run the worker of `STATE RUN_ID`."""
+    """Run the worker of `STATE RUN_ID LOCK ...`."""
     cancellation = Cancellation()
     cancellation.install()
     state, run_id = Path(arguments[0]), arguments[1]
@@ -361,6 +362,9 @@ def main(arguments: list[str]) -> None:
         raise
     finally:
         run.close()
+    # A thread that hangs on a dead disk keeps the process from going away, and with it all that it has open.
+    for descriptor in arguments[2:]:
+        os.close(int(descriptor))
 
 
 def _system_problem(error: OSError | MemoryError, run_id: str) -> Problem:

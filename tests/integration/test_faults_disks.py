@@ -6,11 +6,15 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
+from dgtui.cli.outcome import exit_code_of_run
+from dgtui.engine.facade import Engine
 from dgtui.engine.model import Execution
 from dgtui.engine.storages.local import LocalStorage
+from dgtui.engine.storages.local_writer import LocalWriter
 from tests.support.homes import Home, wait_until
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="mounts need root")
@@ -119,3 +123,109 @@ def test_a_disk_that_is_frozen(home: Home, monkeypatch: pytest.MonkeyPatch) -> N
         assert "second" in execution.problem.message + execution.problem.subject
         assert home.back_up().status == "completed"
         assert home.litter() == []
+
+
+class Freezer:
+    """A second disk that freezes when the run's worker comes to a certain step there."""
+
+    def __init__(self, home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.home = home
+        self.folder = home.folder / "second"
+        self._monkeypatch = monkeypatch
+
+    def freeze_at(self, method: str) -> None:
+        """From now on the disk freezes right before this call of its writer; for workers that are forked."""
+        real = getattr(LocalWriter, method)
+        folder, frozen = str(self.folder), self.home.folder / "frozen"
+
+        def freeze(writer: LocalWriter, *arguments: object) -> object:
+            if writer.storage == "second" and not frozen.exists():
+                subprocess.run(["fsfreeze", "--freeze", folder], check=True)
+                frozen.touch()
+            return real(writer, *arguments)
+
+        self._monkeypatch.setattr(LocalWriter, method, freeze)
+
+    def thaw(self) -> None:
+        """Let the disk answer again."""
+        subprocess.run(["fsfreeze", "--unfreeze", str(self.folder)], check=False, capture_output=True)
+
+    def start(self) -> tuple[Engine, str]:
+        """Start the job."""
+        self.home.close_catalogues()
+        engine = self.home.engine(fork_workers=True)
+        return engine, engine.start_job("nightly")
+
+
+@pytest.fixture
+def freezer(home: Home, monkeypatch: pytest.MonkeyPatch) -> Iterator[Freezer]:
+    monkeypatch.setattr("dgtui.engine.destinations._REMOVAL_SECONDS", 1.0)
+    made = Freezer(home, monkeypatch)
+    made.folder.mkdir()
+    with own_disk(made.folder) as device:
+        run("mount", device, str(made.folder))
+        yield made
+        made.thaw()
+
+
+@pytest.mark.parametrize("step", ["write", "close_part", "commit"])
+def test_a_disk_that_freezes_during_the_run(freezer: Freezer, step: str) -> None:
+    """The other storage has its backup, the run ends although the disk is still frozen, and nothing is left of it."""
+    home = freezer.home
+    configure(home, freezer.folder, source_bytes=8_000_000, job='compression = "none"\nidle_timeout = "3 s"')
+    freezer.freeze_at(step)
+    engine, run_id = freezer.start()
+    snapshot = home.finish(engine, run_id)
+    assert snapshot.status == "partial", snapshot.problem
+    assert exit_code_of_run(snapshot) == 3
+    assert snapshot.problem is not None
+    assert "does not answer" in snapshot.problem.message
+    assert any("could not be removed" in line.text and "dgtui cleanup" in line.text for line in snapshot.log)
+    execution = engine.execution(run_id)
+    assert copies(execution) == {"disk": "available", "second": "missing"}
+    freezer.thaw()
+    assert home.dgtui("validate", run_id).exit_code == 0
+    assert list(freezer.folder.rglob("manifest.json")) == []
+    with home.config_path.open("a") as config:
+        config.write('[guardian]\nleftovers_grace = "0 s"\n')
+    assert home.dgtui("cleanup", "--yes").exit_code == 0
+    assert home.litter() == []
+
+
+def test_a_storage_that_gives_nothing_back_when_it_is_checked(
+    home: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    silent = tmp_path / "silent"
+    os.mkfifo(silent)
+    keep_open = os.open(silent, os.O_RDWR)
+    real = LocalWriter.read_back
+
+    def read_back(writer: LocalWriter, file_name: str) -> BinaryIO:
+        return silent.open("rb") if writer.storage == "second" else real(writer, file_name)
+
+    monkeypatch.setattr(LocalWriter, "read_back", read_back)
+    configure(home, home.folder / "second", job='idle_timeout = "2 s"')
+    engine = home.engine(fork_workers=True)
+    try:
+        snapshot = home.finish(engine, engine.start_job("nightly"))
+    finally:
+        os.close(keep_open)
+    assert snapshot.status == "partial", snapshot.problem
+    assert copies(engine.execution("nightly@latest")) == {"disk": "available", "second": "missing"}
+    assert home.litter() == []
+
+
+@pytest.mark.parametrize("step", ["write", "commit"])
+def test_cancelling_while_a_disk_is_frozen(freezer: Freezer, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    """Somebody who cancels does not wait for the disk; what was published by then stays."""
+    monkeypatch.setattr("dgtui.engine.storages.deadline._LAST_SECONDS", 0.5)
+    home = freezer.home
+    configure(home, freezer.folder, source_bytes=8_000_000, job='compression = "none"\nidle_timeout = "1 h"')
+    freezer.freeze_at(step)
+    engine, run_id = freezer.start()
+    wait_until((home.folder / "frozen").exists, "the frozen disk")
+    engine.cancel(run_id)
+    snapshot = home.finish(engine, run_id)
+    assert snapshot.status == ("cancelled" if step == "write" else "partial")
+    freezer.thaw()
+    assert list(freezer.folder.rglob("manifest.json")) == []
