@@ -80,10 +80,12 @@ class HangingWriter(FolderWriter):
         fifo = folder / "fifo"
         os.mkfifo(fifo)
         self._reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+        self.begun = threading.Event()
 
     def open_part(self, file_name: str) -> None:
         self._thread = threading.current_thread()
         self._file = (self.folder / "fifo").open("wb", buffering=0)
+        self.begun.set()
 
     def release(self) -> None:
         """Take the reading side away, so that the write fails and its thread ends."""
