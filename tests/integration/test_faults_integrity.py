@@ -1,17 +1,24 @@
 """Damage is found before the target is touched (reliability rows 63 to 76)."""
 
+import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from dgtui.cli.outcome import exit_code_of_run
+from dgtui.engine.errors import ValidationError
 from dgtui.engine.facade import Engine
 from dgtui.engine.model import Execution
-from tests.support.damage import DAMAGES, NEED_TWO_PARTS, TOLERATED
-from tests.support.homes import Home
+from tests.support import spoiling
+from tests.support.damage import DAMAGES, NEED_TWO_PARTS, NO_MANIFEST, TOLERATED
+from tests.support.homes import PATIENCE_SECONDS, Home
 from tests.support.sqlite import sqlite_digest
+from tests.support.trees import evil_members, tree_digest, write_tar
 
 
 class Damaged:
@@ -66,10 +73,14 @@ def test_every_damage_is_found_and_the_target_left_alone(fresh: Damaged, name: s
     DAMAGES[name](fresh.folder())
     engine = fresh.home.engine()
     try:
+        # The exit code 5 of `validate FOLDER`.
+        with pytest.raises(ValidationError):
+            engine.validate_folder(fresh.folder())
         status, kind = fresh.restore(engine)
         assert (status, kind) == ("failed", "ValidationError")
         assert sqlite_digest(fresh.source) == fresh.digest
-        assert engine.execution(fresh.execution.execution_id).copies[0].status in ("corrupt", "missing")
+        found = engine.execution(fresh.execution.execution_id).copies[0].status
+        assert found == ("missing" if name in NO_MANIFEST else "corrupt")
     finally:
         engine.close()
     assert sorted(path.name for path in fresh.home.folder.glob(".shop*")) == []
@@ -95,6 +106,7 @@ def test_what_does_no_harm_is_tolerated_or_refused_clearly(fresh: Damaged, name:
     outcome = fresh.home.dgtui("validate", str(fresh.folder()))
     assert outcome.exit_code in (0, 5), outcome
     assert "Traceback" not in outcome.errors
+    assert "\x1b" not in outcome.output + outcome.errors
 
 
 def test_names_needing_two_parts_are_among_the_damages() -> None:
@@ -130,3 +142,65 @@ def test_a_backup_moved_under_another_job_is_refused(home: Home, move: Callable[
     report = home.engine().scan("disk")
     assert [folder.path for folder in report.damaged] == [str(other / name)]
     assert report.added == 0
+
+
+@pytest.mark.parametrize("target", ["/tmp/dgtui-canary", "../dgtui-canary", "../../../../../../tmp/dgtui-canary"])
+def test_what_a_manifest_names_outside_its_folder_is_not_even_opened(fresh: Damaged, target: str) -> None:
+    if subprocess.run(["strace", "-o", os.devnull, "true"], check=False, capture_output=True).returncode:
+        pytest.skip("strace cannot trace here")
+    spoiling.name(target)(fresh.folder())
+    log = fresh.home.folder / "opened"
+    done = subprocess.run(
+        ["strace", "-f", "-o", str(log), "-e", "trace=%file",
+         sys.executable, "-m", "dgtui", "validate", str(fresh.folder())],
+        env=fresh.home.environment, capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS,
+    )  # fmt: skip
+    assert done.returncode == 5, done.stderr
+    opened = log.read_text()
+    assert "manifest.json" in opened
+    assert "dgtui-canary" not in opened
+
+
+@pytest.mark.parametrize("names", [("escape_codes_in_description", "escape_codes_in_objects"), ("name_escape_codes",)])
+def test_escape_codes_in_a_manifest_never_reach_the_terminal(fresh: Damaged, names: tuple[str, ...]) -> None:
+    for name in names:
+        {**TOLERATED, **DAMAGES}[name](fresh.folder())
+    known = fresh.home.state
+    fresh.home.state = fresh.home.folder / f"state-{names[0]}"
+    try:
+        identity = fresh.execution.execution_id
+        for command in (("scan", "disk"), ("list",), ("show", identity), ("validate", identity)):
+            outcome = fresh.home.dgtui(*command)
+            assert "\x1b" not in outcome.output + outcome.errors
+            assert "Traceback" not in outcome.errors
+    finally:
+        fresh.home.state = known
+
+
+def test_a_tar_that_reaches_out_is_refused_although_its_hashes_are_right(home: Home) -> None:
+    outside, tree = home.folder / "outside", home.folder / "tree"
+    for folder in (outside, tree):
+        folder.mkdir()
+        folder.joinpath("canary").write_bytes(b"alive")
+    home.configure(f'[datasources.shop]\ntype = "files"\npath = "{tree}"\n', job='compression = "none"')
+    execution = home.back_up()
+    assert execution.status == "completed"
+    before = {folder: tree_digest(folder) for folder in (outside, tree)}
+    backup = Path(execution.copies[0].path)
+    for name in ("up", "link then through it", "hard link outside"):
+        [archive] = spoiling.parts(backup)
+        write_tar(archive, evil_members(outside / "canary")[name])
+        spoiling.field("total_size_bytes", archive.stat().st_size)(backup)
+        spoiling.rehash(backup)
+        # A machine that made the backup knows its manifest; one that never saw it has to take it at its word.
+        home.state = home.folder / f"state-{name}"
+        engine = home.engine()
+        engine.scan("disk")
+        snapshot = home.finish(engine, engine.start_restore(execution, overwrite=True))
+        assert (snapshot.status, exit_code_of_run(snapshot)) == ("failed", 5), name
+        assert snapshot.problem is not None
+        assert "reach out" in snapshot.problem.message, name
+        assert snapshot.problem.detail, name
+        assert {folder: tree_digest(folder) for folder in (outside, tree)} == before, name
+    assert sorted(path.name for path in home.folder.glob("tree*")) == ["tree"]
+    assert home.litter() == []
