@@ -56,6 +56,7 @@ from dgtui.engine.references import find_execution, find_restore, find_run
 from dgtui.engine.rehearsal import rehearse_order
 from dgtui.engine.replaced import Kept, drop_expired, drop_replaced, kept_replaced
 from dgtui.engine.restore_by_hand import mark_restored
+from dgtui.engine.restore_refusals import refuse_deep
 from dgtui.engine.restore_task import started_restore, target_lock_name
 from dgtui.engine.runs import RunFollower, RunInfo, RunPaths
 from dgtui.engine.scan import ScanReport, scan_storage
@@ -234,6 +235,8 @@ class Engine:
         `safety` its former content is only kept beside it, where a swap is possible.
         """
         target = datasource or execution.datasource
+        if deep:
+            refuse_deep(execution, selection or Selection())
         if safety_to is not None:
             self.config.require_storage(safety_to)
         return self._start_restore(
@@ -517,6 +520,7 @@ class Engine:
         database: str | None = None,
         selection: Selection | None = None,
         merge: bool = False,
+        deep: bool = False,
     ) -> RestorePreview:
         """What a restore would change, and in which way; changes nothing. Raises DataGuardianError."""
         return preview_restore(
@@ -528,6 +532,7 @@ class Engine:
             database=database,
             selection=selection or Selection(),
             merge=merge,
+            deep=deep,
         )
 
     # What restores left

@@ -10,6 +10,7 @@ from dgtui.engine.datasources.base import Datasource, Selection, TargetState
 from dgtui.engine.errors import ConfigError
 from dgtui.engine.model import Execution, Record
 from dgtui.engine.restore_outlook import OutlookQuestion, RestoreOutlook, look_ahead
+from dgtui.engine.restore_refusals import refuse_deep
 from dgtui.engine.restore_way import ROWS_ALONE, ChosenWay, RestoreWay, part_way, way_of
 
 
@@ -68,8 +69,11 @@ def preview_restore(
     database: str | None,
     selection: Selection,
     merge: bool,
+    deep: bool,
 ) -> RestorePreview:
     """Look at the target, changing nothing. Raises ConfigError, and what the datasource raises when it is asked."""
+    if deep:
+        refuse_deep(execution, selection)
     places = [copy.storage for copy in execution.copies if copy.path]
     if storage is not None and storage not in places:
         raise ConfigError(

@@ -14,7 +14,7 @@ from dgtui.engine.datasources.base import TargetState
 from dgtui.engine.errors import Cancelled, ConfigError, DataGuardianError, RestoreError
 from dgtui.engine.manifest import Manifest
 from dgtui.engine.messages import now
-from dgtui.engine.model import Copy, Placing, Restore, RestoreReport
+from dgtui.engine.model import Copy, Placing, Restore
 from dgtui.engine.properties import DatabaseProperties, from_metadata
 from dgtui.engine.restore_copy import CopyChoice, GoodCopy
 from dgtui.engine.restore_data import DataRestore
@@ -42,7 +42,7 @@ class RestoreRun:
             merge=order.merge,
         )
         self._copies = CopyChoice(task)
-        self._place = Placement(task, started_restore(task.order))
+        self._place = Placement(task, started_restore(task.order), self._copies)
         self._placing = False
         """Whether the target itself may have been touched."""
 
@@ -96,7 +96,7 @@ class RestoreRun:
         self._check_target(copy, state)
         loaded = self._create_target(state, copy.manifest)
         try:
-            comparison = load_and_compare(task, loaded, copy, self._hear)
+            comparison = load_and_compare(task, loaded, copy, self._place.hear)
             self._place.note(differences=comparison.sentences)
             if loaded != task.order.database:
                 self._placing = True
@@ -122,9 +122,6 @@ class RestoreRun:
             raise self._untouched(error) from error
         finally:
             self._place.record = data.record
-
-    def _hear(self, report: RestoreReport) -> None:
-        self._place.record = msgspec.structs.replace(self.record, report=report)
 
     def _refuse_other_kinds(self) -> None:
         execution, order, target = self._task.execution, self._task.order, self._task.target

@@ -4,9 +4,10 @@ import msgspec
 
 from dgtui.engine.comparison import Comparison, compare_objects
 from dgtui.engine.datasources.base import Selection
-from dgtui.engine.model import Restore
+from dgtui.engine.model import Restore, RestoreReport
 from dgtui.engine.restore_copy import GoodCopy
-from dgtui.engine.restore_load import archive_progress, judge
+from dgtui.engine.restore_load import LoadFailed, archive_progress, judge
+from dgtui.engine.restore_report import failures_of
 from dgtui.engine.restore_rows import RowsReplacement
 from dgtui.engine.restore_task import RestoreTask
 from dgtui.engine.safety_copy import need_all_rights
@@ -31,7 +32,11 @@ class DataRestore(RowsReplacement):
         task.run.log(f"Loading rows into {order.database}")
         with archive_progress(task.run, copy.archive, "exact"):
             outcome = self.load(copy.archive, selection)
-        judge(task, order.database, outcome)
+        try:
+            judge(task, order.database, outcome)
+        except LoadFailed as error:
+            self.hear(failures_of(error.outcome))
+            raise
         return self._compare(copy, selection)
 
     def _compare(self, copy: GoodCopy, selection: Selection) -> Comparison:
@@ -42,6 +47,7 @@ class DataRestore(RowsReplacement):
         found = [entry for entry in task.target.inventory(task.order.database) if entry.name in named]
         comparison = compare_objects(manifest.objects, found, selection, "data_only")
         comparison = msgspec.structs.replace(comparison, additional=())
+        self.hear(RestoreReport(objects=comparison.objects))
         for sentence in comparison.sentences:
             task.run.log(f"Difference: {sentence}", level="warning")
         return comparison

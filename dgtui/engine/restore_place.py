@@ -9,10 +9,18 @@ from typing import Any
 
 from dgtui.engine.archive import StoredArchive
 from dgtui.engine.datasources.base import Selection, TargetState
-from dgtui.engine.errors import DatabaseConnectionError, DataGuardianError, RestoreError, SwapImpossible
+from dgtui.engine.errors import (
+    DatabaseConnectionError,
+    DataGuardianError,
+    RestoreError,
+    StorageError,
+    SwapImpossible,
+    ValidationError,
+)
 from dgtui.engine.model import Execution, Placing, Restore
-from dgtui.engine.restore_copy import GoodCopy
+from dgtui.engine.restore_copy import CopyChoice, GoodCopy
 from dgtui.engine.restore_load import compare_with, load_into
+from dgtui.engine.restore_report import load_and_compare
 from dgtui.engine.restore_swap import Replacement
 from dgtui.engine.restore_task import LIKE_SUFFIX, NEW_SUFFIX, RestoreTask, put_back_command
 from dgtui.engine.safety_copy import SafetyCopy, need_all_rights
@@ -24,16 +32,15 @@ class NotPutBack(RestoreError):
     """The target is neither as it was nor as it shall be."""
 
 
-class _StillWhole(RestoreError):
-    """The target could not be emptied, and nothing of it is lost."""
-
-
 class Placement(Replacement):
     """The last step of a restore. `put_in_place` ends with the new content there, or raises with the old one there."""
 
-    def __init__(self, task: RestoreTask, record: Restore) -> None:
+    def __init__(self, task: RestoreTask, record: Restore, copies: CopyChoice) -> None:
         super().__init__(task, record)
         self._task = task
+        self._copies = copies
+        self._emptied = False
+        """Whether the target may have lost something, so that it has to be filled by us."""
 
     def put_in_place(self, beside: str, copy: GoodCopy, state: TargetState) -> None:
         """Swap `beside` in, or import the archive again where a swap would lose something."""
@@ -74,13 +81,13 @@ class Placement(Replacement):
 
     def _exchange(self, like: str, copy: GoodCopy, safety: SafetyCopy) -> None:
         """Fill the target anew; whatever goes wrong, its former content is put back."""
-        task, database = self._task, self._task.order.database
+        database = self._task.order.database
         try:
-            self._refill(like, copy.storage, task.execution, task.order.selection)
-        except _StillWhole:
-            self.note(partly_filled=False)
-            raise
+            self._import_first_good(like, copy)
         except BaseException as error:
+            if not self._emptied:
+                self.note(partly_filled=False)
+                raise
             self._put_back(like, safety, error)
             self.note(partly_filled=False)
             if not isinstance(error, DataGuardianError):
@@ -91,6 +98,29 @@ class Placement(Replacement):
                 hint=error.hint,
                 detail=error.detail,
             ) from error
+
+    def _import_first_good(self, like: str, copy: GoodCopy) -> None:
+        """Fill the target from the copy that was checked, or from the next one where that turned bad since."""
+        task = self._task
+        storages = list(task.storages)
+        for storage in storages[storages.index(copy.storage) :]:
+            self.note(storage=storage.name, report=None)
+            try:
+                self._refill(like, storage, task.execution, self._load_anew)
+            except (ValidationError, StorageError) as error:
+                last = error
+                self._copies.leave_out(storage, error)
+            else:
+                return
+        raise last
+
+    def _load_anew(self, copy: GoodCopy) -> None:
+        load_and_compare(self._task, self._task.order.database, copy, self.hear)
+
+    def _load_safety(self, copy: GoodCopy) -> None:
+        task, database = self._task, self._task.order.database
+        load_into(task, database, copy.archive, copy.manifest, Selection())
+        compare_with(task, database, copy.manifest, Selection())
 
     def _command(self, safety: SafetyCopy) -> str:
         return put_back_command(safety.execution.execution_id, self._task.order.database)
@@ -136,28 +166,39 @@ class Placement(Replacement):
                 self._remove(target.beside_name(database, NEW_SUFFIX))
                 self._remove(like)
 
-    def _refill(self, like: str, storage: Storage[Any], execution: Execution, selection: Selection) -> None:
-        """Empty the target and load a backup into it; nothing of this is cancelled half-way."""
+    def _refill(self, like: str, storage: Storage[Any], execution: Execution, load: Callable[[GoodCopy], None]) -> None:
+        """Empty the target and load a backup into it; nothing of this is cancelled half-way.
+
+        Raises what is wrong with the stored copy, where that kept it from being loaded.
+        """
         task, database = self._task, self._task.order.database
         manifest, _ = read_known_manifest(storage, execution)
         archive = StoredArchive(storage, folder_of(execution), manifest, task.scratch, threading.Event())
         with contextlib.closing(archive):
+            next(archive.blocks(), b"")
             task.run.phase("swap")
             self._drop(database)
             task.target.create_target(database, like=like)
-            load_into(task, database, archive, manifest, selection)
-            compare_with(task, database, manifest, selection)
+            copy = GoodCopy(storage, archive, manifest)
+            try:
+                load(copy)
+            except RestoreError as error:
+                if (failure := self._copies.verdict(copy)) is not None:
+                    raise failure from error
+                raise
 
     def _drop(self, database: str) -> None:
-        """Drop the target. Raises _StillWhole where that failed before anything of it was lost."""
+        """Drop the target; where that fails before anything of it was lost, it is as it was."""
         target = self._task.target
         before = _names(target.target_state(database))
+        once_more, self._emptied = self._emptied, True
         try:
             target.drop_target(database)
         except DataGuardianError as error:
-            if _names(target.target_state(database)) != before:
+            if once_more or _names(target.target_state(database)) != before:
                 raise
-            raise _StillWhole(
+            self._emptied = False
+            raise RestoreError(
                 f"{database} could not be emptied: {error.message}; nothing was changed",
                 subject=database,
                 hint=error.hint or "Is it in use? Stop the application, then try again",
@@ -170,7 +211,7 @@ class Placement(Replacement):
         reason = cause.message if isinstance(cause, DataGuardianError) else type(cause).__name__
         task.run.log(f"{reason}. The former content of {database} is put back", level="error")
         try:
-            _with_patience(lambda: self._refill(like, safety.storage, safety.execution, Selection()))
+            _with_patience(lambda: self._load_first_good_safety(like, safety))
         except DataGuardianError as error:
             raise NotPutBack(
                 f"{database} is only partly filled: {reason}; and its former content could not be put back: "
@@ -184,6 +225,17 @@ class Placement(Replacement):
                 ),
             ) from error
         task.run.log(f"The former content of {database} is back")
+
+    def _load_first_good_safety(self, like: str, safety: SafetyCopy) -> None:
+        for number, storage in enumerate(safety.storages, start=1):
+            try:
+                self._refill(like, storage, safety.execution, self._load_safety)
+            except (ValidationError, StorageError) as error:
+                if number == len(safety.storages):
+                    raise
+                self._task.run.log(f"{storage.name}: {error.message}", level="warning")
+            else:
+                return
 
     def _remove(self, database: str) -> None:
         """Remove a database of our own; where that fails, its name is told."""

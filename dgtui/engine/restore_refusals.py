@@ -61,6 +61,18 @@ def refuse_target(intended: IntendedRestore, state: TargetState) -> None:
         )
 
 
+def refuse_deep(execution: Execution, chosen: Selection) -> None:
+    """Raise ConfigError where there will be no content that a checksum could compare."""
+    kinds = (chosen.backup_type, execution.backup_type)
+    if "schema_only" in kinds:
+        reason = "A schema has no content to be compared by checksums"
+    elif "data_only" in kinds:
+        reason = "Rows that are loaded alone are counted, and not compared by checksums: others may write meanwhile"
+    else:
+        return
+    raise ConfigError(reason, subject=execution.execution_id, hint="Leave out --deep")
+
+
 def _refuse_rows_alone(intended: IntendedRestore, state: TargetState) -> None:
     execution, database = intended.execution, intended.database
     if "schema_only" in (intended.chosen.backup_type, execution.backup_type):

@@ -37,7 +37,7 @@ def load_and_compare(task: RestoreTask, database: str, copy: GoodCopy, hear: Lis
 
 
 def _report_of_failure(task: RestoreTask, database: str, copy: GoodCopy, outcome: LoadOutcome) -> RestoreReport:
-    failures = tuple(FailedStatement(message=error.message, statement=error.statement) for error in outcome.errors)
+    failed = failures_of(outcome)
     objects: tuple[ObjectReport, ...] = ()
     try:
         found = task.target.inventory(database)
@@ -46,11 +46,13 @@ def _report_of_failure(task: RestoreTask, database: str, copy: GoodCopy, outcome
     else:
         manifest, selection = copy.manifest, task.order.selection
         objects = compare_objects(manifest.objects, found, selection, manifest.backup_type).objects
-    return RestoreReport(
-        objects=tuple(_with_failures(entry, failures) for entry in objects),
-        failures=failures,
-        failure_count=outcome.error_count or len(failures),
-    )
+    return msgspec.structs.replace(failed, objects=tuple(_with_failures(entry, failed.failures) for entry in objects))
+
+
+def failures_of(outcome: LoadOutcome) -> RestoreReport:
+    """The report of a loading that left nothing to look at: what failed."""
+    failures = tuple(FailedStatement(message=error.message, statement=error.statement) for error in outcome.errors)
+    return RestoreReport(failures=failures, failure_count=outcome.error_count or len(failures))
 
 
 def _with_failures(entry: ObjectReport, failures: Sequence[FailedStatement]) -> ObjectReport:

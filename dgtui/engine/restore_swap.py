@@ -8,7 +8,7 @@ import msgspec
 from dgtui.engine.datasources.base import Archive, Datasource, TargetState
 from dgtui.engine.errors import DataGuardianError, RestoreError, SwapImpossible
 from dgtui.engine.messages import now
-from dgtui.engine.model import Part, PartChange, Placing, Restore
+from dgtui.engine.model import Part, PartChange, Placing, Restore, RestoreReport
 from dgtui.engine.restore_task import TargetTask
 from dgtui.engine.safety_copy import SafetyCopy, new_safety_id, take_safety_copy
 from dgtui.engine.settling import in_place_after
@@ -37,6 +37,10 @@ class Replacement:
         """Write down what is known, before the next step is made."""
         self.record = msgspec.structs.replace(self.record, **changes)
         self._target_task.catalog.save_restore(self.record)
+
+    def hear(self, report: RestoreReport | None) -> None:
+        """Take what came back, object by object, into the record, which is written with the next step."""
+        self.record = msgspec.structs.replace(self.record, report=report)
 
     def save_former_content(self) -> SafetyCopy:
         """Take the safety backup, once. Raises RestoreError and Cancelled, with nothing changed."""

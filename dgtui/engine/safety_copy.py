@@ -29,15 +29,15 @@ _AS_THE_JOB = ("compression", "compression_threads", "max_file_size_mb", "verify
 
 @dataclass(frozen=True)
 class SafetyCopy:
-    """A whole safety backup, and the first storage that holds it."""
+    """A whole safety backup, and the storages that hold it, at least one."""
 
     execution: Execution
-    storage: Storage[Any]
+    storages: Sequence[Storage[Any]]
 
     @property
     def path(self) -> str:
-        """Its folder."""
-        return self.storage.path(folder_of(self.execution))
+        """Its folder at the first of them."""
+        return self.storages[0].path(folder_of(self.execution))
 
 
 def safety_job_name(datasource: Datasource[Any], database: str) -> str:
@@ -96,7 +96,7 @@ def _back_up(task: TargetTask, source: Datasource[Any], plan: BackupPlan) -> Saf
         for storage in whole:
             remember_marker(task.catalog, storage)
         task.catalog.save_execution(execution)
-    return SafetyCopy(execution, whole[0])
+    return SafetyCopy(execution, whole)
 
 
 def need_all_rights(task: TargetTask) -> None:

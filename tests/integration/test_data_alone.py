@@ -101,6 +101,9 @@ def test_postgres_rows_of_a_data_backup_replace_those_that_are_there(
     assert digest_of(postgres_server, shop) == before
     assert record.safety_execution_id is not None
     assert record.storage == "disk"
+    assert record.report is not None
+    assert {"public.people", "public.parts_1"} <= {entry.name for entry in record.report.objects}
+    assert {(entry.outcome, entry.content) for entry in record.report.objects} == {("restored", "not compared")}
     assert home.engine().execution(record.safety_execution_id).status == "completed"
 
 
@@ -148,6 +151,10 @@ def test_postgres_a_failure_in_the_middle_leaves_every_row(
     problem = failure(home, execution, selection=DATA, overwrite=True)
     assert "check constraint" in "".join(problem.detail)
     assert "as it was" in problem.message
+    report = home.engine().restores()[0].report
+    assert report is not None
+    assert (report.failure_count, report.objects) == (1, ())
+    assert "check constraint" in report.failures[0].message
     assert digest_of(postgres_server, shop) == before
     # A row that refers to nothing is noticed although the order of the tables is free.
     postgres_server.execute("ALTER TABLE people DROP CONSTRAINT people_name_check", shop)

@@ -98,6 +98,20 @@ def test_a_nasty_sqlite_database(home: Home, tmp_path: Path) -> None:
     assert {name for name in before if before[name] != changed[name]} == {"plain"}
 
 
+def test_what_has_no_content_to_compare_is_refused(home: Home, tmp_path: Path) -> None:
+    """Before anything is done, and not left out without a word."""
+    source = tmp_path / "shop.db"
+    make_nasty(source, wal=False)
+    home.configure(f'[datasources.shop]\ntype = "sqlite"\npath = "{source}"\n')
+    home.back_up()
+    for chosen in (("--data-only", "--overwrite"), ("--schema-only", "--into", str(tmp_path / "copy.db"))):
+        for way in ("--dry-run", "--yes"):
+            refused = home.dgtui("restore", "nightly@latest", "--deep", *chosen, way)
+            assert refused.exit_code == 2, refused
+            assert "Leave out --deep" in refused.errors
+    assert home.engine().restores() == []
+
+
 @pytest.mark.parametrize("chosen", [(), ("--table", "folder/deep/b")])
 def test_a_tree(home: Home, tmp_path: Path, chosen: tuple[str, ...]) -> None:
     source, target = tmp_path / "tree", tmp_path / "copy"

@@ -4,6 +4,7 @@ import os
 import shlex
 import shutil
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pymysql
@@ -32,6 +33,7 @@ class NastyShop:
         self.server = server
         self.database = server.create_database(options="CHARACTER SET utf8mb4 COLLATE utf8mb4_bin")
         self.tools = home.folder / "tools"
+        self._job = ""
         mysql_nasty(server, self.database)
         server.execute(f"ALTER DATABASE {self.database} COLLATE utf8mb4_bin")
         self.configure()
@@ -49,9 +51,10 @@ class NastyShop:
         self.before = self.digest()
         self.databases = server.databases()
 
-    def configure(self, more: str = "") -> None:
-        """Write the configuration, with what is added to the datasource."""
-        self.home.configure(self.server.config(self.database) + more, storages=("disk", "nas"))
+    def configure(self, more: str = "", job: str | None = None) -> None:
+        """Write the configuration, with what is added to the datasource; the job stays where none is given."""
+        self._job = self._job if job is None else job
+        self.home.configure(self.server.config(self.database) + more, storages=("disk", "nas"), job=self._job)
 
     def block_safety_copies(self, storage: str) -> Path:
         """Let a storage take no safety copy: a file lies where their folder would be."""
@@ -169,6 +172,59 @@ def test_a_failed_import_is_put_back(shop: NastyShop) -> None:
     assert restore.problem.kind == "RestoreError"
     assert "put back" in restore.problem.message
     assert any("injected" in line for line in restore.problem.detail)
+    assert restore.report is not None
+    assert any("injected" in failure.message for failure in restore.report.failures), "not what was loaded beside it"
+    assert shop.digest() == shop.before
+    shop.nothing_left()
+
+
+def end_spoiled(shop: NastyShop, spoil: Callable[[Path], object], *storages: str) -> Restore:
+    """Restore from copies that turn bad once the target is being saved, when they have been read and were good."""
+    shop.configure(job='compression = "none"\nmax_file_size_mb = 1')
+    shop.execution = shop.home.back_up()
+    assert shop.execution.status == "completed", shop.execution.problem
+    shop.backed_up = shop.digest()
+    shop.server.execute("INSERT INTO words VALUES (78, 'written later')", database=shop.database)
+    shop.before = shop.digest()
+    shop.misbehave(1, how=WAIT, program="mariadb-dump")
+    engine, run_id = shop.start()
+    shop.wait_for_the_tool(engine, run_id)
+    for copy in shop.execution.copies:
+        if copy.storage in storages:
+            spoil(Path(copy.path))
+    shop.tools.joinpath("go").touch()
+    shop.home.finish(engine, run_id)
+    return recorded(engine, run_id)
+
+
+def cut(folder: Path) -> None:
+    """Cut the last part, so that it shows only once most of the archive was loaded."""
+    part = max(folder.glob("backup.*"))
+    os.truncate(part, part.stat().st_size // 2)
+
+
+@pytest.mark.parametrize("spoil", [cut, shutil.rmtree])
+def test_an_import_goes_on_with_the_next_copy(shop: NastyShop, spoil: Callable[[Path], object]) -> None:
+    """The copy that was loaded beside the target is bad when it shall be imported: another one is whole."""
+    restore = end_spoiled(shop, spoil, "disk")
+    assert (restore.status, restore.storage) == ("completed", "nas"), restore.problem
+    assert restore.report is not None
+    assert {entry.outcome for entry in restore.report.objects} == {"restored"}
+    assert shop.digest() == shop.backed_up
+    copies = shop.home.engine().execution(shop.execution.execution_id).copies
+    states = {copy.storage: copy.status for copy in copies}
+    assert states == {"disk": "corrupt" if spoil is cut else "missing", "nas": "available"}
+    shop.nothing_left()
+
+
+@pytest.mark.parametrize("spoil", [cut, shutil.rmtree])
+def test_no_copy_can_be_imported_any_more(shop: NastyShop, spoil: Callable[[Path], object]) -> None:
+    """What was begun is put back; what shows before the target is emptied leaves it alone."""
+    restore = end_spoiled(shop, spoil, "disk", "nas")
+    assert restore.status == "failed"
+    assert not restore.partly_filled
+    assert restore.problem is not None
+    assert ("was put back" in restore.problem.message) == (spoil is cut), restore.problem
     assert shop.digest() == shop.before
     shop.nothing_left()
 

@@ -213,7 +213,7 @@ def test_views_and_deep_paths_can_be_chosen(home: Home, request: pytest.FixtureR
         told = home.dgtui("restore", "nightly@latest", *chosen)
         assert told.json()["outlook"]["problem"] is None, told
     with changing("files", home, request):
-        chosen = ("--into", str(tmp_path / "some"), "--table", "sub/file-1", "--dry-run", "--json")
-        told = home.dgtui("restore", "nightly@latest", *chosen)
+        into = ("--into", str(tmp_path / "some"), "--table", "sub/file-1")
+        told = home.dgtui("restore", "nightly@latest", *into, "--dry-run", "--json")
         assert told.json()["outlook"]["problem"] is None, told
         assert any("sub/file-1 is only seen" in note for note in told.json()["outlook"]["notes"]), told

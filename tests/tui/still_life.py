@@ -173,6 +173,7 @@ class StillEngine(Engine):
         database: str | None = None,
         selection: Selection | None = None,
         merge: bool = False,
+        deep: bool = False,
     ) -> RestorePreview:
         """A shop at work."""
         before = ("public.customers", 84_210, 84_733), ("public.orders", 1_200_000, 1_208_114)
