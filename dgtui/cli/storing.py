@@ -16,7 +16,9 @@ def delete(
     storage: Annotated[
         str | None, typer.Option(metavar="S", help="Only the copy at this storage.", show_default=False)
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Also the last good backup of its job.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also the last good backup of its job, or one in use.")
+    ] = False,
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:

@@ -22,11 +22,12 @@ from dgtui.engine.catalog.due_runs import MissedRun, missed_runs
 from dgtui.engine.catalog.proofs import Proofs
 from dgtui.engine.check import Finding, examine_everything
 from dgtui.engine.cleanup import Cleanup, Retention
+from dgtui.engine.cleanup.looking import Look
 from dgtui.engine.config_changes import ConfigChanges
 from dgtui.engine.datasources import datasource_adapter
 from dgtui.engine.datasources.base import DatasourceSettings, Selection
 from dgtui.engine.deletion import delete_copies
-from dgtui.engine.errors import ConfigError, DataGuardianError
+from dgtui.engine.errors import ConfigError, DataGuardianError, JobBusy
 from dgtui.engine.figures import Figures
 from dgtui.engine.glance import DatasourceCheck, check_datasource, check_settings, manifest_of
 from dgtui.engine.guardian.overview import (
@@ -569,8 +570,14 @@ class Engine:
     def delete(self, execution: Execution, *, storage: str | None = None, force: bool = False) -> int:
         """Delete an execution's copies, or the one at `storage`; the bytes freed. Raises DataGuardianError.
 
-        The last good backup of a job is only deleted with `force`.
+        The last good backup of a job, and one that a run is reading, are only deleted with `force`.
         """
+        if not force and execution.execution_id in Look(self.catalog, self.config, self.paths).in_use():
+            raise JobBusy(
+                f"Execution {execution.execution_id[:8]} is being read by a run; nothing was deleted",
+                subject=execution.execution_id,
+                hint="Wait for its end, dgtui status shows it; or delete it all the same with --force",
+            )
         outcome = "failed"
         try:
             freed = delete_copies(self.catalog, self.config, execution, storage=storage, force=force)
