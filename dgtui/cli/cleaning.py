@@ -31,7 +31,11 @@ def cleanup(
     from dgtui.cli.watch import open_engine
     from dgtui.engine.cleanup import Scope
 
-    scope = Scope(jobs=None if job is None else (job,), storages=None if storage is None else (storage,))
+    scope = Scope(
+        jobs=None if job is None else (job,),
+        storages=None if storage is None else (storage,),
+        everything=everything,
+    )
     with open_engine() as engine:
         report = engine.retention.preview(scope)
         going = bool(_going(report, scope.storages))

@@ -141,8 +141,10 @@ class Problem(Record, frozen=True):
     detail: tuple[str, ...] = ()
 
 
-class Copy(Record, frozen=True):
+class Copy(Record, frozen=True, gc=False):
     """An execution's backup at one storage."""
+
+    # There are hundreds of thousands, none of which can be part of a cycle: the garbage collector leaves them out.
 
     storage: str
     status: CopyStatus
@@ -152,7 +154,7 @@ class Copy(Record, frozen=True):
     problem: Problem | None = None
 
 
-class Execution(Record, frozen=True):
+class Execution(Record, frozen=True, gc=False):
     """One run of a backup, with all that is known of it."""
 
     execution_id: str

@@ -36,7 +36,7 @@ def gather_backups(engine: "Engine", datasource: str) -> Backups:
     executions = tuple(one for one in engine.executions(datasource=datasource) if one.status in RESTORABLE)
     known = {one.execution_id for one in executions}
     proven = {name: proof for name, proof in engine.proofs.proven().items() if name in known}
-    keeping = engine.retention.plan(datasource=datasource).verdicts
+    keeping = engine.retention.plan_of_datasource(datasource).verdicts
     return Backups(datasource=datasource, executions=executions, proven=proven, keeping=keeping)
 
 

@@ -15,6 +15,7 @@ With `--keep` the folder is filled once and used again.
 import argparse
 import os
 import resource
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -114,11 +115,22 @@ def measure(folder: Path, states: Sequence[str], commands: Sequence[tuple[str, .
         home = made(folder, state, (7,) if state == "grown" else range(JOBS))
         if not home.state.exists():
             started = time.monotonic()
-            fill(home, settled=state == "steady")
+            fill(home, tables_of(folder), settled=state == "steady")
             size = (home.state / "catalog.db").stat().st_size / 2**20
             print(f"filled in {time.monotonic() - started:.0f} s, {size:.0f} MiB")
         print(f"\n{state}, load {os.getloadavg()[0]:.1f}:")
         time_commands(home, commands)
+
+
+def tables_of(folder: Path) -> Path:
+    """A state folder with a catalogue in which nothing was removed: what the others begin with."""
+    state = folder / "tables"
+    if not state.exists():
+        state.mkdir(mode=0o700)
+        catalog = Catalog(state)
+        fill_tables(catalog)
+        catalog.close()
+    return state
 
 
 def made(folder: Path, name: str, ruled: Sequence[int]) -> Home:
@@ -164,11 +176,10 @@ def time_commands(home: Home, commands: Sequence[tuple[str, ...]]) -> None:
         )
 
 
-def fill(home: Home, *, settled: bool) -> None:
-    """Everything, with plain SQL in large pieces; `settled` as it is once what no rule keeps was removed."""
-    home.state.mkdir(mode=0o700)
+def fill(home: Home, tables: Path, *, settled: bool) -> None:
+    """A catalogue and storages; `settled` as they are once what no rule keeps was removed."""
+    shutil.copytree(tables, home.state)
     catalog = Catalog(home.state)
-    fill_tables(catalog)
     config = load_config(home.config_path)
     paths = RunPaths(home.state)
     paths.make()
@@ -176,14 +187,13 @@ def fill(home: Home, *, settled: bool) -> None:
     plan = Retention(catalog, config, paths).plan(jobs=ruled)
     if settled:
         settle(catalog, {one.execution_id for one in plan.removals})
-    lying = plan.kept if settled else plan.verdicts
     for storage in STORAGES:
         adapter = config.storage(storage)
         adapter.prepare()
         marker = adapter.marker_id()
         assert marker is not None
         catalog.save_storage_marker(storage, marker)
-    for one in lying:
+    for one in plan.kept if settled else plan.verdicts:
         folder = home.storage(one.storage) / one.job_id / one.folder
         folder.mkdir(parents=True)
         (folder / "manifest.json").touch()

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dgtui.engine.model import Copy, CopyStatus, Execution
-from dgtui.engine.retention import JobRules, RetentionPlan, Situation, decide, expected_by_history
+from dgtui.engine.retention import JobRules, RetentionPlan, Situation, decide, decision, expected_by_history
 from dgtui.engine.retention_settings import RetentionSettings
 from dgtui.engine.settings import ByteSize, Duration
 
@@ -176,6 +176,41 @@ def test_the_room_of_a_storage_is_for_all_jobs_together() -> None:
     assert kept(decide(asked)) == [4, 5, 104, 105]
 
 
+def test_room_is_made_in_one_pass_however_many_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked_sizes: list[str] = []
+
+    def counted(one: Execution) -> int:
+        asked_sizes.append(one.execution_id)
+        return one.compressed_size_bytes or 0
+
+    monkeypatch.setattr(decision, "_size", counted)
+    count = 20_000
+    backups = history(count, step=timedelta(minutes=20))
+    asked = situation(backups, RetentionSettings(max_total_size=ByteSize(100 * 50)))
+    plan = changed(asked, room={"disk": 100 * 20})
+    assert kept(plan) == list(range(count - 20, count))
+    # Once in each sum, once where it goes, once in its verdict.
+    assert len(asked_sizes) <= 4 * count
+
+
+@given(st.integers(1, 12), st.lists(st.tuples(st.integers(0, 11), st.integers(0, 11)), max_size=12))
+def test_room_goes_to_the_oldest_that_nothing_left_needs(room: int, pairs: list[tuple[int, int]]) -> None:
+    needs: dict[str, frozenset[str]] = {}
+    for user, needed in pairs:
+        if needed < user:
+            needs[f"e{user}"] = needs.get(f"e{user}", frozenset()) | {f"e{needed}"}
+    backups = history(12, step=DAY)
+    plan = changed(situation(backups, RetentionSettings(max_total_size=ByteSize(100 * room))), needs=needs)
+    left = [one.execution_id for one in backups]
+    while len(left) > room:
+        needed_now = {needed for one in left for needed in needs.get(one, ())}
+        oldest = next((one for one in left[:-1] if one not in needed_now), None)
+        if oldest is None:
+            break
+        left.remove(oldest)
+    assert kept(plan) == [int(one[1:]) for one in left]
+
+
 # What is never removed
 
 
@@ -338,6 +373,21 @@ def test_the_day_it_goes_is_the_day_it_is_removed_when_backups_go_on(
 def test_where_nothing_tells_when_the_next_one_comes() -> None:
     plan = decide(situation(history(1), RetentionSettings(keep_last=1)))
     assert expiry(plan, 0) == ("unknown", None)
+
+
+def test_a_number_that_is_never_reached_costs_nothing() -> None:
+    asked: list[datetime] = []
+
+    def next_backup(after: datetime) -> datetime:
+        asked.append(after)
+        return after + DAY
+
+    backups = history(3)
+    now = backups[-1].started_at + timedelta(hours=1)
+    job = JobRules(RetentionSettings(keep_last=100_000, keep_yearly=100_000), zoneinfo.ZoneInfo("UTC"), next_backup)
+    plan = decide(Situation(now=now, backups=backups, rules={("job", "disk"): job}))
+    assert (kept(plan), expiry(plan, 0)) == ([0, 1, 2], ("unknown", None))
+    assert len(asked) < 10
 
 
 def test_room_can_run_out_before_the_day() -> None:

@@ -1,6 +1,6 @@
 """What retention reads and writes in the catalogue: pins, expiry dates, and removals that were begun."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 import msgspec
@@ -11,6 +11,10 @@ from dgtui.engine.catalog import tables
 from dgtui.engine.catalog.catalog import Catalog
 from dgtui.engine.catalog.database import Database, time_text
 from dgtui.engine.model import RESTORABLE, Execution, Record
+
+_PIECE = 1000
+_SEQUENCE = tables.executions.c.sequence
+_RESTORABLE = tables.executions.c.status.in_(sorted(RESTORABLE))
 
 removals = sa.Table(
     "removals",
@@ -56,16 +60,33 @@ class RetentionTable:
         self._update(execution_id, {"pin": reason})
 
     def set_expiries(self, expiries: Mapping[str, datetime | None]) -> None:
-        """Store when executions go."""
+        """Store when executions go; in pieces, between which others write."""
+        columns = tables.executions.c
+        statement = (
+            sa.update(tables.executions)
+            .where(
+                columns.execution_id == sa.bindparam("of_execution"),
+                columns.expires_at.is_distinct_from(sa.bindparam("moment")),
+            )
+            .values(expires_at=sa.bindparam("moment"))
+        )
+        rows = [
+            {"of_execution": execution_id, "moment": None if moment is None else time_text(moment)}
+            for execution_id, moment in expiries.items()
+        ]
+        for start in range(0, len(rows), _PIECE):
+            with self._catalog.transaction() as connection:
+                connection.execute(statement, rows[start : start + _PIECE])
+
+    def clear_expiries(self, but: Collection[str]) -> None:
+        """Forget when backups go, but those of these jobs (by id) and safety copies."""
+        columns = tables.executions.c
         with self._catalog.transaction() as connection:
-            for execution_id, moment in expiries.items():
-                text = None if moment is None else time_text(moment)
-                column = tables.executions.c.expires_at
-                connection.execute(
-                    sa.update(tables.executions)
-                    .where(tables.executions.c.execution_id == execution_id, column.is_distinct_from(text))
-                    .values(expires_at=text)
-                )
+            connection.execute(
+                sa.update(tables.executions)
+                .where(columns.expires_at.is_not(None), columns.purpose != "safety", columns.job_id.not_in(sorted(but)))
+                .values(expires_at=None)
+            )
 
     def _update(self, execution_id: str, values: Mapping[str, str | None]) -> None:
         with self._catalog.transaction() as connection:
@@ -114,12 +135,6 @@ class RetentionTable:
             records = connection.scalars(sa.select(removals.c.record)).all()
         return [msgspec.json.decode(record, type=BegunRemoval) for record in records]
 
-    def restored_executions(self) -> frozenset[str]:
-        """The executions that were restored, whole and into a database of their own or their own one."""
-        query = sa.select(tables.restores.c.execution_id).where(tables.restores.c.status == "completed").distinct()
-        with self._catalog.transaction() as connection:
-            return frozenset(connection.scalars(query))
-
     def has_safety_copies(self, datasource: str) -> bool:
         """Whether there is a safety copy of a datasource."""
         columns = tables.executions.c
@@ -127,76 +142,105 @@ class RetentionTable:
         with self._catalog.transaction() as connection:
             return connection.scalar(query.limit(1)) is not None
 
-    def known_folders(self) -> frozenset[tuple[str, str]]:
-        """The job's id and the folder of every execution that has one."""
-        query = sa.select(tables.executions.c.job_id, tables.executions.c.folder)
+    def known_folders(self) -> frozenset[str]:
+        """The folder of every execution that has one: `<job id>/<folder>`."""
+        columns = tables.executions.c
+        query = sa.select(columns.job_id + "/" + columns.folder).where(columns.folder.is_not(None))
         with self._catalog.transaction() as connection:
-            return frozenset((str(job), str(folder)) for job, folder in connection.execute(query) if folder)
+            return frozenset(connection.scalars(query))
 
-    def last_uploads(self) -> list[LastUpload]:
-        """How the last upload of each job to each storage ended."""
-        last = (
-            sa.select(tables.copies.c.storage, sa.func.max(tables.executions.c.sequence).label("sequence"))
-            .join(tables.executions, tables.copies.c.execution_id == tables.executions.c.execution_id)
-            .where(tables.executions.c.status.in_(sorted(RESTORABLE)), tables.executions.c.purpose == "backup")
-            .group_by(tables.executions.c.job_id, tables.copies.c.storage)
-            .subquery()
-        )
+    def bytes_at(self, storages: Collection[str]) -> dict[str, int]:
+        """What the backups at each of these storages take together, whatever state their copies are in."""
         query = (
-            sa.select(
-                tables.executions.c.job_id,
-                last.c.storage,
-                last.c.sequence,
-                tables.copies.c.path,
-                tables.copies.c.problem,
-            )
-            .select_from(last)
-            .join(tables.executions, tables.executions.c.sequence == last.c.sequence)
-            .join(
-                tables.copies,
-                sa.and_(
-                    tables.copies.c.execution_id == tables.executions.c.execution_id,
-                    tables.copies.c.storage == last.c.storage,
-                ),
-            )
+            sa.select(tables.copies.c.storage, sa.func.sum(tables.executions.c.compressed_size_bytes))
+            .join(tables.executions, tables.executions.c.execution_id == tables.copies.c.execution_id)
+            .where(tables.copies.c.path != "", tables.copies.c.storage.in_(sorted(storages)), _RESTORABLE)
+            .group_by(tables.copies.c.storage)
         )
         with self._catalog.transaction() as connection:
-            rows = connection.execute(query).all()
-        return [
-            LastUpload(
-                job_id=job, storage=storage, sequence=number, failed_by="" if path else _kind(problem) or "unknown"
-            )
-            for job, storage, number, path, problem in rows
-        ]
+            return {storage: size or 0 for storage, size in connection.execute(query)}
 
-    def last_failures(self) -> dict[str, str]:
-        """Jobs (by id) whose last run failed, and the kind of the error."""
-        last = (
-            sa.select(sa.func.max(tables.executions.c.sequence))
-            .where(
-                tables.executions.c.purpose == "backup",
-                tables.executions.c.status.in_([*sorted(RESTORABLE), "failed"]),
-            )
-            .group_by(tables.executions.c.job_id)
-        )
-        query = sa.select(tables.executions.c.job_id, tables.executions.c.problem).where(
-            tables.executions.c.sequence.in_(last), tables.executions.c.status == "failed"
-        )
+    def last_uploads(self, places: Collection[tuple[str, str]]) -> list[LastUpload]:
+        """How the last upload of each of these jobs (by id) to this storage ended, as far as there was one."""
         with self._catalog.transaction() as connection:
-            return {job_id: _kind(problem) for job_id, problem in connection.execute(query)}
+            found = [
+                _last_upload(connection, storage, tables.executions.c.job_id == job_id) for job_id, storage in places
+            ]
+        return [one for one in found if one is not None]
+
+    def newest_uploads(self, storages: Collection[str]) -> list[LastUpload]:
+        """How the last upload of any job to each of these storages ended, as far as there was one."""
+        with self._catalog.transaction() as connection:
+            found = [_last_upload(connection, storage) for storage in storages]
+        return [one for one in found if one is not None]
+
+    def last_failures(self, job_ids: Collection[str]) -> dict[str, str]:
+        """Which of these jobs (by id) failed when they ran last, and the kind of the error."""
+        columns = tables.executions.c
+        found = {}
+        with self._catalog.transaction() as connection:
+            for job_id in job_ids:
+                query = (
+                    sa.select(columns.status, columns.problem)
+                    .where(columns.job_id == job_id, columns.purpose == "backup")
+                    .where(_in_order(columns.status).in_([*sorted(RESTORABLE), "failed"]))
+                )
+                last = connection.execute(query.order_by(columns.sequence.desc()).limit(1)).one_or_none()
+                if last is not None and last.status == "failed":
+                    found[job_id] = _kind(last.problem)
+        return found
 
 
-def backups(catalog: Catalog, jobs: Mapping[str, str] | None = None) -> list[Execution]:
-    """The executions that left a backup: all, or those of these jobs and the safety copies of their datasources.
+def _in_order(column: sa.ColumnElement[str]) -> sa.ColumnElement[str]:
+    """A column whose index is not used: the rows are wanted in the order of another one."""
+    return column.op("||")("")
 
-    `jobs` has the names of datasources by the ids of jobs.
-    """
+
+def _last_upload(connection: sa.Connection, storage: str, *chosen: sa.ColumnElement[bool]) -> LastUpload | None:
+    executions, copies = tables.executions.c, tables.copies.c
+    query = (
+        sa.select(executions.job_id, executions.sequence, copies.path, copies.problem)
+        .join(tables.copies, copies.execution_id == executions.execution_id)
+        .where(copies.storage == storage, executions.purpose == "backup", *chosen)
+        .where(_in_order(executions.status).in_(sorted(RESTORABLE)))
+    )
+    row = connection.execute(query.order_by(executions.sequence.desc()).limit(1)).one_or_none()
+    if row is None:
+        return None
+    return LastUpload(
+        job_id=row.job_id,
+        storage=storage,
+        sequence=row.sequence,
+        failed_by="" if row.path else _kind(row.problem) or "unknown",
+    )
+
+
+def all_backups(catalog: Catalog) -> list[Execution]:
+    """The executions that left a backup."""
+    return catalog.select_executions(sa.select(tables.executions).where(_RESTORABLE).order_by(_SEQUENCE))
+
+
+def backups_of(
+    catalog: Catalog, job_ids: Collection[str], *, safety_of: Collection[str] | None = None
+) -> list[Execution]:
+    """The backups of these jobs, and the safety copies of these datasources; None for those of all."""
     columns = tables.executions.c
-    query = sa.select(tables.executions).where(columns.status.in_(sorted(RESTORABLE)))
-    if jobs is not None:
-        safety = sa.and_(columns.purpose == "safety", columns.datasource.in_(sorted(set(jobs.values()))))
-        query = query.where(sa.or_(columns.job_id.in_(sorted(jobs)), safety))
-    return catalog.select_executions(query.order_by(columns.sequence))
+    chosen = columns.job_id.in_(sorted(job_ids))
+    safety = columns.purpose == "safety"
+    if safety_of is not None:
+        safety &= columns.datasource.in_(sorted(safety_of))
+    query = sa.select(tables.executions).where(_RESTORABLE, sa.or_(chosen, safety))
+    return catalog.select_executions(query.order_by(_SEQUENCE))
+
+
+def jobs_of_datasources(catalog: Catalog, datasources: Collection[str] | None = None) -> frozenset[str]:
+    """The jobs (by id) with backups of these datasources; of those that have safety copies where none are given."""
+    columns = tables.executions.c
+    wanted = sa.select(columns.datasource).where(columns.purpose == "safety").distinct()
+    names = wanted if datasources is None else sorted(datasources)
+    query = sa.select(columns.job_id).where(_RESTORABLE, columns.datasource.in_(names)).distinct()
+    with catalog.transaction() as connection:
+        return frozenset(connection.scalars(query))
 
 
 def _kind(problem: str | None) -> str:

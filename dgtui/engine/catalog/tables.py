@@ -5,7 +5,7 @@ A column that is added later is nullable or has a `server_default`: catalogues o
 
 import sqlalchemy as sa
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Grows with every change of a table; `Database` brings an older catalogue up to date."""
 
 metadata = sa.MetaData()
@@ -38,6 +38,7 @@ executions = sa.Table(
     sa.Column("protected_until", sa.String),
     sa.Column("pin", sa.String),
     sa.Index("executions_of_folder", "job_id", "folder"),
+    sa.Index("executions_in_order", "job_id", "sequence"),
     sa.Index("executions_of_job", "job", "started_at"),
     sa.Index("executions_of_datasource", "datasource", "started_at"),
     sqlite_autoincrement=True,

@@ -24,20 +24,21 @@ class Retention:
         self._config = config
         self._paths = paths
 
-    def plan(
-        self, *, jobs: Sequence[str] | None = None, datasource: str | None = None, live: bool = False
-    ) -> RetentionPlan:
+    def plan(self, *, jobs: Sequence[str] | None = None, live: bool = False) -> RetentionPlan:
         """What would stay and go now, and why; by the states that are known, with `live` by asking the storages.
 
         Raises ConfigError where a job is not configured, CatalogError.
         """
-        scope = Scope(jobs=None if jobs is None else tuple(jobs))
+        scope = Scope(jobs=None if jobs is None else tuple(jobs), everything=True)
         scope.check(self._config)
-        plan = Look(self._catalog, self._config, self._paths).plan(scope, now=now(), live=live)
-        if datasource is None:
-            return plan
-        verdicts = tuple(one for one in plan.verdicts if one.datasource == datasource)
-        return RetentionPlan(made_at=plan.made_at, verdicts=verdicts)
+        return Look(self._catalog, self._config, self._paths).plan(scope, now=now(), live=live)
+
+    def plan_of_datasource(self, datasource: str) -> RetentionPlan:
+        """What of a datasource's backups would stay and go now, and why, by the states that are known.
+
+        Raises CatalogError.
+        """
+        return Look(self._catalog, self._config, self._paths).plan_of_datasource(datasource, now=now())
 
     def verdicts(self, execution: Execution) -> tuple[Verdict, ...]:
         """What keeps a backup at each of its storages, by the states that are known. Raises CatalogError."""

@@ -103,6 +103,8 @@ class Cleanup:
             self._finish_begun()
             plan = self._look.plan(scope, now=self._clock(), live=True)
             self._table.set_expiries(plan.expiries())
+            if scope.jobs is None:
+                self._table.clear_expiries(self._look.ruled_jobs())
             for verdict in plan.removals:
                 if scope.allows(verdict.storage) and not self._stop.is_set():
                     self._remove(verdict)
@@ -236,11 +238,12 @@ class Cleanup:
 
     def _strays(self, scope: Scope) -> list[tuple[Strays, Stray]]:
         found: list[tuple[Strays, Stray]] = []
+        known = self._table.known_folders()
         for name in self._config.storages:
             if not scope.allows(name):
                 continue
             try:
-                strays = Strays(self._catalog, self._config, self._paths, name)
+                strays = Strays(self._catalog, self._config, self._paths, name, known)
             except DataGuardianError as error:
                 self._not_removed.append(NotRemoved(storage=name, path="", problem=problem_of(error)))
                 continue

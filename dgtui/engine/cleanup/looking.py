@@ -1,18 +1,18 @@
 """What retention has to know before it decides: the catalogue, the rules, and the copies as they are now."""
 
-import contextlib
 import zoneinfo
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from functools import cache
 
 import msgspec
 
 from dgtui.config import Config, JobSettings
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.catalog.proofs import Proofs
-from dgtui.engine.catalog.retention import RetentionTable, backups
+from dgtui.engine.catalog.retention import RetentionTable, all_backups, backups_of, jobs_of_datasources
+from dgtui.engine.cleanup.readers import Readers
 from dgtui.engine.model import Copy, Execution, Record
-from dgtui.engine.orders import decode_order
 from dgtui.engine.retention import JobRules, RetentionPlan, Situation, Verdict, decide, expected_by_history
 from dgtui.engine.retention.decision import with_needed
 from dgtui.engine.retention_settings import RetentionSettings
@@ -31,6 +31,8 @@ class Scope(Record, frozen=True):
     """Names of configured jobs; with them go the safety copies of their datasources. None for all."""
     storages: tuple[str, ...] | None = None
     """Where something may be removed; None for everywhere."""
+    everything: bool = False
+    """Whether what no rule concerns is looked at too: it stays."""
 
     def check(self, config: Config) -> None:
         """Raise ConfigError where something of it is not configured."""
@@ -58,9 +60,9 @@ class Look:
         """`needs` names, for an incremental backup, the executions without which it is worth nothing."""
         self._catalog = catalog
         self._config = config
-        self._paths = paths
         self._table = RetentionTable(catalog)
         self._needs = dict(needs or {})
+        self._readers = Readers(paths)
 
     def plan(self, scope: Scope, *, now: datetime, live: bool) -> RetentionPlan:
         """The verdicts on what the scope names; with `live` the storages are asked first. Raises CatalogError."""
@@ -69,7 +71,7 @@ class Look:
         if live:
             since, known = now, self._as_they_are(known, now)
         plan = self._decide(known, now, since)
-        wanted = None if scope.jobs is None else self._datasources(scope.jobs)
+        wanted = None if scope.jobs is None else self._datasources_of(scope.jobs)
         verdicts = plan.verdicts
         if wanted is not None:
             safety = {one.execution_id for one in known if one.purpose == "safety"}
@@ -80,23 +82,30 @@ class Look:
             )
         return msgspec.structs.replace(plan, verdicts=verdicts)
 
+    def plan_of_datasource(self, datasource: str, *, now: datetime) -> RetentionPlan:
+        """The verdicts on the backups of a datasource, by the states that are known. Raises CatalogError."""
+        known = self._with_room(jobs_of_datasources(self._catalog, [datasource]), [datasource])
+        plan = self._decide(known, now, None)
+        verdicts = tuple(one for one in plan.verdicts if one.datasource == datasource)
+        return msgspec.structs.replace(plan, verdicts=verdicts)
+
     def verdicts_on(self, execution: Execution, *, now: datetime) -> tuple[Verdict, ...]:
         """What becomes of one backup at each of its storages, by the states that are known. Raises CatalogError."""
-        job = {execution.job_id: execution.datasource}
-        known = backups(self._catalog, None if self._room() else job)
+        known = self._with_room([execution.job_id], [execution.datasource])
         return self._decide(known, now, None).of(execution.execution_id)
 
     def _decide(self, known: Sequence[Execution], now: datetime, checked_since: datetime | None) -> RetentionPlan:
+        rules = self._rules(known)
         return decide(
             Situation(
                 now=now,
                 backups=known,
-                rules=self._rules(known),
+                rules=rules,
                 room=self._room(),
                 proven=Proofs(self._catalog).proven_executions(),
                 needs=self._needs,
                 in_use=self.in_use(),
-                failed_uploads=self._failed_uploads(),
+                failed_uploads=self._failed_uploads(rules),
                 checked_since=checked_since,
             )
         )
@@ -107,21 +116,34 @@ class Look:
 
     def in_use(self) -> frozenset[str]:
         """The executions that runs under way read, and what those need."""
-        read = set()
-        for run_id in self._paths.living():
-            with contextlib.suppress(OSError, msgspec.DecodeError):
-                order = decode_order(self._paths.request(run_id).read_bytes())
-                if execution_id := getattr(order, "execution_id", None):
-                    read.add(str(execution_id))
-        return with_needed(self._needs, read)
+        return with_needed(self._needs, self._readers.executions())
+
+    def ruled_jobs(self) -> frozenset[str]:
+        """The ids of the jobs that have rules of their own at any storage: of others nothing goes while it has room."""
+        return frozenset(
+            self._config.job_id(name)
+            for name, job in self._config.jobs.items()
+            if any(self.rules_at(job, storage) not in (None, RetentionSettings()) for storage in self._config.storages)
+        )
 
     def _backups(self, scope: Scope) -> list[Execution]:
-        # The room of a whole storage is everybody's: then all have to be known.
-        if scope.jobs is None or self._room():
-            return backups(self._catalog)
-        return backups(self._catalog, self._datasources(scope.jobs))
+        if scope.everything and scope.jobs is None:
+            return all_backups(self._catalog)
+        if scope.jobs is None:
+            # A safety copy that is the last of its datasource stays: whether it is, the datasource's backups tell.
+            return self._with_room(self.ruled_jobs() | jobs_of_datasources(self._catalog), None)
+        datasources = self._datasources_of(scope.jobs)
+        return self._with_room(datasources, list(datasources.values()))
 
-    def _datasources(self, jobs: Sequence[str]) -> dict[str, str]:
+    def _with_room(self, job_ids: Collection[str], safety_of: Collection[str] | None) -> list[Execution]:
+        """The backups of these jobs; all where a storage is too small, since its room is everybody's."""
+        room = self._room()
+        taken = self._table.bytes_at(room) if room else {}
+        if any(taken.get(storage, 0) > size for storage, size in room.items()):
+            return all_backups(self._catalog)
+        return backups_of(self._catalog, job_ids, safety_of=safety_of)
+
+    def _datasources_of(self, jobs: Sequence[str]) -> dict[str, str]:
         return {self._config.job_id(name): self._config.job(name).datasource for name in jobs}
 
     def _as_they_are(self, known: Sequence[Execution], now: datetime) -> list[Execution]:
@@ -139,13 +161,20 @@ class Look:
 
     def _rules(self, known: Sequence[Execution]) -> dict[tuple[str, str], JobRules]:
         storages = {copy.storage for one in known for copy in one.copies if copy.path}
+        histories: dict[str, list[Execution]] = {}
+        for one in known:
+            if one.purpose != "safety":
+                histories.setdefault(one.job_id, []).append(one)
         rules: dict[tuple[str, str], JobRules] = {}
         for name, job in self._config.jobs.items():
             job_id = self._config.job_id(name)
-            history = [one for one in known if one.job_id == job_id and one.purpose != "safety"]
-            expected = expected_by_history(history)
+            if job_id not in histories:
+                continue
+            expected = expected_by_history(histories[job_id])
             if job.schedule is not None and job.enabled:
                 expected = parse_schedule(job.schedule, time_zone(job.timezone)).next_after
+            # Asked for the same moments by each rule at each storage.
+            expected = cache(expected)
             zone = zoneinfo.ZoneInfo(job.timezone) if job.timezone else None
             for storage in storages & self._config.storages.keys():
                 if (merged := self.rules_at(job, storage)) is not None:
@@ -174,18 +203,16 @@ class Look:
             if settings.retention is not None and settings.retention.max_total_size is not None
         }
 
-    def _failed_uploads(self) -> frozenset[tuple[str, str]]:
+    def _failed_uploads(self, rules: Collection[tuple[str, str]]) -> frozenset[tuple[str, str]]:
         """A disk that was full does not count: to make room is what retention is for."""
-        uploads = self._table.last_uploads()
-        ids = {self._config.job_id(name): job for name, job in self._config.jobs.items()}
-        failed = {(one.job_id, one.storage) for one in uploads if _failed(one.failed_by)}
-        newest = {one.storage: one for one in sorted(uploads, key=lambda one: one.sequence)}
-        for storage, last in newest.items():
-            if _failed(last.failed_by):
-                failed |= {(job_id, storage) for job_id in ids}
-        for job_id, kind in self._table.last_failures().items():
-            if kind in _STORAGE_FAULTS and job_id in ids:
-                failed |= {(job_id, storage) for storage in ids[job_id].storages}
+        failed = {(one.job_id, one.storage) for one in self._table.last_uploads(rules) if _failed(one.failed_by)}
+        newest = self._table.newest_uploads({storage for _, storage in rules})
+        lost = {one.storage for one in newest if _failed(one.failed_by)}
+        failed |= {(job_id, storage) for job_id, storage in rules if storage in lost}
+        storages = {self._config.job_id(name): job.storages for name, job in self._config.jobs.items()}
+        for job_id, kind in self._table.last_failures({job_id for job_id, _ in rules}).items():
+            if kind in _STORAGE_FAULTS:
+                failed |= {(job_id, storage) for storage in storages[job_id]}
         return frozenset(failed)
 
 

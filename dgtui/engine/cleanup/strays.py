@@ -36,14 +36,16 @@ class Stray(Record, frozen=True):
 class Strays:
     """The strays of one storage, and how to remove them."""
 
-    def __init__(self, catalog: Catalog, config: Config, paths: RunPaths, storage: str) -> None:
-        """Raises ConfigError, StorageError."""
+    def __init__(
+        self, catalog: Catalog, config: Config, paths: RunPaths, storage: str, known: frozenset[str] | None = None
+    ) -> None:
+        """`known` has the folders of the catalogue where it was asked already. Raises ConfigError, StorageError."""
         self._storage: Storage[Any] = config.storage(storage)
         know_marker(catalog, self._storage)
         state = self._storage.examine()
         if state.status != "available":
             raise StorageError(state.message, subject=storage, hint=state.hint)
-        self._known = RetentionTable(catalog).known_folders()
+        self._known = RetentionTable(catalog).known_folders() if known is None else known
         # How long nothing may have changed in them: another machine's run may own them.
         self._leftovers_grace = timedelta(seconds=config.guardian.leftovers_grace)
         self._orphans_grace = timedelta(seconds=config.guardian.orphans_grace)
@@ -73,11 +75,11 @@ class Strays:
             self._add("leftover", leftover, self._leftovers_grace, owner)
         for orphan in self._storage.orphans():
             # One that the catalogue knows is a damaged backup: perhaps all that is left of it.
-            if (orphan.ref.job_id, orphan.ref.folder) not in self._known:
+            if f"{orphan.ref.job_id}/{orphan.ref.folder}" not in self._known:
                 self._things[orphan.path] = orphan
                 self._add("orphan", orphan, self._orphans_grace, "")
         for ref in self._storage.backups():
-            if (ref.job_id, ref.folder) not in self._known:
+            if f"{ref.job_id}/{ref.folder}" not in self._known:
                 path = self._storage.path(ref)
                 self.found.append(Stray(storage=self._storage.name, kind="unknown backup", path=path))
         self.found.sort(key=lambda stray: (PurePath(stray.path).name.lstrip("."), stray.path))

@@ -90,8 +90,9 @@ def newest_of_each(
     return list(found.values())
 
 
-def both_orders(backups: Sequence[Execution]) -> tuple[list[Execution], list[Execution]]:
-    """Backups with the newest first, by their times and by the catalogue's sequence."""
+def both_orders(backups: Sequence[Execution]) -> Sequence[list[Execution]]:
+    """Backups with the newest first, by their times and, where that is another order, by the catalogue's sequence."""
     by_time = sorted(backups, key=lambda one: (one.started_at, one.sequence), reverse=True)
     by_sequence = sorted(backups, key=lambda one: one.sequence, reverse=True)
-    return by_time, by_sequence
+    same = all(one is other for one, other in zip(by_time, by_sequence, strict=True))
+    return (by_time,) if same else (by_time, by_sequence)

@@ -1,6 +1,7 @@
 """What stays and what goes, decided from nothing but what is handed in: preview and deletion are this function."""
 
-from collections import defaultdict
+import heapq
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
@@ -70,13 +71,15 @@ class _Decision:
         for one, copy in self._here:
             if one.purpose != "safety" and self._is_sure(copy):
                 self._jobs[one.job_id].append(one)
+        self._datasources = {one.datasource for backups in self._jobs.values() for one in backups}
 
     def verdicts(self) -> list[Verdict]:
         for one, _ in self._here:
             self._protect(one)
         for job_id, backups in self._jobs.items():
-            self._protect_newest(backups)
-            self._count(self._rules(job_id), backups)
+            orders = both_orders(backups)
+            self._protect_newest(orders)
+            self._count(self._rules(job_id), orders)
         for one, _ in self._here:
             self._let_go(one)
         self._keep_needed()
@@ -124,21 +127,22 @@ class _Decision:
         until = one.protected_until
         if until is None or until > self._situation.now:
             self._hold(one, "safety")
-        elif not any(backup.datasource == one.datasource for backups in self._jobs.values() for backup in backups):
+        elif one.datasource not in self._datasources:
             self._hold(one, "newest")
 
-    def _protect_newest(self, backups: Sequence[Execution]) -> None:
+    def _protect_newest(self, orders: Sequence[Sequence[Execution]]) -> None:
         """The newest whole backup of each kind, and the newest proven one, in both orders."""
         newest: dict[str, Execution] = {}
         proven: dict[str, Execution] = {}
-        for ordered in both_orders(backups):
+        for ordered in orders:
             kinds: set[str] = set()
             for one in ordered:
                 if one.backup_type not in kinds:
                     kinds.add(one.backup_type)
                     newest[one.execution_id] = one
-            for one in [one for one in ordered if one.execution_id in self._situation.proven][:1]:
-                proven[one.execution_id] = one
+            newest_proven = next((one for one in ordered if one.execution_id in self._situation.proven), None)
+            if newest_proven is not None:
+                proven[newest_proven.execution_id] = newest_proven
         for one in newest.values():
             self._hold(one, "newest")
         for one in proven.values():
@@ -146,15 +150,11 @@ class _Decision:
 
     # What the rules say
 
-    def _count(self, job: JobRules | None, backups: Sequence[Execution]) -> None:
+    def _count(self, job: JobRules | None, orders: Sequence[Sequence[Execution]]) -> None:
         if job is None:
             return
         for rule, period, count in rule_counts(job.rules):
-            kept = {
-                one.execution_id
-                for ordered in both_orders(backups)
-                for one in newest_of_each(ordered, period, count, job.zone)
-            }
+            kept = {one.execution_id for ordered in orders for one in newest_of_each(ordered, period, count, job.zone)}
             for execution_id in kept:
                 self._kept_by[execution_id].append(rule)
 
@@ -178,6 +178,8 @@ class _Decision:
 
     def _keep_needed(self) -> None:
         """What a backup that stays needs stays too, and what that needs."""
+        if not self._situation.needs:
+            return
         by_id = {one.execution_id: one for one, _ in self._here}
         staying = [execution_id for execution_id in by_id if execution_id not in self._goes]
         while staying:
@@ -189,12 +191,14 @@ class _Decision:
 
     def _release_needed(self) -> None:
         """Let go, after all, what was only kept for a backup that had to make room."""
-        needed = self._needed_by_staying()
-        while free := [one for one in self._needed if one not in needed]:
+        while self._needed:
+            users = self._users()
+            free = [one for one in self._needed if not users[one]]
+            if not free:
+                return
             for execution_id in free:
                 self._goes[execution_id] = self._needed.pop(execution_id)
                 self._holds[execution_id].clear()
-            needed = self._needed_by_staying()
 
     def _make_room(self) -> None:
         for job_id, backups in self._jobs.items():
@@ -208,26 +212,34 @@ class _Decision:
         """Let the oldest go, until the rest fits or all that is left is protected."""
         left = [one for one in backups if one.execution_id not in self._goes]
         total = sum(_size(one) for one in left)
+        if total <= room:
+            return
         oldest_first = both_orders(left)[0][::-1]
-        while total > room:
-            needed = self._needed_by_staying()
-            one = next((one for one in oldest_first if self._may_go(one) and one.execution_id not in needed), None)
-            if one is None:
-                return
+        places = {one.execution_id: place for place, one in enumerate(oldest_first)}
+        users = self._users()
+        to_look_at = list(places.values())
+        while total > room and to_look_at:
+            one = oldest_first[heapq.heappop(to_look_at)]
+            if not self._may_go(one) or users[one.execution_id]:
+                continue
             self._goes[one.execution_id] = "max_total_size"
             total -= _size(one)
+            # What only this one needed may go now, although it was passed over.
+            for needed in self._situation.needs.get(one.execution_id, frozenset()):
+                users[needed] -= 1
+                if not users[needed] and needed in places:
+                    heapq.heappush(to_look_at, places[needed])
 
     def _may_go(self, one: Execution) -> bool:
         return one.execution_id not in self._goes and not self._holds[one.execution_id]
 
-    def _needed_by_staying(self) -> set[str]:
+    def _users(self) -> Counter[str]:
+        """How many that stay need each one."""
         needs = self._situation.needs
-        return {
-            needed
-            for one, _ in self._here
-            if one.execution_id not in self._goes
-            for needed in needs.get(one.execution_id, frozenset())
-        }
+        if not needs:
+            return Counter()
+        staying = (one.execution_id for one, _ in self._here if one.execution_id not in self._goes)
+        return Counter(needed for user in staying for needed in needs.get(user, frozenset()))
 
     # What is said of it
 

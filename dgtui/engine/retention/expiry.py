@@ -22,7 +22,7 @@ from dgtui.engine.retention_settings import RetentionSettings
 NextBackup = Callable[[datetime], datetime | None]
 """The first backup that is expected after a moment; None where nothing tells."""
 
-_FARTHEST_STEPS = 20_000
+_FARTHEST_STEPS = 1_000
 """Beyond so many backups to come nobody wants to know the day."""
 _RECENT = 21
 
@@ -60,9 +60,11 @@ class Outlook:
         orders = both_orders(self.backups)
         for rule, period, count in rule_counts(self.rules):
             ends = self._ends.setdefault(rule, {})
-            comings = list(self._comings(period, orders[0], count))
-            for ordered in orders:
-                kept = newest_of_each(ordered, period, count, self.zone)
+            of_orders = [newest_of_each(ordered, period, count, self.zone) for ordered in orders]
+            nearest = count - max(map(len, of_orders)) + 1
+            # The one that is kept longest has the farthest to go: nothing is worked out beyond what can be told.
+            comings = list(self._comings(period, orders[0], count)) if nearest <= _FARTHEST_STEPS else []
+            for kept in of_orders:
                 for position, one in enumerate(kept):
                     end = self._end(one, position, period, count, comings)
                     former = ends.get(one.execution_id, end)

@@ -25,7 +25,7 @@ Expiry = Literal["known", "at_latest", "never", "unknown"]
 """Whether the day on which a backup goes is known, is a bound, will never come, or cannot be known."""
 
 
-class Hold(Record, frozen=True):
+class Hold(Record, frozen=True, gc=False):
     """What keeps a backup whatever the rules say."""
 
     kind: HoldKind
@@ -33,7 +33,7 @@ class Hold(Record, frozen=True):
     """Which copy is in doubt, why it is pinned, what needs it."""
 
 
-class Verdict(Record, frozen=True):
+class Verdict(Record, frozen=True, gc=False):
     """Whether a backup stays at a storage, and why."""
 
     execution_id: str

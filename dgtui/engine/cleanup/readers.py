@@ -1,0 +1,53 @@
+"""The backups that runs under way read: nothing of them is removed."""
+
+import time
+
+import msgspec
+
+from dgtui.engine.orders import decode_order
+from dgtui.engine.runs import RunPaths
+
+_YOUNG_SECONDS = 5.0
+"""Between the making of its file and the taking of its lock a run looks like one that ended."""
+
+
+class Readers:
+    """Tells which executions are read, again and again at little cost: a state folder has thousands of ended runs."""
+
+    def __init__(self, paths: RunPaths) -> None:
+        self._paths = paths
+        self._known: set[str] = set()
+        self._reads: dict[str, str] = {}
+        """What each run reads that lives, or may be about to."""
+        self._looked_at = 0
+
+    def executions(self) -> frozenset[str]:
+        """The executions that are read now."""
+        self._find()
+        return frozenset(read for run_id, read in self._reads.items() if self._paths.is_alive(run_id))
+
+    def _find(self) -> None:
+        """Look for new runs, but only where a file was added since, or perhaps at the very moment of the last look."""
+        changed_at = self._paths.runs.stat().st_mtime_ns
+        if changed_at + _YOUNG_SECONDS * 1e9 < self._looked_at:
+            return
+        first, self._looked_at = not self._looked_at, time.time_ns()
+        for run_id in {path.stem for path in self._paths.runs.glob("*.lock")} - self._known:
+            self._known.add(run_id)
+            if first and not self._paths.is_alive(run_id) and not self._is_young(run_id):
+                continue
+            if read := self._read_by(run_id):
+                self._reads[run_id] = read
+
+    def _is_young(self, run_id: str) -> bool:
+        try:
+            return abs(time.time() - self._paths.lock(run_id).stat().st_mtime) < _YOUNG_SECONDS
+        except FileNotFoundError:
+            return False
+
+    def _read_by(self, run_id: str) -> str:
+        try:
+            order = decode_order(self._paths.request(run_id).read_bytes())
+        except (OSError, msgspec.DecodeError):
+            return ""
+        return str(getattr(order, "execution_id", ""))
