@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 from dgtui.engine.datasources.base import ArchiveCheck
 from dgtui.engine.errors import Cancelled, DataGuardianError, DiskSpaceError, StorageError, ValidationError
-from dgtui.engine.manifest import Chunk, Manifest
+from dgtui.engine.manifest import Chunk, Manifest, StoredFile
 from dgtui.engine.pipeline import PipelineCounters
 from dgtui.engine.settings import Compression
 from dgtui.engine.storages.base import FolderRef, Storage
@@ -29,7 +29,7 @@ OpenFile = Callable[[str], BinaryIO]
 
 def check_parts(
     open_file: OpenFile,
-    chunks: Sequence[Chunk],
+    chunks: Sequence[Chunk | StoredFile],
     *,
     cancelled: threading.Event,
     checksum: str | None = None,
@@ -48,7 +48,7 @@ def check_parts(
 
 def read_parts(
     open_file: OpenFile,
-    chunks: Sequence[Chunk],
+    chunks: Sequence[Chunk | StoredFile],
     *,
     cancelled: threading.Event,
     checksum: str | None = None,
@@ -180,12 +180,18 @@ class StoredArchive:
 
     def check_stored(self) -> None:
         """Compare what is stored with the manifest, byte by byte. Raises as `blocks` does."""
-        stored = self._stored()
         try:
-            _read_to_end(stored)
+            _read_to_end(self._stored())
+            self._check_files()
         except (ValidationError, StorageError) as error:
             self.failure = error
             raise
+
+    def _check_files(self) -> None:
+        """The files beside the backup file, which no reading of the archive touches."""
+        check_parts(
+            lambda name: self._storage.open_file(self._ref, name), self._manifest.files, cancelled=self._cancelled
+        )
 
     def check(self, adapter_check: ArchiveCheck, *, keep: bool = False) -> None:
         """Read the archive to its end, by checksum and by its kind's own reader. Raises as `blocks` does.
@@ -196,6 +202,11 @@ class StoredArchive:
             self._file = self._spool(adapter_check)
         else:
             self._feed(self.blocks(), adapter_check)
+        try:
+            self._check_files()
+        except (ValidationError, StorageError) as error:
+            self.failure = error
+            raise
 
     def _feed(self, blocks: Iterator[bytes], adapter_check: ArchiveCheck) -> None:
         try:

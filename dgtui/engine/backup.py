@@ -18,7 +18,7 @@ from dgtui.engine.errors import (
     DataGuardianError,
     ValidationError,
 )
-from dgtui.engine.manifest import Manifest, encode_manifest, manifest_sha256, uncompressed_name
+from dgtui.engine.manifest import Manifest, StoredFile, encode_manifest, manifest_sha256, uncompressed_name
 from dgtui.engine.messages import StorageMessage, now
 from dgtui.engine.model import Copy, Execution, ObjectInfo, Purpose, Record
 from dgtui.engine.pipeline import PipelineCounters, PipelineResult, run_pipeline
@@ -85,10 +85,12 @@ class Backup:
         ref = self._destinations.free_folder(self._plan.job_id, self._started)
         try:
             self._destinations.begin(ref, self._plan.execution_id)
-            result, summary, texts = self._dump(probe, options)
+            self._run.phase("dump")
+            files = self._add_files()
+            result, summary = self._dump(probe, options)
             self._run.phase("check")
             self._destinations.check(result, self._plan.job.verify)
-            return self._publish(ref.folder, probe, result, summary, texts)
+            return self._publish(self._manifest(ref.folder, probe, result, summary, files), probe)
         finally:
             with self._cancellation.shield():
                 self._destinations.close()
@@ -101,10 +103,8 @@ class Backup:
             self._run.log(warning, level="warning")
         return probe
 
-    def _dump(self, probe: Probe, options: DumpOptions) -> tuple[PipelineResult, DumpSummary, dict[str, bytes]]:
+    def _dump(self, probe: Probe, options: DumpOptions) -> tuple[PipelineResult, DumpSummary]:
         job = self._plan.job
-        self._run.phase("dump")
-        texts = self._globals_text()
         source = ProgressSource(
             total=probe.estimated_dump_bytes, total_kind=probe.estimate_kind, unit=probe.progress_unit
         )
@@ -139,7 +139,7 @@ class Backup:
                 dump.stop()
                 check.stop()
         self._destinations.drop_failed(result.failures)
-        return result, summary, texts
+        return result, summary
 
     def _incomplete_dump(self, error: ValidationError) -> DataGuardianError:
         return BackupCreationError(
@@ -149,8 +149,10 @@ class Backup:
             detail=error.detail,
         )
 
-    def _globals_text(self) -> dict[str, bytes]:
-        return {GLOBALS_FILE: self._datasource.dump_globals()} if self._plan.job.globals else {}
+    def _add_files(self) -> tuple[StoredFile, ...]:
+        if not self._plan.job.globals:
+            return ()
+        return (self._destinations.add_file(GLOBALS_FILE, self._datasource.dump_globals()),)
 
     @contextlib.contextmanager
     def _progress(self, source: ProgressSource) -> Iterator[None]:
@@ -167,11 +169,8 @@ class Backup:
             if name not in self._destinations.failures
         ]
 
-    def _publish(
-        self, folder: str, probe: Probe, result: PipelineResult, summary: DumpSummary, texts: dict[str, bytes]
-    ) -> Execution:
+    def _publish(self, manifest: Manifest, probe: Probe) -> Execution:
         self._run.phase("finish")
-        manifest = self._manifest(folder, probe, result, summary)
         encoded = encode_manifest(manifest)
         lines = self._datasource.manual_restore(
             uncompressed_name(manifest),
@@ -179,12 +178,14 @@ class Backup:
             probe.properties,
             rows_only=manifest.backup_type == "data_only",
         )
-        texts = {**texts, RESTORE_TEXT: restore_text(manifest, lines)}
+        texts = {RESTORE_TEXT: restore_text(manifest, lines)}
         self._cancellation.check()
-        copies = self._destinations.publish(texts, encoded, result.compressed_size_bytes)
+        copies = self._destinations.publish(texts, encoded, manifest.compressed_size_bytes)
         return self._execution(manifest, manifest_sha256(encoded), copies)
 
-    def _manifest(self, folder: str, probe: Probe, result: PipelineResult, summary: DumpSummary) -> Manifest:
+    def _manifest(
+        self, folder: str, probe: Probe, result: PipelineResult, summary: DumpSummary, files: tuple[StoredFile, ...]
+    ) -> Manifest:
         objects = summary.objects or probe.objects
         return Manifest(
             created_at=self._started,
@@ -202,6 +203,7 @@ class Backup:
             compression_ratio=round(result.compressed_size_bytes / result.total_size_bytes, 2),
             checksum=result.checksum,
             chunks=result.chunks,
+            files=files,
             metadata=_metadata(probe, objects),
             dgtui_version=__version__,
             tool=probe.tool.name if probe.tool else "",

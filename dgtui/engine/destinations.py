@@ -1,5 +1,6 @@
 """The storages that a backup is written to: one that fails or does not answer is left behind, the others go on."""
 
+import hashlib
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -10,6 +11,7 @@ from typing import Any, TypeVar
 from dgtui.engine.archive import check_parts
 from dgtui.engine.cancellation import Cancellation
 from dgtui.engine.errors import DataGuardianError, StorageError, ValidationError
+from dgtui.engine.manifest import Chunk, StoredFile
 from dgtui.engine.messages import StorageMessage, StorageState, now
 from dgtui.engine.model import Copy, VerifyLevel
 from dgtui.engine.pipeline import PipelineResult
@@ -41,6 +43,7 @@ class Destinations:
         self._run = run
         self._cancellation = cancellation
         self._idle_timeout = idle_timeout
+        self._files: list[StoredFile] = []
         self._removals: list[tuple[BackupWriter, threading.Thread]] = []
 
     def prepare(self) -> None:
@@ -84,6 +87,18 @@ class Destinations:
             self.drop(name, error, "failed")
         self._need_one(self.writers)
 
+    def add_file(self, name: str, content: bytes) -> StoredFile:
+        """Write a file that belongs to the backup everywhere; `check` checks it with the parts."""
+        file = StoredFile(file=name, checksum=f"sha256:{hashlib.sha256(content).hexdigest()}", size_bytes=len(content))
+        for writer in list(self.writers):
+            try:
+                self._answer(writer, partial(_write_file, writer, name, content))
+            except StorageError as error:
+                self.drop(writer.storage, error, "failed")
+        self._files.append(file)
+        self._need_one(self.writers)
+        return file
+
     def check(self, result: PipelineResult, verify: VerifyLevel | None) -> None:
         """Read back what each storage holds, as far as the job, else the storage's kind, wants it."""
         for writer in list(self.writers):
@@ -98,17 +113,18 @@ class Destinations:
         self._need_one(self.writers)
 
     def _check_one(self, writer: BackupWriter, result: PipelineResult, level: VerifyLevel) -> None:
-        for chunk in result.chunks:
-            size = self._answer(writer, partial(writer.stored_size, chunk.file))
-            if size != chunk.size_bytes:
+        files: tuple[Chunk | StoredFile, ...] = (*result.chunks, *self._files)
+        for file in files:
+            size = self._answer(writer, partial(writer.stored_size, file.file))
+            if size != file.size_bytes:
                 raise ValidationError(
-                    f"{chunk.file} has {size} bytes at the storage, {chunk.size_bytes} were written",
+                    f"{file.file} has {size} bytes at the storage, {file.size_bytes} were written",
                     subject=writer.storage,
                     hint="Is the storage healthy? Look at its system log",
                 )
         if level == "full":
             cancelled = self._cancellation.event
-            check_parts(writer.read_back, result.chunks, cancelled=cancelled, idle_timeout=self._idle_timeout)
+            check_parts(writer.read_back, files, cancelled=cancelled, idle_timeout=self._idle_timeout)
 
     def publish(self, texts: dict[str, bytes], manifest: bytes, size: int) -> list[Copy]:
         """Write the small files and the manifest, and give the folder its final name, at each storage."""
@@ -176,3 +192,9 @@ class Destinations:
     def _need_one(self, left: Sequence[object]) -> None:
         if not left:
             raise next(iter(self.failures.values()))
+
+
+def _write_file(writer: BackupWriter, name: str, content: bytes) -> None:
+    writer.open_part(name)
+    writer.write(content)
+    writer.close_part()

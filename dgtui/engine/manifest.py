@@ -26,6 +26,15 @@ class Chunk(msgspec.Struct, frozen=True, kw_only=True):
     size_bytes: int
 
 
+class StoredFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that lies beside the backup file and belongs to the backup, such as `globals.sql`."""
+
+    file: str
+    checksum: str
+    """`sha256:` and 64 lowercase hexadecimal digits."""
+    size_bytes: int
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """The content of a manifest; unknown fields are ignored when it is read."""
 
@@ -46,6 +55,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     checksum: str
     """Of the chunks as stored, one after the other."""
     chunks: tuple[Chunk, ...]
+    files: tuple[StoredFile, ...] = ()
+    """What else belongs to the backup."""
     metadata: dict[str, Any] = {}
     """`database_version`, `tables_backed_up`, `rows_approximate` and what the adapter adds."""
     job_name: str = ""
@@ -75,6 +86,8 @@ _LARGEST_MANIFEST = 32 << 20
 _LARGEST_NUMBER = 2**63 - 1
 _BOM = b"\xef\xbb\xbf"
 _CHUNK_FILE = re.compile(r"(?P<base>backup\.[a-z]+(?:\.[a-z0-9]+)*)(?:\.part-(?P<number>[0-9]{3,9}))?", re.ASCII)
+_EXTRA_FILE = re.compile(r"(?!backup\.|manifest\.)[a-z][a-z0-9_]{0,39}\.[a-z]{1,10}", re.ASCII)
+"""Nothing that a part or the manifest could be called."""
 _LONGEST_NAME = 200
 _CHECKSUM = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
 _VERSION = re.compile(r"(?P<major>[0-9]{1,6})\.[0-9]{1,6}", re.ASCII)
@@ -127,10 +140,12 @@ def decode_manifest(encoded: bytes) -> Manifest:
         manifest,
         checksum=manifest.checksum.lower(),
         chunks=tuple(msgspec.structs.replace(chunk, checksum=chunk.checksum.lower()) for chunk in manifest.chunks),
+        files=tuple(msgspec.structs.replace(file, checksum=file.checksum.lower()) for file in manifest.files),
     )
     _check_identity(manifest)
     _check_numbers(manifest)
     _check_chunks(manifest)
+    _check_files(manifest)
     return manifest
 
 
@@ -232,16 +247,30 @@ def _check_chunks(manifest: Manifest) -> None:
         part = match["number"] if len(manifest.chunks) > 1 else match["number"] or "001"
         if match["base"] != base or part != f"{position:03d}":
             raise _damaged(f"is not part {position} of {base}: {_shown(chunk.file)}", f"{field}.file")
-        if not _CHECKSUM.fullmatch(chunk.checksum):
-            raise _damaged(f"is no SHA-256: {_shown(chunk.checksum)}", f"{field}.checksum")
-        if not 0 <= chunk.size_bytes <= _LARGEST_NUMBER:
-            raise _damaged(f"has an impossible value: {_shown(chunk.size_bytes)}", f"{field}.size_bytes")
+        _check_content(chunk, field)
     stored = sum(chunk.size_bytes for chunk in manifest.chunks)
     if stored != manifest.compressed_size_bytes:
         raise _damaged(f"is not the sum of the chunks, {stored}", "compressed_size_bytes")
     suffix = COMPRESSION_SUFFIXES[Compression.parse(manifest.compression).codec]
     if not base.endswith(suffix):
         raise _damaged(f"does not fit the file {base}", "compression")
+
+
+def _check_files(manifest: Manifest) -> None:
+    names: set[str] = set()
+    for position, file in enumerate(manifest.files):
+        field = f"files[{position}]"
+        if not _EXTRA_FILE.fullmatch(file.file) or file.file in names:
+            raise _damaged(f"is no name of a file beside the backup: {_shown(file.file)}", f"{field}.file")
+        names.add(file.file)
+        _check_content(file, field)
+
+
+def _check_content(file: Chunk | StoredFile, field: str) -> None:
+    if not _CHECKSUM.fullmatch(file.checksum):
+        raise _damaged(f"is no SHA-256: {_shown(file.checksum)}", f"{field}.checksum")
+    if not 0 <= file.size_bytes <= _LARGEST_NUMBER:
+        raise _damaged(f"has an impossible value: {_shown(file.size_bytes)}", f"{field}.size_bytes")
 
 
 def _without_surrogates(value: Any) -> Any:

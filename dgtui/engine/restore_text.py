@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Sequence
 
 from dgtui.engine.child import printable
-from dgtui.engine.manifest import Manifest, joined_name, uncompressed_name
+from dgtui.engine.manifest import Chunk, Manifest, StoredFile, joined_name, uncompressed_name
 from dgtui.engine.settings import Codec, Compression
 
 _UNPACK: dict[Codec, str] = {
@@ -53,8 +53,9 @@ def _heading(manifest: Manifest) -> list[str]:
 
 
 def _check_parts(manifest: Manifest) -> list[str]:
-    sums = [f"{chunk.checksum.removeprefix('sha256:')}  {chunk.file}" for chunk in manifest.chunks]
-    return ["Check that each part is as it was written", "sha256sum -c - <<'END'", *sums, "END"]
+    files: tuple[Chunk | StoredFile, ...] = (*manifest.chunks, *manifest.files)
+    sums = [f"{file.checksum.removeprefix('sha256:')}  {file.file}" for file in files]
+    return ["Check that each file is as it was written", "sha256sum -c - <<'END'", *sums, "END"]
 
 
 def _join(manifest: Manifest) -> list[str]:

@@ -5,12 +5,10 @@ from pathlib import Path
 import pytest
 
 from dgtui.engine.datasources.postgres import PostgresDatasource
-from dgtui.engine.errors import (
-    ToolMissing,
-    ToolTooOld,
-)
+from dgtui.engine.errors import BackupCreationError, ToolMissing, ToolTooOld
 from dgtui.engine.tools import search_folders
 from tests.integration.postgres_case import datasource, role
+from tests.support.fakebin import write_fake
 from tests.support.postgres import PostgresServer
 
 
@@ -72,3 +70,23 @@ def test_globals_hold_the_roles(postgres_server: PostgresServer) -> None:
         text = modest.dump_globals().decode()
         assert 'CREATE ROLE "someone special"' in text
         assert "SCRAM-SHA-256" not in text
+
+
+@pytest.mark.parametrize(
+    ("mode", "told"),
+    [
+        ("empty", "end mark is missing"),
+        ("cut0:-40", "end mark is missing"),
+        ("cut0:60%", "end mark is missing"),
+        ("cut1:60%", "ended with exit code 1"),
+        ("kill:60%", "SIGKILL"),
+    ],
+)
+def test_globals_that_are_not_whole_are_refused(
+    postgres_server: PostgresServer, tmp_path: Path, mode: str, told: str
+) -> None:
+    write_fake(tmp_path, "pg_dumpall", mode, real=str(postgres_server.binaries / "pg_dumpall"))
+    source = datasource(postgres_server, "postgres", tools=str(tmp_path))
+    with pytest.raises(BackupCreationError, match=told) as caught:
+        source.dump_globals()
+    assert caught.value.hint

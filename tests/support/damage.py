@@ -1,13 +1,15 @@
 """Damaged backups: functions that spoil a good backup folder, each in one named way.
 
-Each takes the path of a backup folder of one or several parts. `DAMAGES` are those that have to be refused, in four
-groups by what finds them at the latest: `MANIFEST_DAMAGES` by reading the manifest, `CHUNK_DAMAGES` by the sizes and
-hashes of the parts, `ARCHIVE_DAMAGES` (all hashes are right) by unpacking and reading the archive, and
-`NO_MANIFEST`, which is no complete backup at all. `TOLERATED` are oddities that may work or be refused clearly.
+Each takes the path of a backup folder of one or several parts. `DAMAGES` are those that have to be refused, in five
+groups by what finds them at the latest: `MANIFEST_DAMAGES` by reading the manifest, `CHUNK_DAMAGES` and
+`EXTRA_FILE_DAMAGES` by the sizes and hashes of the parts and of the files beside them, `ARCHIVE_DAMAGES` (all hashes
+are right) by unpacking and reading the archive, and `NO_MANIFEST`, which is no complete backup at all. `TOLERATED` are
+oddities that may work or be refused clearly.
 Those in `NEED_TWO_PARTS` spoil only a backup of two parts or more, and raise ValueError for another.
 """
 
 import json
+from pathlib import Path
 
 from tests.support import spoiling as spoil
 from tests.support.spoiling import Damage
@@ -87,6 +89,29 @@ MANIFEST_DAMAGES: dict[str, Damage] = {
     "name_null": spoil.chunk_field("file", lambda _: None),
 }
 
+MANIFEST_DAMAGES |= {
+    "extra_name_parent": spoil.extra_files({"file": "../globals.sql"}),
+    "extra_name_absolute": spoil.extra_files({"file": "/etc/passwd"}),
+    "extra_name_hidden": spoil.extra_files({"file": ".globals.sql"}),
+    "extra_name_manifest": spoil.extra_files({"file": "manifest.json"}),
+    "extra_name_of_a_part": spoil.extra_files({"file": "backup.tar"}),
+    "extra_name_newline": spoil.extra_files({"file": "globals.sql\n"}),
+    "extra_name_shell": spoil.extra_files({"file": "globals.sql;touch PWNED"}),
+    "extra_file_twice": spoil.extra_files({}, {}),
+    "extra_file_no_hash": spoil.extra_files({"checksum": ""}),
+    "extra_file_size_negative": spoil.extra_files({"size_bytes": -1}),
+    "extra_file_size_huge": spoil.extra_files({"size_bytes": 10**30}),
+    "extra_files_null": spoil.field("files", None),
+}
+
+EXTRA_FILE_DAMAGES: dict[str, Damage] = {
+    "extra_file_missing": spoil.extra_file(Path.unlink),
+    "extra_file_flipped": spoil.extra_file(spoil.flip_first),
+    "extra_file_shorter": spoil.extra_file(lambda path: path.write_bytes(path.read_bytes()[:-1])),
+    "extra_file_longer": spoil.extra_file(lambda path: path.write_bytes(path.read_bytes() + b"x")),
+    "extra_file_is_a_link": spoil.extra_file(spoil.replace_by_link),
+}
+
 CHUNK_DAMAGES: dict[str, Damage] = {
     "bitflip_first": spoil.flip(lambda _: 0),
     "bitflip_middle": spoil.flip(lambda size: size // 2),
@@ -119,7 +144,13 @@ ARCHIVE_DAMAGES: dict[str, Damage] = {
     "total_size_too_large": spoil.field("total_size_bytes", 1 << 40),
 }
 
-DAMAGES: dict[str, Damage] = {**NO_MANIFEST, **MANIFEST_DAMAGES, **CHUNK_DAMAGES, **ARCHIVE_DAMAGES}
+DAMAGES: dict[str, Damage] = {
+    **NO_MANIFEST,
+    **MANIFEST_DAMAGES,
+    **CHUNK_DAMAGES,
+    **EXTRA_FILE_DAMAGES,
+    **ARCHIVE_DAMAGES,
+}
 
 NEED_TWO_PARTS = frozenset({"chunks_swapped", "chunk_hashes_swapped", "chunks_swapped_rehashed", "last_part_left_out"})
 

@@ -12,6 +12,7 @@ from typing import Any
 Damage = Callable[[Path], None]
 
 MANIFEST = "manifest.json"
+EXTRA = "globals.sql"
 _BOMB_BYTES = 1 << 30
 
 
@@ -191,6 +192,41 @@ def no_hashes(folder: Path) -> None:
     with editing(folder) as manifest:
         for item in (manifest, *manifest["chunks"]):
             del item["checksum"]
+
+
+def extra_files(*changes: dict[str, object]) -> Damage:
+    """A good file beside the backup for each of the changes to its entry in the manifest."""
+
+    def damage(folder: Path) -> None:
+        content = b"-- roles"
+        entry = {"file": EXTRA, "checksum": f"sha256:{hashlib.sha256(content).hexdigest()}", "size_bytes": len(content)}
+        (folder / EXTRA).write_bytes(content)
+        with editing(folder) as manifest:
+            manifest["files"] = [{**entry, **change} for change in changes]
+
+    return damage
+
+
+def extra_file(spoil: Callable[[Path], object]) -> Damage:
+    """What is done to a file beside the backup; it is made where there is none."""
+
+    def damage(folder: Path) -> None:
+        if not read(folder).get("files"):
+            extra_files({})(folder)
+        spoil(folder / read(folder)["files"][0]["file"])
+
+    return damage
+
+
+def flip_first(path: Path) -> None:
+    content = path.read_bytes()
+    path.write_bytes(bytes([content[0] ^ 1]) + content[1:])
+
+
+def replace_by_link(path: Path) -> None:
+    elsewhere = path.parent.parent / f"elsewhere-{path.name}"
+    shutil.move(path, elsewhere)
+    path.symlink_to(elsewhere)
 
 
 def name(name: str) -> Damage:

@@ -1,15 +1,12 @@
 """The adapter for PostgreSQL: `pg_dump -Fc`, read to its end and restored by `pg_restore`."""
 
 import contextlib
-import os
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 
 import msgspec
 
-from dgtui.engine.child import Child, describe_exit
 from dgtui.engine.datasources.answer import HealthAnswer
 from dgtui.engine.datasources.base import (
     Announce,
@@ -31,7 +28,7 @@ from dgtui.engine.datasources.postgres_creation import create_as_recorded, creat
 from dgtui.engine.datasources.postgres_data import DataLoad
 from dgtui.engine.datasources.postgres_dump import PostgresDump, Snapshot, dump_arguments
 from dgtui.engine.datasources.postgres_estimate import estimate_dump
-from dgtui.engine.datasources.postgres_failures import known_failure
+from dgtui.engine.datasources.postgres_globals import dump_globals
 from dgtui.engine.datasources.postgres_health import ask_postgres
 from dgtui.engine.datasources.postgres_manual import manual_lines, manual_rows
 from dgtui.engine.datasources.postgres_names import name_beside
@@ -55,7 +52,7 @@ from dgtui.engine.datasources.postgres_swap import oid_of, settled_oid, swap_dat
 from dgtui.engine.datasources.postgres_targets import drop_database, exists, maintenance_database, target_state
 from dgtui.engine.datasources.postgres_toc import Toc, read_toc
 from dgtui.engine.datasources.postgres_tools import fitting_tool, major, newest_tool
-from dgtui.engine.errors import BackupCreationError, PermissionDenied
+from dgtui.engine.errors import PermissionDenied
 from dgtui.engine.model import ObjectInfo, PartChange, ToolVersion
 from dgtui.engine.properties import DatabaseProperties
 from dgtui.engine.reporting import Reporter
@@ -176,34 +173,13 @@ class PostgresDatasource(Datasource[PostgresSettings]):
         with self._access.connect(self.database) as connection:
             version = str(connection.info.server_version // 10000)
             row = connection.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").fetchone()
-        tool = self._globals_tool(version)
-        passwords = [] if row and row[0] else ["--no-role-passwords"]
-        conninfo = self._access.conninfo(self.settings.maintenance_database)
-        child = Child(
-            [tool.path, "--globals-only", "-w", *passwords, "-d", conninfo],
-            environment=self._access.environment(),
-            secrets=self._access.secrets,
+        return dump_globals(
+            self._globals_tool(version),
+            self._access,
+            self.settings.maintenance_database,
+            passwords=bool(row and row[0]),
+            subject=self.name,
         )
-        # A server that freezes meanwhile must not hold the run: the end of the child is the end of its output.
-        timer = threading.Timer(_GLOBALS_SECONDS, child.stop)
-        timer.daemon = True
-        timer.start()
-        try:
-            output = b"".join(iter(lambda: os.read(child.stdout_fd, 1 << 16), b""))
-            code = child.wait(_GLOBALS_SECONDS)
-        finally:
-            timer.cancel()
-            child.stop()
-        if code != 0:
-            detail = tuple(child.tail)
-            known = known_failure("\n".join(detail), server=self._access.server, user=self._access.user, detail=detail)
-            raise known or BackupCreationError(
-                f"pg_dumpall --globals-only ended with {describe_exit(code)}",
-                subject=self.name,
-                hint="Remove `globals` from the job, or use a user that may read pg_roles",
-                detail=detail,
-            )
-        return output
 
     def _globals_tool(self, version: str) -> ToolVersion:
         return fitting_tool("pg_dumpall", major(version), self.settings.tools, purpose=f"the server {version}")

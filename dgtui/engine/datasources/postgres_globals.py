@@ -1,0 +1,54 @@
+"""What belongs to the whole server and no database dump holds: `pg_dumpall --globals-only`, to its end mark."""
+
+import os
+import threading
+
+from dgtui.engine.child import Child, describe_exit
+from dgtui.engine.datasources.postgres_connection import Access
+from dgtui.engine.datasources.postgres_failures import known_failure
+from dgtui.engine.errors import BackupCreationError
+from dgtui.engine.model import ToolVersion
+
+_SECONDS = 120.0
+_END_MARK = b"-- PostgreSQL database cluster dump complete"
+_LINES_AT_THE_END = 12
+"""Behind the end mark there are empty lines, and in newer versions a command for psql."""
+
+
+def dump_globals(
+    tool: ToolVersion, access: Access, maintenance_database: str, *, passwords: bool, subject: str
+) -> bytes:
+    """Roles, tablespaces and settings of the server as SQL. Raises BackupCreationError where it is not whole."""
+    arguments = [tool.path, "--globals-only", "-w", *([] if passwords else ["--no-role-passwords"])]
+    child = Child(
+        [*arguments, "-d", access.conninfo(maintenance_database)],
+        environment=access.environment(),
+        secrets=access.secrets,
+    )
+    # A server that freezes meanwhile must not hold the run: the end of the child is the end of its output.
+    timer = threading.Timer(_SECONDS, child.stop)
+    timer.daemon = True
+    timer.start()
+    try:
+        output = b"".join(iter(lambda: os.read(child.stdout_fd, 1 << 16), b""))
+        code = child.wait(_SECONDS)
+    finally:
+        timer.cancel()
+        child.stop()
+    detail = tuple(child.tail)
+    if code != 0:
+        known = known_failure("\n".join(detail), server=access.server, user=access.user, detail=detail)
+        raise known or BackupCreationError(
+            f"pg_dumpall --globals-only ended with {describe_exit(code)}",
+            subject=subject,
+            hint="Remove `globals` from the job, or use a user that may read pg_roles",
+            detail=detail,
+        )
+    if _END_MARK not in output.splitlines()[-_LINES_AT_THE_END:]:
+        raise BackupCreationError(
+            "What pg_dumpall --globals-only gave is not whole: its end mark is missing",
+            subject=subject,
+            hint=f"Nothing was kept. Run the backup again; if it stays so, look at what {tool.path} is",
+            detail=detail,
+        )
+    return output
