@@ -38,6 +38,10 @@ class Cancellation:
         finally:
             self._shields -= 1
 
+    def too_late(self) -> None:
+        """Keep cancelling away for good: what was ordered is done, and the rest is only tidying up."""
+        self._shields += 1
+
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
         if not self.event.is_set():
             self.event.set()

@@ -336,6 +336,11 @@ class Restore(Record, frozen=True):
     problem: Problem | None = None
 
     @property
+    def took_effect(self) -> bool:
+        """Whether the new content came to its place, whatever became of the tidying up after that."""
+        return self.status == "completed" or self.in_place
+
+    @property
     def seconds(self) -> float | None:
         """How long it took; None while it has not ended."""
         return None if self.finished_at is None else (self.finished_at - self.started_at).total_seconds()

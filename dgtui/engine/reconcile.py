@@ -161,11 +161,11 @@ def _ordered_storages(paths: RunPaths, execution: Execution) -> list[str]:
 def _end_restore(catalog: Catalog, paths: RunPaths, restore: Restore, teller: Teller) -> str:
     paths.remove_scratch(restore.restore_id)
     last = last_status(paths, restore.restore_id)
-    if last is not None:
-        ended = msgspec.structs.replace(restore, status=last.status, problem=last.problem, finished_at=last.at)
-    elif restore.in_place:
+    if restore.in_place:
         # Only the last word is missing; what an import keeps beside its target may still be there.
-        ended = msgspec.structs.replace(restore, status="completed", finished_at=now())
+        ended = msgspec.structs.replace(restore, status="completed", finished_at=last.at if last else now())
+    elif last is not None:
+        ended = msgspec.structs.replace(restore, status=last.status, problem=last.problem, finished_at=last.at)
     else:
         problem = _interruption_of_restore(restore) or _interruption(restore.restore_id)
         ended = msgspec.structs.replace(restore, status="interrupted", problem=problem, finished_at=now())

@@ -13,7 +13,6 @@ from dgtui.engine.comparison import Comparison
 from dgtui.engine.datasources.base import TargetState
 from dgtui.engine.errors import Cancelled, ConfigError, DataGuardianError, RestoreError
 from dgtui.engine.manifest import Manifest
-from dgtui.engine.messages import now
 from dgtui.engine.model import Copy, Placing, Restore
 from dgtui.engine.properties import DatabaseProperties, from_metadata
 from dgtui.engine.restore_copy import CopyChoice, GoodCopy
@@ -24,7 +23,7 @@ from dgtui.engine.restore_place import Placement
 from dgtui.engine.restore_refusals import IntendedRestore, refuse_backup, refuse_target
 from dgtui.engine.restore_report import load_and_compare
 from dgtui.engine.restore_task import NEW_SUFFIX, RestoreTask, started_restore
-from dgtui.engine.settling import empty_again, forget_leftovers, settle_earlier
+from dgtui.engine.settling import empty_again, settle_earlier
 from dgtui.engine.stored import folder_of
 
 
@@ -66,12 +65,7 @@ class RestoreRun:
         state = self._look_at_target()
         comparison = self._restore_from_first_good_copy(state)
         self._place.remove_leftovers()
-        self._place.drop_what_nobody_keeps()
-        forget_leftovers(task.catalog, self.record)
-        task.run.phase("record")
-        return msgspec.structs.replace(
-            self.record, status="completed", finished_at=now(), differences=comparison.sentences, placing=None
-        )
+        return self._place.finish(comparison.sentences)
 
     def _restore_from_first_good_copy(self, state: TargetState) -> Comparison:
         """Take the copies in order, also where one turns bad only while it is loaded: the target is untouched then."""
@@ -94,8 +88,9 @@ class RestoreRun:
         if self._intended.rows_alone:
             return self._restore_data_from(copy, state)
         self._check_target(copy, state)
-        loaded = self._create_target(state, copy.manifest)
+        loaded = self._name_to_load_into(state)
         try:
+            self._create_target(loaded, state, copy.manifest)
             comparison = load_and_compare(task, loaded, copy, self._place.hear)
             self._place.note(differences=comparison.sentences)
             if loaded != task.order.database:
@@ -107,6 +102,8 @@ class RestoreRun:
             else:
                 self._place.note(in_place=True, placing=None)
         except BaseException as error:
+            if self.record.in_place:
+                raise
             self._remove(loaded, state)
             if isinstance(error, RestoreError) and not self._place.touched:
                 raise self._untouched(error) from error
@@ -119,6 +116,8 @@ class RestoreRun:
         try:
             return data.execute(copy)
         except RestoreError as error:
+            if data.touched or data.record.in_place:
+                raise
             raise self._untouched(error) from error
         finally:
             self._place.record = data.record
@@ -172,16 +171,33 @@ class RestoreRun:
         """Whether the target is not touched by the loading."""
         return self._task.target.swaps_everything or not state.empty
 
-    def _create_target(self, state: TargetState, manifest: Manifest) -> str:
-        """A fresh database to load into; its name: beside the target, or the target where it holds nothing."""
+    def _name_to_load_into(self, state: TargetState) -> str:
+        """A name beside the target, or the target where it holds nothing and cannot be swapped."""
+        database = self._task.order.database
+        return self._task.target.beside_name(database, NEW_SUFFIX) if self._loads_beside(state) else database
+
+    def _create_target(self, loaded: str, state: TargetState, manifest: Manifest) -> None:
+        """Make the fresh database to load into; the target itself only where it still is as it was looked at."""
         database, target = self._task.order.database, self._task.target
-        beside = target.beside_name(database, NEW_SUFFIX) if self._loads_beside(state) else database
         self._task.run.phase("create")
-        self._place.note(placing=Placing(beside=beside, existed=state.exists))
-        if beside != database or not state.exists:
-            target.drop_target(beside)
-            self._create(beside, self._place.original(state), from_metadata(manifest.metadata))
-        return beside
+        if loaded == database:
+            self._refuse_changed(state)
+        self._place.note(placing=Placing(beside=loaded, existed=state.exists))
+        if loaded != database:
+            target.drop_target(loaded)
+        if loaded != database or not state.exists:
+            self._create(loaded, self._place.original(state), from_metadata(manifest.metadata))
+
+    def _refuse_changed(self, state: TargetState) -> None:
+        """Raise RestoreError where somebody made or filled the target while the archive was read."""
+        database = self._task.order.database
+        now_there = self._task.target.target_state(database)
+        if now_there.exists != state.exists or not now_there.empty:
+            raise RestoreError(
+                f"Somebody else made or changed {database} meanwhile; nothing was changed by this restore",
+                subject=database,
+                hint="Restore under another name with --into NAME, or replace it with --overwrite",
+            )
 
     def _create(self, database: str, original: str | None, recorded: DatabaseProperties | None) -> None:
         """Make a database like the original; where that is gone, with the properties that the backup recorded."""
@@ -205,7 +221,9 @@ class RestoreRun:
         After a swap whose end is not known, it may hold the former content.
         """
         placing = self.record.placing
-        if placing is not None and placing.mark is not None:
+        if placing is None:
+            return
+        if placing.mark is not None:
             self._task.run.log(f"It is not known which content is in place; {loaded} is left as it is", level="error")
             return
         with self._task.cancellation.shield():

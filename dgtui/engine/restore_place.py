@@ -76,8 +76,6 @@ class Placement(Replacement):
                 self.note(partly_filled=False, in_place=True)
                 self._remove(beside)
         task.run.log(f"The former content of {database} is kept as the backup {safety.execution.execution_id[:8]}")
-        if task.cancellation.event.is_set():
-            task.run.log("It was too late to cancel: the restore was brought to its end", level="warning")
 
     def _exchange(self, like: str, copy: GoodCopy, safety: SafetyCopy) -> None:
         """Fill the target anew; whatever goes wrong, its former content is put back."""

@@ -21,9 +21,9 @@ class RowsReplacement(Replacement):
         task, order, target = self._target_task, self._target_task.order, self._target_task.target
         keep_as = self.free_name(f"__dgtui_old_{now():%Y%m%d%H%M%S}")
         present = {entry.name for entry in target.target_state(order.database).objects}
-        if target.loads_data_beside:
-            self.note(placing=Placing(beside=target.beside_name(order.database, NEW_SUFFIX)))
         try:
+            if target.loads_data_beside:
+                self.note(placing=Placing(beside=target.beside_name(order.database, NEW_SUFFIX)))
             outcome = target.load_data(
                 archive,
                 order.database,

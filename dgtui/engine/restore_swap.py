@@ -11,7 +11,7 @@ from dgtui.engine.messages import now
 from dgtui.engine.model import Part, PartChange, Placing, Restore, RestoreReport
 from dgtui.engine.restore_task import TargetTask
 from dgtui.engine.safety_copy import SafetyCopy, new_safety_id, take_safety_copy
-from dgtui.engine.settling import in_place_after
+from dgtui.engine.settling import forget_leftovers, in_place_after
 
 
 def kept_part(target: Datasource[Any], change: PartChange, *, kept: bool) -> dict[str, Any]:
@@ -35,6 +35,8 @@ class Replacement:
 
     def note(self, **changes: Any) -> None:
         """Write down what is known, before the next step is made."""
+        if changes.get("in_place"):
+            self._target_task.cancellation.too_late()
         self.record = msgspec.structs.replace(self.record, **changes)
         self._target_task.catalog.save_restore(self.record)
 
@@ -133,15 +135,25 @@ class Replacement:
 
     def _keep(self, keep_as: str, state: TargetState) -> None:
         task, database = self._target_task, self._target_task.order.database
-        if state.empty:
-            if state.exists:
-                task.target.drop_target(keep_as)
+        if state.empty and (not state.exists or self._dropped(keep_as, if_empty=True)):
             self.note(placing=None, in_place=True)
             return
         for_seconds = int(task.target.settings.keep_replaced)
         until = now() + timedelta(seconds=for_seconds)
         self.note(placing=None, in_place=True, kept_as=keep_as, kept_until=until)
         task.run.log(f"The former content of {database} is kept as {keep_as} until {until:%Y-%m-%d %H:%M} UTC")
+
+    def finish(self, differences: tuple[str, ...] = ()) -> Restore:
+        """Tidy up once the new content is in place; the finished record."""
+        task = self._target_task
+        self.drop_what_nobody_keeps()
+        forget_leftovers(task.catalog, self.record)
+        task.run.phase("record")
+        if task.cancellation.event.is_set():
+            task.run.log("It was too late to cancel: the restore was brought to its end", level="warning")
+        return msgspec.structs.replace(
+            self.record, status="completed", finished_at=now(), differences=differences, placing=None
+        )
 
     def drop_what_nobody_keeps(self) -> None:
         """Drop the former content at once where the datasource is set so; where that fails, it is kept."""
@@ -150,13 +162,21 @@ class Replacement:
             self.note(kept_until=now() + timedelta(seconds=int(task.target.settings.keep_replaced)))
         if self.record.kept_as is None or task.target.settings.keep_replaced:
             return
-        with task.cancellation.shield():
-            try:
-                task.target.drop_target(self.record.kept_as)
-            except DataGuardianError as error:
-                task.run.log(f"{self.record.kept_as} could not be removed: {error.message}", level="warning")
-                return
+        if self._dropped(self.record.kept_as):
             self.note(kept_as=None, kept_until=None, dropped_at=now())
+
+    def _dropped(self, name: str, *, if_empty: bool = False) -> bool:
+        """Drop what was kept; where that fails, or somebody filled it since it was looked at, it stays and is told."""
+        target = self._target_task.target
+        try:
+            if if_empty and not target.target_state(name).empty:
+                self._target_task.run.log(f"What was written meanwhile is in {name}", level="warning")
+                return False
+            target.drop_target(name)
+        except DataGuardianError as error:
+            self._target_task.run.log(f"{name} could not be removed: {error.message}", level="warning")
+            return False
+        return True
 
     def _free_name(self, suffix: str) -> str:
         target, database = self._target_task.target, self._target_task.order.database

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import Literal
 
-import msgspec
-
 from dgtui.config import Config
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.datasources.base import Selection, TargetState
@@ -15,7 +13,7 @@ from dgtui.engine.orders import RestoreOrder
 from dgtui.engine.replaced import kept_name, safety_of
 from dgtui.engine.restore_rows import RowsReplacement
 from dgtui.engine.restore_task import NEW_SUFFIX, PART_SUFFIX, TargetTask, started_restore
-from dgtui.engine.settling import forget_kept, forget_leftovers, settle_earlier
+from dgtui.engine.settling import forget_kept, settle_earlier
 
 _NAMES_SHOWN = 5
 UndoWay = Literal["kept", "safety"]
@@ -132,7 +130,7 @@ def _forbidden(catalog: Catalog, config: Config, restore: Restore) -> str:
         return "It is still under way"
     if restore.placing is not None and restore.placing.mark is not None:
         return f"Which content is in place is not known yet; settle it: dgtui cleanup-restore {restore.restore_id[:8]}"
-    if restore.status != "completed" and not restore.partly_filled:
+    if not restore.took_effect and not restore.partly_filled:
         return f"It ended {restore.status} and changed nothing in {restore.target}"
     if restore.datasource not in config.datasources:
         return f"The datasource {restore.datasource} is not configured any more"
@@ -153,7 +151,7 @@ def _nothing_left(restore: Restore, lost: str) -> str:
 def _undone_by(catalog: Catalog, restore: Restore) -> Restore | None:
     """The restore that took it back and was not taken back itself."""
     for other in catalog.restores():
-        if other.undo_of == restore.restore_id and other.status == "completed":
+        if other.undo_of == restore.restore_id and other.took_effect:
             return other if _undone_by(catalog, other) is None else None
     return None
 
@@ -164,7 +162,7 @@ def _later(catalog: Catalog, restore: Restore) -> int:
         if other.restore_id == restore.restore_id:
             return count
         same = (other.datasource, other.target) == (restore.datasource, restore.target)
-        count += same and (other.status == "completed" or other.partly_filled) and _overlap(other.part, restore.part)
+        count += same and (other.took_effect or other.partly_filled) and _overlap(other.part, restore.part)
     return count
 
 
@@ -211,10 +209,7 @@ class UndoRun:
             self._replacement.swap(order.kept_as, state, disposable=False)
         if order.part is None or order.part.kind != "rows":
             forget_kept(task.catalog, order.undo_of)
-        self._replacement.drop_what_nobody_keeps()
-        forget_leftovers(task.catalog, self.record)
-        task.run.phase("record")
-        return msgspec.structs.replace(self.record, status="completed", finished_at=now(), placing=None)
+        return self._replacement.finish()
 
     def _take_rows_back(self, part: Part) -> None:
         """Load the rows again from the database that is kept whole, which stays: it may serve once more."""

@@ -150,19 +150,36 @@ class Worker:
             self._catalog.save_restore(started)
             if order.kept_as is not None or only_removes(order):
                 run = UndoRun(self._undo_task(order))
-                ended = run.execute()
+                ended = self._in_place(run)
             else:
                 run = RestoreRun(self._restore_task(order))
                 try:
-                    ended = run.execute()
+                    ended = self._in_place(run)
                 finally:
                     with self._cancellation.shield():
                         for copy in run.found_copies:
                             self._catalog.save_copy(order.execution_id, copy)
             with self._cancellation.shield():
-                self._catalog.save_restore(ended)
+                warnings = ended.differences
+                try:
+                    self._catalog.save_restore(ended)
+                except DataGuardianError as error:
+                    warnings += (f"The restored content is in place, but could not be recorded: {error.message}",)
                 self._tell_restore(ended)
-                self._run.status("completed", warnings=ended.differences)
+                self._run.status("completed", warnings=warnings)
+
+    def _in_place(self, run: RestoreRun | UndoRun) -> Restore:
+        """The finished record of a restore, also where the new content came to its place and what follows failed."""
+        try:
+            return run.execute()
+        except DataGuardianError as error:
+            if not run.record.in_place:
+                raise
+            trouble = f"The restored content is in place; what had to be done after that failed: {error.message}"
+            self._run.log(trouble, level="error")
+            return msgspec.structs.replace(
+                run.record, status="completed", finished_at=now(), differences=(*run.record.differences, trouble)
+            )
 
     def _restore_task(self, order: RestoreOrder) -> RestoreTask:
         execution = self._execution(order.execution_id)

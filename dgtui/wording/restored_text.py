@@ -62,7 +62,7 @@ def way_words(row: "Restore") -> str:
         (row.kept_as is not None or row.dropped_at is not None, "swapped in"),
         (row.safety_execution_id is not None, "put in place after a safety backup"),
     )
-    if row.status != "completed":
+    if not row.took_effect:
         return ""
     return next((words for holds, words in ways if holds), "into a place that held nothing")
 
@@ -78,7 +78,7 @@ def kept_words(row: "Restore") -> str:
 def can_be_undone(row: "Restore") -> bool:
     """Whether there is something to put back, as far as the record alone can tell."""
     return row.partly_filled or (
-        row.status == "completed" and (kept_name(row) is not None or row.safety_execution_id is not None)
+        row.took_effect and (kept_name(row) is not None or row.safety_execution_id is not None)
     )
 
 

@@ -1,21 +1,20 @@
-"""A restore of a part whose worker is killed at any step: the old part or the new one, and the rest untouched."""
+"""A restore of a part whose worker is killed or cancelled at any step: the old part or the new, the rest untouched."""
 
 import contextlib
 import itertools
-import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dgtui.engine import facade
 from dgtui.engine.datasources.base import Selection
+from dgtui.engine.facade import Engine
 from dgtui.engine.model import Restore
 from tests.support.homes import Home
-from tests.support.part_shops import Shop, databases, tree_shop
-from tests.support.stopping import stopped_at
+from tests.support.part_shops import Content, Shop, databases, tree_shop
+from tests.support.stopping import Stopping
 
 TABLES = {"selection": Selection(tables=("a", "b"))}
 ROWS = {"selection": Selection(backup_type="data_only", tables=("a", "b"))}
@@ -43,64 +42,89 @@ def _case(
             yield shop, TABLES, lambda: shop.run("UPDATE a SET word = 'changed'", "DROP TABLE IF EXISTS b")
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [
-        "tables in postgres",
-        "tables in mariadb",
-        "tables in sqlite",
-        "paths in files",
-        "merge in files",
-        "rows in postgres",
-        "rows in mariadb",
-        "rows in sqlite",
-    ],
+KINDS = (
+    "tables in postgres",
+    "tables in mariadb",
+    "tables in sqlite",
+    "paths in files",
+    "merge in files",
+    "rows in postgres",
+    "rows in mariadb",
+    "rows in sqlite",
 )
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_killed_at_every_step(
-    kind: str, home: Home, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    kind: str, home: Home, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The next start finds out which, finishes what was cut, and says so; one command clears away what is left."""
-    steps = tmp_path / "steps"
+    stopping = Stopping(home, monkeypatch)
     with _case(kind, home, request) as (shop, choices, spoil):
-        spoil()
-        before = shop.content()
-        steps.write_text("")
-        whole = _killed_at(shop, 0, choices, monkeypatch, steps)
-        assert whole.status == "completed"
-        _clean_up(shop, whole)
-        restored = shop.content()
-        assert restored != before
-        first = "phase restore" if kind.startswith("rows") else "phase swap"
-        number = next(int(line.split()[0]) for line in steps.read_text().splitlines() if line.endswith(first))
+        start = _over(shop, choices)
+        before, restored, number = _whole_run(kind, shop, spoil, stopping, start)
         outcomes = set()
         for step in itertools.count(number):
             spoil()
-            steps.write_text("")
-            restore = _killed_at(shop, step, choices, monkeypatch, steps)
-            last = steps.read_text().splitlines()[-1]
+            killed = stopping.at(step, start)
+            restore = home.engine().restore(killed.restore_id)
+            last = f"{step} {stopping.steps[-1]}"
             content = shop.content()
             assert content in (before, restored), last
             assert restore.status == ("interrupted" if content == before else "completed"), last
             assert (restore.part is None) == (content == before), last
             _clean_up(shop, restore)
             outcomes.add(restore.status)
-            if not last.startswith(f"{step} "):
+            if len(stopping.steps) < step:
                 break
         assert outcomes == {"interrupted", "completed"}
         assert home.litter() == []
 
 
-def _killed_at(
-    shop: Shop, number: int, choices: dict[str, Any], monkeypatch: pytest.MonkeyPatch, steps: Path
-) -> Restore:
-    """The record of a restore that died, as the next start finds it."""
-    shop.home.close_catalogues()
-    engine = shop.home.engine(fork_workers=True)
-    with monkeypatch.context() as patched:
-        patched.setattr(facade, "fork_worker", stopped_at(number, steps))
-        run_id = engine.start_restore(shop.execution, overwrite=True, safety=False, **choices)
-    os.waitpid(int(engine.paths.lock(run_id).read_text()), 0)
-    return shop.home.engine().restore(run_id)
+@pytest.mark.parametrize("kind", KINDS)
+def test_cancelled_at_every_step(
+    kind: str, home: Home, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`cancelled` says that nothing was changed, and nothing is left; once it is too late, it ends well."""
+    stopping = Stopping(home, monkeypatch)
+    with _case(kind, home, request) as (shop, choices, spoil):
+        start = _over(shop, choices)
+        before, restored, number = _whole_run(kind, shop, spoil, stopping, start)
+        stopping = Stopping(home, monkeypatch, sent=signal.SIGTERM)
+        outcomes = []
+        for step in itertools.count(number):
+            spoil()
+            restore = stopping.at(step, start)
+            last = f"{step} of {stopping.steps}"
+            changed = restore.status == "completed"
+            assert restore.status in ("cancelled", "completed"), last
+            assert shop.content() == (restored if changed else before), last
+            assert (restore.placing, restore.part is not None) == (None, changed), last
+            outcomes.append(restore.status)
+            _clean_up(shop, restore)
+            if len(stopping.steps) < step:
+                break
+        assert outcomes == sorted(outcomes)
+        assert outcomes.count("completed") > 1
+        assert home.litter() == []
+
+
+def _over(shop: Shop, choices: dict[str, Any]) -> Callable[[Engine], str]:
+    return lambda engine: engine.start_restore(shop.execution, overwrite=True, safety=False, **choices)
+
+
+def _whole_run(
+    kind: str, shop: Shop, spoil: Callable[[], object], stopping: Stopping, start: Callable[[Engine], str]
+) -> tuple[Content, Content, int]:
+    """The contents before and after a restore that nobody stops, and the number of the step to begin with."""
+    spoil()
+    before = shop.content()
+    whole = stopping.at(0, start)
+    assert whole.status == "completed"
+    _clean_up(shop, whole)
+    restored = shop.content()
+    assert restored != before
+    return before, restored, stopping.first("phase restore" if kind.startswith("rows") else "phase swap")
 
 
 def _clean_up(shop: Shop, restore: Restore) -> None:

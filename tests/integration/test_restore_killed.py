@@ -1,38 +1,37 @@
-"""A restore whose worker is killed at any step: the old content or the new, and a way on from there."""
+"""A restore whose worker is killed or cancelled at any step: the old content or the new, and a way on from there."""
 
 import itertools
-import os
+import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from dgtui.engine import facade
+from dgtui.engine.facade import Engine
 from dgtui.engine.model import Restore
 from tests.support.changing import Changing, changing
 from tests.support.homes import Home
-from tests.support.stopping import stopped_at
+from tests.support.stopping import Stopping
 
-FIRST_SWAP_STEPS = {"mariadb": "compare", "files": "compare"}
+FIRST_SWAP_STEPS = {"mariadb": "phase compare", "mariadb with a view": "phase compare", "files": "phase compare"}
 """For these kinds only what comes after this phase is tried step by step."""
 
 
 @pytest.mark.parametrize("kind", ["postgres", "sqlite", "files", "mariadb"])
 def test_killed_at_every_step(
-    kind: str, home: Home, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    kind: str, home: Home, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Before or after, never between; what is left behind is named and goes; the next restore and the undo work."""
-    steps = tmp_path / "steps"
+    stopping = Stopping(home, monkeypatch)
     seen: set[str] = set()
     with changing(kind, home, request) as source:
-        for number in itertools.count(_first_step(source, kind, monkeypatch, steps)):
-            steps.write_text("")
-            restore = _killed_at(source, number, monkeypatch, steps)
-            last = steps.read_text().splitlines()[-1]
-            if not last.startswith(f"{number} "):
+        for number in itertools.count(_first_step(source, kind, stopping)):
+            restore = stopping.at(number, _over(source))
+            if len(stopping.steps) < number:
                 assert restore.status == "completed"
                 break
-            seen.add(last.partition(" ")[2])
-            _judge(source, restore, last, clean=number % 2 == 1)
+            seen.add(stopping.steps[-1])
+            _judge(source, restore, f"{number} {stopping.steps[-1]}", clean=number % 2 == 1)
         assert {"phase swap", "phase record", "record running"} <= seen
         assert source.digest() == source.backed_up
         _, undone, snapshot = source.undo(restore)
@@ -41,28 +40,17 @@ def test_killed_at_every_step(
         assert home.litter() == []
 
 
-def _first_step(source: Changing, kind: str, monkeypatch: pytest.MonkeyPatch, steps: Path) -> int:
+def _over(source: Changing) -> Callable[[Engine], str]:
+    return lambda engine: engine.start_restore(source.execution, overwrite=True)
+
+
+def _first_step(source: Changing, kind: str, stopping: Stopping) -> int:
     """The number of the step to begin with; where not all are tried, a whole run tells it."""
     if kind not in FIRST_SWAP_STEPS:
         return 1
-    steps.write_text("")
-    assert _killed_at(source, 0, monkeypatch, steps).status == "completed"
+    assert stopping.at(0, _over(source)).status == "completed"
     source.undo(source.home.engine().restores()[0])
-    return next(
-        int(line.partition(" ")[0])
-        for line in steps.read_text().splitlines()
-        if line.endswith(f"phase {FIRST_SWAP_STEPS[kind]}")
-    )
-
-
-def _killed_at(source: Changing, number: int, monkeypatch: pytest.MonkeyPatch, steps: Path) -> Restore:
-    source.home.close_catalogues()
-    engine = source.home.engine(fork_workers=True)
-    with monkeypatch.context() as patched:
-        patched.setattr(facade, "fork_worker", stopped_at(number, steps))
-        run_id = engine.start_restore(source.execution, overwrite=True)
-    os.waitpid(int(engine.paths.lock(run_id).read_text()), 0)
-    return engine.restore(run_id)
+    return stopping.first(FIRST_SWAP_STEPS[kind])
 
 
 def _judge(source: Changing, killed: Restore, step: str, *, clean: bool) -> None:
@@ -86,3 +74,33 @@ def _judge(source: Changing, killed: Restore, step: str, *, clean: bool) -> None
             assert source.beside() <= kept, step
             assert engine.unsettled_restores() == []
     assert content == source.before, step
+
+
+@pytest.mark.parametrize("kind", ["postgres", "sqlite", "files", "mariadb", "mariadb with a view"])
+def test_cancelled_at_every_step(
+    kind: str, home: Home, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`cancelled` says that nothing was changed, and nothing is left; once it is too late, it ends well."""
+    stopping = Stopping(home, monkeypatch, sent=signal.SIGTERM)
+    with changing(kind, home, request) as source:
+        outcomes: list[str] = []
+        for number in itertools.count(_first_step(source, kind, stopping)):
+            restore = stopping.at(number, _over(source))
+            step = f"{number} of {stopping.steps}"
+            kept = {Path(one.kept_as).name for one in home.engine().kept_replaced()}
+            assert restore.placing is None, step
+            assert source.beside() <= kept, step
+            outcomes.append(restore.status)
+            if restore.status == "cancelled":
+                assert source.digest() == source.before, step
+                assert not home.engine().undo_choice(restore).possible
+                continue
+            assert (restore.status, source.digest()) == ("completed", source.backed_up), step
+            if len(stopping.steps) < number:
+                break
+            _, undone, snapshot = source.undo(restore)
+            assert (undone.status, source.digest()) == ("completed", source.before), snapshot.problem
+        # Once it is too late, it stays too late.
+        assert outcomes == sorted(outcomes)
+        assert outcomes.count("completed") > 1
+        assert home.litter() == []

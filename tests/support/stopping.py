@@ -1,4 +1,4 @@
-"""Workers that die of SIGKILL at their Nth step.
+"""Workers that die of SIGKILL, or are asked to stop, at their Nth step.
 
 A step is whatever others could see: a phase, a line of the restore's record, a statement that makes, renames or drops
 something, a transaction's end, a file or folder that is made, renamed, linked or removed beside the target.
@@ -12,18 +12,53 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from dgtui.engine import worker
+import pytest
+
+from dgtui.engine import facade, worker
 from dgtui.engine.catalog import Catalog
+from dgtui.engine.facade import Engine
 from dgtui.engine.launch import Start
 from dgtui.engine.messages import PhaseMessage
+from dgtui.engine.model import Restore
 from dgtui.engine.runs import RunPaths, RunWriter
+from tests.support.homes import Home
 
 _FILE_EVENTS = frozenset({"os.rename", "os.link", "os.remove", "os.mkdir", "os.rmdir"})
 _STATEMENTS = ("ALTER DATABASE", "CREATE DATABASE", "DROP DATABASE", "RENAME TABLE")
 
 
-def stopped_at(number: int, steps: Path) -> Start:
-    """Starts workers that die before that step; `steps` gets the name of each. No catalogue may be open."""
+class Stopping:
+    """Restores of a home that are stopped at a step; their steps stand in a file."""
+
+    def __init__(self, home: Home, monkeypatch: pytest.MonkeyPatch, *, sent: signal.Signals = signal.SIGKILL) -> None:
+        self._home = home
+        self._monkeypatch = monkeypatch
+        self._sent = sent
+        self._file = home.folder / "steps"
+
+    def at(self, number: int, start: Callable[[Engine], str]) -> Restore:
+        """Start a restore that is stopped at that step, 0 for none; its record as the worker left it."""
+        self._file.write_text("")
+        self._home.close_catalogues()
+        engine = self._home.engine(fork_workers=True)
+        with self._monkeypatch.context() as patched:
+            patched.setattr(facade, "fork_worker", _stopped_at(number, self._file, self._sent))
+            run_id = start(engine)
+        os.waitpid(int(engine.paths.lock(run_id).read_text()), 0)
+        return engine.restore(run_id)
+
+    @property
+    def steps(self) -> list[str]:
+        """The names of the last run's steps, the first one's number is 1."""
+        return [line.partition(" ")[2] for line in self._file.read_text().splitlines()]
+
+    def first(self, step: str) -> int:
+        """The number of the first step of a name."""
+        return self.steps.index(step) + 1
+
+
+def _stopped_at(number: int, steps: Path, sent: signal.Signals) -> Start:
+    """Starts workers that get a signal before that step; `steps` gets the name of each. No catalogue may be open."""
 
     def start(paths: RunPaths, run_id: str, _locks: tuple[int, ...], faults: int) -> int:
         pid = os.fork()
@@ -32,7 +67,7 @@ def stopped_at(number: int, steps: Path) -> Start:
         try:
             os.setsid()
             os.dup2(faults, 2)
-            _watch(_Steps(number, steps))
+            _watch(_Steps(number, steps, sent))
             worker.main([str(paths.state), run_id])
         except BaseException:  # noqa: BLE001  # nothing of this may run on in the stack of the test
             traceback.print_exc()
@@ -43,8 +78,9 @@ def stopped_at(number: int, steps: Path) -> Start:
 
 
 class _Steps:
-    def __init__(self, last: int, file: Path) -> None:
-        self._last = last
+    def __init__(self, number: int, file: Path, sent: signal.Signals) -> None:
+        self._number = number
+        self._sent = sent
         self._file = file.open("a")
         self._count = 0
         self.phase = ""
@@ -58,8 +94,8 @@ class _Steps:
         self.phase = name if name.startswith("phase ") else self.phase
         self._file.write(f"{self._count} {name}\n")
         self._file.flush()
-        if self._count == self._last:
-            os.kill(os.getpid(), signal.SIGKILL)
+        if self._count == self._number:
+            os.kill(os.getpid(), self._sent)
 
 
 def _before(owner: Any, method: str, step: Callable[..., str | None], steps: _Steps) -> None:
