@@ -46,3 +46,6 @@ class GuardianSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     orphans_grace: Annotated[
         Duration, Meta(description="How long a folder without a manifest stays before cleanup removes it")
     ] = Duration(7 * 86400)
+    run_logs_kept: Annotated[
+        Duration, Meta(description="How long the log of a run is kept; it goes with its backup where that goes earlier")
+    ] = Duration(90 * 86400)

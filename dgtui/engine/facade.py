@@ -48,7 +48,7 @@ from dgtui.engine.launch import fork_worker, launch, spawn_worker
 from dgtui.engine.locks import Lock, take_lock
 from dgtui.engine.manifest import Manifest
 from dgtui.engine.messages import now
-from dgtui.engine.model import Copy, Execution, Purpose, Restore
+from dgtui.engine.model import ENDED, Copy, Execution, Purpose, Restore
 from dgtui.engine.orders import AnyOrder, BackupOrder, RehearseOrder, RestoreOrder, ValidateOrder, decode_order
 from dgtui.engine.preview import RestorePreview, preview_restore
 from dgtui.engine.reconcile import reconcile
@@ -463,12 +463,19 @@ class Engine:
     def run_reference(self, reference: str) -> str:
         """The id of a run, by the first characters of its id or as `execution` takes it; `JOB@latest` is the newest.
 
-        Raises ConfigError.
+        Raises ConfigError, also where its log is not kept any more.
         """
         matches = [path.stem for path in self.paths.runs.glob("*.jsonl") if path.stem.startswith(reference)]
         if len(matches) == 1:
             return matches[0]
-        return find_run(self.catalog, reference).execution_id
+        found = find_run(self.catalog, reference)
+        if found.status in ENDED and not self.paths.messages(found.execution_id).exists():
+            raise ConfigError(
+                f"Execution {found.execution_id[:8]} ended {found.status}, and its log is not kept here any more",
+                subject=found.execution_id,
+                hint=f"What is known of it: dgtui show {found.execution_id[:8]}",
+            )
+        return found.execution_id
 
     def restores(self, execution_id: str | None = None, *, limit: int | None = None) -> list[Restore]:
         """Restores, the newest first."""

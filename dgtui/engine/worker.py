@@ -30,6 +30,7 @@ from dgtui.engine.problems import problem_of
 from dgtui.engine.rehearsal import Rehearsal, RehearsalTask
 from dgtui.engine.restore import RestoreRun
 from dgtui.engine.restore_task import RestoreTask, TargetTask, started_restore
+from dgtui.engine.run_files import prune_run_files
 from dgtui.engine.runs import RunPaths, RunWriter
 from dgtui.engine.safety_copy import safety_settings
 from dgtui.engine.secrets import observe_secrets
@@ -70,6 +71,8 @@ class Worker:
                     self._rehearse(self._order)
         finally:
             self._paths.remove_scratch(self._order.run_id)
+            with contextlib.suppress(DataGuardianError):
+                prune_run_files(self._catalog, self._paths, kept_seconds=self._config.guardian.run_logs_kept)
             self._catalog.close()
 
     def _backup(self, order: BackupOrder) -> None:

@@ -4,7 +4,7 @@ They have a table of their own, and not a mark on their row: no list, no rule of
 a backup what does not lie anywhere any more, whatever it forgets to ask for.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 import msgspec
@@ -108,3 +108,11 @@ def past_executions_of(database: Database, *, limit: int | None = None) -> Seque
             msgspec.convert({str(name): row[name] for name in row}, PastExecution)
             for row in connection.execute(query).mappings()
         ]
+
+
+def gone_executions(database: Database, ids: Iterable[str]) -> frozenset[str]:
+    """Which of these executions are gone."""
+    wanted = sa.select(sa.func.json_each(msgspec.json.encode(list(ids)).decode()).table_valued("value").c.value)
+    query = sa.select(past_executions.c.execution_id).where(past_executions.c.execution_id.in_(wanted))
+    with database.transaction() as connection:
+        return frozenset(connection.scalars(query))

@@ -1,9 +1,10 @@
-"""The duty that records what became of runs whose worker died without notice."""
+"""The duty that records what became of runs whose worker died without notice, and removes old files of runs."""
 
 from datetime import datetime, timedelta
 
 from dgtui.engine.guardian.duty import DutyContext
 from dgtui.engine.reconcile import reconcile
+from dgtui.engine.run_files import prune_run_files
 
 _EVERY = timedelta(minutes=1)
 
@@ -24,7 +25,9 @@ class Reconciliation:
         return self._last + _EVERY
 
     def run(self, now: datetime) -> None:
-        """Record them, and tell of each."""
+        """Record them, and tell of each; remove what is old."""
         for sentence in reconcile(self._context.catalog, self._context.config, self._context.paths):
             self._context.log(sentence, "warning")
         self._last = now
+        kept = self._context.config.guardian.run_logs_kept
+        prune_run_files(self._context.catalog, self._context.paths, kept_seconds=kept)
