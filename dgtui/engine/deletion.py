@@ -11,6 +11,7 @@ from dgtui.engine.messages import now
 from dgtui.engine.model import RESTORABLE, Actor, Execution
 from dgtui.engine.storages.base import Storage
 from dgtui.engine.stored import folder_of, know_marker
+from dgtui.engine.ways_back import ways_back
 
 CLEANUP_LOG = "cleanup.log"
 
@@ -18,7 +19,8 @@ CLEANUP_LOG = "cleanup.log"
 def delete_copies(catalog: Catalog, config: Config, execution: Execution, *, storage: str | None, force: bool) -> int:
     """Delete an execution's copies, or the one at `storage`; the bytes freed.
 
-    Raises ConfigError where it is the last good backup of its job and `force` is not given, StorageError.
+    Raises ConfigError where it is the last good backup of its job, or the only way back of a restore, and `force` is
+    not given; StorageError.
     """
     if execution.status not in RESTORABLE:
         catalog.forget_execution(execution.execution_id)
@@ -30,7 +32,16 @@ def delete_copies(catalog: Catalog, config: Config, execution: Execution, *, sto
             subject=str(storage),
             hint="dgtui show tells where its copies are",
         )
-    if not force and _is_last_good(catalog, execution, storage):
+    last_copy = storage is None or not _is_available(execution, besides=storage)
+    restore_id = ways_back(catalog).get(execution.execution_id) if last_copy and not force else None
+    if restore_id is not None:
+        raise ConfigError(
+            f"Execution {execution.execution_id[:8]} is the only way back of restore {restore_id[:8]}; "
+            "nothing was deleted",
+            subject=execution.execution_id,
+            hint=f"First put back what was there: dgtui undo {restore_id[:8]}. Or delete it all the same with --force",
+        )
+    if not force and last_copy and _is_last_good(catalog, execution):
         raise ConfigError(
             f"Execution {execution.execution_id[:8]} is the last good backup of {execution.job}",
             subject=execution.job,
@@ -63,10 +74,13 @@ def log_removal(storage: Storage[Any], job: str, path: str, size: int, rule: str
         storage.append_system_log(CLEANUP_LOG, line)
 
 
-def _is_last_good(catalog: Catalog, execution: Execution, storage: str | None) -> bool:
-    """Whether after this no whole copy of any backup of the job would be left."""
-    if storage is not None and any(copy.status == "available" and copy.storage != storage for copy in execution.copies):
-        return False
+def _is_available(execution: Execution, *, besides: str) -> bool:
+    """Whether another storage holds it too."""
+    return any(copy.status == "available" and copy.storage != besides for copy in execution.copies)
+
+
+def _is_last_good(catalog: Catalog, execution: Execution) -> bool:
+    """Whether no other backup of the job has a whole copy."""
     return not any(
         other.execution_id != execution.execution_id
         and other.job_id == execution.job_id

@@ -29,8 +29,9 @@ _HOLDS: "dict[HoldKind, str]" = {
     "copy_in_doubt": "in doubt at",
     "upload_failed": "last upload failed",
     "in_use": "in use",
+    "way_back": "the only way back of restore",
 }
-_WITH_DETAIL: "frozenset[HoldKind]" = frozenset({"needed", "in_doubt", "copy_in_doubt"})
+_WITH_DETAIL: "frozenset[HoldKind]" = frozenset({"needed", "in_doubt", "copy_in_doubt", "way_back"})
 REMOVALS = {
     "not_kept": "no rule keeps it",
     "max_age": "older than max_age",
@@ -48,7 +49,7 @@ def reason_text(verdict: "Verdict") -> str:
 
 
 def _hold_text(hold: "Hold") -> str:
-    detail = hold.detail[:8] if hold.kind == "needed" else hold.detail
+    detail = hold.detail[:8] if hold.kind in ("needed", "way_back") else hold.detail
     return f"{_HOLDS[hold.kind]} {one_line(detail)}" if hold.kind in _WITH_DETAIL else _HOLDS[hold.kind]
 
 

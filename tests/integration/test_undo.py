@@ -4,6 +4,7 @@ import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from dgtui.engine.audit import verify_audit
@@ -161,6 +162,33 @@ def test_a_restore_into_an_empty_place_leaves_nothing_to_undo(home: Home, reques
         engine, restore, _ = source.restore(database=str(home.folder / "data" / "other.db"))
         assert (restore.status, restore.kept_as, restore.safety_execution_id) == ("completed", None, None)
         assert not engine.undo_choice(restore).possible
+
+
+def test_the_only_way_back_stays_until_it_was_taken(home: Home, request: pytest.FixtureRequest) -> None:
+    """No rule and no hand removes the safety backup of a restore that left its target partly filled."""
+    with changing("sqlite", home, request) as source:
+        engine, restore, _ = source.restore()
+        assert restore.safety_execution_id is not None
+        safety = engine.execution(restore.safety_execution_id)
+        # As an import in place leaves it that was cut a week ago.
+        engine.drop_replaced(restore)
+        cut = {"status": "interrupted", "partly_filled": True, "in_place": False}
+        engine.catalog.save_restore(msgspec.structs.replace(engine.restore(restore.restore_id), **cut))
+        engine.catalog.save_execution(msgspec.structs.replace(safety, protected_until=safety.started_at))
+        folders = [Path(copy.path) for copy in safety.copies]
+        cleaned = home.dgtui("cleanup", "--yes")
+        assert cleaned.exit_code == 0, cleaned
+        refused = home.dgtui("delete", safety.execution_id, "--yes")
+        assert (refused.exit_code, f"dgtui undo {restore.restore_id[:8]}" in refused.errors) == (2, True), refused
+        assert all(folder.is_dir() for folder in folders)
+        # Of two copies either may go.
+        assert home.dgtui("delete", safety.execution_id, "--storage", "nas", "--yes").exit_code == 0
+        assert [folder.is_dir() for folder in folders] == [True, False]
+        _, undone, snapshot = source.undo(engine.restore(restore.restore_id))
+        assert undone.status == "completed", snapshot.problem
+        assert source.digest() == source.before
+        assert home.dgtui("cleanup", "--yes").exit_code == 0
+        assert not any(folder.is_dir() for folder in folders)
 
 
 def test_writers_at_work_during_a_swap(

@@ -236,12 +236,13 @@ def test_the_newest_is_the_newest_that_lies_whole_at_the_storage() -> None:
     assert (holds(plan, 2), holds(plan, 3)) == ({"newest"}, {"in_doubt"})
 
 
-def test_a_pinned_a_proven_and_a_read_one_stay() -> None:
+def test_a_pinned_a_proven_a_read_one_and_a_way_back_stay() -> None:
     backups = history(9)
     backups[1] = msgspec.structs.replace(backups[1], pin="the merger")
     asked = situation(backups, RetentionSettings(keep_last=1))
-    plan = changed(asked, proven=frozenset({"e2", "e4"}), in_use=frozenset({"e5"}))
-    assert kept(plan) == [1, 4, 5, 8]
+    plan = changed(asked, proven=frozenset({"e2", "e4"}), in_use=frozenset({"e5"}), ways_back={"e6": "r1"})
+    assert holds(plan, 6) == {"way_back"}
+    assert kept(plan) == [1, 4, 5, 6, 8]
     assert (holds(plan, 1), holds(plan, 4), holds(plan, 5)) == ({"pinned"}, {"newest_proven"}, {"in_use"})
     assert [one.expiry for one in plan.of("e1")] == ["never"]
 

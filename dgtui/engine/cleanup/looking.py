@@ -20,6 +20,7 @@ from dgtui.engine.runs import RunPaths
 from dgtui.engine.schedules import parse_schedule
 from dgtui.engine.timetable import time_zone
 from dgtui.engine.verify import copies_at
+from dgtui.engine.ways_back import ways_back
 
 _STORAGE_FAULTS = frozenset({"StorageError", "ValidationError", "PermissionDenied"})
 
@@ -105,6 +106,7 @@ class Look:
                 proven=Proofs(self._catalog).proven_executions(),
                 needs=self._needs,
                 in_use=self.in_use(),
+                ways_back=ways_back(self._catalog),
                 failed_uploads=self._failed_uploads(rules),
                 checked_since=checked_since,
             )

@@ -40,6 +40,8 @@ class Situation:
     """Of an incremental backup: the executions without which it is worth nothing."""
     in_use: frozenset[str] = frozenset()
     """Executions that a run under way reads."""
+    ways_back: Mapping[str, str] = field(default_factory=dict)
+    """Executions that alone can bring a target back to a whole state, with the restores that left it otherwise."""
     failed_uploads: frozenset[tuple[str, str]] = frozenset()
     """Jobs (by id) and storages whose last upload failed."""
     checked_since: datetime | None = None
@@ -116,6 +118,8 @@ class _Decision:
             self._hold(one, "upload_failed", self._storage)
         if one.execution_id in situation.in_use:
             self._hold(one, "in_use")
+        if (restore_id := situation.ways_back.get(one.execution_id)) is not None:
+            self._hold(one, "way_back", restore_id)
         if not self._is_sure(mine):
             self._hold(one, "in_doubt", mine.status)
         for copy in one.copies:

@@ -20,6 +20,7 @@ HoldKind = Literal[
     "copy_in_doubt",
     "upload_failed",
     "in_use",
+    "way_back",
 ]
 Expiry = Literal["known", "at_latest", "never", "unknown"]
 """Whether the day on which a backup goes is known, is a bound, will never come, or cannot be known."""
@@ -30,7 +31,7 @@ class Hold(Record, frozen=True, gc=False):
 
     kind: HoldKind
     detail: str = ""
-    """Which copy is in doubt, why it is pinned, what needs it."""
+    """Which copy is in doubt, why it is pinned, what needs it, the restore whose only way back it is."""
 
 
 class Verdict(Record, frozen=True, gc=False):
