@@ -5,6 +5,7 @@ import signal
 pytest_plugins = [
     "tests.support.postgres",
     "tests.support.mariadb",
+    "tests.support.mysql",
     "tests.support.sqlite",
     "tests.support.trees",
     "tests.support.damage",

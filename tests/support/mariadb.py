@@ -94,6 +94,10 @@ class MariadbServer:
         if os.geteuid() == 0:
             group = pwd.getpwnam(_owner()).pw_gid
             command = ["setpriv", f"--reuid={_owner()}", f"--regid={group}", "--clear-groups", *command]
+        self.run_command(command)
+
+    def run_command(self, command: list[str]) -> None:
+        """Start the server with this command, and return once it answers."""
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd="/tmp")
         deadline = time.monotonic() + _DEADLINE_SECONDS

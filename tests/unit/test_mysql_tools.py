@@ -6,8 +6,10 @@ import pytest
 
 from dgtui.engine.datasources import mysql_tools
 from dgtui.engine.datasources.mysql_connection import Server
+from dgtui.engine.datasources.mysql_load import client_arguments
 from dgtui.engine.datasources.mysql_tools import dump_tool, tool_flavour
 from dgtui.engine.errors import ToolMissing, ToolTooOld
+from dgtui.engine.model import ToolVersion
 
 MARIADB = Server(flavour="mariadb", version="10.11.19")
 MYSQL = Server(flavour="mysql", version="9.7.4")
@@ -85,3 +87,10 @@ def test_what_does_not_fit_is_refused_with_the_package_that_does(
     with pytest.raises(error) as caught:
         dump_tool(server, None)
     assert told in caught.value.hint
+
+
+def test_the_client_of_mysql_is_asked_for_nothing_that_it_warns_of() -> None:
+    oracle = ToolVersion(name="mysql", path="/usr/bin/mysql", version="9.7.4")
+    mariadb = ToolVersion(name="mariadb", path="/usr/bin/mariadb", version="11.8.3-MariaDB")
+    assert "--loose-sandbox" not in client_arguments(oracle, "shop", 3)
+    assert "--loose-sandbox" in client_arguments(mariadb, "shop", 3)

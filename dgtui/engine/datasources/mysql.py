@@ -57,7 +57,7 @@ from dgtui.engine.datasources.mysql_properties import creation, possible_propert
 from dgtui.engine.datasources.mysql_rights import Grants
 from dgtui.engine.datasources.mysql_script import Script
 from dgtui.engine.datasources.mysql_swap import create_like, obstacles, settle_databases, swap_databases
-from dgtui.engine.datasources.mysql_tools import client_tool, dump_tool
+from dgtui.engine.datasources.mysql_tools import client_tool, dump_tool, refuse_generated
 from dgtui.engine.errors import ConfigError, DatabaseConnectionError, PermissionDenied, RestoreError, ToolMissing
 from dgtui.engine.model import ObjectInfo, PartChange
 from dgtui.engine.properties import DatabaseProperties
@@ -115,6 +115,8 @@ class MysqlDatasource(Datasource[MysqlSettings]):
             tables = existing_tables(session, self.database)
             wanted = self._chosen_tables(session, tables, options)
             tool = dump_tool(session.server, self.settings.tools)
+            if options.backup_type != "schema_only":
+                refuse_generated(session, self.database, wanted, tool)
             warnings = [*source_warnings(session, self.database, wanted), *self._rights_warnings(session)]
             if any(table.versioned for table in wanted) and not keeps_history(tool):
                 warnings.append(f"{tool.name} {tool.version} dumps no history of system-versioned tables")

@@ -25,7 +25,8 @@ _IDLE_SECONDS = 3600.0
 _END_SECONDS = 3600.0
 _LARGEST_PACKET = 1 << 30
 _ERROR = re.compile(r"^ERROR (\d+) \(\w+\) at line (\d+)(?: in file: .*?)?: (.*)")
-_CLIENT_ERROR = re.compile(r"^ERROR\b|^(?:mariadb|mysql): ")
+_CLIENT_ERROR = re.compile(r"^ERROR\b|^(?:mariadb|mysql): (?!\[Warning\])")
+_OF_MARIADB_ALONE = ("--loose-sandbox", "--loose-skip-print-query-on-error")
 
 
 def client_arguments(tool: ToolVersion, database: str, option_file: int) -> list[str]:
@@ -38,10 +39,9 @@ def client_arguments(tool: ToolVersion, database: str, option_file: int) -> list
         f"--defaults-file=/dev/fd/{option_file}",
         "--batch",
         "--binary-mode",
-        "--loose-sandbox",
+        *(_OF_MARIADB_ALONE if tool_flavour(tool) == "mariadb" else ()),
         "--comments",
         "--skip-reconnect",
-        "--loose-skip-print-query-on-error",
         "--max-allowed-packet=1G",
         "--default-character-set=utf8mb4",
         "--",

@@ -1,6 +1,9 @@
 """Which of the installed programs fits which server: MariaDB's own for MariaDB, Oracle's for MySQL."""
 
-from dgtui.engine.datasources.mysql_connection import Flavour, Server
+from collections.abc import Sequence
+
+from dgtui.engine.datasources.mysql_connection import Flavour, Server, Session
+from dgtui.engine.datasources.mysql_look import Table
 from dgtui.engine.errors import ToolMissing, ToolTooOld
 from dgtui.engine.model import ToolVersion
 from dgtui.engine.tools import installed, search_folders, version_numbers
@@ -34,6 +37,25 @@ def dump_tool(server: Server, folder: str | None) -> ToolVersion:
 def client_tool(server: Server, folder: str | None) -> ToolVersion:
     """The client that fits a server. Raises ToolMissing, ToolTooOld."""
     return _choose(CLIENT_NAMES, server, folder)
+
+
+def refuse_generated(session: Session, database: str, tables: Sequence[Table], tool: ToolVersion) -> None:
+    """MariaDB's program dumps values for generated columns, and MySQL takes none back. Raises ToolMissing."""
+    if session.server.flavour != "mysql" or tool_flavour(tool) != "mariadb":
+        return
+    query = (
+        "SELECT TABLE_NAME, COLUMN_NAME FROM information_schema.COLUMNS "
+        "WHERE TABLE_SCHEMA = %s AND GENERATION_EXPRESSION <> ''"
+    )
+    dumped = {table.name for table in tables}
+    found = [f"{table}.{column}" for table, column in session.rows(query, [database]) if table in dumped]
+    if found:
+        raise ToolMissing(
+            f"{tool.name} {tool.version} is of MariaDB: what it dumps of generated columns ({', '.join(found[:3])}) "
+            f"cannot be loaded into {session.server.product}",
+            subject=DUMP_NAMES[1],
+            hint="apt-get install mysql-client-core, or name the folder of MySQL's own mysqldump with `tools`",
+        )
 
 
 def _choose(names: tuple[str, ...], server: Server, folder: str | None) -> ToolVersion:
