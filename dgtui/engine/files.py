@@ -22,6 +22,7 @@ _NO_NAMELESS_FILES = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, er
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 _NO_MODES = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS})
 _RENAME_NOREPLACE = 1
+_FALLOC_KEEP_SIZE = 1
 _NO_SUCH_CALL = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP})
 _NEW_FILE = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -104,6 +105,25 @@ def write_all(descriptor: int, content: bytes | memoryview) -> None:
     view = memoryview(content)
     while view:
         view = view[os.write(descriptor, view) :]
+
+
+def set_room_aside(descriptor: int, length: int) -> None:
+    """Have the disk keep room for the first `length` bytes of a file, which stays as long as it is; raises OSError.
+
+    Not every file system can (EOPNOTSUPP).
+    """
+    try:
+        call = ctypes.CDLL(None, use_errno=True).fallocate
+    except AttributeError:
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP)) from None
+    if call(descriptor, _FALLOC_KEEP_SIZE, ctypes.c_int64(0), ctypes.c_int64(length)):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+def is_full(error: OSError) -> bool:
+    """Whether it says that there is no room left."""
+    return error.errno in _NO_ROOM
 
 
 def write_new_file(name: str, content: bytes, folder: int, mode: int = FILE_MODE) -> None:

@@ -19,7 +19,7 @@ from typing import Literal
 import msgspec
 
 from dgtui.engine.child import TAIL_LINES, printable
-from dgtui.engine.files import make_private_folder
+from dgtui.engine.files import is_full, make_private_folder, set_room_aside
 from dgtui.engine.messages import (
     LogMessage,
     Message,
@@ -39,6 +39,9 @@ Operation = Literal["backup", "restore", "validate", "rehearse"]
 
 LOG_BYTES_AT_MOST = 4 << 20
 """Beyond this many bytes of log lines a run's log keeps silent, so that a flooding tool cannot fill the disk."""
+_LAST_WORDS_BYTES = 64 << 10
+"""Room for the message that ends a run, with the last lines of a tool."""
+_STEP_BYTES = 64 << 10
 _PROGRESS_SECONDS = 0.5
 _RATE_SECONDS = 8.0
 
@@ -108,11 +111,17 @@ class ProgressSource(Record, frozen=True):
 
 
 class RunWriter:
-    """Appends messages to a run's file; it is also the `Reporter` that adapters get. Safe from any thread."""
+    """Appends messages to a run's file; it is also the `Reporter` that adapters get. Safe from any thread.
+
+    Room for the last message is set aside beforehand: how a run ended is told on a full disk as well.
+    """
 
     def __init__(self, path: Path) -> None:
         self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._lock = threading.Lock()
+        self._size = os.fstat(self._descriptor).st_size
+        self._set_aside = 0
+        self._torn = False
         self._log_bytes = 0
         self._object: tuple[str, int, int] = ("", 0, 0)
         self._ticker: threading.Thread | None = None
@@ -121,12 +130,41 @@ class RunWriter:
     def close(self) -> None:
         """Close the file."""
         self.stop_progress()
+        with contextlib.suppress(OSError):
+            os.ftruncate(self._descriptor, os.fstat(self._descriptor).st_size)
         os.close(self._descriptor)
 
     def write(self, message: Message) -> None:
-        """Append one message; a full disk loses the message, not the backup."""
-        with self._lock, contextlib.suppress(OSError):
-            os.write(self._descriptor, encode_message(message) + b"\n")
+        """Append one message; a full disk loses the message, not the backup, and never the last one."""
+        line = encode_message(message) + b"\n"
+        with self._lock:
+            if self._has_room(len(line)) or isinstance(message, StatusMessage):
+                self._append(line)
+
+    def _has_room(self, wanted: int) -> bool:
+        """Whether the disk takes so many bytes and a last message besides, as far as it can be told."""
+        needed = self._size + wanted + _LAST_WORDS_BYTES
+        if needed <= self._set_aside:
+            return True
+        try:
+            set_room_aside(self._descriptor, needed + _STEP_BYTES)
+        except OSError as error:
+            return not is_full(error)
+        self._set_aside = needed + _STEP_BYTES
+        return True
+
+    def _append(self, line: bytes) -> None:
+        # Half a line that a full disk left is ended first, so that it spoils no other one.
+        view = memoryview(b"\n" + line if self._torn else line)
+        try:
+            while view:
+                written = os.write(self._descriptor, view)
+                self._size += written
+                view = view[written:]
+        except OSError:
+            self._torn = len(view) < len(line) or self._torn
+            return
+        self._torn = False
 
     def log(self, text: str, *, origin: str = "dgtui", level: Literal["info", "warning", "error"] = "info") -> None:
         """Add a line to the log, up to a bound."""

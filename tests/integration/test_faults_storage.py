@@ -3,12 +3,13 @@
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.support.homes import Home
-from tests.support.shops import Shop
+from tests.support.homes import PATIENCE_SECONDS, Home, wait_until
+from tests.support.shops import Shop, fill_up
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounts and immutable files need root")
 
@@ -105,24 +106,50 @@ def test_the_state_of_each_copy_is_told_honestly(home: Home) -> None:
     }
 
 
-def test_a_catalogue_that_cannot_be_written_does_not_lose_the_backup(shop: Shop, small_mount: Path) -> None:
+def test_without_room_for_its_state_no_run_begins_and_that_is_said(shop: Shop, small_mount: Path) -> None:
     shop.home.state = small_mount / "state"
-    engine = shop.home.engine()
-    run_id = engine.start_job("nightly")
-    first = shop.home.finish(engine, run_id)
-    assert first.status == "completed"
-    small_mount.joinpath("filler").write_bytes(b"")
-    with small_mount.joinpath("filler").open("wb", buffering=0) as filler:
-        try:
-            while filler.write(b"x" * 4096):
-                pass
-        except OSError:
-            pass
+    assert shop.home.back_up().status == "completed"
+    shop.home.close_catalogues()
+    before = shop.folders()
+    filler = fill_up(small_mount)
     outcome = shop.home.dgtui("--run-job", "nightly")
-    assert outcome.exit_code != 0, outcome
+    assert outcome.exit_code == 1, outcome
+    assert "state folder is full" in outcome.errors
+    assert "df -h" in outcome.errors
     assert "Traceback" not in outcome.errors
-    small_mount.joinpath("filler").unlink()
-    assert shop.home.dgtui("scan", "disk").exit_code == 0
+    assert shop.folders() == before
+    filler.unlink()
+    assert shop.home.dgtui("--run-job", "nightly").exit_code == 0
+    assert len(shop.folders()) == 2
+    shop.nothing_left()
+
+
+def test_a_backup_that_cannot_be_recorded_is_whole_and_found_by_the_next_start(shop: Shop, small_mount: Path) -> None:
+    """The disk of the state folder becomes full while the run is under way."""
+    shop.home.state = small_mount / "state"
+    shop.job = shop.home.gate
+    shop.write()
+    running = subprocess.Popen(
+        [sys.executable, "-m", "dgtui", "--run-job", "nightly"],
+        env=shop.home.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    runs = shop.home.state / "runs"
+    wait_until(lambda: any(b'"running"' in path.read_bytes() for path in runs.glob("*.jsonl")), "the run")
+    filler = fill_up(small_mount)
+    shop.home.open_gate()
+    output, errors = running.communicate(timeout=PATIENCE_SECONDS)
+    assert running.returncode == 0, output + errors
+    assert "could not be recorded" in errors
+    (folder,) = shop.folders()
+    filler.unlink()
+    listed = shop.home.dgtui("list", "--json")
+    assert "was found and registered" in listed.errors
+    (known,) = listed.json()
+    assert known["status"] == "completed"
+    assert [copy["path"] for copy in known["copies"]] == [str(folder)]
     assert shop.home.dgtui("validate", "nightly@latest").exit_code == 0
 
 

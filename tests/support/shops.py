@@ -1,5 +1,6 @@
 """A PostgreSQL shop and a home that backs it up, with dump programs that can be made to misbehave."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -112,3 +113,12 @@ def small_mount(tmp_path: Path) -> Iterator[Path]:
         pytest.skip("this system does not let us mount a tmpfs")
     yield folder
     subprocess.run(["umount", "-l", str(folder)], check=False)
+
+
+def fill_up(folder: Path) -> Path:
+    """Leave no byte free on a small file system; the file that takes them."""
+    filler = folder / "filler"
+    with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while file.write(bytes(4096)):
+            pass
+    return filler

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +16,7 @@ from dgtui.engine.errors import DataGuardianError
 from dgtui.engine.locks import take_lock
 
 _BUSY_SECONDS = 10
+_LITTLE_BYTES = 1 << 20
 
 
 class CatalogError(DataGuardianError):
@@ -82,7 +84,7 @@ class Database:
             raise CatalogError(
                 f"The catalogue cannot be used: {error.orig}",
                 subject=str(self.path),
-                hint="Is its disk full or read-only? A damaged one can be moved away and made anew with dgtui scan",
+                hint=_way_out(self.path),
             ) from error
 
     @contextlib.contextmanager
@@ -91,6 +93,17 @@ class Database:
         with self.transaction() as connection:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
             yield connection
+
+
+def _way_out(path: Path) -> str:
+    with contextlib.suppress(OSError):
+        free = shutil.disk_usage(path.parent).free
+        if free < _LITTLE_BYTES:
+            return (
+                f"The disk of the state folder is full, {free} bytes are free, and no run begins without it. Make room "
+                f"there (df -h {path.parent}), or let DGTUI_STATE name a folder elsewhere and run dgtui scan"
+            )
+    return "Is its disk full or read-only? A damaged one can be moved away and made anew with dgtui scan"
 
 
 def _add_missing(connection: sa.Connection, table: sa.Table, inspector: sa.Inspector) -> None:

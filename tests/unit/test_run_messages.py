@@ -1,0 +1,59 @@
+"""The message file of a run on a disk that is full: what matters most is told, and no line spoils another one."""
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from dgtui.engine.messages import LogMessage, StatusMessage
+from dgtui.engine.model import Problem
+from dgtui.engine.runs import RunFollower, RunPaths, RunWriter, last_status
+from tests.support.shops import fill_up
+
+
+@pytest.fixture
+def paths(small_mount: Path) -> RunPaths:
+    made = RunPaths(small_mount / "state")
+    made.make()
+    return made
+
+
+@pytest.mark.root
+def test_how_a_run_ended_is_told_on_a_full_disk(paths: RunPaths) -> None:
+    run = RunWriter(paths.messages("r1"))
+    run.status("running")
+    fill_up(paths.state)
+    for number in range(5000):
+        run.log(f"line {number} ".ljust(100, "x"))
+    run.status("failed", problem=Problem(kind="X", message="it broke", detail=("the tool's line " * 20,) * 20))
+    run.close()
+    ended = last_status(paths, "r1")
+    assert ended is not None
+    assert ended.problem is not None
+    assert (ended.status, ended.problem.message) == ("failed", "it broke")
+
+
+@pytest.mark.root
+def test_half_a_line_spoils_no_other_one(paths: RunPaths, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a file system that sets nothing aside."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+    monkeypatch.setattr("dgtui.engine.runs.set_room_aside", refuse)
+    run = RunWriter(paths.messages("r1"))
+    run.log("before")
+    filler = fill_up(paths.state)
+    for number in range(100):
+        run.log(f"line {number} ".ljust(100, "x"))
+    assert not paths.messages("r1").read_bytes().endswith(b"\n")
+    filler.unlink()
+    run.log("after")
+    run.status("completed")
+    run.close()
+    messages = RunFollower(paths, "r1").poll()
+    told = [message.text for message in messages if isinstance(message, LogMessage)]
+    assert (told[0], told[-1]) == ("before", "after")
+    assert isinstance(messages[-1], StatusMessage)
+    assert all(text == "after" or text == "before" or text.startswith("line") for text in told)
