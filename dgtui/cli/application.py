@@ -79,6 +79,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "drop-replaced": undoing.drop_replaced,
     "cleanup-restore": undoing.cleanup_restore,
     "delete": storing.delete,
+    "forget-storage": storing.forget_storage,
     "scan": storing.scan,
     "health": watching.health,
     "cleanup": cleaning.cleanup,

@@ -38,6 +38,24 @@ def delete(
     say(f"Deleted, {size_text(freed)} freed")
 
 
+def forget_storage(
+    storage: Annotated[str, typer.Argument(metavar="STORAGE", help="Name of the storage.", show_default=False)],
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """Forget the copies at a storage that is not configured any more; deletes nothing there."""
+    from dgtui.cli.watch import open_engine
+
+    with open_engine() as engine:
+        known = engine.known_at(storage)
+        say(one_line(f"Forget   {known.copies} copies at {storage}; {known.backups} backups lie nowhere else"))
+        confirm("forget a storage", word=storage, yes=yes)
+        known = engine.forget_storage(storage)
+    if as_json:
+        print_json(known)
+    say(one_line(f"Forgotten. What lies there comes back with the storage and: dgtui scan {storage}"))
+
+
 def scan(
     storage: Annotated[str, typer.Argument(metavar="STORAGE", help="Name of the storage.", show_default=False)],
     as_json: AsJson = False,

@@ -6,9 +6,10 @@ from typing import Any
 from dgtui.config import Config
 from dgtui.engine.audit import current_actor
 from dgtui.engine.catalog import Catalog
+from dgtui.engine.catalog.forgetting import count_at
 from dgtui.engine.errors import ConfigError, DataGuardianError, ValidationError
 from dgtui.engine.messages import now
-from dgtui.engine.model import RESTORABLE, Actor, Execution
+from dgtui.engine.model import RESTORABLE, Actor, Copy, Execution, Record
 from dgtui.engine.storages.base import Storage
 from dgtui.engine.stored import folder_of, know_marker
 from dgtui.engine.ways_back import ways_back
@@ -47,20 +48,75 @@ def delete_copies(catalog: Catalog, config: Config, execution: Execution, *, sto
             subject=execution.job,
             hint="Make a newer backup first, or delete it all the same with --force",
         )
+    # All of them before the first one is touched: half a deletion would not be what was asked for.
+    targets = {copy.storage: _storage_of(config, copy) for copy in chosen if copy.path}
     freed = 0
+    deleted: list[str] = []
     for copy in chosen:
-        if copy.path:
-            target = config.storage(copy.storage)
-            know_marker(catalog, target)
-            try:
-                bytes_freed = target.delete(folder_of(execution))
-            except ValidationError:
-                pass  # it is not there: what was wanted
-            else:
-                freed += bytes_freed
-                log_removal(target, execution.job, copy.path, bytes_freed, "deleted by hand", current_actor())
-        catalog.remove_copy(execution.execution_id, copy.storage)
+        try:
+            if copy.path:
+                freed += _delete(catalog, targets[copy.storage], execution, copy)
+            catalog.remove_copy(execution.execution_id, copy.storage)
+        except DataGuardianError as error:
+            if deleted:
+                raise type(error)(
+                    f"{error.message}. Already deleted: the copy at {' and '.join(deleted)}",
+                    subject=error.subject,
+                    hint=error.hint,
+                ) from error
+            raise
+        deleted += [copy.storage] if copy.path else []
     return freed
+
+
+def _storage_of(config: Config, copy: Copy) -> Storage[Any]:
+    if copy.storage not in config.storages:
+        raise ConfigError(
+            f"There is a copy at {copy.storage}, which is not configured; nothing was deleted",
+            subject=copy.storage,
+            hint=f"Configure it again, name another copy with --storage, or: dgtui forget-storage {copy.storage}",
+        )
+    return config.storage(copy.storage)
+
+
+def _delete(catalog: Catalog, target: Storage[Any], execution: Execution, copy: Copy) -> int:
+    know_marker(catalog, target)
+    try:
+        freed = target.delete(folder_of(execution))
+    except ValidationError:
+        return 0  # it is not there: what was wanted
+    log_removal(target, execution.job, copy.path, freed, "deleted by hand", current_actor())
+    return freed
+
+
+class Forgotten(Record, frozen=True):
+    """What the catalogue knew of a storage that is not configured."""
+
+    storage: str
+    copies: int
+    backups: int
+    """How many backups lie nowhere else."""
+
+
+def known_at(catalog: Catalog, config: Config, storage: str) -> Forgotten:
+    """What the catalogue knows of a storage that is not configured any more.
+
+    Raises ConfigError where it is configured, and where nothing is known of it.
+    """
+    if storage in config.storages:
+        raise ConfigError(
+            f"The storage {storage} is configured; what lies there is not forgotten",
+            subject=storage,
+            hint=f"Remove [storages.{storage}] from the configuration first; dgtui delete deletes a backup",
+        )
+    copies, backups = count_at(catalog, storage)
+    if not copies:
+        raise ConfigError(
+            f"The catalogue knows of no copy at {storage}",
+            subject=storage,
+            hint="dgtui list shows at which storages copies lie",
+        )
+    return Forgotten(storage=storage, copies=copies, backups=backups)
 
 
 def log_removal(storage: Storage[Any], job: str, path: str, size: int, rule: str, actor: Actor) -> None:

@@ -19,6 +19,7 @@ from dgtui.engine.audit import current_actor
 from dgtui.engine.backup import BackupPlan, started_execution
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.catalog.due_runs import MissedRun, missed_runs
+from dgtui.engine.catalog.forgetting import forget_storage
 from dgtui.engine.catalog.proofs import Proofs
 from dgtui.engine.check import Finding, examine_everything
 from dgtui.engine.cleanup import Cleanup, Retention
@@ -26,7 +27,7 @@ from dgtui.engine.cleanup.looking import Look
 from dgtui.engine.config_changes import ConfigChanges
 from dgtui.engine.datasources import datasource_adapter
 from dgtui.engine.datasources.base import DatasourceSettings, Selection
-from dgtui.engine.deletion import delete_copies
+from dgtui.engine.deletion import Forgotten, delete_copies, known_at
 from dgtui.engine.errors import ConfigError, DataGuardianError, JobBusy
 from dgtui.engine.figures import Figures
 from dgtui.engine.glance import DatasourceCheck, check_datasource, check_settings, manifest_of
@@ -590,14 +591,41 @@ class Engine:
             freed = delete_copies(self.catalog, self.config, execution, storage=storage, force=force)
             outcome = "completed"
         finally:
+            left = self.catalog.execution(execution.execution_id)
+            lying = {copy.storage for copy in left.copies} if left is not None else set()
+            gone = [copy.storage for copy in execution.copies if copy.path and copy.storage not in lying]
             self._teller().audit(
                 "delete",
                 object_kind="execution",
                 object_name=execution.execution_id,
-                outcome=outcome,
-                details=(f"job {execution.job}", f"at {storage or 'every storage'}"),
+                outcome="partial" if gone and outcome == "failed" else outcome,
+                details=(
+                    f"job {execution.job}",
+                    f"at {storage or 'every storage'}",
+                    *(f"deleted at {name}" for name in gone),
+                ),
             )
         return freed
+
+    def known_at(self, storage: str) -> Forgotten:
+        """What the catalogue knows of a storage that is not configured any more. Raises ConfigError."""
+        return known_at(self.catalog, self.config, storage)
+
+    def forget_storage(self, storage: str) -> Forgotten:
+        """Forget a storage that is not configured any more, and every copy there; deletes nothing at any storage.
+
+        Raises ConfigError where it is configured, and where nothing is known of it.
+        """
+        known = self.known_at(storage)
+        forget_storage(self.catalog, storage)
+        self._teller().audit(
+            "forget storage",
+            object_kind="storage",
+            object_name=storage,
+            outcome="completed",
+            details=(f"{known.copies} copies", f"{known.backups} backups that lie nowhere else"),
+        )
+        return known
 
     def scan(self, storage: str) -> ScanReport:
         """Read every manifest at a storage into the catalogue. Raises StorageError."""

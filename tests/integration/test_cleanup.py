@@ -1,6 +1,7 @@
 """Cleanup at real local storages: what goes is gone, what fails stays listed, and a kill leaves no half backup."""
 
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -271,3 +272,74 @@ def test_after_a_good_backup_the_oldest_goes(home: Home, engine: Engine) -> None
     assert made.status == "completed"
     assert folders(home) == ["05"]
     assert len(engine.executions()) == 2
+
+
+@pytest.fixture
+def elsewhere(home: Home, engine: Engine) -> Engine:
+    """The same, with a second copy of three at a storage that is not configured any more, and a fourth only there."""
+    engine.close()
+    text = home.config_path.read_text()
+    nas = f'\n[storages.nas]\ntype = "local"\npath = "{home.storage("nas")}"\n'
+    home.config_path.write_text(text + nas)
+    for days in range(3):
+        folder = home.storage() / JOB / f"{START + timedelta(days=days):%Y-%m-%d_%H%M%S}"
+        shutil.copytree(folder, home.storage("nas") / JOB / folder.name)
+    store(home, 100, "nas")
+    (home.storage("nas") / MARKER).write_text(f'{{"storage_id": "{new_id()}"}}')
+    with_both = home.engine()
+    with_both.scan("nas")
+    with_both.close()
+    home.config_path.write_text(text)
+    return home.engine()
+
+
+def test_a_storage_that_is_not_configured_any_more_is_told_of_and_can_be_forgotten(
+    home: Home, elsewhere: Engine
+) -> None:
+    assert elsewhere.retention.clean_up(Scope()).removed == ()
+    found = [one.message for one in elsewhere.check() if one.subject == "nas"]
+    assert len(found) == 1
+    assert "4 backups" in found[0]
+    shown = [one for one in elsewhere.figures.overview(daemon_running=True).attention if "nas" in one.text]
+    assert [one.hint for one in shown] == ["dgtui forget-storage nas"]
+    assert home.dgtui("forget-storage", "disk", "--yes").exit_code == 2
+    assert home.dgtui("forget-storage", "nas").exit_code == 2, "nobody was there to ask"
+    done = home.dgtui("forget-storage", "nas", "--yes", "--json")
+    assert done.json() == {"storage": "nas", "copies": 4, "backups": 1}
+    assert home.dgtui("forget-storage", "nas", "--yes").exit_code == 2, "nothing is known of it any more"
+    assert {copy.storage for one in elsewhere.executions() for copy in one.copies} == {"disk"}
+    assert AuditTable(elsewhere.catalog).entries()[0].action == "forget storage"
+    assert len(elsewhere.retention.clean_up(Scope()).removed) == 3
+    assert folders(home) == ["04", "05"]
+    # Only the catalogue forgot it: nothing of it was touched, and it comes back.
+    assert len(list((home.storage("nas") / JOB).iterdir())) == 4
+    text = home.config_path.read_text()
+    home.config_path.write_text(f'{text}\n[storages.nas]\ntype = "local"\npath = "{home.storage("nas")}"\n')
+    assert home.engine().scan("nas").added == 4
+
+
+def test_nothing_is_deleted_where_not_all_can_be(home: Home, elsewhere: Engine) -> None:
+    oldest = next(one for one in elsewhere.executions() if len(one.copies) == 2)
+    done = home.dgtui("delete", oldest.execution_id, "--yes")
+    assert (done.exit_code, "nothing was deleted" in done.errors, "forget-storage nas" in done.errors) == (
+        2,
+        True,
+        True,
+    )
+    assert len(folders(home)) == 5
+    assert home.dgtui("delete", oldest.execution_id, "--storage", "disk", "--yes").exit_code == 0
+    assert len(folders(home)) == 4
+
+
+def test_what_was_deleted_before_a_storage_failed_is_told(home: Home, elsewhere: Engine) -> None:
+    text = home.config_path.read_text()
+    home.config_path.write_text(f'{text}\n[storages.nas]\ntype = "local"\npath = "{home.storage("nas")}"\n')
+    (home.storage("nas") / MARKER).unlink()
+    oldest = next(one for one in elsewhere.executions() if len(one.copies) == 2)
+    done = home.dgtui("delete", oldest.execution_id, "--yes")
+    assert (done.exit_code, "Already deleted: the copy at disk" in done.errors) == (1, True), done
+    assert len(folders(home)) == 4
+    left = elsewhere.execution(oldest.execution_id)
+    assert [copy.storage for copy in left.copies] == ["nas"]
+    entry = next(one for one in AuditTable(elsewhere.catalog).entries() if one.action == "delete")
+    assert (entry.outcome, "deleted at disk" in entry.details) == ("partial", True)

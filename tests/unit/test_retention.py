@@ -275,7 +275,7 @@ def test_what_an_increment_needs_stays_with_it() -> None:
     assert kept(sized) == [0, 3]
 
 
-@pytest.mark.parametrize("status", ["missing", "unreachable", "unknown", "corrupt"])
+@pytest.mark.parametrize("status", ["unreachable", "unknown", "corrupt"])
 def test_nothing_goes_while_a_copy_elsewhere_is_in_doubt(status: CopyStatus) -> None:
     backups = [backup(number, START + number * DAY, "disk", "nas") for number in range(4)]
     doubtful = Copy(storage="nas", status=status, path="/nas/1")
@@ -283,6 +283,14 @@ def test_nothing_goes_while_a_copy_elsewhere_is_in_doubt(status: CopyStatus) -> 
     plan = decide(situation(backups, RetentionSettings(keep_last=1), storages=("disk", "nas")))
     assert kept(plan) == [1, 3]
     assert holds(plan, 1) == {"copy_in_doubt"}
+
+
+def test_a_copy_that_is_known_to_be_gone_elsewhere_is_in_no_doubt() -> None:
+    backups = [backup(number, START + number * DAY, "disk", "nas") for number in range(4)]
+    gone = Copy(storage="nas", status="missing", path="/nas/1")
+    backups[1] = msgspec.structs.replace(backups[1], copies=(backups[1].copies[0], gone))
+    plan = decide(situation(backups, RetentionSettings(keep_last=1), storages=("disk", "nas")))
+    assert (kept(plan), kept(plan, "nas")) == ([3], [3])
 
 
 def test_a_copy_that_never_arrived_is_in_no_doubt() -> None:
@@ -507,7 +515,7 @@ def test_what_is_protected_stays_and_running_twice_removes_nothing_more(asked: S
         one = backups[verdict.execution_id]
         assert one.pin is None
         assert one.purpose == "backup" or (one.protected_until is not None and one.protected_until <= asked.now)
-        assert all(copy.status == "available" for copy in one.copies)
+        assert all(copy.status in ("available", "missing") for copy in one.copies)
         assert one.purpose == "safety" or (one.job_id, verdict.storage) not in asked.failed_uploads
     for verdict in plan.kept:
         for needed in asked.needs.get(verdict.execution_id, ()):

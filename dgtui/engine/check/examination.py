@@ -9,7 +9,7 @@ from dgtui.engine.check.channels import examine_channel
 from dgtui.engine.check.finding import Finding, finding_of
 from dgtui.engine.check.jobs import examine_job
 from dgtui.engine.check.state import examine_state
-from dgtui.engine.check.storages import examine_storage
+from dgtui.engine.check.storages import examine_storage, storages_not_configured
 from dgtui.engine.datasources.base import DumpOptions, Probe
 from dgtui.engine.errors import DataGuardianError
 
@@ -25,6 +25,7 @@ def examine_everything(config: Config, catalog: Catalog, state: Path) -> list[Fi
     findings.append(examine_state(config, state, dump_bytes))
     for name in config.storages:
         findings += examine_storage(config, catalog, name, dump_bytes)
+    findings += storages_not_configured(config, catalog)
     for name in config.jobs:
         findings += examine_job(config, name, probes.get(config.jobs[name].datasource))
     findings += [examine_channel(config, name) for name in config.channels]

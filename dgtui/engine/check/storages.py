@@ -5,6 +5,7 @@ from typing import Any
 
 from dgtui.config import Config
 from dgtui.engine.catalog import Catalog
+from dgtui.engine.catalog.forgetting import copies_elsewhere
 from dgtui.engine.check.finding import Finding, finding_of
 from dgtui.engine.errors import DataGuardianError
 from dgtui.engine.health.asking import expected_bytes
@@ -36,6 +37,19 @@ def examine_storage(
     yield _room(config, catalog, storage, state, dump_bytes)
     if state.hint:
         yield Finding(area="storage", subject=name, level="warning", message=state.message, mend=state.hint)
+
+
+def storages_not_configured(config: Config, catalog: Catalog) -> Iterator[Finding]:
+    """Storages that are not configured any more and, as far as is known, hold copies: no rule removes the others."""
+    for name, count in copies_elsewhere(catalog, config.storages).items():
+        yield Finding(
+            area="storage",
+            subject=name,
+            level="warning",
+            message=f"is not configured, and {count} backup{'' if count == 1 else 's'} with a copy there "
+            "are kept by it: no rule removes their other copies while it is in doubt",
+            mend=f"Configure it again, or: dgtui forget-storage {name}",
+        )
 
 
 def _room(

@@ -109,6 +109,19 @@ def of_copies(lost: Mapping[tuple[str, str], int]) -> list[Attention]:
     ]
 
 
+def of_forgotten(copies: Mapping[str, int]) -> list[Attention]:
+    """Storages that are not configured any more, whose copies keep others from being removed."""
+    return [
+        Attention(
+            severity="warning",
+            text=f"{count} backup{'' if count == 1 else 's'} kept by copies at {storage}, which is not configured",
+            place="storages",
+            hint=f"dgtui forget-storage {storage}",
+        )
+        for storage, count in sorted(copies.items())
+    ]
+
+
 def of_deliveries(waiting: Waiting, now: datetime) -> list[Attention]:
     """Notifications that reached nobody yet."""
     if not waiting.times:

@@ -16,6 +16,7 @@ from dgtui.engine.catalog.figures import (
     space_samples,
     waiting_deliveries,
 )
+from dgtui.engine.catalog.forgetting import copies_elsewhere
 from dgtui.engine.catalog.health import HealthRecords
 from dgtui.engine.figures import attention
 from dgtui.engine.figures.calendar import job_calendar, last_days, missed_times
@@ -110,6 +111,7 @@ class Figures:
             *attention.of_last_runs(newest),
             *attention.of_storages(storages, states),
             *attention.of_copies(lost_copies(self._catalog)),
+            *attention.of_forgotten(copies_elsewhere(self._catalog, self._config.storages)),
             *attention.of_deliveries(waiting_deliveries(self._catalog, before=end - attention.UNDELIVERED_AFTER), end),
         ]
         return Overview(

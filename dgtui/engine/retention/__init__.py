@@ -8,7 +8,8 @@ How the rules work, for every storage by itself:
 - `max_age` and `max_total_size` are limits: what is beyond them goes although a rule would keep it.
 - A storage's `retention` stands, rule by rule, in the place of the job's own there; its `max_total_size` is the room
   for all jobs together. A job that is not configured any more has no rules: its backups are only deleted by hand.
-- What is protected stays whatever the rules say (`Hold`).
+- What is protected stays whatever the rules say (`Hold`). A copy at another storage that is in doubt protects: one that
+  cannot be asked for now, and a damaged one until somebody has deleted it. One that is missing there is in no doubt.
 - The order of backups is both that of their times and that of the catalogue: where a clock was set back they differ,
   and what either of them keeps is kept.
 """

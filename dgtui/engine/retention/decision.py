@@ -123,8 +123,9 @@ class _Decision:
         if not self._is_sure(mine):
             self._hold(one, "in_doubt", mine.status)
         for copy in one.copies:
-            # Without a path it never came to be there: nothing is in doubt.
-            if copy.storage != self._storage and copy.path and not self._is_sure(copy):
+            # Without a path it never came to be there, and what is missing is known to be: nothing is in doubt.
+            lies_elsewhere = copy.storage != self._storage and copy.path and copy.status != "missing"
+            if lies_elsewhere and not self._is_sure(copy):
                 self._hold(one, "copy_in_doubt", copy.storage)
 
     def _protect_safety(self, one: Execution) -> None:
