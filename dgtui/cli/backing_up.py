@@ -40,7 +40,7 @@ def backup(
     from dgtui.cli.watch import open_engine, watch
 
     refuse_both(schema_only, "--schema-only", data_only, "--data-only")
-    with open_engine() as engine:
+    with open_engine(backup_only=True) as engine:
         if not to:
             known = ", ".join(engine.config.storages) or "none yet"
             raise ConfigError("No storage is named", hint=f"Name one with --to; there is: {known}")

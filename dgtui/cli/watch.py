@@ -23,14 +23,14 @@ _OPERATIONS = {"backup": "Backup", "restore": "Restore", "validate": "Validate",
 
 
 @contextlib.contextmanager
-def open_engine(*, look_only: bool = False) -> "Iterator[Engine]":
+def open_engine(*, look_only: bool = False, backup_only: bool = False) -> "Iterator[Engine]":
     """The engine, with a word on what it put right when it was opened; only to look, that is nothing.
 
-    Raises DataGuardianError.
+    `backup_only` is for what starts a backup, which needs no catalogue. Raises DataGuardianError.
     """
     from dgtui.engine import Engine
 
-    engine = Engine.open(fork_workers=True, look_only=look_only)
+    engine = Engine.open(fork_workers=True, look_only=look_only, backup_only=backup_only)
     try:
         for sentence in engine.reconciled:
             say(f"note: {one_line(sentence)}")

@@ -17,7 +17,7 @@ from dgtui.config import Config, JobSettings, Table, load_config, state_folder, 
 from dgtui.config.store import Values, read_values, remove_object, save_object
 from dgtui.engine.audit import current_actor
 from dgtui.engine.backup import BackupPlan, started_execution
-from dgtui.engine.catalog import Catalog
+from dgtui.engine.catalog import Catalog, CatalogDamaged, open_or_stand_in
 from dgtui.engine.catalog.due_runs import MissedRun, missed_runs
 from dgtui.engine.catalog.forgetting import forget_storage
 from dgtui.engine.catalog.proofs import Proofs
@@ -75,11 +75,20 @@ from dgtui.engine.watching import RunWatch
 class Engine:
     """Everything the program can do, without a screen."""
 
-    def __init__(self, config: Config, state: Path, *, fork_workers: bool = False, look_only: bool = False) -> None:
+    def __init__(
+        self,
+        config: Config,
+        state: Path,
+        *,
+        fork_workers: bool = False,
+        look_only: bool = False,
+        backup_only: bool = False,
+    ) -> None:
         """Open the catalogue under `state` and record what ended without notice. Raises CatalogError.
 
         `fork_workers` is for programs without threads: their workers start faster. `look_only` is for those that only
-        look: nothing is made in the state folder, and nothing put right.
+        look: nothing is made in the state folder, and nothing put right. `backup_only` is for those that only start a
+        backup: where the catalogue cannot be used, they do without it.
         """
         self.config = config
         self._fork_workers = fork_workers
@@ -87,26 +96,49 @@ class Engine:
         self._elsewhere = contextlib.ExitStack()
         if not look_only:
             self.paths.make()
-        self.catalog = Catalog(self._catalogue_folder() if look_only else state)
         self.warnings: list[str] = []
         """What could not be told (to the audit log, ...) although the work itself was done."""
+        if look_only:
+            self.catalog = Catalog(self._catalogue_folder(), mend=False)
+        elif backup_only:
+            self.catalog = self._catalogue_or_none(state)
+        else:
+            self.catalog = Catalog(state)
         self._secret_reads = SecretReads(self._teller())
         observe_secrets(self._secret_reads)
-        if not look_only:
-            self._note_hand_edits()
-        self.reconciled = () if look_only else self.reconcile()
+        self.reconciled = () if look_only or self.catalog.path.parent != state else self._put_right()
         """What was found and put right at the start, as sentences for people."""
 
     @classmethod
-    def open(cls, *, fork_workers: bool = False, look_only: bool = False) -> "Engine":
+    def open(cls, *, fork_workers: bool = False, look_only: bool = False, backup_only: bool = False) -> "Engine":
         """With the configuration and the state folder that the environment names. Raises ConfigError, CatalogError."""
-        return cls(load_config(), state_folder(), fork_workers=fork_workers, look_only=look_only)
+        return cls(
+            load_config(), state_folder(), fork_workers=fork_workers, look_only=look_only, backup_only=backup_only
+        )
 
     def _catalogue_folder(self) -> Path:
         """Where the catalogue lies; where there is none yet, a folder for an empty one that goes when we close."""
         if (self.paths.state / "catalog.db").exists():
             return self.paths.state
+        return self._temporary_folder()
+
+    def _temporary_folder(self) -> Path:
         return Path(self._elsewhere.enter_context(tempfile.TemporaryDirectory(prefix="dgtui-")))
+
+    def _catalogue_or_none(self, state: Path) -> Catalog:
+        """The catalogue; where it cannot be used, an empty one that goes when we close."""
+        catalog, error = open_or_stand_in(state, self._temporary_folder())
+        if error is not None:
+            self.warnings.append(f"{error.message}. A backup does without it; it is taken up later")
+        return catalog
+
+    def _put_right(self) -> tuple[str, ...]:
+        self._note_hand_edits()
+        try:
+            return self.reconcile()
+        except CatalogDamaged:
+            # It is moved aside now that this is known.
+            return self.reconcile()
 
     def reconcile(self) -> tuple[str, ...]:
         """Record what became of runs and removals whose process died without notice; sentences for people."""

@@ -9,7 +9,8 @@ import contextlib
 import msgspec
 
 from dgtui.config import Config
-from dgtui.engine.catalog import Catalog
+from dgtui.engine.backup import BackupPlan, started_execution
+from dgtui.engine.catalog import Catalog, CatalogError
 from dgtui.engine.catalog.due_runs import queued_runs
 from dgtui.engine.errors import DataGuardianError, JobBusy
 from dgtui.engine.locks import take_lock
@@ -17,6 +18,7 @@ from dgtui.engine.manifest import Manifest
 from dgtui.engine.messages import now
 from dgtui.engine.model import ENDED, Copy, Execution, Problem, Restore
 from dgtui.engine.orders import BackupOrder, RehearseOrder, decode_order
+from dgtui.engine.rebuild import rebuild_if_new
 from dgtui.engine.rehearsal import settle_rehearsals
 from dgtui.engine.restore_task import target_lock_name
 from dgtui.engine.runs import RunPaths, last_status
@@ -30,7 +32,7 @@ def reconcile(catalog: Catalog, config: Config, paths: RunPaths) -> tuple[str, .
     """Record what became of every run that is recorded as under way and whose worker is gone; sentences for people."""
     unsaid: list[str] = []
     teller = Teller(catalog, config, unsaid.append)
-    told: list[str] = []
+    told = [*rebuild_if_new(catalog, config, paths)]
     dead: set[str] = set()
     if any(_dead_runs(catalog, paths)):
         # Several programs may find the same dead run at once; one of them tells of it.
@@ -42,6 +44,7 @@ def reconcile(catalog: Catalog, config: Config, paths: RunPaths) -> tuple[str, .
                 dead = {restore.restore_id for restore in restores}
         except JobBusy:
             pass
+    told += _take_up_unrecorded(catalog, config, paths, teller)
     told += _settle(catalog, config, paths)
     told += settle_rehearsals(catalog, config, paths)
     told += _name_leftovers(catalog, dead)
@@ -76,6 +79,44 @@ def _dead_runs(catalog: Catalog, paths: RunPaths) -> tuple[list[Execution], list
     ]
 
 
+def _take_up_unrecorded(catalog: Catalog, config: Config, paths: RunPaths, teller: Teller) -> list[str]:
+    """Record the backups that were made while the catalogue could not be used; people were told of them then."""
+    told = []
+    for run_id in paths.unrecorded_runs():
+        if paths.is_alive(run_id):
+            continue
+        # Where it still cannot be written, a later one does it.
+        with contextlib.suppress(CatalogError, FileNotFoundError):
+            if (execution := _unrecorded(catalog, config, paths, run_id)) is not None:
+                ended, sentence = _ended(catalog, config, paths, execution)
+                catalog.save_execution(ended)
+                teller.backup_recorded(ended)
+                told.append(sentence)
+            (paths.unrecorded / run_id).unlink()
+    return told
+
+
+def _unrecorded(catalog: Catalog, config: Config, paths: RunPaths, run_id: str) -> Execution | None:
+    """The row of a backup as it was ordered; None where the catalogue knows how it ended."""
+    known = catalog.execution(run_id)
+    if known is not None:
+        return None if known.status in ENDED else known
+    with contextlib.suppress(FileNotFoundError, msgspec.DecodeError):
+        order = decode_order(paths.request(run_id).read_bytes())
+        if isinstance(order, BackupOrder) and order.job.datasource in config.datasources:
+            kind = config.datasources[order.job.datasource].type
+            plan = BackupPlan(
+                execution_id=order.run_id,
+                job_id=order.job_id,
+                job_name=order.job_name,
+                job=order.job,
+                description=order.description,
+                scratch_folder=str(paths.scratch(run_id)),
+            )
+            return started_execution(plan, kind, order.ordered_at)
+    return None
+
+
 def _remove_scratch(paths: RunPaths) -> None:
     """Remove the temporary files of workers that were killed after they had recorded how their run ended."""
     for folder in (paths.state / "scratch").iterdir():
@@ -88,11 +129,18 @@ def _remove_scratch(paths: RunPaths) -> None:
 
 def _end_execution(catalog: Catalog, config: Config, paths: RunPaths, execution: Execution, teller: Teller) -> str:
     paths.remove_scratch(execution.execution_id)
+    ended, sentence = _ended(catalog, config, paths, execution)
+    catalog.save_execution(ended)
+    teller.backup_ended(ended)
+    return sentence
+
+
+def _ended(catalog: Catalog, config: Config, paths: RunPaths, execution: Execution) -> tuple[Execution, str]:
+    """What became of a backup, and a sentence for people."""
     adopted = _find_backup(catalog, config, paths, execution)
     if adopted is not None:
-        catalog.save_execution(adopted)
-        teller.backup_ended(adopted)
-        return f"A finished backup of {execution.job} was found and registered ({execution.execution_id[:8]})"
+        sentence = f"A finished backup of {execution.job} was found and registered ({execution.execution_id[:8]})"
+        return adopted, sentence
     last = last_status(paths, execution.execution_id)
     if last is not None and last.status not in ("completed", "partial"):
         ended = msgspec.structs.replace(
@@ -102,9 +150,7 @@ def _end_execution(catalog: Catalog, config: Config, paths: RunPaths, execution:
         ended = msgspec.structs.replace(
             execution, status="interrupted", finished_at=now(), problem=_interruption(execution.execution_id)
         )
-    catalog.save_execution(ended)
-    teller.backup_ended(ended)
-    return f"The backup of {execution.job} from {execution.started_at:%Y-%m-%d %H:%M} UTC ended {ended.status}"
+    return ended, f"The backup of {execution.job} from {execution.started_at:%Y-%m-%d %H:%M} UTC ended {ended.status}"
 
 
 def _interruption(run_id: str) -> Problem:

@@ -28,6 +28,7 @@ def prune_run_files(catalog: Catalog, paths: RunPaths, *, kept_seconds: float, c
             return 0
         ended = {run_id: files for run_id, files in _files(paths).items() if not paths.is_alive(run_id)}
         busy = runs_under_way(catalog) | {folder.name for folder in (paths.state / "scratch").iterdir()}
+        busy = busy.union(paths.unrecorded_runs())
         gone = gone_executions(catalog, ended)
         removed = 0
         for run_id, files in ended.items():

@@ -53,6 +53,8 @@ class RunPaths:
         self.state = state
         self.runs = state / "runs"
         self.locks = state / "locks"
+        self.unrecorded = state / "unrecorded"
+        """One empty file for each run that the catalogue did not learn of."""
 
     def messages(self, run_id: str) -> Path:
         """The message file."""
@@ -96,6 +98,10 @@ class RunPaths:
     def living(self) -> list[str]:
         """The ids of all runs whose worker lives, whoever started it."""
         return sorted(path.stem for path in self.runs.glob("*.lock") if self.is_alive(path.stem))
+
+    def unrecorded_runs(self) -> list[str]:
+        """The ids of the runs that the catalogue did not learn of."""
+        return sorted(path.name for path in self.unrecorded.iterdir()) if self.unrecorded.is_dir() else []
 
     def remove_scratch(self, run_id: str) -> None:
         """Remove what a run left in its scratch folder."""

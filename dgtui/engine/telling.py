@@ -39,8 +39,8 @@ class Teller:
         self._config = config
         self._warn = warn
 
-    def backup_ended(self, execution: Execution) -> None:
-        """Tell of a backup that ended, however it did."""
+    def backup_recorded(self, execution: Execution) -> None:
+        """Tell the audit log of a backup that ended, however it did."""
         self.audit(
             "backup" if execution.purpose == "backup" else f"{execution.purpose} backup",
             object_kind="job",
@@ -48,6 +48,10 @@ class Teller:
             outcome=execution.status,
             details=(f"execution {execution.execution_id}", f"datasource {execution.datasource}", *_reason(execution)),
         )
+
+    def backup_ended(self, execution: Execution) -> None:
+        """Tell of a backup that ended, however it did."""
+        self.backup_recorded(execution)
         kind = _BACKUP_KINDS.get(execution.status)
         if kind is None or execution.purpose != "backup":
             return

@@ -15,7 +15,7 @@ import msgspec
 from dgtui.config import PRIVATE_PLACE, Config, JobSettings, load_config
 from dgtui.engine.backup import Backup, BackupPlan, started_execution
 from dgtui.engine.cancellation import Cancellation
-from dgtui.engine.catalog import Catalog
+from dgtui.engine.catalog import Catalog, open_or_stand_in
 from dgtui.engine.catalog.proofs import Proof
 from dgtui.engine.cleanup import RoundBackup
 from dgtui.engine.errors import Cancelled, ConfigError, DataGuardianError, DiskSpaceError
@@ -50,10 +50,26 @@ class Worker:
         self._run = run
         self._cancellation = cancellation
         self._config: Config = load_config(Path(order.config_path) if order.config_path else None)
-        self._catalog = Catalog(state)
         self._scratch = self._paths.scratch(order.run_id)
+        self._catalog, self._unrecorded = self._open_catalogue(state)
         self._teller = Teller(self._catalog, self._config, lambda text: run.log(text, level="warning"))
         observe_secrets(SecretReads(self._teller))
+
+    def _open_catalogue(self, state: Path) -> tuple[Catalog, bool]:
+        """The catalogue, and whether it only stands in for one that cannot be used: a backup does not need it."""
+        if not isinstance(self._order, BackupOrder):
+            return Catalog(state), False
+        catalog, error = open_or_stand_in(state, self._scratch / "catalogue")
+        if error is not None:
+            self._run.log(f"{error.message}. The backup is made all the same", level="warning")
+            self._note_unrecorded()
+        return catalog, error is not None
+
+    def _note_unrecorded(self) -> None:
+        """Leave word that the catalogue has to learn of this run later."""
+        with contextlib.suppress(OSError, DataGuardianError):
+            make_private_folder(self._paths.unrecorded)
+            (self._paths.unrecorded / self._order.run_id).touch(0o600)
 
     def execute(self) -> None:
         """Do what the order says; the last message tells how it ended."""
@@ -70,10 +86,11 @@ class Worker:
                 case RehearseOrder():
                     self._rehearse(self._order)
         finally:
-            self._paths.remove_scratch(self._order.run_id)
-            with contextlib.suppress(DataGuardianError):
-                prune_run_files(self._catalog, self._paths, kept_seconds=self._config.guardian.run_logs_kept)
+            if not self._unrecorded:
+                with contextlib.suppress(DataGuardianError):
+                    prune_run_files(self._catalog, self._paths, kept_seconds=self._config.guardian.run_logs_kept)
             self._catalog.close()
+            self._paths.remove_scratch(self._order.run_id)
 
     def _backup(self, order: BackupOrder) -> None:
         plan = BackupPlan(
@@ -102,10 +119,11 @@ class Worker:
                     self._record_execution(execution)
                 self._tell_backup(execution)
                 warnings = execution.warnings
-                if recorded:
+                if recorded and not self._unrecorded:
                     warnings = (*warnings, *self._retention().clean_up(order))
                 else:
-                    warnings = (*warnings, "The backup is whole, but could not be recorded in the catalogue")
+                    unsaid = "The backup is whole, but could not be recorded in the catalogue: it is taken up later"
+                    warnings = (*warnings, unsaid)
                 self._run.status(execution.status, problem=execution.problem, warnings=warnings)
 
     def _back_up(self, order: BackupOrder, plan: BackupPlan, storages: Sequence[Storage[Any]]) -> Execution:
@@ -333,6 +351,7 @@ class Worker:
             self._catalog.save_execution(execution)
         except DataGuardianError as error:
             self._run.log(error.message, level="error")
+            self._note_unrecorded()
             return False
         return True
 

@@ -68,7 +68,7 @@ def engine(home: Home) -> Engine:
         store(home, days, "disk")
     (home.storage() / MARKER).write_text(f'{{"storage_id": "{new_id()}"}}')
     made = home.engine()
-    assert made.scan("disk").added == 5
+    assert made.scan("disk").known == 5
     return made
 
 

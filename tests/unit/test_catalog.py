@@ -10,7 +10,7 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from dgtui.engine.catalog import SCHEMA_VERSION, Catalog, CatalogError
+from dgtui.engine.catalog import SCHEMA_VERSION, Catalog, CatalogDamaged, CatalogError
 from dgtui.engine.catalog.catalog import write_execution
 from dgtui.engine.model import Copy, CopyStatus, Execution, ExecutionStatus, Problem, Restore
 
@@ -140,10 +140,52 @@ def test_only_we_can_read_it(tmp_path: Path) -> None:
     catalog.close()
 
 
-def test_a_broken_catalogue_says_so(tmp_path: Path) -> None:
+def test_a_broken_catalogue_says_so_to_those_that_only_look(tmp_path: Path) -> None:
     tmp_path.joinpath("catalog.db").write_bytes(b"no database at all" * 300)
-    with pytest.raises(CatalogError, match="not a database"):
-        Catalog(tmp_path)
+    with pytest.raises(CatalogDamaged, match="not a database"):
+        Catalog(tmp_path, mend=False)
+    assert not list(tmp_path.glob("*damaged*"))
+
+
+def test_a_broken_catalogue_is_moved_aside_whole(tmp_path: Path) -> None:
+    tmp_path.joinpath("catalog.db").write_bytes(b"no database at all" * 300)
+    catalog = Catalog(tmp_path)
+    assert Path(catalog.made_anew() or "").read_bytes() == b"no database at all" * 300
+    catalog.save_execution(an_execution("0000"))
+    catalog.storages_were_read()
+    catalog.close()
+    assert Catalog(tmp_path).made_anew() is None
+
+
+@pytest.mark.parametrize("how", ["removed", "replaced", "damaged"])
+def test_a_living_process_goes_on_with_the_catalogue_that_lies_there_now(tmp_path: Path, how: str) -> None:
+    catalog = Catalog(tmp_path)
+    with catalog.transaction() as connection:
+        rows = [{"name": f"storage-{number}", "marker": "x" * 100} for number in range(2000)]
+        connection.execute(sa.text("INSERT INTO storages (name, marker_id) VALUES (:name, :marker)"), rows)
+    if how == "damaged":
+        # What it has read already it would not read again.
+        catalog.close()
+        with (tmp_path / "catalog.db").open("r+b") as file:
+            file.truncate(file.seek(0, 2) // 2)
+        with pytest.raises(CatalogDamaged, match="malformed"):
+            catalog.storage_marker("storage-1999")
+    else:
+        for path in tmp_path.glob("catalog.db*"):
+            path.unlink()
+    if how == "replaced":
+        (tmp_path / "other").mkdir()
+        other = Catalog(tmp_path / "other")
+        other.save_storage_marker("disk", "of the other")
+        other.close()
+        (tmp_path / "other" / "catalog.db").rename(tmp_path / "catalog.db")
+    assert catalog.storage_marker("storage-1") is None
+    assert catalog.storage_marker("disk") == ("of the other" if how == "replaced" else None)
+    catalog.save_execution(an_execution("0000"))
+    catalog.close()
+    again = Catalog(tmp_path)
+    assert again.execution("0000") is not None
+    again.close()
 
 
 def test_a_catalogue_of_an_earlier_schema_is_brought_up_to_date_with_all_it_holds(tmp_path: Path) -> None:

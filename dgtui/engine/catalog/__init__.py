@@ -14,12 +14,14 @@ from dgtui.engine.catalog import (  # they bring their tables
     retention,
 )
 from dgtui.engine.catalog.catalog import Catalog
-from dgtui.engine.catalog.database import CatalogError, Database
+from dgtui.engine.catalog.database import CatalogDamaged, CatalogError, Database
+from dgtui.engine.catalog.stand_in import open_or_stand_in
 from dgtui.engine.catalog.tables import SCHEMA_VERSION
 
 __all__ = [
     "SCHEMA_VERSION",
     "Catalog",
+    "CatalogDamaged",
     "CatalogError",
     "Database",
     "audit",
@@ -29,6 +31,7 @@ __all__ = [
     "figures",
     "health",
     "notifications",
+    "open_or_stand_in",
     "past",
     "proofs",
     "rehearsals",

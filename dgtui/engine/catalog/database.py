@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,36 +12,64 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
+from dgtui.engine.catalog.damage import is_suspected, move_aside_if_damaged, note_suspicion, tells_of_damage
 from dgtui.engine.catalog.tables import SCHEMA_VERSION, meta, metadata
 from dgtui.engine.errors import DataGuardianError
-from dgtui.engine.locks import take_lock
+from dgtui.engine.locks import Lock, take_lock
 
 _BUSY_SECONDS = 10
 _LITTLE_BYTES = 1 << 20
+_UNREAD = "storages_unread"
 
 
 class CatalogError(DataGuardianError):
     """The catalogue cannot be read or written."""
 
 
-class Database:
-    """Opens the catalogue under a state folder, making it at first use."""
+class CatalogDamaged(CatalogError):
+    """The catalogue's file is damaged."""
 
-    def __init__(self, state: Path) -> None:
-        """Raises CatalogError, also where a newer version of the program wrote it."""
+
+class Database:
+    """Opens the catalogue under a state folder, making it at first use.
+
+    A damaged one is moved aside and made anew; one that was moved or removed under a living process is opened again.
+    """
+
+    def __init__(self, state: Path, *, mend: bool = True) -> None:
+        """`mend`: whether a damaged one may be moved aside. Raises CatalogError, also where a newer version made it."""
         self.path = state / "catalog.db"
-        _make_private(self.path)
+        self._mend = mend
+        self._opening = threading.RLock()
+        self._file: tuple[int, int] | None = None
         self._engine = sa.create_engine(
             sa.URL.create("sqlite", database=str(self.path)), connect_args={"timeout": _BUSY_SECONDS}
         )
         sa.event.listen(self._engine, "connect", _configure_connection)
+        self._make_ready()
+
+    def _make_ready(self) -> None:
+        moved = self._move_aside() if self._mend and is_suspected(self.path) else None
+        try:
+            self._open(moved)
+        except CatalogDamaged:
+            if not self._mend:
+                raise
+            self._open(self._move_aside())
+
+    def _open(self, moved: Path | None) -> None:
+        if not self.path.exists():
+            # Whoever moves a damaged one aside holds this lock too: what belongs to it is gone by then.
+            with self._lock():
+                _make_private(self.path)
+        self._file = _identity(self.path)
         version = self._schema_version()
         if version < SCHEMA_VERSION:
             # Two programs may meet a fresh state folder at once.
-            with take_lock(state / "catalog.lock", purpose="making the catalogue", patience_seconds=_BUSY_SECONDS):
+            with self._lock():
                 version = self._schema_version()
                 if version < SCHEMA_VERSION:
-                    version = self._bring_up_to_date()
+                    version = self._bring_up_to_date(moved)
         if version > SCHEMA_VERSION:
             raise CatalogError(
                 f"The catalogue was written by a newer version (schema {version}, this one knows {SCHEMA_VERSION})",
@@ -48,16 +77,42 @@ class Database:
                 hint="Install the newer dgtui, or set DGTUI_STATE to another folder and run dgtui scan",
             )
 
+    def _lock(self) -> Lock:
+        path = self.path.with_name("catalog.lock")
+        return take_lock(path, purpose="making the catalogue", patience_seconds=_BUSY_SECONDS)
+
+    def _move_aside(self) -> Path | None:
+        """Move the catalogue aside where it is damaged indeed; where it lies then."""
+        self._engine.dispose()
+        try:
+            with self._lock():
+                return move_aside_if_damaged(self.path)
+        except OSError as error:
+            raise CatalogError(
+                f"The catalogue is damaged and cannot be moved aside: {error.strerror}",
+                subject=str(self.path),
+                hint="Move it away by hand; a new one is made from what the storages hold",
+            ) from error
+
+    def _follow_file(self) -> None:
+        """Open it again where another process has moved or removed the file that we had open."""
+        if _identity(self.path) == self._file:
+            return
+        with self._opening:
+            if _identity(self.path) != self._file:
+                self._engine.dispose()
+                self._make_ready()
+
     def _schema_version(self) -> int:
         """0 where there are no tables yet."""
-        with self.transaction() as connection:
+        with self._transaction() as connection:
             if not sa.inspect(connection).has_table("meta"):
                 return 0
             return int(connection.scalar(sa.select(meta.c.value).where(meta.c.key == "schema_version")) or 0)
 
-    def _bring_up_to_date(self) -> int:
+    def _bring_up_to_date(self, moved: Path | None) -> int:
         """Make what is missing: tables, and columns and indexes of tables that an earlier version made."""
-        with self.transaction() as connection:
+        with self._transaction() as connection:
             inspector = sa.inspect(connection)
             existing = set(inspector.get_table_names())
             for table in metadata.sorted_tables:
@@ -68,7 +123,19 @@ class Database:
             connection.execute(
                 version.on_conflict_do_update(index_elements=["key"], set_={"value": str(SCHEMA_VERSION)})
             )
+            if "meta" not in existing:
+                connection.execute(insert(meta).values(key=_UNREAD, value=str(moved or "")))
         return SCHEMA_VERSION
+
+    def made_anew(self) -> str | None:
+        """Where the former catalogue lies, empty if there was none; None once the storages were read into this one."""
+        with self.transaction() as connection:
+            return connection.scalar(sa.select(meta.c.value).where(meta.c.key == _UNREAD))
+
+    def storages_were_read(self) -> None:
+        """Note that a catalogue that was made anew knows what the storages hold."""
+        with self.transaction() as connection:
+            connection.execute(sa.delete(meta).where(meta.c.key == _UNREAD))
 
     def close(self) -> None:
         """Close all connections."""
@@ -77,10 +144,25 @@ class Database:
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sa.Connection]:
         """A connection whose work is kept together or not at all. Raises CatalogError."""
+        self._follow_file()
+        with self._transaction() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[sa.Connection]:
         try:
             with self._engine.begin() as connection:
                 yield connection
         except sa.exc.DBAPIError as error:
+            if tells_of_damage(error.orig):
+                note_suspicion(self.path)
+                # The next one that asks looks into it.
+                self._file = None
+                raise CatalogDamaged(
+                    f"The catalogue is damaged: {error.orig}",
+                    subject=str(self.path),
+                    hint="The next command moves it aside and makes a new one from what the storages hold",
+                ) from error
             raise CatalogError(
                 f"The catalogue cannot be used: {error.orig}",
                 subject=str(self.path),
@@ -95,15 +177,20 @@ class Database:
             yield connection
 
 
-def _way_out(path: Path) -> str:
+def is_without_room(path: Path) -> bool:
+    """Whether the disk of the state folder is full."""
     with contextlib.suppress(OSError):
-        free = shutil.disk_usage(path.parent).free
-        if free < _LITTLE_BYTES:
-            return (
-                f"The disk of the state folder is full, {free} bytes are free, and no run begins without it. Make room "
-                f"there (df -h {path.parent}), or let DGTUI_STATE name a folder elsewhere and run dgtui scan"
-            )
-    return "Is its disk full or read-only? A damaged one can be moved away and made anew with dgtui scan"
+        return shutil.disk_usage(path.parent).free < _LITTLE_BYTES
+    return False
+
+
+def _way_out(path: Path) -> str:
+    if is_without_room(path):
+        return (
+            "The disk of the state folder is full, and no run begins without it. Make room there "
+            f"(df -h {path.parent}), or let DGTUI_STATE name a folder elsewhere and run dgtui scan"
+        )
+    return "Is its disk full or read-only, or does another program hold it?"
 
 
 def _add_missing(connection: sa.Connection, table: sa.Table, inspector: sa.Inspector) -> None:
@@ -117,6 +204,15 @@ def _add_missing(connection: sa.Connection, table: sa.Table, inspector: sa.Inspe
     for index in table.indexes:
         if index.name not in indexes:
             index.create(connection)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file it is; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _make_private(path: Path) -> None:

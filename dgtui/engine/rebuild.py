@@ -1,0 +1,69 @@
+"""Reading the storages into a catalogue that had to be made anew, so that what lies there is listed as before."""
+
+from pathlib import Path
+
+from dgtui.config import Config
+from dgtui.engine.audit import append_audit
+from dgtui.engine.catalog import Catalog
+from dgtui.engine.errors import DataGuardianError, JobBusy
+from dgtui.engine.locks import take_lock
+from dgtui.engine.runs import RunPaths
+from dgtui.engine.scan import scan_storage
+
+_PATIENCE_SECONDS = 10.0
+
+
+def rebuild_if_new(catalog: Catalog, config: Config, paths: RunPaths) -> tuple[str, ...]:
+    """Read all storages where the catalogue was made anew; sentences for people. Raises CatalogError, StorageError."""
+    if catalog.made_anew() is None:
+        return ()
+    try:
+        lock = take_lock(
+            paths.locks / "rebuild.lock", purpose="rebuilding the catalogue", patience_seconds=_PATIENCE_SECONDS
+        )
+    except JobBusy:
+        return ()
+    with lock:
+        # Another process may have done it while we waited.
+        former = catalog.made_anew()
+        if former is None:
+            return ()
+        found, unread = _read_storages(catalog, config)
+        catalog.storages_were_read()
+        sentences = _sentences(former, found, unread)
+        if sentences:
+            append_audit(
+                catalog,
+                "rebuild catalogue",
+                object_kind="catalogue",
+                object_name=str(catalog.path),
+                outcome="completed",
+                details=sentences,
+            )
+        return sentences
+
+
+def _read_storages(catalog: Catalog, config: Config) -> tuple[dict[str, int], dict[str, str]]:
+    """How many backups each storage gave, and why others could not be read."""
+    found: dict[str, int] = {}
+    unread: dict[str, str] = {}
+    for name in config.storages:
+        try:
+            report = scan_storage(catalog, config, name)
+        except DataGuardianError as error:
+            unread[name] = error.message
+        else:
+            found[name] = report.known + report.added
+    return found, unread
+
+
+def _sentences(former: str, found: dict[str, int], unread: dict[str, str]) -> tuple[str, ...]:
+    if not former and not any(found.values()):
+        # The very first start: there is nothing to know yet.
+        return ()
+    held = ", ".join(f"{count} at {name}" for name, count in found.items()) or "none"
+    what = f"The catalogue was damaged; the old one lies in {Path(former)}" if former else "There was no catalogue"
+    return (
+        f"{what}. Rebuilt from the storages, backups: {held}. Failed runs, restores and pins are not known any more",
+        *(f"{name} could not be read ({why}): later with dgtui scan {name}" for name, why in unread.items()),
+    )

@@ -1,0 +1,134 @@
+"""The catalogue removed, damaged, locked, written by a newer version: backups are made, and the list comes back."""
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dgtui.engine.catalog import SCHEMA_VERSION
+from tests.support.homes import Home, Outcome
+from tests.support.receivers import web_server
+
+
+@pytest.fixture
+def shop(home: Home) -> Home:
+    """Two backups of a folder at two storages."""
+    tree = home.folder / "tree"
+    tree.mkdir()
+    (tree / "a.txt").write_text("a")
+    configure(home)
+    for _ in range(2):
+        assert home.back_up().status == "completed"
+    home.close_catalogues()
+    return home
+
+
+def configure(home: Home, more: str = "") -> None:
+    table = f'[datasources.shop]\ntype = "files"\npath = "{home.folder / "tree"}"\n'
+    home.configure(table, storages=("disk", "nas"), job='verify = "none"', more=more)
+
+
+def listed(outcome: Outcome) -> list[dict[str, Any]]:
+    """What a list tells that the storages know too."""
+    names = ("execution_id", "job", "status", "started_at", "checksum", "folder", "manifest_sha256")
+    return [
+        {**{name: row[name] for name in names}, "at": sorted(copy["storage"] for copy in row["copies"])}
+        for row in outcome.json()
+    ]
+
+
+def remove(path: Path) -> None:
+    path.unlink()
+
+
+def cut(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.truncate(file.seek(0, os.SEEK_END) // 2)
+
+
+def scribble(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.seek(8192)
+        file.write(os.urandom(4096))
+
+
+@pytest.mark.parametrize("harm", [remove, cut, scribble])
+def test_runs_go_on_and_the_list_is_as_before(shop: Home, harm: Callable[[Path], None]) -> None:
+    before = listed(shop.dgtui("list", "--json"))
+    assert len(before) == 2
+    path = shop.state / "catalog.db"
+    assert {one.name for one in shop.state.glob("catalog.db*")} == {path.name}
+    harm(path)
+    harmed = path.read_bytes() if path.exists() else None
+    run = shop.dgtui("run", "nightly")
+    assert run.exit_code == 0, run
+    after = shop.dgtui("list", "--json")
+    assert listed(after)[1:] == before, (run, after)
+    said = run.errors + after.errors
+    assert "Rebuilt from the storages, backups: " in said
+    (moved,) = shop.state.glob("catalog.db.damaged-*") if harmed is not None else [None]
+    if moved is not None:
+        assert moved.read_bytes() == harmed
+        assert f"the old one lies in {moved}" in said
+    assert "Rebuilt" not in shop.dgtui("list").errors
+    assert shop.dgtui("validate", "nightly@latest").exit_code == 0
+
+
+def test_a_storage_that_is_away_is_named(shop: Home) -> None:
+    shop.storage("nas").rename(shop.folder / "unmounted")
+    (shop.state / "catalog.db").unlink()
+    told = shop.dgtui("list", "--json")
+    assert len(told.json()) == 2
+    assert "2 at disk" in told.errors
+    assert "nas could not be read" in told.errors
+    (shop.folder / "unmounted").rename(shop.storage("nas"))
+    assert shop.dgtui("scan", "nas").exit_code == 0
+    assert {copy["storage"] for row in shop.dgtui("list", "--json").json() for copy in row["copies"]} == {"disk", "nas"}
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as holder:
+        holder.execute("BEGIN EXCLUSIVE")
+        yield
+
+
+@contextlib.contextmanager
+def newer(path: Path) -> Iterator[None]:
+    _set_version(path, SCHEMA_VERSION + 1)
+    before = path.read_bytes()
+    yield
+    assert path.read_bytes() == before
+    _set_version(path, SCHEMA_VERSION)
+
+
+def _set_version(path: Path, version: int) -> None:
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE meta SET value = ? WHERE key = 'schema_version'", (str(version),))
+
+
+@pytest.mark.parametrize("state", [locked, newer])
+def test_the_backup_is_made_told_and_taken_up_later(
+    shop: Home, state: Callable[[Path], contextlib.AbstractContextManager[None]]
+) -> None:
+    with web_server() as web:
+        configure(shop, f'[channels.ops]\ntype = "webhook"\nurl = "{web.url}"\nseverity = "info"\n')
+        with state(shop.state / "catalog.db"):
+            run = shop.dgtui("run", "nightly")
+        assert run.exit_code == 0, run
+        assert "The catalogue" in run.errors
+        assert "taken up later" in run.errors
+        assert [request.json["notifications"][0]["kind"] for request in web.requests] == ["backup_completed"]
+        taken_up = shop.dgtui("list", "--json")
+        rows = listed(taken_up)
+        assert [row["status"] for row in rows] == ["completed"] * 3, taken_up
+        assert rows[0]["at"] == ["disk", "nas"]
+        assert "was found and registered" in taken_up.errors
+        assert len(web.requests) == 1
+    assert list((shop.state / "unrecorded").iterdir()) == []
+    assert shop.litter() == []
+    assert not list(shop.state.glob("*damaged*"))
