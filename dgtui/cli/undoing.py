@@ -115,12 +115,23 @@ def kept_lines(kept: "list[Kept]") -> list[str]:
     ]
 
 
-def cleanup_restore(restore: RestoreId, yes: Yes = False, as_json: AsJson = False) -> None:
+def cleanup_restore(
+    restore: RestoreId,
+    finish: Annotated[
+        bool, typer.Option("--finish", help="Import once more, to its end, what was cut while it filled its target.")
+    ] = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
     """Clear up what an interrupted restore has left."""
-    from dgtui.cli.watch import open_engine
+    from dgtui.cli.watch import open_engine, watch
 
     with open_engine() as engine:
         wanted = engine.restore(restore)
+        if finish:
+            say(one_line(f"Finish   restore {short_id(wanted.restore_id)} into {wanted.target}, now partly filled"))
+            confirm(f"restore into {wanted.target} once more", word=wanted.target, yes=yes)
+            raise typer.Exit(watch(engine, engine.finish_restore(wanted), as_json=as_json))
         left = wanted.placing
         if left is not None:
             say(one_line(f"Remove   what restore {short_id(wanted.restore_id)} left: {left.beside}"))

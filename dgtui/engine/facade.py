@@ -68,6 +68,7 @@ from dgtui.engine.storages.base import StorageState
 from dgtui.engine.stored import know_marker
 from dgtui.engine.telling import SecretReads, Teller
 from dgtui.engine.undo import UndoChoice, undo_choice
+from dgtui.engine.undo_order import undo_order
 from dgtui.engine.verify import copies_at, live_copies, manual_commands, validate_folder
 from dgtui.engine.watching import RunWatch
 
@@ -306,27 +307,9 @@ class Engine:
         """
         if safety_to is not None:
             self.config.require_storage(safety_to)
-        choice = self.undo_choice(restore)
-        if choice.way is None:
-            raise ConfigError(
-                f"Restore {restore.restore_id[:8]} cannot be undone. {choice.text}", subject=restore.restore_id
-            )
-        by_kept = choice.way == "kept"
+        choice, actor = self.undo_choice(restore), current_actor()
         return self._start_restore(
-            RestoreOrder(
-                **self._ordered(),
-                execution_id=choice.execution_id or "",
-                datasource=restore.datasource,
-                database=restore.target,
-                selection=choice.selection,
-                part=choice.part,
-                overwrite=True,
-                safety=(not by_kept or safety_to is not None) if safety is None else safety,
-                safety_to=safety_to,
-                reason=reason,
-                undo_of=restore.restore_id,
-                kept_as=choice.kept_as if by_kept else None,
-            )
+            undo_order(self.config, restore, choice, actor, now(), reason=reason, safety=safety, safety_to=safety_to)
         )
 
     def _ordered(self) -> dict[str, Any]:
@@ -600,6 +583,26 @@ class Engine:
         Raises DataGuardianError.
         """
         return clean_up(self.catalog, self.config, self.paths, restore)
+
+    def finish_restore(self, restore: Restore, *, reason: str = "") -> str:
+        """Start to import a backup once more into a target that was left partly filled; the id of that restore.
+
+        What is there now is backed up first, as ever. Raises ConfigError where there is nothing to finish, JobBusy.
+        """
+        if not restore.partly_filled or not restore.execution_id:
+            raise ConfigError(
+                f"Restore {restore.restore_id[:8]} has not left {restore.target} partly filled",
+                subject=restore.restore_id,
+                hint="Leave out --finish, or restore again",
+            )
+        return self.start_restore(
+            self.execution(restore.execution_id),
+            datasource=restore.datasource,
+            database=restore.target,
+            selection=Selection(backup_type=restore.backup_type, tables=restore.tables),  # type: ignore[arg-type]  # what was ordered
+            overwrite=True,
+            reason=reason or f"Finishes restore {restore.restore_id[:8]}",
+        )
 
     # Acting on what is stored
 

@@ -246,6 +246,8 @@ class Placing(Record, frozen=True):
     """What is exchanged, where that is only a part of the target."""
     rows: bool = False
     """Whether rows alone are replaced."""
+    filled: bool = False
+    """Whether an import in place was loaded to its end, so that only the comparison is missing."""
 
 
 ObjectOutcome = Literal["restored", "missing", "other rows", "other content", "failed"]

@@ -23,6 +23,7 @@ from dgtui.engine.rehearsal import settle_rehearsals
 from dgtui.engine.restore_task import target_lock_name
 from dgtui.engine.runs import RunPaths, last_status
 from dgtui.engine.settling import cleanup_command, left_behind, settle, unsettled
+from dgtui.engine.settling_import import is_filled, settle_import, ways_on
 from dgtui.engine.storages.base import FolderRef
 from dgtui.engine.stored import execution_from_manifest, know_marker, read_manifest, remember_marker
 from dgtui.engine.telling import Teller
@@ -46,6 +47,7 @@ def reconcile(catalog: Catalog, config: Config, paths: RunPaths) -> tuple[str, .
             pass
     told += _take_up_unrecorded(catalog, config, paths, teller)
     told += _settle(catalog, config, paths)
+    told += _settle_imports(catalog, config, paths)
     told += settle_rehearsals(catalog, config, paths)
     told += _name_leftovers(catalog, dead)
     _remove_scratch(paths)
@@ -247,6 +249,29 @@ def _settle(catalog: Catalog, config: Config, paths: RunPaths) -> list[str]:
     return told
 
 
+def _settle_imports(catalog: Catalog, config: Config, paths: RunPaths) -> list[str]:
+    """Complete the imports in place of which only the comparison is missing, where all of the backup is there."""
+    told = []
+    for restore in unsettled(catalog):
+        if not is_filled(restore) or restore.datasource not in config.datasources:
+            continue
+        try:
+            target = config.datasource(restore.datasource)
+            with take_lock(
+                paths.locks / f"{target_lock_name(target, restore.target)}.lock", purpose="settling an import"
+            ):
+                settled = settle_import(catalog, config, target, restore)
+        except DataGuardianError as error:
+            told.append(
+                f"{restore.target} was filled to its end by restore {restore.restore_id[:8]}, which could not be "
+                f"compared and tidied up: {error.message}. That is tried again at the next start"
+            )
+            continue
+        if settled.status == "completed":
+            told.append(f"{settled.target} holds the restored content: its import was complete")
+    return told
+
+
 def _name_leftovers(catalog: Catalog, ended: set[str]) -> list[str]:
     """What the restores that were just found interrupted left beside their targets, and the command that removes it."""
     return [
@@ -257,6 +282,7 @@ def _name_leftovers(catalog: Catalog, ended: set[str]) -> list[str]:
         and restore.placing is not None
         and restore.placing.mark is None
         and not restore.partly_filled
+        and not restore.in_place
     ]
 
 
@@ -269,5 +295,5 @@ def _interruption_of_restore(restore: Restore) -> Problem | None:
         message=f"The worker ended without notice; {restore.target} may be only partly filled. "
         f"What it held before is the backup {restore.safety_execution_id[:8]}",
         subject=restore.target,
-        hint=f"Put it back with: dgtui undo {restore.restore_id[:8]}",
+        hint=f"Put it back with: {ways_on(restore)}",
     )

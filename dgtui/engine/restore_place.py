@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import msgspec
+
 from dgtui.engine.archive import StoredArchive
 from dgtui.engine.datasources.base import Selection, TargetState
 from dgtui.engine.errors import (
@@ -113,7 +115,12 @@ class Placement(Replacement):
         raise last
 
     def _load_anew(self, copy: GoodCopy) -> None:
-        load_and_compare(self._task, self._task.order.database, copy, self.hear)
+        load_and_compare(self._task, self._task.order.database, copy, self.hear, loaded=lambda: self._note_filled(True))
+
+    def _note_filled(self, filled: bool) -> None:
+        placing = self.record.placing
+        if placing is not None and placing.filled != filled:
+            self.note(placing=msgspec.structs.replace(placing, filled=filled))
 
     def _load_safety(self, copy: GoodCopy) -> None:
         task, database = self._task, self._task.order.database
@@ -175,6 +182,7 @@ class Placement(Replacement):
         with contextlib.closing(archive):
             next(archive.blocks(), b"")
             task.run.phase("swap")
+            self._note_filled(False)
             self._drop(database)
             task.target.create_target(database, like=like)
             copy = GoodCopy(storage, archive, manifest)

@@ -16,14 +16,20 @@ from dgtui.engine.restore_task import RestoreTask
 Listener = Callable[[RestoreReport], None]
 
 
-def load_and_compare(task: RestoreTask, database: str, copy: GoodCopy, hear: Listener) -> Comparison:
-    """Load a copy into an empty database and compare; `hear` gets the report, also where this raises RestoreError."""
+def load_and_compare(
+    task: RestoreTask, database: str, copy: GoodCopy, hear: Listener, loaded: Callable[[], None] = lambda: None
+) -> Comparison:
+    """Load a copy into an empty database and compare; `hear` gets the report, also where this raises RestoreError.
+
+    `loaded` is called between the two.
+    """
     selection, manifest = task.order.selection, copy.manifest
     try:
         load_into(task, database, copy.archive, manifest, selection)
     except LoadFailed as error:
         hear(_report_of_failure(task, database, copy, error.outcome))
         raise
+    loaded()
     comparison = compare_with(
         task, database, manifest, selection, hear=lambda found: hear(RestoreReport(objects=found.objects))
     )

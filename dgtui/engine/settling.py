@@ -16,6 +16,7 @@ from dgtui.engine.messages import now
 from dgtui.engine.model import ENDED, Placing, Restore
 from dgtui.engine.restore_task import NEW_SUFFIX, target_lock_name
 from dgtui.engine.runs import RunPaths
+from dgtui.engine.settling_import import ways_on
 
 _Target = Datasource[Any]
 
@@ -181,7 +182,7 @@ def clean_up(catalog: Catalog, config: Config, paths: RunPaths, restore: Restore
         raise RestoreError(
             f"{restore.target} is only partly filled; cleaning up alone does not bring its content back",
             subject=restore.target,
-            hint=f"Put back what it held before with: dgtui undo {restore.restore_id[:8]}",
+            hint=f"Put back what it held before with: {ways_on(restore)}",
         )
     target = config.datasource(restore.datasource)
     lock = paths.locks / f"{target_lock_name(target, restore.target)}.lock"
@@ -201,7 +202,8 @@ def clean_up(catalog: Catalog, config: Config, paths: RunPaths, restore: Restore
             outcome="completed",
             details=tuple(f"{name} was removed" for name in removed),
         )
-    return (f"{settled.target} is as it was", *(f"{name} was removed" for name in removed))
+    state = "holds the restored content" if settled.in_place else "is as it was"
+    return (f"{settled.target} {state}", *(f"{name} was removed" for name in removed))
 
 
 def _removed(target: _Target, restore: Restore, placing: Placing) -> list[str]:

@@ -234,6 +234,9 @@ class HistoryScreen(TabScreen):
         restore = self.selected
         if not isinstance(restore, Restore) or restore.placing is None:
             return
+        if restore.partly_filled:
+            self._finish(restore)
+            return
         text = [
             f"It left {', '.join(left_behind(restore))}.",
             f"What is not in the place of {restore.target} is removed.",
@@ -244,6 +247,23 @@ class HistoryScreen(TabScreen):
                 self._change("clean up", lambda engine: engine.cleanup_restore(restore))
 
         self.app.push_screen(ConfirmScreen("Clean up after the restore?", text, yes="Clean up"), answered)
+
+    def _finish(self, restore: Restore) -> None:
+        """Import once more, to its end, what was cut while it filled its target, after a question."""
+        text = [
+            f"{restore.target} is only partly filled. The backup is imported once more, to its end.",
+            "To put back what it held before, undo the restore instead.",
+        ]
+
+        def answered(sure: bool | None) -> None:
+            if sure:
+                self.engine_app.start(
+                    lambda engine: engine.finish_restore(restore), f"Finish {short_id(restore.restore_id)}"
+                )
+
+        self.app.push_screen(
+            ConfirmScreen("Finish the restore?", text, yes="Finish", word=restore.datasource), answered
+        )
 
     def _change(self, name: str, change: "Callable[[Engine], tuple[str, ...]]") -> None:
         def done(sentences: tuple[str, ...]) -> None:

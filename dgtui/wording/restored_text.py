@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from dgtui.engine.model import ENDED
 from dgtui.engine.replaced import kept_name
 from dgtui.engine.settling import cleanup_command, left_behind
+from dgtui.engine.settling_import import finish_command
 from dgtui.wording.problem_text import problem_lines
 from dgtui.wording.words import one_line, short_id, time_text, took_text
 
@@ -85,20 +86,23 @@ def can_be_undone(row: "Restore") -> bool:
 def commands_next(row: "Restore") -> list[str]:
     """What can be done next, with the commands."""
     short = short_id(row.restore_id)
-    return _next_steps(row, f"dgtui undo {short}", cleanup_command(row), f"dgtui drop-replaced {short}")
+    return _next_steps(
+        row, f"dgtui undo {short}", cleanup_command(row), f"dgtui drop-replaced {short}", finish_command(row)
+    )
 
 
 def keys_next(row: "Restore") -> list[str]:
     """What can be done next, with the keys of the screens."""
-    return _next_steps(row, "u", "c", "x")
+    return _next_steps(row, "u", "c", "x", "c")
 
 
-def _next_steps(row: "Restore", undo: str, clean_up: str, drop: str) -> list[str]:
+def _next_steps(row: "Restore", undo: str, clean_up: str, drop: str, finish: str) -> list[str]:
     if row.status not in ENDED:
         return []
     steps = []
     if row.partly_filled:
         steps.append(f"put back what {row.target} held, it is only partly filled: {undo}")
+        steps.append(f"or import the backup once more, to its end: {finish}")
     elif can_be_undone(row):
         steps.append(f"undo it {'at once' if kept_name(row) is not None else 'from the safety backup'}: {undo}")
     if row.placing is not None and not row.partly_filled:

@@ -12,8 +12,10 @@ import pytest
 
 from dgtui.config.model import job_id
 from dgtui.engine.facade import Engine
+from dgtui.engine.guardian.put_back_duty import cut_imports
 from dgtui.engine.model import Execution, Restore
 from dgtui.engine.runs import RunSnapshot
+from tests.support.daemons import StartDaemon
 from tests.support.homes import Home, wait_until
 from tests.support.mariadb import MariadbServer, mariadb_program, mysql_digest, mysql_nasty
 
@@ -270,6 +272,27 @@ def test_a_worker_killed_during_the_import(shop: NastyShop, *, dropped: bool) ->
     assert command in restore.problem.hint
     assert shop.home.dgtui(*shlex.split(command)[1:], "--yes").exit_code == 0
     assert shop.digest() == shop.before
+    shop.nothing_left()
+
+
+def test_the_daemon_puts_back_what_was_cut(shop: NastyShop, start_daemon: StartDaemon) -> None:
+    """Nobody is there to do it: once, as soon as the server can be asked, and with what is there by then saved."""
+    shop.misbehave(2, how=HANG)
+    engine, run_id = shop.start()
+    shop.wait_for_the_tool(engine, run_id)
+    os.kill(int(engine.paths.lock(run_id).read_text()), signal.SIGKILL)
+    wait_until(lambda: not engine.paths.is_alive(run_id), "the death of the worker")
+    shop.behave()
+    daemon = start_daemon().wait_ready()
+    daemon.wait_for(lambda: engine.restores()[0].status == "completed", "the undo")
+    undone, restore = engine.restores()
+    assert (undone.undo_of, restore.restore_id, restore.status) == (run_id, run_id, "interrupted")
+    assert "was cut" in undone.reason
+    assert undone.safety_execution_id is not None
+    assert "Putting back" in daemon.log
+    assert shop.digest() == shop.before
+    assert cut_imports(engine.restores()) == []
+    daemon.stop()
     shop.nothing_left()
 
 

@@ -212,6 +212,39 @@ async def test_what_an_interrupted_restore_left_is_named_and_cleaned_up(home: Ho
         assert driver.screen.check_action("clean_up", ()) is False
 
 
+async def test_what_is_only_partly_filled_is_filled_to_its_end(home: Home, shop: Path) -> None:
+    before = orders(shop)
+    execution = home.back_up()
+    with contextlib.closing(sqlite3.connect(shop)) as connection, connection:
+        connection.execute("DELETE FROM orders WHERE id % 2 = 0")
+    async with screens(home) as driver:
+        record = Restore(
+            restore_id="12345678-0000-4000-8000-000000000000",
+            execution_id=execution.execution_id,
+            datasource="shop",
+            target=str(shop),
+            status="interrupted",
+            started_at=execution.started_at,
+            partly_filled=True,
+            placing=Placing(beside=str(shop.with_name("shop.db__dgtui_new"))),
+        )
+        driver.app.engine.catalog.save_restore(record)
+        driver.app.data_changed()
+        await driver.press("6")
+        driver.screen.query_one("#history").move_to(record.restore_id)  # type: ignore[attr-defined]
+        await driver.settle()
+        for way in ("only partly filled: u", "to its end: c"):
+            assert way in driver.text("#details")
+        await driver.press("c")
+        assert isinstance(driver.screen, ConfirmScreen)
+        await driver.fill("#word", "shop")
+        await driver.press("enter")
+        panel = await driver.watch_to_end()
+        assert panel.snapshot.status == "completed", panel.snapshot.problem
+        assert orders(shop) == before
+        assert "12345678" in driver.app.engine.restore(panel.run_id).reason
+
+
 async def test_only_rows_are_loaded_into_the_tables_that_are_there(home: Home, shop: Path) -> None:
     before = orders(shop)
     home.back_up()

@@ -7,6 +7,7 @@ from dgtui.engine.guardian.delivering import Delivering
 from dgtui.engine.guardian.duty import Duty, DutyContext
 from dgtui.engine.guardian.health_duty import HealthDuty
 from dgtui.engine.guardian.metrics_duty import MetricsDuty
+from dgtui.engine.guardian.put_back_duty import PutBackDuty
 from dgtui.engine.guardian.reconciliation import Reconciliation
 from dgtui.engine.guardian.rehearsal_duty import RehearsalDuty
 from dgtui.engine.guardian.replaced_duty import ReplacedDuty
@@ -16,6 +17,7 @@ DUTIES: tuple[Callable[[DutyContext], Duty], ...] = (
     TimetableDuty,
     RehearsalDuty,
     Reconciliation,
+    PutBackDuty,
     Delivering,
     HealthDuty,
     CleanupDuty,

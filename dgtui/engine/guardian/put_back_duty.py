@@ -1,0 +1,86 @@
+"""The duty that puts back what a target held whose import was cut: nobody may be there to do it."""
+
+from datetime import datetime, timedelta
+
+import msgspec
+
+from dgtui.engine.audit import current_actor
+from dgtui.engine.errors import DataGuardianError, JobBusy
+from dgtui.engine.guardian.duty import DutyContext
+from dgtui.engine.launch import Start, launch, spawn_worker
+from dgtui.engine.locks import take_lock
+from dgtui.engine.model import Restore
+from dgtui.engine.restore_task import started_restore, target_lock_name
+from dgtui.engine.settling_import import is_filled
+from dgtui.engine.undo import undo_choice
+from dgtui.engine.undo_order import undo_order
+
+_EVERY = timedelta(minutes=1)
+
+
+class PutBackDuty:
+    """Looks once a minute for imports in place whose worker died, and undoes each once.
+
+    What is there by then is backed up first, as with every undo, so that nothing of it is lost either.
+    """
+
+    name = "cut imports"
+
+    def __init__(self, context: DutyContext, start: Start = spawn_worker) -> None:
+        self._context = context
+        self._start_worker = start
+        self._last: datetime | None = None
+
+    def next_due(self, now: datetime) -> datetime | None:
+        """A minute after the last time; at once where the clock was set back."""
+        if self._last is None or self._last > now:
+            return now
+        return self._last + _EVERY
+
+    def run(self, now: datetime) -> None:
+        """Start putting back what nobody has begun to put right."""
+        for restore in cut_imports(self._context.catalog.restores()):
+            if restore.datasource in self._context.config.datasources:
+                self._put_back(restore, now)
+        self._last = now
+
+    def _put_back(self, restore: Restore, now: datetime) -> None:
+        context, config = self._context, self._context.config
+        short = restore.restore_id[:8]
+        try:
+            target = config.datasource(restore.datasource)
+            # A server that is not there yet would only make the one try fail.
+            target.target_state(restore.target)
+            choice = undo_choice(context.catalog, config, restore)
+            reason = f"Restore {short} was cut while it filled {restore.target}"
+            order = undo_order(config, restore, choice, current_actor(), now, reason=reason)
+            lock = take_lock(
+                context.paths.locks / f"{target_lock_name(target, restore.target)}.lock",
+                purpose=f"restore into {restore.target}",
+                inheritable=True,
+                patience_seconds=0.1,
+            )
+        except JobBusy:
+            return
+        except DataGuardianError as error:
+            context.log(f"{restore.target} is only partly filled and cannot be put back now: {error.message}", "error")
+            return
+        queued = msgspec.structs.replace(started_restore(order), status="queued")
+        try:
+            launch(context.paths, order, lock, self._start_worker, lambda: context.catalog.save_restore(queued))
+        finally:
+            lock.hand_over()
+        context.log(f"Putting back what {restore.target} held before restore {short}, which was cut", "warning")
+
+
+def cut_imports(restores: list[Restore]) -> list[Restore]:
+    """The newest restores into their targets, of all from the newest on, where they were cut while filling them."""
+    cut, seen = [], set()
+    for restore in restores:
+        place = (restore.datasource, restore.target)
+        if place in seen:
+            continue
+        seen.add(place)
+        if restore.status == "interrupted" and restore.partly_filled and not is_filled(restore):
+            cut.append(restore)
+    return cut

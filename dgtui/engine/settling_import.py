@@ -1,0 +1,87 @@
+"""An import in place whose worker died: telling whether all of it is there, and the ways on where it is not."""
+
+from typing import Any
+
+import msgspec
+
+from dgtui.config import Config
+from dgtui.engine.catalog import Catalog
+from dgtui.engine.comparison import Comparison, compare_objects
+from dgtui.engine.datasources.base import Datasource, Selection
+from dgtui.engine.errors import DataGuardianError, StorageError
+from dgtui.engine.messages import now
+from dgtui.engine.model import Execution, Restore, RestoreReport
+from dgtui.engine.stored import read_known_manifest
+
+
+def is_filled(restore: Restore) -> bool:
+    """Whether an import was loaded to its end, and not all that follows on that was done."""
+    return (restore.partly_filled or restore.in_place) and restore.placing is not None and restore.placing.filled
+
+
+def settle_import(catalog: Catalog, config: Config, target: Datasource[Any], restore: Restore) -> Restore:
+    """Compare what was loaded to its end with the backup; the record, completed and tidied where all of it is there.
+
+    Raises DataGuardianError where that cannot be told now; then the record stays as it was.
+    """
+    placing = restore.placing
+    if placing is None or not is_filled(restore):
+        return restore
+    done = restore
+    if restore.partly_filled:
+        comparison = _compared(catalog, config, target, restore)
+        if not comparison.whole:
+            short = msgspec.structs.replace(restore, placing=msgspec.structs.replace(placing, filled=False))
+            catalog.save_restore(short)
+            return short
+        done = msgspec.structs.replace(
+            restore,
+            status="completed",
+            problem=None,
+            finished_at=restore.finished_at or now(),
+            in_place=True,
+            partly_filled=False,
+            report=RestoreReport(objects=comparison.objects),
+            differences=comparison.sentences,
+        )
+        catalog.save_restore(done)
+    for name in (placing.beside, placing.like):
+        if name is not None:
+            target.drop_target(name)
+    done = msgspec.structs.replace(done, placing=None)
+    catalog.save_restore(done)
+    return done
+
+
+def _compared(catalog: Catalog, config: Config, target: Datasource[Any], restore: Restore) -> Comparison:
+    execution = catalog.execution(restore.execution_id)
+    last: DataGuardianError = StorageError(
+        "No storage of the configuration holds the backup", subject=restore.execution_id
+    )
+    for name in _places(config, restore, execution):
+        assert execution is not None
+        try:
+            manifest, _ = read_known_manifest(config.storage(name), execution)
+        except DataGuardianError as error:
+            last = error
+            continue
+        selection = Selection(backup_type=restore.backup_type, tables=restore.tables)  # type: ignore[arg-type]  # what was ordered
+        return compare_objects(manifest.objects, target.inventory(restore.target), selection, manifest.backup_type)
+    raise last
+
+
+def _places(config: Config, restore: Restore, execution: Execution | None) -> list[str]:
+    """The storages that hold the backup, first the one that was restored from."""
+    names = [copy.storage for copy in execution.copies if copy.path] if execution is not None else []
+    return [name for name in sorted(names, key=lambda name: name != restore.storage) if name in config.storages]
+
+
+def ways_on(restore: Restore) -> str:
+    """What brings a partly filled target back to its former content, and what to the restored one."""
+    undo = f"dgtui undo {restore.restore_id[:8]} (a running daemon does that by itself)"
+    return f"{undo}. Or bring the restore to its end with: {finish_command(restore)}"
+
+
+def finish_command(restore: Restore) -> str:
+    """The command that imports the backup once more, to its end."""
+    return f"dgtui cleanup-restore {restore.restore_id[:8]} --finish"

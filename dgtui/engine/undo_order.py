@@ -1,0 +1,47 @@
+"""The order of an undo: made for whoever asks for it, and by the daemon where nobody can be asked."""
+
+import uuid
+from datetime import datetime
+
+from dgtui.config import Config
+from dgtui.engine.errors import ConfigError
+from dgtui.engine.model import Actor, Restore
+from dgtui.engine.orders import RestoreOrder
+from dgtui.engine.undo import UndoChoice
+
+
+def undo_order(
+    config: Config,
+    restore: Restore,
+    choice: UndoChoice,
+    actor: Actor,
+    at: datetime,
+    *,
+    reason: str = "",
+    safety: bool | None = None,
+    safety_to: str | None = None,
+) -> RestoreOrder:
+    """The order that takes a restore back in the chosen way. Raises ConfigError where there is none."""
+    if choice.way is None:
+        raise ConfigError(
+            f"Restore {restore.restore_id[:8]} cannot be undone. {choice.text}", subject=restore.restore_id
+        )
+    by_kept = choice.way == "kept"
+    return RestoreOrder(
+        run_id=str(uuid.uuid4()),
+        config_path=str(config.path) if config.path is not None else None,
+        ordered_at=at,
+        restored_by=actor.user,
+        origin=actor.origin,
+        execution_id=choice.execution_id or "",
+        datasource=restore.datasource,
+        database=restore.target,
+        selection=choice.selection,
+        part=choice.part,
+        overwrite=True,
+        safety=(not by_kept or safety_to is not None) if safety is None else safety,
+        safety_to=safety_to,
+        reason=reason,
+        undo_of=restore.restore_id,
+        kept_as=choice.kept_as if by_kept else None,
+    )

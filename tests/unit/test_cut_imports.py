@@ -1,0 +1,41 @@
+"""Which cut imports the daemon puts back by itself: those that nobody has begun to put right."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from dgtui.engine.guardian.put_back_duty import cut_imports
+from dgtui.engine.model import Placing, Restore
+
+
+def restore(name: str, **more: Any) -> Restore:
+    """A restore that was cut while it filled its target, unless it is said otherwise."""
+    known: dict[str, Any] = {
+        "target": "shop",
+        "status": "interrupted",
+        "partly_filled": True,
+        "placing": Placing(beside="shop__dgtui_new", like="shop__dgtui_like"),
+    }
+    at = datetime(2025, 2, 13, 6, tzinfo=UTC)
+    return Restore(restore_id=name, execution_id="e", datasource="crm", started_at=at, **{**known, **more})
+
+
+def test_one_that_was_cut() -> None:
+    cut = restore("r1")
+    assert cut_imports([cut, restore("r0", status="completed", partly_filled=False)]) == [cut]
+
+
+def test_whatever_was_begun_since_is_left_alone() -> None:
+    """An undo that failed is not tried again and again, and somebody may be restoring just now."""
+    for status in ("queued", "running", "failed", "completed", "interrupted"):
+        later = restore("r2", status=status, partly_filled=False)
+        assert cut_imports([later, restore("r1")]) == []
+    other = restore("r2", target="other", status="running", partly_filled=False)
+    assert [one.restore_id for one in cut_imports([other, restore("r1")])] == ["r1"]
+
+
+def test_what_is_not_known_to_be_cut_is_left_alone() -> None:
+    """All may be there, which reconciliation finds out; a failure was told with what to do."""
+    filled = Placing(beside="shop__dgtui_new", like="shop__dgtui_like", filled=True)
+    assert cut_imports([restore("r1", placing=filled)]) == []
+    assert cut_imports([restore("r1", status="failed")]) == []
+    assert cut_imports([restore("r1", partly_filled=False)]) == []
