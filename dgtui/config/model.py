@@ -62,6 +62,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         """The UUID in the job's `id`, else one made from its name, which need not be configured."""
         return job_id(name, self.jobs.get(name))
 
+    def is_followed(self, name: str) -> bool:
+        """Whether a job's timetable is followed and its backups are waited for: it and its datasource are on."""
+        job = self.job(name)
+        return job.enabled and self.require_datasource(job.datasource).enabled
+
     def datasource_options(self, name: str) -> frozenset[str]:
         """The options that the datasource's kind knows of; raises ConfigError where there is none of this name."""
         return datasource_adapter(self.require_datasource(name).type).options

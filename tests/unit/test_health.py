@@ -12,11 +12,15 @@ from dgtui.engine.catalog import Catalog
 from dgtui.engine.catalog.health import HealthRecords
 from dgtui.engine.guardian.stand_in import StandIn
 from dgtui.engine.guardian.status import daemon_lock_path
+from dgtui.engine.guardian.timetable_duty import followed_jobs
 from dgtui.engine.health import Health
+from dgtui.engine.health.agenda import watched_of
 from dgtui.engine.health.judging import judge, slow_limit, span_text
 from dgtui.engine.health.timing import due_at
 from dgtui.engine.health_model import CheckResult, HealthCheck, HealthEvent, HealthState, Watched
 from dgtui.engine.locks import take_lock
+from dgtui.engine.messages import now
+from dgtui.engine.model import Execution
 from tests.support.homes import Home
 
 SHOP = Watched(kind="datasource", name="shop")
@@ -209,3 +213,32 @@ def test_only_one_stands_in_and_none_beside_a_daemon(home: Home, tmp_path: Path)
     first.step(stopping)
     first.leave()
     second.leave()
+
+
+@pytest.mark.parametrize("switched_on", [True, False], ids=["on", "off"])
+def test_a_job_whose_datasource_is_switched_off_is_not_waited_for(home: Home, switched_on: bool) -> None:
+    shop = '[datasources.shop]\ntype = "sqlite"\npath = "/nowhere/shop.db"\n'
+    home.configure(f"{shop}enabled = {str(switched_on).lower()}\n", job='schedule = "daily at 03:00"')
+    engine = home.engine()
+    engine.catalog.save_execution(
+        Execution(
+            execution_id="e1",
+            job_id=engine.config.job_id("nightly"),
+            job="nightly",
+            datasource="shop",
+            datasource_type="sqlite",
+            status="completed",
+            backup_type="full",
+            started_at=now() - timedelta(days=9),
+        )
+    )
+    (days,) = engine.figures.calendars(days=7)
+    attention = [one for one in engine.figures.overview(daemon_running=False).attention if "schedule" in one.text]
+    waited_for = {
+        "watched": Watched(kind="job", name="nightly") in watched_of(engine.config),
+        "followed": "nightly" in followed_jobs(engine.config),
+        "missed": "missed" in {day.state for day in days.days},
+        "missing a daemon": bool(attention),
+        "next run": bool(engine.next_runs()),
+    }
+    assert waited_for == dict.fromkeys(waited_for, switched_on)

@@ -173,7 +173,7 @@ class Look:
             if job_id not in histories:
                 continue
             expected = expected_by_history(histories[job_id])
-            if job.schedule is not None and job.enabled:
+            if job.schedule is not None and self._config.is_followed(name):
                 expected = parse_schedule(job.schedule, time_zone(job.timezone)).next_after
             # Asked for the same moments by each rule at each storage.
             expected = cache(expected)

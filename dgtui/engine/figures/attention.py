@@ -140,7 +140,7 @@ def of_deliveries(waiting: Waiting, now: datetime) -> list[Attention]:
 
 def of_daemon(config: Config, *, running: bool) -> list[Attention]:
     """Schedules that nobody follows."""
-    scheduled = [name for name, job in config.jobs.items() if job.schedule is not None and job.enabled]
+    scheduled = [name for name, job in config.jobs.items() if job.schedule is not None and config.is_followed(name)]
     if running or not scheduled:
         return []
     return [

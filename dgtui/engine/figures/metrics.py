@@ -58,7 +58,7 @@ def _jobs(config: Config, catalog: Catalog) -> Iterator[Family]:
     for name, job in config.jobs.items():
         # A label `job` would be that of the scrape itself.
         labels = {"job_name": name, "datasource": job.datasource}
-        enabled.append(Sample(value=job.enabled, labels=labels))
+        enabled.append(Sample(value=config.is_followed(name), labels=labels))
         good = newest_run(catalog, name, sorted(RESTORABLE))
         last = newest_run(catalog, name, sorted(ENDED))
         if good is not None:

@@ -123,8 +123,9 @@ class Figures:
     def _is_watched(self, subject: Watched) -> bool:
         if subject.kind == "storage":
             return subject.name in self._config.storages
-        table = self._config.datasources if subject.kind == "datasource" else self._config.jobs
-        return subject.name in table and table[subject.name].enabled
+        if subject.kind == "job":
+            return subject.name in self._config.jobs and self._config.is_followed(subject.name)
+        return subject.name in self._config.datasources and self._config.datasources[subject.name].enabled
 
     def calendars(self, *, days: int = 30) -> tuple[JobCalendar, ...]:
         """The last days of each configured job; what was missed follows from its timetable as it is now."""
@@ -138,7 +139,7 @@ class Figures:
             own = [run for run in runs if run.job == name]
             missed: list[datetime] = []
             # Before its first run a job may not have been there at all.
-            if job.schedule is not None and job.enabled and name in first:
+            if job.schedule is not None and self._config.is_followed(name) and name in first:
                 timetable = Timetable.parse(
                     self._config.job_id(name), job.schedule, job.timezone, window=job.window, jitter=int(job.jitter)
                 )

@@ -150,8 +150,4 @@ class RehearsalDuty:
 
 def rehearsed_jobs(config: Config) -> dict[str, JobSettings]:
     """The jobs that ask for rehearsals, switched on like their datasource."""
-    return {
-        name: job
-        for name, job in config.jobs.items()
-        if job.rehearse is not None and job.enabled and config.datasources[job.datasource].enabled
-    }
+    return {name: job for name, job in config.jobs.items() if job.rehearse is not None and config.is_followed(name)}

@@ -253,11 +253,7 @@ class TimetableDuty:
 
 def followed_jobs(config: Config) -> dict[str, JobSettings]:
     """The jobs whose timetable is followed: those with a schedule, switched on like their datasource."""
-    return {
-        name: job
-        for name, job in config.jobs.items()
-        if job.schedule is not None and job.enabled and config.datasources[job.datasource].enabled
-    }
+    return {name: job for name, job in config.jobs.items() if job.schedule is not None and config.is_followed(name)}
 
 
 def timetable_of(job_id: str, job: JobSettings) -> Timetable:

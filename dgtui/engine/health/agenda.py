@@ -70,7 +70,7 @@ def watched_of(config: Config) -> list[Watched]:
     return [
         *(Watched(kind="datasource", name=name) for name in datasources),
         *(Watched(kind="storage", name=name) for name in config.storages),
-        *(Watched(kind="job", name=name) for name, job in config.jobs.items() if job.enabled),
+        *(Watched(kind="job", name=name) for name in config.jobs if config.is_followed(name)),
     ]
 
 
