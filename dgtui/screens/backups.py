@@ -70,6 +70,8 @@ class BackupsScreen(TabScreen):
         self._backups = Backups()
         self._storages: tuple[str, ...] = ()
         self._live: LiveCopies | None = None
+        self._waiting = False
+        """Whether the backups of the selected datasource are still to come."""
 
     def compose_content(self) -> ComposeResult:
         """The datasources and their backups."""
@@ -119,14 +121,28 @@ class BackupsScreen(TabScreen):
         if name is None:
             self._take_backups(Backups())
             return
+        if name != self._backups.datasource:
+            self._await_backups(name)
         self.engine_app.ask(
             self, "backups", lambda engine: gather_backups(engine, name), self._take_backups, self.show_failure
         )
 
-    def _take_backups(self, backups: Backups) -> None:
+    def _await_backups(self, name: str) -> None:
+        """Show none until those of the datasource are here: one of another must not be taken for one of it."""
+        self._let_go_of_backups(Backups(datasource=name))
+        self._waiting = True
+        self.query_one("#executions", Listing).show([], empty=f"Looking for the backups of {name}")
+        self._show_details()
+
+    def _let_go_of_backups(self, backups: Backups) -> None:
         self._backups = backups
         if self._live is not None:
             self._live.stop()
+            self._live = None
+
+    def _take_backups(self, backups: Backups) -> None:
+        self._let_go_of_backups(backups)
+        self._waiting = False
         listing = self.query_one("#executions", Listing)
         self._storages = tuple(self._storages_of_all())
         self._live = LiveCopies(self, backups.executions, self._storages, lambda: listing.keys_in_view, self._show)
@@ -156,6 +172,8 @@ class BackupsScreen(TabScreen):
 
     def _show(self) -> None:
         """Word the rows in a thread: thousands of them would hold up the keys."""
+        if self._waiting:
+            return
         table = self._table
         self.engine_app.asking.ask(self, "backup rows", table.rows, lambda rows: self._show_rows(table, rows))
 

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,8 +18,9 @@ from dgtui.engine.facade import Engine
 from dgtui.engine.model import Copy, Execution
 from dgtui.screens.restore import RestoreScreen
 from dgtui.screens.widgets.choice import Choice
+from dgtui.screens.widgets.listing import Listing
 from tests.support.homes import Home, wait_until
-from tests.tui.conftest import sqlite_table
+from tests.tui.conftest import make_shop, sqlite_table
 from tests.tui.driver import Driver, screens
 
 
@@ -130,6 +132,39 @@ async def test_a_frozen_storage_holds_up_only_its_own_column(
         assert driver.app.current_mode == "datasources"
         released.set()
         await driver.settle()
+
+
+async def test_backups_of_another_datasource_are_not_shown_while_those_of_the_chosen_one_are_looked_for(
+    home: Home, shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a restore could begin from the backup of the wrong database."""
+    crm = home.folder / "crm.db"
+    make_shop(crm)
+    job = '[jobs.crm-nightly]\ndatasource = "crm"\nstorages = ["disk"]\nretries = 0\n'
+    home.configure(sqlite_table("shop", shop) + sqlite_table("crm", crm), more=job)
+    home.back_up()
+    home.back_up("crm-nightly")
+    released = threading.Event()
+    executions = Engine.executions
+
+    def hanging(engine: Engine, *, datasource: str | None = None, **wanted: Any) -> list[Execution]:
+        assert datasource != "shop" or released.wait(60)
+        return executions(engine, datasource=datasource, **wanted)
+
+    async with screens(home) as driver:
+        await driver.press("2")
+        assert len(driver.rows("#executions")) == 1
+        monkeypatch.setattr(Engine, "executions", hanging)
+        await quick(driver, "left", "down")
+        assert driver.widget("#sources", Listing).key == "shop"
+        await driver.until(lambda: driver.rows("#executions") == [], "the others' backups to go")
+        await quick(driver, "r")
+        assert not isinstance(driver.screen, RestoreScreen)
+        released.set()
+        await driver.settle()
+        assert len(driver.rows("#executions")) == 1
+        await driver.press("r")
+        assert isinstance(driver.screen, RestoreScreen)
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
