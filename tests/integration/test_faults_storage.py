@@ -1,13 +1,16 @@
 """What storages do wrong, and what a run makes of it (reliability rows 40 to 44 and 57 to 61)."""
 
+import contextlib
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from dgtui.engine.facade import Engine
 from tests.support.homes import PATIENCE_SECONDS, Home, wait_until
 from tests.support.shops import Shop, fill_up
 
@@ -41,13 +44,89 @@ def test_one_of_two_storages_is_full(shop: Shop, small_mount: Path) -> None:
 
 
 def test_all_storages_are_full(shop: Shop, small_mount: Path) -> None:
-    shop.job = 'compression = "none"'
-    two_storages(shop, small_mount)
-    shop.home.config_path.write_text(shop.home.config_path.read_text().replace('["disk", "second"]', '["second"]'))
+    """What was there before stays: retention makes no room beyond its rule."""
+    shop.job = 'compression = "zstd"\nbackup_type = "schema_only"\nretention = { keep_last = 1 }'
+    only_the_second(shop, small_mount)
+    earlier = shop.home.back_up()
+    assert earlier.status == "completed"
+    kept = files_at(small_mount)
+    shop.job = 'compression = "none"\nretention = { keep_last = 1 }'
+    only_the_second(shop, small_mount)
     outcome = shop.home.dgtui("--run-job", "nightly")
     assert outcome.exit_code == 1, outcome
     assert shop.home.engine().executions()[0].status == "failed"
-    assert [path for path in small_mount.rglob("*") if path.is_file() and not path.name.startswith(".dgtui")] == []
+    assert files_at(small_mount) == kept
+    assert shop.home.dgtui("validate", earlier.execution_id).exit_code == 0
+
+
+def only_the_second(shop: Shop, second: Path) -> None:
+    """Let the job write to the storage at `second` alone."""
+    two_storages(shop, second)
+    shop.home.config_path.write_text(shop.home.config_path.read_text().replace('["disk", "second"]', '["second"]'))
+
+
+def files_at(storage: Path) -> set[Path]:
+    """All files of a storage but its own marks."""
+    return {path for path in storage.rglob("*") if path.is_file() and not path.name.startswith(".dgtui")}
+
+
+@needs_root
+def test_an_error_of_the_disk_is_never_tried_until_it_passes(home: Home) -> None:
+    """Each fsync of what is stored fails once, one after the other: what was not surely written is no backup."""
+    source = home.folder / "files"
+    source.mkdir()
+    source.joinpath("a").write_text("content")
+    home.configure(f'[datasources.shop]\ntype = "files"\npath = "{source}"\n', job=home.gate)
+    home.open_gate()
+    good = home.back_up()
+    assert good.status == "completed"
+    home.close_gate()
+    engine = home.engine()
+    failed = []
+    for number in range(1, 20):
+        run_id = engine.start_job("nightly")
+        with failing_fsync(engine, run_id, number) as log:
+            home.open_gate()
+            snapshot = home.finish(engine, run_id)
+        home.close_gate()
+        injected = [line for line in log.read_text().splitlines() if "INJECTED" in line]
+        if not any(str(home.storage()) in line for line in injected):
+            assert snapshot.status == "completed", (injected, snapshot.problem)
+            break
+        failed += injected
+        assert snapshot.status == "failed", injected
+        assert snapshot.problem is not None
+        assert (snapshot.problem.kind, bool(snapshot.problem.hint)) == ("StorageError", True)
+        assert [path.parent.name for path in home.storage().glob("*/*/manifest.json")] == [good.folder]
+        assert home.litter() == []
+    else:
+        pytest.fail("the run never came to its end")
+    assert any("backup.tar" in line for line in failed)
+    assert any("manifest.json" in line for line in failed)
+
+
+@contextlib.contextmanager
+def failing_fsync(engine: Engine, run_id: str, number: int) -> Iterator[Path]:
+    """Let that fsync of each thread of a worker fail; what was called."""
+    follower = engine.follower(run_id)
+
+    def is_running() -> bool:
+        follower.poll()
+        return follower.snapshot.status == "running"
+
+    wait_until(is_running, "the start of the worker")
+    worker = engine.paths.lock(run_id).read_text().split()[0]
+    log = engine.paths.state / f"strace-{number}"
+    tracer = subprocess.Popen(
+        ["strace", "-f", "-y", "-p", worker, "-o", str(log), "-e", "trace=fsync",
+         "-e", f"inject=fsync:error=EIO:when={number}"],
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    with tracer:
+        assert tracer.stderr is not None
+        if "attached" not in (said := tracer.stderr.readline()):
+            pytest.skip(f"strace cannot trace here: {said}")
+        yield log
 
 
 def test_a_mount_that_vanished_is_not_written_to(shop: Shop, small_mount: Path) -> None:

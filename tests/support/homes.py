@@ -106,6 +106,10 @@ class Home:
         """Let the runs behind the gate go on."""
         self._opened.touch()
 
+    def close_gate(self) -> None:
+        """Let those that come later wait again."""
+        self._opened.unlink()
+
     @property
     def _opened(self) -> Path:
         return self.folder / "gate-is-open"
