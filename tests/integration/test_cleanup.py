@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from dgtui.config.channels import WebhookSettings
 from dgtui.config.guardian import GuardianSettings
 from dgtui.config.model import job_id
 from dgtui.engine.catalog import Catalog
@@ -23,6 +24,7 @@ from dgtui.engine.facade import Engine
 from dgtui.engine.guardian.cleanup_duty import CleanupDuty
 from dgtui.engine.guardian.duty import DutyContext
 from dgtui.engine.manifest import encode_manifest
+from dgtui.engine.notify.rules import wants
 from dgtui.engine.storages.local_marker import MARKER
 from tests.support.backup_folders import make_backup, new_id
 from tests.support.homes import Home
@@ -343,3 +345,24 @@ def test_what_was_deleted_before_a_storage_failed_is_told(home: Home, elsewhere:
     assert [copy.storage for copy in left.copies] == ["nas"]
     entry = next(one for one in AuditTable(elsewhere.catalog).entries() if one.action == "delete")
     assert (entry.outcome, "deleted at disk" in entry.details) == ("partial", True)
+
+
+def test_rules_by_object_get_what_a_cleanup_removed(home: Home, elsewhere: Engine) -> None:
+    text = home.config_path.read_text()
+    nas = f'[storages.nas]\ntype = "local"\npath = "{home.storage("nas")}"\n'
+    home.config_path.write_text(f"{text}\n{nas}")
+    engine = home.engine()
+    assert len(engine.retention.clean_up(Scope()).removed) == 5
+    told = {one.subject: one for one in Notifications(engine.catalog).listed(kind="cleanup_completed")}
+    assert {subject: one.message.partition(",")[0] for subject, one in told.items()} == {
+        "disk": "3 removed at disk",
+        "nas": "2 removed at nas",
+    }
+
+    def asked_for(**objects: tuple[str, ...]) -> list[str]:
+        channel = msgspec.structs.replace(WebhookSettings(url="https://example.org", severity="info"), **objects)
+        return sorted(subject for subject, one in told.items() if wants(channel, one))
+
+    assert asked_for(storages=("disk",)) == ["disk"]
+    assert asked_for(datasources=("shop",)) == asked_for(jobs=("nightly",)) == ["disk", "nas"]
+    assert asked_for(jobs=("another",), datasources=("crm",)) == []

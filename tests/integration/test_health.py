@@ -1,6 +1,7 @@
 """Health, seen through the catalogue: real servers that are stopped, frozen, closed, or want another password."""
 
 import os
+import shutil
 import signal
 import socket
 import sqlite3
@@ -20,6 +21,7 @@ from dgtui.engine.health_model import HealthState, Watched
 from dgtui.engine.messages import now
 from dgtui.engine.model import Notification
 from dgtui.engine.notify.courier import Courier
+from dgtui.engine.stored import remember_marker
 from tests.support.closable import closable_port
 from tests.support.homes import Home, wait_until
 from tests.support.mariadb import MariadbServer
@@ -479,3 +481,22 @@ def test_a_backup_of_unusual_size_is_told_once(home: Home, tmp_path: Path) -> No
     assert state.status == "warning"
     assert "far smaller than usual" in state.message
     assert [note.kind for note in watch.told()] == ["backup_unusual"]
+
+
+def test_rules_by_job_get_what_its_datasource_and_storage_suffer(home: Home) -> None:
+    home.configure(
+        f"{sqlite_table('shop', home.folder / 'gone.db')}{sqlite_table('crm', home.folder / 'away.db')}",
+        more='[jobs.crm]\ndatasource = "crm"\nstorages = ["disk"]\n',
+    )
+    engine = home.engine()
+    disk = engine.config.storage("disk")
+    disk.prepare()
+    remember_marker(engine.catalog, disk)
+    shutil.rmtree(home.storage())
+    worker = HealthWorker(engine)
+    subjects = [SHOP, Watched(kind="storage", name="disk")]
+    for _ in range(3):
+        worker.check(subjects, threading.Event())
+    told = {one.kind: one for one in Notifications(engine.catalog).listed()}
+    assert set(told["connection_lost"].related) == {"nightly"}
+    assert set(told["storage_unreachable"].related) == {"nightly", "shop", "crm"}

@@ -2,8 +2,9 @@
 
 from dgtui.engine.cleanup.access import Retention
 from dgtui.engine.cleanup.around_backups import RoundBackup
-from dgtui.engine.cleanup.carrying_out import Cleanup, CleanupReport, NotRemoved, Removed
+from dgtui.engine.cleanup.carrying_out import Cleanup
 from dgtui.engine.cleanup.looking import Look, Scope
+from dgtui.engine.cleanup.report import CleanupReport, NotRemoved, Removed
 from dgtui.engine.cleanup.strays import Stray, find_strays
 
 __all__ = [

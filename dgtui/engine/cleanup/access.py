@@ -6,8 +6,9 @@ from dgtui.config import Config
 from dgtui.engine.audit import append_audit, current_actor
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.catalog.retention import RetentionTable
-from dgtui.engine.cleanup.carrying_out import Cleanup, CleanupReport
+from dgtui.engine.cleanup.carrying_out import Cleanup
 from dgtui.engine.cleanup.looking import Look, Scope
+from dgtui.engine.cleanup.report import CleanupReport
 from dgtui.engine.cleanup.strays import Stray, find_strays
 from dgtui.engine.errors import ConfigError
 from dgtui.engine.messages import now

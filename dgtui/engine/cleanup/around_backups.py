@@ -3,8 +3,9 @@
 from dgtui.config import Config
 from dgtui.engine.cancellation import Cancellation
 from dgtui.engine.catalog import Catalog
-from dgtui.engine.cleanup.carrying_out import Cleanup, CleanupReport
+from dgtui.engine.cleanup.carrying_out import Cleanup
 from dgtui.engine.cleanup.looking import Look, Scope
+from dgtui.engine.cleanup.report import CleanupReport
 from dgtui.engine.errors import DataGuardianError
 from dgtui.engine.orders import BackupOrder
 from dgtui.engine.runs import RunPaths, RunWriter

@@ -1,7 +1,7 @@
 """Removing what retention lets go, one copy after another: an interruption at any moment leaves no half backup."""
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
 
@@ -10,56 +10,21 @@ from dgtui.engine.audit import append_audit, current_actor
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.catalog.retention import BegunRemoval, RetentionTable
 from dgtui.engine.cleanup.looking import Look, Scope
+from dgtui.engine.cleanup.report import CleanupReport, NotRemoved, Removed
 from dgtui.engine.cleanup.strays import Stray, Strays
+from dgtui.engine.cleanup.telling import tell_failures, tell_removed
 from dgtui.engine.deletion import log_removal
 from dgtui.engine.errors import DataGuardianError, JobBusy, ValidationError
 from dgtui.engine.locks import take_lock
 from dgtui.engine.messages import now
-from dgtui.engine.model import Actor, Copy, Problem, Record
-from dgtui.engine.notify import end_states, raise_notification
+from dgtui.engine.model import Actor, Copy
 from dgtui.engine.problems import problem_of
-from dgtui.engine.retention import RetentionPlan, Verdict
+from dgtui.engine.retention import Verdict
 from dgtui.engine.runs import RunPaths
 from dgtui.engine.storages.base import FolderRef
 from dgtui.engine.stored import know_marker, read_known_manifest
 
 _PATIENCE_SECONDS = 30.0
-
-
-class Removed(Record, frozen=True):
-    """A folder that was removed."""
-
-    storage: str
-    job: str
-    path: str
-    bytes: int
-    rule: str
-    execution_id: str | None = None
-
-
-class NotRemoved(Record, frozen=True):
-    """What could not be removed, or not be looked at."""
-
-    storage: str
-    path: str
-    problem: Problem
-
-
-class CleanupReport(Record, frozen=True):
-    """What a cleanup did."""
-
-    plan: RetentionPlan
-    removed: tuple[Removed, ...] = ()
-    not_removed: tuple[NotRemoved, ...] = ()
-    strays: tuple[Stray, ...] = ()
-    """What else lies at the storages and was left there."""
-    notes: tuple[str, ...] = ()
-    """What could not be written down of it."""
-
-    @property
-    def freed_bytes(self) -> int:
-        """The bytes of all that was removed."""
-        return sum(one.bytes for one in self.removed)
 
 
 class Cleanup:
@@ -110,7 +75,8 @@ class Cleanup:
                     self._remove(verdict)
             left = self._remove_strays(scope) if strays else ()
         self._tell()
-        self._tell_failures(scope)
+        for storage in filter(scope.allows, self._config.storages):
+            self._write_down(partial(self._tell_failures, storage, everywhere=scope.jobs is None))
         return CleanupReport(
             plan=plan,
             removed=tuple(self._removed),
@@ -159,7 +125,9 @@ class Cleanup:
             self._end(removal, freed)
 
     def _fail(self, verdict: Verdict, error: DataGuardianError) -> None:
-        self._not_removed.append(NotRemoved(storage=verdict.storage, path=verdict.path, problem=problem_of(error)))
+        self._not_removed.append(
+            NotRemoved(storage=verdict.storage, path=verdict.path, job=verdict.job, problem=problem_of(error))
+        )
 
     def _mark_corrupt(self, verdict: Verdict, error: ValidationError) -> None:
         self._catalog.save_copy(
@@ -269,51 +237,11 @@ class Cleanup:
     # What is told of it
 
     def _tell(self) -> None:
-        if self._removed:
-            freed = sum(one.bytes for one in self._removed)
-            storages = sorted({one.storage for one in self._removed})
-            self._write_down(
-                lambda: raise_notification(
-                    self._catalog,
-                    "cleanup_completed",
-                    subject_kind="storage",
-                    subject=", ".join(storages),
-                    message=f"{len(self._removed)} removed at {', '.join(storages)}, {freed} bytes freed",
-                    details=[f"{one.path}: {one.rule}, {one.bytes} bytes" for one in self._removed],
-                    related=sorted({one.job for one in self._removed if one.job}),
-                    at=self._clock(),
-                )
-            )
+        self._write_down(lambda: tell_removed(self._catalog, self._config, self._removed, self._clock()))
 
-    def _tell_failures(self, scope: Scope) -> None:
-        """Of each storage where something could not be removed; that it is over where all went well."""
-        for storage in filter(scope.allows, self._config.storages):
-            failed = [one for one in self._not_removed if one.storage == storage]
-            removals = [one for one in failed if one.path]
-            if removals:
-                self._write_down(partial(self._tell_failure, storage, removals))
-            elif not failed and scope.jobs is None:
-                self._write_down(
-                    partial(
-                        end_states,
-                        self._catalog,
-                        ("cleanup_failed",),
-                        subject_kind="storage",
-                        subject=storage,
-                        at=self._clock(),
-                    )
-                )
-
-    def _tell_failure(self, storage: str, removals: Sequence[NotRemoved]) -> None:
-        raise_notification(
-            self._catalog,
-            "cleanup_failed",
-            subject_kind="storage",
-            subject=storage,
-            message=f"{len(removals)} could not be removed at {storage}: {removals[0].problem.message}",
-            details=[f"{one.path}: {one.problem.message}" for one in removals],
-            at=self._clock(),
-        )
+    def _tell_failures(self, storage: str, *, everywhere: bool) -> None:
+        failed = [one for one in self._not_removed if one.storage == storage]
+        tell_failures(self._catalog, self._config, storage, failed, self._clock(), everywhere=everywhere)
 
     def _write_down(self, write: Callable[[], object]) -> None:
         """What was removed is removed, also where it cannot be written down."""

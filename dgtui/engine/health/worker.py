@@ -137,7 +137,7 @@ class HealthWorker:
     def _tell(self) -> None:
         # What is lost together is told together.
         if self._untold and not self._companions.outstanding:
-            tell_events(self._surroundings.catalog, self._records, self._clock())
+            tell_events(self._surroundings.catalog, self._surroundings.config, self._records, self._clock())
             self._untold = False
 
     def _room(self) -> int:
