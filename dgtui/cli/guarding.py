@@ -14,6 +14,7 @@ from dgtui.wording.words import one_line, time_text
 if TYPE_CHECKING:
     from dgtui.engine.guardian.runner import DutyState
     from dgtui.engine.guardian.status import DaemonStatus
+    from dgtui.engine.guardian.unit import Unit
 
 _JOURNAL_LEVELS = {"info": 6, "warning": 4, "error": 3}
 
@@ -51,9 +52,28 @@ def _install(*, user: bool, print_only: bool) -> None:
         print_data(unit.text.rstrip("\n"))
         return
     install_unit(unit)
-    say(f"Written: {unit.path}. It takes up its work with:")
+    say(f"Written: {unit.path}")
+    for sentence in unit.effects:
+        say(sentence)
+    _name_secrets(unit)
+    say("It takes up its work with:")
     for command in unit.commands:
         print_data(command)
+
+
+def _name_secrets(unit: "Unit") -> None:
+    """Say which secrets the daemon will not find in its environment, and where they belong."""
+    from dgtui.config import load_config
+
+    try:
+        missing = unit.unset(load_config().secret_variables())
+    except ConfigError as error:
+        say(f"warning: The configuration is wrong, so its secrets were not looked at: {error.message}")
+        return
+    if missing:
+        say(f"A shell's environment does not reach it. Put these lines into {unit.environment_file} (chmod 600):")
+    for name, keys in missing.items():
+        say(f"  {name}=...   for {', '.join(keys)}")
 
 
 def _log(text: str, level: str) -> None:

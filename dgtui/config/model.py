@@ -16,6 +16,7 @@ from dgtui.engine.datasources.base import Datasource, DatasourceSettings
 from dgtui.engine.errors import ConfigError
 from dgtui.engine.model import Record
 from dgtui.engine.secrets import fetch_secret
+from dgtui.engine.settings import SecretReference
 from dgtui.engine.storages import storage_adapter
 from dgtui.engine.storages.base import Storage, StorageSettings
 
@@ -86,6 +87,23 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     def channel(self, name: str) -> ChannelSettings:
         """The settings of a channel; raises ConfigError where there is none of this name."""
         return self._named("channels", self.channels, name)
+
+    def secret_variables(self) -> dict[str, tuple[str, ...]]:
+        """The variables of the environment that hold secrets, each with the keys that name it."""
+        tables: tuple[tuple[Table, Mapping[str, object]], ...] = (
+            ("datasources", self.datasources),
+            ("storages", self.storages),
+            ("jobs", self.jobs),
+            ("channels", self.channels),
+        )
+        found: dict[str, tuple[str, ...]] = {}
+        for table, objects in tables:
+            for name, settings in objects.items():
+                for key in getattr(settings, "__struct_fields__", ()):
+                    secret = getattr(settings, key)
+                    if isinstance(secret, SecretReference) and secret.env is not None:
+                        found[secret.env] = (*found.get(secret.env, ()), f"{table}.{name}.{key}")
+        return found
 
     def datasource(self, name: str) -> Datasource[Any]:
         """The adapter of a datasource, with its secret fetched now.

@@ -103,6 +103,32 @@ def test_installing_the_unit(home: Home, monkeypatch: pytest.MonkeyPatch) -> Non
     assert path.read_text().startswith("[Service]")
 
 
+def test_the_unit_names_secrets_it_will_not_have(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = '[datasources.NAME]\ntype = "mysql"\ndatabase = "x"\npassword = { env = "VARIABLE" }\n'
+    names = {"shop": "SHOP_PASSWORD", "crm": "SHOP_PASSWORD", "old": "OLD_PASSWORD"}
+    tables = [table.replace("NAME", name).replace("VARIABLE", variable) for name, variable in names.items()]
+    channel = '[channels.ops]\ntype = "webhook"\nurl = { env = "OPS_URL" }\n'
+    home.configure("\n".join(tables), job='heartbeat = { env = "PING_URL" }', more=channel)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(home.folder / "xdg"))
+    monkeypatch.setenv("SHOP_PASSWORD", "s3cret-of-the-shell")
+    secrets = home.folder / "xdg/dgtui/environment"
+    secrets.parent.mkdir(parents=True)
+    secrets.write_text("# ours\nOLD_PASSWORD=old\n")
+    written = home.dgtui("daemon", "--install", "--user")
+    assert written.exit_code == 0, written
+    assert f"into {secrets} (chmod 600)" in written.errors
+    named = [line.strip() for line in written.errors.splitlines() if "=..." in line]
+    assert named == [
+        "SHOP_PASSWORD=...   for datasources.shop.password, datasources.crm.password",
+        "PING_URL=...   for jobs.nightly.heartbeat",
+        "OPS_URL=...   for channels.ops.url",
+    ]
+    unit = (home.folder / "xdg/systemd/user/dgtui.service").read_text()
+    assert f"EnvironmentFile=-{secrets}" in unit.splitlines()
+    assert "s3cret" not in unit + written.output + written.errors
+    assert "go on when it is stopped" in written.errors
+
+
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")
 def test_systemd_understands_the_unit(home: Home) -> None:
     configure(home)

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dgtui.engine.errors import ConfigError, PermissionDenied
@@ -20,7 +20,9 @@ Documentation=man:systemd.service(5)
 Type=notify
 ExecStart={command}
 ExecReload=/bin/kill -HUP $MAINPID
-{environment}# A backup is a process of its own and goes on when the daemon is stopped or restarted.
+{environment}# Secrets that the configuration takes from the environment: NAME=value, a line each. It need not be there.
+EnvironmentFile=-{secrets}
+# A backup is a process of its own and goes on when the daemon is stopped or restarted.
 KillMode=process
 Restart=on-failure
 RestartSec=10
@@ -42,6 +44,19 @@ class Unit(Record, frozen=True):
     text: str
     commands: tuple[str, ...]
     """The commands that take it up, in order."""
+    environment_file: Path
+    """Where secrets of the environment belong."""
+    effects: tuple[str, ...]
+    """What it does, as sentences for people."""
+
+    def unset(self, variables: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
+        """Those of the variables that the daemon will not have: nothing of a shell's environment reaches it."""
+        try:
+            lines = self.environment_file.read_text("utf-8", "replace").splitlines()
+        except OSError:
+            lines = []
+        known = {line.partition("=")[0].strip() for line in lines if "=" in line}
+        return {name: keys for name, keys in variables.items() if name not in known}
 
 
 def daemon_unit(*, user: bool, environment: Mapping[str, str] | None = None) -> Unit:
@@ -51,11 +66,13 @@ def daemon_unit(*, user: bool, environment: Mapping[str, str] | None = None) -> 
     for name in ("DGTUI_CONFIG", "DGTUI_STATE"):
         if name in named:
             named[name] = str(Path(named[name]).expanduser().absolute())
+    secrets = _user_folder(environment) / "dgtui/environment" if user else Path("/etc/dgtui/environment")
     text = _TEMPLATE.format(
         mark=_MARK,
         after="" if user else "After=network-online.target\nWants=network-online.target\n",
         command=" ".join(_quoted(word, command=True) for word in (sys.executable, "-m", "dgtui", "daemon")),
         environment="".join(f"Environment={_quoted(f'{name}={value}')}\n" for name, value in named.items()),
+        secrets=str(secrets).replace("%", "%%"),
         target="default.target" if user else "multi-user.target",
     )
     systemctl = "systemctl --user" if user else "systemctl"
@@ -63,7 +80,18 @@ def daemon_unit(*, user: bool, environment: Mapping[str, str] | None = None) -> 
     if user:
         # Without it the daemon would end with the last session of the user.
         commands.append("loginctl enable-linger")
-    return Unit(path=_folder(environment, user=user) / UNIT_NAME, text=text, commands=tuple(commands))
+    start = "your first login, or the machine once you linger" if user else "the machine"
+    effects = (
+        f"It starts with {start}, and anew when it dies: it runs the timetable, watches, cleans up, and notifies",
+        "Backups are processes of their own and go on when it is stopped or restarted",
+    )
+    return Unit(
+        path=_folder(environment, user=user) / UNIT_NAME,
+        text=text,
+        commands=tuple(commands),
+        environment_file=secrets,
+        effects=effects,
+    )
 
 
 def install_unit(unit: Unit) -> None:
@@ -97,8 +125,11 @@ def _existing(folder: Path) -> Path:
 def _folder(environment: Mapping[str, str], *, user: bool) -> Path:
     if not user:
         return Path("/etc/systemd/system")
-    home = Path(environment.get("XDG_CONFIG_HOME") or Path.home() / ".config")
-    return home / "systemd/user"
+    return _user_folder(environment) / "systemd/user"
+
+
+def _user_folder(environment: Mapping[str, str]) -> Path:
+    return Path(environment.get("XDG_CONFIG_HOME") or Path.home() / ".config")
 
 
 def _quoted(word: str, *, command: bool = False) -> str:
