@@ -225,6 +225,15 @@ def test_the_duty_cleans_up_at_its_time_and_not_before(home: Home, engine: Engin
     assert folders(home) == ["04", "05"]
     assert any("3 removed" in text for text in said), said
     assert duty.next_due(clock[0]) == due + timedelta(hours=6)
+    # A daemon that starts after two of its times catches up once; one that starts in between waits.
+    assert CleanupDuty(context).next_due(clock[0]) == due + timedelta(hours=6)
+    clock[0] += timedelta(hours=14)
+    late = CleanupDuty(context)
+    assert late.next_due(clock[0]) == due + timedelta(hours=6)
+    late.run(clock[0])
+    assert late.next_due(clock[0]) == due + timedelta(hours=18)
+    assert CleanupDuty(context).next_due(clock[0]) == due + timedelta(hours=18)
+    duty = late
     # The clock is set back by a year: it goes on from there.
     clock[0] -= timedelta(days=365)
     again = duty.next_due(clock[0])
