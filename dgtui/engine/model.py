@@ -23,6 +23,7 @@ NotificationKind = Literal[
     "backup_failed",
     "backup_overdue",
     "backup_unusual",
+    "backup_from_future",
     "copy_missing",
     "copy_damaged",
     "restore_completed",
@@ -69,6 +70,7 @@ SEVERITIES: dict[NotificationKind, Severity] = {
     "backup_failed": "error",
     "backup_overdue": "critical",
     "backup_unusual": "warning",
+    "backup_from_future": "warning",
     "copy_missing": "warning",
     "copy_damaged": "error",
     "restore_completed": "info",
@@ -87,6 +89,7 @@ LASTING: frozenset[NotificationKind] = frozenset(
     {
         "connection_lost",
         "backup_overdue",
+        "backup_from_future",
         "copy_missing",
         "copy_damaged",
         "storage_unreachable",

@@ -20,13 +20,11 @@ from dgtui.engine.health import Health, HealthWorker
 from dgtui.engine.health_model import HealthState, Watched
 from dgtui.engine.messages import now
 from dgtui.engine.model import Notification
-from dgtui.engine.notify.courier import Courier
 from dgtui.engine.stored import remember_marker
 from tests.support.closable import closable_port
 from tests.support.homes import Home, wait_until
 from tests.support.mariadb import MariadbServer
 from tests.support.postgres import PostgresServer
-from tests.support.receivers import web_server
 
 SHOP = Watched(kind="datasource", name="shop")
 START = datetime(2025, 2, 13, 6, 0, tzinfo=UTC)
@@ -221,32 +219,6 @@ def test_a_server_that_freezes_once_the_connection_stands(home: Home) -> None:
             connection.close()
     assert (state.result, state.status) == ("timeout", "warning")
     assert "does not answer" in state.message
-
-
-def test_forty_databases_of_a_dead_server_are_one_message(home: Home, postgres_server: PostgresServer) -> None:
-    """Each is checked at its own moment of five minutes, and a channel waits for half a minute."""
-    with closable_port(postgres_server.port) as port, web_server() as web:
-        table = postgres_table(postgres_server, "postgres").replace(f"port = {postgres_server.port}", "port = {port}")
-        tables = [table.replace("shop", f"shop{number}").format(port=port.port) for number in range(40)]
-        channel = f"[channels.ops]\ntype = 'webhook'\nurl = '{web.url}'\nseverity = 'info'\n"
-        home.config_path.write_text("\n".join([*tables, channel]))
-        home.config_path.chmod(0o600)
-        engine, clock = home.engine(), Clock()
-        worker, courier = HealthWorker(engine, clock=clock), Courier(engine.catalog, engine.config, clock=clock)
-
-        def sent_within(minutes: int) -> list[str]:
-            """Let time pass; the titles of what was sent meanwhile."""
-            end, seen = clock.moment + timedelta(minutes=minutes), len(web.requests)
-            while clock.moment < end:
-                worker.run(threading.Event())
-                courier.deliver()
-                clock.moment = max(clock.moment + timedelta(seconds=15), worker.next_due(clock.moment) or end)
-            return [request.json["title"] for request in web.requests[seen:]]
-
-        port.close()
-        assert sent_within(30) == [f"40 connection lost at 127.0.0.1:{port.port}"]
-        port.open()
-        assert sent_within(22) == [f"40 connection restored at 127.0.0.1:{port.port}"]
 
 
 def sqlite_table(name: str, path: Path) -> str:
@@ -455,6 +427,28 @@ def test_a_job_is_overdue_once_its_timetable_was_not_kept(home: Home, tmp_path: 
     assert watch.health.check_now([job])[0].status == "healthy"
     watch.clock.moment = made.started_at + timedelta(days=2)
     assert watch.health.check_now([job])[0].status == "critical"
+
+
+def test_a_clock_that_went_back_is_told_once_and_hides_no_overdue_backup(home: Home, tmp_path: Path) -> None:
+    make_database(tmp_path / "shop.db")
+    home.configure(sqlite_table("shop", tmp_path / "shop.db"), job='schedule = "0 3 * * *"\ntimezone = "UTC"')
+    made = home.back_up()
+    watch = Watch(home.engine(), Clock(made.started_at - timedelta(minutes=1)))
+    job = Watched(kind="job", name="nightly")
+    assert watch.health.check_now([job])[0].status == "healthy"
+    watch.clock.moment = made.started_at - timedelta(days=400)
+    for _ in range(2):
+        (state,) = watch.health.check_now([job])
+    assert (state.status, "from the future" in state.message, "the clock went back" in state.message) == (
+        "warning", True, True,
+    )  # fmt: skip
+    assert [note.kind for note in watch.told()] == ["backup_from_future"]
+    watch.clock.forward(days=3)
+    (state,) = watch.health.check_now([job])
+    assert set(state.told) == {"backup_from_future", "backup_overdue"}
+    watch.clock.moment = made.started_at + timedelta(minutes=1)
+    assert watch.health.check_now([job])[0].status == "healthy"
+    assert all(note.ended_at is not None for note in watch.told())
 
 
 def test_a_backup_of_unusual_size_is_told_once(home: Home, tmp_path: Path) -> None:

@@ -19,6 +19,8 @@ _ENOUGH = 4
 _FAR_OFF = 2.0
 _LEAST_DIFFERENCE = 1 << 20
 _LOOKED_AT = 50
+_CLOCK_TOLERANCE = timedelta(minutes=5)
+"""Clocks of machines that share a storage differ a little."""
 
 
 def good_backups(catalog: Catalog, job: str, count: int) -> list[Execution]:
@@ -39,6 +41,7 @@ def ask_job(config: Config, catalog: Catalog, subject: Watched, at: datetime) ->
     watched_since = HealthRecords(catalog).first_check(subject) or at
     concerns = [
         *_overdue(config, subject.name, backups, watched_since, at),
+        *_from_future(backups, at),
         *_size(backups),
         *_copies(config, catalog, backups),
     ]
@@ -64,11 +67,13 @@ def _overdue(
     timetable = Timetable.parse(
         config.job_id(name), job.schedule, job.timezone, window=job.window, jitter=int(job.jitter)
     )
-    covered = backups[0].started_at if backups else watched_since
+    # One that is dated in the future says nothing of when it was made.
+    last_at = next((row.started_at for row in backups if row.started_at <= at), None)
+    covered = last_at or watched_since
     missed = timetable.latest(at - _allowance(backups), covered)
     if missed is None:
         return []
-    last = f"the last good one is of {backups[0].started_at:%Y-%m-%d %H:%M} UTC" if backups else "there never was one"
+    last = f"the last good one is of {last_at:%Y-%m-%d %H:%M} UTC" if last_at is not None else "there never was one"
     return [
         Concern(
             kind="backup_overdue",
@@ -84,6 +89,20 @@ def _allowance(backups: Sequence[Execution]) -> timedelta:
     took = [(row.finished_at - row.started_at).total_seconds() for row in backups if row.finished_at is not None]
     usual = statistics.median(took) if took else 0.0
     return max(_LEAST_ALLOWANCE, timedelta(seconds=2 * usual))
+
+
+def _from_future(backups: Sequence[Execution], at: datetime) -> list[Concern]:
+    """Is the newest one dated in the future?"""
+    if not backups or backups[0].started_at - at <= _CLOCK_TOLERANCE:
+        return []
+    return [
+        Concern(
+            kind="backup_from_future",
+            message=f"The newest backup is from the future, {backups[0].started_at:%Y-%m-%d %H:%M} UTC, and now it is "
+            f"{at:%Y-%m-%d %H:%M} UTC: the clock went back, or it was wrong then",
+            hint="Is the clock of this machine right? See: timedatectl. No backup is removed because of it",
+        )
+    ]
 
 
 def _size(backups: Sequence[Execution]) -> list[Concern]:
