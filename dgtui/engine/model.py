@@ -36,8 +36,9 @@ NotificationKind = Literal[
     "cleanup_completed",
     "cleanup_failed",
     "configuration_wrong",
+    "duty_hangs",
 ]
-SubjectKind = Literal["datasource", "job", "storage", "execution", "configuration"]
+SubjectKind = Literal["datasource", "job", "storage", "execution", "configuration", "duty"]
 """What a notification is about."""
 DeliveryStatus = Literal["waiting", "sending", "sent", "perhaps sent"]
 Phase = Literal[
@@ -83,6 +84,7 @@ SEVERITIES: dict[NotificationKind, Severity] = {
     "cleanup_completed": "info",
     "cleanup_failed": "warning",
     "configuration_wrong": "error",
+    "duty_hangs": "error",
 }
 """How much each kind of notification matters; only a critical one is sent in quiet hours."""
 LASTING: frozenset[NotificationKind] = frozenset(
@@ -96,6 +98,7 @@ LASTING: frozenset[NotificationKind] = frozenset(
         "storage_low",
         "cleanup_failed",
         "configuration_wrong",
+        "duty_hangs",
     }
 )
 """States that last: one is raised once until it has ended, and people are reminded of it meanwhile."""

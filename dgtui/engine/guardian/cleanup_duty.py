@@ -1,6 +1,6 @@
 """The duty that cleans up at its own time: what no rule keeps any more, and what broken runs left."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from dgtui.engine.catalog.moments import last_moment, save_moment
 from dgtui.engine.cleanup import Cleanup, Scope
@@ -13,6 +13,7 @@ class CleanupDuty:
     """Runs by the schedule `cleanup` of the `[guardian]` table; a time that was missed is caught up once."""
 
     name = "cleanup"
+    limit = timedelta(hours=12)
 
     def __init__(self, context: DutyContext) -> None:
         self._context = context

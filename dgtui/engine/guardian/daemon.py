@@ -22,6 +22,7 @@ from dgtui.engine.guardian.config_keeping import ConfigKeeping
 from dgtui.engine.guardian.config_watch import ConfigWatch
 from dgtui.engine.guardian.duties import DUTIES
 from dgtui.engine.guardian.duty import DutyContext, Level
+from dgtui.engine.guardian.duty_watch import DutyWatch
 from dgtui.engine.guardian.runner import DutyRunner, DutyState
 from dgtui.engine.guardian.status import DaemonReport, daemon_lock_path, daemon_status, write_report
 from dgtui.engine.guardian.systemd import SystemdNotifier
@@ -36,7 +37,7 @@ _TICK_SECONDS = 3.0
 _STOP_SECONDS = 20.0
 _AFTER_FAULT_SECONDS = 60.0
 _REPORT_SECONDS = 30.0
-"""How old what the daemon tells of its usual work may become; what is out of the ordinary is told at once."""
+"""How old what the daemon tells of its usual work may become; what is out of the ordinary, or new, is told at once."""
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -51,10 +52,13 @@ class Daemon:
         self._restart_at: dict[str, float] = {}
         self._watch = ConfigWatch(config_path)
         self._keeping = ConfigKeeping(context, config_path)
+        self._duty_watch = DutyWatch(context)
+        self._hanging: tuple[str, ...] = ()
         self._started_at = self._config_read_at = context.clock()
         self._config_problem: Problem | None = None
         self._reported: DaemonReport | None = None
         self._reported_at = 0.0
+        self._began = time.monotonic()
 
     def run(self) -> None:
         """Work until told to stop."""
@@ -69,6 +73,7 @@ class Daemon:
                 if self._watch.changed():
                     self._reload()
                 self._revive()
+                self._watch_duties()
                 self._report()
             self._stop()
 
@@ -112,6 +117,13 @@ class Daemon:
                 del self._restart_at[name]
                 runner.start()
 
+    def _watch_duties(self) -> None:
+        # The watchdog of systemd is none for this: what hangs below a duty would hang anew after a restart.
+        hanging = self._duty_watch.look(self._runners)
+        if hanging != self._hanging:
+            self._hanging = hanging
+            self._notifier.status(self._summary())
+
     def _report(self) -> None:
         report = DaemonReport(
             pid=os.getpid(),
@@ -122,8 +134,9 @@ class Daemon:
             duties=tuple(runner.state for runner in self._runners),
         )
         # Each writing waits for the disk twice, and duties begin and end every few seconds.
+        patience = _REPORT_SECONDS if time.monotonic() > self._began + _REPORT_SECONDS else _TICK_SECONDS
         ordinary = self._reported is not None and _out_of_the_ordinary(report) == _out_of_the_ordinary(self._reported)
-        if report == self._reported or (ordinary and time.monotonic() < self._reported_at + _REPORT_SECONDS):
+        if report == self._reported or (ordinary and time.monotonic() < self._reported_at + patience):
             return
         try:
             write_report(self._context.paths, report)
@@ -135,7 +148,8 @@ class Daemon:
         if self._config_problem is not None:
             return "guarding with the last good configuration; the newest one is wrong: dgtui check"
         config = self._context.config
-        return f"guarding {len(config.datasources)} datasources, {len(config.jobs)} jobs"
+        hanging = f"; does not come to an end: {', '.join(self._hanging)}" if self._hanging else ""
+        return f"guarding {len(config.datasources)} datasources, {len(config.jobs)} jobs{hanging}"
 
     def _stop(self) -> None:
         self._notifier.stopping()

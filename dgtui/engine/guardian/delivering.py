@@ -14,6 +14,7 @@ class Delivering:
     """Looks every few seconds for what is to be sent, and once a minute for what is to be said again."""
 
     name = "notifications"
+    limit = timedelta(minutes=15)
 
     def __init__(self, context: DutyContext) -> None:
         self._context = context

@@ -5,7 +5,7 @@ A new duty is a class that fits `Duty`, made from a `DutyContext`, and one line 
 
 import threading
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal, Protocol
 
 from dgtui.config import Config
@@ -26,6 +26,10 @@ class Duty(Protocol):
     @property
     def name(self) -> str:
         """What it is called in the log and by `dgtui daemon --status`."""
+
+    @property
+    def limit(self) -> timedelta:
+        """How long one run may take: people are told of one that takes longer."""
 
     def next_due(self, now: datetime) -> datetime | None:
         """When `run` is to be called next: a time that has passed means at once, None means not for now.

@@ -1,6 +1,6 @@
 """The duty that checks the health of everything that is configured."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from dgtui.engine.guardian.duty import DutyContext
 from dgtui.engine.health import HealthWorker
@@ -10,6 +10,7 @@ class HealthDuty:
     """Checks what is due."""
 
     name = "health"
+    limit = timedelta(minutes=15)
 
     def __init__(self, context: DutyContext) -> None:
         self._context = context

@@ -13,6 +13,7 @@ class MetricsDuty:
     """Writes the file that `metrics_file` of the `[guardian]` table names."""
 
     name = "metrics"
+    limit = timedelta(minutes=10)
 
     def __init__(self, context: DutyContext) -> None:
         self._context = context

@@ -25,6 +25,7 @@ class PutBackDuty:
     """
 
     name = "cut imports"
+    limit = timedelta(minutes=10)
 
     def __init__(self, context: DutyContext, start: Start = spawn_worker) -> None:
         self._context = context

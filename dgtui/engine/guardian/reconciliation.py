@@ -13,6 +13,7 @@ class Reconciliation:
     """Looks once a minute for runs that ended without notice."""
 
     name = "ended runs"
+    limit = timedelta(hours=1)
 
     def __init__(self, context: DutyContext) -> None:
         self._context = context

@@ -32,6 +32,7 @@ class RehearsalDuty:
     """Claims the rehearsals that are due, and starts one at a time."""
 
     name = "rehearsals"
+    limit = timedelta(minutes=10)
 
     def __init__(self, context: DutyContext, start: Start = spawn_worker) -> None:
         self._context = context

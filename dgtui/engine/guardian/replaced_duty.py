@@ -12,6 +12,7 @@ class ReplacedDuty:
     """Looks once an hour; how long something is kept is `keep_replaced` of its datasource."""
 
     name = "replaced databases"
+    limit = timedelta(hours=2)
 
     def __init__(self, context: DutyContext) -> None:
         self._context = context

@@ -1,6 +1,7 @@
 """Runs one duty in a thread of its own, as often as it is due."""
 
 import threading
+import time
 import traceback
 from datetime import datetime
 
@@ -36,6 +37,7 @@ class DutyRunner:
         self._wake = threading.Event()
         self._state = DutyState(name=duty.name)
         self._failures = 0
+        self._began: float | None = None
         self._thread: threading.Thread | None = None
 
     @property
@@ -47,6 +49,12 @@ class DutyRunner:
     def alive(self) -> bool:
         """Whether its thread lives; a fault of the program ends it."""
         return self._thread is not None and self._thread.is_alive()
+
+    @property
+    def hangs(self) -> bool:
+        """Whether the run under way takes longer than it may."""
+        began = self._began
+        return began is not None and time.monotonic() - began > self._duty.limit.total_seconds()
 
     def start(self) -> None:
         """Begin, or begin again after a fault."""
@@ -88,7 +96,11 @@ class DutyRunner:
                 self._sleep(_LONGEST_WAIT_SECONDS if due is None else (due - moment).total_seconds())
                 return
             self._note(next_due=due, running_since=moment)
-            self._duty.run(moment)
+            self._began = time.monotonic()
+            try:
+                self._duty.run(moment)
+            finally:
+                self._began = None
         except DataGuardianError as error:
             self._fail(problem_of(error))
             self._sleep_after_failure()

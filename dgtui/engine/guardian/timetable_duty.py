@@ -47,6 +47,7 @@ class TimetableDuty:
     """Claims due runs and starts them in order."""
 
     name = "timetable"
+    limit = timedelta(minutes=10)
 
     def __init__(self, context: DutyContext, start: Start = spawn_worker) -> None:
         self._context = context

@@ -33,6 +33,7 @@ _QUICK_SECONDS = 1.0
 _GRACE_SECONDS = 1.0
 """How much later than its own limit a check is given up."""
 _LONGEST_WAIT_SECONDS = 1.0
+_LONGEST_ROUND_SECONDS = 60.0
 _THIN_EVERY = timedelta(hours=1)
 
 
@@ -97,8 +98,8 @@ class HealthWorker:
         return bool(self._wanted) or any(not running.given_up for running in self._running.values())
 
     def next_due(self, moment: datetime) -> datetime | None:
-        """When something is to be checked; None where nothing is configured."""
-        if self._wanted:
+        """When something is to be checked; at once while checks are under way; None where nothing is configured."""
+        if self.busy:
             return moment
         return self._agenda.next_due(self._surroundings.config, moment)
 
@@ -107,11 +108,15 @@ class HealthWorker:
         self._wanted += [subject for subject in subjects if subject not in self._wanted]
 
     def run(self, stopping: threading.Event) -> None:
-        """Check what is due, until nothing is and all answers are there. Raises CatalogError."""
+        """Check what is due, until nothing is and all answers are there, or for a minute. Raises CatalogError.
+
+        Where so much is watched that something is always under way, the next call goes on with it.
+        """
+        end = time.monotonic() + _LONGEST_ROUND_SECONDS
         self._forget_removed()
         self._tell()
         self._want_due()
-        while self.busy and not stopping.is_set():
+        while self.busy and not stopping.is_set() and time.monotonic() < end:
             self._start_some()
             self._collect(_LONGEST_WAIT_SECONDS)
             self._want_due()
