@@ -99,9 +99,12 @@ def _show(report: "CleanupReport", storages: tuple[str, ...] | None, *, everythi
         print_data(f"{word}  {one_line(stray.path)}  {size_text(stray.bytes)}  {stray_text(stray)}")
     for failure in report.not_removed:
         say(f"cannot look at {one_line(failure.storage)}: {one_line(failure.problem.message)}")
+    say(f"{len(_going(report, storages))} to remove, {size_text(_to_be_freed(report, storages))} to be freed")
+
+
+def _to_be_freed(report: "CleanupReport", storages: tuple[str, ...] | None) -> int:
     freed = sum(one.bytes for one in _removals(report, storages))
-    freed += sum(one.bytes for one in report.strays if one.may_go(now))
-    say(f"{len(_going(report, storages))} to remove, {size_text(freed)} to be freed")
+    return freed + sum(one.bytes for one in report.strays if one.may_go(report.plan.made_at))
 
 
 def _as_data(
@@ -117,7 +120,7 @@ def _as_data(
         "not_removed": msgspec.to_builtins(report.not_removed),
         "strays": msgspec.to_builtins(report.strays),
         "notes": list(report.notes),
-        "freed_bytes": report.freed_bytes if done else sum(one.bytes for one in removals),
+        "freed_bytes": report.freed_bytes if done else _to_be_freed(report, storages),
     }
     if everything:
         kept = [one for one in report.plan.kept if storages is None or one.storage in storages]

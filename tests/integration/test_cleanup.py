@@ -264,6 +264,18 @@ def test_a_full_disk_is_tried_again_once_retention_has_made_room(home: Home, sma
     assert "Retention made room; it is tried once more" in log
 
 
+def test_a_preview_counts_what_strays_free_too(home: Home, engine: Engine) -> None:
+    orphan = home.storage() / JOB / "2024-01-01_030000"
+    orphan.mkdir()
+    (orphan / "backup.tar.zst").write_bytes(b"x" * 5000)
+    home.config_path.write_text(f'{home.config_path.read_text()}\n[guardian]\norphans_grace = "0 s"\n')
+    shown = home.dgtui("cleanup", "--dry-run", "--json").json()
+    (stray,) = shown["strays"]
+    assert stray["bytes"] >= 5000
+    assert shown["freed_bytes"] == sum(one["bytes"] for one in shown["to_remove"]) + stray["bytes"]
+    assert orphan.exists()
+
+
 def test_orphans_go_after_their_grace_and_unknown_backups_never(home: Home, engine: Engine) -> None:
     unknown = store(home, 30, "disk")
     orphan = home.storage() / JOB / "2024-01-01_030000"

@@ -73,6 +73,15 @@ def test_a_run_from_a_timer_is_told_without_a_daemon(home: Home, web: WebServer)
         assert b"t0ken-in-the-path" not in request_file.read_bytes()
 
 
+def test_a_heartbeat_that_is_refused_is_tried_again(home: Home, web: WebServer) -> None:
+    shop(home, job=f'heartbeat = "{web.url}"')
+    web.status = 503
+    done = home.dgtui("--run-job", "nightly")
+    assert done.exit_code == 0, done
+    assert len(web.requests) == 3
+    assert done.output.count("The heartbeat of nightly was not taken") + done.errors.count("was not taken") >= 1
+
+
 def test_a_failed_run_is_told_as_failed(home: Home, web: WebServer) -> None:
     shop(home, channel=hook(web.url, "error"), job=f'heartbeat = "{web.url}"', path="gone.db")
     done = home.dgtui("--run-job", "nightly")

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dgtui.config import load_config
 from dgtui.engine.catalog import Catalog
-from dgtui.engine.catalog.due_runs import missed_runs, queued_runs
+from dgtui.engine.catalog.due_runs import TimetableState, claim_due_run, missed_runs, queued_runs
 from dgtui.engine.catalog.notifications import Notifications
 from dgtui.engine.guardian.duty import DutyContext
 from dgtui.engine.guardian.timetable_duty import TimetableDuty
@@ -117,6 +118,23 @@ def test_a_missed_run_is_caught_up_once(tmp_path: Path) -> None:
     guard.step()
     assert len(guard.started) == 2
     assert missed_runs(guard.catalog, START) == []
+
+
+def test_due_times_of_years_ago_are_forgotten_also_where_none_is_missed(tmp_path: Path) -> None:
+    guard = Guard(tmp_path, job('schedule = "0 3 * * *"'))
+    guard.until(START + timedelta(days=3))
+
+    def due_times() -> int:
+        with guard.catalog.transaction() as connection:
+            return int(connection.execute(sa.text("SELECT count(*) FROM due_runs")).scalar_one())
+
+    before = due_times()
+    assert before >= 2
+    state = TimetableState(timetable="other", handled_until=guard.now)
+    execution = msgspec.structs.replace(guard.catalog.executions(limit=1)[0], execution_id="later", job_id="other")
+    later = guard.now + timedelta(days=900)
+    assert claim_due_run(guard.catalog, execution, later, later, state)
+    assert due_times() == 1
 
 
 def test_beyond_its_grace_time_a_run_is_missed(tmp_path: Path) -> None:

@@ -102,6 +102,7 @@ def claim_due_run(
         claimed = _insert(connection, execution, due_at, noticed_at, "waiting")
         if claimed:
             write_execution(connection, execution)
+            _thin(connection, noticed_at)
         _write_timetable(connection, execution.job_id, state)
     return claimed
 
@@ -113,8 +114,12 @@ def record_missed_run(
     with catalog.transaction() as connection:
         recorded = _insert(connection, execution, due_at, noticed_at, "missed")
         _write_timetable(connection, execution.job_id, state)
-        connection.execute(sa.delete(due_runs).where(due_runs.c.due_at < time_text(noticed_at - _KEPT)))
+        _thin(connection, noticed_at)
     return recorded
+
+
+def _thin(connection: sa.Connection, noticed_at: datetime) -> None:
+    connection.execute(sa.delete(due_runs).where(due_runs.c.due_at < time_text(noticed_at - _KEPT)))
 
 
 def _insert(
