@@ -176,8 +176,13 @@ class Destinations:
     def _give_up(self, writer: BackupWriter) -> None:
         # Where the storage hangs, so does the removal: the others do not wait for it.
         removal = threading.Thread(target=writer.abort, name=f"removal at {writer.storage}", daemon=True)
-        removal.start()
-        self._removals.append((writer, removal))
+        try:
+            removal.start()
+        except RuntimeError:
+            # A machine without memory for another thread: what was written must not stay for that.
+            writer.abort()
+        else:
+            self._removals.append((writer, removal))
 
     def _answer(self, writer: BackupWriter, step: Callable[[], AnswerT]) -> AnswerT:
         cancelled = self._cancellation.event

@@ -22,11 +22,16 @@ def memory_explained() -> Iterator[None]:
     except _kinds() as error:
         if not _wants_memory(error):
             raise
-        raise OutOfMemory(
-            "Out of memory: the system gave the worker no more",
-            subject="memory",
-            hint="See: free -m; ulimit -v; systemctl show -p MemoryMax UNIT. The compression lz4 needs less of it",
-        ) from error
+        raise out_of_memory() from error
+
+
+def out_of_memory() -> OutOfMemory:
+    """The error for whoever notices it in their own way."""
+    return OutOfMemory(
+        "Out of memory: the system gave the worker no more",
+        subject="memory",
+        hint="See: free -m; ulimit -v; systemctl show -p MemoryMax UNIT. The compression lz4 needs less of it",
+    )
 
 
 def _kinds() -> tuple[type[Exception], ...]:

@@ -11,6 +11,19 @@ from tests.support.shops import Shop
 @pytest.mark.parametrize("megabytes", [150, 300])
 def test_too_little_memory_is_told(shop: Shop, megabytes: int) -> None:
     """It depends on the machine whether so much is enough; where it is not, the run says so."""
+    run_within(shop, megabytes)
+
+
+def test_a_large_row_and_many_tables_within_little_memory(shop: Shop) -> None:
+    """A row of 60 MB needs several times that at pg_dump; whether it has it or not, nothing is half."""
+    with shop.server.connect(shop.database) as connection:
+        connection.execute("CREATE TABLE large AS SELECT convert_to(repeat('x', 60000000), 'UTF8') AS row")
+        connection.execute(";".join(f"CREATE TABLE t{number} ()" for number in range(300)).encode())
+    run_within(shop, 400)
+
+
+def run_within(shop: Shop, megabytes: int) -> None:
+    """Run the job with so much memory for each process: it succeeds, or ends failed with a word on memory."""
     limit = f"--as={megabytes << 20}"
     done = subprocess.run(
         ["prlimit", limit, sys.executable, "-m", "dgtui", "--run-job", "nightly"],

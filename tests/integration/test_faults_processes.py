@@ -4,12 +4,14 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from dgtui.engine.facade import Engine
 from dgtui.engine.model import Execution
+from tests.support.gates import GatedTool
 from tests.support.homes import Home, wait_until
 from tests.support.postgres import PostgresServer
 from tests.support.shops import Shop
@@ -121,6 +123,35 @@ def test_two_runs_of_one_job(slow_shop: Shop) -> None:
     assert "pid" in outcome.errors
     assert slow_shop.home.finish(engine, run_id).status == "completed"
     assert len(slow_shop.folders()) == 1
+
+
+def test_a_worker_that_is_suspended_for_longer_than_any_wait(shop: Shop) -> None:
+    """It goes on where it stood, or ends by its own clock; the data came meanwhile."""
+    gate = GatedTool(shop.home.folder / "tools", "pg_dump", str(shop.server.binaries / "pg_dump"))
+    for name in ("pg_restore", "pg_dumpall", "psql"):
+        gate.folder.joinpath(name).symlink_to(shop.server.binaries / name)
+    shop.tools, shop.job = gate.folder, 'idle_timeout = "1 s"'
+    shop.write()
+    engine = shop.home.engine()
+    run_id = engine.start_job("nightly")
+    gate.wait()
+    worker = worker_pid(engine, run_id)
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        gate.open()
+        # As long as this is what is tried: a time that is longer than the longest wait.
+        time.sleep(1.5)
+    finally:
+        os.kill(worker, signal.SIGCONT)
+    snapshot = shop.home.finish(engine, run_id)
+    if snapshot.status == "failed":
+        assert snapshot.problem is not None
+        assert "No data for 1 s" in snapshot.problem.message
+        assert shop.folders() == []
+    else:
+        assert snapshot.status == "completed", snapshot.problem
+        engine.validate_folder(shop.folders()[0])
+    shop.nothing_left()
 
 
 def test_many_starts_at_once_make_one_run(slow_shop: Shop) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import getpass
 import os
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from dgtui.engine.datasources.base import ServerSettings, connection_hint
 from dgtui.engine.datasources.postgres_failures import known_failure
 from dgtui.engine.datasources.postgres_names import connection_string
 from dgtui.engine.errors import DatabaseConnectionError, DataGuardianError, PermissionDenied
+from dgtui.engine.memory import out_of_memory
 
 if TYPE_CHECKING:
     import psycopg
@@ -25,6 +27,8 @@ _SESSION_SETTINGS = (
     "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET row_security = off; "
     "SET search_path = pg_catalog; SET default_transaction_read_only = off"
 )
+
+_NO_MEMORY = re.compile(r"out of memory|cannot allocate memory")
 
 
 class PostgresSettings(ServerSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -137,6 +141,9 @@ class Access:
         import psycopg
 
         text = str(error).strip()
+        if error.sqlstate is None and _NO_MEMORY.search(text):
+            # The server's own lack of it has a code.
+            return out_of_memory()
         known = known_failure(text, server=self.server, user=self.user)
         if known is not None:
             return known

@@ -51,9 +51,10 @@ def estimate_dump(connection: "psycopg.Connection[Any]", tables: Sequence[Table]
         if time.monotonic() < deadline:
             try:
                 count, size = _sample(connection, table, table.bytes / all_bytes)
-            except psycopg.Error:
-                if connection.broken:
-                    raise
+            except psycopg.Error as error:
+                # A COPY that broke off here, for want of memory, goes on at the server: nothing else can be asked.
+                if connection.broken or connection.info.transaction_status == psycopg.pq.TransactionStatus.ACTIVE:
+                    raise psycopg.OperationalError(connection.info.error_message or str(error)) from error
             else:
                 rows[table.oid] = count
                 known += size
