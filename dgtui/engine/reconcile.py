@@ -19,11 +19,9 @@ from dgtui.engine.messages import now
 from dgtui.engine.model import ENDED, Copy, Execution, Problem, Restore
 from dgtui.engine.orders import BackupOrder, RehearseOrder, decode_order
 from dgtui.engine.rebuild import rebuild_if_new
+from dgtui.engine.reconcile_restores import end_restore, name_leftovers, settle_imports, settle_swaps
 from dgtui.engine.rehearsal import settle_rehearsals
-from dgtui.engine.restore_task import target_lock_name
 from dgtui.engine.runs import RunPaths, last_status
-from dgtui.engine.settling import cleanup_command, left_behind, settle, unsettled
-from dgtui.engine.settling_import import is_filled, settle_import, ways_on
 from dgtui.engine.storages.base import FolderRef
 from dgtui.engine.stored import execution_from_manifest, know_marker, read_manifest, remember_marker
 from dgtui.engine.telling import Teller
@@ -41,15 +39,15 @@ def reconcile(catalog: Catalog, config: Config, paths: RunPaths) -> tuple[str, .
             with take_lock(paths.locks / "reconcile.lock", purpose="recording ended runs", patience_seconds=2):
                 executions, restores = _dead_runs(catalog, paths)
                 told += [_end_execution(catalog, config, paths, execution, teller) for execution in executions]
-                told += [_end_restore(catalog, paths, restore, teller) for restore in restores]
+                told += [end_restore(catalog, config, paths, restore, unsaid.append) for restore in restores]
                 dead = {restore.restore_id for restore in restores}
         except JobBusy:
             pass
     told += _take_up_unrecorded(catalog, config, paths, teller)
-    told += _settle(catalog, config, paths)
-    told += _settle_imports(catalog, config, paths)
+    told += settle_swaps(catalog, config, paths, dead, unsaid.append)
+    told += settle_imports(catalog, config, paths, dead, unsaid.append)
     told += settle_rehearsals(catalog, config, paths)
-    told += _name_leftovers(catalog, dead)
+    told += name_leftovers(catalog)
     _remove_scratch(paths)
     return (*told, *unsaid)
 
@@ -204,96 +202,3 @@ def _ordered_storages(paths: RunPaths, execution: Execution) -> list[str]:
         if isinstance(order, BackupOrder):
             return list(order.job.storages)
     return []
-
-
-def _end_restore(catalog: Catalog, paths: RunPaths, restore: Restore, teller: Teller) -> str:
-    paths.remove_scratch(restore.restore_id)
-    last = last_status(paths, restore.restore_id)
-    if restore.in_place:
-        # Only the last word is missing; what an import keeps beside its target may still be there.
-        ended = msgspec.structs.replace(restore, status="completed", finished_at=last.at if last else now())
-    elif last is not None:
-        ended = msgspec.structs.replace(restore, status=last.status, problem=last.problem, finished_at=last.at)
-    else:
-        problem = _interruption_of_restore(restore) or _interruption(restore.restore_id)
-        ended = msgspec.structs.replace(restore, status="interrupted", problem=problem, finished_at=now())
-    catalog.save_restore(ended)
-    teller.restore_ended(ended)
-    told = f"The restore into {restore.target} from {restore.started_at:%Y-%m-%d %H:%M} UTC ended {ended.status}"
-    if last is None and ended.problem is not None and restore.partly_filled:
-        told += f". {ended.problem.message}. {ended.problem.hint}"
-    return told
-
-
-def _settle(catalog: Catalog, config: Config, paths: RunPaths) -> list[str]:
-    """Find out what restores left that were cut at their swap; what cannot be told now is told the next time."""
-    told = []
-    for restore in unsettled(catalog):
-        if restore.placing is None or restore.placing.mark is None or restore.datasource not in config.datasources:
-            continue
-        try:
-            target = config.datasource(restore.datasource)
-            with take_lock(paths.locks / f"{target_lock_name(target, restore.target)}.lock", purpose="settling a swap"):
-                settled = settle(catalog, target, restore)
-        except DataGuardianError as error:
-            told.append(
-                f"Which content {restore.target} holds after restore {restore.restore_id[:8]} is not known: "
-                f"{error.message}. It is the former or the restored one, whole. "
-                f"Once it can be reached: {cleanup_command(restore)}"
-            )
-            continue
-        if settled.status == "completed":
-            name = settled.kept_as or settled.part_kept_as
-            kept = f"; what it replaced is kept as {name}" if name else ""
-            told.append(f"{settled.target} holds the restored content: its swap was complete{kept}")
-    return told
-
-
-def _settle_imports(catalog: Catalog, config: Config, paths: RunPaths) -> list[str]:
-    """Complete the imports in place of which only the comparison is missing, where all of the backup is there."""
-    told = []
-    for restore in unsettled(catalog):
-        if not is_filled(restore) or restore.datasource not in config.datasources:
-            continue
-        try:
-            target = config.datasource(restore.datasource)
-            with take_lock(
-                paths.locks / f"{target_lock_name(target, restore.target)}.lock", purpose="settling an import"
-            ):
-                settled = settle_import(catalog, config, target, restore)
-        except DataGuardianError as error:
-            told.append(
-                f"{restore.target} was filled to its end by restore {restore.restore_id[:8]}, which could not be "
-                f"compared and tidied up: {error.message}. That is tried again at the next start"
-            )
-            continue
-        if settled.status == "completed":
-            told.append(f"{settled.target} holds the restored content: its import was complete")
-    return told
-
-
-def _name_leftovers(catalog: Catalog, ended: set[str]) -> list[str]:
-    """What the restores that were just found interrupted left beside their targets, and the command that removes it."""
-    return [
-        f"{restore.target} is as it was. Restore {restore.restore_id[:8]} left {', '.join(left_behind(restore))} "
-        f"behind; remove it with: {cleanup_command(restore)}"
-        for restore in unsettled(catalog)
-        if restore.restore_id in ended
-        and restore.placing is not None
-        and restore.placing.mark is None
-        and not restore.partly_filled
-        and not restore.in_place
-    ]
-
-
-def _interruption_of_restore(restore: Restore) -> Problem | None:
-    """What to do where the target was being filled in its own place; None where it was not."""
-    if not restore.partly_filled or restore.safety_execution_id is None:
-        return None
-    return Problem(
-        kind="Interrupted",
-        message=f"The worker ended without notice; {restore.target} may be only partly filled. "
-        f"What it held before is the backup {restore.safety_execution_id[:8]}",
-        subject=restore.target,
-        hint=f"Put it back with: {ways_on(restore)}",
-    )

@@ -11,7 +11,7 @@ import msgspec
 
 from dgtui.engine.comparison import Comparison
 from dgtui.engine.datasources.base import TargetState
-from dgtui.engine.errors import Cancelled, ConfigError, DataGuardianError, RestoreError
+from dgtui.engine.errors import Cancelled, ConfigError, DatabaseConnectionError, DataGuardianError, RestoreError
 from dgtui.engine.manifest import Manifest
 from dgtui.engine.model import Copy, Placing, Restore
 from dgtui.engine.properties import DatabaseProperties, from_metadata
@@ -23,7 +23,8 @@ from dgtui.engine.restore_place import Placement
 from dgtui.engine.restore_refusals import IntendedRestore, refuse_backup, refuse_target
 from dgtui.engine.restore_report import load_and_compare
 from dgtui.engine.restore_task import NEW_SUFFIX, RestoreTask, started_restore
-from dgtui.engine.settling import empty_again, settle_earlier
+from dgtui.engine.restore_telling import content_of
+from dgtui.engine.settling import cleanup_command, empty_again, settle_earlier
 from dgtui.engine.stored import folder_of
 
 
@@ -105,7 +106,7 @@ class RestoreRun:
             if self.record.in_place:
                 raise
             self._remove(loaded, state)
-            if isinstance(error, RestoreError) and not self._place.touched:
+            if isinstance(error, RestoreError | DatabaseConnectionError) and not self._place.touched:
                 raise self._untouched(error) from error
             raise
         return comparison
@@ -115,7 +116,8 @@ class RestoreRun:
         data = DataRestore(self._task, self.record)
         try:
             return data.execute(copy)
-        except RestoreError as error:
+        except (RestoreError, DatabaseConnectionError) as error:
+            self._place.record = data.record
             if data.touched or data.record.in_place:
                 raise
             raise self._untouched(error) from error
@@ -208,12 +210,17 @@ class RestoreRun:
         for note in target.create_as_recorded(database, recorded):
             self._task.run.log(note, level="warning")
 
-    def _untouched(self, error: RestoreError) -> RestoreError:
-        """The same error, with the word that nothing was lost."""
-        database = self._task.order.database
-        if "nothing was changed" in error.message or (database in error.message and "as it was" in error.message):
+    def _untouched(self, error: DataGuardianError) -> DataGuardianError:
+        """The same error, with the word that nothing was lost, and what it left beside the target."""
+        database, placing = self._task.order.database, self.record.placing
+        known = "nothing was changed" in error.message or (database in error.message and "as it was" in error.message)
+        if known and placing is None:
             return error
-        return error.reworded(f"{error.message}; {database} is as it was")
+        told = error.reworded(error.message if known else f"{error.message}; {database} {content_of(self.record)}")
+        if placing is not None:
+            left = f"Once it can be reached, remove {placing.beside} with: {cleanup_command(self.record)}"
+            told.hint = f"{left}. {error.hint}".rstrip(". ")
+        return told
 
     def _remove(self, loaded: str, state: TargetState) -> None:
         """Remove the half-made database; where even that fails, its name is told.

@@ -11,7 +11,7 @@ from dgtui.engine.messages import now
 from dgtui.engine.model import Part, PartChange, Placing, Restore, RestoreReport
 from dgtui.engine.restore_task import TargetTask
 from dgtui.engine.safety_copy import SafetyCopy, new_safety_id, take_safety_copy
-from dgtui.engine.settling import forget_leftovers, in_place_after
+from dgtui.engine.settling import forget_leftovers, in_place_after, not_known
 
 
 def kept_part(target: Datasource[Any], change: PartChange, *, kept: bool) -> dict[str, Any]:
@@ -126,8 +126,7 @@ class Replacement:
             return in_place_after(task.target, placing, database)
         except DataGuardianError as unknown:
             raise RestoreError(
-                f"The swap of {database} was cut: {error}; {database} holds its former content or the restored one, "
-                "whole, and which of them cannot be told now",
+                f"The swap of {database} was cut: {error}; {not_known(database)}",
                 subject=database,
                 hint=f"Once it can be reached: dgtui cleanup-restore {task.order.run_id[:8]}",
                 detail=(unknown.message,),

@@ -15,6 +15,7 @@ from dgtui.engine.locks import take_lock
 from dgtui.engine.messages import now
 from dgtui.engine.model import ENDED, Placing, Restore
 from dgtui.engine.restore_task import NEW_SUFFIX, target_lock_name
+from dgtui.engine.restore_telling import Warn, content_of, tell_verdict
 from dgtui.engine.runs import RunPaths
 from dgtui.engine.settling_import import ways_on
 
@@ -37,6 +38,19 @@ def in_place_after(target: _Target, placing: Placing, database: str) -> Literal[
     return target.settle_swap(placing.mark, placing.beside, database, placing.keep_as)
 
 
+def not_known(database: str) -> str:
+    """What is said where a swap was cut and the target cannot be asked."""
+    return f"{database} holds its former content or the restored one, whole, and which of them cannot be told now"
+
+
+def settle_and_tell(catalog: Catalog, target: _Target, restore: Restore, warn: Warn) -> Restore:
+    """Settle a restore that was told of as it ended, and tell the verdict. Raises as `settle` does."""
+    settled = settle(catalog, target, restore)
+    if settled != restore:
+        tell_verdict(catalog, settled, warn)
+    return settled
+
+
 def settle(catalog: Catalog, target: _Target, restore: Restore) -> Restore:
     """Find out which content is in place after a swap whose end nobody saw; the record as it is then.
 
@@ -50,12 +64,21 @@ def settle(catalog: Catalog, target: _Target, restore: Restore) -> Restore:
         return _settle_part(catalog, target, restore, placing)
     if target.settle_swap(placing.mark, placing.beside, restore.target, placing.keep_as) == "new":
         settled = _swapped(catalog, target, restore, placing)
-    elif placing.disposable:
-        settled = msgspec.structs.replace(restore, placing=msgspec.structs.replace(placing, keep_as=None, mark=None))
     else:
-        settled = msgspec.structs.replace(restore, placing=None)
+        left = msgspec.structs.replace(placing, keep_as=None, mark=None)
+        settled = _as_it_was(restore, left if placing.disposable else None)
     catalog.save_restore(settled)
     return settled
+
+
+def _as_it_was(restore: Restore, left: Placing | None) -> Restore:
+    """The record once it is known that the swap was not made; `left` is what still lies beside the target."""
+    problem = restore.problem
+    if problem is not None:
+        known = problem.message.replace(not_known(restore.target), f"{restore.target} is as it was")
+        clean_up = f"Remove what it left with: {cleanup_command(restore)}. " if left is not None else ""
+        problem = msgspec.structs.replace(problem, message=known, hint=f"{clean_up}Start it again when it suits")
+    return msgspec.structs.replace(restore, placing=left, problem=problem)
 
 
 def _swapped(catalog: Catalog, target: _Target, restore: Restore, placing: Placing) -> Restore:
@@ -80,7 +103,7 @@ def _settle_part(catalog: Catalog, target: _Target, restore: Restore, placing: P
         changed = _exchanged(catalog, target, restore, placing)
     else:
         left = msgspec.structs.replace(placing, keep_as=None, mark=None, change=None, rows=False)
-        changed = msgspec.structs.replace(restore, part=None, placing=left if placing.disposable else None)
+        changed = msgspec.structs.replace(_as_it_was(restore, left if placing.disposable else None), part=None)
     catalog.save_restore(changed)
     if placing.rows and changed.placing is not None:
         target.drop_target(placing.beside)
@@ -124,7 +147,7 @@ def settle_earlier(catalog: Catalog, target: _Target, record: Restore, run: _Log
     """Settle what interrupted restores of the same target left, before anything beside it is removed."""
     for earlier in same_target(catalog, record):
         if earlier.placing is not None and earlier.placing.mark is not None:
-            settled = settle(catalog, target, earlier)
+            settled = settle_and_tell(catalog, target, earlier, run.log)
             run.log(f"Restore {earlier.restore_id[:8]}, which was interrupted at its swap, is {settled.status}")
 
 
@@ -187,10 +210,12 @@ def clean_up(catalog: Catalog, config: Config, paths: RunPaths, restore: Restore
     target = config.datasource(restore.datasource)
     lock = paths.locks / f"{target_lock_name(target, restore.target)}.lock"
     with take_lock(lock, purpose=f"clean up after restore {restore.restore_id[:8]}"):
-        settled = settle(catalog, target, restore)
+        unsaid: list[str] = []
+        newest = catalog.restore(restore.restore_id) or restore
+        settled = settle_and_tell(catalog, target, newest, unsaid.append)
+        state = content_of(settled)
         if settled.placing is None:
-            state = "holds the restored content" if settled.status == "completed" else "is as it was"
-            return (f"{settled.target} {state}; nothing is left beside it",)
+            return (f"{settled.target} {state}; nothing is left beside it", *unsaid)
         removed = _removed(target, settled, settled.placing)
         catalog.save_restore(msgspec.structs.replace(settled, placing=None))
         forget_leftovers(catalog, settled)
@@ -202,15 +227,17 @@ def clean_up(catalog: Catalog, config: Config, paths: RunPaths, restore: Restore
             outcome="completed",
             details=tuple(f"{name} was removed" for name in removed),
         )
-    state = "holds the restored content" if settled.in_place else "is as it was"
-    return (f"{settled.target} {state}", *(f"{name} was removed" for name in removed))
+    return (f"{settled.target} {state}", *(f"{name} was removed" for name in removed), *unsaid)
 
 
 def _removed(target: _Target, restore: Restore, placing: Placing) -> list[str]:
-    if placing.beside == restore.target and placing.existed:
+    own = [name for name in (placing.beside, placing.like) if name is not None]
+    if restore.took_effect:
+        own = [name for name in own if name != restore.target]
+    elif placing.beside == restore.target and placing.existed:
         empty_again(target, restore.target)
         return [f"What was loaded into {restore.target}"]
-    names = [name for name in (placing.beside, placing.like) if name is not None and target.target_state(name).exists]
+    names = [name for name in own if target.target_state(name).exists]
     for name in names:
         target.drop_target(name)
     return names

@@ -16,7 +16,7 @@ from dgtui.engine.datasources import datasource_adapter
 from dgtui.engine.errors import DataGuardianError
 from dgtui.engine.locks import lock_holder
 from dgtui.engine.messages import now
-from dgtui.engine.model import Copy, Execution, NotificationKind, Problem, Restore, SubjectKind
+from dgtui.engine.model import Copy, Execution, NotificationKind, Problem, SubjectKind
 from dgtui.engine.notify import raise_notification
 from dgtui.engine.notify.connection import Deadline
 from dgtui.engine.notify.courier import Courier
@@ -67,37 +67,6 @@ class Teller:
             related=(execution.datasource, *(copy.storage for copy in execution.copies)),
             group_key=server_of(self._config, execution.datasource) if kind == "backup_failed" else "",
             event=execution.execution_id,
-        )
-
-    def restore_ended(self, restore: Restore) -> None:
-        """Tell of a restore that ended, however it did."""
-        details = (
-            f"restore {restore.restore_id}",
-            f"execution {restore.execution_id}",
-            f"into {restore.target}",
-            *([f"undo of {restore.undo_of}"] if restore.undo_of is not None else []),
-            *([f"reason: {restore.reason}"] if restore.reason else []),
-            *([restore.problem.message] if restore.problem is not None else []),
-        )
-        self.audit(
-            "restore" if restore.undo_of is None else "undo",
-            object_kind="datasource",
-            object_name=restore.datasource,
-            outcome=restore.status,
-            details=details,
-        )
-        if restore.status in ("queued", "running"):
-            return
-        good = restore.status == "completed"
-        who = restore.restored_by + (f" from {restore.origin}" if restore.origin else "")
-        self._notify(
-            "restore_completed" if good else "restore_failed",
-            subject_kind="datasource",
-            subject=restore.datasource,
-            message=f"Restore of {restore.execution_id[:8]} into {restore.target} ({restore.datasource}): "
-            + (restore.status if restore.problem is None else f"{restore.status}, {restore.problem.message}"),
-            details=(f"Started by {who or 'nobody known'}", *details[3:], *restore.differences),
-            event=restore.restore_id,
         )
 
     def copies_checked(self, execution: Execution, copies: Sequence[Copy]) -> None:

@@ -30,6 +30,7 @@ from dgtui.engine.problems import problem_of
 from dgtui.engine.rehearsal import Rehearsal, RehearsalTask
 from dgtui.engine.restore import RestoreRun
 from dgtui.engine.restore_task import RestoreTask, TargetTask, started_restore
+from dgtui.engine.restore_telling import tell_restore
 from dgtui.engine.run_files import prune_run_files
 from dgtui.engine.runs import RunPaths, RunWriter
 from dgtui.engine.safety_copy import safety_settings
@@ -342,7 +343,7 @@ class Worker:
         self._teller.deliver()
 
     def _tell_restore(self, restore: Restore) -> None:
-        self._teller.restore_ended(restore)
+        tell_restore(self._catalog, restore, lambda text: self._run.log(text, level="warning"))
         self._teller.deliver()
 
     def _record_execution(self, execution: Execution) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from dgtui.engine.catalog.notifications import Notifications
 from dgtui.engine.facade import Engine
 from dgtui.engine.model import Restore
 from tests.support.changing import KINDS, Changing, changing
@@ -59,6 +60,11 @@ def _judge(source: Changing, killed: Restore, step: str, *, clean: bool) -> None
     """What the next start finds and says, and what one command makes of it."""
     engine = source.home.engine()
     restore = engine.restore(killed.restore_id)
+    listed = Notifications(engine.catalog).listed()
+    told = [one.kind for one in listed if restore.restore_id in "".join(one.details[:1])]
+    assert told == ["restore_completed" if restore.status == "completed" else "restore_failed"], step
+    written = [one for one in engine.records.audit() if f"restore {restore.restore_id}" in one.details]
+    assert [(one.action, one.outcome) for one in written] == [("restore", restore.status)], step
     if restore.partly_filled:
         content = _judge_partly_filled(source, engine, restore, step, finish=clean)
     elif (content := source.digest()) == source.backed_up:

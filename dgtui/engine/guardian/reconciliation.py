@@ -18,6 +18,7 @@ class Reconciliation:
     def __init__(self, context: DutyContext) -> None:
         self._context = context
         self._last: datetime | None = None
+        self._logged: frozenset[str] = frozenset()
 
     def next_due(self, now: datetime) -> datetime | None:
         """A minute after the last time; at once where the clock was set back."""
@@ -26,9 +27,12 @@ class Reconciliation:
         return self._last + _EVERY
 
     def run(self, now: datetime) -> None:
-        """Record them, and tell of each; remove what is old."""
-        for sentence in reconcile(self._context.catalog, self._context.config, self._context.paths):
-            self._context.log(sentence, "warning")
+        """Record them, and tell of each once; remove what is old."""
+        sentences = reconcile(self._context.catalog, self._context.config, self._context.paths)
+        for sentence in sentences:
+            if sentence not in self._logged:
+                self._context.log(sentence, "warning")
+        self._logged = frozenset(sentences)
         self._last = now
         kept = self._context.config.guardian.run_logs_kept
         prune_run_files(self._context.catalog, self._context.paths, kept_seconds=kept)
