@@ -43,7 +43,10 @@ def forget_storage(
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
-    """Forget the copies at a storage that is not configured any more; deletes nothing there."""
+    """Forget copies at a storage no longer configured.
+
+    Nothing is deleted there.
+    """
     from dgtui.cli.watch import open_engine
 
     with open_engine() as engine:

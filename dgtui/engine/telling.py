@@ -22,6 +22,7 @@ from dgtui.engine.notify.connection import Deadline
 from dgtui.engine.notify.courier import Courier
 from dgtui.engine.notify.webhook_sender import request
 from dgtui.engine.secrets import fetch_secret
+from dgtui.engine.sizes import size_text
 
 DAEMON_LOCK_NAME = "daemon.lock"
 DELIVERY_SECONDS = 20.0
@@ -226,7 +227,7 @@ def _reason(execution: Execution) -> tuple[str, ...]:
 def _details(execution: Execution) -> tuple[str, ...]:
     details = [f"Execution {execution.execution_id}"]
     if execution.compressed_size_bytes is not None:
-        details.append(f"{execution.compressed_size_bytes} bytes stored")
+        details.append(f"{size_text(execution.compressed_size_bytes)} stored")
     details += [f"{copy.storage}: {copy.status}{_why(copy.problem)}" for copy in execution.copies]
     if execution.problem is not None and execution.problem.hint:
         details.append(f"Next: {execution.problem.hint}")

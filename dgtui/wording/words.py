@@ -3,6 +3,7 @@
 import unicodedata
 from datetime import datetime
 
+from dgtui.engine import sizes
 from dgtui.engine.child import printable
 
 _INVISIBLE = frozenset({"Cf", "Cs", "Co", "Zl", "Zp"})
@@ -50,14 +51,7 @@ def cut(text: str, width: int, *, mark: str = "…") -> str:
     return "".join(taken) + mark
 
 
-def size_text(size: float) -> str:
-    """`742 MB`, `3.4 GB`: one decimal below ten."""
-    from humanize import naturalsize
-
-    number, _, unit = naturalsize(size, format="%.1f").partition(" ")
-    if unit in ("Byte", "Bytes"):
-        return f"{int(size)} B"
-    return f"{number if float(number) < 10 else round(float(number))} {unit}"
+size_text = sizes.size_text
 
 
 def known_size(size: int | None) -> str:

@@ -379,6 +379,7 @@ def test_rules_by_object_get_what_a_cleanup_removed(home: Home, elsewhere: Engin
         "disk": "3 removed at disk",
         "nas": "2 removed at nas",
     }
+    assert all(one.message.endswith("B freed") for one in told.values())
 
     def asked_for(**objects: tuple[str, ...]) -> list[str]:
         channel = msgspec.structs.replace(WebhookSettings(url="https://example.org", severity="info"), **objects)

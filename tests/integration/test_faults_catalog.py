@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 
 from dgtui.engine.catalog import SCHEMA_VERSION
+from dgtui.engine.catalog.health import HealthRecords
+from dgtui.engine.health_model import Watched
+from tests.support.daemons import StartDaemon
 from tests.support.homes import Home, Outcome
 from tests.support.receivers import web_server
 
@@ -88,6 +91,24 @@ def test_a_storage_that_is_away_is_named(shop: Home) -> None:
     (shop.folder / "unmounted").rename(shop.storage("nas"))
     assert shop.dgtui("scan", "nas").exit_code == 0
     assert {copy["storage"] for row in shop.dgtui("list", "--json").json() for copy in row["copies"]} == {"disk", "nas"}
+
+
+def test_a_living_daemon_goes_on_with_the_new_one(shop: Home, start_daemon: StartDaemon) -> None:
+    """What SQLite has beside the old file stays there, since the daemon has it open."""
+    before = listed(shop.dgtui("list", "--json"))
+    configure(shop, "[guardian]\nhealth_interval = 10\n")
+    daemon = start_daemon().wait_ready()
+    job = Watched(kind="job", name="nightly")
+    daemon.wait_for(lambda: job in HealthRecords(shop.engine().catalog).states(), "its first checks")
+    (shop.state / "catalog.db").unlink()
+    after = shop.dgtui("list", "--json")
+    assert listed(after) == before, after
+    daemon.wait_for(lambda: job in HealthRecords(shop.engine().catalog).states(), "checks in the new one")
+    report = daemon.status().report
+    assert report is not None
+    assert [duty.problem for duty in report.duties if duty.problem is not None] == []
+    assert daemon.stop() == 0
+    assert not list(shop.state.glob("*damaged*"))
 
 
 @contextlib.contextmanager

@@ -170,10 +170,13 @@ def test_a_living_process_goes_on_with_the_catalogue_that_lies_there_now(tmp_pat
             file.truncate(file.seek(0, 2) // 2)
         with pytest.raises(CatalogDamaged, match="malformed"):
             catalog.storage_marker("storage-1999")
+    elif how == "removed":
+        # Its journal stays, since it is in use.
+        (tmp_path / "catalog.db").unlink()
+        assert (tmp_path / "catalog.db-wal").stat().st_size
     else:
         for path in tmp_path.glob("catalog.db*"):
             path.unlink()
-    if how == "replaced":
         (tmp_path / "other").mkdir()
         other = Catalog(tmp_path / "other")
         other.save_storage_marker("disk", "of the other")

@@ -44,6 +44,13 @@ def move_aside_if_damaged(path: Path) -> Path | None:
     return moved
 
 
+def remove_journals(path: Path) -> None:
+    """Remove what SQLite had beside a catalogue that is gone: it would take it for the new one's. The lock is held."""
+    for ending in filter(None, _BESIDE):
+        with contextlib.suppress(OSError):
+            path.with_name(path.name + ending).unlink()
+
+
 def _suspicion(path: Path) -> Path:
     return path.with_name(f"{path.name}.suspect")
 

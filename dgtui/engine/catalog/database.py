@@ -12,7 +12,13 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
-from dgtui.engine.catalog.damage import is_suspected, move_aside_if_damaged, note_suspicion, tells_of_damage
+from dgtui.engine.catalog.damage import (
+    is_suspected,
+    move_aside_if_damaged,
+    note_suspicion,
+    remove_journals,
+    tells_of_damage,
+)
 from dgtui.engine.catalog.tables import SCHEMA_VERSION, meta, metadata
 from dgtui.engine.errors import DataGuardianError
 from dgtui.engine.locks import Lock, take_lock
@@ -61,6 +67,8 @@ class Database:
         if not self.path.exists():
             # Whoever moves a damaged one aside holds this lock too: what belongs to it is gone by then.
             with self._lock():
+                if not self.path.exists():
+                    remove_journals(self.path)
                 _make_private(self.path)
         self._file = _identity(self.path)
         version = self._schema_version()

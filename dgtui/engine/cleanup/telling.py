@@ -7,6 +7,7 @@ from dgtui.config import Config
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.cleanup.report import NotRemoved, Removed
 from dgtui.engine.notify import end_states, raise_notification
+from dgtui.engine.sizes import size_text
 
 
 def tell_removed(catalog: Catalog, config: Config, removed: Sequence[Removed], at: datetime) -> None:
@@ -19,8 +20,8 @@ def tell_removed(catalog: Catalog, config: Config, removed: Sequence[Removed], a
             "cleanup_completed",
             subject_kind="storage",
             subject=storage,
-            message=f"{len(here)} removed at {storage}, {freed:,} bytes freed",
-            details=[f"{one.path}: {one.rule}, {one.bytes:,} bytes" for one in here],
+            message=f"{len(here)} removed at {storage}, {size_text(freed)} freed",
+            details=[f"{one.path}: {one.rule}, {size_text(one.bytes)}" for one in here],
             related=_concerned(config, (one.job for one in here)),
             at=at,
         )

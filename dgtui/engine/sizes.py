@@ -1,0 +1,11 @@
+"""Sizes as people read them."""
+
+
+def size_text(size: float) -> str:
+    """`742 MB`, `3.4 GB`: one decimal below ten."""
+    from humanize import naturalsize
+
+    number, _, unit = naturalsize(size, format="%.1f").partition(" ")
+    if unit in ("Byte", "Bytes"):
+        return f"{int(size)} B"
+    return f"{number if float(number) < 10 else round(float(number))} {unit}"
