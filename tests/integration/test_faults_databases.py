@@ -40,6 +40,17 @@ def test_a_database_that_nobody_gets_into(home: Home, postgres_server: PostgresS
         assert home.engine().execution("nightly@latest").status == "completed"
 
 
+def test_a_template_is_refused_by_name_and_other_jobs_go_on(home: Home, postgres_server: PostgresServer) -> None:
+    with postgres_server.database() as name:
+        postgres_server.execute("CREATE TABLE t AS SELECT 1 AS a", name)
+        home.configure(
+            postgres_table(postgres_server, "template0") + postgres_table(postgres_server, name, "other"),
+            more='[jobs.other]\ndatasource = "other"\nstorages = ["disk"]\n',
+        )
+        assert "template0" in failed(home).message
+        assert home.back_up("other").status == "completed"
+
+
 def test_a_mariadb_database_that_is_gone(home: Home, mariadb: MariadbServer) -> None:
     name = mariadb.create_database()
     mariadb.execute("CREATE TABLE t (a INT)", database=name)
