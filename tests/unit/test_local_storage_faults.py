@@ -1,8 +1,10 @@
 """Local storages when the disk is full, read-only, failing, swapped, or the process is killed."""
 
+import errno
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -322,6 +324,41 @@ def test_deleting_takes_the_manifest_first(tmp_path: Path) -> None:
     removed = [line for line in log.read_text().splitlines() if "unlink" in line]
     assert '"manifest.json"' in removed[0]
     assert len(removed) >= 3
+
+
+def test_a_file_that_cannot_be_closed_is_no_backup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some file systems say only then that there is no room."""
+    storage = storage_at(tmp_path / "root")
+    really_close = os.close
+    left = 0
+
+    def close(descriptor: int) -> None:
+        nonlocal left
+        of_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
+        really_close(descriptor)
+        if of_file:
+            left -= 1
+            if left == 0:
+                raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
+
+    monkeypatch.setattr(os, "close", close)
+    for number in range(1, 30):
+        left, writer = number, None
+        try:
+            writer = storage.begin(REF, EXECUTION_ID)
+            fill(writer, MEBIBYTE)
+            writer.commit({"RESTORE.txt": b"text"}, b"{}")
+        except StorageError:
+            if writer is not None:
+                writer.abort()
+            assert list(storage.backups()) == []
+            assert [path.name for path in Path(storage.root).iterdir()] == [".dgtui-storage.json"]
+        else:
+            left = 0
+            assert number > 3
+            assert list(storage.backups()) == [REF]
+            return
+    pytest.fail("it never came to its end")
 
 
 def require_strace() -> None:
