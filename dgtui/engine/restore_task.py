@@ -51,6 +51,16 @@ class RestoreTask(TargetTask):
     """Those to read from, in the order in which they are tried."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class UndoTask(TargetTask):
+    """The undo of one restore by what it kept."""
+
+    saved: Execution | None
+    """The safety backup of what was kept, where there is one."""
+    storages: Sequence[Storage[Any]]
+    """Those that hold it."""
+
+
 def started_restore(order: RestoreOrder) -> Restore:
     """The record of a restore that has begun."""
     return Restore(

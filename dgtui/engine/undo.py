@@ -8,12 +8,13 @@ from dgtui.engine.catalog import Catalog
 from dgtui.engine.datasources.base import Selection, TargetState
 from dgtui.engine.errors import DataGuardianError, RestoreError
 from dgtui.engine.messages import now
-from dgtui.engine.model import ENDED, Execution, Part, PartChange, Placing, Record, Restore
+from dgtui.engine.model import ENDED, Execution, Part, PartChange, Placing, Record, Restore, RestoreReport
 from dgtui.engine.orders import RestoreOrder
 from dgtui.engine.replaced import kept_name, safety_of
 from dgtui.engine.restore_rows import RowsReplacement
-from dgtui.engine.restore_task import NEW_SUFFIX, PART_SUFFIX, TargetTask, started_restore
+from dgtui.engine.restore_task import NEW_SUFFIX, PART_SUFFIX, UndoTask, started_restore
 from dgtui.engine.settling import forget_kept, settle_earlier
+from dgtui.engine.undo_check import check_kept
 
 _NAMES_SHOWN = 5
 UndoWay = Literal["kept", "safety"]
@@ -182,7 +183,7 @@ def only_removes(order: RestoreOrder) -> bool:
 class UndoRun:
     """Swaps in what a restore kept. `execute` returns the finished record, or raises with the target as it was."""
 
-    def __init__(self, task: TargetTask) -> None:
+    def __init__(self, task: UndoTask) -> None:
         self._task = task
         self._replacement = RowsReplacement(task, started_restore(task.order))
 
@@ -253,6 +254,11 @@ class UndoRun:
                 subject=kept_as,
                 hint="Undo again: the safety backup is taken then, where there is one",
             )
+        comparison = check_kept(task, kept_as, kept)
+        if comparison is not None:
+            self._replacement.hear(RestoreReport(objects=comparison.objects))
+            for sentence in comparison.sentences:
+                task.run.log(f"Since the safety backup: {sentence}")
         state = task.target.target_state(database)
         task.run.log(f"{kept_as} holds {len(kept.objects)} objects, {database} {len(state.objects)}")
         return state

@@ -29,7 +29,7 @@ from dgtui.engine.patience import with_retries
 from dgtui.engine.problems import problem_of
 from dgtui.engine.rehearsal import Rehearsal, RehearsalTask
 from dgtui.engine.restore import RestoreRun
-from dgtui.engine.restore_task import RestoreTask, TargetTask, started_restore
+from dgtui.engine.restore_task import RestoreTask, UndoTask, started_restore
 from dgtui.engine.restore_telling import tell_restore
 from dgtui.engine.run_files import prune_run_files
 from dgtui.engine.runs import RunPaths, RunWriter
@@ -39,6 +39,7 @@ from dgtui.engine.storages.base import Storage
 from dgtui.engine.stored import know_marker, remember_marker
 from dgtui.engine.telling import SecretReads, Teller
 from dgtui.engine.undo import UndoRun, only_removes
+from dgtui.engine.undo_check import KeptDamaged
 from dgtui.engine.verify import validate_copy
 
 
@@ -53,6 +54,7 @@ class Worker:
         self._config: Config = load_config(Path(order.config_path) if order.config_path else None)
         self._scratch = self._paths.scratch(order.run_id)
         self._catalog, self._unrecorded = self._open_catalogue(state)
+        self._restoring: RestoreRun | UndoRun | None = None
         self._teller = Teller(self._catalog, self._config, lambda text: run.log(text, level="warning"))
         observe_secrets(SecretReads(self._teller))
 
@@ -156,11 +158,9 @@ class Worker:
         return RoundBackup(self._catalog, self._config, self._paths, self._run, self._cancellation)
 
     def _restore(self, order: RestoreOrder) -> None:
-        run: RestoreRun | UndoRun | None = None
-
         def record(failed: Restore) -> None:
             # What the restore came to know on its way is part of its record, however it ends.
-            known = run.record if run is not None else failed
+            known = self._restoring.record if self._restoring is not None else failed
             ended = msgspec.structs.replace(
                 known, status=failed.status, finished_at=failed.finished_at, problem=failed.problem
             )
@@ -170,17 +170,7 @@ class Worker:
         started = started_restore(order)
         with self._recording_failure(record, started):
             self._catalog.save_restore(started)
-            if order.kept_as is not None or only_removes(order):
-                run = UndoRun(self._undo_task(order))
-                ended = self._in_place(run)
-            else:
-                run = RestoreRun(self._restore_task(order))
-                try:
-                    ended = self._in_place(run)
-                finally:
-                    with self._cancellation.shield():
-                        for copy in run.found_copies:
-                            self._catalog.save_copy(order.execution_id, copy)
+            ended = self._put_back(order) if order.kept_as is not None or only_removes(order) else self._load(order)
             with self._cancellation.shield():
                 warnings = ended.differences
                 try:
@@ -189,6 +179,28 @@ class Worker:
                     warnings += (f"The restored content is in place, but could not be recorded: {error.message}",)
                 self._tell_restore(ended)
                 self._run.status("completed", warnings=warnings)
+
+    def _put_back(self, order: RestoreOrder) -> Restore:
+        """Undo a restore by what it kept; where that is damaged, by the safety backup."""
+        self._restoring = run = UndoRun(self._undo_task(order))
+        try:
+            return self._in_place(run)
+        except KeptDamaged as error:
+            if not order.execution_id or order.part is not None:
+                raise
+            instead = f"{error.message}. So the safety backup {order.execution_id[:8]} is restored"
+            self._run.log(instead, level="warning")
+            ended = self._load(msgspec.structs.replace(order, kept_as=None, safety=True))
+            return msgspec.structs.replace(ended, differences=(instead, *ended.differences))
+
+    def _load(self, order: RestoreOrder) -> Restore:
+        self._restoring = run = RestoreRun(self._restore_task(order))
+        try:
+            return self._in_place(run)
+        finally:
+            with self._cancellation.shield():
+                for copy in run.found_copies:
+                    self._catalog.save_copy(order.execution_id, copy)
 
     def _in_place(self, run: RestoreRun | UndoRun) -> Restore:
         """The finished record of a restore, also where the new content came to its place and what follows failed."""
@@ -219,11 +231,13 @@ class Worker:
             scratch=self._scratch,
         )
 
-    def _undo_task(self, order: RestoreOrder) -> TargetTask:
+    def _undo_task(self, order: RestoreOrder) -> UndoTask:
         execution = self._catalog.execution(order.execution_id) if order.execution_id else None
         safety_job = self._safety_job(order, execution)
-        return TargetTask(
+        return UndoTask(
             order=order,
+            saved=execution,
+            storages=self._storages_of(execution, None) if execution is not None else (),
             target=self._config.datasource(order.datasource),
             safety_job=safety_job,
             safety_storages=[self._storage(name) for name in safety_job.storages],

@@ -1,6 +1,7 @@
 """Restores over what is there: the safety backup before, what is kept after, and the way back."""
 
 import shutil
+import sqlite3
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -162,6 +163,59 @@ def test_a_restore_into_an_empty_place_leaves_nothing_to_undo(home: Home, reques
         engine, restore, _ = source.restore(database=str(home.folder / "data" / "other.db"))
         assert (restore.status, restore.kept_as, restore.safety_execution_id) == ("completed", None, None)
         assert not engine.undo_choice(restore).possible
+
+
+def _damage_kept(kind: str, kept_as: str, request: pytest.FixtureRequest) -> None:
+    """Damage what is kept, as a disk or a person might."""
+    if kind == "postgres":
+        request.getfixturevalue("postgres_server").execute("DELETE FROM word", kept_as)
+    elif kind == "mariadb":
+        request.getfixturevalue("mariadb").execute("DROP TABLE word", database=kept_as)
+    elif kind == "sqlite":
+        size = Path(kept_as).stat().st_size
+        with Path(kept_as).open("r+b") as file:
+            file.seek(4096)
+            file.write(b"\xff" * (size - 4096))
+    else:
+        shutil.rmtree(Path(kept_as) / "sub")
+
+
+@pytest.mark.parametrize(
+    ("kind", "safety"),
+    [("postgres", True), ("sqlite", True), ("files", True), ("mariadb", True), ("sqlite", False)],
+)
+def test_what_was_kept_damaged_is_not_swapped_in(
+    kind: str, home: Home, request: pytest.FixtureRequest, *, safety: bool
+) -> None:
+    """The safety backup is taken in its place, and that is said; where there is none, nothing is changed."""
+    with changing(kind, home, request) as source:
+        engine, restore, _ = source.restore(safety=safety)
+        assert restore.kept_as is not None
+        assert engine.undo_choice(restore).way == "kept"
+        _damage_kept(kind, restore.kept_as, request)
+        _, undone, snapshot = source.undo(restore)
+        if safety:
+            assert (undone.status, source.digest()) == ("completed", source.before), snapshot.problem
+            assert any("is not what was kept any more" in sentence for sentence in undone.differences)
+            assert undone.safety_execution_id is not None
+        else:
+            assert (undone.status, source.digest()) == ("failed", source.backed_up)
+            assert undone.problem is not None
+            assert "is not what was kept any more" in undone.problem.message
+
+
+def test_an_undo_says_what_of_the_former_content_is_there(home: Home, request: pytest.FixtureRequest) -> None:
+    """Object by object; rows that were written after the safety backup are no damage."""
+    with changing("sqlite", home, request) as source:
+        _, restore, _ = source.restore()
+        with sqlite3.connect(restore.kept_as or "") as connection:
+            connection.execute("INSERT INTO word VALUES (777, 'written in the last moment')")
+        connection.close()
+        _, undone, snapshot = source.undo(restore)
+        assert (undone.status, undone.execution_id) == ("completed", restore.safety_execution_id), snapshot.problem
+        assert undone.report is not None
+        outcomes = {entry.name: entry.outcome for entry in undone.report.objects}
+        assert outcomes == {"since_1": "restored", "word": "other rows"}
 
 
 def test_the_only_way_back_stays_until_it_was_taken(home: Home, request: pytest.FixtureRequest) -> None:

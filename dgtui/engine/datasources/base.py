@@ -518,6 +518,9 @@ class Datasource(ABC, Generic[SettingsT]):
         """Why `swap` would refuse what lies under this name; empty where it would not."""
         return ""
 
+    def check_kept(self, name: str) -> None:  # most kinds notice damage where they read
+        """Read what was kept under this name to its end. Raises ValidationError where it is damaged."""
+
     part_words: ClassVar[str] = ""
     """How `replace_part` does its work and what others see of it, for people."""
 

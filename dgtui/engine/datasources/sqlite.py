@@ -415,6 +415,10 @@ class SqliteDatasource(Datasource[SqliteSettings]):
         sides = [ending for ending in ("-wal", "-journal") if side_file(Path(new), ending).exists()]
         return f"{new} was damaged and is kept with its {' and '.join(sides)}" if sides else ""
 
+    def check_kept(self, name: str) -> None:
+        """Every page of the file."""
+        check_file(safe_target(name), name)
+
     def swap_mark(self, new: str) -> str:
         """Its place on the disk, which a rename does not change."""
         return mark_of(safe_target(new))
