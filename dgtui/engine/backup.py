@@ -212,6 +212,7 @@ class Backup:
             description=self._plan.description,
             objects=objects,
             folder=folder,
+            status="partial" if self._destinations.failures else "completed",
             purpose=self._plan.purpose,
             protected_until=self._plan.protected_until,
             warnings=summary.warnings,

@@ -11,6 +11,7 @@ DataGuardianError
 ├── StorageError                a storage cannot be reached, read or written
 │   └── DiskSpaceError          a storage has no room left
 ├── ValidationError             a check of bytes failed: a backup is damaged or incomplete
+│   └── NewerVersion            a newer version made the backup, and only that one can check it
 ├── PermissionDenied            a right is missing, at the database or in the file system
 ├── JobBusy                     another run of the same job, or on the same target, is under way
 ├── RestoreError                a restore did not succeed
@@ -124,6 +125,10 @@ class ValidationError(DataGuardianError):
     """A check of bytes failed: a backup is damaged or incomplete."""
 
     exit_code = EXIT_DAMAGED
+
+
+class NewerVersion(ValidationError):
+    """A newer version made the backup: whether it is whole, only that one can tell."""
 
 
 class PermissionDenied(DataGuardianError):

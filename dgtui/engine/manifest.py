@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from dgtui.engine.child import printable
-from dgtui.engine.errors import ValidationError
+from dgtui.engine.errors import NewerVersion, ValidationError
 from dgtui.engine.model import BackupType, ObjectInfo
 from dgtui.engine.settings import COMPRESSION_SUFFIXES, Compression
 
@@ -74,6 +74,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     folder: str = ""
     """Name of the backup folder, so that a folder which was moved or renamed is noticed."""
     status: str = "completed"
+    """`partial` where a storage had failed already when it was written."""
     purpose: str = "backup"
     """`safety` where it saves what a restore was about to replace."""
     protected_until: datetime | None = None
@@ -190,7 +191,7 @@ def _check_version(version: object) -> None:
     if match is None:
         raise _damaged(f"is no version: {_shown(version)}", "version")
     if int(match["major"]) > _MAJOR_VERSION:
-        raise ValidationError(
+        raise NewerVersion(
             f"The backup was made by a newer version of DataGuardian (its manifest has version {version})",
             subject="manifest.json",
             hint="Install the newest DataGuardian to read it; nothing deletes it until then",

@@ -18,7 +18,7 @@ from dgtui.engine.problems import problem_of
 from dgtui.engine.restore_load import archive_progress, load_jobs
 from dgtui.engine.restore_task import RestoreTask
 from dgtui.engine.storages.base import Storage
-from dgtui.engine.stored import folder_of, read_known_manifest
+from dgtui.engine.stored import folder_of, read_known_manifest, status_by
 from dgtui.engine.verify import archive_check_of
 
 
@@ -91,8 +91,7 @@ class CopyChoice:
         """Go on without this copy, and say so."""
         self._last = error
         present = storage.copy_status(folder_of(self._task.execution))
-        status: CopyStatus = "unreachable" if isinstance(error, StorageError) else "corrupt"
-        self._note(storage, present if present != "available" else status, error)
+        self._note(storage, present if present != "available" else status_by(error), error)
         self._task.run.storage(StorageMessage(name=storage.name, state="left out", problem=problem_of(error)))
         self._task.run.log(f"{storage.name}: {error.message}", level="warning")
 

@@ -1,17 +1,30 @@
 """Reading a storage into the catalogue, on a machine that may never have seen it."""
 
+from typing import Any
+
+import msgspec
+
 from dgtui.config import Config
 from dgtui.engine.catalog import Catalog
-from dgtui.engine.errors import DataGuardianError, StorageError, ValidationError
+from dgtui.engine.errors import StorageError, ValidationError
+from dgtui.engine.manifest import Manifest
 from dgtui.engine.messages import now
-from dgtui.engine.model import Copy, Record
+from dgtui.engine.model import ENDED, RESTORABLE, Copy, CopyStatus, Execution, Record
 from dgtui.engine.problems import problem_of
-from dgtui.engine.storages.base import Leftover
-from dgtui.engine.stored import execution_from_manifest, know_marker, read_manifest, remember_marker
+from dgtui.engine.storages.base import FolderRef, Leftover, Storage
+from dgtui.engine.stored import (
+    check_sizes,
+    execution_from_manifest,
+    folder_of,
+    know_marker,
+    read_manifest,
+    remember_marker,
+    status_by,
+)
 
 
 class DamagedFolder(Record, frozen=True):
-    """A folder that looks like a backup and is none."""
+    """A folder that looks like a backup and is none, or not a whole one."""
 
     path: str
     reason: str
@@ -38,49 +51,104 @@ def scan_storage(catalog: Catalog, config: Config, name: str) -> ScanReport:
     state = storage.examine()
     if state.status != "available":
         raise StorageError(state.message, subject=name, hint=state.hint)
-    known = added = 0
-    damaged: list[DamagedFolder] = []
-    seen: set[str] = set()
+    scan = _Scan(catalog, storage)
     for ref in sorted(storage.backups(), key=lambda ref: (ref.folder, ref.job_id)):
-        try:
-            manifest, sha256 = read_manifest(storage, ref)
-        except ValidationError as error:
-            damaged.append(DamagedFolder(path=storage.path(ref), reason=error.message))
-            continue
-        copy = Copy(storage=name, status="available", path=storage.path(ref), checked_at=now())
-        seen.add(manifest.execution_id)
-        if (execution := catalog.execution(manifest.execution_id)) is None:
-            added += 1
-            catalog.save_execution(execution_from_manifest(manifest, sha256, (copy,)))
-        elif execution.manifest_sha256 not in (None, sha256):
-            damaged.append(DamagedFolder(path=copy.path, reason="the manifest was changed since the backup was made"))
-        else:
-            known += 1
-            catalog.save_copy(execution.execution_id, copy)
+        scan.take(ref)
+    gone = scan.end()
     remember_marker(catalog, storage)
     return ScanReport(
         storage=name,
-        known=known,
-        added=added,
-        gone=_mark_gone(catalog, name, seen),
-        damaged=tuple(damaged),
+        known=scan.known,
+        added=scan.added,
+        gone=gone,
+        damaged=tuple(scan.damaged),
         leftovers=tuple(storage.leftovers()),
     )
 
 
-def _mark_gone(catalog: Catalog, storage: str, seen: set[str]) -> int:
-    """Mark the copies that the catalogue believed in and the storage does not hold."""
-    gone = 0
-    for execution in catalog.executions():
-        for copy in execution.copies:
-            if copy.storage != storage or execution.execution_id in seen or copy.status != "available":
-                continue
-            error: DataGuardianError = ValidationError(
-                "The backup is not at this storage any more", subject=copy.path, hint="Was it deleted by hand?"
+class _Scan:
+    """What is found at one storage, folder by folder."""
+
+    def __init__(self, catalog: Catalog, storage: Storage[Any]) -> None:
+        self.known = 0
+        self.added = 0
+        self.damaged: list[DamagedFolder] = []
+        self._catalog = catalog
+        self._storage = storage
+        self._seen: set[str] = set()
+        self._unreadable: dict[FolderRef, ValidationError] = {}
+
+    def take(self, ref: FolderRef) -> None:
+        """Read one folder. Raises StorageError."""
+        try:
+            manifest, sha256 = read_manifest(self._storage, ref)
+        except ValidationError as error:
+            self._refuse(ref, error)
+            return
+        execution = self._catalog.execution(manifest.execution_id)
+        if execution is not None and execution.manifest_sha256 not in (None, sha256):
+            changed = ValidationError(
+                "The manifest was changed since the backup was made",
+                subject=self._storage.path(ref),
+                hint="Use another copy; this one cannot be trusted",
             )
-            catalog.save_copy(
-                execution.execution_id,
-                Copy(storage=storage, status="missing", path=copy.path, checked_at=now(), problem=problem_of(error)),
-            )
-            gone += 1
-    return gone
+            self._refuse(ref, changed)
+            return
+        self._seen.add(manifest.execution_id)
+        self._learn(execution, manifest, sha256, self._copy(ref, execution, manifest))
+
+    def _copy(self, ref: FolderRef, execution: Execution | None, manifest: Manifest) -> Copy:
+        try:
+            check_sizes(self._storage, ref, manifest)
+        except ValidationError as error:
+            self._complain(ref, error)
+            return self._found(ref, status_by(error), error)
+        former = [copy for copy in execution.copies if copy.storage == self._storage.name] if execution else []
+        # What a check of bytes found is not taken back by a look at names and sizes.
+        return former[0] if former and former[0].status == "corrupt" else self._found(ref, "available")
+
+    def _learn(self, execution: Execution | None, manifest: Manifest, sha256: str, copy: Copy) -> None:
+        if execution is None:
+            self.added += 1
+            self._catalog.save_execution(execution_from_manifest(manifest, sha256, (copy,)))
+        elif execution.status in ENDED and execution.status not in RESTORABLE:
+            # Its storage could not be asked when its worker was found dead.
+            self.added += 1
+            others = tuple(other for other in execution.copies if other.storage != copy.storage)
+            self._catalog.save_execution(execution_from_manifest(manifest, sha256, (copy, *others)))
+        else:
+            self.known += 1
+            self._catalog.save_copy(execution.execution_id, copy)
+
+    def end(self) -> int:
+        """Mark the copies that the catalogue believes in and the storage does not hold; how many are gone."""
+        gone = 0
+        for execution in self._catalog.executions():
+            for copy in execution.copies:
+                if copy.storage != self._storage.name or not copy.path or execution.execution_id in self._seen:
+                    continue
+                ref = folder_of(execution)
+                if error := self._unreadable.get(ref):
+                    self._catalog.save_copy(execution.execution_id, self._found(ref, status_by(error), error))
+                elif copy.status != "missing" and self._storage.copy_status(ref) == "missing":
+                    gone += 1
+                    self._catalog.save_copy(execution.execution_id, self._gone(copy))
+        return gone
+
+    def _refuse(self, ref: FolderRef, error: ValidationError) -> None:
+        self._complain(ref, error)
+        self._unreadable[ref] = error
+
+    def _complain(self, ref: FolderRef, error: ValidationError) -> None:
+        self.damaged.append(DamagedFolder(path=self._storage.path(ref), reason=error.message))
+
+    def _found(self, ref: FolderRef, status: CopyStatus, error: ValidationError | None = None) -> Copy:
+        problem = problem_of(error) if error is not None else None
+        path = self._storage.path(ref)
+        return Copy(storage=self._storage.name, status=status, path=path, checked_at=now(), problem=problem)
+
+    def _gone(self, copy: Copy) -> Copy:
+        error = ValidationError(
+            "The backup is not at this storage any more", subject=copy.path, hint="Was it deleted by hand?"
+        )
+        return msgspec.structs.replace(copy, status="missing", checked_at=now(), problem=problem_of(error))

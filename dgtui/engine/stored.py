@@ -4,9 +4,9 @@ from datetime import timedelta
 from typing import Any
 
 from dgtui.engine.catalog import Catalog
-from dgtui.engine.errors import ValidationError
-from dgtui.engine.manifest import Manifest, decode_manifest, manifest_sha256
-from dgtui.engine.model import Copy, Execution
+from dgtui.engine.errors import DataGuardianError, NewerVersion, ValidationError
+from dgtui.engine.manifest import Chunk, Manifest, StoredFile, decode_manifest, manifest_sha256
+from dgtui.engine.model import Copy, CopyStatus, Execution
 from dgtui.engine.storages.base import FolderRef, Storage
 
 
@@ -59,6 +59,26 @@ def read_known_manifest(storage: Storage[Any], execution: Execution) -> tuple[Ma
     return manifest, execution.manifest_sha256 is not None
 
 
+def check_sizes(storage: Storage[Any], ref: FolderRef, manifest: Manifest) -> None:
+    """Look whether all files of a backup are there and as long as they were. Raises ValidationError, StorageError."""
+    files: tuple[Chunk | StoredFile, ...] = (*manifest.chunks, *manifest.files)
+    for file in files:
+        size = storage.file_size(ref, file.file)
+        if size != file.size_bytes:
+            raise ValidationError(
+                f"{file.file} is damaged: expected {file.size_bytes} bytes, found {size}",
+                subject=storage.path(ref),
+                hint="Restore from another copy; `dgtui validate` tells the state of each",
+            )
+
+
+def status_by(error: DataGuardianError) -> CopyStatus:
+    """The state of a copy that could not be read for this reason."""
+    if isinstance(error, NewerVersion):
+        return "unknown"
+    return "corrupt" if isinstance(error, ValidationError) else "unreachable"
+
+
 def execution_from_manifest(manifest: Manifest, sha256: str, copies: tuple[Copy, ...]) -> Execution:
     """The execution as a manifest alone tells it."""
     return Execution(
@@ -67,7 +87,7 @@ def execution_from_manifest(manifest: Manifest, sha256: str, copies: tuple[Copy,
         job=manifest.job_name or manifest.job_id,
         datasource=manifest.datasource_name,
         datasource_type=manifest.datasource_type,
-        status="completed",
+        status="partial" if manifest.status == "partial" else "completed",
         backup_type=manifest.backup_type,
         started_at=manifest.created_at,
         finished_at=manifest.created_at + timedelta(seconds=manifest.duration_seconds),

@@ -21,7 +21,14 @@ from dgtui.engine.model import Copy, CopyStatus, Execution
 from dgtui.engine.problems import problem_of
 from dgtui.engine.storages.base import RESTORE_TEXT, FolderRef, Storage
 from dgtui.engine.storages.local import LocalSettings, LocalStorage
-from dgtui.engine.stored import folder_of, know_marker, read_known_manifest, read_manifest
+from dgtui.engine.stored import (
+    check_sizes,
+    folder_of,
+    know_marker,
+    read_known_manifest,
+    read_manifest,
+    status_by,
+)
 
 _RESTORE_TEXT_BYTES = 1 << 20
 _ANSWERS: tuple[CopyStatus, ...] = ("available", "missing")
@@ -29,7 +36,10 @@ _ANSWERS: tuple[CopyStatus, ...] = ("available", "missing")
 
 
 def live_copies(catalog: Catalog, config: Config, execution: Execution) -> tuple[Copy, ...]:
-    """The copies of an execution as they are now at their storages; the catalogue learns it."""
+    """The copies of an execution as they are now at their storages, by their manifests and the sizes of their files.
+
+    The catalogue learns it. What a check of bytes found to be damaged stays so until another one says otherwise.
+    """
     copies = tuple(_look_at(catalog, config, execution, copy) for copy in execution.copies)
     for copy in copies:
         catalog.save_copy(execution.execution_id, copy)
@@ -47,7 +57,7 @@ def copies_at(catalog: Catalog, config: Config, storage: str, executions: Sequen
         for copy in execution.copies
         if copy.storage == storage and copy.path
     }
-    found = {execution_id: copy for execution_id, (_, copy) in known.items() if copy.status == "corrupt"}
+    found = {execution_id: copy for execution_id, (_, copy) in known.items() if _is_judged(copy)}
     asked = {execution_id: one for execution_id, one in known.items() if execution_id not in found}
     statuses = _ask(catalog, config, storage, [execution for execution, _ in asked.values()])
     answers = any(status in _ANSWERS for status in statuses.values())
@@ -84,7 +94,20 @@ def _look_at(catalog: Catalog, config: Config, execution: Execution, copy: Copy)
         return _copy(copy.storage, "unknown", copy.path)
     storage = config.storage(copy.storage)
     know_marker(catalog, storage)
-    return _copy(copy.storage, storage.copy_status(folder_of(execution)), copy.path)
+    status = storage.copy_status(folder_of(execution))
+    if status != "available":
+        return _copy(copy.storage, status, copy.path)
+    try:
+        manifest, _ = read_known_manifest(storage, execution)
+        check_sizes(storage, folder_of(execution), manifest)
+    except (ValidationError, StorageError) as error:
+        return _copy(copy.storage, status_by(error), copy.path, error)
+    return _copy(copy.storage, status, copy.path)
+
+
+def _is_judged(copy: Copy) -> bool:
+    """Whether it was read, and found to be what a look at its folder would not tell."""
+    return copy.status == "corrupt" or (copy.status == "unknown" and copy.problem is not None)
 
 
 def _copy(storage: str, status: CopyStatus, path: str, error: DataGuardianError | None = None) -> Copy:
@@ -101,7 +124,8 @@ def validate_copy(
         manifest, _ = read_known_manifest(storage, execution)
         read_archive(storage, folder_of(execution), manifest, scratch_folder, cancelled)
     except ValidationError as error:
-        status: CopyStatus = "missing" if storage.copy_status(folder_of(execution)) == "missing" else "corrupt"
+        gone = storage.copy_status(folder_of(execution)) == "missing"
+        status: CopyStatus = "missing" if gone else status_by(error)
         return _copy(storage.name, status, path, error)
     except StorageError as error:
         return _copy(storage.name, "unreachable", path, error)

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from dgtui.cli.outcome import exit_code_of_run
@@ -68,6 +69,13 @@ def fresh(spoilt: Damaged) -> Damaged:
     return spoilt
 
 
+def state_by(damage: str) -> str:
+    """What the copy is then."""
+    if damage == "manifest_future_version":
+        return "unknown"
+    return "missing" if damage in NO_MANIFEST else "corrupt"
+
+
 @pytest.mark.parametrize("name", sorted(DAMAGES))
 def test_every_damage_is_found_and_the_target_left_alone(fresh: Damaged, name: str) -> None:
     DAMAGES[name](fresh.folder())
@@ -80,7 +88,7 @@ def test_every_damage_is_found_and_the_target_left_alone(fresh: Damaged, name: s
         assert (status, kind) == ("failed", "ValidationError")
         assert sqlite_digest(fresh.source) == fresh.digest
         found = engine.execution(fresh.execution.execution_id).copies[0].status
-        assert found == ("missing" if name in NO_MANIFEST else "corrupt")
+        assert found == state_by(name)
     finally:
         engine.close()
     assert sorted(path.name for path in fresh.home.folder.glob(".shop*")) == []
@@ -111,6 +119,60 @@ def test_what_does_no_harm_is_tolerated_or_refused_clearly(fresh: Damaged, name:
 
 def test_names_needing_two_parts_are_among_the_damages() -> None:
     assert set(DAMAGES) >= NEED_TWO_PARTS
+
+
+SEEN_WITHOUT_READING = (
+    "manifest_missing",
+    "manifest_half",
+    "manifest_future_version",
+    "chunk_missing",
+    "chunk_shorter",
+)
+
+
+@pytest.mark.parametrize("name", SEEN_WITHOUT_READING)
+@pytest.mark.parametrize("look", ["scan", "show"])
+def test_a_look_tells_what_a_damaged_copy_is(fresh: Damaged, name: str, look: str) -> None:
+    """By the commands, as later ones list it too; the damage of a part that is as long as it was shows no look."""
+    engine = fresh.home.engine()
+    engine.catalog.save_execution(fresh.execution)
+    fresh.home.close_catalogues()
+    DAMAGES[name](fresh.folder())
+    identity = fresh.execution.execution_id
+    looked = fresh.home.dgtui(look, *(["disk"] if look == "scan" else [identity]), "--json")
+    if look == "scan":
+        assert looked.json()["gone"] == (1 if name == "manifest_missing" else 0)
+        assert len(looked.json()["damaged"]) == (0 if name == "manifest_missing" else 1)
+    for command in (["show", identity], ["list"]):
+        told = fresh.home.dgtui(*command, "--json").json()
+        (copy,) = (told[0] if command == ["list"] else told)["copies"]
+        assert copy["status"] == state_by(name), command
+
+
+def test_damage_that_a_check_found_is_not_taken_back_by_a_scan(home: Home) -> None:
+    damaged = Damaged(home)
+    DAMAGES["bitflip_middle"](damaged.folder())
+    assert home.dgtui("validate", damaged.execution.execution_id).exit_code == 5
+    assert home.dgtui("scan", "disk").exit_code == 0
+    assert home.engine().execution("nightly@latest").copies[0].status == "corrupt"
+
+
+def test_a_scan_takes_up_what_was_thought_to_be_interrupted(home: Home) -> None:
+    """Its storage could not be asked when the run was found dead."""
+    damaged = Damaged(home)
+    engine = home.engine()
+    lost = msgspec.structs.replace(
+        damaged.execution, status="interrupted", folder=None, manifest_sha256=None, copies=()
+    )
+    engine.catalog.save_execution(lost)
+    assert engine.scan("disk").added == 1
+    found = engine.execution("nightly@latest")
+    assert (found.execution_id, found.status, found.folder) == (
+        damaged.execution.execution_id,
+        "completed",
+        damaged.execution.folder,
+    )
+    assert [copy.status for copy in found.copies] == ["available"]
 
 
 def test_a_good_copy_elsewhere_is_taken_and_the_damage_told(home: Home) -> None:

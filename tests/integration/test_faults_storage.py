@@ -244,3 +244,13 @@ def test_a_storage_rebuilds_the_catalogue_of_another_machine(shop: Shop) -> None
         assert getattr(found, name) == getattr(first, name), name
     engine.catalog.forget_execution(first.execution_id)
     assert engine.scan("disk").added == 1
+
+
+def test_a_partial_backup_is_partial_on_another_machine_too(home: Home) -> None:
+    source = home.folder / "files"
+    source.mkdir()
+    home.configure(f'[datasources.shop]\ntype = "files"\npath = "{source}"\n', storages=("disk", "nas"))
+    home.storage("nas").write_text("a file in the place of a folder")
+    assert home.back_up().status == "partial"
+    home.state = home.folder / "another state"
+    assert home.engine().execution("nightly@latest").status == "partial"

@@ -44,6 +44,17 @@ def test_its_damage_is_found_before_the_target_is_touched(shop_with_globals: Sho
     assert shop.digest() == before
 
 
+@pytest.mark.parametrize("look", ["scan", "show"])
+def test_that_it_is_gone_is_seen_without_a_check_of_bytes(shop_with_globals: Shop, look: str) -> None:
+    home = shop_with_globals.home
+    execution = home.back_up()
+    EXTRA_FILE_DAMAGES["extra_file_missing"](folder_of(execution))
+    home.dgtui(look, "disk" if look == "scan" else execution.execution_id)
+    (copy,) = home.engine().execution(execution.execution_id).copies
+    assert copy.problem is not None
+    assert (copy.status, "globals.sql" in copy.problem.message) == ("corrupt", True)
+
+
 def test_somebody_who_restores_by_hand_learns_of_its_damage(shop_with_globals: Shop, tmp_path: Path) -> None:
     folder = folder_of(shop_with_globals.home.back_up())
     EXTRA_FILE_DAMAGES["extra_file_flipped"](folder)

@@ -22,7 +22,7 @@ from dgtui.engine.problems import problem_of
 from dgtui.engine.retention import Verdict
 from dgtui.engine.runs import RunPaths
 from dgtui.engine.storages.base import FolderRef
-from dgtui.engine.stored import know_marker, read_known_manifest
+from dgtui.engine.stored import know_marker, read_known_manifest, status_by
 
 _PATIENCE_SECONDS = 30.0
 
@@ -113,7 +113,7 @@ class Cleanup:
         except DataGuardianError as error:
             self._fail(verdict, error)
             if isinstance(error, ValidationError):
-                self._mark_corrupt(verdict, error)
+                self._mark_damaged(verdict, error)
             return
         self._table.begin(removal)
         try:
@@ -129,12 +129,12 @@ class Cleanup:
             NotRemoved(storage=verdict.storage, path=verdict.path, job=verdict.job, problem=problem_of(error))
         )
 
-    def _mark_corrupt(self, verdict: Verdict, error: ValidationError) -> None:
+    def _mark_damaged(self, verdict: Verdict, error: ValidationError) -> None:
         self._catalog.save_copy(
             verdict.execution_id,
             Copy(
                 storage=verdict.storage,
-                status="corrupt",
+                status=status_by(error),
                 path=verdict.path,
                 checked_at=self._clock(),
                 problem=problem_of(error),
