@@ -3,6 +3,7 @@
 import contextlib
 import os
 import sqlite3
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -132,7 +133,24 @@ def _set_version(path: Path, version: int) -> None:
         connection.execute("UPDATE meta SET value = ? WHERE key = 'schema_version'", (str(version),))
 
 
-@pytest.mark.parametrize("state", [locked, newer])
+@contextlib.contextmanager
+def read_only(path: Path) -> Iterator[None]:
+    if os.geteuid():
+        path.chmod(0o400)
+        yield
+        path.chmod(0o600)
+        return
+    # Modes do not keep root from writing.
+    if subprocess.run(["mount", "--bind", path, path], check=False, capture_output=True).returncode:
+        pytest.skip("mounting is not allowed here")
+    try:
+        subprocess.run(["mount", "-o", "remount,bind,ro", path], check=True, capture_output=True)
+        yield
+    finally:
+        subprocess.run(["umount", path], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("state", [locked, newer, read_only])
 def test_the_backup_is_made_told_and_taken_up_later(
     shop: Home, state: Callable[[Path], contextlib.AbstractContextManager[None]]
 ) -> None:

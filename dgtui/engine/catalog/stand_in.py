@@ -4,8 +4,11 @@ import contextlib
 import sqlite3
 from pathlib import Path
 
+import sqlalchemy as sa
+
 from dgtui.engine.catalog.catalog import Catalog
 from dgtui.engine.catalog.database import CatalogError, is_without_room
+from dgtui.engine.catalog.tables import meta
 from dgtui.engine.files import make_private_folder
 
 
@@ -16,8 +19,10 @@ def open_or_stand_in(state: Path, elsewhere: Path) -> tuple[Catalog, CatalogErro
     """
     try:
         catalog = Catalog(state)
-        with catalog.exclusive():
-            return catalog, None
+        with catalog.exclusive() as connection:
+            # Beginning alone is allowed where nothing may be written.
+            connection.execute(sa.delete(meta).where(meta.c.key == ""))
+        return catalog, None
     except CatalogError as error:
         if is_without_room(state / "catalog.db"):
             raise
