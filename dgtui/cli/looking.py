@@ -16,6 +16,7 @@ from dgtui.wording.words import one_line, short_id
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from dgtui.engine import Engine
     from dgtui.engine.catalog.proofs import Proven
     from dgtui.engine.model import Copy
     from dgtui.engine.model import Execution as Row
@@ -43,13 +44,24 @@ def list_executions(
             return
         found = engine.executions(job=job, datasource=datasource, status=status, limit=limit or LIST_LIMIT)
         total = engine.execution_count(job=job, datasource=datasource, status=status)
+        if not found:
+            _need_known(engine, datasource, job)
     lines = list_lines(found, proven, look=look_of(sys.stdout), width=output_width()) if found else []
     for line in lines:
         print_data(line)
     if not found:
-        say("No backups. Make one with: dgtui run JOB")
+        chosen = datasource is not None or job is not None or status is not None
+        say("No such backups. All of them: dgtui list" if chosen else "No backups. Make one with: dgtui run JOB")
     elif limit is None:
         say_how_many_more(len(found), total)
+
+
+def _need_known(engine: "Engine", datasource: str | None, job: str | None) -> None:
+    """Refuse a name that neither the configuration nor any backup has: it is a mistake in writing."""
+    if datasource is not None and not engine.execution_count(datasource=datasource):
+        engine.config.require_datasource(datasource)
+    if job is not None and not engine.execution_count(job=job):
+        engine.config.job(job)
 
 
 def output_width() -> int | None:

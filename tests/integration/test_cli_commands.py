@@ -82,6 +82,9 @@ def test_list_prints_what_scripts_need(home: Home, shop: Path) -> None:
     table = home.dgtui("list")
     assert len(table.output.splitlines()) == 3
     assert first.execution_id[:8] in table.output
+    none = home.dgtui("list", "--job", "nightly", "--status", "failed")
+    assert (none.exit_code, none.output) == (0, "")
+    assert "No such backups" in none.errors
     wrong = home.dgtui("list", "--status", "broken")
     assert (wrong.exit_code, wrong.output) == (2, "")
     assert "completed" in wrong.errors
@@ -106,6 +109,8 @@ def test_backup_without_a_job(home: Home, shop: Path) -> None:
         (("backup", "shop", "--to", "disk", "--compression", "rar"), "zstd"),
         (("backup", "shop", "--to", "disk", "--schema-only", "--data-only"), "exclude each other"),
         (("backup", "shop", "--to", "disk", "--data-only"), "Leave out --data-only"),
+        (("list", "--datasource", "shpo"), "shop"),
+        (("list", "--job", "nightl"), "nightly"),
         (("--run-job", "nightl"), "nightly"),
         (("--run-job",), "--run-job"),
         (("--run-job", "nightly", "list"), "stand alone"),
