@@ -92,8 +92,7 @@ def _show(report: "CleanupReport", storages: tuple[str, ...] | None, *, everythi
     ]
     if rows:
         headers = ("What", "ID", "Taken", "Job", "Storage", "Frees", "Why")
-        for line in table_lines(headers, rows, width=output_width()):
-            print_data(line)
+        print_data("\n".join(table_lines(headers, rows, width=output_width())))
     for stray in report.strays:
         word = "remove" if stray.may_go(now) else "left"
         print_data(f"{word}  {one_line(stray.path)}  {size_text(stray.bytes)}  {stray_text(stray)}")

@@ -71,12 +71,12 @@ def output_width() -> int | None:
 
 def with_proof(execution: str, proof: "Proven | None") -> str:
     """An execution in JSON, with when and how it was proven last."""
+    if proof is None:
+        return f'{execution[:-1]},"proven_at":null,"proven_by":null}}'
     import msgspec
 
-    known: dict[str, Any] = {"proven_at": None, "proven_by": None}
-    if proof is not None:
-        known = {"proven_at": proof.proven_at, "proven_by": proof.how}
-    return f"{execution[:-1]},{msgspec.json.encode(known).decode()[1:]}"
+    known = msgspec.json.encode({"proven_at": proof.proven_at, "proven_by": proof.how}).decode()
+    return f"{execution[:-1]},{known[1:]}"
 
 
 def list_lines(
