@@ -9,7 +9,7 @@ from dgtui.engine.catalog.proofs import Proven
 from dgtui.engine.model import RESTORABLE, Copy, Execution, Record
 from dgtui.engine.retention import Verdict
 from dgtui.screens.marks import copy_mark
-from dgtui.screens.times import age_text
+from dgtui.screens.times import age_text, until_text
 from dgtui.screens.widgets.listing import Column, Row, measured
 from dgtui.wording.panel import Line, Span
 from dgtui.wording.terminal import Look
@@ -29,6 +29,8 @@ class Backups(Record, frozen=True):
     proven: Mapping[str, Proven] = {}
     keeping: tuple[Verdict, ...] = ()
     """Why each one stays or goes, at each of its storages."""
+    expiries: Mapping[str, datetime | None] = {}
+    """When each one goes from its last storage, where that is known."""
 
 
 def gather_backups(engine: "Engine", datasource: str) -> Backups:
@@ -36,8 +38,10 @@ def gather_backups(engine: "Engine", datasource: str) -> Backups:
     executions = tuple(one for one in engine.executions(datasource=datasource) if one.status in RESTORABLE)
     known = {one.execution_id for one in executions}
     proven = {name: proof for name, proof in engine.proofs.proven().items() if name in known}
-    keeping = engine.retention.plan_of_datasource(datasource).verdicts
-    return Backups(datasource=datasource, executions=executions, proven=proven, keeping=keeping)
+    plan = engine.retention.plan_of_datasource(datasource)
+    return Backups(
+        datasource=datasource, executions=executions, proven=proven, keeping=plan.verdicts, expiries=plan.expiries()
+    )
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ class BackupTable:
     look: Look
     moment: datetime
     words: bool = True
-    """Whether there is room to say `unreachable` beside its glyph."""
+    """Whether there is room to say `unreachable` beside its glyph, and for a column of when each one goes."""
     live: Mapping[str, Mapping[str, Copy]] = field(default_factory=dict)
     """By storage and execution, the copies as they were found just now."""
 
@@ -62,8 +66,9 @@ class BackupTable:
             Column("Size", right=True),
             Column("Ratio", right=True, wide_only=True),
             Column("Took", right=True, wide_only=True),
-            *(Column(name, flexible=True) for name in self.storages),
-            Column("Proven", flexible=True),
+            *(Column(name, flexible=True, enough=6) for name in self.storages),
+            *([Column("Expires", right=True)] if self.words else []),
+            Column("Proven", flexible=True, enough=12),
         ]
 
     def rows(self) -> list[Row]:
@@ -88,10 +93,22 @@ class BackupTable:
                 (Span(f"{ratio:.2f}" if ratio is not None else "-"),),
                 (Span(took_text(took)),),
                 *(self._copy_cell(one, storage) for storage in self.storages),
+                *([self._expiry(one) or (Span("-", "dim"),)] if self.words else []),
                 self._proof(one, proof),
             ),
             sort=(one.started_at, None, size, ratio, took),
         )
+
+    def _expiry(self, one: Execution) -> Line:
+        """That it stays whatever the rules say, or when it goes."""
+        if one.pin is not None:
+            return (Span("pinned", "accent"),)
+        moment = self.backups.expiries.get(one.execution_id) or one.expires_at
+        if moment is None:
+            return ()
+        if moment <= self.moment:
+            return (Span("expired", "warning"),)
+        return (Span(until_text(moment, self.moment)),) if self.words else ()
 
     def _copy_cell(self, one: Execution, storage: str) -> Line:
         copy = self.copy_of(one, storage)
@@ -102,9 +119,8 @@ class BackupTable:
         return (copy_mark(copy.status, self.look, word=self.words and copy.status == "unreachable"),)
 
     def _proof(self, one: Execution, proof: Proven | None) -> Line:
-        pieces: list[Span] = [Span("pinned ", "accent")] if one.pin is not None else []
-        if one.expires_at is not None and one.expires_at <= self.moment:
-            pieces.append(Span("expired ", "warning"))
+        expiry = () if self.words else self._expiry(one)
+        pieces: list[Span] = [*expiry, Span(" ")] if expiry else []
         if proof is not None:
             word = "restored" if proof.how == "restore" else "rehearsed"
             pieces.append(Span(f"{word} {age_text(proof.proven_at, self.moment)}", "good"))

@@ -79,7 +79,7 @@ class BackupsScreen(TabScreen):
             yield Listing(_SOURCES, id="sources", empty="No backups")
             with Vertical():
                 yield Listing([Column("Taken")], id="executions", empty="Nothing was backed up yet")
-        yield Lines([()], id="details")
+        yield Lines([(), (), ()], id="details")
 
     # What is shown
 
@@ -205,7 +205,7 @@ class BackupsScreen(TabScreen):
         for status in COPY_MARKS:
             legend += [copy_mark(status, look, word=True), Span("  ")]
         if one is None:
-            self.query_one("#details", Lines).show([tuple(legend)])
+            self.query_one("#details", Lines).show([(), (), tuple(legend)])
             return
         asked = [copy.checked_at for copy in one.copies if copy.checked_at is not None]
         facts = [
@@ -213,10 +213,10 @@ class BackupsScreen(TabScreen):
             "made before a restore" if one.purpose == "safety" else "",
             one.description,
             f"storages asked {age_text(min(asked), now)}" if asked else "",
-            *self._keep_reasons(one, now),
         ]
         line: Line = (Span(" "), execution_mark(one.status, look), span("  " + "  ".join(filter(None, facts))))
-        self.query_one("#details", Lines).show([line, tuple(legend)])
+        keeping: Line = (span(" " + "  ".join(self._keep_reasons(one, now)), "dim"),)
+        self.query_one("#details", Lines).show([line, keeping, tuple(legend)])
 
     def _keep_reasons(self, one: Execution, now: datetime) -> list[str]:
         """Why it stays at each storage, when it would go and what that frees."""

@@ -1,6 +1,7 @@
 """Every place and its keys."""
 
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from tests.support.homes import Home
 from tests.tui.conftest import make_shop, sqlite_table
 from tests.tui.driver import Driver, make_app, screens
 
+_RULES = 'schedule = "0 3 * * *"\nretention = { max_age = "30d" }'
+
 
 def folder_at(execution: Execution, storage: str) -> Path:
     """Where a copy lies."""
@@ -29,6 +32,12 @@ def folder_at(execution: Execution, storage: str) -> Path:
 def spoil(database: Path) -> None:
     """Make it something else."""
     database.write_bytes(b"this is no database, whatever its name says" * 100)
+
+
+def drawn_rows(driver: Driver, selector: str) -> str:
+    """The rows of a table as they are drawn."""
+    listing = driver.widget(selector, Listing)
+    return "\n".join(listing.render_line(y).text for y in range(1, listing.size.height))
 
 
 # Datasources
@@ -344,11 +353,32 @@ async def test_without_utf8_only_ascii_is_drawn(home: Home, shop: Path) -> None:
 
 
 async def test_narrow_terminals_leave_columns_out(home: Home, shop: Path) -> None:
+    home.configure(sqlite_table("shop", shop) + sqlite_table("the-shop-of-the-branch-in-the-old-town-hall", shop))
     for width, shown in ((80, False), (120, True)):
         async with screens(home, size=(width, 24)) as driver:
             header = driver.widget("#datasources", Listing).render_line(0).text
             assert ("Latency" in header) is shown
             assert "Last backup" in header
+            assert "the-shop-of-the-branch-in-the-old-town-hall" in drawn_rows(driver, "#datasources")
+
+
+async def test_backups_show_ratio_duration_and_expiry_beside_the_datasources(home: Home, shop: Path) -> None:
+    home.configure(sqlite_table("shop", shop), storages=("disk", "nas"), job=_RULES)
+    kept, expiring = home.back_up(), home.back_up()
+    home.engine().retention.pin(kept, "the audit")
+    async with screens(home, size=(120, 40)) as driver:
+        await driver.press("2")
+        header = driver.widget("#executions", Listing).render_line(0).text.split()
+        assert header == ["Taken", "Kind", "Size", "Ratio", "Took", "disk", "nas", "Expires", "Proven"]
+        newest, oldest = driver.rows("#executions")
+        assert re.search(r"in (29|30|31) d", newest), newest
+        assert "pinned" in oldest
+        assert expiring.execution_id[:8] in driver.text("#details")
+        assert "would go on" in driver.text("#details").splitlines()[1]
+    async with screens(home, size=(80, 24)) as driver:
+        await driver.press("2")
+        assert "Expires" not in driver.widget("#executions", Listing).render_line(0).text
+        assert "pinned" in driver.rows("#executions")[1], "with the proof where there is no column for it"
 
 
 async def test_quitting_with_nothing_running_just_quits(home: Home, shop: Path) -> None:

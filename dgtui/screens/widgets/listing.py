@@ -31,7 +31,9 @@ class Column:
     right: bool = False
     flexible: bool = False
     wide_only: bool = False
-    """Left out where the terminal has fewer than 100 columns."""
+    """Left out where there is no room for it beside the others."""
+    enough: int | None = None
+    """How much of a flexible one has to be seen before others of `wide_only` are; None for all of it."""
 
 
 @dataclass(frozen=True)
@@ -195,7 +197,7 @@ class Listing(StyledWidget, ScrollView, can_focus=True):
         rows = [row for row in self._rows if all(word in row.text for word in words)] if words else self._rows
         if self._order is not None:
             rows = _ordered(rows, *self._order)
-        self._shown = _Shown(list(rows), self._measure())
+        self._shown = _Shown(list(rows), self._measure(len(rows)))
         if self._wanted is not None and any(row.key == self._wanted for row in rows):
             key, self._wanted = self._wanted, None
         number = next((number for number, row in enumerate(rows) if row.key == key), None)
@@ -215,26 +217,41 @@ class Listing(StyledWidget, ScrollView, can_focus=True):
             if old.cells != new.cells:
                 self._refresh_row(number)
 
-    def _measure(self) -> list[tuple[int, Column, int]]:
+    def _measure(self, count: int) -> list[tuple[int, Column, int]]:
         """The columns with their widths; where there is too little room, the flexible ones give way."""
-        columns = self._visible_columns()
         widths = [
-            max(cells(column.label), *(row.widths[number] for row in self._rows), 0) for number, column in columns
+            max(cells(column.label), *(row.widths[number] for row in self._rows), 0)
+            for number, column in enumerate(self._columns)
         ]
-        room = self.size.width - 1 - _GAP * (len(columns) - 1)
-        flexible = [place for place, (_, column) in enumerate(columns) if column.flexible]
-        over = sum(widths) - room
+        numbers = self._fitting(widths, self._room(count))
+        over = sum(widths[number] + _GAP for number in numbers) - _GAP - self._room(count)
+        flexible = [number for number in numbers if self._columns[number].flexible]
         while over > 0 and flexible:
-            widest = max(flexible, key=lambda place: widths[place])
+            widest = max(flexible, key=lambda number: widths[number])
             if widths[widest] <= 6:
                 break
             widths[widest] -= 1
             over -= 1
-        return [(number, column, width) for (number, column), width in zip(columns, widths, strict=True)]
+        return [(number, self._columns[number], widths[number]) for number in numbers]
 
-    def _visible_columns(self) -> list[tuple[int, Column]]:
-        narrow = self.size.width < 98
-        return [(number, column) for number, column in enumerate(self._columns) if not (narrow and column.wide_only)]
+    def _fitting(self, widths: Sequence[int], room: int) -> list[int]:
+        """The numbers of the columns that are shown: all but those for which there is no room."""
+        needed = [
+            min(width, width if column.enough is None else max(column.enough, cells(column.label)))
+            for column, width in zip(self._columns, widths, strict=True)
+        ]
+        numbers = [number for number, column in enumerate(self._columns) if not column.wide_only]
+        left = room + _GAP - sum(needed[number] + _GAP for number in numbers)
+        for number, column in enumerate(self._columns):
+            if column.wide_only and needed[number] + _GAP <= left:
+                numbers.append(number)
+                left -= needed[number] + _GAP
+        return sorted(numbers)
+
+    def _room(self, count: int) -> int:
+        """The width that is left for so many rows: the scrollbar takes a column of it where they do not fit."""
+        bar = self.styles.scrollbar_size_vertical if count + 1 > self.size.height else 0
+        return self.size.width - bar - 1
 
     # Drawing
 
@@ -263,7 +280,7 @@ class Listing(StyledWidget, ScrollView, can_focus=True):
 
     def _header(self) -> Line:
         pieces: list[Span] = [Span(" ")]
-        for number, column, width in self._shown.columns or self._measure():
+        for number, column, width in self._shown.columns or self._measure(0):
             label = column.label
             if self._order is not None and self._order[0] == number and label:
                 label = cut(label, max(width - 1, 1)) + ("v" if self._order[1] else "^")
@@ -300,7 +317,7 @@ class Listing(StyledWidget, ScrollView, can_focus=True):
 
     def on_resize(self) -> None:
         """The widths depend on the terminal's."""
-        self._shown = _Shown(self.rows, self._measure())
+        self._shown = _Shown(self.rows, self._measure(len(self.rows)))
         self.virtual_size = Size(self.size.width, len(self.rows) + 1)
         self.refresh()
 
@@ -324,7 +341,7 @@ class Listing(StyledWidget, ScrollView, can_focus=True):
 
     def action_sort(self) -> None:
         """Order by the next column, after the last one in the order they came in."""
-        order = [number for number, column in self._visible_columns() if column.label]
+        order = [number for number, column, _ in self._shown.columns if column.label]
         place = order.index(self._order[0]) + 1 if self._order is not None and self._order[0] in order else 0
         self.sort_by(order[place] if place < len(order) else None)
         self.refresh()
