@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from dgtui.engine.catalog.proofs import Proven
 from dgtui.engine.model import RESTORABLE, Copy, Execution, Record
 from dgtui.engine.retention import Verdict
-from dgtui.screens.marks import copy_mark
+from dgtui.screens.marks import copy_mark, rank
 from dgtui.screens.times import age_text, until_text
 from dgtui.screens.widgets.listing import Column, Row, measured
 from dgtui.wording.panel import Line, Span
+from dgtui.wording.states import COPY_MARKS
 from dgtui.wording.terminal import Look
 from dgtui.wording.words import known_size, time_text, took_text
 
@@ -53,7 +54,9 @@ class BackupTable:
     look: Look
     moment: datetime
     words: bool = True
-    """Whether there is room to say `unreachable` beside its glyph, and for a column of when each one goes."""
+    """Whether there is room to say `unreachable` beside its glyph."""
+    goes: bool = True
+    """Whether there is room for a column of when each one goes; else that stands with the proof, where it matters."""
     live: Mapping[str, Mapping[str, Copy]] = field(default_factory=dict)
     """By storage and execution, the copies as they were found just now."""
 
@@ -67,7 +70,7 @@ class BackupTable:
             Column("Ratio", right=True, wide_only=True),
             Column("Took", right=True, wide_only=True),
             *(Column(name, flexible=True, enough=6) for name in self.storages),
-            *([Column("Expires", right=True)] if self.words else []),
+            *([Column("Expires", right=True)] if self.goes else []),
             Column("Proven", flexible=True, enough=12),
         ]
 
@@ -93,22 +96,35 @@ class BackupTable:
                 (Span(f"{ratio:.2f}" if ratio is not None else "-"),),
                 (Span(took_text(took)),),
                 *(self._copy_cell(one, storage) for storage in self.storages),
-                *([self._expiry(one) or (Span("-", "dim"),)] if self.words else []),
+                *([self._expiry(one) or (Span("-", "dim"),)] if self.goes else []),
                 self._proof(one, proof),
             ),
-            sort=(one.started_at, None, size, ratio, took),
+            sort=(
+                one.started_at,
+                None,
+                size,
+                ratio,
+                took,
+                *(self._copy_rank(one, storage) for storage in self.storages),
+                *([self._goes_at(one)] if self.goes else []),
+                proof.proven_at if proof is not None else None,
+            ),
         )
+
+    def _goes_at(self, one: Execution) -> datetime | None:
+        """When it goes from its last storage."""
+        return self.backups.expiries.get(one.execution_id) or one.expires_at
 
     def _expiry(self, one: Execution) -> Line:
         """That it stays whatever the rules say, or when it goes."""
         if one.pin is not None:
             return (Span("pinned", "accent"),)
-        moment = self.backups.expiries.get(one.execution_id) or one.expires_at
+        moment = self._goes_at(one)
         if moment is None:
             return ()
         if moment <= self.moment:
             return (Span("expired", "warning"),)
-        return (Span(until_text(moment, self.moment)),) if self.words else ()
+        return (Span(until_text(moment, self.moment)),) if self.goes else ()
 
     def _copy_cell(self, one: Execution, storage: str) -> Line:
         copy = self.copy_of(one, storage)
@@ -118,8 +134,12 @@ class BackupTable:
             return (Span("failed", "bad"),)
         return (copy_mark(copy.status, self.look, word=self.words and copy.status == "unreachable"),)
 
+    def _copy_rank(self, one: Execution, storage: str) -> int | None:
+        copy = self.copy_of(one, storage)
+        return None if copy is None or not copy.path else rank(COPY_MARKS, copy.status)
+
     def _proof(self, one: Execution, proof: Proven | None) -> Line:
-        expiry = () if self.words else self._expiry(one)
+        expiry = () if self.goes else self._expiry(one)
         pieces: list[Span] = [*expiry, Span(" ")] if expiry else []
         if proof is not None:
             word = "restored" if proof.how == "restore" else "rehearsed"

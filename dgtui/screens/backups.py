@@ -27,6 +27,8 @@ from dgtui.wording.words import short_id, time_text
 if TYPE_CHECKING:
     from dgtui.engine.facade import Engine
 
+_ROOM_FOR_WORDS = 130
+_ROOM_FOR_EXPIRY = 100
 _SOURCES = (Column("Backups of", flexible=True), Column("", right=True))
 
 
@@ -166,7 +168,8 @@ class BackupsScreen(TabScreen):
             self._storages,
             app.look,
             app.clock(),
-            words=self.size.width >= 100,
+            words=self.size.width >= _ROOM_FOR_WORDS,
+            goes=self.size.width >= _ROOM_FOR_EXPIRY,
             live={} if self._live is None else {name: dict(found) for name, found in self._live.found.items()},
         )
 

@@ -13,7 +13,7 @@ from dgtui.engine.settling import left_behind
 from dgtui.screens.confirm import ConfirmScreen
 from dgtui.screens.execution import ExecutionScreen
 from dgtui.screens.log import LogScreen
-from dgtui.screens.marks import execution_mark
+from dgtui.screens.marks import execution_mark, rank
 from dgtui.screens.restored import RestoredScreen, possible_actions
 from dgtui.screens.tab import TabScreen
 from dgtui.screens.undo import UndoDecision, UndoScreen
@@ -21,6 +21,7 @@ from dgtui.screens.widgets.listing import Column, Listing, Row, measured
 from dgtui.screens.widgets.styled import Lines, span
 from dgtui.wording.panel import Line, Span
 from dgtui.wording.restored_text import kept_words, keys_next, way_words
+from dgtui.wording.states import EXECUTION_MARKS
 from dgtui.wording.words import known_size, one_line, short_id, time_text, took_text
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ class HistoryScreen(TabScreen):
                 (Span(known_size(size)),),
                 (span(where),),
             ),
-            sort=(one.started_at, None, None, None, took, size),
+            sort=(one.started_at, None, None, rank(EXECUTION_MARKS, one.status), took, size),
         )
 
     @property

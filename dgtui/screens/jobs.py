@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
-from dgtui.engine.health_model import HealthState, Watched
+from dgtui.engine.health_model import STATUS_ORDER, HealthState, Watched
 from dgtui.screens.editing import EditingScreen
 from dgtui.screens.marks import execution_mark, health_mark
 from dgtui.screens.times import age_text, moment_text
@@ -95,7 +95,15 @@ class JobsScreen(EditingScreen):
                 (Span(moment_text(next_run, app.clock()) if next_run is not None else "-"),),
                 result,
             ),
-            sort=(None, None, None, None, None, next_run, last.started_at if last is not None else None),
+            sort=(
+                None,
+                None,
+                None,
+                STATUS_ORDER.index(self._state(name).status) if job.enabled else len(STATUS_ORDER),
+                None,
+                next_run,
+                last.started_at if last is not None else None,
+            ),
         )
 
     def _state(self, name: str) -> HealthState:

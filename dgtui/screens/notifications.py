@@ -7,12 +7,13 @@ from textual.binding import Binding, BindingType
 
 from dgtui.engine.model import LASTING, Notification, NotificationKind, Record
 from dgtui.engine.records import Undelivered
-from dgtui.screens.marks import severity_mark
+from dgtui.screens.marks import rank, severity_mark
 from dgtui.screens.tab import TabScreen
 from dgtui.screens.times import age_text, span_text
 from dgtui.screens.widgets.listing import Column, Listing, Row, measured
 from dgtui.screens.widgets.styled import Lines, span
 from dgtui.wording.panel import Line, Span
+from dgtui.wording.states import SEVERITY_MARKS
 
 if TYPE_CHECKING:
     from dgtui.engine.facade import Engine
@@ -120,7 +121,7 @@ class NotificationsScreen(TabScreen):
                 (Span(age_text(one.created_at, app.clock())),),
                 (span(one.message, style),),
             ),
-            sort=(None, None, None, None, one.created_at),
+            sort=(None, rank(SEVERITY_MARKS, one.severity), None, None, one.created_at),
         )
 
     def on_listing_moved(self, _: Listing.Moved) -> None:

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.app import ComposeResult
 
 from dgtui.engine.figures.model import Attention, Day, JobCalendar, Overview
-from dgtui.screens.marks import severity_mark
+from dgtui.screens.marks import rank, severity_mark
 from dgtui.screens.tab import TabScreen
 from dgtui.screens.widgets.listing import Column, Listing, Row
 from dgtui.screens.widgets.styled import Lines, span
 from dgtui.wording.panel import Line, Span
 from dgtui.wording.sparkline import sparkline
-from dgtui.wording.states import DAY_MARKS
+from dgtui.wording.states import DAY_MARKS, SEVERITY_MARKS
 from dgtui.wording.words import known_size
 
 if TYPE_CHECKING:
@@ -73,7 +73,11 @@ class OverviewScreen(TabScreen):
         self._show_details()
 
     def _attention_row(self, place: int, one: Attention) -> Row:
-        return Row(key=str(place), cells=((severity_mark(one.severity, self.engine_app.look),), (span(one.text),)))
+        return Row(
+            key=str(place),
+            cells=((severity_mark(one.severity, self.engine_app.look),), (span(one.text),)),
+            sort=(rank(SEVERITY_MARKS, one.severity),),
+        )
 
     def _calendar_row(self, one: JobCalendar) -> Row:
         look = self.engine_app.look
@@ -89,7 +93,7 @@ class OverviewScreen(TabScreen):
                 (Span(sparkline(sizes, look), "accent"),),
                 (Span(known_size(newest)),),
             ),
-            sort=(None, None, None, newest),
+            sort=(None, sum(day.state == "good" for day in one.days), newest, newest),
         )
 
     def on_listing_moved(self, _: Listing.Moved) -> None:

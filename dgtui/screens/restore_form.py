@@ -83,7 +83,11 @@ class RestoreForm(Box):
     def take_manifest(self, manifest: Manifest) -> None:
         """What the backup holds, to tick."""
         rows = [
-            Tickable(one.name, (f"{one.rows:,}" if one.rows is not None else "-", known_size(one.bytes)))
+            Tickable(
+                one.name,
+                (f"{one.rows:,}" if one.rows is not None else "-", known_size(one.bytes)),
+                (one.rows, one.bytes),
+            )
             for one in manifest.objects
         ]
         self.query_one(Ticks).offer(rows)

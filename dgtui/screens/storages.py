@@ -9,10 +9,11 @@ from dgtui.engine.health_model import STATUS_ORDER, HealthState, Watched
 from dgtui.engine.model import Record
 from dgtui.engine.storages.base import StorageState
 from dgtui.screens.editing import EditingScreen
-from dgtui.screens.marks import copy_mark, health_mark
+from dgtui.screens.marks import copy_mark, health_mark, rank
 from dgtui.screens.widgets.listing import Column, Listing, Row
 from dgtui.screens.widgets.styled import Lines, span
 from dgtui.wording.panel import Line, Span
+from dgtui.wording.states import COPY_MARKS
 from dgtui.wording.words import known_size, size_text
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ class StoragesScreen(EditingScreen):
                 None,
                 None,
                 STATUS_ORDER.index(health.status),
-                None,
+                rank(COPY_MARKS, state.status) if state is not None else None,
                 free,
                 total,
                 health.figures.expected_bytes,

@@ -447,9 +447,19 @@ def _fill(engine: Engine) -> None:
         detail=("mariadb-dump: Error 2013: Lost connection to server during query",),
     )
     for execution in (
-        _execution(4, morning - timedelta(days=12), {"disk": "corrupt", "nas": "unknown"}),
+        _execution(
+            4,
+            morning - timedelta(days=12),
+            {"disk": "corrupt", "nas": "unknown"},
+            expires_at=morning - timedelta(days=1),
+        ),
         _execution(3, morning - timedelta(days=9), {"disk": "available"}, datasource="legacy", job="legacy"),
-        _execution(2, morning - timedelta(days=1), {"disk": "available", "nas": "unreachable"}),
+        _execution(
+            2,
+            morning - timedelta(days=1),
+            {"disk": "available", "nas": "unreachable"},
+            expires_at=NOON + timedelta(days=18),
+        ),
         _execution(1, morning, {"disk": "available", "nas": "missing"}, description="before the batch runs"),
         _execution(9, NOON - timedelta(hours=5), {"disk": "available"}, job="safety-shop", purpose="safety"),
         _execution(5, morning - timedelta(days=1), {"disk": "available"}, datasource="crm", job="crm-hourly"),

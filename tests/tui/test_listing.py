@@ -2,11 +2,18 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 
 from textual.app import App, ComposeResult
 
+from dgtui.engine.catalog.proofs import Proven
+from dgtui.engine.model import Copy, Execution
+from dgtui.screens.backup_table import Backups, BackupTable
 from dgtui.screens.widgets.listing import Column, Listing, Row
 from dgtui.wording.panel import Span
+from dgtui.wording.terminal import Look
+
+NOW = datetime(2025, 2, 13, 12, tzinfo=UTC)
 
 
 class ListingApp(App[None]):
@@ -69,3 +76,69 @@ async def test_rows_end_in_the_mark_of_what_was_cut_also_beside_the_scrollbar() 
             seen = table.render_line(1).text[: table.scrollable_content_region.width]
             assert seen.startswith(" n00   xxx")
             assert seen.endswith("x…"), repr(seen)
+
+
+async def test_rows_stay_in_the_order_of_a_column_that_other_columns_are_put_before() -> None:
+    async with listing(Column("Name"), Column("Size")) as table:
+        table.show([row("a", "3"), row("b", "1"), row("c", "2")])
+        table.sort_by(1, reverse=True)
+        assert [one.key for one in table.rows] == ["a", "c", "b"]
+        table.show(
+            [row("a", "new", "1"), row("b", "new", "2"), row("c", "new", "3")],
+            columns=(Column("Name"), Column("State"), Column("Size")),
+        )
+        assert [one.key for one in table.rows] == ["c", "b", "a"]
+        assert "Sizev" in header(table)
+        table.show([row("b"), row("a")], columns=(Column("Name"),))
+        assert [one.key for one in table.rows] == ["b", "a"], "the column is gone, and with it its order"
+
+
+def backup(number: int, days: int, **known: object) -> Execution:
+    """A backup of so many days ago."""
+    return Execution(
+        execution_id=f"backup-{number}",
+        job_id="job",
+        job="nightly",
+        datasource="shop",
+        datasource_type="sqlite",
+        status="completed",
+        backup_type="full",
+        started_at=NOW - timedelta(days=days),
+        **known,  # type: ignore[arg-type]  # further fields of its own
+    )
+
+
+async def test_backups_are_sorted_by_when_they_were_proven_and_when_they_go_and_not_by_those_words() -> None:
+    backups = Backups(
+        executions=(backup(1, 1), backup(2, 2, pin="the audit"), backup(3, 3), backup(4, 4)),
+        proven={
+            f"backup-{number}": Proven(
+                execution_id=f"backup-{number}", how="restore", proven_at=NOW - timedelta(days=days)
+            )
+            for number, days in ((1, 10), (3, 12), (4, 9))
+        },
+        expiries={f"backup-{number}": NOW + timedelta(days=days) for number, days in ((1, 30), (3, 9), (4, -1))},
+    )
+    table = BackupTable(backups, (), Look(), NOW)
+    labels = [column.label for column in table.columns]
+    async with listing(*table.columns, width=120) as shown:
+        shown.show(table.rows())
+        shown.sort_by(labels.index("Proven"))
+        assert [one.key[-1] for one in shown.rows] == ["3", "1", "4", "2"]
+        shown.sort_by(labels.index("Expires"))
+        assert [one.key[-1] for one in shown.rows] == ["4", "3", "1", "2"], "what is pinned goes last"
+
+
+async def test_copies_are_sorted_by_their_state_and_not_by_its_glyph() -> None:
+    states = ("missing", "corrupt", "available")
+    backups = Backups(
+        executions=tuple(
+            backup(number, number, copies=(Copy(storage="disk", path="/disk/x", status=status),))  # type: ignore[arg-type]
+            for number, status in enumerate(states)
+        )
+    )
+    table = BackupTable(backups, ("disk",), Look(unicode=False), NOW)
+    async with listing(*table.columns, width=120) as shown:
+        shown.show(table.rows())
+        shown.sort_by([column.label for column in table.columns].index("disk"))
+        assert [one.key[-1] for one in shown.rows] == ["2", "0", "1"]

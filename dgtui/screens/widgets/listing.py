@@ -163,12 +163,20 @@ class Listing(StyledWidget, ScrollView, can_focus=True):
             self._empty = empty
             self.refresh()
         if columns is not None and list(columns) != self._columns:
+            self._keep_order(columns)
             self._columns = list(columns)
-            self._order = None
         elif list(rows) == self._rows:
             return
         self._rows = list(rows)
         self._arrange()
+
+    def _keep_order(self, columns: Sequence[Column]) -> None:
+        """Other columns: rows stay in the order of the same one, if it is still there."""
+        if self._order is None:
+            return
+        label = self._columns[self._order[0]].label
+        number = next((number for number, column in enumerate(columns) if column.label == label), None)
+        self._order = None if number is None else (number, self._order[1])
 
     def filter_by(self, text: str) -> None:
         """Show only the rows that contain every word of `text`."""
@@ -219,8 +227,9 @@ class Listing(StyledWidget, ScrollView, can_focus=True):
 
     def _measure(self, count: int) -> list[tuple[int, Column, int]]:
         """The columns with their widths; where there is too little room, the flexible ones give way."""
+        ordered = self._order[0] if self._order is not None else None
         widths = [
-            max(cells(column.label), *(row.widths[number] for row in self._rows), 0)
+            max(cells(column.label) + (number == ordered), *(row.widths[number] for row in self._rows), 0)
             for number, column in enumerate(self._columns)
         ]
         numbers = self._fitting(widths, self._room(count))

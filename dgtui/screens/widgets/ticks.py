@@ -8,7 +8,7 @@ from textual.actions import SkipAction
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
-from dgtui.screens.widgets.listing import Column, Listing, Row
+from dgtui.screens.widgets.listing import Column, Listing, Row, SortValue
 from dgtui.screens.widgets.styled import span
 from dgtui.wording.panel import Line, Span
 
@@ -19,6 +19,8 @@ class Tickable:
 
     key: str
     facts: tuple[str, ...] = ()
+    sort: tuple[SortValue, ...] = ()
+    """What the facts are sorted by, where their text would not do."""
 
 
 class Ticks(Listing):
@@ -62,7 +64,7 @@ class Ticks(Listing):
         for one in self._tickables:
             facts: tuple[Line, ...] = tuple((span(fact),) for fact in one.facts)
             sign = "[x]" if one.key in self._ticked else "[ ]"
-            rows.append(Row(one.key, ((Span(sign),), (span(one.key),), *facts)))
+            rows.append(Row(one.key, ((Span(sign),), (span(one.key),), *facts), (None, None, *one.sort)))
         self.show(rows)
 
     def action_cursor(self, step: int) -> None:
