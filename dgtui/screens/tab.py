@@ -16,8 +16,8 @@ from dgtui.screens.header import header_line, tab_line
 from dgtui.screens.key_order import OPEN, fitting, in_order
 from dgtui.screens.widgets.listing import Listing
 from dgtui.screens.widgets.strip import RunStrip
-from dgtui.screens.widgets.styled import Lines
-from dgtui.wording.panel import Line
+from dgtui.screens.widgets.styled import Lines, span
+from dgtui.wording.panel import Line, Span
 from dgtui.wording.words import cells
 
 if TYPE_CHECKING:
@@ -77,7 +77,9 @@ class TabScreen(Screen[None]):
     TabScreen { layers: base; }
     #filter { display: none; height: 1; border: none; padding: 0 1; }
     #filter.-open { display: block; }
+    #filtered { display: none; }
     #content { height: 1fr; }
+    TabScreen.-narrow Details { height: 4; }
     Footer FooterKey.-compact { margin: 0 1 0 0; }
     """
 
@@ -98,6 +100,7 @@ class TabScreen(Screen[None]):
         yield TabBar([self._tabs()], id="tabs")
         with Vertical(id="content"):
             yield from self.compose_content()
+        yield Lines([()], id="filtered")
         yield Input(placeholder="Words that a row has to contain", id="filter", compact=True)
         yield RunStrip(id="strip")
         yield Footer(show_command_palette=False, compact=True)
@@ -238,13 +241,21 @@ class TabScreen(Screen[None]):
         if event.input.id == "filter":
             self._close_filter()
 
+    def on_listing_filtered(self) -> None:
+        """Say that rows are left out, and how they come back."""
+        words = [listing.filter_words for listing in self.query(Listing) if listing.filter_words]
+        line = self.query_one("#filtered", Lines)
+        line.show([(span(f" {'   '.join(words)}   ", "accent"), Span("Esc shows all", "dim"))])
+        line.display = bool(words)
+
     def action_back(self) -> None:
         """Leave the filter, or undo it."""
+        filtered = [listing for listing in (self.listing, *self.query(Listing)) if listing.filter]
         if self.query_one("#filter", Input).has_class("-open"):
             self._filtered.filter_by("")
             self._close_filter()
-        elif self.listing.filter:
-            self.listing.filter_by("")
+        elif filtered:
+            filtered[0].filter_by("")
         else:
             self.leave()
 

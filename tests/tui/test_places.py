@@ -34,6 +34,11 @@ def spoil(database: Path) -> None:
     database.write_bytes(b"this is no database, whatever its name says" * 100)
 
 
+def drawn_lines(driver: Driver) -> str:
+    """All that is seen."""
+    return "\n".join(strip.text for strip in driver.screen._compositor.render_strips())
+
+
 def drawn_rows(driver: Driver, selector: str) -> str:
     """The rows of a table as they are drawn."""
     listing = driver.widget(selector, Listing)
@@ -281,8 +286,31 @@ async def test_filter_and_escape(home: Home, shop: Path) -> None:
         assert [row.split()[0] for row in driver.rows("#datasources")] == ["shop-old"]
         await driver.press("enter")
         assert driver.focused == "datasources"
+        assert driver.text("#filtered").strip() == "filter: old   1 of 3 rows   Esc shows all"
+        assert driver.text("#filtered") in drawn_lines(driver)
+        home.configure("".join(sqlite_table(name, shop) for name in ("shop", "shop-old", "older")))
+        driver.app.engine.reload()
+        driver.app.config_changed()
+        await driver.settle()
+        assert "2 of 3 rows" in driver.text("#filtered")
         await driver.press("escape")
         assert len(driver.rows("#datasources")) == 3
+        assert not driver.screen.query_one("#filtered").display
+
+
+async def test_a_filtered_list_of_datasources_is_whole_again_by_escape_from_the_backups(home: Home, shop: Path) -> None:
+    home.back_up()
+    async with screens(home) as driver:
+        await driver.press("2", "left", "slash")
+        await driver.type("sho")
+        await driver.press("enter", "right")
+        assert driver.focused == "executions"
+        assert "filter: sho   1 of 1 rows" in driver.text("#filtered")
+        await driver.press("escape")
+        assert driver.app.current_mode == "backups"
+        assert not driver.widget("#sources", Listing).filter
+        await driver.press("escape")
+        assert driver.app.current_mode == "datasources"
 
 
 async def test_sorting_by_key_and_by_mouse(home: Home, shop: Path) -> None:

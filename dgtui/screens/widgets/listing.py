@@ -107,6 +107,17 @@ class Listing(StyledWidget, ScrollView, can_focus=True):
             return self.listing
 
     @dataclass
+    class Filtered(Message):
+        """Other words have to be in a row, or other rows have them."""
+
+        listing: "Listing"
+
+        @property
+        def control(self) -> "Listing":
+            """The table."""
+            return self.listing
+
+    @dataclass
     class Opened(Message):
         """A row was chosen."""
 
@@ -127,6 +138,7 @@ class Listing(StyledWidget, ScrollView, can_focus=True):
         self._filter = ""
         self._order: tuple[int, bool] | None = None
         self._last_key: str | None = None
+        self._told = ""
         self._wanted: str | None = None
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -156,6 +168,15 @@ class Listing(StyledWidget, ScrollView, can_focus=True):
     def filter(self) -> str:
         """What rows have to contain to be shown."""
         return self._filter
+
+    @property
+    def filter_words(self) -> str:
+        """`filter: crm   1 of 5 rows`; empty where all rows are shown."""
+        return f"filter: {self._filter.strip()}   {len(self.rows)} of {len(self._rows)} rows" if self._words else ""
+
+    @property
+    def _words(self) -> list[str]:
+        return self._filter.casefold().split()
 
     def show(self, rows: Sequence[Row], *, columns: Sequence[Column] | None = None, empty: str | None = None) -> None:
         """Show these rows; the cursor stays on the row of its key."""
@@ -201,7 +222,7 @@ class Listing(StyledWidget, ScrollView, can_focus=True):
 
     def _arrange(self) -> None:
         key, before = self.key, self._shown
-        words = self._filter.casefold().split()
+        words, told = self._words, self._told
         rows = [row for row in self._rows if all(word in row.text for word in words)] if words else self._rows
         if self._order is not None:
             rows = _ordered(rows, *self._order)
@@ -215,6 +236,9 @@ class Listing(StyledWidget, ScrollView, can_focus=True):
         if cursor == self.cursor:
             self._tell()
         self.cursor = cursor
+        self._told = self.filter_words
+        if self._told != told:
+            self.post_message(self.Filtered(self))
 
     def _repaint(self, before: _Shown) -> None:
         """Send the rows that differ; where the columns or the number of rows changed, everything."""
