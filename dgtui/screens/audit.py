@@ -8,8 +8,9 @@ from textual.widgets import Input
 
 from dgtui.engine.model import AuditEntry
 from dgtui.screens.dialog import Dialog
+from dgtui.screens.widgets.details import Details
 from dgtui.screens.widgets.listing import Column, Listing, Row, measured
-from dgtui.screens.widgets.styled import Lines, span
+from dgtui.screens.widgets.styled import span
 from dgtui.wording.panel import Line, Span
 from dgtui.wording.words import time_text
 
@@ -50,7 +51,7 @@ class AuditScreen(Dialog[None]):
         """The search, the entries, and below them more on the selected one."""
         yield Input(placeholder="/ Search", id="search", compact=True)
         yield Listing(_COLUMNS, id="audit", empty="Nothing was written down yet")
-        yield Lines([(), ()], id="details")
+        yield Details(self.engine_app.look, id="details")
 
     def on_mount(self) -> None:
         """Ask for the newest ones."""
@@ -74,7 +75,7 @@ class AuditScreen(Dialog[None]):
         key = self.query_one(Listing).key
         one = next((entry for entry in self._entries if str(entry.number) == key), None)
         noted = "; ".join(one.details) if one is not None else ""
-        self.query_one("#details", Lines).show([(span(noted),), self._verdict])
+        self.query_one("#details", Details).show([(span(noted),), self._verdict])
 
     # Searching
 

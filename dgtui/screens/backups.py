@@ -17,6 +17,7 @@ from dgtui.screens.marks import copy_mark, execution_mark
 from dgtui.screens.pinning import change_pin
 from dgtui.screens.tab import TabScreen
 from dgtui.screens.times import age_text
+from dgtui.screens.widgets.details import Details
 from dgtui.screens.widgets.listing import Column, Listing, Row
 from dgtui.screens.widgets.styled import Lines, span
 from dgtui.wording.panel import Line, Span
@@ -63,6 +64,7 @@ class BackupsScreen(TabScreen):
     DEFAULT_CSS = """
     BackupsScreen #sources { width: 24; border-right: vkey $panel-lighten-1; }
     BackupsScreen.-narrow #sources { width: 16; }
+    BackupsScreen.-narrow Details { height: 3; }
     BackupsScreen.-ascii #sources { border-right: ascii $panel-lighten-1; }
     """
 
@@ -81,7 +83,10 @@ class BackupsScreen(TabScreen):
             yield Listing(_SOURCES, id="sources", empty="No backups")
             with Vertical():
                 yield Listing([Column("Taken")], id="executions", empty="Nothing was backed up yet")
-        yield Lines([(), (), ()], id="details")
+        yield Details(self.engine_app.look, id="details")
+        look = self.engine_app.look
+        marks = [(copy_mark(status, look, word=True), Span("  ")) for status in COPY_MARKS]
+        yield Lines([(Span(" "), *(piece for pair in marks for piece in pair))], id="legend")
 
     # What is shown
 
@@ -204,11 +209,8 @@ class BackupsScreen(TabScreen):
     def _show_details(self) -> None:
         one = self.selected
         look, now = self.engine_app.look, self.engine_app.clock()
-        legend: list[Span] = [Span(" ")]
-        for status in COPY_MARKS:
-            legend += [copy_mark(status, look, word=True), Span("  ")]
         if one is None:
-            self.query_one("#details", Lines).show([(), (), tuple(legend)])
+            self.query_one("#details", Details).show([])
             return
         asked = [copy.checked_at for copy in one.copies if copy.checked_at is not None]
         facts = [
@@ -219,7 +221,7 @@ class BackupsScreen(TabScreen):
         ]
         line: Line = (Span(" "), execution_mark(one.status, look), span("  " + "  ".join(filter(None, facts))))
         keeping: Line = (span(" " + "  ".join(self._keep_reasons(one, now)), "dim"),)
-        self.query_one("#details", Lines).show([line, keeping, tuple(legend)])
+        self.query_one("#details", Details).show([line, keeping])
 
     def _keep_reasons(self, one: Execution, now: datetime) -> list[str]:
         """Why it stays at each storage, when it would go and what that frees."""

@@ -9,7 +9,8 @@ from textual.widgets import Button
 
 from dgtui.screens.dialog import Dialog
 from dgtui.screens.times import age_text, until_text
-from dgtui.screens.widgets.styled import Lines, span
+from dgtui.screens.widgets.details import Paragraphs
+from dgtui.screens.widgets.styled import span
 from dgtui.wording.panel import Line, Span
 from dgtui.wording.words import time_text
 
@@ -34,7 +35,7 @@ class DaemonScreen(Dialog[None]):
 
     def compose_dialog(self) -> ComposeResult:
         """What is known, and two buttons."""
-        yield Lines([(Span("Looking", "dim"),)], id="status")
+        yield Paragraphs([(Span("Looking", "dim"),)], id="status")
         with Horizontal(classes="buttons"):
             yield Button("Start it", id="start", compact=True, disabled=True)
             yield Button("Close", id="close", compact=True)
@@ -62,7 +63,7 @@ class DaemonScreen(Dialog[None]):
                 lines = [(Span("Starting", "dim"),)]
         else:
             lines = self._report_lines(status)
-        self.query_one("#status", Lines).show(lines)
+        self.query_one("#status", Paragraphs).show(lines)
 
     def _report_lines(self, status: "DaemonStatus") -> list[Line]:
         app, report = self.engine_app, status.report
@@ -104,7 +105,7 @@ class DaemonScreen(Dialog[None]):
         self.engine_app.ask(
             self.app, "start daemon", lambda engine: engine.start_daemon(), lambda _: self._started(), slow=True
         )
-        self.query_one("#status", Lines).show([(Span("Starting", "dim"),)])
+        self.query_one("#status", Paragraphs).show([(Span("Starting", "dim"),)])
 
     def _started(self) -> None:
         self.engine_app.tell("The daemon runs; it goes on without this program")

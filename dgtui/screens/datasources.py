@@ -11,8 +11,9 @@ from dgtui.engine.model import RESTORABLE, Execution, Record
 from dgtui.screens.editing import EditingScreen
 from dgtui.screens.marks import TYPE_LABELS, execution_mark, health_mark
 from dgtui.screens.times import age_text, checked_text, seconds_text
+from dgtui.screens.widgets.details import Details
 from dgtui.screens.widgets.listing import Column, Listing, Row
-from dgtui.screens.widgets.styled import Lines, span
+from dgtui.screens.widgets.styled import span
 from dgtui.wording.panel import Line, Span
 from dgtui.wording.sparkline import sparkline
 from dgtui.wording.words import cells, known_size, size_text
@@ -79,7 +80,7 @@ class DatasourcesScreen(EditingScreen):
     def compose_content(self) -> ComposeResult:
         """The table, and below it more on the selected one."""
         yield Listing(_COLUMNS, id="datasources", empty="No datasource yet: n makes one")
-        yield Lines([(), ()], id="details")
+        yield Details(self.engine_app.look, id="details")
 
     def on_mount(self) -> None:
         """The names stand at once; what the engine knows follows."""
@@ -172,11 +173,11 @@ class DatasourcesScreen(EditingScreen):
 
     def _show_details(self) -> None:
         name = self.query_one("#datasources", Listing).key
-        lines: list[Line] = [(), ()]
+        lines: list[Line] = []
         if name is not None and name in self.engine_app.config.datasources:
             lines = self._details(name)
             self._ask_latencies(name)
-        self.query_one("#details", Lines).show(lines)
+        self.query_one("#details", Details).show(lines)
 
     def _details(self, name: str) -> list[Line]:
         app, state, look = self.engine_app, self._state(name), self.engine_app.looks.get(name)
@@ -186,7 +187,9 @@ class DatasourcesScreen(EditingScreen):
             return [(*start, span(settings.description, "dim")), ()]
         if state.message:
             style = "bad" if state.failures else "warning"
-            return [(*start, span(state.message, style)), self._with_latencies(name, (span(f" {state.hint}", "dim"),))]
+            told, hint = (*start, span(state.message, style)), (span(f" {state.hint}", "dim"),)
+            beside = self._with_latencies(name, hint)
+            return [told, beside] if beside != hint else [told, hint, self._with_latencies(name, (Span(" "),))]
         figures = state.figures
         connections, size = figures.connection_count, figures.size_bytes
         facts = [

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
-from dgtui.engine.model import ENDED, RESTORABLE, Execution, Problem, Record, Restore
+from dgtui.engine.model import ENDED, RESTORABLE, Execution, Record, Restore
 from dgtui.engine.replaced import kept_name
 from dgtui.engine.settling import left_behind
 from dgtui.screens.confirm import ConfirmScreen
@@ -17,12 +17,13 @@ from dgtui.screens.marks import execution_mark, rank
 from dgtui.screens.restored import RestoredScreen, possible_actions
 from dgtui.screens.tab import TabScreen
 from dgtui.screens.undo import UndoDecision, UndoScreen
+from dgtui.screens.widgets.details import Details, trouble_lines
 from dgtui.screens.widgets.listing import Column, Listing, Row, measured
-from dgtui.screens.widgets.styled import Lines, span
+from dgtui.screens.widgets.styled import span
 from dgtui.wording.panel import Line, Span
 from dgtui.wording.restored_text import kept_words, keys_next, way_words
 from dgtui.wording.states import EXECUTION_MARKS
-from dgtui.wording.words import known_size, one_line, short_id, time_text, took_text
+from dgtui.wording.words import known_size, short_id, time_text, took_text
 
 if TYPE_CHECKING:
     from dgtui.engine.facade import Engine
@@ -72,6 +73,11 @@ class HistoryScreen(TabScreen):
         Binding("c", "clean_up", "Clean up", id="history.clean_up", tooltip="Clear up what it left when it was cut"),
     ]
 
+    DEFAULT_CSS = """
+    HistoryScreen Details { height: 4; }
+    HistoryScreen.-narrow Details { height: 5; }
+    """
+
     def __init__(self) -> None:
         super().__init__()
         self._past = Past(executions=(), restores=())
@@ -81,7 +87,7 @@ class HistoryScreen(TabScreen):
     def compose_content(self) -> ComposeResult:
         """The table, and below it why the selected one failed."""
         yield Listing(_COLUMNS, id="history", empty="Nothing was done yet")
-        yield Lines([(), (), (), ()], id="details")
+        yield Details(self.engine_app.look, id="details")
 
     def gather(self) -> None:
         """Ask for everything that was done."""
@@ -157,21 +163,15 @@ class HistoryScreen(TabScreen):
 
     def _show_details(self) -> None:
         one = self.selected
-        lines: list[Line] = []
+        lines: list[Line] = [] if self._status == "all" else [(Span(f" Shown: {self._status}", "dim"),)]
+        rest: list[Line] = []
+        if one is not None and one.problem is not None:
+            lines += trouble_lines(one.problem.message, one.problem.hint, "bad", self.engine_app.look)
+            rest = [(span(" " + "  ".join(one.problem.detail[-2:]), "dim"),)]
         if one is not None:
-            lines = self._problem_lines(one.problem) if one.problem is not None else []
-            lines += [(Span(" "), span(one.description))] if isinstance(one, Execution) else _restore_details(one)
-        if self._status != "all":
-            lines = [*lines[:3], (Span(f" Shown: {self._status}", "dim"),)]
-        self.query_one("#details", Lines).show([*lines, (), (), (), ()][:4])
+            rest += [(Span(" "), span(one.description))] if isinstance(one, Execution) else _restore_details(one)
+        self.query_one("#details", Details).show(lines, rest)
         self._show_keys()
-
-    def _problem_lines(self, problem: Problem) -> list[Line]:
-        arrow = self.engine_app.look.glyph("→", "->")
-        tail = "  ".join(one_line(line) for line in problem.detail[-2:])
-        lines: list[Line] = [(Span(" "), span(problem.message, "bad"))]
-        lines += [(span(f" {arrow} {problem.hint}"),)] if problem.hint else []
-        return lines + ([(span(f" {tail}", "dim"),)] if tail else [])
 
     # What can be done with the selected one
 

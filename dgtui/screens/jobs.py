@@ -9,8 +9,9 @@ from dgtui.engine.health_model import STATUS_ORDER, HealthState, Watched
 from dgtui.screens.editing import EditingScreen
 from dgtui.screens.marks import execution_mark, health_mark
 from dgtui.screens.times import age_text, moment_text
+from dgtui.screens.widgets.details import Details, trouble_lines
 from dgtui.screens.widgets.listing import Column, Listing, Row
-from dgtui.screens.widgets.styled import Lines, span
+from dgtui.screens.widgets.styled import span
 from dgtui.wording.panel import Line, Span
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class JobsScreen(EditingScreen):
     def compose_content(self) -> ComposeResult:
         """The table, and below it what the selected one is for."""
         yield Listing(_COLUMNS, id="jobs", empty="No job yet: n makes one")
-        yield Lines([(), ()], id="details")
+        yield Details(self.engine_app.look, id="details")
 
     def on_mount(self) -> None:
         """The names stand at once."""
@@ -120,7 +121,7 @@ class JobsScreen(EditingScreen):
 
     def _show_details(self) -> None:
         name = self.query_one("#jobs", Listing).key
-        lines: list[Line] = [(), ()]
+        lines: list[Line] = []
         if name is not None and name in self.engine_app.config.jobs:
             job, known = self.engine_app.config.jobs[name], self._jobs.get(name)
             dot = self.engine_app.look.glyph(" · ", " - ")
@@ -132,19 +133,19 @@ class JobsScreen(EditingScreen):
                 zone,
                 job.description,
             ]
-            lines[0] = (Span(" "), span(name, "strong"), span("  " + dot.join(filter(None, facts))))
-            lines[1] = self._trouble(name, known)
-        self.query_one("#details", Lines).show(lines)
+            first: Line = (Span(" "), span(name, "strong"), span("  " + dot.join(filter(None, facts))))
+            lines = [*self._trouble(name, known), first]
+        self.query_one("#details", Details).show(lines)
 
-    def _trouble(self, name: str, known: "JobOverview | None") -> Line:
+    def _trouble(self, name: str, known: "JobOverview | None") -> list[Line]:
         """What is not well with it: overdue, far off its size, a copy missing, or how the last run ended."""
         state, last = self._state(name), known.last if known is not None else None
         if state.message and self.engine_app.config.jobs[name].enabled:
             style = "bad" if state.status == "critical" else "warning"
-            return (Span(" "), span(state.message, style), span(f"  {state.hint}", "dim"))
+            return trouble_lines(state.message, state.hint, style, self.engine_app.look)
         if last is not None and last.problem is not None:
-            return (Span(" "), span(last.problem.message, "bad"), span(f"  {last.problem.hint}", "dim"))
-        return ()
+            return trouble_lines(last.problem.message, last.problem.hint, "bad", self.engine_app.look)
+        return []
 
     def on_listing_opened(self, message: Listing.Opened) -> None:
         """The backups of its datasource."""

@@ -6,8 +6,9 @@ from dgtui.engine.model import LASTING, Notification
 from dgtui.engine.records import Telling
 from dgtui.screens.dialog import Dialog
 from dgtui.screens.marks import severity_mark
+from dgtui.screens.widgets.details import Paragraphs
 from dgtui.screens.widgets.listing import Column, Listing, Row
-from dgtui.screens.widgets.styled import Lines, span
+from dgtui.screens.widgets.styled import span
 from dgtui.wording.panel import Line, Span
 from dgtui.wording.words import time_text
 
@@ -28,7 +29,7 @@ class NotificationScreen(Dialog[None]):
 
     def compose_dialog(self) -> ComposeResult:
         """The facts, and a row for each channel."""
-        yield Lines(self._facts(), id="told")
+        yield Paragraphs(self._facts(), id="told")
         yield Listing(_COLUMNS, id="deliveries", empty="Asking")
 
     def on_mount(self) -> None:

@@ -10,8 +10,9 @@ from dgtui.engine.records import Undelivered
 from dgtui.screens.marks import rank, severity_mark
 from dgtui.screens.tab import TabScreen
 from dgtui.screens.times import age_text, span_text
+from dgtui.screens.widgets.details import Details
 from dgtui.screens.widgets.listing import Column, Listing, Row, measured
-from dgtui.screens.widgets.styled import Lines, span
+from dgtui.screens.widgets.styled import span
 from dgtui.wording.panel import Line, Span
 from dgtui.wording.states import SEVERITY_MARKS
 
@@ -66,7 +67,7 @@ class NotificationsScreen(TabScreen):
     def compose_content(self) -> ComposeResult:
         """The table, more on the selected one, and what was not delivered."""
         yield Listing(_COLUMNS, id="notifications", empty="There was nothing to tell yet")
-        yield Lines([(), ()], id="details")
+        yield Details(self.engine_app.look, id="details")
 
     def on_mount(self) -> None:
         """Deliveries come and go without a sign."""
@@ -134,7 +135,7 @@ class NotificationsScreen(TabScreen):
         if one is not None:
             lasts = f"  {state_text(one)}" if state_text(one) else ""
             first = (Span(" "), span(one.message), span(lasts, "dim"))
-        self.query_one("#details", Lines).show([first, self._undelivered_line()])
+        self.query_one("#details", Details).show([first, self._undelivered_line()])
 
     def _undelivered_line(self) -> Line:
         """How many wait, since when the oldest does, and why."""

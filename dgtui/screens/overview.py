@@ -7,8 +7,9 @@ from textual.app import ComposeResult
 from dgtui.engine.figures.model import Attention, Day, JobCalendar, Overview
 from dgtui.screens.marks import rank, severity_mark
 from dgtui.screens.tab import TabScreen
+from dgtui.screens.widgets.details import Details
 from dgtui.screens.widgets.listing import Column, Listing, Row
-from dgtui.screens.widgets.styled import Lines, span
+from dgtui.screens.widgets.styled import span
 from dgtui.wording.panel import Line, Span
 from dgtui.wording.sparkline import sparkline
 from dgtui.wording.states import DAY_MARKS, SEVERITY_MARKS
@@ -37,6 +38,7 @@ class OverviewScreen(TabScreen):
     DEFAULT_CSS = """
     OverviewScreen #attention { height: 2fr; min-height: 4; }
     OverviewScreen #calendar { height: 3fr; margin-top: 1; }
+    OverviewScreen.-narrow Details { height: 3; }
     """
 
     def __init__(self) -> None:
@@ -47,7 +49,7 @@ class OverviewScreen(TabScreen):
         """What needs attention, the calendar, what its marks mean, and more on the selected job."""
         yield Listing(_ATTENTION, id="attention", empty="Looking")
         yield Listing((Column("Job", flexible=True),), id="calendar", empty="No job yet: 3, then n makes one")
-        yield Lines([(), ()], id="details")
+        yield Details(self.engine_app.look, id="details")
 
     def on_screen_suspend(self) -> None:
         """Time goes on: what is seen next is asked for anew."""
@@ -110,7 +112,7 @@ class OverviewScreen(TabScreen):
         for state in _SHOWN:
             mark = DAY_MARKS[state]
             legend += [Span(mark.shown(look), mark.style), Span(f" {state}   ", "dim")]
-        self.query_one("#details", Lines).show([tuple(legend), self._more()])
+        self.query_one("#details", Details).show([tuple(legend), self._more()])
 
     def _more(self) -> Line:
         """What to do about the selected matter, or what was on the last bad days of the selected job."""

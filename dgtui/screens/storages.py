@@ -10,8 +10,9 @@ from dgtui.engine.model import Record
 from dgtui.engine.storages.base import StorageState
 from dgtui.screens.editing import EditingScreen
 from dgtui.screens.marks import copy_mark, health_mark, rank
+from dgtui.screens.widgets.details import Details, trouble_lines
 from dgtui.screens.widgets.listing import Column, Listing, Row
-from dgtui.screens.widgets.styled import Lines, span
+from dgtui.screens.widgets.styled import span
 from dgtui.wording.panel import Line, Span
 from dgtui.wording.states import COPY_MARKS
 from dgtui.wording.words import known_size, size_text
@@ -63,7 +64,7 @@ class StoragesScreen(EditingScreen):
     def compose_content(self) -> ComposeResult:
         """The table, and below it where the selected one is."""
         yield Listing(_COLUMNS, id="storages", empty="No storage yet: n makes one")
-        yield Lines([(), ()], id="details")
+        yield Details(self.engine_app.look, id="details")
 
     def on_mount(self) -> None:
         """The names stand at once."""
@@ -146,22 +147,27 @@ class StoragesScreen(EditingScreen):
 
     def _show_details(self) -> None:
         name = self.query_one("#storages", Listing).key
-        lines: list[Line] = [(), ()]
-        if name is not None and name in self.engine_app.config.storages:
-            settings, state = self.engine_app.config.storages[name], self._states.get(name)
-            where = f"  {getattr(settings, 'path', '')}  {settings.description}"
-            lines[0] = (Span(" "), span(name, "strong"), span(where))
-            lines[1] = self._trouble_or_room(name, state)
-        self.query_one("#details", Lines).show(lines)
+        if name is None or name not in self.engine_app.config.storages:
+            self.query_one("#details", Details).show([])
+            return
+        settings, state = self.engine_app.config.storages[name], self._states.get(name)
+        where = [settings.type, getattr(settings, "path", ""), settings.description]
+        first: Line = (Span(" "), span(name, "strong"), span("  " + "  ".join(filter(None, where))))
+        trouble = self._trouble(name, state)
+        room = () if trouble else self._room(name)
+        self.query_one("#details", Details).show([*trouble, first, room] if trouble else [first, room])
 
-    def _trouble_or_room(self, name: str, state: StorageState | None) -> Line:
-        """What is not well, else for how many of the next backups there is room."""
+    def _trouble(self, name: str, state: StorageState | None) -> list[Line]:
+        """What is not well, and what to do about it."""
         health = self._health(name)
         if state is not None and state.message:
-            return (Span(" "), span(state.message, "bad"), span(f"  {state.hint}", "dim"))
-        if health.message:
-            style = "bad" if health.status == "critical" else "warning"
-            return (Span(" "), span(health.message, style), span(f"  {health.hint}", "dim"))
+            return trouble_lines(state.message, state.hint, "bad", self.engine_app.look)
+        style = "bad" if health.status == "critical" else "warning"
+        return trouble_lines(health.message, health.hint, style, self.engine_app.look)
+
+    def _room(self, name: str) -> Line:
+        """For how many of the next backups there is room."""
+        health = self._health(name)
         free, expected = health.figures.disk_free_bytes, health.figures.expected_bytes
         if free is None or not expected:
             return ()

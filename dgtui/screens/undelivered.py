@@ -8,8 +8,9 @@ from textual.binding import Binding, BindingType
 from dgtui.engine.records import Undelivered
 from dgtui.screens.dialog import Dialog
 from dgtui.screens.times import span_text
+from dgtui.screens.widgets.details import Details
 from dgtui.screens.widgets.listing import Column, Listing, Row
-from dgtui.screens.widgets.styled import Lines, span
+from dgtui.screens.widgets.styled import span
 from dgtui.wording.panel import Span
 from dgtui.wording.words import time_text
 
@@ -41,7 +42,7 @@ class UndeliveredScreen(Dialog[None]):
     def compose_dialog(self) -> ComposeResult:
         """The table, and below it all about the selected one."""
         yield Listing(_COLUMNS, id="undelivered", empty="Everything was sent")
-        yield Lines([(), ()], id="details")
+        yield Details(self.engine_app.look, id="details")
 
     def on_mount(self) -> None:
         """Ask what waits."""
@@ -86,7 +87,7 @@ class UndeliveredScreen(Dialog[None]):
         one = self.selected
         reason = one.reason if one is not None else ""
         following = f"Next attempt {time_text(one.next_try_at)}" if one is not None and one.next_try_at else ""
-        self.query_one("#details", Lines).show([(span(reason, "warning"),), (span(following),)])
+        self.query_one("#details", Details).show([(span(reason, "warning"),), (span(following),)])
 
     def action_again(self) -> None:
         """Have it sent at the next delivery."""

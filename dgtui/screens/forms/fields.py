@@ -35,7 +35,7 @@ class SettingField(Vertical):
     SettingField > Horizontal { height: auto; }
     SettingField .secret { height: auto; }
     SettingField Label { width: 20; }
-    SettingField.-group Label { text-style: bold; width: 1fr; margin-top: 1; }
+    SettingField.-group Label { text-style: bold; width: 1fr; height: auto; margin-top: 1; }
     SettingField Input { width: 1fr; }
     """
 

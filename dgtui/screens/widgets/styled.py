@@ -118,7 +118,7 @@ class Lines(StyledWidget):
 
 def _changed_columns(old: Line, new: Line) -> tuple[int, int]:
     """From which column on, and over how many, two lines differ; a clock that ticks is worth six bytes, not a line."""
-    before, after = _characters(old), _characters(new)
+    before, after = characters(old), characters(new)
     if before == after:
         return 0, 0
     same = next((n for n, (one, other) in enumerate(zip(before, after, strict=False)) if one != other), None)
@@ -134,5 +134,6 @@ def _changed_columns(old: Line, new: Line) -> tuple[int, int]:
     return left, max(widths) - left - tail
 
 
-def _characters(line: Line) -> list[tuple[str, str]]:
+def characters(line: Line) -> list[tuple[str, str]]:
+    """Each character with the name of its style."""
     return [(character, piece.style) for piece in line for character in piece.text]
