@@ -1,5 +1,7 @@
-"""The whole log of a run, with search."""
+"""The whole log of a run to its end, with search."""
 
+from collections.abc import Iterator
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
@@ -7,13 +9,16 @@ from textual.widgets import Input
 
 from dgtui.engine.messages import LogMessage
 from dgtui.screens.dialog import Dialog
+from dgtui.screens.widgets.details import Details, Paragraphs
 from dgtui.screens.widgets.listing import Column, Listing, Row, measured
-from dgtui.screens.widgets.styled import span
+from dgtui.screens.widgets.styled import plain, span
 from dgtui.wording.panel import Line, Span, log_text
+from dgtui.wording.states import EXECUTION_MARKS
+from dgtui.wording.terminal import Look
 
 if TYPE_CHECKING:
     from dgtui.engine.facade import Engine
-    from dgtui.engine.runs import RunFollower
+    from dgtui.engine.runs import RunFollower, RunSnapshot
 
 _MOST_LINES = 20_000
 _STYLES = {"warning": "warning", "error": "bad"}
@@ -22,8 +27,9 @@ _STYLES = {"warning": "warning", "error": "bad"}
 class GrowingLog:
     """A run's log as rows; each look adds only what was said since the last one."""
 
-    def __init__(self, run_id: str) -> None:
+    def __init__(self, run_id: str, look: Look) -> None:
         self._run_id = run_id
+        self._look = look
         self._follower: RunFollower | None = None
         self._count = 0
         self._rows: list[Row] = []
@@ -38,27 +44,49 @@ class GrowingLog:
         fresh = snapshot.log[-said:] if said > 0 else ()
         first, self._count = snapshot.log_count - len(fresh), snapshot.log_count
         self._rows += measured([_row(number, entry) for number, entry in enumerate(fresh, start=first)])
-        return list(self._rows)
+        return [*self._rows, *measured(list(_end_rows(snapshot, self._look)))]
+
+
+class LineScreen(Dialog[None]):
+    """One line of a log, whole."""
+
+    AUTO_FOCUS = "#box"
+
+    def __init__(self, title: str, line: str) -> None:
+        super().__init__(title)
+        self._line = line
+
+    def compose_dialog(self) -> ComposeResult:
+        """The line on as many rows as it needs."""
+        yield Paragraphs([(span(self._line),)], id="line")
+
+    def on_mount(self) -> None:
+        """The arrow keys scroll."""
+        box = self.query_one("#box")
+        box.can_focus = True
+        box.focus()
 
 
 class LogScreen(Dialog[None]):
-    """Lines as they were said; typing searches."""
+    """Lines as they were said; typing searches, and the selected one is seen whole."""
 
     AUTO_FOCUS = "#search"
     DEFAULT_CSS = """
     LogScreen > #box { height: 100%; max-width: 100%; }
     LogScreen Listing { height: 1fr; }
+    LogScreen Details { height: 5; margin-top: 1; }
     """
 
     def __init__(self, run_id: str, title: str) -> None:
         super().__init__(f"Log of {title}")
         self._run_id = run_id
-        self._growing = GrowingLog(run_id)
+        self._growing: GrowingLog | None = None
 
     def compose_dialog(self) -> ComposeResult:
-        """The search and the lines."""
+        """The search, the lines, and the selected one."""
         yield Input(placeholder="Search", id="search", compact=True)
         yield Listing([Column("Time"), Column("Line", flexible=True)], id="log", empty="Nothing was said yet")
+        yield Details(self.engine_app.look, id="selected")
 
     def on_mount(self) -> None:
         """Read it, and again while it grows."""
@@ -66,6 +94,8 @@ class LogScreen(Dialog[None]):
         self.set_interval(2, self._read)
 
     def _read(self) -> None:
+        if self._growing is None:
+            self._growing = GrowingLog(self._run_id, self.engine_app.look)
         self.engine_app.ask(self, f"log {self._run_id}", self._growing.read, self._show)
 
     def _show(self, rows: list[Row]) -> None:
@@ -74,6 +104,26 @@ class LogScreen(Dialog[None]):
         listing.show(rows)
         if at_end:
             listing.action_end(1)
+        self._show_selected()
+
+    @property
+    def _selected(self) -> Row | None:
+        listing = self.query_one(Listing)
+        return listing.rows[listing.cursor] if listing.cursor < len(listing.rows) else None
+
+    def on_listing_moved(self) -> None:
+        """Show the line to its end."""
+        self._show_selected()
+
+    def _show_selected(self) -> None:
+        row = self._selected
+        self.query_one(Details).show([row.cells[1]] if row is not None else [])
+
+    def on_listing_opened(self) -> None:
+        """The line alone, to read and to scroll however long it is."""
+        row = self._selected
+        if row is not None:
+            self.app.push_screen(LineScreen(plain(row.cells[0]), plain(row.cells[1])))
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Search as it is typed."""
@@ -85,5 +135,22 @@ class LogScreen(Dialog[None]):
 
 
 def _row(number: int, entry: LogMessage) -> Row:
-    time: Line = (Span(entry.at.astimezone().strftime("%H:%M:%S"), "dim"),)
-    return Row(str(number), (time, (span(log_text(entry), _STYLES.get(entry.level, "")),)), sort=(number,))
+    line = span(log_text(entry), _STYLES.get(entry.level, ""))
+    return Row(str(number), (_time(entry.at), (line,)), sort=(number,))
+
+
+def _time(moment: datetime | None) -> Line:
+    return (Span(moment.astimezone().strftime("%H:%M:%S"), "dim"),) if moment is not None else ()
+
+
+def _end_rows(snapshot: "RunSnapshot", look: Look) -> Iterator[Row]:
+    """How it ended, and where it failed why, and what to do next."""
+    if not snapshot.ended:
+        return
+    problem, style = snapshot.problem, EXECUTION_MARKS[snapshot.status].style
+    lines = [span(f"warning: {warning}", "warning") for warning in snapshot.warnings]
+    lines.append(span(snapshot.status if problem is None else f"{snapshot.status}: {problem.message}", style))
+    if problem is not None and problem.hint:
+        lines.append(span(f"{look.glyph('→', '->')} {problem.hint}"))
+    for number, line in enumerate(lines, start=snapshot.log_count):
+        yield Row(f"end {number}", (_time(snapshot.ended_at), (line,)), sort=(number,))

@@ -1,0 +1,150 @@
+"""Texts that are longer than the terminal is wide: nothing of an error or of what to do about it is lost."""
+
+from pathlib import Path
+
+import msgspec
+
+from dgtui.engine.health_model import Watched
+from dgtui.engine.messages import now
+from dgtui.engine.model import Notification, Problem
+from dgtui.screens.forms.fields import SettingField
+from dgtui.screens.history import HistoryScreen, Past
+from dgtui.screens.log import LineScreen
+from dgtui.screens.notification import NotificationScreen
+from dgtui.screens.widgets.details import Details, wrapped_line
+from dgtui.wording.panel import Span
+from tests.support.homes import Home
+from tests.tui.conftest import sqlite_table
+from tests.tui.driver import Driver, screens
+
+MESSAGE = "The server at db-of-the-branch-in-the-old-town.example.org does not answer: connection refused by the server"
+HINT = (
+    "Is it running, and does it listen there? See: pg_isready -h db-of-the-branch-in-the-old-town.example.org -p 59999"
+)
+
+
+def spoil(database: Path) -> None:
+    """Make it something else."""
+    database.write_bytes(b"this is no database, whatever its name says" * 100)
+
+
+def drawn(driver: Driver) -> str:
+    """All that is seen, with single blanks."""
+    return " ".join(" ".join(strip.text for strip in driver.screen._compositor.render_strips()).split())
+
+
+def test_a_text_is_wrapped_at_its_words_and_what_is_left_out_is_marked() -> None:
+    line = (Span(" "), Span("one two", "bad"), Span(" three"))
+    assert wrapped_line(line, 9) == [
+        (Span(" "), Span("one two", "bad")),
+        (Span(" three"),),
+    ]
+    assert wrapped_line(line, 40) == [line]
+    assert wrapped_line(line, 6) == [
+        (Span(" "), Span("one", "bad")),
+        (Span(" "), Span("two", "bad")),
+        (Span(" three"),),
+    ]
+    assert wrapped_line(line, 9, most=1, mark="…") == [(Span(" "), Span("one two", "bad"), Span("…", "dim"))]
+    assert wrapped_line((Span("abcdefgh"),), 3) == [(Span("abc"),), (Span("def"),), (Span("gh"),)]
+    assert wrapped_line((), 3) == [()]
+    assert wrapped_line((Span("漢字漢字"),), 5) == [(Span("漢字"),), (Span("漢字"),)]
+
+
+async def test_the_hint_of_a_failed_run_is_read_to_its_end_in_the_history(home: Home, shop: Path) -> None:
+    problem = Problem(kind="DatabaseConnectionError", message=MESSAGE, hint=HINT, detail=("pg_dump: error",) * 9)
+    async with screens(home, size=(80, 24)) as driver:
+        await driver.press("6")
+        home.back_up()
+        driver.app.data_changed()
+        await driver.until(lambda: bool(driver.rows("#history")), "the run")
+        screen = driver.screen
+        assert isinstance(screen, HistoryScreen)
+        one = next(iter(screen._past.executions))
+        failed = msgspec.structs.replace(one, problem=problem)
+        screen._take(Past(executions=(failed,), restores=()))
+        await driver.settle()
+        seen = drawn(driver)
+        assert MESSAGE in seen
+        assert HINT in seen
+
+
+async def test_the_hint_of_a_datasource_that_does_not_answer_is_read_to_its_end(home: Home, shop: Path) -> None:
+    gone = '[datasources.gone]\ntype = "postgres"\nhost = "127.0.0.1"\nport = 9\ndatabase = "x"\n'
+    home.configure(sqlite_table("shop", shop) + gone)
+    async with screens(home, size=(80, 24)) as driver:
+        await driver.press("down")
+        hint = driver.app.guard.pulse.state(Watched(kind="datasource", name="gone")).hint
+        assert len(hint) > 60
+        assert hint in drawn(driver)
+
+
+async def test_what_there_is_no_room_for_is_marked(home: Home, shop: Path) -> None:
+    async with screens(home, size=(80, 24)) as driver:
+        details = driver.widget("#details", Details)
+        details.show([(Span(MESSAGE * 3),), (Span(HINT),)], [(Span("the rest"),)])
+        await driver.pilot.pause()
+        rows = [details.render_line(y).text.rstrip() for y in range(details.size.height)]
+        assert rows[1].endswith("…")
+        assert " ".join(rows[2:]) == HINT
+        details.show([(Span("short"),)], [(Span("x" * 1000),)])
+        await driver.pilot.pause()
+        rows = [details.render_line(y).text.rstrip() for y in range(details.size.height)]
+        assert rows[0] == "short"
+        assert rows[-1].endswith("x…")
+
+
+async def test_a_notification_is_read_whole(home: Home, shop: Path) -> None:
+    told = Notification(
+        notification_id="1",
+        kind="connection_lost",
+        severity="critical",
+        subject_kind="datasource",
+        subject="shop",
+        message=MESSAGE,
+        details=(HINT,),
+        created_at=now(),
+    )
+    async with screens(home, size=(80, 24)) as driver:
+        driver.app.push_screen(NotificationScreen(told))
+        await driver.settle()
+        seen = drawn(driver).replace("│", "")
+        assert MESSAGE in " ".join(seen.split())
+        assert HINT in " ".join(seen.split())
+
+
+async def test_a_long_line_of_the_log_is_read_to_its_end_and_so_is_why_a_run_failed(home: Home, shop: Path) -> None:
+    long_line = "a line of the hook: " + " ".join(str(number) for number in range(100, 145)) + " the-end"
+    assert len(long_line) > 200
+    home.configure(sqlite_table("shop", shop), job=f'before = ["echo", "{long_line}"]')
+    spoil(shop)
+    execution = home.back_up()
+    assert execution.status == "failed"
+    problem = execution.problem
+    assert problem is not None
+    async with screens(home, size=(80, 24)) as driver:
+        await driver.press("6", "l")
+        await driver.until(lambda: len(driver.rows("#log")) > 1, "the log")
+        await driver.settle()
+        last = driver.rows("#log")[-2:]
+        assert f"failed: {problem.message}" in last[0]
+        assert problem.hint in last[1]
+        assert problem.hint in drawn(driver).replace("│", "").replace("  ", " ")
+        await driver.type("the-end")
+        await driver.until(lambda: {"the-end" in row for row in driver.rows("#log")} == {True}, "what matches")
+        await driver.settle()
+        assert "144 the-end" in drawn(driver)
+        await driver.press("enter", "enter")
+        assert isinstance(driver.screen, LineScreen)
+        assert "144 the-end" in drawn(driver)
+
+
+async def test_the_help_of_a_group_of_settings_is_read_whole(home: Home, shop: Path) -> None:
+    async with screens(home, size=(80, 24)) as driver:
+        await driver.press("3", "n")
+        groups = [field for field in driver.screen.query(SettingField) if field.spec.kind == "group"]
+        longest = max(groups, key=lambda field: len(field.spec.help))
+        longest.scroll_visible(animate=False)
+        await driver.settle()
+        last_words = " ".join(longest.spec.help.split()[-3:])
+        assert last_words in " ".join(drawn(driver).replace("│", "").split())
