@@ -88,6 +88,7 @@ class DataGuardianApp(EngineApp):
     #tabs { background: $panel; height: 1; }
     Footer { background: $panel; }
     Toast { padding: 0 1; margin-top: 0; }
+    .-narrow Toast { width: 76; max-width: 100%; }
     """
 
     def __init__(
@@ -217,6 +218,8 @@ class DataGuardianApp(EngineApp):
                 binding.tooltip or f"Key {self.get_key_display(binding)}",
                 lambda action=action, node=node: self.call_later(self.run_action, action, node),
             )
+        if self.is_ready and not self.config.datasources:
+            yield SystemCommand("Welcome", "Three steps to a first backup, or the demo", self.welcome)
         yield SystemCommand("Theme", "Change the colours", self.action_change_theme)
 
     # The first start

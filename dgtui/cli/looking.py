@@ -192,15 +192,15 @@ def run_data(info: "RunInfo | None", snapshot: "RunSnapshot") -> dict[str, Any]:
 
 def run_line(info: "RunInfo | None", snapshot: "RunSnapshot") -> str:
     """A run as `status` prints it."""
-    from dgtui.wording.panel import object_words, progress_words
-    from dgtui.wording.states import MOVING_PHASES, PHASE_WORDS
+    from dgtui.wording.panel import object_words, phase_text, progress_words
+    from dgtui.wording.states import MOVING_PHASES
 
     words = [short_id(snapshot.run_id)]
     if info is not None:
         words.append(f"{info.operation} {one_line(info.title)}")
     words.append(snapshot.status)
     if not snapshot.ended:
-        words.append(PHASE_WORDS[snapshot.phase])
+        words.append(phase_text(snapshot))
     if snapshot.progress is not None and (snapshot.ended or snapshot.phase in MOVING_PHASES):
         words += [*progress_words(snapshot, snapshot.progress), object_words(snapshot.progress)]
     return "  ".join(filter(None, words))

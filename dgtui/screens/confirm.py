@@ -22,11 +22,12 @@ class ConfirmScreen(Dialog[bool]):
         Binding("right,down", "app.focus_next", "Next", show=False, id="dialog.next"),
     ]
 
-    def __init__(self, title: str, text: Sequence[str], *, yes: str, word: str = "") -> None:
+    def __init__(self, title: str, text: Sequence[str], *, yes: str, no: str = "Cancel", word: str = "") -> None:
         """With `word`, it has to be typed before yes can be said."""
         super().__init__(title)
         self._text = text
         self._yes = yes
+        self._no = no
         self._word = word
 
     def compose_dialog(self) -> ComposeResult:
@@ -38,7 +39,7 @@ class ConfirmScreen(Dialog[bool]):
             yield Input(id="word", compact=True)
         with Horizontal(classes="buttons"):
             yield Button(self._yes, id="yes", variant="error", compact=True, disabled=bool(self._word))
-            yield Button("Cancel", id="no", compact=True)
+            yield Button(self._no, id="no", compact=True)
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Only the very word opens the button."""

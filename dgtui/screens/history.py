@@ -23,7 +23,7 @@ from dgtui.screens.widgets.styled import span
 from dgtui.wording.panel import Line, Span
 from dgtui.wording.restored_text import kept_words, keys_next, way_words
 from dgtui.wording.states import EXECUTION_MARKS
-from dgtui.wording.words import known_size, short_id, time_text, took_text
+from dgtui.wording.words import known_size, short_id, size_text, time_text, took_text
 
 if TYPE_CHECKING:
     from dgtui.engine.facade import Engine
@@ -169,7 +169,7 @@ class HistoryScreen(TabScreen):
             lines += trouble_lines(one.problem.message, one.problem.hint, "bad", self.engine_app.look)
             rest = [(span(" " + "  ".join(one.problem.detail[-2:]), "dim"),)]
         if one is not None:
-            rest += [(Span(" "), span(one.description))] if isinstance(one, Execution) else _restore_details(one)
+            rest += _execution_details(one) if isinstance(one, Execution) else _restore_details(one)
         self.query_one("#details", Details).show(lines, rest)
         self._show_keys()
 
@@ -297,6 +297,12 @@ class HistoryScreen(TabScreen):
         key = self.query_one("#history", Listing).key
         if key is not None:
             self.app.push_screen(LogScreen(key, short_id(key)))
+
+
+def _execution_details(one: Execution) -> list[Line]:
+    """What it is for, and how large: the column of that is left out on a narrow terminal."""
+    size = size_text(one.total_size_bytes) if one.total_size_bytes is not None else ""
+    return [(span(" " + "  ".join(filter(None, [size, one.description]))),)]
 
 
 def _restore_details(restore: Restore) -> list[Line]:

@@ -118,7 +118,9 @@ class RunScreen(ModalScreen[None]):
                 self._draw()
 
         text = ["It stops, and removes what it wrote so far."]
-        self.app.push_screen(ConfirmScreen(f"Cancel {self._title}?", text, yes="Cancel it"), answered)
+        self.app.push_screen(
+            ConfirmScreen(f"Cancel {self._title}?", text, yes="Cancel it", no="Keep running"), answered
+        )
 
     def _send_cancel(self) -> None:
         """A worker that has not said anything yet does not listen to signals yet: one would kill it unheard."""

@@ -16,6 +16,8 @@ THEMES = (
         surface="#1c1c1c",
         panel="#262626",
         dark=True,
+        # White on this blue is too faint to read.
+        variables={"block-cursor-foreground": "#121212"},
     ),
     Theme(
         name="dataguardian-light",

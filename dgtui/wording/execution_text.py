@@ -11,7 +11,7 @@ from dgtui.wording.problem_text import problem_lines
 from dgtui.wording.retention_text import keep_text
 from dgtui.wording.states import COPY_MARKS, EXECUTION_MARKS
 from dgtui.wording.terminal import Look
-from dgtui.wording.words import clock_text, known_size, one_line, time_text
+from dgtui.wording.words import known_size, one_line, time_text, took_text
 
 if TYPE_CHECKING:
     from dgtui.engine import Engine
@@ -93,7 +93,7 @@ def execution_lines(details: Details, look: Look) -> list[str]:
 def _facts(execution: Execution, look: Look) -> list[tuple[str, str]]:
     took = ""
     if execution.finished_at is not None:
-        took = f" in {clock_text((execution.finished_at - execution.started_at).total_seconds())}"
+        took = f" in {took_text((execution.finished_at - execution.started_at).total_seconds())}"
     stored = known_size(execution.compressed_size_bytes)
     if execution.total_size_bytes and execution.compressed_size_bytes is not None:
         stored += f" (ratio {execution.compressed_size_bytes / execution.total_size_bytes:.2f})"
@@ -143,7 +143,7 @@ def _rehearsal_lines(proofs: tuple[Proof, ...], look: Look) -> list[str]:
         words = [f"{time_text(proof.started_at)} {mark} {proof.status} in {proof.place}"]
         words += [f"from {proof.storage}"] if proof.storage else []
         words += [f"{proof.rows:,} rows"] if proof.rows is not None else []
-        words += [clock_text(proof.duration_seconds)] if proof.duration_seconds is not None else []
+        words += [took_text(proof.duration_seconds)] if proof.duration_seconds is not None else []
         lines.append(f"  {one_line(', '.join(words))}")
         lines += [f"    difference: {one_line(difference)}" for difference in proof.differences]
         if proof.problem is not None:

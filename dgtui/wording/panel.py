@@ -167,7 +167,14 @@ def _headline(snapshot: RunSnapshot) -> str:
     if snapshot.ended:
         return one_line(snapshot.problem.message) if snapshot.problem is not None else snapshot.status
     current = object_words(snapshot.progress) if snapshot.phase in MOVING_PHASES else ""
-    return current or PHASE_WORDS[snapshot.phase]
+    return current or phase_text(snapshot)
+
+
+def phase_text(snapshot: RunSnapshot) -> str:
+    """What a run does now; between its start and its first phase, a job's own commands may be at work."""
+    if snapshot.phase == "queued" and snapshot.status == "running":
+        return "getting ready"
+    return PHASE_WORDS[snapshot.phase]
 
 
 def object_words(progress: ProgressMessage | None) -> str:

@@ -5,13 +5,14 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from textual.widgets import Button, Input
+from textual.widgets import Button, Input, Label
 
 from dgtui.config import JobSettings, load_config
 from dgtui.engine.datasources import DATASOURCE_TYPES, datasource_adapter
 from dgtui.engine.storages import STORAGE_TYPES, storage_adapter
 from dgtui.screens.back_up import BackUpScreen
 from dgtui.screens.confirm import ConfirmScreen
+from dgtui.screens.forms.fields import SettingField
 from dgtui.screens.forms.form import FormScreen
 from dgtui.screens.forms.specs import field_specs
 from dgtui.screens.welcome import WelcomeScreen
@@ -227,6 +228,28 @@ async def test_a_postgresql_database_is_configured_backed_up_and_restored_by_key
         for name in [one for one in postgres_server.databases() if one.startswith(f"{database}__dgtui_old")]:
             postgres_server.drop_database(name)
     assert orders(shop)
+
+
+async def test_no_label_runs_into_what_is_entered(home: Home, shop: Path) -> None:
+    async with screens(home) as driver:
+        for place in "134":
+            await driver.press(place, "n")
+            labels = [
+                field.query_one(Label) for field in form(driver).query(SettingField) if field.spec.kind != "group"
+            ]
+            assert [str(one.content) for one in labels if len(str(one.content)) >= one.size.width] == []
+            await driver.press("escape")
+
+
+async def test_who_said_later_finds_the_welcome_again_in_the_palette(home: Home) -> None:
+    home.config_path.write_text("")
+    async with screens(home) as driver:
+        await driver.press("escape")
+        assert not isinstance(driver.screen, WelcomeScreen)
+        commands = {one.title: one.callback for one in driver.app.get_system_commands(driver.screen)}
+        commands["Welcome"]()
+        await driver.settle()
+        assert isinstance(driver.screen, WelcomeScreen)
 
 
 async def test_the_demo_is_made_and_shown(home: Home) -> None:

@@ -139,6 +139,17 @@ async def test_a_long_line_of_the_log_is_read_to_its_end_and_so_is_why_a_run_fai
         assert "144 the-end" in drawn(driver)
 
 
+async def test_an_error_told_on_a_narrow_terminal_takes_its_width_and_not_its_height(home: Home, shop: Path) -> None:
+    async with screens(home, size=(80, 24)) as driver:
+        driver.app.tell(MESSAGE, hint=HINT, severity="error")
+        await driver.until(lambda: bool(driver.screen.query("Toast")), "the message")
+        await driver.pilot.pause()
+        toast = driver.screen.query("Toast").first()
+        assert toast.region.width > 70
+        assert toast.region.height <= 5
+        assert HINT.split()[-1] in drawn(driver)
+
+
 async def test_the_help_of_a_group_of_settings_is_read_whole(home: Home, shop: Path) -> None:
     async with screens(home, size=(80, 24)) as driver:
         await driver.press("3", "n")

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from textual.widgets import Button
 
 from dgtui.engine.runs import RunInfo, RunSnapshot
 from dgtui.engine.watching import WatchedRun
@@ -66,9 +67,11 @@ async def test_cancelling_asks_first_and_says_so_until_everything_is_cleaned_up(
     async with screens(home) as driver:
         await driver.press("b", "enter")
         panel = await see_it_run(driver)
+        assert "getting ready" in driver.text("#panel"), "the job's own command is at work"
         await driver.press("x")
         assert isinstance(driver.screen, ConfirmScreen)
         assert driver.focused == "no"
+        assert [str(button.label) for button in driver.screen.query(Button)] == ["Cancel it", "Keep running"]
         await driver.press("enter")
         assert not panel.snapshot.ended, "no was no"
         await driver.pilot.press("x")

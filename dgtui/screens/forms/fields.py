@@ -34,7 +34,7 @@ class SettingField(Vertical):
     SettingField { height: auto; }
     SettingField > Horizontal { height: auto; }
     SettingField .secret { height: auto; }
-    SettingField Label { width: 20; }
+    SettingField Label { width: 22; }
     SettingField.-group Label { text-style: bold; width: 1fr; height: auto; margin-top: 1; }
     SettingField Input { width: 1fr; }
     """

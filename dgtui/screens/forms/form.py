@@ -52,7 +52,7 @@ class FormScreen(Dialog[str]):
     FormScreen > #box { height: 100%; max-width: 100; }
     FormScreen #fields { height: 1fr; scrollbar-size-vertical: 1; }
     FormScreen .row { height: auto; }
-    FormScreen .row Label { width: 20; }
+    FormScreen .row Label { width: 22; }
     FormScreen #all { height: auto; }
     FormScreen #help { height: auto; max-height: 3; margin-top: 1; color: $text-muted; }
     FormScreen #wrong { height: auto; max-height: 3; color: $text-error; }

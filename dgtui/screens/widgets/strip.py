@@ -8,8 +8,8 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 
 from dgtui.screens.widgets.styled import Lines, span
-from dgtui.wording.panel import Line, Span, progress_words
-from dgtui.wording.states import EXECUTION_MARKS, MOVING_PHASES, PHASE_WORDS
+from dgtui.wording.panel import Line, Span, phase_text, progress_words
+from dgtui.wording.states import EXECUTION_MARKS, MOVING_PHASES
 from dgtui.wording.terminal import Look
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class RunStrip(Lines, can_focus=True):
     def _line(self, number: int, run: "WatchedRun") -> Line:
         snapshot = run.snapshot
         mark = EXECUTION_MARKS[snapshot.status]
-        words = [PHASE_WORDS[snapshot.phase]]
+        words = [phase_text(snapshot)]
         if snapshot.progress is not None and snapshot.phase in MOVING_PHASES:
             words = progress_words(snapshot, snapshot.progress)
         pointer = self._look.glyph("▸", ">") if self.has_focus and number == self._cursor else " "
