@@ -9,7 +9,8 @@ from textual.widgets import Input
 from dgtui.engine.model import AuditEntry
 from dgtui.screens.dialog import Dialog
 from dgtui.screens.widgets.details import Details
-from dgtui.screens.widgets.listing import Column, Listing, Row, measured
+from dgtui.screens.widgets.listing import Listing
+from dgtui.screens.widgets.rows import Column, Row, measured
 from dgtui.screens.widgets.styled import span
 from dgtui.wording.panel import Line, Span
 from dgtui.wording.words import time_text

@@ -8,7 +8,7 @@ from dgtui.config import JobSettings
 from dgtui.engine.model import Record
 from dgtui.screens.dialog import Dialog
 from dgtui.screens.widgets.choice import Choice, Option
-from dgtui.screens.widgets.listing import Column
+from dgtui.screens.widgets.rows import Column
 from dgtui.screens.widgets.ticks import Tickable, Ticks
 
 _AD_HOC = ""

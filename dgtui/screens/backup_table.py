@@ -10,7 +10,7 @@ from dgtui.engine.model import RESTORABLE, Copy, Execution, Record
 from dgtui.engine.retention import Verdict
 from dgtui.screens.marks import copy_mark, rank
 from dgtui.screens.times import age_text, until_text
-from dgtui.screens.widgets.listing import Column, Row, measured
+from dgtui.screens.widgets.rows import Column, Row, measured
 from dgtui.wording.panel import Line, Span
 from dgtui.wording.states import COPY_MARKS
 from dgtui.wording.terminal import Look

@@ -18,7 +18,8 @@ from dgtui.screens.pinning import change_pin
 from dgtui.screens.tab import TabScreen
 from dgtui.screens.times import age_text
 from dgtui.screens.widgets.details import Details
-from dgtui.screens.widgets.listing import Column, Listing, Row
+from dgtui.screens.widgets.listing import Listing
+from dgtui.screens.widgets.rows import Column, Row
 from dgtui.screens.widgets.styled import Lines, span
 from dgtui.wording.panel import Line, Span
 from dgtui.wording.retention_text import keep_text

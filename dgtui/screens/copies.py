@@ -7,7 +7,8 @@ from textual.widgets import Button
 from dgtui.engine.model import Execution
 from dgtui.screens.dialog import Dialog
 from dgtui.screens.marks import copy_mark
-from dgtui.screens.widgets.listing import Column, Listing, Row
+from dgtui.screens.widgets.listing import Listing
+from dgtui.screens.widgets.rows import Column, Row
 from dgtui.screens.widgets.styled import span
 from dgtui.wording.panel import Span
 

@@ -12,7 +12,8 @@ from dgtui.screens.editing import EditingScreen
 from dgtui.screens.marks import TYPE_LABELS, execution_mark, health_mark
 from dgtui.screens.times import age_text, checked_text, seconds_text
 from dgtui.screens.widgets.details import Details
-from dgtui.screens.widgets.listing import Column, Listing, Row
+from dgtui.screens.widgets.listing import Listing
+from dgtui.screens.widgets.rows import Column, Row
 from dgtui.screens.widgets.styled import span
 from dgtui.wording.panel import Line, Span
 from dgtui.wording.sparkline import sparkline

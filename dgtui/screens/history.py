@@ -18,7 +18,8 @@ from dgtui.screens.restored import RestoredScreen, possible_actions
 from dgtui.screens.tab import TabScreen
 from dgtui.screens.undo import UndoDecision, UndoScreen
 from dgtui.screens.widgets.details import Details, trouble_lines
-from dgtui.screens.widgets.listing import Column, Listing, Row, measured
+from dgtui.screens.widgets.listing import Listing
+from dgtui.screens.widgets.rows import Column, Row, measured
 from dgtui.screens.widgets.styled import span
 from dgtui.wording.panel import Line, Span
 from dgtui.wording.restored_text import kept_words, keys_next, way_words

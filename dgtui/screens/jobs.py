@@ -10,7 +10,8 @@ from dgtui.screens.editing import EditingScreen
 from dgtui.screens.marks import execution_mark, health_mark
 from dgtui.screens.times import age_text, moment_text
 from dgtui.screens.widgets.details import Details, trouble_lines
-from dgtui.screens.widgets.listing import Column, Listing, Row
+from dgtui.screens.widgets.listing import Listing
+from dgtui.screens.widgets.rows import Column, Row
 from dgtui.screens.widgets.styled import span
 from dgtui.wording.panel import Line, Span
 

@@ -8,7 +8,8 @@ from textual.screen import Screen
 
 from dgtui.screens.dialog import Dialog
 from dgtui.screens.key_order import in_order
-from dgtui.screens.widgets.listing import Column, Listing, Row
+from dgtui.screens.widgets.listing import Listing
+from dgtui.screens.widgets.rows import Column, Row
 from dgtui.screens.widgets.styled import span
 from dgtui.wording.panel import Span
 

@@ -10,7 +10,8 @@ from textual.widgets import Input
 from dgtui.engine.messages import LogMessage
 from dgtui.screens.dialog import Dialog
 from dgtui.screens.widgets.details import Details, Paragraphs
-from dgtui.screens.widgets.listing import Column, Listing, Row, measured
+from dgtui.screens.widgets.listing import Listing
+from dgtui.screens.widgets.rows import Column, Row, measured
 from dgtui.screens.widgets.styled import plain, span
 from dgtui.wording.panel import Line, Span, log_text
 from dgtui.wording.states import EXECUTION_MARKS

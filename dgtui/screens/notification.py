@@ -7,7 +7,8 @@ from dgtui.engine.records import Telling
 from dgtui.screens.dialog import Dialog
 from dgtui.screens.marks import severity_mark
 from dgtui.screens.widgets.details import Paragraphs
-from dgtui.screens.widgets.listing import Column, Listing, Row
+from dgtui.screens.widgets.listing import Listing
+from dgtui.screens.widgets.rows import Column, Row
 from dgtui.screens.widgets.styled import span
 from dgtui.wording.panel import Line, Span
 from dgtui.wording.words import time_text

@@ -11,7 +11,8 @@ from dgtui.screens.marks import rank, severity_mark
 from dgtui.screens.tab import TabScreen
 from dgtui.screens.times import age_text, span_text
 from dgtui.screens.widgets.details import Details
-from dgtui.screens.widgets.listing import Column, Listing, Row, measured
+from dgtui.screens.widgets.listing import Listing
+from dgtui.screens.widgets.rows import Column, Row, measured
 from dgtui.screens.widgets.styled import span
 from dgtui.wording.panel import Line, Span
 from dgtui.wording.states import SEVERITY_MARKS

@@ -8,7 +8,8 @@ from dgtui.engine.figures.model import Attention, Day, JobCalendar, Overview
 from dgtui.screens.marks import rank, severity_mark
 from dgtui.screens.tab import TabScreen
 from dgtui.screens.widgets.details import Details
-from dgtui.screens.widgets.listing import Column, Listing, Row
+from dgtui.screens.widgets.listing import Listing
+from dgtui.screens.widgets.rows import Column, Row
 from dgtui.screens.widgets.styled import span
 from dgtui.wording.panel import Line, Span
 from dgtui.wording.sparkline import sparkline

@@ -15,7 +15,7 @@ from dgtui.screens.restore_choice import RestoreChoice, RestoreQuestion, SafetyC
 from dgtui.screens.restore_offer import RestoreOffer
 from dgtui.screens.widgets.choice import Choice, Option, Tick
 from dgtui.screens.widgets.facts import Facts
-from dgtui.screens.widgets.listing import Column
+from dgtui.screens.widgets.rows import Column
 from dgtui.screens.widgets.safety import SafetyRows
 from dgtui.screens.widgets.ticks import Tickable, Ticks
 from dgtui.wording.words import known_size

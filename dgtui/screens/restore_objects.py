@@ -6,7 +6,8 @@ from textual.widgets import Button
 
 from dgtui.engine.restore_outlook import ObjectChange, RestoreOutlook
 from dgtui.screens.dialog import Dialog
-from dgtui.screens.widgets.listing import Column, Listing, Row
+from dgtui.screens.widgets.listing import Listing
+from dgtui.screens.widgets.rows import Column, Row
 from dgtui.screens.widgets.styled import span
 from dgtui.wording.panel import Span
 from dgtui.wording.preview_text import object_rows

@@ -11,7 +11,8 @@ from dgtui.engine.storages.base import StorageState
 from dgtui.screens.editing import EditingScreen
 from dgtui.screens.marks import copy_mark, health_mark, rank
 from dgtui.screens.widgets.details import Details, trouble_lines
-from dgtui.screens.widgets.listing import Column, Listing, Row
+from dgtui.screens.widgets.listing import Listing
+from dgtui.screens.widgets.rows import Column, Row
 from dgtui.screens.widgets.styled import span
 from dgtui.wording.panel import Line, Span
 from dgtui.wording.states import COPY_MARKS

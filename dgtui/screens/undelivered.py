@@ -9,7 +9,8 @@ from dgtui.engine.records import Undelivered
 from dgtui.screens.dialog import Dialog
 from dgtui.screens.times import span_text
 from dgtui.screens.widgets.details import Details
-from dgtui.screens.widgets.listing import Column, Listing, Row
+from dgtui.screens.widgets.listing import Listing
+from dgtui.screens.widgets.rows import Column, Row
 from dgtui.screens.widgets.styled import span
 from dgtui.wording.panel import Span
 from dgtui.wording.words import time_text

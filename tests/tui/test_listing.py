@@ -9,7 +9,8 @@ from textual.app import App, ComposeResult
 from dgtui.engine.catalog.proofs import Proven
 from dgtui.engine.model import Copy, Execution
 from dgtui.screens.backup_table import Backups, BackupTable
-from dgtui.screens.widgets.listing import Column, Listing, Row
+from dgtui.screens.widgets.listing import Listing
+from dgtui.screens.widgets.rows import Column, Row
 from dgtui.wording.panel import Span
 from dgtui.wording.terminal import Look
 

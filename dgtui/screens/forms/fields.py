@@ -12,7 +12,7 @@ from dgtui.engine.secrets import HiddenText
 from dgtui.screens.engine_app import EngineApp
 from dgtui.screens.forms.specs import REFERENCES, FieldSpec
 from dgtui.screens.widgets.choice import Choice, Option, Tick
-from dgtui.screens.widgets.listing import Column
+from dgtui.screens.widgets.rows import Column
 from dgtui.screens.widgets.ticks import Tickable, Ticks
 
 _NOT_GIVEN = ""

@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from functools import cached_property
 from typing import ClassVar
 
 from textual import events
@@ -14,57 +12,10 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from dgtui.screens.widgets.styled import StyledWidget, plain
+from dgtui.screens.widgets.rows import GAP, Column, Order, Row, fitted, measured_columns, ordered
+from dgtui.screens.widgets.styled import StyledWidget
 from dgtui.wording.panel import Line, Span
-from dgtui.wording.words import cells, cut
-
-SortValue = str | float | datetime | None
-_GAP = 2
-_NOTHING = ("", "-", "–")
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column; `flexible` ones give way first where the terminal is narrow."""
-
-    label: str
-    right: bool = False
-    flexible: bool = False
-    wide_only: bool = False
-    """Left out where there is no room for it beside the others."""
-    enough: int | None = None
-    """How much of a flexible one has to be seen before others of `wide_only` are; None for all of it."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """A row under its key; `sort` has a value for each column to sort by, where the text would not do."""
-
-    key: str
-    cells: tuple[Line, ...]
-    sort: tuple[SortValue, ...] = ()
-
-    @cached_property
-    def text(self) -> str:
-        """All of it, to search in."""
-        return " ".join(plain(cell) for cell in self.cells).casefold()
-
-    @cached_property
-    def widths(self) -> tuple[int, ...]:
-        """How many columns of the terminal each cell takes."""
-        return tuple(_line_cells(cell) for cell in self.cells)
-
-    def sort_value(self, column: int) -> SortValue:
-        """What a column sorts this row by."""
-        value = self.sort[column] if column < len(self.sort) else None
-        return plain(self.cells[column]).casefold() if value is None else value
-
-
-def measured(rows: list[Row]) -> list[Row]:
-    """The same rows, measured; where they are made in a thread, drawing them holds nothing up."""
-    for row in rows:
-        _ = row.widths, row.text
-    return rows
+from dgtui.wording.words import cut
 
 
 @dataclass
@@ -136,7 +87,7 @@ class Listing(StyledWidget, ScrollView, can_focus=True):
         self._rows: list[Row] = []
         self._shown = _Shown()
         self._filter = ""
-        self._order: tuple[int, bool] | None = None
+        self._order: Order | None = None
         self._last_key: str | None = None
         self._told = ""
         self._wanted: str | None = None
@@ -225,7 +176,7 @@ class Listing(StyledWidget, ScrollView, can_focus=True):
         words, told = self._words, self._told
         rows = [row for row in self._rows if all(word in row.text for word in words)] if words else self._rows
         if self._order is not None:
-            rows = _ordered(rows, *self._order)
+            rows = ordered(rows, *self._order)
         self._shown = _Shown(list(rows), self._measure(len(rows)))
         if self._wanted is not None and any(row.key == self._wanted for row in rows):
             key, self._wanted = self._wanted, None
@@ -250,36 +201,7 @@ class Listing(StyledWidget, ScrollView, can_focus=True):
                 self._refresh_row(number)
 
     def _measure(self, count: int) -> list[tuple[int, Column, int]]:
-        """The columns with their widths; where there is too little room, the flexible ones give way."""
-        ordered = self._order[0] if self._order is not None else None
-        widths = [
-            max(cells(column.label) + (number == ordered), *(row.widths[number] for row in self._rows), 0)
-            for number, column in enumerate(self._columns)
-        ]
-        numbers = self._fitting(widths, self._room(count))
-        over = sum(widths[number] + _GAP for number in numbers) - _GAP - self._room(count)
-        flexible = [number for number in numbers if self._columns[number].flexible]
-        while over > 0 and flexible:
-            widest = max(flexible, key=lambda number: widths[number])
-            if widths[widest] <= 6:
-                break
-            widths[widest] -= 1
-            over -= 1
-        return [(number, self._columns[number], widths[number]) for number in numbers]
-
-    def _fitting(self, widths: Sequence[int], room: int) -> list[int]:
-        """The numbers of the columns that are shown: all but those for which there is no room."""
-        needed = [
-            min(width, width if column.enough is None else max(column.enough, cells(column.label)))
-            for column, width in zip(self._columns, widths, strict=True)
-        ]
-        numbers = [number for number, column in enumerate(self._columns) if not column.wide_only]
-        left = room + _GAP - sum(needed[number] + _GAP for number in numbers)
-        for number, column in enumerate(self._columns):
-            if column.wide_only and needed[number] + _GAP <= left:
-                numbers.append(number)
-                left -= needed[number] + _GAP
-        return sorted(numbers)
+        return measured_columns(self._columns, self._rows, self._room(count), self._order)
 
     def _room(self, count: int) -> int:
         """The width that is left for so many rows: the scrollbar takes a column of it where they do not fit."""
@@ -307,8 +229,8 @@ class Listing(StyledWidget, ScrollView, can_focus=True):
     def _line(self, row: Row) -> Line:
         pieces: list[Span] = [Span(" ")]
         for number, column, width in self._shown.columns:
-            pieces += _fitted(row.cells[number], width, right=column.right)
-            pieces.append(Span(" " * _GAP))
+            pieces += fitted(row.cells[number], width, right=column.right)
+            pieces.append(Span(" " * GAP))
         return tuple(pieces)
 
     def _header(self) -> Line:
@@ -317,8 +239,8 @@ class Listing(StyledWidget, ScrollView, can_focus=True):
             label = column.label
             if self._order is not None and self._order[0] == number and label:
                 label = cut(label, max(width - 1, 1)) + ("v" if self._order[1] else "^")
-            pieces += _fitted((Span(label, "header"),), width, right=column.right)
-            pieces.append(Span(" " * _GAP))
+            pieces += fitted((Span(label, "header"),), width, right=column.right)
+            pieces.append(Span(" " * GAP))
         return tuple(pieces)
 
     def _refresh_row(self, number: int) -> None:
@@ -402,42 +324,9 @@ class Listing(StyledWidget, ScrollView, can_focus=True):
     def _order_at(self, x: int) -> None:
         left = 1
         for number, _, width in self._shown.columns:
-            if left <= x < left + width + _GAP:
+            if left <= x < left + width + GAP:
                 again = self._order is not None and self._order[0] == number and not self._order[1]
                 self.sort_by(number, reverse=again)
                 self.refresh()
                 return
-            left += width + _GAP
-
-
-def _ordered(rows: Sequence[Row], column: int, reverse: bool) -> list[Row]:
-    """Rows by a column; those with nothing to sort by always come last."""
-    values = [(row.sort_value(column), row) for row in rows]
-    known = [(_sort_key(value), row) for value, row in values if value not in _NOTHING]
-    known.sort(key=lambda entry: entry[0], reverse=reverse)
-    return [row for _, row in known] + [row for value, row in values if value in _NOTHING]
-
-
-def _sort_key(value: SortValue) -> tuple[int, float, str]:
-    """Numbers and times before words."""
-    if isinstance(value, datetime):
-        value = value.timestamp()
-    return (1, 0.0, value) if isinstance(value, str) else (0, value or 0.0, "")
-
-
-def _line_cells(line: Line) -> int:
-    return sum(cells(piece.text) for piece in line)
-
-
-def _fitted(line: Line, width: int, *, right: bool) -> list[Span]:
-    """A cell of exactly `width` columns."""
-    pieces: list[Span] = []
-    left = width
-    for piece in line:
-        text = cut(piece.text, left)
-        pieces.append(Span(text, piece.style))
-        left -= cells(text)
-        if left <= 0:
-            break
-    blank = Span(" " * left)
-    return ([blank, *pieces] if right else [*pieces, blank]) if left > 0 else pieces
+            left += width + GAP

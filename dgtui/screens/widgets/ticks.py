@@ -8,7 +8,8 @@ from textual.actions import SkipAction
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
-from dgtui.screens.widgets.listing import Column, Listing, Row, SortValue
+from dgtui.screens.widgets.listing import Listing
+from dgtui.screens.widgets.rows import Column, Row, SortValue
 from dgtui.screens.widgets.styled import span
 from dgtui.wording.panel import Line, Span
 
