@@ -58,10 +58,10 @@ async def test_a_column_for_which_there_is_room_is_shown_and_one_for_which_there
 
 
 async def test_a_flexible_column_may_say_how_much_of_it_is_enough() -> None:
-    columns = (Column("Name", flexible=True, enough=10), Column("Kind", wide_only=True))
+    columns = (Column("The name of a storage far away", flexible=True, enough=10), Column("Kind", wide_only=True))
     async with listing(*columns) as table:
         table.show([row("a" * 60, "k" * 10)])
-        assert header(table) == ["Name", "Kind"]
+        assert header(table)[-1] == "Kind"
         assert "k" * 10 in table.render_line(1).text
         assert "a" * 20 + "…" in table.render_line(1).text
 

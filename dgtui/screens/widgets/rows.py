@@ -28,7 +28,7 @@ class Column:
     wide_only: bool = False
     """Left out where there is no room for it beside the others."""
     enough: int | None = None
-    """How much of a flexible one has to be seen before others of `wide_only` are; None for all of it."""
+    """How much of a flexible one has to be seen before those of `wide_only` are; None for all of it."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def measured_columns(
 def _fitting(columns: Sequence[Column], widths: Sequence[int], room: int) -> list[int]:
     """The numbers of the columns that are shown: all but those for which there is no room."""
     needed = [
-        min(width, width if column.enough is None else max(column.enough, cells(column.label)))
+        width if column.enough is None else min(width, column.enough)
         for column, width in zip(columns, widths, strict=True)
     ]
     numbers = [number for number, column in enumerate(columns) if not column.wide_only]
