@@ -221,10 +221,11 @@ async def test_storages_tell_their_room_and_what_lies_there(home: Home, shop: Pa
         assert str(home.storage("nas")) in driver.text("#details")
 
 
-async def test_a_storage_is_read_into_an_empty_catalogue(home: Home, shop: Path) -> None:
-    home.back_up()
-    home.close()
-    shutil.rmtree(home.state)
+async def test_a_storage_is_read_into_a_catalogue_that_has_forgotten_it(home: Home, shop: Path) -> None:
+    made = home.back_up()
+    engine = home.engine()
+    engine.catalog.forget_execution(made.execution_id)
+    home.close_catalogues()
     async with screens(home) as driver:
         await driver.press("2")
         assert driver.rows("#sources") == []
