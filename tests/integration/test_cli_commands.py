@@ -301,6 +301,12 @@ def test_names_that_try_to_steer_the_terminal_are_shown_literally(home: Home) ->
         assert "\u202e" not in outcome.output + outcome.errors
 
 
+def test_a_folder_that_can_be_no_backup_is_refused_with_what_one_looks_like(home: Home, shop: Path) -> None:
+    outcome = home.dgtui("validate", "/tmp")
+    assert outcome.exit_code == 1, outcome
+    assert "STORAGE/JOB-ID" in outcome.errors
+
+
 def test_demo_makes_breaks_and_restores(home: Home) -> None:
     folder = home.folder / "a demo"
     outcome = home.dgtui("demo", "--folder", str(folder))

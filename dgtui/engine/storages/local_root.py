@@ -196,4 +196,8 @@ def check_ref(ref: FolderRef) -> None:
     """Refuse a job or folder name that could lead anywhere else. Raises StorageError."""
     if not (PLAIN_NAME.fullmatch(ref.job_id) and PLAIN_NAME.fullmatch(ref.folder)):
         shown = f"{ref.job_id}/{ref.folder}"[:120]
-        raise StorageError(f"Not the name of a backup folder: {shown!r}", subject="")
+        raise StorageError(
+            f"Not the name of a backup folder: {shown!r}",
+            subject=shown,
+            hint="A backup lies in STORAGE/JOB-ID/YYYY-MM-DD_HHMMSS",
+        )
