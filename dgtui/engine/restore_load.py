@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -17,6 +18,10 @@ from dgtui.engine.runs import ProgressSource, RunWriter
 
 _PARALLEL_FROM_BYTES = 32 << 20
 _JOBS_AT_MOST = 4
+_FULL = re.compile(
+    "No space left on device|disk (is )?full|Disk quota exceeded|The table '[^']*' is full", re.IGNORECASE
+)
+"""What servers and tools say where there is no room."""
 
 
 class LoadFailed(RestoreError):
@@ -121,6 +126,8 @@ def judge(task: RestoreTask, database: str, outcome: LoadOutcome) -> None:
         outcome,
         f"{count} {'error' if count == 1 else 'errors'} while loading into {database}",
         subject=database,
-        hint="Look at the first error: a missing role, extension or right is the usual reason",
+        hint="Make room where the server keeps its data, then try again"
+        if any(_FULL.search(line) for line in told)
+        else "Look at the first error: a missing role, extension or right is the usual reason",
         detail=told,
     )

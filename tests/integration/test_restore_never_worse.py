@@ -3,8 +3,10 @@
 import contextlib
 import os
 import shlex
+import shutil
 import signal
 import sqlite3
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +17,8 @@ from dgtui.engine.facade import Engine
 from tests.support.changing import Changing, changing
 from tests.support.homes import Home, wait_until
 from tests.support.mariadb import mariadb_program
+from tests.support.postgres import PostgresServer
+from tests.support.round_trips import digest_of, postgres_table
 from tests.support.shops import Shop
 from tests.support.trees import tree_digest
 
@@ -238,6 +242,48 @@ def test_a_target_without_room(kind: str, *, over: bool, home: Home, small_mount
     assert (problem.kind, problem.message) == ("DiskSpaceError", told.json()["outlook"]["problem"]["message"])
     assert (digest(source), sorted(small_mount.rglob("*"))) == (before, there)
     assert home.engine().executions(purpose="safety") == []
+
+
+@pytest.fixture
+def small_tablespace(postgres_server: PostgresServer) -> Iterator[str]:
+    """A tablespace on a file system of 24 MiB; needs root. Nothing may be in it at the end."""
+    folder = postgres_server.folder / "small"
+    if os.geteuid() != 0 or shutil.which("mount") is None:
+        pytest.skip("mounting a small file system needs root")
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(folder)], check=False).returncode:
+        pytest.skip("this system does not let us mount a tmpfs")
+    try:
+        owner = postgres_server.folder.stat()
+        os.chown(folder, owner.st_uid, owner.st_gid)
+        postgres_server.execute(f"CREATE TABLESPACE small LOCATION '{folder}'")
+        yield "small"
+        postgres_server.execute("DROP TABLESPACE small")
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=False)
+        folder.rmdir()
+
+
+def test_a_server_whose_disk_is_full(home: Home, postgres_server: PostgresServer, small_tablespace: str) -> None:
+    """It shows only while the backup is loaded beside the target: that goes again, and the target stays."""
+    with postgres_server.database() as large, postgres_server.database() as database:
+        postgres_server.execute("CREATE TABLE noise (raw bytea)", database=large)
+        postgres_server.execute("ALTER TABLE noise ALTER raw SET STORAGE EXTERNAL", database=large)
+        with postgres_server.connect(large) as connection:
+            for _ in range(20):
+                connection.execute("INSERT INTO noise VALUES (%s)", (os.urandom(1 << 20),))
+        home.configure(postgres_table(postgres_server, large))
+        home.back_up()
+        postgres_server.execute("CREATE TABLE word AS SELECT 'kept' AS word", database=database)
+        postgres_server.execute(f'ALTER DATABASE "{database}" SET TABLESPACE {small_tablespace}')
+        before, databases = digest_of(postgres_server, database), postgres_server.databases()
+        done = home.dgtui("restore", "nightly@latest", "--into", database, "--overwrite", "--yes")
+        assert done.exit_code == EXIT_FAILED, done
+        assert "No space left on device" in done.errors
+        assert "Make room where the server keeps its data" in done.errors
+        assert f"{database} is as it was" in done.errors
+        assert digest_of(postgres_server, database) == before
+        assert postgres_server.databases() == databases
 
 
 def fill(path: Path, size: int) -> None:
