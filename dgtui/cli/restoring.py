@@ -107,7 +107,14 @@ def restore(
         if not dry_run:
             need_answer("restore", yes=yes)
         preview = engine.preview_restore(
-            wanted, storage=storage, datasource=to, database=into, selection=selection, merge=merge, deep=deep
+            wanted,
+            storage=storage,
+            datasource=to,
+            database=into,
+            selection=selection,
+            merge=merge,
+            deep=deep,
+            safety=not no_safety,
         )
         for line in [] if dry_run and as_json else preview_lines(wanted, preview, selection, storage=storage):
             (print_data if dry_run else say)(line)

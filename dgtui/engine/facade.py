@@ -545,6 +545,7 @@ class Engine:
         selection: Selection | None = None,
         merge: bool = False,
         deep: bool = False,
+        safety: bool = True,
     ) -> RestorePreview:
         """What a restore would change, and in which way; changes nothing. Raises DataGuardianError."""
         return preview_restore(
@@ -557,6 +558,7 @@ class Engine:
             selection=selection or Selection(),
             merge=merge,
             deep=deep,
+            safety=safety,
         )
 
     # What restores left

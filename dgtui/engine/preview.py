@@ -70,6 +70,7 @@ def preview_restore(
     selection: Selection,
     merge: bool,
     deep: bool,
+    safety: bool,
 ) -> RestorePreview:
     """Look at the target, changing nothing. Raises ConfigError, and what the datasource raises when it is asked."""
     if deep:
@@ -96,7 +97,9 @@ def preview_restore(
     state = adapter.target_state(target)
     known = tuple(name for name in config.storages if name in places and storage in (None, name))
     rows_alone = "data_only" in (selection.backup_type, execution.backup_type)
-    question = OutlookQuestion(execution=execution, storages=known, database=target, selection=selection, merge=merge)
+    question = OutlookQuestion(
+        execution=execution, storages=known, database=target, selection=selection, merge=merge, safety=safety
+    )
     return RestorePreview(
         datasource=name,
         label=adapter.label,

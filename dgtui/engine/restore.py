@@ -40,6 +40,7 @@ class RestoreRun:
             database=order.database,
             chosen=order.selection,
             merge=order.merge,
+            safety=order.safety,
         )
         self._copies = CopyChoice(task)
         self._place = Placement(task, started_restore(task.order), self._copies)

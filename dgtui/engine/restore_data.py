@@ -7,10 +7,10 @@ from dgtui.engine.datasources.base import Selection
 from dgtui.engine.model import Restore, RestoreReport
 from dgtui.engine.restore_copy import GoodCopy
 from dgtui.engine.restore_load import LoadFailed, archive_progress, judge
+from dgtui.engine.restore_refusals import need_all_rights
 from dgtui.engine.restore_report import failures_of
 from dgtui.engine.restore_rows import RowsReplacement
 from dgtui.engine.restore_task import RestoreTask
-from dgtui.engine.safety_copy import need_all_rights
 
 
 class DataRestore(RowsReplacement):
@@ -25,7 +25,7 @@ class DataRestore(RowsReplacement):
         task, order = self._task, self._task.order
         selection = Selection(backup_type="data_only", tables=order.selection.tables)
         if order.safety:
-            need_all_rights(task)
+            need_all_rights(task.target, order.database)
             safety = self.save_former_content()
             task.run.log(f"The former content of {order.database} is saved in {safety.path}")
         task.run.phase("restore")

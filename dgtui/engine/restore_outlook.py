@@ -89,6 +89,7 @@ class OutlookQuestion(Record, frozen=True):
     database: str
     selection: Selection = Selection()
     merge: bool = False
+    safety: bool = True
 
 
 def look_ahead(
@@ -126,7 +127,12 @@ def _from_archive(
 ) -> dict[str, Any]:
     selection, database = question.selection, question.database
     intended = IntendedRestore(
-        target=target, execution=question.execution, database=database, chosen=selection, merge=question.merge
+        target=target,
+        execution=question.execution,
+        database=database,
+        chosen=selection,
+        merge=question.merge,
+        safety=question.safety,
     )
     there = _objects_of_target(target, state, database)
     found: dict[str, Any] = {"objects": _changes(manifest.objects, there, selection)}

@@ -22,10 +22,11 @@ from dgtui.engine.errors import (
 from dgtui.engine.model import Execution, Placing, Restore
 from dgtui.engine.restore_copy import CopyChoice, GoodCopy
 from dgtui.engine.restore_load import compare_with, load_into
+from dgtui.engine.restore_refusals import need_all_rights, safety_needed
 from dgtui.engine.restore_report import load_and_compare
 from dgtui.engine.restore_swap import Replacement
 from dgtui.engine.restore_task import LIKE_SUFFIX, NEW_SUFFIX, RestoreTask, put_back_command
-from dgtui.engine.safety_copy import SafetyCopy, need_all_rights
+from dgtui.engine.safety_copy import SafetyCopy
 from dgtui.engine.storages.base import Storage
 from dgtui.engine.stored import folder_of, read_known_manifest
 
@@ -49,13 +50,13 @@ class Placement(Replacement):
         task = self._task
         if not state.empty and task.order.safety:
             if not task.target.swaps_everything and task.target.swap_obstacles(task.order.database):
-                need_all_rights(task)
+                need_all_rights(task.target, task.order.database)
             self.save_former_content()
         try:
             self.swap(beside, state)
         except SwapImpossible as obstacle:
             if not task.order.safety:
-                raise _safety_needed(task.order.database, obstacle) from obstacle
+                raise safety_needed(task.order.database, obstacle.message) from obstacle
             self._import(beside, copy, obstacle)
 
     # Import in place
@@ -67,7 +68,7 @@ class Placement(Replacement):
             "whoever reads or writes meanwhile sees a partly filled database",
             level="warning",
         )
-        need_all_rights(task)
+        need_all_rights(task.target, database)
         safety = self.save_former_content()
         task.run.log(f"The safety backup lies in {safety.path}; put it back with: {self._command(safety)}")
         with self._properties_kept() as like:
@@ -249,14 +250,6 @@ class Placement(Replacement):
             self._task.target.drop_target(database)
         except DataGuardianError as error:
             self._task.run.log(f"{database} could not be removed: {error.message}", level="error")
-
-
-def _safety_needed(database: str, obstacle: SwapImpossible) -> RestoreError:
-    return RestoreError(
-        f"{obstacle.message}. Filled in its own place, its former content would be nowhere without a safety backup",
-        subject=database,
-        hint="Leave --no-safety out, or restore under another name with --into NAME",
-    )
 
 
 def _names(state: TargetState) -> list[str]:

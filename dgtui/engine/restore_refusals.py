@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from dgtui.engine.datasources.base import Archive, Datasource, Selection, TargetState
-from dgtui.engine.errors import ConfigError, DiskSpaceError, RestoreError
+from dgtui.engine.errors import ConfigError, DiskSpaceError, PermissionDenied, RestoreError
 from dgtui.engine.manifest import Manifest
 from dgtui.engine.model import Execution
 
@@ -24,6 +24,8 @@ class IntendedRestore:
     database: str
     chosen: Selection
     merge: bool = False
+    safety: bool = True
+    """Whether what is there is backed up first."""
 
     @property
     def rows_alone(self) -> bool:
@@ -58,6 +60,38 @@ def refuse_target(intended: IntendedRestore, state: TargetState) -> None:
             f"Restoring a part would replace all of {database}; nothing was changed",
             subject=database,
             hint="Restore the part under another name with --into NAME and copy from there",
+        )
+    if not state.empty and not intended.part:
+        _refuse_unsaved(intended)
+
+
+def _refuse_unsaved(intended: IntendedRestore) -> None:
+    """What is not kept beside its target has to be saved, and that whole."""
+    target, database = intended.target, intended.database
+    obstacles = () if intended.rows_alone else target.swap_obstacles(database)
+    if obstacles and not intended.safety:
+        raise safety_needed(database, f"{database} cannot be swapped: that would not carry over {'; '.join(obstacles)}")
+    if intended.safety and (intended.rows_alone or obstacles):
+        need_all_rights(target, database)
+
+
+def safety_needed(database: str, obstacle: str) -> RestoreError:
+    """The error where a target would have to be filled in its own place, and nothing of it was saved."""
+    return RestoreError(
+        f"{obstacle}. Filled in its own place, its former content would be nowhere without a safety backup",
+        subject=database,
+        hint="Leave --no-safety out, or restore under another name with --into NAME",
+    )
+
+
+def need_all_rights(target: Datasource[Any], database: str) -> None:
+    """Refuse a safety backup that would lack what its user cannot see. Raises PermissionDenied."""
+    if missing := target.for_database(database).missing_rights():
+        raise PermissionDenied(
+            f"A safety backup of {database} would not be whole: a right is missing; nothing was changed",
+            subject=database,
+            hint=missing[0],
+            detail=missing,
         )
 
 

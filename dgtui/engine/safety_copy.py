@@ -12,7 +12,7 @@ from dgtui.config import JobSettings
 from dgtui.config.model import job_id
 from dgtui.engine.backup import Backup, BackupPlan, started_execution
 from dgtui.engine.datasources.base import Datasource
-from dgtui.engine.errors import Cancelled, DataGuardianError, PermissionDenied, RestoreError
+from dgtui.engine.errors import Cancelled, DataGuardianError, RestoreError
 from dgtui.engine.messages import now
 from dgtui.engine.model import Execution, Restore
 from dgtui.engine.problems import problem_of
@@ -97,17 +97,6 @@ def _back_up(task: TargetTask, source: Datasource[Any], plan: BackupPlan) -> Saf
             remember_marker(task.catalog, storage)
         task.catalog.save_execution(execution)
     return SafetyCopy(execution, whole)
-
-
-def need_all_rights(task: TargetTask) -> None:
-    """Refuse a safety backup that would lack what its user cannot see. Raises PermissionDenied."""
-    if missing := task.target.for_database(task.order.database).missing_rights():
-        raise PermissionDenied(
-            f"A safety backup of {task.order.database} would not be whole: a right is missing; nothing was changed",
-            subject=task.order.database,
-            hint=missing[0],
-            detail=missing,
-        )
 
 
 def _plan(task: TargetTask, execution_id: str) -> BackupPlan:

@@ -18,6 +18,7 @@ class RestoreQuestion(Record, frozen=True):
     database: str | None
     selection: Selection
     merge: bool
+    safety: bool = True
 
     def ask(self, engine: "Engine", execution: Execution) -> "RestorePreview":
         """What it would do. Raises DataGuardianError."""
@@ -28,6 +29,7 @@ class RestoreQuestion(Record, frozen=True):
             database=self.database,
             selection=self.selection,
             merge=self.merge,
+            safety=self.safety,
         )
 
 

@@ -169,6 +169,7 @@ class RestoreForm(Box):
             database=self.value("name") if self.key("target") == "new" else None,
             selection=self.selection,
             merge=self._is_tree and self.filled and self.ticked("merge"),
+            safety=self.safety.wanted,
         )
 
     @property

@@ -374,10 +374,13 @@ def test_a_user_who_does_not_see_everything_empties_nothing(home: Home, mariadb:
     )
     home.configure(mariadb.config(name).replace('"root"', '"poor"'))
     engine = home.engine()
+    outlook = engine.preview_restore(execution, database=name).outlook
     run_id = engine.start_restore(execution, database=name, overwrite=True)
     problem = home.finish(engine, run_id).problem
     assert problem is not None
     assert (problem.kind, "TRIGGER" in problem.hint) == ("PermissionDenied", True), problem
+    assert outlook is not None
+    assert outlook.problem == problem, "the preview says the same"
     assert mysql_digest(mariadb, name) == before
 
 

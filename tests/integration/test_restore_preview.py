@@ -194,6 +194,15 @@ def test_a_database_that_is_open_elsewhere_is_told_before(home: Home, request: p
         assert source.digest() == source.backed_up
 
 
+def test_a_way_that_needs_the_safety_backup_is_told_before(home: Home, request: pytest.FixtureRequest) -> None:
+    """What is filled in its own place would be nowhere without it; that is seen before a byte is loaded."""
+    with changing("mariadb with a view", home, request) as source:
+        told, done = told_and_done(home, "--no-safety")
+        assert told == done
+        assert "without a safety backup" in told[1]
+        assert (source.digest(), source.beside()) == (source.before, set())
+
+
 def test_tables_of_a_schema_never_take_the_place_of_everything(shop: Shop) -> None:
     """Without their rows they cannot be exchanged alone, so that all the others would go."""
     shop.job = 'backup_type = "schema_only"'

@@ -174,6 +174,7 @@ class StillEngine(Engine):
         selection: Selection | None = None,
         merge: bool = False,
         deep: bool = False,
+        safety: bool = True,
     ) -> RestorePreview:
         """A shop at work."""
         before = ("public.customers", 84_210, 84_733), ("public.orders", 1_200_000, 1_208_114)
