@@ -14,13 +14,13 @@ from dgtui.engine.restore_task import target_lock_name
 from dgtui.engine.restore_telling import Warn, content_of, tell_restore, tell_verdict
 from dgtui.engine.runs import RunPaths, last_status
 from dgtui.engine.settling import cleanup_command, left_behind, not_known, settle, settle_and_tell, unsettled
-from dgtui.engine.settling_import import is_filled, settle_import, ways_on
+from dgtui.engine.settling_import import is_filled, newest_into_each_target, settle_import, way_back, ways_on
 
 
 def end_restore(catalog: Catalog, config: Config, paths: RunPaths, restore: Restore, warn: Warn) -> str:
     """Record and tell how a restore ended whose worker is gone; a sentence for people."""
     paths.remove_scratch(restore.restore_id)
-    ended = _as_it_ended(paths, restore)
+    ended = _as_it_ended(catalog, paths, restore)
     # Before the target is asked, which may take long.
     catalog.save_restore(ended)
     with contextlib.suppress(DataGuardianError):
@@ -61,8 +61,8 @@ def settle_swaps(catalog: Catalog, config: Config, paths: RunPaths, just_asked: 
 def settle_imports(catalog: Catalog, config: Config, paths: RunPaths, just_asked: set[str], warn: Warn) -> list[str]:
     """Complete the imports in place of which only the comparison is missing, where all of the backup is there."""
     told = []
-    for restore in unsettled(catalog):
-        if not is_filled(restore) or restore.datasource not in config.datasources:
+    for restore in newest_into_each_target(catalog.restores()):
+        if restore.status not in ENDED or not is_filled(restore) or restore.datasource not in config.datasources:
             continue
         if restore.restore_id in just_asked:
             continue
@@ -103,7 +103,7 @@ def _is_unknown(restore: Restore) -> bool:
     return restore.placing is not None and restore.placing.mark is not None
 
 
-def _as_it_ended(paths: RunPaths, restore: Restore) -> Restore:
+def _as_it_ended(catalog: Catalog, paths: RunPaths, restore: Restore) -> Restore:
     """The record by the worker's last word, or by what it wrote down before it died without one."""
     last = last_status(paths, restore.restore_id)
     if restore.in_place:
@@ -111,13 +111,15 @@ def _as_it_ended(paths: RunPaths, restore: Restore) -> Restore:
         return msgspec.structs.replace(restore, status="completed", finished_at=last.at if last else now())
     if last is not None:
         return msgspec.structs.replace(restore, status=last.status, problem=last.problem, finished_at=last.at)
-    return msgspec.structs.replace(restore, status="interrupted", problem=_interruption(restore), finished_at=now())
+    problem = _interruption(catalog, restore)
+    return msgspec.structs.replace(restore, status="interrupted", problem=problem, finished_at=now())
 
 
-def _interruption(restore: Restore) -> Problem:
-    if restore.partly_filled and restore.safety_execution_id is not None:
-        content = f"may be only partly filled. What it held before is the backup {restore.safety_execution_id[:8]}"
-        content, hint = f"{restore.target} {content}", f"Put it back with: {ways_on(restore)}"
+def _interruption(catalog: Catalog, restore: Restore) -> Problem:
+    back = way_back(catalog.restores(), restore)
+    if restore.partly_filled and back.safety_execution_id is not None:
+        content = f"may be only partly filled. What it held before is the backup {back.safety_execution_id[:8]}"
+        content, hint = f"{restore.target} {content}", f"Put it back with: {ways_on(restore, back)}"
     elif _is_unknown(restore):
         content, hint = not_known(restore.target), f"Once it can be reached: {cleanup_command(restore)}"
     else:

@@ -17,7 +17,7 @@ from dgtui.engine.model import ENDED, Placing, Restore
 from dgtui.engine.restore_task import NEW_SUFFIX, target_lock_name
 from dgtui.engine.restore_telling import Warn, content_of, tell_verdict
 from dgtui.engine.runs import RunPaths
-from dgtui.engine.settling_import import ways_on
+from dgtui.engine.settling_import import way_back, ways_on
 
 _Target = Datasource[Any]
 
@@ -181,7 +181,7 @@ def restore_findings(catalog: Catalog) -> list[Finding]:
         short = restore.restore_id[:8]
         if restore.partly_filled:
             message = f"{restore.target} is only partly filled since restore {short} was interrupted"
-            mend, level = f"dgtui undo {short}", "error"
+            mend, level = f"dgtui undo {way_back(catalog.restores(), restore).restore_id[:8]}", "error"
         else:
             message = f"Restore {short} into {restore.target} left {', '.join(left_behind(restore))} behind"
             mend, level = cleanup_command(restore), "warning"
@@ -205,7 +205,7 @@ def clean_up(catalog: Catalog, config: Config, paths: RunPaths, restore: Restore
         raise RestoreError(
             f"{restore.target} is only partly filled; cleaning up alone does not bring its content back",
             subject=restore.target,
-            hint=f"Put back what it held before with: {ways_on(restore)}",
+            hint=f"Put back what it held before with: {ways_on(restore, way_back(catalog.restores(), restore))}",
         )
     target = config.datasource(restore.datasource)
     lock = paths.locks / f"{target_lock_name(target, restore.target)}.lock"

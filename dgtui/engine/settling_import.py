@@ -1,5 +1,6 @@
 """An import in place whose worker died: telling whether all of it is there, and the ways on where it is not."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -17,6 +18,14 @@ from dgtui.engine.stored import read_known_manifest
 def is_filled(restore: Restore) -> bool:
     """Whether an import was loaded to its end, and not all that follows on that was done."""
     return (restore.partly_filled or restore.in_place) and restore.placing is not None and restore.placing.filled
+
+
+def newest_into_each_target(restores: Iterable[Restore]) -> list[Restore]:
+    """Of restores from the newest on, the last one into each target: what lies there and beside it is its own."""
+    last: dict[tuple[str, str], Restore] = {}
+    for restore in restores:
+        last.setdefault((restore.datasource, restore.target), restore)
+    return list(last.values())
 
 
 def settle_import(catalog: Catalog, config: Config, target: Datasource[Any], restore: Restore) -> Restore:
@@ -76,9 +85,28 @@ def _places(config: Config, restore: Restore, execution: Execution | None) -> li
     return [name for name in sorted(names, key=lambda name: name != restore.storage) if name in config.storages]
 
 
-def ways_on(restore: Restore) -> str:
+def way_back(restores: Iterable[Restore], restore: Restore) -> Restore:
+    """Of the restores, from the newest on, the one whose undo brings back what a partly filled target last held whole.
+
+    Where one that should have mended a partly filled target was cut itself, what it had saved is not whole. Of another
+    restore that is not said: somebody may have mended the target by hand before.
+    """
+    first, reached = restore, False
+    for other in restores:
+        if (other.datasource, other.target) != (restore.datasource, restore.target):
+            continue
+        mends = first.undo_of == other.restore_id or first.execution_id == other.execution_id
+        if reached and other.partly_filled and mends:
+            first = other
+        elif reached and other.took_effect:
+            break
+        reached = reached or other.restore_id == restore.restore_id
+    return first
+
+
+def ways_on(restore: Restore, back: Restore) -> str:
     """What brings a partly filled target back to its former content, and what to the restored one."""
-    undo = f"dgtui undo {restore.restore_id[:8]} (a running daemon does that by itself)"
+    undo = f"dgtui undo {back.restore_id[:8]} (a running daemon does that by itself)"
     return f"{undo}. Or bring the restore to its end with: {finish_command(restore)}"
 
 

@@ -14,6 +14,7 @@ from dgtui.engine.replaced import kept_name, safety_of
 from dgtui.engine.restore_rows import RowsReplacement
 from dgtui.engine.restore_task import NEW_SUFFIX, PART_SUFFIX, UndoTask, started_restore
 from dgtui.engine.settling import forget_kept, settle_earlier
+from dgtui.engine.settling_import import way_back
 from dgtui.engine.undo_check import check_kept
 
 _NAMES_SHOWN = 5
@@ -133,6 +134,9 @@ def _forbidden(catalog: Catalog, config: Config, restore: Restore) -> str:
         return f"Which content is in place is not known yet; settle it: dgtui cleanup-restore {restore.restore_id[:8]}"
     if not restore.took_effect and not restore.partly_filled:
         return f"It ended {restore.status} and changed nothing in {restore.target}"
+    back = way_back(catalog.restores(), restore) if restore.partly_filled else restore
+    if back is not restore:
+        return f"What it had saved is not whole: undo {back.restore_id[:8]}, which left {restore.target} partly filled"
     if restore.datasource not in config.datasources:
         return f"The datasource {restore.datasource} is not configured any more"
     by = _undone_by(catalog, restore)

@@ -199,13 +199,13 @@ def end_spoiled(shop: NastyShop, spoil: Callable[[Path], object], *storages: str
     return recorded(engine, run_id)
 
 
-def cut(folder: Path) -> None:
+def shorten(folder: Path) -> None:
     """Cut the last part, so that it shows only once most of the archive was loaded."""
     part = max(folder.glob("backup.*"))
     os.truncate(part, part.stat().st_size // 2)
 
 
-@pytest.mark.parametrize("spoil", [cut, shutil.rmtree])
+@pytest.mark.parametrize("spoil", [shorten, shutil.rmtree])
 def test_an_import_goes_on_with_the_next_copy(shop: NastyShop, spoil: Callable[[Path], object]) -> None:
     """The copy that was loaded beside the target is bad when it shall be imported: another one is whole."""
     restore = end_spoiled(shop, spoil, "disk")
@@ -215,18 +215,18 @@ def test_an_import_goes_on_with_the_next_copy(shop: NastyShop, spoil: Callable[[
     assert shop.digest() == shop.backed_up
     copies = shop.home.engine().execution(shop.execution.execution_id).copies
     states = {copy.storage: copy.status for copy in copies}
-    assert states == {"disk": "corrupt" if spoil is cut else "missing", "nas": "available"}
+    assert states == {"disk": "corrupt" if spoil is shorten else "missing", "nas": "available"}
     shop.nothing_left()
 
 
-@pytest.mark.parametrize("spoil", [cut, shutil.rmtree])
+@pytest.mark.parametrize("spoil", [shorten, shutil.rmtree])
 def test_no_copy_can_be_imported_any_more(shop: NastyShop, spoil: Callable[[Path], object]) -> None:
     """What was begun is put back; what shows before the target is emptied leaves it alone."""
     restore = end_spoiled(shop, spoil, "disk", "nas")
     assert restore.status == "failed"
     assert not restore.partly_filled
     assert restore.problem is not None
-    assert ("was put back" in restore.problem.message) == (spoil is cut), restore.problem
+    assert ("was put back" in restore.problem.message) == (spoil is shorten), restore.problem
     assert shop.digest() == shop.before
     shop.nothing_left()
 
@@ -275,14 +275,40 @@ def test_a_worker_killed_during_the_import(shop: NastyShop, *, dropped: bool) ->
     shop.nothing_left()
 
 
-def test_the_daemon_puts_back_what_was_cut(shop: NastyShop, start_daemon: StartDaemon) -> None:
-    """Nobody is there to do it: once, as soon as the server can be asked, and with what is there by then saved."""
+def cut(shop: NastyShop, start: Callable[[Engine], str]) -> str:
+    """Begin a restore, and kill its worker while it fills the target."""
     shop.misbehave(2, how=HANG)
-    engine, run_id = shop.start()
+    engine = shop.home.engine()
+    run_id = start(engine)
     shop.wait_for_the_tool(engine, run_id)
     os.kill(int(engine.paths.lock(run_id).read_text()), signal.SIGKILL)
     wait_until(lambda: not engine.paths.is_alive(run_id), "the death of the worker")
     shop.behave()
+    return run_id
+
+
+def test_an_undo_that_is_cut_as_well(shop: NastyShop) -> None:
+    """What it saved is only partly filled: that is not offered as the way back, and what the first one saved is."""
+    first = cut(shop, lambda engine: engine.start_restore(shop.execution, database=shop.database, overwrite=True))
+    second = cut(shop, lambda engine: engine.start_undo(engine.restore(first)))
+    engine = shop.home.engine()
+    told = "\n".join(engine.reconciled)
+    assert f"dgtui undo {first[:8]}" in told
+    assert f"dgtui undo {second[:8]}" not in told
+    assert {f"dgtui undo {first[:8]}"} == {finding.mend for finding in engine.check() if "partly" in finding.message}
+    refused = shop.home.dgtui("undo", second[:8], "--yes")
+    assert refused.exit_code == 2, refused
+    assert first[:8] in refused.errors
+    done = shop.home.dgtui("undo", first[:8], "--yes")
+    assert done.exit_code == 0, done
+    assert shop.digest() == shop.before
+    shop.nothing_left()
+
+
+def test_the_daemon_puts_back_what_was_cut(shop: NastyShop, start_daemon: StartDaemon) -> None:
+    """Nobody is there to do it: once, as soon as the server can be asked, and with what is there by then saved."""
+    run_id = cut(shop, lambda engine: engine.start_restore(shop.execution, database=shop.database, overwrite=True))
+    engine = shop.home.engine()
     daemon = start_daemon().wait_ready()
     daemon.wait_for(lambda: engine.restores()[0].status == "completed", "the undo")
     undone, restore = engine.restores()

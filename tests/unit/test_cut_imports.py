@@ -5,18 +5,40 @@ from typing import Any
 
 from dgtui.engine.guardian.put_back_duty import cut_imports
 from dgtui.engine.model import Placing, Restore
+from dgtui.engine.settling_import import way_back
 
 
 def restore(name: str, **more: Any) -> Restore:
     """A restore that was cut while it filled its target, unless it is said otherwise."""
     known: dict[str, Any] = {
+        "execution_id": "e",
         "target": "shop",
         "status": "interrupted",
         "partly_filled": True,
         "placing": Placing(beside="shop__dgtui_new", like="shop__dgtui_like"),
     }
     at = datetime(2025, 2, 13, 6, tzinfo=UTC)
-    return Restore(restore_id=name, execution_id="e", datasource="crm", started_at=at, **{**known, **more})
+    return Restore(restore_id=name, datasource="crm", started_at=at, **{**known, **more})
+
+
+def test_what_was_saved_of_a_partly_filled_target_is_no_way_back() -> None:
+    """The undo of a cut import was cut as well, and so was another one: only what the first one saved is whole."""
+    first = restore("r1")
+    whole = restore("r0", status="completed", partly_filled=False, in_place=True)
+    touched_nothing = restore("u0", status="failed", partly_filled=False, undo_of="r1")
+    elsewhere = restore("r9", target="other")
+    since = [restore("u2", undo_of="r1"), elsewhere, touched_nothing, restore("u1", undo_of="r1"), first, whole]
+    older = [restore("r-1"), restore("r-2", target="other")]
+    for cut in (since[0], since[3], first):
+        assert way_back([*since, *older], cut) == first
+    assert way_back([*since, *older], elsewhere) == older[1]
+    assert way_back([whole, *older], older[0]) == older[0]
+
+
+def test_what_another_restore_saved_may_be_whole() -> None:
+    """Nobody knows whether the target was mended by hand since the first one was cut."""
+    later = restore("r5", execution_id="another")
+    assert way_back([later, restore("r1")], later) == later
 
 
 def test_one_that_was_cut() -> None:

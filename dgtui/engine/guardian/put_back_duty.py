@@ -11,7 +11,7 @@ from dgtui.engine.launch import Start, launch, spawn_worker
 from dgtui.engine.locks import take_lock
 from dgtui.engine.model import Restore
 from dgtui.engine.restore_task import started_restore, target_lock_name
-from dgtui.engine.settling_import import is_filled
+from dgtui.engine.settling_import import is_filled, newest_into_each_target, way_back
 from dgtui.engine.undo import undo_choice
 from dgtui.engine.undo_order import undo_order
 
@@ -52,9 +52,10 @@ class PutBackDuty:
             target = config.datasource(restore.datasource)
             # A server that is not there yet would only make the one try fail.
             target.target_state(restore.target)
-            choice = undo_choice(context.catalog, config, restore)
+            back = way_back(context.catalog.restores(), restore)
+            choice = undo_choice(context.catalog, config, back)
             reason = f"Restore {short} was cut while it filled {restore.target}"
-            order = undo_order(config, restore, choice, current_actor(), now, reason=reason)
+            order = undo_order(config, back, choice, current_actor(), now, reason=reason)
             lock = take_lock(
                 context.paths.locks / f"{target_lock_name(target, restore.target)}.lock",
                 purpose=f"restore into {restore.target}",
@@ -75,13 +76,9 @@ class PutBackDuty:
 
 
 def cut_imports(restores: list[Restore]) -> list[Restore]:
-    """The newest restores into their targets, of all from the newest on, where they were cut while filling them."""
-    cut, seen = [], set()
-    for restore in restores:
-        place = (restore.datasource, restore.target)
-        if place in seen:
-            continue
-        seen.add(place)
-        if restore.status == "interrupted" and restore.partly_filled and not is_filled(restore):
-            cut.append(restore)
-    return cut
+    """Those of all restores, from the newest on, that were cut while they filled their target, and nothing since."""
+    return [
+        restore
+        for restore in newest_into_each_target(restores)
+        if restore.status == "interrupted" and restore.partly_filled and not is_filled(restore)
+    ]
