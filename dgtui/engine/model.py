@@ -37,8 +37,9 @@ NotificationKind = Literal[
     "cleanup_failed",
     "configuration_wrong",
     "duty_hangs",
+    "catalogue_rebuilt",
 ]
-SubjectKind = Literal["datasource", "job", "storage", "execution", "configuration", "duty"]
+SubjectKind = Literal["datasource", "job", "storage", "execution", "configuration", "duty", "catalogue"]
 """What a notification is about."""
 DeliveryStatus = Literal["waiting", "sending", "sent", "perhaps sent"]
 Phase = Literal[
@@ -85,6 +86,7 @@ SEVERITIES: dict[NotificationKind, Severity] = {
     "cleanup_failed": "warning",
     "configuration_wrong": "error",
     "duty_hangs": "error",
+    "catalogue_rebuilt": "error",
 }
 """How much each kind of notification matters; only a critical one is sent in quiet hours."""
 LASTING: frozenset[NotificationKind] = frozenset(

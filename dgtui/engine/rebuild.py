@@ -7,6 +7,7 @@ from dgtui.engine.audit import append_audit
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.errors import DataGuardianError, JobBusy
 from dgtui.engine.locks import take_lock
+from dgtui.engine.notify import raise_notification
 from dgtui.engine.runs import RunPaths
 from dgtui.engine.scan import scan_storage
 
@@ -39,6 +40,14 @@ def rebuild_if_new(catalog: Catalog, config: Config, paths: RunPaths) -> tuple[s
                 object_name=str(catalog.path),
                 outcome="completed",
                 details=sentences,
+            )
+            raise_notification(
+                catalog,
+                "catalogue_rebuilt",
+                subject_kind="catalogue",
+                subject=str(catalog.path),
+                message=sentences[0],
+                details=sentences[1:],
             )
         return sentences
 

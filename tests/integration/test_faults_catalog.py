@@ -79,6 +79,8 @@ def test_runs_go_on_and_the_list_is_as_before(shop: Home, harm: Callable[[Path],
         assert moved.read_bytes() == harmed
         assert f"the old one lies in {moved}" in said
     assert "Rebuilt" not in shop.dgtui("list").errors
+    (told,) = shop.dgtui("notifications", "--type", "catalogue_rebuilt", "--json").json()
+    assert told["message"] in said
     assert shop.dgtui("validate", "nightly@latest").exit_code == 0
 
 
