@@ -1,7 +1,10 @@
 """MySQL itself, with its own tools and with MariaDB's: backed up, restored beside and in place, and by hand."""
 
 import json
+import os
 import secrets
+import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -77,3 +80,37 @@ def test_what_check_and_health_say(home: Home, mysql_server: MysqlServer) -> Non
     assert "MySQL 9." in outcome.output
     assert "with mysqldump 9." in outcome.output
     assert home.dgtui("health", "--now").exit_code == 0
+
+
+def test_restore_text_is_followed_with_the_client_of_mysql(
+    home: Home, mysql_server: MysqlServer, tmp_path: Path
+) -> None:
+    name = make_shop(mysql_server)
+    home.configure(mysql_server.config(name))
+    digest = mysql_digest(mysql_server, name)
+    execution = whole_backup(home)
+    mysql_server.drop_database(name)
+    done = subprocess.run(
+        ["sh", "-e", "RESTORE.txt"],
+        cwd=execution.copies[0].path,
+        env={"PATH": f"{mysql_server.tools}:{os.environ['PATH']}", "HOME": str(tmp_path), "TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert mysql_digest(mysql_server, name) == digest
+
+
+def test_parts_rows_and_rehearsals(home: Home, mysql_server: MysqlServer) -> None:
+    name = make_shop(mysql_server)
+    home.configure(mysql_server.config(name))
+    digest = mysql_digest(mysql_server, name)
+    whole_backup(home)
+    assert home.dgtui("rehearse", "nightly").exit_code == 0
+    for part in ((), ("--data-only",)):
+        mysql_server.execute("DELETE FROM lines_of", database=name)
+        restoring = ("restore", "nightly@latest", "--table", "lines_of", *part, "--overwrite", "--yes")
+        outcome = home.dgtui(*restoring)
+        assert outcome.exit_code == 0, outcome
+        assert mysql_digest(mysql_server, name) == digest
