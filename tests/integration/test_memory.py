@@ -6,17 +6,15 @@ import re
 from pathlib import Path
 
 from tests.support.homes import Home, wait_until
-from tests.support.round_trips import parts, table
+from tests.support.postgres import PostgresServer
+from tests.support.round_trips import parts, postgres_table, table
 
 MEGABYTE = 1_000_000
 _PEAK = re.compile(r"^VmHWM:\s*(\d+) kB$", re.MULTILINE)
 
 
-def peak_kibibytes(home: Home, source: Path, block: bytes, repeats: int) -> int:
-    """Back up a file of so many copies of a block; the worker's peak resident memory."""
-    with source.open("wb") as file:
-        for _ in range(repeats):
-            file.write(block)
+def peak_kibibytes(home: Home, *, dumped: int, in_parts: bool) -> int:
+    """Back up; the worker's peak resident memory. `dumped` is how many bytes the dump has at least."""
     engine = home.engine()
     run_id = engine.start_job("nightly")
     status = Path(f"/proc/{engine.paths.lock(run_id).read_text()}/status")
@@ -34,12 +32,20 @@ def peak_kibibytes(home: Home, source: Path, block: bytes, repeats: int) -> int:
     execution = engine.execution(run_id)
     assert execution.status == "completed", execution.problem
     assert execution.total_size_bytes is not None
-    assert execution.total_size_bytes > repeats * len(block)
-    assert parts(execution) > 1
+    assert execution.total_size_bytes > dumped
+    assert (parts(execution) > 1) is in_parts
     for copy in execution.copies:
         engine.delete(execution, storage=copy.storage, force=True)
-    source.unlink()
     return peak
+
+
+JOB = 'compression = "zstd:3"\ncompression_threads = 2\nmax_file_size_mb = '
+
+
+def assert_flat(small: int, large: int) -> None:
+    """The same memory for 200 MB and for 2 GB."""
+    assert large < 150 * 1024
+    assert large <= small * 1.1
 
 
 def test_memory_stays_flat(home: Home, tmp_path: Path) -> None:
@@ -48,11 +54,30 @@ def test_memory_stays_flat(home: Home, tmp_path: Path) -> None:
     home.configure(
         table("shop", type="files", path=str(source)),
         storages=("disk", "nas"),
-        job='compression = "zstd:3"\ncompression_threads = 2\nmax_file_size_mb = 10',
+        job=f"{JOB}10",
     )
     lines = b"".join(b"%d\tcustomer %d\n" % (number, number * 7919 % 1009) for number in range(900_000))
     block = lines[: 19 * MEGABYTE] + os.urandom(20 * MEGABYTE - len(lines[: 19 * MEGABYTE]))
-    small = peak_kibibytes(home, source / "large", block, 10)
-    large = peak_kibibytes(home, source / "large", block, 100)
-    assert large < 150 * 1024
-    assert large <= small * 1.1
+
+    def peak_of(repeats: int) -> int:
+        with (source / "large").open("wb") as file:
+            for _ in range(repeats):
+                file.write(block)
+        return peak_kibibytes(home, dumped=repeats * len(block), in_parts=True)
+
+    assert_flat(peak_of(10), peak_of(100))
+
+
+def test_memory_stays_flat_with_a_database_and_its_live_check(home: Home, postgres_server: PostgresServer) -> None:
+    """The rows are small where they are stored and large where they are dumped."""
+    with postgres_server.database() as database:
+        home.configure(postgres_table(postgres_server, database), storages=("disk", "nas"), job=f"{JOB}100")
+        postgres_server.execute("CREATE TABLE wide (id integer, words text)", database)
+
+        def peak_of(rows: int) -> int:
+            row = "SELECT i, repeat(md5(i::text) || md5((i + 1)::text), 1600) FROM generate_series(1, %s) i"
+            postgres_server.execute("TRUNCATE wide", database)
+            postgres_server.execute(f"INSERT INTO wide {row % rows}", database)
+            return peak_kibibytes(home, dumped=rows * 100_000, in_parts=False)
+
+        assert_flat(peak_of(2_000), peak_of(20_000))
