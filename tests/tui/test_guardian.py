@@ -6,6 +6,7 @@ from pathlib import Path
 
 from textual.widgets import Button
 
+from dgtui.engine.catalog.notifications import Notifications
 from dgtui.engine.health_model import Watched
 from dgtui.engine.messages import now
 from dgtui.engine.model import Notification, Severity
@@ -13,10 +14,8 @@ from dgtui.screens.audit import AuditScreen
 from dgtui.screens.confirm import ConfirmScreen
 from dgtui.screens.daemon import DaemonScreen
 from dgtui.screens.notification import NotificationScreen
-from dgtui.screens.notifications import NotificationsScreen, Told
 from dgtui.screens.pinning import PinScreen
 from dgtui.screens.undelivered import UndeliveredScreen
-from dgtui.screens.widgets.listing import Listing
 from tests.support.homes import Home, wait_until
 from tests.support.postgres import PostgresServer
 from tests.tui.conftest import sqlite_table
@@ -86,27 +85,22 @@ async def test_notifications_come_live_and_are_marked_read(home: Home, shop: Pat
 
 async def test_notifications_are_sorted_by_how_much_they_matter(home: Home, shop: Path) -> None:
     severities: tuple[Severity, ...] = ("critical", "info", "error", "warning")
-    async with screens(home) as driver:
-        await driver.press("5")
-        told = Told(
-            notifications=tuple(
-                Notification(
-                    notification_id=severity,
-                    kind="connection_lost",
-                    severity=severity,
-                    subject_kind="datasource",
-                    subject="shop",
-                    message="for a test",
-                    created_at=now(),
-                )
-                for severity in severities
+    told = Notifications(home.engine().catalog)
+    for severity in severities:
+        told.add(
+            Notification(
+                notification_id="",
+                kind="backup_completed",
+                severity=severity,
+                subject_kind="job",
+                subject=severity,
+                message="for a test",
+                created_at=now(),
             )
         )
-        assert isinstance(driver.screen, NotificationsScreen)
-        driver.screen._take(told)
-        await driver.settle()
-        await driver.press("s", "s")
-        shown = [row.key for row in driver.widget("#notifications", Listing).rows]
+    async with screens(home) as driver:
+        await driver.press("5", "s", "s")
+        shown = [row.split()[2] for row in driver.rows("#notifications")]
         assert shown == ["info", "warning", "error", "critical"]
 
 

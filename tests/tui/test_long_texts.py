@@ -3,16 +3,17 @@
 from pathlib import Path
 
 import msgspec
+from textual.app import App, ComposeResult
 
 from dgtui.engine.health_model import Watched
 from dgtui.engine.messages import now
 from dgtui.engine.model import Notification, Problem
 from dgtui.screens.forms.fields import SettingField
-from dgtui.screens.history import HistoryScreen, Past
 from dgtui.screens.log import LineScreen
 from dgtui.screens.notification import NotificationScreen
 from dgtui.screens.widgets.details import Details, wrapped_line
 from dgtui.wording.panel import Span
+from dgtui.wording.terminal import Look
 from tests.support.homes import Home
 from tests.tui.conftest import sqlite_table
 from tests.tui.driver import Driver, screens
@@ -53,17 +54,11 @@ def test_a_text_is_wrapped_at_its_words_and_what_is_left_out_is_marked() -> None
 
 async def test_the_hint_of_a_failed_run_is_read_to_its_end_in_the_history(home: Home, shop: Path) -> None:
     problem = Problem(kind="DatabaseConnectionError", message=MESSAGE, hint=HINT, detail=("pg_dump: error",) * 9)
+    failed = msgspec.structs.replace(home.back_up(), status="failed", problem=problem)
+    home.engine().catalog.save_execution(failed)
     async with screens(home, size=(80, 24)) as driver:
         await driver.press("6")
-        home.back_up()
-        driver.app.data_changed()
-        await driver.until(lambda: bool(driver.rows("#history")), "the run")
-        screen = driver.screen
-        assert isinstance(screen, HistoryScreen)
-        one = next(iter(screen._past.executions))
-        failed = msgspec.structs.replace(one, problem=problem)
-        screen._take(Past(executions=(failed,), restores=()))
-        await driver.settle()
+        assert "failed" in driver.rows("#history")[0]
         seen = drawn(driver)
         assert MESSAGE in seen
         assert HINT in seen
@@ -79,17 +74,28 @@ async def test_the_hint_of_a_datasource_that_does_not_answer_is_read_to_its_end(
         assert hint in drawn(driver)
 
 
-async def test_what_there_is_no_room_for_is_marked(home: Home, shop: Path) -> None:
-    async with screens(home, size=(80, 24)) as driver:
-        details = driver.widget("#details", Details)
-        details.show([(Span(MESSAGE * 3),), (Span(HINT),)], [(Span("the rest"),)])
-        await driver.pilot.pause()
-        rows = [details.render_line(y).text.rstrip() for y in range(details.size.height)]
-        assert rows[1].endswith("…")
-        assert " ".join(rows[2:]) == HINT
-        details.show([(Span("short"),)], [(Span("x" * 1000),)])
-        await driver.pilot.pause()
-        rows = [details.render_line(y).text.rstrip() for y in range(details.size.height)]
+class DetailsApp(App[None]):
+    """A few lines below nothing."""
+
+    def compose(self) -> ComposeResult:
+        """The lines."""
+        yield Details(Look(), id="details")
+
+
+async def test_what_there_is_no_room_for_is_marked() -> None:
+    app = DetailsApp()
+    async with app.run_test(size=(80, 24)) as pilot:
+        details = app.query_one(Details)
+
+        async def shown(*lines: str, rest: str = "") -> list[str]:
+            details.show([(Span(line),) for line in lines], [(Span(rest),)])
+            await pilot.pause()
+            return [details.render_line(y).text.rstrip() for y in range(details.size.height)]
+
+        rows = await shown(MESSAGE * 3, HINT, rest="the rest")
+        assert rows[0].endswith("…")
+        assert " ".join(rows[1:]) == HINT
+        rows = await shown("short", rest="x" * 1000)
         assert rows[0] == "short"
         assert rows[-1].endswith("x…")
 
