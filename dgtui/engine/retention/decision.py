@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
+from functools import cached_property
 
 from dgtui.engine.model import Copy, Execution
 from dgtui.engine.retention.calendar import both_orders, newest_of_each, rule_counts
@@ -21,6 +22,11 @@ class JobRules:
     zone: tzinfo | None
     """Whose calendar counts; the system's where it is None."""
     next_backup: NextBackup
+
+    @cached_property
+    def counts(self) -> bool:
+        """Whether any of them says what is kept: without one everything within the limits is."""
+        return any(True for _ in rule_counts(self.rules))
 
 
 @dataclass(frozen=True)
@@ -178,8 +184,7 @@ class _Decision:
             seconds=job.rules.max_age
         ):
             return "max_age"
-        counts = any(True for _ in rule_counts(job.rules))
-        return "not_kept" if counts and not self._kept_by[one.execution_id] else None
+        return "not_kept" if job.counts and not self._kept_by[one.execution_id] else None
 
     def _keep_needed(self) -> None:
         """What a backup that stays needs stays too, and what that needs."""

@@ -181,15 +181,17 @@ class LocalStorage(Storage[LocalSettings]):
 
     def backups(self) -> Iterator[FolderRef]:
         """All folders with a manifest, in no order; others are passed over. Raises StorageError."""
-        return answers_within(self._backups(), self.prepare_seconds, subject=self.root)
+        # Some at a time: to hand over each one from thread to thread would cost more than to look at it.
+        for some in answers_within(self._backups(), self.prepare_seconds, subject=self.root):
+            yield from some
 
-    def _backups(self) -> Generator[FolderRef, None, None]:
+    def _backups(self) -> Generator[list[FolderRef], None, None]:
         with self._root.opened() as root:
             for job_id, job in self._root.jobs(root):
-                for name in self._root.names(job, job_id):
-                    ref = FolderRef(job_id=job_id, folder=name)
-                    if FOLDER_NAME.fullmatch(name) and has_manifest(self._root, job, ref):
-                        yield ref
+                names = [name for name in self._root.names(job, job_id) if FOLDER_NAME.fullmatch(name)]
+                for start in range(0, len(names), _ASKED_AT_ONCE):
+                    refs = [FolderRef(job_id=job_id, folder=name) for name in names[start : start + _ASKED_AT_ONCE]]
+                    yield [ref for ref in refs if has_manifest(self._root, job, ref)]
 
     def copy_status(self, ref: FolderRef) -> CopyStatus:
         """Whether the backup is there: `available`, `missing`, or `unreachable` (cannot be told); never raises."""

@@ -102,10 +102,11 @@ def orphans(root: LocalRoot) -> Generator[Orphan, None, None]:
                         bare = not _has_manifest(folder)
                     finally:
                         os.close(folder)
+                    if not bare:
+                        continue
                     size, changed = _size_and_change(name, job)
-                if bare:
-                    ref = FolderRef(job_id=job_id, folder=name)
-                    yield Orphan(ref=ref, path=str(path), bytes=size, changed_at=changed)
+                ref = FolderRef(job_id=job_id, folder=name)
+                yield Orphan(ref=ref, path=str(path), bytes=size, changed_at=changed)
 
 
 def remove_orphan(root: LocalRoot, orphan: Orphan) -> None:
