@@ -230,6 +230,14 @@ async def test_a_postgresql_database_is_configured_backed_up_and_restored_by_key
     assert orders(shop)
 
 
+async def test_only_the_form_of_a_datasource_offers_to_connect(home: Home, shop: Path) -> None:
+    async with screens(home) as driver:
+        for place, offered in (("1", True), ("3", False), ("4", False)):
+            await driver.press(place, "n")
+            assert ("Test connection" in str(form(driver).query_one("#box").border_subtitle)) is offered
+            await driver.press("escape")
+
+
 async def test_no_label_runs_into_what_is_entered(home: Home, shop: Path) -> None:
     async with screens(home) as driver:
         for place in "134":

@@ -226,6 +226,12 @@ class FormScreen(Dialog[str]):
         self._check()
         return True
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Only datasources are connected to."""
+        if action == "test" and self._table != "datasources":
+            return False
+        return super().check_action(action, parameters)
+
     def action_test(self) -> None:
         """Connect with what was entered, without saving it."""
         if self._table != "datasources" or self._show_mistakes():
