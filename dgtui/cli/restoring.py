@@ -31,10 +31,11 @@ def validate(
     """Read a backup to its last byte: is it good?"""
     from dgtui.cli.watch import open_engine, watch
 
-    with open_engine() as engine:
-        if "/" in backup or Path(backup).is_dir():
-            if storage is not None:
-                raise ConfigError("--storage goes with an execution, not with a folder", hint="Leave --storage out")
+    is_folder = "/" in backup or Path(backup).is_dir()
+    if is_folder and storage is not None:
+        raise ConfigError("--storage goes with an execution, not with a folder", hint="Leave --storage out")
+    with open_engine(look_only=is_folder) as engine:
+        if is_folder:
             engine.validate_folder(Path(backup))
             say(f"{one_line(backup)}: every byte was read and is good")
             if as_json:

@@ -610,7 +610,8 @@ class Engine:
 
     def validate_folder(self, folder: Path) -> None:
         """Check a backup folder anywhere to its last byte. Raises ValidationError, StorageError."""
-        validate_folder(folder, self.paths.state / "scratch")
+        scratch = self.paths.state / "scratch"
+        validate_folder(folder, scratch if scratch.is_dir() else self._temporary_folder())
 
     def delete(self, execution: Execution, *, storage: str | None = None, force: bool = False) -> int:
         """Delete an execution's copies, or the one at `storage`; the bytes freed. Raises DataGuardianError.

@@ -121,6 +121,19 @@ def test_names_needing_two_parts_are_among_the_damages() -> None:
     assert set(DAMAGES) >= NEED_TWO_PARTS
 
 
+def test_a_folder_is_validated_without_changing_anything_of_this_machine(home: Home) -> None:
+    damaged = Damaged(home)
+    running = msgspec.structs.replace(damaged.execution, status="running", finished_at=None)
+    home.engine().catalog.save_execution(running)
+    home.close_catalogues()
+    outcome = home.dgtui("validate", str(damaged.folder()))
+    assert (outcome.exit_code, "note:" in outcome.errors) == (0, False), outcome
+    assert home.engine(look_only=True).execution(running.execution_id).status == "running"
+    home.state = home.folder / "a fresh machine"
+    assert home.dgtui("validate", str(damaged.folder())).exit_code == 0
+    assert not home.state.exists()
+
+
 SEEN_WITHOUT_READING = (
     "manifest_missing",
     "manifest_half",
