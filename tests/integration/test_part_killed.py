@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from dgtui.engine.datasources.base import Selection
+from dgtui.engine.errors import DatabaseConnectionError
 from dgtui.engine.facade import Engine
 from dgtui.engine.model import Restore
+from dgtui.engine.restore_data import DataRestore
 from tests.support.homes import Home
 from tests.support.part_shops import Content, Shop, databases, tree_shop
 from tests.support.stopping import Stopping
@@ -107,6 +109,26 @@ def test_cancelled_at_every_step(
         assert outcomes == sorted(outcomes)
         assert outcomes.count("completed") > 1
         assert home.litter() == []
+
+
+def test_trouble_once_the_rows_are_in_is_no_failure(
+    home: Home, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server is lost before it could be compared: the restore is completed, says so, and can be undone."""
+
+    def lose(*_: object) -> None:
+        raise DatabaseConnectionError("the connection was lost", subject="shop")
+
+    with _case("rows in sqlite", home, request) as (shop, choices, spoil):
+        spoil()
+        before = shop.content()
+        monkeypatch.setattr(DataRestore, "_compare", lose)
+        restore = Stopping(home, monkeypatch).at(0, _over(shop, choices))
+        assert (restore.status, restore.problem, restore.in_place) == ("completed", None, True)
+        assert any("the connection was lost" in sentence for sentence in restore.differences)
+        assert shop.content()["a"] == shop.backed_up["a"]
+        shop.undo(restore)
+        assert shop.content() == before
 
 
 def _over(shop: Shop, choices: dict[str, Any]) -> Callable[[Engine], str]:

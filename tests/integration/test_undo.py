@@ -12,6 +12,7 @@ from dgtui.engine.audit import verify_audit
 from dgtui.engine.errors import ConfigError
 from dgtui.engine.guardian.duty import DutyContext
 from dgtui.engine.guardian.replaced_duty import ReplacedDuty
+from dgtui.wording.restored_text import can_be_undone
 from tests.support.changing import KINDS, changing
 from tests.support.homes import Home, wait_until
 from tests.support.postgres import PostgresServer
@@ -163,6 +164,19 @@ def test_a_restore_into_an_empty_place_leaves_nothing_to_undo(home: Home, reques
         engine, restore, _ = source.restore(database=str(home.folder / "data" / "other.db"))
         assert (restore.status, restore.kept_as, restore.safety_execution_id) == ("completed", None, None)
         assert not engine.undo_choice(restore).possible
+
+
+def test_what_replaced_its_target_can_be_undone_whatever_its_status(home: Home, request: pytest.FixtureRequest) -> None:
+    """Earlier versions called it cancelled or failed where only the tidying up was."""
+    with changing("sqlite", home, request) as source:
+        engine, restore, _ = source.restore()
+        engine.catalog.save_restore(msgspec.structs.replace(restore, status="cancelled"))
+        restore = engine.restore(restore.restore_id)
+        assert can_be_undone(restore)
+        assert engine.undo_choice(restore).way == "kept"
+        _, undone, snapshot = source.undo(restore)
+        assert (undone.status, source.digest()) == ("completed", source.before), snapshot.problem
+        assert not engine.undo_choice(engine.restore(restore.restore_id)).possible
 
 
 def _damage_kept(kind: str, kept_as: str, request: pytest.FixtureRequest) -> None:
