@@ -84,16 +84,14 @@ class Dialog(ModalScreen[ResultT], Generic[ResultT]):
         for field in self.query(Input):
             field.cursor_blink = False
         self.call_after_refresh(self.show_keys)
-
-    def on_resize(self) -> None:
-        """There may be room for all of it now."""
-        self.call_after_refresh(self.show_keys)
+        # Whether there is room for all of it turns out with the layout.
+        self.watch(self.scrolled, "show_vertical_scrollbar", self.show_keys, init=False)
 
     def show_keys(self) -> None:
         """Tell in the frame which keys work, and how to see all of them."""
         if not self.is_mounted:
             return
-        keys = {"PgUp PgDn Scroll": None} if self.scrolled.max_scroll_y > 0 else {}
+        keys = {"PgUp PgDn Scroll": None} if self.scrolled.show_vertical_scrollbar else {}
         ways: dict[str, str] = {}
         for active in in_order(self, self.active_bindings).values():
             name = self.app.get_key_display(active.binding)

@@ -163,7 +163,6 @@ class RestoreScreen(Dialog[RestoreChoice]):
         wrong.display = bool(reason)
         self.query_one("#go", Button).disabled = not self._possible()
         self.query_one("#objects", Button).disabled = not (preview and preview.outlook and preview.outlook.objects)
-        self.call_after_refresh(self.show_keys)
 
     def _facts(self) -> list[Fact]:
         if self._preview is None:
