@@ -1,13 +1,11 @@
 """`rehearse` and `mark-restored`."""
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dgtui.cli.options import AsJson, Execution, MessagesAsJson
 from dgtui.cli.output import print_json, say
-from dgtui.engine.errors import ConfigError
 from dgtui.wording.words import one_line, short_id, time_text
 
 if TYPE_CHECKING:
@@ -67,6 +65,7 @@ def mark_restored(
 ) -> None:
     """Record a restore that was done by hand."""
     from dgtui.cli.watch import open_engine
+    from dgtui.engine.restore_by_hand import moment_of
 
     moment = moment_of(at) if at is not None else None
     with open_engine() as engine:
@@ -80,13 +79,3 @@ def mark_restored(
             f"{time_text(restore.started_at)}  [{short_id(restore.restore_id)}]"
         )
     )
-
-
-def moment_of(text: str) -> datetime:
-    """A time as people write it, by the local clock where it names no zone. Raises ConfigError."""
-    try:
-        return datetime.fromisoformat(text).astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise ConfigError(
-            f"{text!r} is no time", subject=text, hint="Write it as 2025-02-13T06:00, or with a zone: ...T06:00+01:00"
-        ) from None

@@ -1,7 +1,7 @@
 """Recording a restore that somebody did without this program."""
 
 import uuid
-from datetime import datetime
+from datetime import UTC, datetime
 
 from dgtui.config import Config
 from dgtui.engine.audit import append_audit, current_actor
@@ -58,6 +58,16 @@ def mark_restored(
         event=restore.restore_id,
     )
     return restore
+
+
+def moment_of(text: str) -> datetime:
+    """A time as people write it, by the local clock where it names no zone. Raises ConfigError."""
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise ConfigError(
+            f"{text!r} is no time", subject=text, hint="Write it as 2025-02-13T06:00, or with a zone: ...T06:00+01:00"
+        ) from None
 
 
 def _check(execution: Execution, reason: str, moment: datetime) -> None:

@@ -13,8 +13,10 @@ from dgtui.screens.copies import CopyChoiceScreen
 from dgtui.screens.deleting import ask_delete
 from dgtui.screens.execution import ExecutionScreen
 from dgtui.screens.live_copies import LiveCopies
+from dgtui.screens.marking import MarkRestoredScreen
 from dgtui.screens.marks import copy_mark, execution_mark
 from dgtui.screens.pinning import change_pin
+from dgtui.screens.rehearse import RehearseChoice, RehearseScreen
 from dgtui.screens.tab import TabScreen
 from dgtui.screens.times import age_text
 from dgtui.screens.widgets.details import Details
@@ -50,7 +52,7 @@ class BackupsScreen(TabScreen):
 
     TAB = "backups"
     OPENS: ClassVar[dict[str, str]] = {"sources": "Backups", "executions": "Details"}
-    NEEDS_ROW = frozenset({"restore", "validate", "rehearse", "delete", "pin", "back_up"})
+    NEEDS_ROW = frozenset({"restore", "validate", "rehearse", "delete", "pin", "mark", "back_up"})
     AUTO_FOCUS = "#executions"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("r", "restore", "Restore", id="backup.restore", tooltip="Get this backup back"),
@@ -58,6 +60,7 @@ class BackupsScreen(TabScreen):
         Binding("e", "rehearse", "Rehearse", id="backup.rehearse", tooltip="Restore it for a try, and compare"),
         Binding("x", "delete", "Delete", id="backup.delete", tooltip="Delete one copy or the whole backup"),
         Binding("p", "pin", "Pin", id="backup.pin", tooltip="Keep it for good, or leave it to the rules again"),
+        Binding("m", "mark", "Mark restored", id="backup.mark", tooltip="Record a restore that was done by hand"),
         Binding("b", "back_up", "Back up", id="backup.back_up", tooltip="Back up this datasource now"),
         Binding("left", "focus_sources", "Datasources", show=False, id="backup.sources"),
         Binding("right", "focus_executions", "Backups", show=False, id="backup.executions"),
@@ -290,19 +293,26 @@ class BackupsScreen(TabScreen):
         self.app.push_screen(CopyChoiceScreen("Validate which copy?", one, every="all copies"), chosen)
 
     def action_rehearse(self) -> None:
-        """Restore one copy, or the first good one, into a throw-away database."""
+        """Restore one copy, or the first good one, into a throw-away database; first ask where."""
         one = self.selected
         if one is None:
             return
 
-        def chosen(choice: str | None) -> None:
+        def chosen(choice: RehearseChoice | None) -> None:
             if choice is not None:
-                storage = choice or None
                 self.engine_app.start(
-                    lambda engine: engine.start_rehearsal(one, storage=storage), f"rehearse {one.job}"
+                    lambda engine: engine.start_rehearsal(
+                        one, storage=choice.storage, place=choice.place, deep=choice.deep
+                    ),
+                    f"rehearse {one.job}",
                 )
 
-        self.app.push_screen(CopyChoiceScreen("Rehearse which copy?", one, every="the first good copy"), chosen)
+        self.app.push_screen(RehearseScreen(one), chosen)
+
+    def action_mark(self) -> None:
+        """Record that somebody restored it by hand."""
+        if self.selected is not None:
+            self.app.push_screen(MarkRestoredScreen(self.selected))
 
     def action_delete(self) -> None:
         """Delete one copy, or all of them, after a question."""

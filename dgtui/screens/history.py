@@ -1,4 +1,4 @@
-"""The history: every execution and every restore, and why something failed."""
+"""The history: every execution, restore and rehearsal, and why something failed."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
-from dgtui.engine.model import ENDED, RESTORABLE, Execution, Record, Restore
-from dgtui.engine.replaced import kept_name
+from dgtui.engine.catalog.proofs import Proof
+from dgtui.engine.model import RESTORABLE, Execution, Restore
 from dgtui.engine.settling import left_behind
 from dgtui.screens.confirm import ConfirmScreen
+from dgtui.screens.dropping import ask_drop
 from dgtui.screens.execution import ExecutionScreen
 from dgtui.screens.log import LogScreen
+from dgtui.screens.marking import MarkRestoredScreen
 from dgtui.screens.marks import execution_mark, rank
+from dgtui.screens.past import Done, Past, details_of, gather_past, key_of
 from dgtui.screens.restored import RestoredScreen, possible_actions
 from dgtui.screens.tab import TabScreen
 from dgtui.screens.undo import UndoDecision, UndoScreen
@@ -22,9 +25,8 @@ from dgtui.screens.widgets.listing import Listing
 from dgtui.screens.widgets.rows import Column, Row, measured
 from dgtui.screens.widgets.styled import span
 from dgtui.wording.panel import Line, Span
-from dgtui.wording.restored_text import kept_words, keys_next, way_words
 from dgtui.wording.states import EXECUTION_MARKS
-from dgtui.wording.words import known_size, short_id, size_text, time_text, took_text
+from dgtui.wording.words import known_size, short_id, time_text, took_text
 
 if TYPE_CHECKING:
     from dgtui.engine.facade import Engine
@@ -38,7 +40,6 @@ _COLUMNS = (
     Column("Size", right=True, wide_only=True),
     Column("Where", flexible=True),
 )
-_MOST_ROWS = 1000
 FILTERS: dict[str, frozenset[str] | None] = {
     "all": None,
     "failed": frozenset({"failed", "interrupted", "partial"}),
@@ -48,29 +49,18 @@ FILTERS: dict[str, frozenset[str] | None] = {
 }
 
 
-class Past(Record, frozen=True):
-    """Everything that was done."""
-
-    executions: tuple[Execution, ...]
-    restores: tuple[Restore, ...]
-
-
-def gather_past(engine: "Engine") -> Past:
-    """The newest executions and all restores."""
-    return Past(executions=tuple(engine.executions(limit=_MOST_ROWS)), restores=tuple(engine.restores()))
-
-
 class HistoryScreen(TabScreen):
     """What happened."""
 
     TAB = "history"
     OPENS: ClassVar[dict[str, str]] = {"history": "Details"}
-    NEEDS_ROW = frozenset({"log", "undo", "drop", "clean_up"})
+    NEEDS_ROW = frozenset({"log", "undo", "drop", "mark", "clean_up"})
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f", "status", "Status", id="history.status", tooltip="Show only what ended like this"),
         Binding("l", "log", "Log", id="history.log", tooltip="The whole log of the selected one"),
         Binding("u", "undo", "Undo", id="history.undo", tooltip="Put back what the selected restore replaced"),
         Binding("x", "drop", "Drop kept", id="history.drop", tooltip="Drop the former content that it has kept"),
+        Binding("m", "mark", "Mark restored", id="history.mark", tooltip="Record a restore that was done by hand"),
         Binding("c", "clean_up", "Clean up", id="history.clean_up", tooltip="Clear up what it left when it was cut"),
     ]
 
@@ -118,6 +108,9 @@ class HistoryScreen(TabScreen):
         for restore in past.restores:
             if wanted is None or restore.status in wanted:
                 moments.append((restore.started_at, self._restore_row(restore)))
+        for proof in past.rehearsals:
+            if wanted is None or proof.status in wanted:
+                moments.append((proof.started_at, self._rehearsal_row(proof)))
         moments.sort(key=lambda entry: entry[0], reverse=True)
         return measured([row for _, row in moments])
 
@@ -133,10 +126,14 @@ class HistoryScreen(TabScreen):
             one, "undo" if undo else "restore", (span(f"{one.datasource} {source}"),), None, one.storage or ""
         )
 
-    def _row(self, one: Execution | Restore, what: str, of: Line, size: int | None, where: str) -> Row:
+    def _rehearsal_row(self, one: Proof) -> Row:
+        source = f"{one.job or one.datasource} from {short_id(one.execution_id)}"
+        return self._row(one, "rehearsal", (span(source),), None, one.place)
+
+    def _row(self, one: Done, what: str, of: Line, size: int | None, where: str) -> Row:
         took = (one.finished_at - one.started_at).total_seconds() if one.finished_at is not None else None
         return Row(
-            key=one.execution_id if isinstance(one, Execution) else one.restore_id,
+            key=key_of(one),
             cells=(
                 (Span(time_text(one.started_at)),),
                 (Span(what),),
@@ -150,13 +147,10 @@ class HistoryScreen(TabScreen):
         )
 
     @property
-    def selected(self) -> Execution | Restore | None:
+    def selected(self) -> Done | None:
         """What is under the cursor."""
-        key = self.query_one("#history", Listing).key
-        for one in self._past.executions:
-            if one.execution_id == key:
-                return one
-        return next((restore for restore in self._past.restores if restore.restore_id == key), None)
+        key, past = self.query_one("#history", Listing).key, self._past
+        return next((one for one in past.everything if key_of(one) == key), None)
 
     def on_listing_moved(self, _: Listing.Moved) -> None:
         """Tell why it failed."""
@@ -170,7 +164,7 @@ class HistoryScreen(TabScreen):
             lines += trouble_lines(one.problem.message, one.problem.hint, "bad", self.engine_app.look)
             rest = [(span(" " + "  ".join(one.problem.detail[-2:]), "dim"),)]
         if one is not None:
-            rest += _execution_details(one) if isinstance(one, Execution) else _restore_details(one)
+            rest += details_of(one)
         self.query_one("#details", Details).show(lines, rest)
         self._show_keys()
 
@@ -179,14 +173,17 @@ class HistoryScreen(TabScreen):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys that can do nothing for the selected one are greyed, and the rare one is hidden."""
         known = super().check_action(action, parameters)
-        if not known or action not in ("undo", "drop", "clean_up") or not self.is_mounted:
+        if not known or action not in ("undo", "drop", "mark", "clean_up") or not self.is_mounted:
             return known
         if action in self._possible():
             return True
-        return False if action == "clean_up" else None
+        return False if action in ("mark", "clean_up") else None
 
     def _possible(self) -> tuple[str, ...]:
-        return possible_actions(self.selected) if isinstance(self.selected, Restore) else ()
+        one = self.selected
+        if isinstance(one, Restore):
+            return possible_actions(one)
+        return ("mark",) if isinstance(one, Execution) and one.status in RESTORABLE else ()
 
     def _show_keys(self) -> None:
         """The footer is drawn anew only where its keys change."""
@@ -215,21 +212,13 @@ class HistoryScreen(TabScreen):
     def action_drop(self) -> None:
         """Drop what a restore has kept, after a question."""
         restore = self.selected
-        kept_as = kept_name(restore) if isinstance(restore, Restore) else None
-        if not isinstance(restore, Restore) or kept_as is None:
-            return
-        way = "Undo is then a restore of its safety backup."
-        if restore.safety_execution_id is None:
-            way = "There is no safety backup: after this the restore cannot be undone."
-        text = [f"{kept_as}, the former content of {restore.target}, is dropped.", way]
+        if isinstance(restore, Restore):
+            ask_drop(self.engine_app, restore, self._change)
 
-        def answered(sure: bool | None) -> None:
-            if sure:
-                self._change("drop", lambda engine: (f"{engine.drop_replaced(restore).target}: dropped",))
-
-        self.app.push_screen(
-            ConfirmScreen("Drop what is kept?", text, yes="Drop", word=short_id(restore.restore_id)), answered
-        )
+    def action_mark(self) -> None:
+        """Record that somebody restored the selected backup by hand."""
+        if isinstance(self.selected, Execution):
+            self.app.push_screen(MarkRestoredScreen(self.selected))
 
     def action_clean_up(self) -> None:
         """Bring an interrupted restore to a clean end, after a question."""
@@ -282,12 +271,20 @@ class HistoryScreen(TabScreen):
         self._show()
 
     def on_listing_opened(self) -> None:
-        """Everything about a backup or a restore."""
+        """Everything about a backup or a restore; of a rehearsal, about its backup."""
         one = self.selected
         if isinstance(one, Execution):
             self.app.push_screen(ExecutionScreen(one))
+        elif isinstance(one, Proof):
+            self._show_rehearsed(one.execution_id)
         elif one is not None:
             self.app.push_screen(RestoredScreen(one), self._do)
+
+    def _show_rehearsed(self, execution_id: str) -> None:
+        def show(execution: Execution) -> None:
+            self.app.push_screen(ExecutionScreen(execution))
+
+        self.engine_app.ask(self, f"rehearsed {execution_id}", lambda engine: engine.execution(execution_id), show)
 
     def _do(self, action: str | None) -> None:
         if action is not None:
@@ -298,24 +295,3 @@ class HistoryScreen(TabScreen):
         key = self.query_one("#history", Listing).key
         if key is not None:
             self.app.push_screen(LogScreen(key, short_id(key)))
-
-
-def _execution_details(one: Execution) -> list[Line]:
-    """What it is for, and how large: the column of that is left out on a narrow terminal."""
-    size = size_text(one.total_size_bytes) if one.total_size_bytes is not None else ""
-    return [(span(" " + "  ".join(filter(None, [size, one.description]))),)]
-
-
-def _restore_details(restore: Restore) -> list[Line]:
-    """Why and by whom, how it came to its place, what is kept, and what can be done."""
-    who = f"by {restore.restored_by}" if restore.restored_by else ""
-    kept = f"former content kept as {kept_words(restore)}" if kept_words(restore) else ""
-    saved = f"safety backup {short_id(restore.safety_execution_id)}" if restore.safety_execution_id else ""
-    undo_of = f"undo of {short_id(restore.undo_of)}" if restore.undo_of else ""
-    left = f"it left {', '.join(left_behind(restore))}" if restore.status in ENDED and restore.placing else ""
-    lines = [
-        "  ".join(filter(None, [restore.reason, who, undo_of, way_words(restore), *restore.differences[:1]])),
-        kept,
-        "   ".join(filter(None, [left, saved, *keys_next(restore)])),
-    ]
-    return [(Span(" "), span(line)) for line in lines if line]
