@@ -59,6 +59,8 @@ class BackupTable:
     """Whether there is room for a column of when each one goes; else that stands with the proof, where it matters."""
     live: Mapping[str, Mapping[str, Copy]] = field(default_factory=dict)
     """By storage and execution, the copies as they were found just now."""
+    silent: frozenset[str] = frozenset()
+    """The storages that do not answer just now: what is known of their copies may not be true any more."""
 
     @property
     def columns(self) -> list[Column]:
@@ -132,6 +134,8 @@ class BackupTable:
             return ()
         if not copy.path:
             return (Span("failed", "bad"),)
+        if storage in self.silent and one.execution_id not in self.live.get(storage, {}):
+            return (Span(COPY_MARKS[copy.status].shown(self.look) + "?" + " no answer yet" * self.words, "dim"),)
         return (copy_mark(copy.status, self.look, word=self.words and copy.status == "unreachable"),)
 
     def _copy_rank(self, one: Execution, storage: str) -> int | None:

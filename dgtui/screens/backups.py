@@ -9,16 +9,15 @@ from textual.containers import Horizontal, Vertical
 
 from dgtui.engine.model import Execution, Record
 from dgtui.screens.backup_table import Backups, BackupTable, gather_backups
-from dgtui.screens.copies import CopyChoiceScreen
+from dgtui.screens.copies import ask_validate
 from dgtui.screens.deleting import ask_delete
 from dgtui.screens.execution import ExecutionScreen
-from dgtui.screens.live_copies import LiveCopies
+from dgtui.screens.live_copies import LiveCopies, asked_words
 from dgtui.screens.marking import MarkRestoredScreen
 from dgtui.screens.marks import copy_mark, execution_mark
 from dgtui.screens.pinning import change_pin
-from dgtui.screens.rehearse import RehearseChoice, RehearseScreen
+from dgtui.screens.rehearse import ask_rehearse
 from dgtui.screens.tab import TabScreen
-from dgtui.screens.times import age_text
 from dgtui.screens.widgets.details import Details
 from dgtui.screens.widgets.listing import Listing
 from dgtui.screens.widgets.rows import Column, Row
@@ -77,7 +76,7 @@ class BackupsScreen(TabScreen):
         self._wanted: str | None = None
         self._backups = Backups()
         self._storages: tuple[str, ...] = ()
-        self._live: LiveCopies | None = None
+        self._live = LiveCopies(self, (), (), lambda: (), self._show)
         self._waiting = False
         """Whether the backups of the selected datasource are still to come."""
 
@@ -147,9 +146,7 @@ class BackupsScreen(TabScreen):
 
     def _let_go_of_backups(self, backups: Backups) -> None:
         self._backups = backups
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
+        self._live.stop()
 
     def _take_backups(self, backups: Backups) -> None:
         self._let_go_of_backups(backups)
@@ -179,7 +176,8 @@ class BackupsScreen(TabScreen):
             app.clock(),
             words=self.size.width >= _ROOM_FOR_WORDS,
             goes=self.size.width >= _ROOM_FOR_EXPIRY,
-            live={} if self._live is None else {name: dict(found) for name, found in self._live.found.items()},
+            live={name: dict(found) for name, found in self._live.found.items()},
+            silent=frozenset(self._live.silent),
         )
 
     def _show(self) -> None:
@@ -206,7 +204,7 @@ class BackupsScreen(TabScreen):
             return None
         import msgspec
 
-        live = self._live.found if self._live is not None else {}
+        live = self._live.found
         copies = tuple(live.get(copy.storage, {}).get(found.execution_id, copy) for copy in found.copies)
         return msgspec.structs.replace(found, copies=copies)
 
@@ -216,12 +214,11 @@ class BackupsScreen(TabScreen):
         if one is None:
             self.query_one("#details", Details).show([])
             return
-        asked = [copy.checked_at for copy in one.copies if copy.checked_at is not None]
         facts = [
             f"{short_id(one.execution_id)} of {one.job}",
             "made before a restore" if one.purpose == "safety" else "",
             one.description,
-            f"storages asked {age_text(min(asked), now)}" if asked else "",
+            asked_words(one.copies, self._live.silent, now),
         ]
         line: Line = (Span(" "), execution_mark(one.status, look), span("  " + "  ".join(filter(None, facts))))
         keeping: Line = (span(" " + "  ".join(self._keep_reasons(one, now)), "dim"),)
@@ -281,33 +278,13 @@ class BackupsScreen(TabScreen):
 
     def action_validate(self) -> None:
         """Read one copy, or all of them, to the last byte."""
-        one = self.selected
-        if one is None:
-            return
-
-        def chosen(choice: str | None) -> None:
-            if choice is not None:
-                storage = choice or None
-                self.engine_app.start(lambda engine: engine.start_validate(one, storage=storage), f"check {one.job}")
-
-        self.app.push_screen(CopyChoiceScreen("Validate which copy?", one, every="all copies"), chosen)
+        if self.selected is not None:
+            ask_validate(self.engine_app, self.selected)
 
     def action_rehearse(self) -> None:
         """Restore one copy, or the first good one, into a throw-away database; first ask where."""
-        one = self.selected
-        if one is None:
-            return
-
-        def chosen(choice: RehearseChoice | None) -> None:
-            if choice is not None:
-                self.engine_app.start(
-                    lambda engine: engine.start_rehearsal(
-                        one, storage=choice.storage, place=choice.place, deep=choice.deep
-                    ),
-                    f"rehearse {one.job}",
-                )
-
-        self.app.push_screen(RehearseScreen(one), chosen)
+        if self.selected is not None:
+            ask_rehearse(self.engine_app, self.selected)
 
     def action_mark(self) -> None:
         """Record that somebody restored it by hand."""

@@ -6,6 +6,7 @@ from textual.widgets import Button
 
 from dgtui.engine.model import Execution
 from dgtui.screens.dialog import Dialog
+from dgtui.screens.engine_app import EngineApp
 from dgtui.screens.marks import copy_mark
 from dgtui.screens.widgets.listing import Listing
 from dgtui.screens.widgets.rows import Column, Row
@@ -48,3 +49,13 @@ class CopyChoiceScreen(Dialog[str]):
     def on_button_pressed(self) -> None:
         """Not now."""
         self.dismiss(None)
+
+
+def ask_validate(app: EngineApp, one: Execution) -> None:
+    """Ask which copy of a backup to read to its last byte, and do it."""
+
+    def chosen(choice: str | None) -> None:
+        if choice is not None:
+            app.start(lambda engine: engine.start_validate(one, storage=choice or None), f"check {one.job}")
+
+    app.push_screen(CopyChoiceScreen("Validate which copy?", one, every="all copies"), chosen)

@@ -1,17 +1,23 @@
 """Asking storages for the copies of thousands of backups without holding up a key: what is in view first, in steps."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from dgtui.engine.model import Copy, Execution
+from dgtui.screens.times import age_text
 
 if TYPE_CHECKING:
+    from textual.timer import Timer
+
     from dgtui.screens.tab import TabScreen
 
 STEP = 50
 """How many copies are asked for at a time, so that what comes into view is asked for soon."""
+_PATIENCE_SECONDS = 1.0
+"""After this a storage without an answer is said to have none."""
 
 
 class LiveCopies:
@@ -36,6 +42,9 @@ class LiveCopies:
         }
         self.found: dict[str, dict[str, Copy]] = {storage: {} for storage in storages}
         """By storage and execution."""
+        self.silent: set[str] = set()
+        """The storages that were asked a while ago and have not answered yet."""
+        self._waiting: dict[str, Timer] = {}
         self._stopped = False
 
     def begin(self) -> None:
@@ -46,10 +55,13 @@ class LiveCopies:
     def stop(self) -> None:
         """Others are shown now."""
         self._stopped = True
+        for timer in self._waiting.values():
+            timer.stop()
 
     def _ask(self, storage: str) -> None:
         step = self._next_step(storage)
         if step and not self._stopped:
+            self._waiting[storage] = self._screen.set_timer(_PATIENCE_SECONDS, lambda: self._is_silent(storage))
             self._screen.engine_app.ask(
                 self._screen,
                 f"copies {storage}",
@@ -57,6 +69,13 @@ class LiveCopies:
                 lambda copies: self._take(storage, step, copies),
                 slow=True,
             )
+
+    def _is_silent(self, storage: str) -> None:
+        """What is shown of it is only what was known before."""
+        # The answer may have come between the timer and this.
+        if storage in self._waiting and not self._stopped and storage not in self.silent:
+            self.silent.add(storage)
+            self._changed()
 
     def _next_step(self, storage: str) -> list[Execution]:
         """Those in view that were not asked for yet, then the others, the newest first."""
@@ -71,6 +90,9 @@ class LiveCopies:
     def _take(self, storage: str, step: Sequence[Execution], copies: Mapping[str, Copy]) -> None:
         if self._stopped:
             return
+        self._waiting.pop(storage).stop()
+        answers_again = storage in self.silent
+        self.silent.discard(storage)
         left = self._left[storage]
         for execution in step:
             left.pop(execution.execution_id, None)
@@ -80,13 +102,28 @@ class LiveCopies:
             found |= {key: _unreachable(one, storage, copies) for key, one in left.items()}
             left.clear()
         self.found[storage].update(found)
-        if any(self._is_news(storage, key, copy) for key, copy in found.items()):
+        if answers_again or any(self._is_news(storage, key, copy) for key, copy in found.items()):
             self._changed()
         self._ask(storage)
 
     def _is_news(self, storage: str, key: str, copy: Copy) -> bool:
         known = _copy_at(self._executions[key], storage)
         return known is None or known.status != copy.status
+
+
+def asked_words(copies: Sequence[Copy], silent: Collection[str], now: datetime) -> str:
+    """When each storage of a backup said how its copy is, in one word where it was the same moment for all."""
+    ages: dict[str, str] = {}
+    for copy in copies:
+        if copy.storage in silent:
+            ages[copy.storage] = "no answer yet"
+            if copy.checked_at is not None:
+                ages[copy.storage] += f", as it was {age_text(copy.checked_at, now)}"
+        elif copy.checked_at is not None:
+            ages[copy.storage] = age_text(copy.checked_at, now)
+    if len(set(ages.values())) == 1 and not ages.keys() & set(silent):
+        return f"storages asked {next(iter(ages.values()))}"
+    return "asked: " + "; ".join(f"{storage} {age}" for storage, age in ages.items()) if ages else ""
 
 
 def _copy_at(execution: Execution, storage: str) -> Copy | None:

@@ -10,6 +10,7 @@ from textual.widgets import Button, Label
 from dgtui.config.jobs import PRIVATE_PLACE
 from dgtui.engine.model import Execution, Record
 from dgtui.screens.dialog import Dialog
+from dgtui.screens.engine_app import EngineApp
 from dgtui.screens.restore_offer import RestoreOffer
 from dgtui.screens.widgets.choice import Choice, Option, Tick
 
@@ -86,3 +87,18 @@ class RehearseScreen(Dialog[RehearseChoice]):
             return
         keys = {name: self.query_one(f"#{name}", Choice).key or None for name in ("storage", "place")}
         self.dismiss(RehearseChoice(storage=keys["storage"], place=keys["place"], deep=self.query_one(Tick).value))
+
+
+def ask_rehearse(app: EngineApp, one: Execution) -> None:
+    """Ask how to rehearse a backup, and do it."""
+
+    def chosen(choice: RehearseChoice | None) -> None:
+        if choice is not None:
+            app.start(
+                lambda engine: engine.start_rehearsal(
+                    one, storage=choice.storage, place=choice.place, deep=choice.deep
+                ),
+                f"rehearse {one.job}",
+            )
+
+    app.push_screen(RehearseScreen(one), chosen)

@@ -16,6 +16,7 @@ from dgtui.config import load_config
 from dgtui.engine.errors import StorageError
 from dgtui.engine.facade import Engine
 from dgtui.engine.model import Copy, Execution
+from dgtui.screens.backups import BackupsScreen
 from dgtui.screens.restore import RestoreScreen
 from dgtui.screens.widgets.choice import Choice
 from dgtui.screens.widgets.listing import Listing
@@ -122,6 +123,11 @@ async def test_a_frozen_storage_holds_up_only_its_own_column(
         await driver.until(lambda: driver.app.is_ready, "the engine")
         await quick(driver, "2")
         await driver.until(lambda: len(driver.rows("#executions")) == 1, "the backups")
+        # What is known of a copy from before is not shown as if its storage had said so now.
+        await driver.until(lambda: "●?" in driver.rows("#executions")[0], "the doubt")
+        assert driver.rows("#executions")[0].count("●") == 2
+        assert "nas no answer yet, as it was" in driver.text("#details")
+        assert "disk just now" in driver.text("#details")
         await quick(driver, "r")
         assert isinstance(driver.screen, RestoreScreen)
         await driver.until(lambda: "everything in it will be replaced" in driver.text("#preview"), "the preview")
@@ -132,6 +138,12 @@ async def test_a_frozen_storage_holds_up_only_its_own_column(
         assert driver.app.current_mode == "datasources"
         released.set()
         await driver.settle()
+        await driver.press("2")
+        assert "?" not in driver.rows("#executions")[0]
+        assert "storages asked just now" in driver.text("#details")
+        assert isinstance(driver.screen, BackupsScreen)
+        driver.screen._live._is_silent("nas")
+        assert not driver.screen._live.silent, "a timer that was too late changes nothing"
 
 
 async def test_backups_of_another_datasource_are_not_shown_while_those_of_the_chosen_one_are_looked_for(
