@@ -109,6 +109,7 @@ class DataGuardianApp(EngineApp):
         wanted = preferences or Preferences()
         self.theme = wanted.theme if wanted.theme in self.available_themes else THEMES[0].name
         self.set_keymap(wanted.keys)
+        self._wanted = wanted
 
     # Beginning and end
 
@@ -129,6 +130,26 @@ class DataGuardianApp(EngineApp):
         self.data_changed()
         if not self.config.datasources:
             self.welcome()
+        # What is opened first is not held up by its modules then.
+        self.asking.ask(self, "screens", self._load_screens, self._tell_mistakes)
+
+    def _load_screens(self) -> list[str]:
+        from dgtui.screens.preloading import key_mistakes, load_screens
+
+        if not self._wanted.keys:
+            load_screens()
+            return []
+        return key_mistakes(type(self), self._wanted.keys)
+
+    def _tell_mistakes(self, mistakes: list[str]) -> None:
+        """What is wrong in `screens.toml` keeps nobody from working."""
+        for mistake in mistakes:
+            self.tell(mistake, title="screens.toml", hint="? names the actions and their keys", severity="warning")
+        theme = self._wanted.theme
+        if theme is not None and theme not in self.available_themes:
+            names = ", ".join(sorted(self.available_themes))
+            self.tell(f"There is no theme {theme!r}", title="screens.toml", hint=f"one of {names}", severity="warning")
+        self._wanted = Preferences()
 
     async def action_quit(self) -> None:
         """Leave; where something runs, say first that it goes on."""
