@@ -1,7 +1,8 @@
 """A DataGuardian in which nothing moves: the same datasources, backups and moments in every picture."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -41,6 +42,8 @@ from dgtui.engine.runs import RunInfo, RunSnapshot
 from dgtui.engine.storages.base import StorageState
 from dgtui.engine.undo import UndoChoice
 from dgtui.engine.watching import RunWatch, WatchedRun
+from dgtui.wording.terminal import Look
+from tests.tui.driver import Driver
 
 NOON = datetime(2025, 2, 13, 12, 0, tzinfo=UTC)
 GB = 10**9
@@ -538,3 +541,15 @@ def still_run() -> WatchedRun:
     )
     info = RunInfo(run_id=snapshot.run_id, operation="backup", title="shop-nightly · shop")
     return WatchedRun(info=info, snapshot=snapshot)
+
+
+@asynccontextmanager
+async def still_screens(folder: Path, *, look: Look | None = None) -> AsyncIterator[Driver]:
+    """The program in which nothing moves, open."""
+    app = still_app(folder)
+    app.look = look or app.look
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        driver = Driver(app, pilot, [])
+        await driver.settle()
+        yield driver
+    app.close_engine()

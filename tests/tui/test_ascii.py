@@ -7,7 +7,7 @@ import pytest
 from dgtui.screens.engine_app import RunsSampled
 from dgtui.wording.terminal import PLAIN
 from tests.tui.driver import Driver
-from tests.tui.still_life import still_app, still_run
+from tests.tui.still_life import still_run, still_screens
 from tests.tui.test_shown_keys import DIALOGS
 
 WAYS = {
@@ -29,16 +29,11 @@ def drawn(driver: Driver) -> str:
 
 @pytest.mark.parametrize("way", WAYS)
 async def test_only_ascii_is_drawn(tmp_path: Path, way: str) -> None:
-    app = still_app(tmp_path)
-    app.look = PLAIN
-    async with app.run_test(size=(80, 24), notifications=True) as pilot:
-        driver = Driver(app, pilot, [])
+    async with still_screens(tmp_path, look=PLAIN) as driver:
+        driver.app.post_message(RunsSampled((still_run(),)))
         await driver.settle()
-        app.post_message(RunsSampled((still_run(),)))
-        await driver.settle()
-        app.tell("crème brûlée", hint="お茶", severity="error")
+        driver.app.tell("crème brûlée", hint="お茶", severity="error")
         await driver.press(*WAYS[way])
         text = drawn(driver)
         assert text.isascii(), {character for character in text if not character.isascii()}
         assert "palette" in way or "creme brulee" in text
-    app.close_engine()

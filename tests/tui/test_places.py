@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from textual.command import CommandPalette
 from textual.widgets import Button
 
 from dgtui.engine.model import Execution
@@ -111,6 +112,35 @@ async def test_copies_are_asked_for_live(home: Home, shop: Path) -> None:
         assert "○" in driver.rows("#executions")[0]
         assert "asked just now" in driver.text("#details")
         assert driver.app.engine.execution(execution.execution_id).copies[1].status == "missing"
+
+
+@pytest.mark.parametrize("key", ["ctrl+r", "f5"])
+async def test_what_changed_behind_our_back_is_seen_by_looking_again(home: Home, shop: Path, key: str) -> None:
+    execution = home.back_up()
+    async with screens(home) as driver:
+        await driver.press("2")
+        assert "○" not in driver.rows("#executions")[0]
+        shutil.rmtree(folder_at(execution, "nas"))
+        other = home.back_up()
+        await driver.press(key)
+        rows = driver.rows("#executions")
+        assert len(rows) == 2
+        assert "○" in rows[1]
+        assert driver.widget("#executions", Listing).key == execution.execution_id, "the cursor stays"
+        assert other.execution_id != execution.execution_id
+
+
+async def test_the_palette_changes_the_theme(home: Home, shop: Path) -> None:
+    async with screens(home) as driver:
+        await driver.press("ctrl+p")
+        await driver.type("theme")
+        await driver.pilot.press("enter")
+        await driver.pilot.pause()
+        await driver.until(lambda: isinstance(driver.screen, CommandPalette), "the themes")
+        await driver.type("ansi-light")
+        await driver.pilot.press("enter")
+        await driver.until(lambda: driver.app.theme == "ansi-light", "the theme")
+        await driver.until(lambda: driver.focused == "datasources", "the place")
 
 
 async def test_everything_about_a_backup_and_how_to_restore_it_by_hand(home: Home, shop: Path) -> None:

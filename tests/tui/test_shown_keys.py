@@ -1,7 +1,5 @@
 """Which keys a person is told of: in the footer, in a dialog's frame, and by `?`."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -15,7 +13,7 @@ from dgtui.screens.run import RunScreen
 from dgtui.screens.welcome import WelcomeScreen
 from tests.support.homes import Home
 from tests.tui.driver import Driver, screens
-from tests.tui.still_life import still_app, still_run
+from tests.tui.still_life import still_run, still_screens
 
 
 def footer(driver: Driver) -> list[str]:
@@ -111,20 +109,9 @@ DIALOGS = {
 }
 
 
-@asynccontextmanager
-async def still_life(folder: Path) -> AsyncIterator[Driver]:
-    """A program in which nothing moves."""
-    app = still_app(folder)
-    async with app.run_test(size=(80, 24), notifications=True) as pilot:
-        driver = Driver(app, pilot, [])
-        await driver.settle()
-        yield driver
-    app.close_engine()
-
-
 @pytest.mark.parametrize("dialog", DIALOGS)
 async def test_every_dialog_shows_its_keys_and_the_way_to_all_of_them(tmp_path: Path, dialog: str) -> None:
-    async with still_life(tmp_path) as driver:
+    async with still_screens(tmp_path) as driver:
         await driver.press(*DIALOGS[dialog])
         screen = driver.screen
         assert isinstance(screen, Dialog)
@@ -140,13 +127,13 @@ async def test_every_dialog_shows_its_keys_and_the_way_to_all_of_them(tmp_path: 
 
 
 async def test_a_question_mark_is_typed_into_a_field(tmp_path: Path) -> None:
-    async with still_life(tmp_path) as driver:
+    async with still_screens(tmp_path) as driver:
         await driver.press("n", "question_mark")
         assert driver.widget("#name", Input).value == "?"
 
 
 async def test_the_running_panel_tells_its_keys(tmp_path: Path) -> None:
-    async with still_life(tmp_path) as driver:
+    async with still_screens(tmp_path) as driver:
         driver.app.post_message(RunsSampled((still_run(),)))
         await driver.settle()
         await driver.press("w")
@@ -157,7 +144,7 @@ async def test_the_running_panel_tells_its_keys(tmp_path: Path) -> None:
 
 
 async def test_what_cannot_be_done_next_with_a_restore_has_no_key(tmp_path: Path) -> None:
-    async with still_life(tmp_path) as driver:
+    async with still_screens(tmp_path) as driver:
         await driver.press("6", "down", "enter")
         shown = str(driver.screen.query_one("#box").border_subtitle)
         assert "x Drop kept" in shown
