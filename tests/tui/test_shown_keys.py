@@ -126,6 +126,15 @@ async def test_every_dialog_shows_its_keys_and_the_way_to_all_of_them(tmp_path: 
             assert driver.screen is screen, "the same key closes it"
 
 
+@pytest.mark.parametrize(("place", "tested"), [("1", True), ("3", False), ("4", False)])
+async def test_only_a_datasource_has_a_connection_to_test(tmp_path: Path, place: str, tested: bool) -> None:
+    async with still_screens(tmp_path) as driver:
+        await driver.press(place, "n")
+        shown = str(driver.screen.query_one("#box").border_subtitle)
+        assert "^s Save" in shown
+        assert ("Test connection" in shown) is tested
+
+
 async def test_a_question_mark_is_typed_into_a_field(tmp_path: Path) -> None:
     async with still_screens(tmp_path) as driver:
         await driver.press("n", "question_mark")
