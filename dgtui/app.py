@@ -147,8 +147,9 @@ class DataGuardianApp(EngineApp):
             self.tell(mistake, title="screens.toml", hint="? names the actions and their keys", severity="warning")
         theme = self._wanted.theme
         if theme is not None and theme not in self.available_themes:
-            names = ", ".join(sorted(self.available_themes))
-            self.tell(f"There is no theme {theme!r}", title="screens.toml", hint=f"one of {names}", severity="warning")
+            near = [one.name for one in THEMES] + ["ansi-dark", "ansi-light"]
+            hint = f"Such as {', '.join(near)}; Ctrl+P, Theme shows all of them"
+            self.tell(f"There is no theme {theme!r}", title="screens.toml", hint=hint, severity="warning")
         self._wanted = Preferences()
 
     async def action_quit(self) -> None:
