@@ -11,6 +11,7 @@ import pty
 import select
 import shutil
 import signal
+import socket
 import sqlite3
 import statistics
 import struct
@@ -25,13 +26,15 @@ from pathlib import Path
 from dgtui.config import load_config
 from dgtui.engine.facade import Engine
 from dgtui.engine.model import Copy, Execution
+from dgtui.engine.storages.local_marker import MARKER
 
 DATASOURCES = 50
 EXECUTIONS = 5000
 """All of one datasource, so that one list holds them; each of the others has two more."""
 STARTS = 7
 MEASURE_SECONDS = 8.0
-BUDGETS = "first paint 0.6 s; idle 0 B/s; a backup 2048 B/s and 3 % CPU; a key 0.05 s"
+BUDGETS = "first paint 0.6 s; idle 0 B/s; a backup 2048 B/s and 3 % CPU; a key 0.05 s, frozen 0.1 s"
+_FROZEN_SERVERS = 6
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -185,6 +188,7 @@ def main() -> None:
         measure_backup(home, terminal)
         measure_scrolling(terminal)
         terminal.close()
+        measure_frozen(home)
     print(f"load {os.getloadavg()[0]:.1f}")
 
 
@@ -233,6 +237,28 @@ def measure_scrolling(terminal: Terminal) -> None:
     terminal.measure_keys("5000 backups, a row", [b"\x1b[B"] * 60)
     terminal.measure_keys("5000 backups, a page", [b"\x1b[6~"] * 60)
     terminal.measure_keys("5000 backups, to the end and back", [b"\x1b[F", b"\x1b[H"] * 10)
+
+
+def measure_frozen(home: Path) -> None:
+    """Keys while servers take connections and say nothing, and a storage never comes back from opening a file."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        silent = "".join(
+            f'[datasources.silent{number}]\ntype = "postgres"\nhost = "127.0.0.1"\nport = {port}\ndatabase = "x"\n'
+            'username = "x"\ntls = "disable"\nconnect_timeout = 60\ncheck_timeout = 60\n'
+            for number in range(_FROZEN_SERVERS)
+        )
+        with (home / "config.toml").open("a") as config:
+            config.write(silent)
+        marker = home / "disk" / MARKER
+        marker.unlink(missing_ok=True)
+        os.mkfifo(marker)
+        terminal = Terminal(home)
+        terminal.until(b"d05")
+        terminal.read(3)
+        terminal.measure_keys("frozen: places", [b"4", b"3", b"5", b"1"] * 6)
+        terminal.measure_keys("frozen: rows", [b"\x1b[B", b"\x1b[A"] * 15)
+        terminal.close()
 
 
 def _cancel(home: Path) -> None:
