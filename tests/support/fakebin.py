@@ -4,7 +4,8 @@ Modes, with N a number of bytes, `60%` of the whole, or `-1` for all but the las
 `empty` (no output, exit 0), `cut0:N` (ends early, exit 0), `cut1:N` (ends early, exit 1), `kill:N` (dies of SIGKILL
 after N bytes), `hang` or `hang:N` (stops after N bytes, ignores TERM, and so does a grandchild that holds the pipe),
 `flood` (4 MiB on stderr, all is well), `slow:RATE` (bytes a second), `err0` (all is well, but "error:" on stderr),
-`leak` (prints the password it got on stderr), `leak1` (the same, exit 1), `version:TEXT` (what `--version` says).
+`stand:N` (stands still after N bytes), `leak` (prints the password it got on stderr), `leak1` (the same, exit 1),
+`version:TEXT` (what `--version` says).
 """
 
 import json

@@ -119,6 +119,9 @@ def main() -> int:
     if mode == "slow":
         slow(file, int(amount))
         return code
+    if mode == "stand":
+        send(file, amount)
+        signal.pause()
     if mode == "flood":
         for number in range(FLOOD_BYTES // 64):
             say(f"dump: flood line {number:08d} ".ljust(63, "x"))
