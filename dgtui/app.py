@@ -20,6 +20,7 @@ from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 from textual.filter import LineFilter
 from textual.screen import Screen
+from textual.widgets import Input
 
 from dgtui.config import Config, Table, load_config, state_folder
 from dgtui.config.store import load_or_empty, main_path
@@ -243,6 +244,10 @@ class DataGuardianApp(EngineApp):
         if self.is_ready and not self.config.datasources:
             yield SystemCommand("Welcome", "Three steps to a first backup, or the demo", self.welcome)
         yield SystemCommand("Theme", "Change the colours", self.action_change_theme)
+
+    def on_command_palette_opened(self) -> None:
+        """A cursor that blinks costs 2 kB a second."""
+        self.screen.query_one(Input).cursor_blink = False
 
     # The first start
 

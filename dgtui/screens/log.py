@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
@@ -37,6 +38,8 @@ class GrowingLog:
 
     def read(self, engine: "Engine") -> list[Row]:
         """All lines so far. Call it from one thread at a time."""
+        if not _is_filled(engine.paths.messages(self._run_id)):
+            return []  # cleared away with its backup, or a restore that somebody did by hand
         if self._follower is None:
             self._follower = engine.follower(self._run_id, log_lines=_MOST_LINES)
         self._follower.poll()
@@ -46,6 +49,13 @@ class GrowingLog:
         first, self._count = snapshot.log_count - len(fresh), snapshot.log_count
         self._rows += measured([_row(number, entry) for number, entry in enumerate(fresh, start=first)])
         return [*self._rows, *measured(list(_end_rows(snapshot, self._look)))]
+
+
+def _is_filled(file: Path) -> bool:
+    try:
+        return file.stat().st_size > 0
+    except OSError:
+        return False
 
 
 class LineScreen(Dialog[None]):
@@ -86,7 +96,7 @@ class LogScreen(Dialog[None]):
     def compose_dialog(self) -> ComposeResult:
         """The search, the lines, and the selected one."""
         yield Input(placeholder="Search", id="search", compact=True)
-        yield Listing([Column("Time"), Column("Line", flexible=True)], id="log", empty="Nothing was said yet")
+        yield Listing([Column("Time"), Column("Line", flexible=True)], id="log", empty="There is no log, or not yet")
         yield Details(self.engine_app.look, id="selected")
 
     def on_mount(self) -> None:

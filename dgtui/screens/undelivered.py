@@ -56,6 +56,7 @@ class UndeliveredScreen(Dialog[None]):
         self._found = found
         self.query_one(Listing).show([self._row(number, one) for number, one in enumerate(found)])
         self._show_details()
+        self.show_keys()
 
     def _row(self, number: int, one: Undelivered) -> Row:
         more = f" and {len(one.titles) - 1} more" if len(one.titles) > 1 else ""
@@ -71,6 +72,10 @@ class UndeliveredScreen(Dialog[None]):
             ),
             sort=(None, None, one.age_seconds, one.attempts),
         )
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Nothing can be sent again where everything was sent."""
+        return bool(self._found) if action == "again" else super().check_action(action, parameters)
 
     @property
     def selected(self) -> Undelivered | None:

@@ -20,6 +20,7 @@ from tests.support.homes import Home
 from tests.support.postgres import PostgresServer
 from tests.tui.conftest import make_shop, sqlite_table
 from tests.tui.driver import Driver, screens
+from tests.tui.still_life import still_screens
 
 NAME = "[red]shop[/red]"
 
@@ -221,3 +222,10 @@ def test_a_log_that_grows_keeps_every_line_once(home: Home, shop: Path) -> None:
     assert len(set(seen)) > 2, "it grew"
     assert growing.read(engine) == every
     assert len({row.key for row in every}) == len(every)
+
+
+async def test_a_run_whose_log_was_cleared_away_is_not_called_interrupted(tmp_path: Path) -> None:
+    async with still_screens(tmp_path) as driver:
+        await driver.press("6", "l")
+        assert isinstance(driver.screen, LogScreen)
+        assert driver.rows("#log") == []
