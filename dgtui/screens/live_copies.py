@@ -14,8 +14,10 @@ if TYPE_CHECKING:
 
     from dgtui.screens.tab import TabScreen
 
-STEP = 50
-"""How many copies are asked for at a time, so that what comes into view is asked for soon."""
+FIRST_STEP = 50
+"""How many copies are asked for at first: about what is in view."""
+STEP = 500
+"""How many at a time afterwards: what comes into view is asked for soon, and few answers make rows be worded anew."""
 _PATIENCE_SECONDS = 1.0
 """After this a storage without an answer is said to have none."""
 
@@ -81,8 +83,9 @@ class LiveCopies:
         """Those in view that were not asked for yet, then the others, the newest first."""
         left = self._left[storage]
         chosen = {key: left[key] for key in self._in_view() if key in left}
+        enough = STEP if self.found[storage] else FIRST_STEP
         for key, execution in left.items():
-            if len(chosen) >= STEP:
+            if len(chosen) >= enough:
                 break
             chosen[key] = execution
         return list(chosen.values())

@@ -141,7 +141,7 @@ def prepared_home() -> Iterator[Path]:
         tables = [f'[datasources.d{n:02}]\ntype = "sqlite"\npath = {path}\n' for n in range(DATASOURCES)]
         tables.append(f'[storages.disk]\ntype = "local"\npath = {json.dumps(str(home / "disk"))}\n')
         tables.append(
-            '[jobs.slow]\ndatasource = "d00"\nstorages = ["disk"]\ncompression = "zstd:15"\ncompression_threads = 1\n'
+            '[jobs.slow]\ndatasource = "d00"\nstorages = ["disk"]\ncompression = "zstd:19"\ncompression_threads = 1\n'
         )
         (home / "config.toml").write_text("\n".join(tables))
         _fill(Engine(load_config(home / "config.toml"), home / "state"))
