@@ -3,7 +3,7 @@
 import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from dgtui.app import DataGuardianApp
@@ -44,8 +44,8 @@ from dgtui.engine.undo import UndoChoice
 from dgtui.engine.watching import RunWatch, WatchedRun
 from dgtui.wording.terminal import Look
 from tests.tui.driver import Driver
+from tests.tui.still_records import LOST, NOON, StillRecords, fill_records, still_daemon
 
-NOON = datetime(2025, 2, 13, 12, 0, tzinfo=UTC)
 GB = 10**9
 
 _CONFIG = """
@@ -130,7 +130,7 @@ class StillEngine(Engine):
     @property
     def records(self) -> Records:
         """At noon."""
-        return Records(self.catalog, lambda: self.config, clock=lambda: NOON)
+        return StillRecords(self.catalog, lambda: self.config, clock=lambda: NOON)
 
     @property
     def figures(self) -> RunFigures:
@@ -143,7 +143,7 @@ class StillEngine(Engine):
 
     def daemon_status(self) -> DaemonStatus:
         """One runs."""
-        return DaemonStatus(running=True, pid=4711, since=NOON - timedelta(days=9))
+        return still_daemon()
 
     def next_runs(self) -> list[NextRun]:
         """As seen at noon."""
@@ -228,6 +228,19 @@ class StillEngine(Engine):
             outlook=outlook,
         )
 
+    def live_copies(self, execution: Execution) -> tuple[Copy, ...]:
+        """As the catalogue knows them."""
+        return execution.copies
+
+    def manual_commands(self, execution: Execution) -> str:
+        """The middle of a RESTORE.txt."""
+        return (
+            f"Backup of shop, taken {execution.started_at:%Y-%m-%d %H:%M:%S} UTC\n\n"
+            "  sha256sum -c <<< '00000000...  backup.dump.zst'\n"
+            "  createdb shop_restored\n"
+            "  zstd -q -d --stdout backup.dump.zst | pg_restore --exit-on-error -d shop_restored\n"
+        )
+
     def manifest(self, execution: Execution, *, storage: str | None = None) -> Manifest:
         """A small one."""
         return Manifest(
@@ -302,6 +315,7 @@ def still_app(folder: Path) -> DataGuardianApp:
         _fill(engine)
         _fill_guardian(engine)
         _fill_past(engine)
+        fill_records(engine)
         return engine
 
     return DataGuardianApp(config, open_engine, clock=lambda: NOON)
@@ -374,7 +388,13 @@ _STATES = (
         message="Storage not mounted? /mnt/nas/backups",
         hint="Mount the disk",
     ),
-    _stand("job", "shop-nightly", "warning", message="The copy at nas is missing", hint="dgtui replicate"),
+    _stand(
+        "job",
+        "shop-nightly",
+        "warning",
+        message="The copy at nas is missing",
+        hint="Look with: dgtui show 00000001; a new backup makes a new copy",
+    ),
 )
 _LATENCIES = (11, 12, 12, 11, 13, 12, 14, 12, 11, 12, 40, 12, 11, 12, 12, 13, 18, 12, 11, 12, 12, 15, 12, 12)
 
@@ -444,12 +464,6 @@ _TOLD: tuple[tuple[float, NotificationKind, Severity, SubjectKind, str, str], ..
 
 def _fill(engine: Engine) -> None:
     morning = NOON.replace(hour=6, second=1)
-    failed = Problem(
-        kind="DatabaseConnectionError",
-        message="The server closed the connection",
-        hint="Is the server running? Try: dgtui check",
-        detail=("mariadb-dump: Error 2013: Lost connection to server during query",),
-    )
     for execution in (
         _execution(
             4,
@@ -468,7 +482,7 @@ def _fill(engine: Engine) -> None:
         _execution(9, NOON - timedelta(hours=5), {"disk": "available"}, job="safety-shop", purpose="safety"),
         _execution(5, morning - timedelta(days=1), {"disk": "available"}, datasource="crm", job="crm-hourly"),
         _execution(
-            6, morning, {}, datasource="crm", job="crm-hourly", status="failed", problem=failed, total_size_bytes=None
+            6, morning, {}, datasource="crm", job="crm-hourly", status="failed", problem=LOST, total_size_bytes=None
         ),
     ):
         engine.catalog.save_execution(execution)
@@ -541,6 +555,14 @@ def still_run() -> WatchedRun:
     )
     info = RunInfo(run_id=snapshot.run_id, operation="backup", title="shop-nightly · shop")
     return WatchedRun(info=info, snapshot=snapshot)
+
+
+def empty_app(folder: Path) -> DataGuardianApp:
+    """The program as it is first seen: nothing is configured."""
+    path = folder / "config.toml"
+    path.write_text("")
+    config = load_config(path)
+    return DataGuardianApp(config, lambda: StillEngine(config, folder / "state"), clock=lambda: NOON)
 
 
 @asynccontextmanager

@@ -8,18 +8,22 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytest_textual_snapshot
+from textual.command import CommandPalette
 from textual.pilot import Pilot
+from textual.widgets import OptionList
 
 from dgtui.app import DataGuardianApp
 from dgtui.screens.engine_app import RunsSampled
+from dgtui.wording.terminal import PLAIN
 from tests.tui.driver import Driver
-from tests.tui.still_life import still_app, still_run
+from tests.tui.still_life import empty_app, still_app, still_run
 
 if TYPE_CHECKING:
     from syrupy.location import PyTestLocation
 
 SNAPSHOTS = Path(__file__).parents[2] / "snapshots"
 SIZES = {"80x24": (80, 24), "120x40": (120, 40)}
+_SHOP = ("2", "left", "end", "right", "down")
 PLACES = {
     "datasources": (),
     "overview": ("0", "tab"),
@@ -35,7 +39,23 @@ PLACES = {
     "back-up": ("b",),
     "form": ("n",),
     "keys": ("question_mark",),
+    "rehearse": (*_SHOP, "down", "e"),
+    "mark-restored": (*_SHOP, "m"),
+    "pin": (*_SHOP, "p"),
+    "copies": (*_SHOP, "down", "v"),
+    "execution": (*_SHOP, "down", "enter"),
+    "objects": (*_SHOP, "down", "r", "f3"),
+    "drop": ("6", "down", "x"),
+    "delete": ("d",),
+    "log": ("6", "down", "down", "l"),
+    "audit": ("A",),
+    "daemon": ("D",),
+    "undelivered": ("5", "u"),
+    "storage-form": ("4", "n"),
+    "job-form": ("3", "n"),
+    "palette": ("ctrl+p",),
 }
+LOOKS = ("light", "no-colour", "ascii")
 
 
 class _Pictures(pytest_textual_snapshot.SVGImageExtension):
@@ -73,8 +93,44 @@ def test_picture(snap_compare: Callable[..., bool], tmp_path: Path, place: str, 
         driver = Driver(app, pilot, [])
         await driver.settle()
         await driver.press(*PLACES[place])
+        if isinstance(app.screen, CommandPalette):
+            await driver.until(lambda: bool(app.screen.query_one(OptionList).option_count), "the commands")
 
     assert snap_compare(app, run_before=go, terminal_size=SIZES[size])
+    app.close_engine()
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("place", ["welcome"])
+def test_picture_of_the_first_start(snap_compare: Callable[..., bool], tmp_path: Path, place: str, size: str) -> None:
+    app = empty_app(tmp_path)
+
+    async def go(pilot: Pilot[Any]) -> None:
+        await Driver(app, pilot, []).settle()
+
+    assert snap_compare(app, run_before=go, terminal_size=SIZES[size])
+    app.close_engine()
+
+
+@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("place", ["backups", "restore"])
+def test_picture_of_a_look(
+    snap_compare: Callable[..., bool], tmp_path: Path, place: str, look: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if look == "no-colour":
+        monkeypatch.setenv("NO_COLOR", "1")
+    app = still_app(tmp_path)
+    if look == "light":
+        app.theme = "dataguardian-light"
+    if look == "ascii":
+        app.look = PLAIN
+
+    async def go(pilot: Pilot[Any]) -> None:
+        driver = Driver(app, pilot, [])
+        await driver.settle()
+        await driver.press(*PLACES[place])
+
+    assert snap_compare(app, run_before=go, terminal_size=SIZES["80x24"])
     app.close_engine()
 
 
