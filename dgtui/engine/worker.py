@@ -95,6 +95,13 @@ class Worker:
             self._catalog.close()
             self._paths.remove_scratch(self._order.run_id)
 
+    def _say_end(
+        self, status: ExecutionStatus, *, problem: Problem | None = None, warnings: tuple[str, ...] = ()
+    ) -> None:
+        """Say the last message. Whoever hears it finds nothing left in the scratch folder."""
+        self._paths.remove_scratch(self._order.run_id)
+        self._run.status(status, problem=problem, warnings=warnings)
+
     def _backup(self, order: BackupOrder) -> None:
         plan = BackupPlan(
             execution_id=order.run_id,
@@ -127,7 +134,7 @@ class Worker:
                 else:
                     unsaid = "The backup is whole, but could not be recorded in the catalogue: it is taken up later"
                     warnings = (*warnings, unsaid)
-                self._run.status(execution.status, problem=execution.problem, warnings=warnings)
+                self._say_end(execution.status, problem=execution.problem, warnings=warnings)
 
     def _back_up(self, order: BackupOrder, plan: BackupPlan, storages: Sequence[Storage[Any]]) -> Execution:
         """Make the backup, more than once where the error is one that may pass.
@@ -178,7 +185,7 @@ class Worker:
                 except DataGuardianError as error:
                     warnings += (f"The restored content is in place, but could not be recorded: {error.message}",)
                 self._tell_restore(ended)
-                self._run.status("completed", warnings=warnings)
+                self._say_end("completed", warnings=warnings)
 
     def _put_back(self, order: RestoreOrder) -> Restore:
         """Undo a restore by what it kept; where that is damaged, by the safety backup."""
@@ -283,9 +290,9 @@ class Worker:
             self._teller.deliver()
             if problems:
                 damage = next((problem for problem in problems if problem.kind == "ValidationError"), problems[0])
-                self._run.status("failed", problem=damage)
+                self._say_end("failed", problem=damage)
             else:
-                self._run.status("completed")
+                self._say_end("completed")
 
     def _rehearse(self, order: RehearseOrder) -> None:
         rehearsal = Rehearsal(order, self._catalog, self._run)
@@ -316,7 +323,7 @@ class Worker:
                         self._catalog.save_copy(order.execution_id, copy)
             with self._cancellation.shield():
                 end(proof)
-                self._run.status("completed", warnings=proof.differences)
+                self._say_end("completed", warnings=proof.differences)
 
     @contextlib.contextmanager
     def _recording_failure(
@@ -343,7 +350,7 @@ class Worker:
                             )
                         )
                 warnings = after(status, problem_of(error))
-                self._run.status(status, problem=problem_of(error), warnings=warnings)
+                self._say_end(status, problem=problem_of(error), warnings=warnings)
 
     def _end_backup(self, execution: Execution) -> bool:
         """Record how the backup ended, and tell those who want to know; False where it could not be recorded."""
