@@ -37,8 +37,8 @@ class OverviewScreen(TabScreen):
     TAB = "overview"
     OPENS: ClassVar[dict[str, str]] = {"attention": "Go there", "calendar": "Job"}
     DEFAULT_CSS = """
-    OverviewScreen #attention { height: 2fr; min-height: 4; }
-    OverviewScreen #calendar { height: 3fr; margin-top: 1; }
+    OverviewScreen #attention { height: 1fr; min-height: 4; }
+    OverviewScreen #calendar { height: auto; max-height: 60%; margin-top: 1; }
     OverviewScreen.-narrow Details { height: 3; }
     """
 
