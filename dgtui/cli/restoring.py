@@ -12,7 +12,7 @@ from dgtui.engine.errors import EXIT_DONE, ConfigError, RestoreError
 from dgtui.wording.words import one_line
 
 if TYPE_CHECKING:
-    from dgtui.engine.datasources.base import Selection
+    from dgtui.engine.datasources.loading import Selection
     from dgtui.engine.preview import RestorePreview
 
 
@@ -174,7 +174,7 @@ def _tell_whole(preview: "RestorePreview", *, as_json: bool) -> int:
 
 
 def _selection(tables: list[str], *, schema_only: bool, data_only: bool) -> "Selection":
-    from dgtui.engine.datasources.base import Selection
+    from dgtui.engine.datasources.loading import Selection
 
     kind = "schema_only" if schema_only else "data_only" if data_only else "full"
     return Selection(backup_type=kind, tables=tuple(tables))  # type: ignore[arg-type]  # the three words it takes

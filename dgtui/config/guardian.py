@@ -7,7 +7,7 @@ from msgspec import Meta
 
 from dgtui.config.tables import Rules
 from dgtui.config.timetable import schedule_mistake
-from dgtui.engine.datasources.base import interval_mistake
+from dgtui.engine.datasources.datasource_settings import interval_mistake
 from dgtui.engine.settings import Duration, PositiveInt
 
 

@@ -16,7 +16,7 @@ from dgtui.config.mistakes import Mistake, error_of, one_of, show_path, suggesti
 from dgtui.config.model import Config, Origin, Table, job_id
 from dgtui.config.tables import TableReader
 from dgtui.engine.datasources import DATASOURCE_TYPES, datasource_adapter
-from dgtui.engine.datasources.base import DatasourceSettings
+from dgtui.engine.datasources.datasource_settings import DatasourceSettings
 from dgtui.engine.storages import STORAGE_TYPES, storage_adapter
 from dgtui.engine.storages.base import StorageSettings
 

@@ -12,7 +12,8 @@ from dgtui.config.guardian import GuardianSettings
 from dgtui.config.jobs import JobSettings
 from dgtui.config.mistakes import suggestion
 from dgtui.engine.datasources import datasource_adapter
-from dgtui.engine.datasources.base import Datasource, DatasourceSettings
+from dgtui.engine.datasources.base import Datasource
+from dgtui.engine.datasources.datasource_settings import DatasourceSettings
 from dgtui.engine.errors import ConfigError
 from dgtui.engine.model import Record
 from dgtui.engine.secrets import fetch_secret

@@ -11,7 +11,8 @@ from dgtui import __version__
 from dgtui.config import JobSettings
 from dgtui.engine.cancellation import Cancellation
 from dgtui.engine.codecs import backup_file_name
-from dgtui.engine.datasources.base import Datasource, DumpOptions, DumpSummary, Probe
+from dgtui.engine.datasources.base import Datasource
+from dgtui.engine.datasources.dumping import DumpOptions, DumpSummary, Probe
 from dgtui.engine.destinations import Destinations
 from dgtui.engine.errors import (
     BackupCreationError,

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from dgtui.engine.datasources.base import Selection
+from dgtui.engine.datasources.loading import Selection
 from dgtui.engine.model import ObjectInfo, ObjectReport, Record
 
 _USUAL_ERROR = 0.5

@@ -26,7 +26,8 @@ from dgtui.engine.cleanup import Cleanup, Retention
 from dgtui.engine.cleanup.looking import Look
 from dgtui.engine.config_changes import ConfigChanges
 from dgtui.engine.datasources import datasource_adapter
-from dgtui.engine.datasources.base import DatasourceSettings, Selection
+from dgtui.engine.datasources.datasource_settings import DatasourceSettings
+from dgtui.engine.datasources.loading import Selection
 from dgtui.engine.deletion import Forgotten, delete_copies, known_at
 from dgtui.engine.errors import ConfigError, DataGuardianError, JobBusy
 from dgtui.engine.figures import Figures

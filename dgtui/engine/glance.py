@@ -6,7 +6,7 @@ from typing import Literal
 
 from dgtui.config import Config
 from dgtui.engine.datasources import datasource_adapter
-from dgtui.engine.datasources.base import DatasourceSettings
+from dgtui.engine.datasources.datasource_settings import DatasourceSettings
 from dgtui.engine.errors import AuthenticationError, DatabaseConnectionError, DataGuardianError, StorageError
 from dgtui.engine.manifest import Manifest
 from dgtui.engine.messages import now

@@ -5,7 +5,7 @@ from datetime import datetime
 import msgspec
 
 from dgtui.config import JobSettings
-from dgtui.engine.datasources.base import Selection
+from dgtui.engine.datasources.loading import Selection
 from dgtui.engine.model import Part
 
 

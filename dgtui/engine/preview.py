@@ -6,7 +6,8 @@ from typing import Any
 
 from dgtui.config import Config
 from dgtui.engine.catalog import Catalog
-from dgtui.engine.datasources.base import Datasource, Selection, TargetState
+from dgtui.engine.datasources.base import Datasource
+from dgtui.engine.datasources.loading import Selection, TargetState
 from dgtui.engine.errors import ConfigError
 from dgtui.engine.model import Execution, Record
 from dgtui.engine.restore_outlook import OutlookQuestion, RestoreOutlook, look_ahead

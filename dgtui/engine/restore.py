@@ -10,7 +10,7 @@ import contextlib
 import msgspec
 
 from dgtui.engine.comparison import Comparison
-from dgtui.engine.datasources.base import TargetState
+from dgtui.engine.datasources.loading import TargetState
 from dgtui.engine.errors import Cancelled, ConfigError, DatabaseConnectionError, DataGuardianError, RestoreError
 from dgtui.engine.manifest import Manifest
 from dgtui.engine.model import Copy, Placing, Restore

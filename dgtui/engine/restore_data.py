@@ -3,7 +3,7 @@
 import msgspec
 
 from dgtui.engine.comparison import Comparison, compare_objects
-from dgtui.engine.datasources.base import Selection
+from dgtui.engine.datasources.loading import Selection
 from dgtui.engine.model import Restore, RestoreReport
 from dgtui.engine.restore_copy import GoodCopy
 from dgtui.engine.restore_load import LoadFailed, archive_progress, judge

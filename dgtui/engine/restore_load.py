@@ -9,7 +9,7 @@ from typing import Any
 
 from dgtui.engine.archive import StoredArchive
 from dgtui.engine.comparison import Comparison, compare_objects
-from dgtui.engine.datasources.base import LoadOutcome, MissingRoles, Selection
+from dgtui.engine.datasources.loading import LoadOutcome, MissingRoles, Selection
 from dgtui.engine.errors import RestoreError
 from dgtui.engine.manifest import Manifest
 from dgtui.engine.messages import TotalKind

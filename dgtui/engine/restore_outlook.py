@@ -14,7 +14,9 @@ from dgtui.engine.archive import StoredArchive
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.catalog.proofs import Proofs
 from dgtui.engine.comparison import is_selected
-from dgtui.engine.datasources.base import Client, Datasource, MissingRoles, Selection, TargetState
+from dgtui.engine.datasources.base import Datasource
+from dgtui.engine.datasources.dumping import Client
+from dgtui.engine.datasources.loading import MissingRoles, Selection, TargetState
 from dgtui.engine.errors import DataGuardianError, StorageError
 from dgtui.engine.manifest import Manifest
 from dgtui.engine.messages import now

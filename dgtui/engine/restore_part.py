@@ -1,7 +1,7 @@
 """Restoring chosen tables, files or folders into a target that holds more, and merging files into a tree."""
 
 from dgtui.engine.comparison import is_selected
-from dgtui.engine.datasources.base import TargetState
+from dgtui.engine.datasources.loading import TargetState
 from dgtui.engine.errors import RestoreError
 from dgtui.engine.manifest import Manifest
 from dgtui.engine.messages import now

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from dgtui.engine.archive import StoredArchive
-from dgtui.engine.datasources.base import Selection, TargetState
+from dgtui.engine.datasources.loading import Selection, TargetState
 from dgtui.engine.errors import (
     DatabaseConnectionError,
     DataGuardianError,

@@ -9,7 +9,9 @@ from typing import Any
 
 import msgspec
 
-from dgtui.engine.datasources.base import Archive, Datasource, Selection, TargetState
+from dgtui.engine.datasources.base import Datasource
+from dgtui.engine.datasources.dumping import Archive
+from dgtui.engine.datasources.loading import Selection, TargetState
 from dgtui.engine.errors import ConfigError, DiskSpaceError, PermissionDenied, RestoreError
 from dgtui.engine.manifest import Manifest
 from dgtui.engine.model import Execution

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from dgtui.engine.comparison import Comparison, compare_objects
-from dgtui.engine.datasources.base import LoadOutcome
+from dgtui.engine.datasources.loading import LoadOutcome
 from dgtui.engine.errors import DataGuardianError, RestoreError
 from dgtui.engine.model import FailedStatement, ObjectReport, RestoreReport
 from dgtui.engine.restore_copy import GoodCopy

@@ -5,7 +5,8 @@ from typing import Any
 
 import msgspec
 
-from dgtui.engine.datasources.base import Archive, LoadOutcome, Selection
+from dgtui.engine.datasources.dumping import Archive
+from dgtui.engine.datasources.loading import LoadOutcome, Selection
 from dgtui.engine.errors import DataGuardianError, RestoreError
 from dgtui.engine.messages import now
 from dgtui.engine.model import Part, Placing

@@ -5,7 +5,9 @@ from typing import Any
 
 import msgspec
 
-from dgtui.engine.datasources.base import Archive, Datasource, TargetState
+from dgtui.engine.datasources.base import Datasource
+from dgtui.engine.datasources.dumping import Archive
+from dgtui.engine.datasources.loading import TargetState
 from dgtui.engine.errors import DataGuardianError, RestoreError, SwapImpossible
 from dgtui.engine.messages import now
 from dgtui.engine.model import Part, PartChange, Placing, Restore, RestoreReport

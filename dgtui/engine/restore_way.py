@@ -2,7 +2,8 @@
 
 from typing import Any, Literal
 
-from dgtui.engine.datasources.base import Datasource, TargetState
+from dgtui.engine.datasources.base import Datasource
+from dgtui.engine.datasources.loading import TargetState
 from dgtui.engine.model import Record
 
 RestoreWay = Literal["fresh", "swap", "swap or import", "import", "rows", "part"]

@@ -8,7 +8,8 @@ import msgspec
 from dgtui.config import Config
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.comparison import Comparison, compare_objects
-from dgtui.engine.datasources.base import Datasource, Selection
+from dgtui.engine.datasources.base import Datasource
+from dgtui.engine.datasources.loading import Selection
 from dgtui.engine.errors import DataGuardianError, StorageError
 from dgtui.engine.messages import now
 from dgtui.engine.model import Execution, Restore, RestoreReport

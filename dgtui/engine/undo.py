@@ -5,7 +5,7 @@ from typing import Literal
 
 from dgtui.config import Config
 from dgtui.engine.catalog import Catalog
-from dgtui.engine.datasources.base import Selection, TargetState
+from dgtui.engine.datasources.loading import Selection, TargetState
 from dgtui.engine.errors import DataGuardianError, RestoreError
 from dgtui.engine.messages import now
 from dgtui.engine.model import ENDED, Execution, Part, PartChange, Placing, Record, Restore, RestoreReport

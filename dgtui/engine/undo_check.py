@@ -3,7 +3,8 @@
 from typing import Any
 
 from dgtui.engine.comparison import Comparison, compare_objects
-from dgtui.engine.datasources.base import Datasource, Selection, TargetState
+from dgtui.engine.datasources.base import Datasource
+from dgtui.engine.datasources.loading import Selection, TargetState
 from dgtui.engine.errors import DataGuardianError, RestoreError, ValidationError
 from dgtui.engine.manifest import Manifest
 from dgtui.engine.model import ObjectInfo

@@ -13,7 +13,7 @@ from dgtui.engine.archive import StoredArchive
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.catalog.catalog import KNOWN_TO_BE_LOST
 from dgtui.engine.datasources import datasource_adapter
-from dgtui.engine.datasources.base import ArchiveCheck
+from dgtui.engine.datasources.dumping import ArchiveCheck
 from dgtui.engine.errors import DataGuardianError, StorageError, ValidationError
 from dgtui.engine.manifest import Manifest
 from dgtui.engine.messages import now

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from dgtui.engine.datasources.base import Selection
+from dgtui.engine.datasources.loading import Selection
 from dgtui.engine.model import Execution, Record
 
 if TYPE_CHECKING:

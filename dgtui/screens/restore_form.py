@@ -6,7 +6,7 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.widgets import Input, Label
 
-from dgtui.engine.datasources.base import Selection
+from dgtui.engine.datasources.loading import Selection
 from dgtui.engine.manifest import Manifest
 from dgtui.engine.model import Copy, Execution
 from dgtui.engine.preview import RestorePreview

@@ -7,7 +7,7 @@ from dgtui.wording.problem_text import problem_lines
 from dgtui.wording.words import known_size, left_text, one_line, short_id, time_text
 
 if TYPE_CHECKING:
-    from dgtui.engine.datasources.base import Selection
+    from dgtui.engine.datasources.loading import Selection
     from dgtui.engine.model import Execution
     from dgtui.engine.preview import RestorePreview
     from dgtui.engine.restore_outlook import ObjectChange, RestoreOutlook

@@ -4,7 +4,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from dgtui.engine.datasources.base import Dump, DumpOptions, DumpSummary, LoadOutcome, Selection
+from dgtui.engine.datasources.dumping import Dump, DumpOptions, DumpSummary
+from dgtui.engine.datasources.loading import LoadOutcome, Selection
 from dgtui.engine.datasources.mysql import MysqlDatasource
 from dgtui.engine.reporting import SilentReporter
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import pytest
 
-from dgtui.engine.datasources.base import Dump
+from dgtui.engine.datasources.dumping import Dump
 from dgtui.engine.datasources.postgres import PostgresDatasource
 from dgtui.engine.datasources.postgres_connection import PostgresSettings
 from dgtui.engine.errors import DataGuardianError

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dgtui.engine.datasources.base import Selection
+from dgtui.engine.datasources.loading import Selection
 from dgtui.engine.errors import EXIT_DONE, EXIT_FAILED
 from dgtui.engine.model import Execution, Problem, Restore
 from tests.integration.postgres_case import role

@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
-from dgtui.engine.datasources.base import DumpOptions, Selection
+from dgtui.engine.datasources.dumping import DumpOptions
 from dgtui.engine.datasources.files import FilesDatasource, FilesSettings
+from dgtui.engine.datasources.loading import Selection
 from dgtui.engine.datasources.places import shown, unshown
 from dgtui.engine.errors import BackupCreationError, ConfigError
 from dgtui.engine.reporting import SilentReporter

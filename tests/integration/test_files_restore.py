@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dgtui.engine.datasources.base import Selection
+from dgtui.engine.datasources.loading import Selection
 from dgtui.engine.datasources.tar_reader import TarReader
 from dgtui.engine.errors import DataGuardianError, RestoreError, ValidationError
 from dgtui.engine.reporting import SilentReporter

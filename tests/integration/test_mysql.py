@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from dgtui.engine.datasources.base import DumpOptions, Selection
+from dgtui.engine.datasources.dumping import DumpOptions
+from dgtui.engine.datasources.loading import Selection
 from dgtui.engine.errors import ConfigError
 from tests.integration.mysql_pump import FileArchive, Listener, copy_database, dump_to, load_from
 from tests.support.mariadb import MariadbServer, mysql_digest, mysql_nasty, quoted

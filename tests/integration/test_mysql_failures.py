@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dgtui.engine.datasources.base import ArchiveCheck, DumpOptions
+from dgtui.engine.datasources.dumping import ArchiveCheck, DumpOptions
 from dgtui.engine.datasources.mysql import MysqlDatasource
 from dgtui.engine.datasources.mysql_dump import MysqlDump
 from dgtui.engine.errors import (

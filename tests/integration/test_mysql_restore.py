@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dgtui.engine.datasources.base import Selection
+from dgtui.engine.datasources.loading import Selection
 from dgtui.engine.errors import DatabaseConnectionError, PermissionDenied, RestoreError
 from dgtui.engine.reporting import SilentReporter
 from tests.integration.mysql_pump import FileArchive, copy_database, dump_to, load_from

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dgtui.engine.datasources.base import Selection
+from dgtui.engine.datasources.loading import Selection
 from dgtui.engine.errors import DatabaseConnectionError
 from dgtui.engine.facade import Engine
 from dgtui.engine.model import Restore

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dgtui.engine.child import Child
-from dgtui.engine.datasources.base import DumpOptions
+from dgtui.engine.datasources.dumping import DumpOptions
 from dgtui.engine.datasources.postgres_toc import read_toc
 from dgtui.engine.errors import (
     ConfigError,

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from psycopg import sql
 
-from dgtui.engine.datasources.base import DumpOptions
+from dgtui.engine.datasources.dumping import DumpOptions
 from dgtui.engine.errors import (
     AuthenticationError,
     BackupCreationError,

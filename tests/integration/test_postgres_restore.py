@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from psycopg import sql
 
-from dgtui.engine.datasources.base import DumpOptions, Selection
+from dgtui.engine.datasources.dumping import DumpOptions
+from dgtui.engine.datasources.loading import Selection
 from dgtui.engine.datasources.postgres_names import (
     table_name,
 )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dgtui.engine.datasources.base import Selection
+from dgtui.engine.datasources.loading import Selection
 from tests.support.homes import Home
 from tests.support.mariadb import MariadbServer, mysql_digest, mysql_nasty
 from tests.support.postgres import PostgresServer, running_server

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dgtui.engine.datasources.base import Selection
+from dgtui.engine.datasources.loading import Selection
 from dgtui.engine.datasources.sqlite import SqliteDatasource
 from dgtui.engine.errors import (
     RestoreError,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dgtui.engine.datasources.base import Selection
+from dgtui.engine.datasources.loading import Selection
 from tests.support.homes import Home
 from tests.support.part_shops import databases, tree_shop
 

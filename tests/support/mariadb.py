@@ -16,7 +16,8 @@ from typing import Any
 import pymysql
 import pytest
 
-from dgtui.engine.datasources.mysql import MysqlDatasource, MysqlSettings
+from dgtui.engine.datasources.mysql import MysqlDatasource
+from dgtui.engine.datasources.mysql_target import MysqlSettings
 from tests.support.mariadb_digest import mysql_digest as mysql_digest
 from tests.support.mariadb_digest import quoted as quoted
 from tests.support.mariadb_nasty import mysql_nasty as mysql_nasty

@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from dgtui.engine.datasources.base import Datasource, DumpOptions, DumpSummary, LoadOutcome, Selection
+from dgtui.engine.datasources.base import Datasource
+from dgtui.engine.datasources.dumping import DumpOptions, DumpSummary
+from dgtui.engine.datasources.loading import LoadOutcome, Selection
 from dgtui.engine.reporting import SilentReporter
 
 BLOCK = 256 << 10

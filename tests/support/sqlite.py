@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from dgtui.engine.datasources.sqlite import SqliteDatasource, SqliteSettings
+from dgtui.engine.datasources.sqlite import SqliteDatasource
+from dgtui.engine.datasources.sqlite_target import SqliteSettings
 from tests.support.pump import dump_to
 
 BANK_ACCOUNTS = 200

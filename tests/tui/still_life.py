@@ -10,7 +10,8 @@ from dgtui.app import DataGuardianApp
 from dgtui.config import load_config
 from dgtui.engine.catalog.health import HealthRecords, Judge
 from dgtui.engine.catalog.notifications import Notifications
-from dgtui.engine.datasources.base import Client, MissingRoles, Selection
+from dgtui.engine.datasources.dumping import Client
+from dgtui.engine.datasources.loading import MissingRoles, Selection
 from dgtui.engine.facade import Engine
 from dgtui.engine.figures import Figures as RunFigures
 from dgtui.engine.glance import DatasourceCheck

@@ -15,7 +15,7 @@ import msgspec
 import pytest
 
 from dgtui.engine.archive import StoredArchive, check_parts
-from dgtui.engine.datasources.base import ArchiveCheck
+from dgtui.engine.datasources.dumping import ArchiveCheck
 from dgtui.engine.errors import Cancelled, DiskSpaceError, StorageError, ValidationError
 from dgtui.engine.manifest import Chunk, Manifest
 from dgtui.engine.pipeline import PipelineCounters, PipelineResult, run_pipeline

@@ -11,7 +11,7 @@ import pytest
 
 from dgtui.config import Config, JobSettings, RetentionSettings, config_path, files, load_config, state_folder
 from dgtui.engine.datasources import DATASOURCE_TYPES, datasource_adapter
-from dgtui.engine.datasources.base import DatasourceSettings, ServerSettings
+from dgtui.engine.datasources.datasource_settings import DatasourceSettings, ServerSettings
 from dgtui.engine.errors import ConfigError
 from dgtui.engine.settings import SecretReference, decode_setting, encode_setting
 from dgtui.engine.storages import STORAGE_TYPES, storage_adapter

@@ -10,7 +10,7 @@ from dgtui.engine.check.finding import Finding, finding_of
 from dgtui.engine.check.jobs import examine_job
 from dgtui.engine.check.state import examine_state
 from dgtui.engine.check.storages import examine_storage, storages_not_configured
-from dgtui.engine.datasources.base import DumpOptions, Probe
+from dgtui.engine.datasources.dumping import DumpOptions, Probe
 from dgtui.engine.errors import DataGuardianError
 
 

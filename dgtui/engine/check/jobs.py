@@ -7,7 +7,8 @@ from typing import Any
 from dgtui.config import Config, JobSettings, wanted_options
 from dgtui.engine.backup import dump_options
 from dgtui.engine.check.finding import Finding, finding_of
-from dgtui.engine.datasources.base import Datasource, DumpOptions, Probe
+from dgtui.engine.datasources.base import Datasource
+from dgtui.engine.datasources.dumping import DumpOptions, Probe
 from dgtui.engine.errors import DataGuardianError
 
 

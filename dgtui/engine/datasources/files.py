@@ -12,22 +12,12 @@ from typing import Annotated, ClassVar, Literal
 import msgspec
 
 from dgtui.engine.datasources.answer import HealthAnswer
-from dgtui.engine.datasources.base import (
-    Announce,
-    Archive,
-    ArchiveCheck,
-    Datasource,
-    DatasourceSettings,
-    Dump,
-    DumpOptions,
-    LoadOutcome,
-    Probe,
-    Selection,
-    TargetState,
-    not_in_backup,
-)
+from dgtui.engine.datasources.base import Datasource, not_in_backup
+from dgtui.engine.datasources.datasource_settings import DatasourceSettings
+from dgtui.engine.datasources.dumping import Archive, ArchiveCheck, Dump, DumpOptions, Probe
 from dgtui.engine.datasources.file_health import ask_tree
 from dgtui.engine.datasources.file_tree import ITSELF, OTHERS, Entry, Patterns, Sizes, TooLong, included, walk
+from dgtui.engine.datasources.loading import Announce, LoadOutcome, Selection, TargetState
 from dgtui.engine.datasources.places import (
     beside,
     free_bytes,

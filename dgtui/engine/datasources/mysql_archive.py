@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from dgtui.engine.datasources.base import ArchiveCheck
+from dgtui.engine.datasources.dumping import ArchiveCheck
 from dgtui.engine.errors import ValidationError
 
 _TAIL_BYTES = 4096

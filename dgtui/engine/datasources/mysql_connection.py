@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from dgtui.engine.child import printable
-from dgtui.engine.datasources.base import ServerSettings
+from dgtui.engine.datasources.datasource_settings import ServerSettings
 from dgtui.engine.datasources.mysql_errors import translate_error
 from dgtui.engine.errors import AuthenticationError, BackupCreationError, DataGuardianError
 from dgtui.engine.model import Record

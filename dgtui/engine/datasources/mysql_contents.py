@@ -4,8 +4,8 @@ import os
 from collections.abc import Collection, Iterable, Iterator
 from typing import Literal
 
-from dgtui.engine.datasources.base import Dump
 from dgtui.engine.datasources.contents import RowsChecksum
+from dgtui.engine.datasources.dumping import Dump
 from dgtui.engine.datasources.mysql_archive import sections
 
 _BLOCK_BYTES = 1 << 18

@@ -5,7 +5,8 @@ from typing import Literal
 
 import msgspec
 
-from dgtui.engine.datasources.base import Announce, Archive, LoadOutcome, Selection
+from dgtui.engine.datasources.dumping import Archive
+from dgtui.engine.datasources.loading import Announce, LoadOutcome, Selection
 from dgtui.engine.datasources.mysql_archive import table_names
 from dgtui.engine.datasources.mysql_connection import Access, Session
 from dgtui.engine.datasources.mysql_errors import quote

@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Sequence
 
 from dgtui.engine.child import Child, describe_exit, widen_pipe
-from dgtui.engine.datasources.base import Dump, DumpOptions, DumpSummary
+from dgtui.engine.datasources.dumping import Dump, DumpOptions, DumpSummary
 from dgtui.engine.datasources.mysql_connection import Access
 from dgtui.engine.datasources.mysql_errors import UNKNOWN_DATABASE, error_code, error_subject
 from dgtui.engine.datasources.mysql_lockwatch import LockWatch

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 
-from dgtui.engine.datasources.base import DumpOptions
+from dgtui.engine.datasources.dumping import DumpOptions
 from dgtui.engine.datasources.mysql_connection import Session
 from dgtui.engine.datasources.mysql_errors import quote
 from dgtui.engine.datasources.mysql_look import WITHOUT_DATA, Table, count_rows

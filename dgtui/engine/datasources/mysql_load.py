@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from itertools import islice
 
 from dgtui.engine.child import Child, describe_exit, widen_pipe
-from dgtui.engine.datasources.base import Archive, LoadError, LoadOutcome, Selection
+from dgtui.engine.datasources.dumping import Archive
+from dgtui.engine.datasources.loading import LoadError, LoadOutcome, Selection
 from dgtui.engine.datasources.mysql_archive import dumped_from
 from dgtui.engine.datasources.mysql_connection import Access, Server, Session
 from dgtui.engine.datasources.mysql_errors import error_code, quote

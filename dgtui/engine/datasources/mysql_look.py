@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from dgtui.engine.datasources.base import Client, DumpOptions
+from dgtui.engine.datasources.dumping import Client, DumpOptions
 from dgtui.engine.datasources.mysql_connection import Session
 from dgtui.engine.datasources.mysql_errors import quote
 from dgtui.engine.model import ObjectInfo, Record

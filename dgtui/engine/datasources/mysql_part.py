@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from dgtui.engine.datasources.base import Announce
+from dgtui.engine.datasources.loading import Announce
 from dgtui.engine.datasources.mysql_connection import Access, Session
 from dgtui.engine.datasources.mysql_errors import quote
 from dgtui.engine.datasources.mysql_look import database_exists, existing_tables

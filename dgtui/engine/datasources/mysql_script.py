@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from dgtui.engine.datasources.base import Selection
+from dgtui.engine.datasources.loading import Selection
 from dgtui.engine.datasources.mysql_archive import Piece, SectionKind, sections
 from dgtui.engine.datasources.mysql_errors import quote
 from dgtui.engine.errors import RestoreError

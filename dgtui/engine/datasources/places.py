@@ -14,7 +14,7 @@ import stat
 from pathlib import Path
 
 from dgtui.engine.child import printable
-from dgtui.engine.datasources.base import Client
+from dgtui.engine.datasources.dumping import Client
 from dgtui.engine.errors import DiskSpaceError, PermissionDenied, RestoreError
 from dgtui.engine.files import nearest_folder, rename_folder
 

@@ -8,19 +8,9 @@ from typing import ClassVar, Literal, Self
 import msgspec
 
 from dgtui.engine.datasources.answer import HealthAnswer
-from dgtui.engine.datasources.base import (
-    Announce,
-    Archive,
-    ArchiveCheck,
-    Datasource,
-    Dump,
-    DumpOptions,
-    LoadOutcome,
-    MissingRoles,
-    Probe,
-    Selection,
-    TargetState,
-)
+from dgtui.engine.datasources.base import Datasource
+from dgtui.engine.datasources.dumping import Archive, ArchiveCheck, Dump, DumpOptions, Probe
+from dgtui.engine.datasources.loading import Announce, LoadOutcome, MissingRoles, Selection, TargetState
 from dgtui.engine.datasources.postgres_check import PostgresArchiveCheck
 from dgtui.engine.datasources.postgres_connection import Access, PostgresSettings
 from dgtui.engine.datasources.postgres_contents import archive_checksums, content_checksums

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import msgspec
 
-from dgtui.engine.datasources.base import ServerSettings, connection_hint
+from dgtui.engine.datasources.base import connection_hint
+from dgtui.engine.datasources.datasource_settings import ServerSettings
 from dgtui.engine.datasources.postgres_failures import known_failure
 from dgtui.engine.datasources.postgres_names import connection_string
 from dgtui.engine.errors import DatabaseConnectionError, DataGuardianError, PermissionDenied

@@ -5,7 +5,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from dgtui.engine.datasources.base import Announce, Archive, LoadError, LoadOutcome, Selection
+from dgtui.engine.datasources.dumping import Archive
+from dgtui.engine.datasources.loading import Announce, LoadError, LoadOutcome, Selection
 from dgtui.engine.datasources.postgres_connection import Access
 from dgtui.engine.datasources.postgres_names import table_matches, table_name
 from dgtui.engine.datasources.postgres_queries import with_partitions

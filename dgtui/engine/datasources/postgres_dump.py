@@ -7,7 +7,7 @@ import threading
 from collections.abc import Sequence
 
 from dgtui.engine.child import Child, describe_exit, widen_pipe
-from dgtui.engine.datasources.base import Dump, DumpOptions, DumpSummary
+from dgtui.engine.datasources.dumping import Dump, DumpOptions, DumpSummary
 from dgtui.engine.datasources.postgres_connection import Access, break_connection
 from dgtui.engine.datasources.postgres_failures import known_failure
 from dgtui.engine.datasources.postgres_names import table_pattern

@@ -6,7 +6,7 @@ the chosen tables need and the target has already (types, functions, sequences o
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from dgtui.engine.datasources.base import Announce
+from dgtui.engine.datasources.loading import Announce
 from dgtui.engine.datasources.postgres_connection import Access
 from dgtui.engine.datasources.postgres_names import quoted, shown, table_matches, table_name
 from dgtui.engine.datasources.postgres_plan import RestorePlan

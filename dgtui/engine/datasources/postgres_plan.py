@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from dgtui.engine.datasources.base import MissingRoles, Selection
+from dgtui.engine.datasources.loading import MissingRoles, Selection
 from dgtui.engine.datasources.postgres_connection import Access
 from dgtui.engine.datasources.postgres_selection import entries_of_tables
 from dgtui.engine.datasources.postgres_targets import maintenance_database

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from dgtui.engine.datasources.base import Client, DumpOptions
+from dgtui.engine.datasources.dumping import Client, DumpOptions
 from dgtui.engine.datasources.postgres_names import parse_table_name, quoted, table_matches, table_name
 from dgtui.engine.model import ObjectInfo
 

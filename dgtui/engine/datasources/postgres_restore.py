@@ -5,7 +5,8 @@ import subprocess
 from pathlib import Path
 
 from dgtui.engine.child import Child, describe_exit, widen_pipe
-from dgtui.engine.datasources.base import Archive, LoadError, LoadOutcome
+from dgtui.engine.datasources.dumping import Archive
+from dgtui.engine.datasources.loading import LoadError, LoadOutcome
 from dgtui.engine.datasources.postgres_connection import Access
 from dgtui.engine.datasources.postgres_creation import create_database
 from dgtui.engine.datasources.postgres_failures import known_failure

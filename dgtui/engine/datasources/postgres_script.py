@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from dgtui.engine.child import Child, describe_exit, widen_pipe
-from dgtui.engine.datasources.base import Archive
+from dgtui.engine.datasources.dumping import Archive
 from dgtui.engine.datasources.postgres_connection import Access
 from dgtui.engine.datasources.postgres_toc import TocEntry
 from dgtui.engine.errors import DataGuardianError, RestoreError

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from dgtui.engine.datasources.base import TargetState
+from dgtui.engine.datasources.loading import TargetState
 from dgtui.engine.datasources.postgres_connection import Access
 from dgtui.engine.datasources.postgres_names import shown, table_name
 from dgtui.engine.datasources.postgres_queries import clients_of

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from dgtui.engine.child import printable
-from dgtui.engine.datasources.base import ArchiveCheck
+from dgtui.engine.datasources.dumping import ArchiveCheck
 from dgtui.engine.datasources.places import shown
 from dgtui.engine.datasources.sqlite_snapshot import MAGIC, connect
 from dgtui.engine.errors import ValidationError

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from dgtui.engine.child import printable
-from dgtui.engine.datasources.base import Dump, DumpOptions, DumpSummary
+from dgtui.engine.datasources.dumping import Dump, DumpOptions, DumpSummary
 from dgtui.engine.datasources.sqlite_check import CheckDepth, CopyCheck
 from dgtui.engine.datasources.sqlite_locks import locked
 from dgtui.engine.datasources.sqlite_selection import chosen_tables, reduce_database

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Literal
 
-from dgtui.engine.datasources.base import Announce
+from dgtui.engine.datasources.loading import Announce
 from dgtui.engine.datasources.sqlite_check import quoted, shown_name, table_names
 from dgtui.engine.datasources.sqlite_snapshot import connect
 from dgtui.engine.errors import RestoreError

@@ -4,7 +4,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from dgtui.engine.datasources.base import Archive, Selection
+from dgtui.engine.datasources.dumping import Archive
+from dgtui.engine.datasources.loading import Selection
 from dgtui.engine.datasources.sqlite_check import HeaderCheck, check_file
 from dgtui.engine.datasources.sqlite_selection import chosen_tables, reduce_database
 from dgtui.engine.datasources.sqlite_snapshot import SIDE_FILES, side_file

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dgtui.engine.child import Child, describe_exit, printable, widen_pipe
-from dgtui.engine.datasources.base import Dump, DumpSummary
+from dgtui.engine.datasources.dumping import Dump, DumpSummary
 from dgtui.engine.datasources.file_tree import ITSELF, Tally
 from dgtui.engine.errors import BackupCreationError
 from dgtui.engine.model import ObjectInfo

@@ -5,7 +5,7 @@ It understands what GNU tar writes (pax, sparse files, long names) and refuses w
 
 from zlib import adler32
 
-from dgtui.engine.datasources.base import ArchiveCheck
+from dgtui.engine.datasources.dumping import ArchiveCheck
 from dgtui.engine.datasources.file_tree import Tally
 from dgtui.engine.datasources.places import shown
 from dgtui.engine.errors import ValidationError

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from dgtui.engine.child import Child, IdleTimeout, describe_exit
-from dgtui.engine.datasources.base import Archive, LoadError, LoadOutcome
+from dgtui.engine.datasources.dumping import Archive
+from dgtui.engine.datasources.loading import LoadError, LoadOutcome
 from dgtui.engine.datasources.places import unshown
 from dgtui.engine.datasources.tar_program import attribute_options, from_list, name_list
 from dgtui.engine.datasources.tar_reader import TarReader

@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
-from dgtui.engine.datasources.base import Announce
 from dgtui.engine.datasources.file_tree import walk
+from dgtui.engine.datasources.loading import Announce
 from dgtui.engine.datasources.places import shown, unshown
 from dgtui.engine.datasources.tree_steps import STEPS, Step, TreeSteps, read_steps, steps_back, write_steps
 from dgtui.engine.errors import RestoreError

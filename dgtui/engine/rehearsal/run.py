@@ -15,7 +15,8 @@ from dgtui.config import PRIVATE_PLACE, JobSettings
 from dgtui.engine.cancellation import Cancellation
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.catalog.proofs import Leftover, Proof, Proofs, counted_rows
-from dgtui.engine.datasources.base import Datasource, Selection
+from dgtui.engine.datasources.base import Datasource
+from dgtui.engine.datasources.loading import Selection
 from dgtui.engine.errors import Cancelled, ConfigError, DataGuardianError, DiskSpaceError, RestoreError
 from dgtui.engine.manifest import Manifest
 from dgtui.engine.messages import now

@@ -25,7 +25,7 @@ from dgtui.screens.widgets.ticks import Ticks
 from dgtui.wording.words import one_line
 
 if TYPE_CHECKING:
-    from dgtui.engine.datasources.base import DatasourceSettings
+    from dgtui.engine.datasources.datasource_settings import DatasourceSettings
     from dgtui.engine.glance import DatasourceCheck
 
 _NAME_HELP = "A short name: letters, digits, '_', '-' and '.'"
