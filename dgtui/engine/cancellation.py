@@ -3,6 +3,7 @@
 import contextlib
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from types import FrameType
 
@@ -14,6 +15,7 @@ class Cancellation:
 
     def __init__(self) -> None:
         self.event = threading.Event()
+        self._asked = False
         self._shields = 0
         self._raised = False
 
@@ -29,6 +31,12 @@ class Cancellation:
             self._raised = True
             raise Cancelled("Cancelled", hint="Nothing was kept; start it again when it suits")
 
+    def wait(self, seconds: float) -> None:
+        """Let time pass in the main thread. Raises Cancelled."""
+        # Not `event.wait`: a signal that comes while it holds the event's lock would wait for that lock for ever.
+        self.check()
+        time.sleep(seconds)
+
     @contextlib.contextmanager
     def shield(self) -> Iterator[None]:
         """Keep cancelling away from a short piece of work that must be whole: a commit, a clean-up, a swap."""
@@ -43,6 +51,7 @@ class Cancellation:
         self._shields += 1
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
-        if not self.event.is_set():
+        if not self._asked:
+            self._asked = True
             self.event.set()
             self.check()

@@ -1,5 +1,6 @@
 """Starting a worker: a process of its own, in a session of its own, that holds its locks from its first moment."""
 
+import atexit
 import fcntl
 import os
 import subprocess
@@ -89,5 +90,10 @@ _processes: list[subprocess.Popen[Any]] = []
 
 def keep_process(process: subprocess.Popen[Any]) -> None:
     """Collect the end of a child that may outlive us, if it comes while we live."""
-    _processes[:] = [known for known in _processes if known.poll() is None]
+    _collect_ended()
     _processes.append(process)
+
+
+@atexit.register
+def _collect_ended() -> None:
+    _processes[:] = [known for known in _processes if known.poll() is None]

@@ -159,7 +159,7 @@ class Worker:
         def tell(error: DataGuardianError, seconds: float, number: int) -> None:
             self._run.log(f"{error.message.rstrip('.')}. Try {number} begins in {seconds:.0f} s", level="warning")
 
-        return with_retries(attempt_with_room, retries=plan.job.retries, wait=self._cancellation.event.wait, tell=tell)
+        return with_retries(attempt_with_room, retries=plan.job.retries, wait=self._cancellation.wait, tell=tell)
 
     def _retention(self) -> RoundBackup:
         return RoundBackup(self._catalog, self._config, self._paths, self._run, self._cancellation)

@@ -26,6 +26,7 @@ class HangUp:
         self._loop = loop
         self._end = end
         self._begun = threading.Event()
+        self._latch = threading.Lock()
 
     def watch(self) -> None:
         """Take the signals, and look at the terminal from now on. Call from the main thread."""
@@ -43,7 +44,8 @@ class HangUp:
                 self._begin(128 + signal.SIGHUP)
 
     def _begin(self, code: int) -> None:
-        if self._begun.is_set():
+        # A second signal may come in the midst of the first one's handler, where waiting for a lock would be for ever.
+        if not self._latch.acquire(blocking=False):
             return
         self._begun.set()
         insist = threading.Timer(GRACE_SECONDS, os._exit, [code])

@@ -1,4 +1,7 @@
-"""What stands in the catalogue at each moment of a start."""
+"""What stands in the catalogue at each moment of a start, and what is left of a worker at the end."""
+
+import subprocess
+import sys
 
 import pytest
 
@@ -27,3 +30,17 @@ def test_a_restore_is_recorded_once_it_holds_its_lock(home: Home, monkeypatch: p
     assert home.finish(engine, run_id).status == "completed"
     assert told == [()]
     assert engine.restore(run_id).status == "completed"
+
+
+def test_the_end_of_a_worker_is_collected_when_the_program_ends() -> None:
+    program = (
+        "import os, subprocess\n"
+        "from dgtui.engine.launch import keep_process\n"
+        "worker = subprocess.Popen(['true'])\n"
+        "keep_process(worker)\n"
+        "os.waitid(os.P_PID, worker.pid, os.WEXITED | os.WNOWAIT)\n"
+        "del worker\n"
+    )
+    command = [sys.executable, "-W", "always", "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
