@@ -4,13 +4,11 @@ import asyncio
 import functools
 import gc
 import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from importlib import import_module
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 # Read when Textual is imported: a key is answered within a thirtieth of a second, and nothing glides.
 os.environ.setdefault("TEXTUAL_FPS", "30")
@@ -22,14 +20,13 @@ from textual.filter import LineFilter
 from textual.screen import Screen
 from textual.widgets import Input
 
-from dgtui.config import Config, Table, load_config, state_folder
+from dgtui.config import Config, state_folder
 from dgtui.config.store import load_or_empty, main_path
-from dgtui.engine.errors import RestoreError
 from dgtui.engine.messages import now
-from dgtui.engine.model import Execution
 from dgtui.screens.ascii import AsciiFilter
 from dgtui.screens.datasources import DatasourcesScreen
-from dgtui.screens.engine_app import EngineApp, EngineOpened
+from dgtui.screens.engine_app import EngineOpened
+from dgtui.screens.errands import ErrandApp
 from dgtui.screens.hanging_up import HangUp
 from dgtui.screens.key_order import key_name
 from dgtui.screens.preferences import Preferences, load_preferences
@@ -40,10 +37,6 @@ from dgtui.wording.terminal import Look, look_of
 
 if TYPE_CHECKING:
     from dgtui.engine.facade import Engine
-    from dgtui.engine.watching import WatchedRun
-    from dgtui.screens.back_up import BackupChoice
-    from dgtui.screens.restore_choice import RestoreChoice
-    from dgtui.screens.welcome import WelcomeChoice
 
 
 _ASCII = AsciiFilter()
@@ -59,7 +52,7 @@ def _later(module: str, name: str) -> Callable[[], Screen[None]]:
     return load
 
 
-class DataGuardianApp(EngineApp):
+class DataGuardianApp(ErrandApp):
     """DataGuardian on a terminal."""
 
     MODES: ClassVar[dict[str, str | Callable[[], Screen[None]]]] = {
@@ -248,166 +241,6 @@ class DataGuardianApp(EngineApp):
     def on_command_palette_opened(self) -> None:
         """A cursor that blinks costs 2 kB a second."""
         self.screen.query_one(Input).cursor_blink = False
-
-    # The first start
-
-    def welcome(self) -> None:
-        """Where nothing is configured, lead to the first backup."""
-        from dgtui.screens.welcome import WelcomeScreen
-
-        def chosen(choice: "WelcomeChoice | None") -> None:
-            if choice == "new":
-                self.edit("datasources", None)
-            elif choice == "demo":
-                self.make_demo()
-
-        self.push_screen(WelcomeScreen(), chosen)
-
-    def _lead_on(self, table: Table) -> None:
-        """After a datasource a storage, after the first of both a backup."""
-        if table == "datasources" and not self.config.storages:
-            self.tell("Now a storage: the folder that holds the backups")
-            self.edit("storages", None)
-        elif table == "storages" and len(self.config.datasources) == 1 and not self.config.jobs:
-            self.back_up(next(iter(self.config.datasources)))
-
-    def make_demo(self) -> None:
-        """Make the demo's folder with the command of that name, and show what is in it."""
-        self.tell("Making a shop, backing it up, breaking it and restoring it")
-        self.asking.ask(self, "demo", demo_engine, self._take_demo, slow=True)
-
-    def _take_demo(self, engine: "Engine") -> None:
-        self.close_engine()
-        self.take_engine(engine)
-        self.tell(f"This is the demo, in {engine.paths.state.parent}; b backs it up, r restores it")
-
-    # What screens ask for
-
-    def edit(self, table: Table, name: str | None) -> None:
-        """A form for an object of the configuration, for a new one without a name."""
-        from dgtui.screens.forms.form import FormScreen
-
-        def saved(saved_name: str | None) -> None:
-            if saved_name is not None:
-                self.config_changed(f"The {table.removesuffix('s')} {saved_name} was saved")
-                if name is None:
-                    self._lead_on(table)
-
-        def show(values: dict[str, Any]) -> None:
-            self.push_screen(FormScreen(table, name, values), saved)
-
-        if name is None:
-            show({})
-        else:
-            self.ask(self, f"values {table} {name}", lambda engine: dict(engine.values(table, name)), show)
-
-    def data_changed(self) -> None:
-        """Every place asks again when it is seen next, the one that is seen at once."""
-        for stack in self._screen_stacks.values():
-            for screen in stack:
-                if isinstance(screen, TabScreen):
-                    screen.mark_stale()
-        place = next((screen for screen in self.screen_stack if isinstance(screen, TabScreen)), None)
-        if place is not None:
-            place.refresh_if_stale()
-
-    def pulse_changed(self) -> None:
-        """Let the place that is seen show it; the others do when they are seen."""
-        if isinstance(self.screen, TabScreen):
-            self.screen.show_pulse()
-
-    def config_changed(self, text: str = "") -> None:
-        """Take up another configuration."""
-        if text:
-            self.tell(text)
-        self.data_changed()
-
-    def open_place(self, place: str, name: str = "") -> None:
-        """Show a place, with the cursor on the object of this name."""
-        if place == "backups" and name:
-            self.open_backups(name)
-            return
-        self.switch_mode(place)
-        screen = self.screen
-        if isinstance(screen, TabScreen) and name:
-            # A place that is seen for the first time has no rows yet.
-            screen.call_later(screen.point_at, name)
-
-    def open_backups(self, datasource: str) -> None:
-        """Show the backups of a datasource."""
-        from dgtui.screens.backups import BackupsScreen
-
-        self.switch_mode("backups")
-        if isinstance(self.screen, BackupsScreen):
-            self.screen.open(datasource)
-
-    def back_up(self, datasource: str) -> None:
-        """Ask how, and start it."""
-        from dgtui.screens.back_up import BackUpScreen
-
-        def chosen(choice: "BackupChoice | None") -> None:
-            if choice is None:
-                return
-            job, settings = choice.job, choice.settings
-            if job is not None:
-                self.start(lambda engine: engine.start_job(job, description=choice.description), f"Backup {job}")
-            elif settings is not None:
-                self.start(
-                    lambda engine: engine.start_backup(settings, description=choice.description), f"Backup {datasource}"
-                )
-
-        if self.is_ready:
-            self.push_screen(BackUpScreen(datasource), chosen)
-
-    def restore(self, execution: Execution) -> None:
-        """Ask how, and start it."""
-        from dgtui.screens.restore import RestoreScreen
-
-        def chosen(choice: "RestoreChoice | None") -> None:
-            if choice is not None:
-                self.start(lambda engine: choice.start(engine, execution), f"Restore {execution.datasource}")
-
-        if self.is_ready:
-            self.push_screen(RestoreScreen(execution), chosen)
-
-    def start(self, begin: "Callable[[Engine], str]", title: str) -> None:
-        """Start a run in a thread and show its panel."""
-        self.ask(self, f"start {title}", begin, lambda run_id: self.watch_run(run_id, title))
-
-    def watch_run(self, run_id: str, title: str = "") -> None:
-        """Show a run; the places show that it began."""
-        from dgtui.screens.run import RunScreen
-
-        self.push_screen(RunScreen(run_id, title))
-        self.data_changed()
-
-    def run_ended(self, run: "WatchedRun") -> None:
-        """Say how it ended, unless its panel does, and ask again for what it changed."""
-        from dgtui.screens.run import RunScreen
-
-        snapshot, info = run.snapshot, run.info
-        shown = isinstance(self.screen, RunScreen) and self.screen.run_id == info.run_id
-        if not shown:
-            title = f"{info.operation} {info.title}"
-            if snapshot.problem is not None:
-                self.show_problem(f"{title}: {snapshot.status}", snapshot.problem)
-            else:
-                self.tell(f"{title}: {snapshot.status}")
-        self.data_changed()
-
-
-def demo_engine() -> "Engine":
-    """Run the demo's command in a folder of its own, and open what it made. Raises DataGuardianError."""
-    import tempfile
-
-    from dgtui.engine.facade import Engine
-
-    folder = Path(tempfile.mkdtemp(prefix="dgtui-demo-"))
-    command = [sys.executable, "-m", "dgtui", "demo", "--folder", str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
-    if done.returncode != 0:
-        raise RestoreError("The demo did not work", subject=str(folder), detail=done.stderr.splitlines()[-5:])
-    return Engine(load_config(folder / "config.toml"), folder / "state")
 
 
 def run() -> int:

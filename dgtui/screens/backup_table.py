@@ -22,6 +22,17 @@ if TYPE_CHECKING:
 _KINDS = {"full": "full", "schema_only": "schema", "data_only": "data", "incremental": "increment"}
 
 
+class Overview(Record, frozen=True):
+    """Which datasources have backups, and how many."""
+
+    counts: tuple[tuple[str, int], ...] = ()
+
+
+def gather_overview(engine: "Engine") -> Overview:
+    """Count the backups of every datasource."""
+    return Overview(counts=tuple(sorted(engine.backup_counts().items())))
+
+
 class Backups(Record, frozen=True):
     """The backups of one datasource, and when some of them were proven."""
 
@@ -32,6 +43,10 @@ class Backups(Record, frozen=True):
     """Why each one stays or goes, at each of its storages."""
     expiries: Mapping[str, datetime | None] = {}
     """When each one goes from its last storage, where that is known."""
+
+    def verdicts_of(self, one: Execution) -> list[Verdict]:
+        """Those of one backup."""
+        return [verdict for verdict in self.keeping if verdict.execution_id == one.execution_id]
 
 
 def gather_backups(engine: "Engine", datasource: str) -> Backups:

@@ -1,20 +1,20 @@
 """Backups by storage: left the datasources, right their executions with a column for each storage."""
 
-from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 
-from dgtui.engine.model import Execution, Record
-from dgtui.screens.backup_table import Backups, BackupTable, gather_backups
+from dgtui.engine.model import Execution
+from dgtui.screens.backup_details import backup_details
+from dgtui.screens.backup_table import Backups, BackupTable, Overview, gather_backups, gather_overview
 from dgtui.screens.copies import ask_validate
 from dgtui.screens.deleting import ask_delete
 from dgtui.screens.execution import ExecutionScreen
-from dgtui.screens.live_copies import LiveCopies, asked_words
+from dgtui.screens.live_copies import LiveCopies
 from dgtui.screens.marking import MarkRestoredScreen
-from dgtui.screens.marks import copy_mark, execution_mark
+from dgtui.screens.marks import copy_mark
 from dgtui.screens.pinning import change_pin
 from dgtui.screens.rehearse import ask_rehearse
 from dgtui.screens.tab import TabScreen
@@ -23,27 +23,14 @@ from dgtui.screens.widgets.listing import Listing
 from dgtui.screens.widgets.rows import Column, Row
 from dgtui.screens.widgets.styled import Lines, span
 from dgtui.wording.panel import Line, Span
-from dgtui.wording.retention_text import keep_text
 from dgtui.wording.states import COPY_MARKS
-from dgtui.wording.words import short_id, time_text
 
 if TYPE_CHECKING:
-    from dgtui.engine.facade import Engine
+    pass
 
 _ROOM_FOR_WORDS = 130
 _ROOM_FOR_EXPIRY = 100
 _SOURCES = (Column("Backups of", flexible=True), Column("", right=True))
-
-
-class Overview(Record, frozen=True):
-    """Which datasources have backups, and how many."""
-
-    counts: tuple[tuple[str, int], ...] = ()
-
-
-def gather_overview(engine: "Engine") -> Overview:
-    """Count the backups of every datasource."""
-    return Overview(counts=tuple(sorted(engine.backup_counts().items())))
 
 
 class BackupsScreen(TabScreen):
@@ -210,28 +197,11 @@ class BackupsScreen(TabScreen):
 
     def _show_details(self) -> None:
         one = self.selected
-        look, now = self.engine_app.look, self.engine_app.clock()
-        if one is None:
-            self.query_one("#details", Details).show([])
-            return
-        facts = [
-            f"{short_id(one.execution_id)} of {one.job}",
-            "made before a restore" if one.purpose == "safety" else "",
-            one.description,
-            asked_words(one.copies, self._live.silent, now),
-        ]
-        line: Line = (Span(" "), execution_mark(one.status, look), span("  " + "  ".join(filter(None, facts))))
-        keeping: Line = (span(" " + "  ".join(self._keep_reasons(one, now)), "dim"),)
-        self.query_one("#details", Details).show([line, keeping])
-
-    def _keep_reasons(self, one: Execution, now: datetime) -> list[str]:
-        """Why it stays at each storage, when it would go and what that frees."""
-        verdicts = [verdict for verdict in self._backups.keeping if verdict.execution_id == one.execution_id]
-        # Where no rule was given there is nothing to tell.
-        told = [verdict for verdict in verdicts if "no_rule" not in {hold.kind for hold in verdict.holds}]
-        if not told and one.expires_at:
-            return [f"kept until {time_text(one.expires_at)}"]
-        return [keep_text(verdict, now) for verdict in told]
+        lines: list[Line] = []
+        if one is not None:
+            app, verdicts = self.engine_app, self._backups.verdicts_of(one)
+            lines = backup_details(one, verdicts, self._live.silent, app.look, app.clock())
+        self.query_one("#details", Details).show(lines)
 
     # Keys
 

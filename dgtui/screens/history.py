@@ -1,7 +1,6 @@
 """The history: every execution, restore and rehearsal, and why something failed."""
 
 from collections.abc import Callable
-from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
@@ -15,31 +14,21 @@ from dgtui.screens.dropping import ask_drop
 from dgtui.screens.execution import ExecutionScreen
 from dgtui.screens.log import LogScreen
 from dgtui.screens.marking import MarkRestoredScreen
-from dgtui.screens.marks import execution_mark, rank
 from dgtui.screens.past import Done, Past, details_of, gather_past, key_of
+from dgtui.screens.past_rows import COLUMNS, past_rows
 from dgtui.screens.restored import RestoredScreen, possible_actions
 from dgtui.screens.tab import TabScreen
 from dgtui.screens.undo import UndoDecision, UndoScreen
 from dgtui.screens.widgets.details import Details, trouble_lines
 from dgtui.screens.widgets.listing import Listing
-from dgtui.screens.widgets.rows import Column, Row, measured
+from dgtui.screens.widgets.rows import Row
 from dgtui.screens.widgets.styled import span
 from dgtui.wording.panel import Line, Span
-from dgtui.wording.states import EXECUTION_MARKS
-from dgtui.wording.words import known_size, short_id, time_text, took_text
+from dgtui.wording.words import short_id
 
 if TYPE_CHECKING:
     from dgtui.engine.facade import Engine
 
-_COLUMNS = (
-    Column("When"),
-    Column("What"),
-    Column("Of", flexible=True),
-    Column("Status"),
-    Column("Took", right=True),
-    Column("Size", right=True, wide_only=True),
-    Column("Where", flexible=True),
-)
 FILTERS: dict[str, frozenset[str] | None] = {
     "all": None,
     "failed": frozenset({"failed", "interrupted", "partial"}),
@@ -77,7 +66,7 @@ class HistoryScreen(TabScreen):
 
     def compose_content(self) -> ComposeResult:
         """The table, and below it why the selected one failed."""
-        yield Listing(_COLUMNS, id="history", empty="Nothing was done yet")
+        yield Listing(COLUMNS, id="history", empty="Nothing was done yet")
         yield Details(self.engine_app.look, id="details")
 
     def gather(self) -> None:
@@ -90,61 +79,15 @@ class HistoryScreen(TabScreen):
 
     def _show(self) -> None:
         """Word the rows in a thread: a thousand of them would hold up the keys."""
-        wanted, past = FILTERS[self._status], self._past
+        wanted, past, look = FILTERS[self._status], self._past, self.engine_app.look
         empty = "Nothing was done yet" if wanted is None else f"Nothing here is {self._status}; f shows others"
         self.engine_app.asking.ask(
-            self, "history rows", lambda: self._rows(past, wanted), lambda rows: self._show_rows(rows, empty)
+            self, "history rows", lambda: past_rows(past, wanted, look), lambda rows: self._show_rows(rows, empty)
         )
 
     def _show_rows(self, rows: list[Row], empty: str) -> None:
         self.query_one("#history", Listing).show(rows, empty=empty)
         self._show_details()
-
-    def _rows(self, past: Past, wanted: frozenset[str] | None) -> list[Row]:
-        moments: list[tuple[datetime, Row]] = []
-        for one in past.executions:
-            if wanted is None or one.status in wanted:
-                moments.append((one.started_at, self._execution_row(one)))
-        for restore in past.restores:
-            if wanted is None or restore.status in wanted:
-                moments.append((restore.started_at, self._restore_row(restore)))
-        for proof in past.rehearsals:
-            if wanted is None or proof.status in wanted:
-                moments.append((proof.started_at, self._rehearsal_row(proof)))
-        moments.sort(key=lambda entry: entry[0], reverse=True)
-        return measured([row for _, row in moments])
-
-    def _execution_row(self, one: Execution) -> Row:
-        where = ", ".join(copy.storage for copy in one.copies if copy.path)
-        what = "backup" if one.purpose == "backup" else one.purpose
-        return self._row(one, what, (span(one.job),), one.total_size_bytes, where)
-
-    def _restore_row(self, one: Restore) -> Row:
-        undo = one.undo_of is not None
-        source = f"undoes {short_id(one.undo_of or '')}" if undo else f"from {short_id(one.execution_id)}"
-        return self._row(
-            one, "undo" if undo else "restore", (span(f"{one.datasource} {source}"),), None, one.storage or ""
-        )
-
-    def _rehearsal_row(self, one: Proof) -> Row:
-        source = f"{one.job or one.datasource} from {short_id(one.execution_id)}"
-        return self._row(one, "rehearsal", (span(source),), None, one.place)
-
-    def _row(self, one: Done, what: str, of: Line, size: int | None, where: str) -> Row:
-        took = (one.finished_at - one.started_at).total_seconds() if one.finished_at is not None else None
-        return Row(
-            key=key_of(one),
-            cells=(
-                (Span(time_text(one.started_at)),),
-                (Span(what),),
-                of,
-                (execution_mark(one.status, self.engine_app.look),),
-                (Span(took_text(took) if took is not None else "-"),),
-                (Span(known_size(size)),),
-                (span(where),),
-            ),
-            sort=(one.started_at, None, None, rank(EXECUTION_MARKS, one.status), took, size),
-        )
 
     @property
     def selected(self) -> Done | None:

@@ -1,0 +1,37 @@
+"""What there is to say of one backup below the table."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+
+from dgtui.engine.model import Execution
+from dgtui.engine.retention import Verdict
+from dgtui.screens.live_copies import asked_words
+from dgtui.screens.marks import execution_mark
+from dgtui.screens.widgets.styled import span
+from dgtui.wording.panel import Line, Span
+from dgtui.wording.retention_text import keep_text
+from dgtui.wording.terminal import Look
+from dgtui.wording.words import short_id, time_text
+
+
+def backup_details(
+    one: Execution, verdicts: Sequence[Verdict], silent: Collection[str], look: Look, now: datetime
+) -> list[Line]:
+    """Which one it is and when its storages were asked, and why it stays."""
+    facts = [
+        f"{short_id(one.execution_id)} of {one.job}",
+        "made before a restore" if one.purpose == "safety" else "",
+        one.description,
+        asked_words(one.copies, silent, now),
+    ]
+    line: Line = (Span(" "), execution_mark(one.status, look), span("  " + "  ".join(filter(None, facts))))
+    return [line, (span(" " + "  ".join(_keep_reasons(one, verdicts, now)), "dim"),)]
+
+
+def _keep_reasons(one: Execution, verdicts: Sequence[Verdict], now: datetime) -> list[str]:
+    """Why it stays at each storage, when it would go and what that frees."""
+    # Where no rule was given there is nothing to tell.
+    told = [verdict for verdict in verdicts if "no_rule" not in {hold.kind for hold in verdict.holds}]
+    if not told and one.expires_at:
+        return [f"kept until {time_text(one.expires_at)}"]
+    return [keep_text(verdict, now) for verdict in told]
