@@ -3,33 +3,26 @@
 import contextlib
 import os
 import signal
-import tempfile
 import threading
-import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
-from dgtui.config import Config, JobSettings, Table, load_config, state_folder, unknown_options
+from dgtui.config import Config, Table, load_config, state_folder
 from dgtui.config.store import Values, read_values, remove_object, save_object
-from dgtui.engine.audit import current_actor
-from dgtui.engine.backup import BackupPlan, started_execution
-from dgtui.engine.catalog import Catalog, CatalogDamaged, open_or_stand_in
+from dgtui.engine.aftermath import RestoreAftermath
+from dgtui.engine.catalog import CatalogDamaged
 from dgtui.engine.catalog.due_runs import MissedRun, missed_runs
-from dgtui.engine.catalog.forgetting import forget_storage
 from dgtui.engine.catalog.proofs import Proofs
 from dgtui.engine.check import Finding, examine_everything
 from dgtui.engine.cleanup import Cleanup, Retention
-from dgtui.engine.cleanup.looking import Look
 from dgtui.engine.config_changes import ConfigChanges
-from dgtui.engine.datasources import datasource_adapter
 from dgtui.engine.datasources.datasource_settings import DatasourceSettings
 from dgtui.engine.datasources.loading import Selection
-from dgtui.engine.deletion import Forgotten, delete_copies, known_at
-from dgtui.engine.errors import ConfigError, DataGuardianError, JobBusy
+from dgtui.engine.deletion import Forgotten, known_at
+from dgtui.engine.errors import DataGuardianError
 from dgtui.engine.figures import Figures
 from dgtui.engine.glance import DatasourceCheck, check_datasource, check_settings, manifest_of
 from dgtui.engine.guardian.overview import (
@@ -46,35 +39,28 @@ from dgtui.engine.guardian.overview import (
 from dgtui.engine.guardian.stand_in import StandIn
 from dgtui.engine.guardian.status import DaemonStatus, daemon_status
 from dgtui.engine.health import Health
-from dgtui.engine.launch import fork_worker, launch, spawn_worker
-from dgtui.engine.locks import Lock, take_lock
 from dgtui.engine.manifest import Manifest
 from dgtui.engine.messages import now
-from dgtui.engine.model import ENDED, Copy, Execution, Purpose, Restore
-from dgtui.engine.orders import AnyOrder, BackupOrder, RehearseOrder, RestoreOrder, ValidateOrder, decode_order
+from dgtui.engine.model import Copy, Execution, Restore
+from dgtui.engine.opening import Opening
+from dgtui.engine.orders import decode_order, run_info
 from dgtui.engine.preview import RestorePreview, preview_restore
 from dgtui.engine.reconcile import reconcile
 from dgtui.engine.records import Records
-from dgtui.engine.references import find_execution, find_restore, find_run
-from dgtui.engine.rehearsal import rehearse_order
-from dgtui.engine.replaced import Kept, drop_expired, drop_replaced, kept_replaced
+from dgtui.engine.removal import Removal
 from dgtui.engine.restore_by_hand import mark_restored
-from dgtui.engine.restore_refusals import refuse_deep
-from dgtui.engine.restore_task import started_restore, target_lock_name
 from dgtui.engine.runs import RunFollower, RunInfo, RunPaths
 from dgtui.engine.scan import ScanReport, scan_storage
 from dgtui.engine.secrets import observe_secrets
-from dgtui.engine.settling import clean_up, restore_findings, unsettled
+from dgtui.engine.settling import restore_findings
 from dgtui.engine.storages.base import StorageState
 from dgtui.engine.stored import know_marker
 from dgtui.engine.telling import SecretReads, Teller
-from dgtui.engine.undo import UndoChoice, undo_choice
-from dgtui.engine.undo_order import undo_order
 from dgtui.engine.verify import copies_at, live_copies, manual_commands, validate_folder
 from dgtui.engine.watching import RunWatch
 
 
-class Engine:
+class Engine(RestoreAftermath):
     """Everything the program can do, without a screen."""
 
     def __init__(
@@ -92,23 +78,16 @@ class Engine:
         look: nothing is made in the state folder, and nothing put right. `backup_only` is for those that only start a
         backup: where the catalogue cannot be used, they do without it.
         """
-        self.config = config
-        self._fork_workers = fork_workers
-        self.paths = RunPaths(state)
-        self._elsewhere = contextlib.ExitStack()
+        paths = RunPaths(state)
         if not look_only:
-            self.paths.make()
-        self.warnings: list[str] = []
+            paths.make()
+        self._opening = Opening(state, look_only=look_only, backup_only=backup_only)
+        super().__init__(config, self._opening.catalog, paths, fork_workers=fork_workers)
+        self.warnings = [*self._opening.warnings]
         """What could not be told (to the audit log, ...) although the work itself was done."""
-        if look_only:
-            self.catalog = Catalog(self._catalogue_folder(), mend=False)
-        elif backup_only:
-            self.catalog = self._catalogue_or_none(state)
-        else:
-            self.catalog = Catalog(state)
         self._secret_reads = SecretReads(self._teller())
         observe_secrets(self._secret_reads)
-        self.reconciled = () if look_only or self.catalog.path.parent != state else self._put_right()
+        self.reconciled = () if look_only or self._opening.stands_in else self._put_right()
         """What was found and put right at the start, as sentences for people."""
 
     @classmethod
@@ -117,22 +96,6 @@ class Engine:
         return cls(
             load_config(), state_folder(), fork_workers=fork_workers, look_only=look_only, backup_only=backup_only
         )
-
-    def _catalogue_folder(self) -> Path:
-        """Where the catalogue lies; where there is none yet, a folder for an empty one that goes when we close."""
-        if (self.paths.state / "catalog.db").exists():
-            return self.paths.state
-        return self._temporary_folder()
-
-    def _temporary_folder(self) -> Path:
-        return Path(self._elsewhere.enter_context(tempfile.TemporaryDirectory(prefix="dgtui-")))
-
-    def _catalogue_or_none(self, state: Path) -> Catalog:
-        """The catalogue; where it cannot be used, an empty one that goes when we close."""
-        catalog, error = open_or_stand_in(state, self._temporary_folder())
-        if error is not None:
-            self.warnings.append(f"{error.message}. A backup does without it; it is taken up later")
-        return catalog
 
     def _put_right(self) -> tuple[str, ...]:
         self._note_hand_edits()
@@ -153,8 +116,7 @@ class Engine:
     def close(self) -> None:
         """Close the catalogue; runs go on."""
         observe_secrets(None)
-        self.catalog.close()
-        self._elsewhere.close()
+        self._opening.close()
 
     # Changing the configuration
 
@@ -202,159 +164,7 @@ class Engine:
         """Success, duration, size and room over time, metrics, and what needs attention."""
         return Figures(self.config, self.catalog)
 
-    # Starting runs
-
-    def start_job(self, name: str, *, description: str = "") -> str:
-        """Start the backup of a configured job; its execution id. Raises ConfigError, JobBusy."""
-        job = self.config.job(name)
-        return self._start_backup(self.config.job_id(name), name, job, description or job.description)
-
-    def start_backup(self, job: JobSettings, *, description: str = "") -> str:
-        """Start a backup that no configured job describes; its execution id. Raises ConfigError, JobBusy."""
-        name = f"manual-{job.datasource}"
-        adapter = datasource_adapter(self.config.require_datasource(job.datasource).type)
-        for storage in job.storages:
-            self.config.require_storage(storage)
-        for option in unknown_options(job, adapter.options).values():
-            raise ConfigError(
-                f"{adapter.label} knows no such thing as {option}",
-                subject=job.datasource,
-                hint=f"Leave out --{option.replace('_', '-')}",
-            )
-        return self._start_backup(self.config.job_id(name), name, job, description)
-
-    def _start_backup(self, job_id: str, name: str, job: JobSettings, description: str) -> str:
-        order = BackupOrder(
-            run_id=str(uuid.uuid4()),
-            config_path=self._config_path(),
-            ordered_at=now(),
-            job_id=job_id,
-            job_name=name,
-            # An order holds no secret; the worker asks the configuration for this one.
-            job=msgspec.structs.replace(job, heartbeat=None),
-            description=description,
-        )
-        plan = BackupPlan(
-            execution_id=order.run_id,
-            job_id=job_id,
-            job_name=name,
-            job=job,
-            description=description,
-            scratch_folder=str(self.paths.scratch(order.run_id)),
-        )
-        kind = self.config.require_datasource(job.datasource).type
-        with self._lock(f"job-{job_id}", f"job {name}") as job_lock:
-            ordered = started_execution(plan, kind, order.ordered_at)
-            self._launch(order, job_lock, lambda: self.catalog.save_execution(ordered))
-        return order.run_id
-
-    def start_restore(
-        self,
-        execution: Execution,
-        *,
-        storage: str | None = None,
-        datasource: str | None = None,
-        database: str | None = None,
-        selection: Selection | None = None,
-        overwrite: bool = False,
-        without_missing_roles: bool = True,
-        merge: bool = False,
-        deep: bool = False,
-        jobs: int | None = None,
-        reason: str = "",
-        safety: bool = True,
-        safety_to: str | None = None,
-    ) -> str:
-        """Start a restore; its id. Raises ConfigError, JobBusy where the target is being restored already.
-
-        A target that holds data is backed up first, to `safety_to` or the storages of the backup's job; without
-        `safety` its former content is only kept beside it, where a swap is possible.
-        """
-        target = datasource or execution.datasource
-        if deep:
-            refuse_deep(execution, selection or Selection())
-        if safety_to is not None:
-            self.config.require_storage(safety_to)
-        return self._start_restore(
-            RestoreOrder(
-                **self._ordered(),
-                execution_id=execution.execution_id,
-                storage=storage,
-                datasource=target,
-                database=database or self.config.datasource(target).database,
-                selection=selection or Selection(),
-                overwrite=overwrite,
-                without_missing_roles=without_missing_roles,
-                merge=merge,
-                deep=deep,
-                safety=safety,
-                safety_to=safety_to,
-                jobs=jobs,
-                reason=reason,
-            )
-        )
-
-    def undo_choice(self, restore: Restore) -> UndoChoice:
-        """Look whether a restore can be taken back, and how; changes nothing."""
-        return undo_choice(self.catalog, self.config, restore)
-
-    def start_undo(
-        self, restore: Restore, *, reason: str = "", safety: bool | None = None, safety_to: str | None = None
-    ) -> str:
-        """Start taking a restore back; the id of that, which is a restore too. Raises ConfigError, JobBusy.
-
-        What is replaced by it is kept like any other; a safety backup is made besides where the way is a restore of
-        one, or with `safety`.
-        """
-        if safety_to is not None:
-            self.config.require_storage(safety_to)
-        choice, actor = self.undo_choice(restore), current_actor()
-        return self._start_restore(
-            undo_order(self.config, restore, choice, actor, now(), reason=reason, safety=safety, safety_to=safety_to)
-        )
-
-    def _ordered(self) -> dict[str, Any]:
-        """Which run, when, by whom, from where."""
-        actor = current_actor()
-        return {
-            "run_id": str(uuid.uuid4()),
-            "config_path": self._config_path(),
-            "ordered_at": now(),
-            "restored_by": actor.user,
-            "origin": actor.origin,
-        }
-
-    def _start_restore(self, order: RestoreOrder) -> str:
-        adapter = self.config.datasource(order.datasource)
-        name = target_lock_name(adapter, order.database)
-        with self._lock(name, f"restore into {order.database}") as target_lock:
-            queued = msgspec.structs.replace(started_restore(order), status="queued")
-            self._launch(order, target_lock, lambda: self.catalog.save_restore(queued))
-        return order.run_id
-
-    def start_validate(self, execution: Execution, *, storage: str | None = None) -> str:
-        """Start a check of an execution's copies to their last byte; the run's id."""
-        order = ValidateOrder(
-            run_id=str(uuid.uuid4()),
-            config_path=self._config_path(),
-            ordered_at=now(),
-            execution_id=execution.execution_id,
-            storage=storage,
-        )
-        self._launch(order)
-        return order.run_id
-
-    def start_rehearsal(
-        self, execution: Execution, *, storage: str | None = None, place: str | None = None, deep: bool = False
-    ) -> str:
-        """Start a restore for a try into a throw-away database; the run's id. Raises ConfigError, JobBusy.
-
-        `place` is the name of a datasource or `private`; the job's place, else where the backup comes from, if empty.
-        """
-        order = rehearse_order(self.config, execution, current_actor(), now(), storage=storage, place=place, deep=deep)
-        with self._lock(f"rehearse-{order.job_id}", f"rehearsal of {order.job}") as lock:
-            self._launch(order, lock)
-        return order.run_id
+    # What proves backups
 
     def mark_restored(self, execution: Execution, *, reason: str, at: datetime | None = None) -> Restore:
         """Record a restore that somebody did by hand. Raises ConfigError."""
@@ -364,29 +174,6 @@ class Engine:
     def proofs(self) -> Proofs:
         """Which backups were loaded and compared, when and where."""
         return Proofs(self.catalog)
-
-    @contextlib.contextmanager
-    def _lock(self, name: str, purpose: str) -> Iterator[Lock]:
-        """Hold a lock while a worker is started; the worker inherits it and holds it to its end."""
-        lock = take_lock(self.paths.locks / f"{name}.lock", purpose=purpose, inheritable=True)
-        try:
-            yield lock
-        finally:
-            lock.hand_over()
-
-    def _launch(self, order: AnyOrder, lock: Lock | None = None, announce: Callable[[], None] | None = None) -> None:
-        """Start a worker; `announce` records the run once it holds its lock, so that it never looks like a dead one."""
-
-        def record() -> None:
-            if announce is not None:
-                announce()
-            if self._fork_workers:
-                self.catalog.close()
-
-        launch(self.paths, order, lock, fork_worker if self._fork_workers else spawn_worker, record)
-
-    def _config_path(self) -> str | None:
-        return str(self.config.path) if self.config.path is not None else None
 
     # Watching and ending runs
 
@@ -401,22 +188,9 @@ class Engine:
     def run_info(self, run_id: str) -> RunInfo | None:
         """What a run was asked to do; None where that is not known."""
         try:
-            order = decode_order(self.paths.request(run_id).read_bytes())
+            return run_info(decode_order(self.paths.request(run_id).read_bytes()))
         except (FileNotFoundError, msgspec.DecodeError):
             return None
-        match order:
-            case BackupOrder():
-                return RunInfo(run_id=run_id, operation="backup", title=f"{order.job_name} · {order.job.datasource}")
-            case RestoreOrder():
-                what = f"undo of {order.undo_of[:8]}" if order.undo_of else order.execution_id[:8]
-                return RunInfo(run_id=run_id, operation="restore", title=f"{what} into {order.database}")
-            case ValidateOrder():
-                return RunInfo(run_id=run_id, operation="validate", title=order.execution_id[:8])
-            case RehearseOrder():
-                where = f" at {order.place}" if order.place else ""
-                return RunInfo(
-                    run_id=run_id, operation="rehearse", title=f"{order.job} {order.execution_id[:8]}{where}"
-                )
 
     def run_watch(self) -> RunWatch:
         """Watch all runs of this machine."""
@@ -440,71 +214,6 @@ class Engine:
         return cancel_waiting(self.catalog, self.paths, run_id, now())
 
     # Looking
-
-    def executions(
-        self,
-        *,
-        job: str | None = None,
-        datasource: str | None = None,
-        status: str | None = None,
-        purpose: Purpose | None = None,
-        limit: int | None = None,
-    ) -> list[Execution]:
-        """Executions with their copies, the newest first."""
-        return self.catalog.executions(job=job, datasource=datasource, status=status, purpose=purpose, limit=limit)
-
-    def execution_texts(
-        self, *, job: str | None = None, datasource: str | None = None, status: str | None = None
-    ) -> Iterator[tuple[str, str]]:
-        """The id of each execution and itself as JSON, the newest first, read as they are asked for."""
-        return self.catalog.execution_texts(job=job, datasource=datasource, status=status)
-
-    def execution_count(
-        self, *, job: str | None = None, datasource: str | None = None, status: str | None = None
-    ) -> int:
-        """How many executions there are."""
-        return self.catalog.execution_count(job=job, datasource=datasource, status=status)
-
-    def backup_counts(self) -> dict[str, int]:
-        """How many backups each datasource has, also one that is not configured any more."""
-        return self.catalog.backup_counts()
-
-    def storage_usage(self) -> dict[str, tuple[int, int]]:
-        """Number and bytes of the backups that the catalogue knows at each storage."""
-        return self.catalog.storage_usage()
-
-    def execution(self, reference: str) -> Execution:
-        """Find one by the first characters of its id, `JOB@latest` or `JOB@2025-02-13_060001`. Raises ConfigError."""
-        return find_execution(self.catalog, reference)
-
-    def run_reference(self, reference: str) -> str:
-        """The id of a run, by the first characters of its id or as `execution` takes it; `JOB@latest` is the newest.
-
-        Raises ConfigError, also where its log is not kept any more.
-        """
-        matches = [path.stem for path in self.paths.runs.glob("*.jsonl") if path.stem.startswith(reference)]
-        if len(matches) == 1:
-            return matches[0]
-        found = find_run(self.catalog, reference)
-        if found.status in ENDED and not self.paths.messages(found.execution_id).exists():
-            raise ConfigError(
-                f"Execution {found.execution_id[:8]} ended {found.status}, and its log is not kept here any more",
-                subject=found.execution_id,
-                hint=f"What is known of it: dgtui show {found.execution_id[:8]}",
-            )
-        return found.execution_id
-
-    def restores(self, execution_id: str | None = None, *, limit: int | None = None) -> list[Restore]:
-        """Restores, the newest first."""
-        return self.catalog.restores(execution_id, limit=limit)
-
-    def restore_count(self) -> int:
-        """How many restores there were."""
-        return self.catalog.restore_count()
-
-    def restore(self, reference: str) -> Restore:
-        """Find a restore by the first characters of its id. Raises ConfigError."""
-        return find_restore(self.catalog, reference)
 
     def live_copies(self, execution: Execution) -> tuple[Copy, ...]:
         """The copies of an execution as they are now at their storages; the catalogue learns it."""
@@ -562,89 +271,20 @@ class Engine:
             safety=safety,
         )
 
-    # What restores left
-
-    def kept_replaced(self) -> list[Kept]:
-        """The former contents that restores have kept beside their targets, the newest first."""
-        return kept_replaced(self.catalog)
-
-    def drop_replaced(self, restore: Restore) -> Restore:
-        """Drop what a restore has kept; its record. Raises DataGuardianError."""
-        return drop_replaced(self.catalog, self.config, self.paths, restore.restore_id)
-
-    def drop_expired_replaced(self) -> tuple[list[Restore], list[DataGuardianError]]:
-        """Drop all that was kept and whose time is over; the records, and what kept others from being dropped."""
-        return drop_expired(self.catalog, self.config, self.paths, now())
-
-    def unsettled_restores(self) -> list[Restore]:
-        """The interrupted restores that left something beside their target, the newest first."""
-        return unsettled(self.catalog)
-
-    def cleanup_restore(self, restore: Restore) -> tuple[str, ...]:
-        """Bring an interrupted restore to a clean end and remove what it left; sentences for people.
-
-        Raises DataGuardianError.
-        """
-        return clean_up(self.catalog, self.config, self.paths, restore)
-
-    def finish_restore(self, restore: Restore, *, reason: str = "") -> str:
-        """Start to import a backup once more into a target that was left partly filled; the id of that restore.
-
-        What is there now is backed up first, as ever. Raises ConfigError where there is nothing to finish, JobBusy.
-        """
-        if not restore.partly_filled or not restore.execution_id:
-            raise ConfigError(
-                f"Restore {restore.restore_id[:8]} has not left {restore.target} partly filled",
-                subject=restore.restore_id,
-                hint="Leave out --finish, or restore again",
-            )
-        return self.start_restore(
-            self.execution(restore.execution_id),
-            datasource=restore.datasource,
-            database=restore.target,
-            selection=Selection(backup_type=restore.backup_type, tables=restore.tables),  # type: ignore[arg-type]  # what was ordered
-            overwrite=True,
-            reason=reason or f"Finishes restore {restore.restore_id[:8]}",
-        )
-
     # Acting on what is stored
 
     def validate_folder(self, folder: Path) -> None:
         """Check a backup folder anywhere to its last byte. Raises ValidationError, StorageError."""
         scratch = self.paths.state / "scratch"
-        validate_folder(folder, scratch if scratch.is_dir() else self._temporary_folder())
+        validate_folder(folder, scratch if scratch.is_dir() else self._opening.temporary_folder())
 
     def delete(self, execution: Execution, *, storage: str | None = None, force: bool = False) -> int:
         """Delete an execution's copies, or the one at `storage`; the bytes freed. Raises DataGuardianError.
 
         The last good backup of a job, and one that a run is reading, are only deleted with `force`.
         """
-        if not force and execution.execution_id in Look(self.catalog, self.config, self.paths).in_use():
-            raise JobBusy(
-                f"Execution {execution.execution_id[:8]} is being read by a run; nothing was deleted",
-                subject=execution.execution_id,
-                hint="Wait for its end, dgtui status shows it; or delete it all the same with --force",
-            )
-        outcome = "failed"
-        try:
-            freed = delete_copies(self.catalog, self.config, execution, storage=storage, force=force)
-            outcome = "completed"
-        finally:
-            left = self.catalog.execution(execution.execution_id)
-            lying = {copy.storage for copy in left.copies} if left is not None else set()
-            gone = [copy.storage for copy in execution.copies if copy.path and copy.storage not in lying]
-            self._teller().audit(
-                "delete",
-                object_kind="execution",
-                object_name=execution.execution_id,
-                outcome="partial" if gone and outcome == "failed" else outcome,
-                details=(
-                    f"job {execution.job}",
-                    f"at {storage or 'every storage'}",
-                    *(f"deleted at {name}" for name in gone),
-                ),
-            )
-        return freed
+        removal = Removal(self.catalog, self.config, self.paths, self._teller())
+        return removal.delete(execution, storage=storage, force=force)
 
     def known_at(self, storage: str) -> Forgotten:
         """What the catalogue knows of a storage that is not configured any more. Raises ConfigError."""
@@ -655,16 +295,7 @@ class Engine:
 
         Raises ConfigError where it is configured, and where nothing is known of it.
         """
-        known = self.known_at(storage)
-        forget_storage(self.catalog, storage)
-        self._teller().audit(
-            "forget storage",
-            object_kind="storage",
-            object_name=storage,
-            outcome="completed",
-            details=(f"{known.copies} copies", f"{known.backups} backups that lie nowhere else"),
-        )
-        return known
+        return Removal(self.catalog, self.config, self.paths, self._teller()).forget_storage(storage)
 
     def scan(self, storage: str) -> ScanReport:
         """Read every manifest at a storage into the catalogue. Raises StorageError."""

@@ -7,6 +7,7 @@ import msgspec
 from dgtui.config import JobSettings
 from dgtui.engine.datasources.loading import Selection
 from dgtui.engine.model import Part
+from dgtui.engine.runs import RunInfo
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True, tag_field="operation"):
@@ -102,3 +103,20 @@ def decode_order(text: bytes) -> AnyOrder:
     from dgtui.engine.settings import decode_setting
 
     return msgspec.json.decode(text, type=AnyOrder, dec_hook=decode_setting)  # type: ignore[no-any-return]  # a union is no type to mypy here
+
+
+def run_info(order: AnyOrder) -> RunInfo:
+    """What a run was asked to do, for people."""
+    match order:
+        case BackupOrder():
+            title = f"{order.job_name} · {order.job.datasource}"
+            return RunInfo(run_id=order.run_id, operation="backup", title=title)
+        case RestoreOrder():
+            what = f"undo of {order.undo_of[:8]}" if order.undo_of else order.execution_id[:8]
+            return RunInfo(run_id=order.run_id, operation="restore", title=f"{what} into {order.database}")
+        case ValidateOrder():
+            return RunInfo(run_id=order.run_id, operation="validate", title=order.execution_id[:8])
+        case RehearseOrder():
+            where = f" at {order.place}" if order.place else ""
+            title = f"{order.job} {order.execution_id[:8]}{where}"
+            return RunInfo(run_id=order.run_id, operation="rehearse", title=title)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dgtui.engine import facade, worker
+from dgtui.engine import starting, worker
 from dgtui.engine.catalog.audit import AuditTable
 from dgtui.engine.catalog.notifications import Notifications
 from dgtui.engine.catalog.proofs import Proof
@@ -194,7 +194,7 @@ def test_killed_in_the_middle_the_next_start_cleans_up(
         home.close_catalogues()
         engine = home.engine(fork_workers=True)
         with monkeypatch.context() as patched:
-            patched.setattr(facade, "fork_worker", stopped_in("compare"))
+            patched.setattr(starting, "fork_worker", stopped_in("compare"))
             run_id = engine.start_rehearsal(source.execution, place=place or None)
         os.waitpid(int(engine.paths.lock(run_id).read_text()), 0)
         left = source.beside() | (_private_processes() - before) | set(map(str, home.litter()))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from dgtui.config import load_config
-from dgtui.engine import facade
+from dgtui.engine import starting
 from dgtui.engine.catalog.notifications import Notifications
 from dgtui.engine.errors import EXIT_FAILED
 from dgtui.engine.facade import Engine
@@ -41,7 +41,7 @@ def test_what_is_not_known_yet_is_told_once_it_is(
 ) -> None:
     """First that it is the one or the other, then which; both in the name of who ordered it."""
     stopping = Stopping(home, monkeypatch)
-    monkeypatch.setattr(facade, "current_actor", lambda: Actor(user="alice"))
+    monkeypatch.setattr(starting, "current_actor", lambda: Actor(user="alice"))
     with changing("sqlite", home, request) as source:
         stopping.at(0, _over(source))
         after_the_swap = stopping.first("phase record") - 1

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from dgtui.engine import facade, worker
+from dgtui.engine import starting, worker
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.facade import Engine
 from dgtui.engine.launch import Start
@@ -42,7 +42,7 @@ class Stopping:
         self._home.close_catalogues()
         engine = self._home.engine(fork_workers=True)
         with self._monkeypatch.context() as patched:
-            patched.setattr(facade, "fork_worker", _stopped_at(number, self._file, self._sent))
+            patched.setattr(starting, "fork_worker", _stopped_at(number, self._file, self._sent))
             run_id = start(engine)
         os.waitpid(int(engine.paths.lock(run_id).read_text()), 0)
         return engine.restore(run_id)

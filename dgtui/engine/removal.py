@@ -1,0 +1,72 @@
+"""Removing backups and storages by hand, each with the audit entry that tells of it."""
+
+from dgtui.config import Config
+from dgtui.engine.catalog import Catalog
+from dgtui.engine.catalog.forgetting import forget_storage
+from dgtui.engine.cleanup.looking import Look
+from dgtui.engine.deletion import Forgotten, delete_copies, known_at
+from dgtui.engine.errors import JobBusy
+from dgtui.engine.model import Execution
+from dgtui.engine.runs import RunPaths
+from dgtui.engine.telling import Teller
+
+
+class Removal:
+    """Deletes what is stored, and forgets what is known."""
+
+    def __init__(self, catalog: Catalog, config: Config, paths: RunPaths, teller: Teller) -> None:
+        self._catalog = catalog
+        self._config = config
+        self._paths = paths
+        self._teller = teller
+
+    def delete(self, execution: Execution, *, storage: str | None, force: bool) -> int:
+        """Delete an execution's copies, or the one at `storage`; the bytes freed. Raises DataGuardianError.
+
+        The last good backup of a job, and one that a run is reading, are only deleted with `force`.
+        """
+        if not force and execution.execution_id in Look(self._catalog, self._config, self._paths).in_use():
+            raise JobBusy(
+                f"Execution {execution.execution_id[:8]} is being read by a run; nothing was deleted",
+                subject=execution.execution_id,
+                hint="Wait for its end, dgtui status shows it; or delete it all the same with --force",
+            )
+        outcome = "failed"
+        try:
+            freed = delete_copies(self._catalog, self._config, execution, storage=storage, force=force)
+            outcome = "completed"
+        finally:
+            self._tell_deletion(execution, storage, outcome)
+        return freed
+
+    def _tell_deletion(self, execution: Execution, storage: str | None, outcome: str) -> None:
+        left = self._catalog.execution(execution.execution_id)
+        lying = {copy.storage for copy in left.copies} if left is not None else set()
+        gone = [copy.storage for copy in execution.copies if copy.path and copy.storage not in lying]
+        self._teller.audit(
+            "delete",
+            object_kind="execution",
+            object_name=execution.execution_id,
+            outcome="partial" if gone and outcome == "failed" else outcome,
+            details=(
+                f"job {execution.job}",
+                f"at {storage or 'every storage'}",
+                *(f"deleted at {name}" for name in gone),
+            ),
+        )
+
+    def forget_storage(self, storage: str) -> Forgotten:
+        """Forget a storage that is not configured any more, and every copy there; deletes nothing at any storage.
+
+        Raises ConfigError where it is configured, and where nothing is known of it.
+        """
+        known = known_at(self._catalog, self._config, storage)
+        forget_storage(self._catalog, storage)
+        self._teller.audit(
+            "forget storage",
+            object_kind="storage",
+            object_name=storage,
+            outcome="completed",
+            details=(f"{known.copies} copies", f"{known.backups} backups that lie nowhere else"),
+        )
+        return known

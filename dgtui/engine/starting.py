@@ -1,0 +1,191 @@
+"""Starting runs: the order that each worker gets, the locks it is born with, and the row that announces it."""
+
+import contextlib
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+
+from dgtui.config import Config, JobSettings, unknown_options
+from dgtui.engine.audit import current_actor
+from dgtui.engine.backup import BackupPlan, started_execution
+from dgtui.engine.catalog import Catalog
+from dgtui.engine.datasources import datasource_adapter
+from dgtui.engine.datasources.loading import Selection
+from dgtui.engine.errors import ConfigError
+from dgtui.engine.launch import fork_worker, launch, spawn_worker
+from dgtui.engine.locks import Lock, take_lock
+from dgtui.engine.lookup import Lookup
+from dgtui.engine.messages import now
+from dgtui.engine.model import Execution
+from dgtui.engine.orders import AnyOrder, BackupOrder, RestoreOrder, ValidateOrder
+from dgtui.engine.rehearsal import rehearse_order
+from dgtui.engine.restore_refusals import refuse_deep
+from dgtui.engine.restore_task import started_restore, target_lock_name
+from dgtui.engine.runs import RunPaths
+
+
+class RunStarter(Lookup):
+    """Starts backups, restores, checks and rehearsals."""
+
+    def __init__(self, config: Config, catalog: Catalog, paths: RunPaths, *, fork_workers: bool = False) -> None:
+        """`fork_workers` is for programs without threads: their workers start faster."""
+        super().__init__(config, catalog, paths)
+        self._fork_workers = fork_workers
+
+    def start_job(self, name: str, *, description: str = "") -> str:
+        """Start the backup of a configured job; its execution id. Raises ConfigError, JobBusy."""
+        job = self.config.job(name)
+        return self._start_backup(self.config.job_id(name), name, job, description or job.description)
+
+    def start_backup(self, job: JobSettings, *, description: str = "") -> str:
+        """Start a backup that no configured job describes; its execution id. Raises ConfigError, JobBusy."""
+        name = f"manual-{job.datasource}"
+        adapter = datasource_adapter(self.config.require_datasource(job.datasource).type)
+        for storage in job.storages:
+            self.config.require_storage(storage)
+        for option in unknown_options(job, adapter.options).values():
+            raise ConfigError(
+                f"{adapter.label} knows no such thing as {option}",
+                subject=job.datasource,
+                hint=f"Leave out --{option.replace('_', '-')}",
+            )
+        return self._start_backup(self.config.job_id(name), name, job, description)
+
+    def _start_backup(self, job_id: str, name: str, job: JobSettings, description: str) -> str:
+        order = BackupOrder(
+            run_id=str(uuid.uuid4()),
+            config_path=self._config_path(),
+            ordered_at=now(),
+            job_id=job_id,
+            job_name=name,
+            # An order holds no secret; the worker asks the configuration for this one.
+            job=msgspec.structs.replace(job, heartbeat=None),
+            description=description,
+        )
+        plan = BackupPlan(
+            execution_id=order.run_id,
+            job_id=job_id,
+            job_name=name,
+            job=job,
+            description=description,
+            scratch_folder=str(self.paths.scratch(order.run_id)),
+        )
+        kind = self.config.require_datasource(job.datasource).type
+        with self._lock(f"job-{job_id}", f"job {name}") as job_lock:
+            ordered = started_execution(plan, kind, order.ordered_at)
+            self._launch(order, job_lock, lambda: self.catalog.save_execution(ordered))
+        return order.run_id
+
+    def start_restore(
+        self,
+        execution: Execution,
+        *,
+        storage: str | None = None,
+        datasource: str | None = None,
+        database: str | None = None,
+        selection: Selection | None = None,
+        overwrite: bool = False,
+        without_missing_roles: bool = True,
+        merge: bool = False,
+        deep: bool = False,
+        jobs: int | None = None,
+        reason: str = "",
+        safety: bool = True,
+        safety_to: str | None = None,
+    ) -> str:
+        """Start a restore; its id. Raises ConfigError, JobBusy where the target is being restored already.
+
+        A target that holds data is backed up first, to `safety_to` or the storages of the backup's job; without
+        `safety` its former content is only kept beside it, where a swap is possible.
+        """
+        target = datasource or execution.datasource
+        if deep:
+            refuse_deep(execution, selection or Selection())
+        if safety_to is not None:
+            self.config.require_storage(safety_to)
+        return self._start_restore(
+            RestoreOrder(
+                **self._ordered(),
+                execution_id=execution.execution_id,
+                storage=storage,
+                datasource=target,
+                database=database or self.config.datasource(target).database,
+                selection=selection or Selection(),
+                overwrite=overwrite,
+                without_missing_roles=without_missing_roles,
+                merge=merge,
+                deep=deep,
+                safety=safety,
+                safety_to=safety_to,
+                jobs=jobs,
+                reason=reason,
+            )
+        )
+
+    def _ordered(self) -> dict[str, Any]:
+        """Which run, when, by whom, from where."""
+        actor = current_actor()
+        return {
+            "run_id": str(uuid.uuid4()),
+            "config_path": self._config_path(),
+            "ordered_at": now(),
+            "restored_by": actor.user,
+            "origin": actor.origin,
+        }
+
+    def _start_restore(self, order: RestoreOrder) -> str:
+        adapter = self.config.datasource(order.datasource)
+        name = target_lock_name(adapter, order.database)
+        with self._lock(name, f"restore into {order.database}") as target_lock:
+            queued = msgspec.structs.replace(started_restore(order), status="queued")
+            self._launch(order, target_lock, lambda: self.catalog.save_restore(queued))
+        return order.run_id
+
+    def start_validate(self, execution: Execution, *, storage: str | None = None) -> str:
+        """Start a check of an execution's copies to their last byte; the run's id."""
+        order = ValidateOrder(
+            run_id=str(uuid.uuid4()),
+            config_path=self._config_path(),
+            ordered_at=now(),
+            execution_id=execution.execution_id,
+            storage=storage,
+        )
+        self._launch(order)
+        return order.run_id
+
+    def start_rehearsal(
+        self, execution: Execution, *, storage: str | None = None, place: str | None = None, deep: bool = False
+    ) -> str:
+        """Start a restore for a try into a throw-away database; the run's id. Raises ConfigError, JobBusy.
+
+        `place` is the name of a datasource or `private`; the job's place, else where the backup comes from, if empty.
+        """
+        order = rehearse_order(self.config, execution, current_actor(), now(), storage=storage, place=place, deep=deep)
+        with self._lock(f"rehearse-{order.job_id}", f"rehearsal of {order.job}") as lock:
+            self._launch(order, lock)
+        return order.run_id
+
+    @contextlib.contextmanager
+    def _lock(self, name: str, purpose: str) -> Iterator[Lock]:
+        """Hold a lock while a worker is started; the worker inherits it and holds it to its end."""
+        lock = take_lock(self.paths.locks / f"{name}.lock", purpose=purpose, inheritable=True)
+        try:
+            yield lock
+        finally:
+            lock.hand_over()
+
+    def _launch(self, order: AnyOrder, lock: Lock | None = None, announce: Callable[[], None] | None = None) -> None:
+        """Start a worker; `announce` records the run once it holds its lock, so that it never looks like a dead one."""
+
+        def record() -> None:
+            if announce is not None:
+                announce()
+            if self._fork_workers:
+                self.catalog.close()
+
+        launch(self.paths, order, lock, fork_worker if self._fork_workers else spawn_worker, record)
+
+    def _config_path(self) -> str | None:
+        return str(self.config.path) if self.config.path is not None else None
