@@ -48,8 +48,8 @@ def load_jobs(task: RestoreTask, manifest: Manifest) -> int:
     """How many processes load at once: several are faster where the archive is large and there is room for it."""
     if "parallel_restore" not in task.target.options:
         return 1
-    if task.order.jobs is not None:
-        return task.order.jobs
+    if task.processes is not None:
+        return task.processes
     room = shutil.disk_usage(task.scratch).free > 2 * manifest.total_size_bytes
     large = room and manifest.total_size_bytes >= _PARALLEL_FROM_BYTES
     return min(os.cpu_count() or 1, _JOBS_AT_MOST) if large else 1

@@ -49,6 +49,8 @@ class RestoreTask(TargetTask):
     execution: Execution
     storages: Sequence[Storage[Any]]
     """Those to read from, in the order in which they are tried."""
+    processes: int | None
+    """How many load at once; a number that fits where None."""
 
 
 @dataclass(frozen=True, kw_only=True)

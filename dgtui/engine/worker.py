@@ -230,6 +230,7 @@ class Worker:
             execution=execution,
             target=self._config.datasource(order.datasource),
             storages=self._storages_of(execution, order.storage),
+            processes=order.jobs or self._restore_jobs(execution),
             safety_job=safety_job,
             safety_storages=[self._storage(name) for name in safety_job.storages],
             catalog=self._catalog,
@@ -237,6 +238,11 @@ class Worker:
             cancellation=self._cancellation,
             scratch=self._scratch,
         )
+
+    def _restore_jobs(self, execution: Execution) -> int | None:
+        """How many processes the backup's job wants to load at once."""
+        job = self._config.jobs.get(execution.job)
+        return job.restore_jobs if job is not None else None
 
     def _undo_task(self, order: RestoreOrder) -> UndoTask:
         execution = self._catalog.execution(order.execution_id) if order.execution_id else None
@@ -310,6 +316,7 @@ class Worker:
                 execution=execution,
                 target=self._config.datasource(place),
                 storages=self._storages_of(execution, order.storage),
+                processes=self._restore_jobs(execution),
                 catalog=self._catalog,
                 run=self._run,
                 cancellation=self._cancellation,

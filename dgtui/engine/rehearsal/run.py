@@ -44,6 +44,8 @@ class RehearsalTask:
     target: Datasource[Any]
     """The datasource to do it at; for a private server the one whose settings say which programs to use."""
     storages: list[Storage[Any]]
+    processes: int | None
+    """How many load at once; a number that fits where None."""
     catalog: Catalog
     run: RunWriter
     cancellation: Cancellation
@@ -257,6 +259,7 @@ def _restore_task(task: RehearsalTask) -> RestoreTask:
         execution=task.execution,
         target=task.target,
         storages=task.storages,
+        processes=task.processes,
         safety_job=JobSettings(datasource=task.target.name, storages=()),
         safety_storages=(),
         catalog=task.catalog,
