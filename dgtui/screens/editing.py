@@ -9,7 +9,6 @@ from textual.binding import Binding, BindingType
 
 from dgtui.config import Table
 from dgtui.config.store import is_ours
-from dgtui.engine.errors import ConfigError, DataGuardianError
 from dgtui.screens.confirm import ConfirmScreen
 from dgtui.screens.tab import TabScreen
 
@@ -45,7 +44,12 @@ class EditingScreen(TabScreen):
             self._open_editor(config.origin(self.TABLE, name))
 
     def _open_editor(self, origin: "Origin") -> None:
-        editor = shlex.split(os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi")
+        words = os.environ.get("VISUAL") or os.environ.get("EDITOR") or ""
+        try:
+            editor = shlex.split(words) or ["vi"]
+        except ValueError as error:
+            self.engine_app.tell(f"EDITOR cannot be read: {error}", hint="Set EDITOR", severity="error")
+            return
         try:
             with self.app.suspend():
                 subprocess.run([*editor, f"+{origin.line}", str(origin.file)], check=False)
@@ -72,12 +76,7 @@ class EditingScreen(TabScreen):
                     f"remove {table} {name}",
                     lambda engine: engine.remove_object(table, name),
                     lambda _: self.engine_app.config_changed(f"The {kind} {name} was removed"),
-                    self._not_removed,
                 )
 
         text = [f"The {kind} {name} is removed from the configuration.", "Its backups stay where they are."]
         self.app.push_screen(ConfirmScreen(f"Delete {kind} {name}?", text, yes="Delete"), answered)
-
-    def _not_removed(self, error: DataGuardianError) -> None:
-        assert isinstance(error, ConfigError) or error.message
-        self.engine_app.show_error(error)

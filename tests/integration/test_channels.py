@@ -108,6 +108,15 @@ def test_a_certificate_that_nobody_trusts_is_told_as_such(authority: Authority) 
         assert (commits, web.requests) == (0, [])
 
 
+def test_certificates_that_cannot_be_read_are_told_before_anybody_is_connected_to(authority: Authority) -> None:
+    with mail_server(tls=authority.server_context()) as server:
+        message, commits = failure(mail(server.port, tls="tls", ca_file="/nowhere/ca.pem"))
+    assert (message, commits) == ("Read the certificates of /nowhere/ca.pem: No such file or directory", 0)
+    with web_server(authority.server_context()) as web:
+        message, commits = failure(hook(f"https://localhost:{web.port}/", ca_file="/nowhere/ca.pem"))
+    assert (message, commits) == ("Read the certificates of /nowhere/ca.pem: No such file or directory", 0)
+
+
 def test_a_server_without_starttls_gets_nothing() -> None:
     with mail_server() as server:
         message, _ = failure(mail(server.port, tls="starttls"))

@@ -446,9 +446,16 @@ async def test_quitting_with_nothing_running_just_quits(home: Home, shop: Path) 
         await driver.until(lambda: not driver.app.is_running or driver.app._exit, "the end")
 
 
-@pytest.mark.parametrize("editor", ["vi-of-a-test", "missing-editor"])
+@pytest.mark.parametrize(
+    ("editor", "told"),
+    [
+        ("vi-of-a-test", ""),
+        ("missing-editor", "could not be started"),
+        ("vi 'never closed", "EDITOR cannot be read: No closing quotation"),
+    ],
+)
 async def test_what_a_person_wrote_opens_in_the_editor_at_its_line(
-    home: Home, shop: Path, monkeypatch: pytest.MonkeyPatch, editor: str
+    home: Home, shop: Path, monkeypatch: pytest.MonkeyPatch, editor: str, told: str
 ) -> None:
     note = home.folder / "note"
     program = home.folder / "vi-of-a-test"
@@ -462,8 +469,8 @@ async def test_what_a_person_wrote_opens_in_the_editor_at_its_line(
         await driver.settle()
         monkeypatch.setattr(type(app), "suspend", _no_suspend)
         await driver.press("e")
-        if editor == "missing-editor":
-            assert any("could not be started" in toast for toast in driver.toasts)
+        if told:
+            assert any(told in toast for toast in driver.toasts)
         else:
             assert note.read_text() == f"+1 {home.config_path}\n"
     app.close_engine()

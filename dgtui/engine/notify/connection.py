@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shlex
 import socket
 import ssl
 import threading
@@ -116,7 +117,11 @@ def tls_context(ca_file: str | None) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=path)
     except OSError as error:
         reason = "it holds no certificate" if isinstance(error, ssl.SSLError) else _reason(error)
-        raise DeliveryError(f"Read the certificates of {path}: {reason}", subject=str(path)) from None
+        raise DeliveryError(
+            f"Read the certificates of {path}: {reason}",
+            subject=str(path),
+            hint=f"Is ca_file of the channel right, and may this user read it? See: ls -l {shlex.quote(str(path))}",
+        ) from None
 
 
 def start_tls(connection: socket.socket, host: str, context: ssl.SSLContext, deadline: Deadline) -> ssl.SSLSocket:

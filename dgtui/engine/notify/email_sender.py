@@ -85,9 +85,10 @@ class _Conversation:
 
     def hold(self, password: str | None, purpose: _Purpose) -> str:
         host = self._settings.host
+        context = tls_context(self._settings.ca_file) if self._settings.tls == "tls" else None
         connection = connect(host, _port(self._settings), self._deadline)
-        if self._settings.tls == "tls":
-            connection = start_tls(connection, host, tls_context(self._settings.ca_file), self._deadline)
+        if context is not None:
+            connection = start_tls(connection, host, context, self._deadline)
         with self._deadline.guarding(connection), connection:
             client = _Client(connection, host, self._deadline.left)
             try:

@@ -136,10 +136,9 @@ def _place(parts: SplitResult) -> tuple[str, int]:
 
 def _connected(parts: SplitResult, ca_file: str | None, deadline: Deadline) -> socket.socket:
     host, port = _place(parts)
+    context = tls_context(ca_file) if parts.scheme == "https" else None
     connection = connect(host, port, deadline)
-    if parts.scheme == "https":
-        return start_tls(connection, host, tls_context(ca_file), deadline)
-    return connection
+    return connection if context is None else start_tls(connection, host, context, deadline)
 
 
 def _parts(url: str) -> SplitResult:
