@@ -50,6 +50,7 @@ def special(postgres_server: PostgresServer, owner: str) -> Iterator[str]:
         "ALTER DATABASE {} SET search_path = '$user', 'Odd, \"schema\"', ''",
         "ALTER DATABASE {} SET \"my.setting\" = 'it''s'",
         "ALTER DATABASE {} SET default_transaction_read_only = on",
+        "ALTER DATABASE {} SET TimeZone = 'Asia/Kathmandu'",
         f"ALTER ROLE \"{owner}\" IN DATABASE {{}} SET work_mem = '5MB'",
         "REVOKE ALL ON DATABASE {} FROM PUBLIC",
         f'GRANT CREATE, CONNECT ON DATABASE {{}} TO "{owner}" WITH GRANT OPTION',

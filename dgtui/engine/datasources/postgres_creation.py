@@ -139,7 +139,9 @@ def _possible(
     changes.update(_possible_locale(connection, recorded, notes))
     changes["grants"] = recorded.grants and _with_roles(recorded.grants, roles, notes, "The grants")
     named = {name.lower() for (name,) in connection.execute("SELECT name FROM pg_settings").fetchall()}
-    unknown = sorted({entry.name for entry in recorded.settings if "." not in entry.name} - named)
+    # The catalog keeps DateStyle and TimeZone in their own case.
+    plain = {entry.name for entry in recorded.settings if "." not in entry.name}
+    unknown = sorted(name for name in plain if name.lower() not in named)
     if unknown:
         notes.append(f"This server does not know the settings {', '.join(unknown)}: they are left out")
     kept = tuple(entry for entry in recorded.settings if entry.name not in unknown)
