@@ -67,6 +67,13 @@ def test_known_failures(text: str, kind: type[DataGuardianError], told: str) -> 
     assert error.detail == ("a line",)
 
 
+def test_the_right_that_lets_into_a_database() -> None:
+    text = 'FATAL:  permission denied for database "shop"'
+    error = known_failure(text, server="db:5432", user="backup")
+    assert error is not None
+    assert error.hint == 'Run as its owner: GRANT CONNECT ON DATABASE "shop" TO backup;'
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -52,7 +52,7 @@ def _no_database(match: re.Match[str], server: str, _: str) -> DataGuardianError
 
 def _no_right(match: re.Match[str], server: str, user: str) -> DataGuardianError:
     kind, name = match[1], match[2]
-    right = "USAGE" if kind == "schema" else "SELECT"
+    right = {"schema": "USAGE", "database": "CONNECT"}.get(kind, "SELECT")
     kind = {"relation": "table", "view": "table", "materialized view": "table"}.get(kind, kind)
     return PermissionDenied(
         f"The user {user} may not read the {kind} {name} at {server}",
