@@ -53,7 +53,7 @@ def _table_dump_bytes(session: Session, database: str, table: Table) -> int:
     name = f"{quote(database)}.{quote(table.name)}"
     rows = table.rows
     if rows < _COUNTED_ROWS:
-        rows = count_rows(session, database, table.name)
+        rows = count_rows(session, database, table.name, versioned=table.versioned)
     if rows == 0:
         return 0
     average = max(table.data_bytes // rows, 1)

@@ -71,9 +71,10 @@ def dumped_tables(tables: Sequence[Table], options: DumpOptions) -> tuple[Table,
     return tuple(table for table in tables if table.name in wanted - set(options.exclude_tables))
 
 
-def count_rows(session: Session, database: str, table: str) -> int:
-    """The exact number of rows, which reads the whole table."""
-    return int(session.value(f"SELECT COUNT(*) FROM {quote(database)}.{quote(table)}"))  # noqa: S608  # quoted names
+def count_rows(session: Session, database: str, table: str, *, versioned: bool = False) -> int:
+    """The exact number of rows, which reads the whole table; of a versioned one with its history, as in statistics."""
+    history = " FOR SYSTEM_TIME ALL" if versioned else ""
+    return int(session.value(f"SELECT COUNT(*) FROM {quote(database)}.{quote(table)}{history}"))  # noqa: S608  # quoted
 
 
 def object_infos(tables: Sequence[Table]) -> tuple[ObjectInfo, ...]:

@@ -194,7 +194,7 @@ class MysqlTarget(Datasource[MysqlSettings]):
             return tuple(
                 ObjectInfo(
                     name=table.name,
-                    rows=count_rows(session, database, table.name),
+                    rows=count_rows(session, database, table.name, versioned=table.versioned),
                     bytes=table.total_bytes,
                     rows_exact=True,
                 )
