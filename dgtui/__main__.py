@@ -21,16 +21,8 @@ dgtui --help lists all of them."""
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the program; its exit code."""
-    from dgtui.engine.errors import EXIT_DONE
-
-    arguments = sys.argv[1:] if arguments is None else arguments
-    if arguments == ["--version"]:
-        from dgtui import __version__
-
-        print(f"dgtui {__version__}")
-        return EXIT_DONE
     sys.excepthook = _report_fault
-    return _run(arguments)
+    return _run(sys.argv[1:] if arguments is None else arguments)
 
 
 def _run(arguments: list[str]) -> int:
@@ -54,6 +46,8 @@ def _dispatch(arguments: list[str]) -> int:
     match arguments:
         case []:
             return _open_screens()
+        case ["--version"]:
+            return _print_version()
         # What timers start: the parser of all the other commands would cost more than the parsing.
         case ["--run-job", name] if not name.startswith("-"):
             return _run_job(name, as_json=False)
@@ -63,6 +57,15 @@ def _dispatch(arguments: list[str]) -> int:
             from dgtui.cli.application import run_command
 
             return run_command(arguments)
+
+
+def _print_version() -> int:
+    from dgtui import __version__
+    from dgtui.cli.output import print_data
+    from dgtui.engine.errors import EXIT_DONE
+
+    print_data(f"dgtui {__version__}")
+    return EXIT_DONE
 
 
 def _open_screens() -> int:

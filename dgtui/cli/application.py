@@ -1,9 +1,10 @@
 """All commands under their names."""
 
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+import typer.core
 
 from dgtui.cli import (
     backing_up,
@@ -62,6 +63,26 @@ def root(
     backing_up.run(run_job, as_json=as_json)
 
 
+_TEXTS = frozenset({"description", "reason"})
+"""Parameters that may be empty, as nothing is looked up by them."""
+
+
+class Command(typer.core.TyperCommand):
+    """A command that takes no empty name."""
+
+    def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]  # typer hands over its own kind
+        """Carry it out, unless a name is empty."""
+        for parameter in self.params:
+            given = ctx.params.get(parameter.name or "")
+            empty = "" in given if isinstance(given, list | tuple) else given == ""
+            if not empty or parameter.name in _TEXTS:
+                continue
+            if isinstance(parameter, typer.core.TyperOption | typer.core.TyperArgument):
+                # An unset variable of a script: `--into "$NAME" --overwrite` would replace what nobody named.
+                raise typer.BadParameter("it is empty", ctx=ctx, param=parameter)
+        return super().invoke(ctx)
+
+
 _COMMANDS: dict[str, Callable[..., None]] = {
     "run": backing_up.run,
     "backup": backing_up.backup,
@@ -98,7 +119,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "demo": demonstrating.demo,
 }
 for _name, _command in _COMMANDS.items():
-    app.command(_name)(_command)
+    app.command(_name, cls=Command)(_command)
 
 
 def run_command(arguments: list[str]) -> int:

@@ -18,9 +18,16 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 MessagesAsJson = Annotated[bool, typer.Option("--json", help="Print the run's messages on stdout, one JSON a line.")]
 LIST_LIMIT = 100
 """How many rows a list shows where nobody asked for more; as JSON it has all of them."""
+_MOST_ROWS = 10**9
 Limit = Annotated[
     int | None,
-    typer.Option("--limit", metavar="N", min=1, help=f"Only the newest ones: {LIST_LIMIT} where empty, as JSON all."),
+    typer.Option(
+        "--limit",
+        metavar="N",
+        min=1,
+        max=_MOST_ROWS,
+        help=f"Only the newest ones: {LIST_LIMIT} where empty, as JSON all.",
+    ),
 ]
 SchemaOnly = Annotated[bool, typer.Option("--schema-only", help="Only the definitions, no data.")]
 DataOnly = Annotated[bool, typer.Option("--data-only", help="Only the data, no definitions.")]

@@ -78,7 +78,7 @@ def restore(
     ] = None,
     jobs: Annotated[
         int | None,
-        typer.Option("--jobs", metavar="N", min=1, help="How many processes load.", show_default=False),
+        typer.Option("--jobs", metavar="N", min=1, max=256, help="How many processes load.", show_default=False),
     ] = None,
     reason: Annotated[
         str, typer.Option("--reason", metavar="TEXT", help="Why, for the record.", show_default=False)

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -47,6 +48,39 @@ def test_the_version_is_all_it_prints_and_costs_no_parser() -> None:
     done, loaded = start("--version")
     assert done.stdout == f"dgtui {__version__}\n"
     assert "typer" not in loaded
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["restore", "job@latest", "--overwrite", "--yes", "--into", ""],
+        ["restore", "job@latest", "--yes", "--to", ""],
+        ["restore", "job@latest", "--into", "x", "--yes", "--table", "t", "--table", ""],
+        ["delete", "job@latest", "--yes", "--storage", ""],
+        ["validate", ""],
+    ],
+)
+def test_an_empty_name_is_no_name_at_all(arguments: list[str], tmp_path: object) -> None:
+    done, _ = start(*arguments, DGTUI_CONFIG=f"{tmp_path}/none.toml", DGTUI_STATE=f"{tmp_path}/state")
+    assert done.returncode == 2
+    assert "it is empty" in done.stderr
+
+
+def test_a_number_that_is_too_large_is_refused(tmp_path: object) -> None:
+    place = {"DGTUI_CONFIG": f"{tmp_path}/none.toml", "DGTUI_STATE": f"{tmp_path}/state"}
+    for arguments in (["list", "--limit", "9" * 25], ["restore", "job@latest", "--jobs", "100000"]):
+        done, _ = start(*arguments, **place)
+        assert done.returncode == 2
+        assert "less than or equal to" in done.stderr
+
+
+def test_a_version_that_nobody_could_read_is_said_to_be_lost() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "dgtui", "--version"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == 1
+    assert done.stderr == "error: output was lost: <stdout>: No space left on device\n"
 
 
 def test_run_job_is_started_without_the_parser_of_the_other_commands(tmp_path: object) -> None:
