@@ -19,6 +19,7 @@ TAIL_LINES = 25
 _LONGEST_LINE = 4096
 _STOP_SECONDS = 5.0
 _PIPE_BYTES = 1 << 20
+_READ_BYTES = 1 << 16
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
@@ -214,19 +215,42 @@ def run_tool(
     environment: Mapping[str, str] | None = None,
     secrets: Sequence[str] = (),
 ) -> tuple[int, str, str]:
-    """Run a short-lived program; exit code, output and error output.
+    """Run a short-lived program; exit code, output and error output. Raises as `output_of`."""
+    code, output, tail = output_of(arguments, timeout=timeout, environment=environment, secrets=secrets)
+    return code, output.decode("utf-8", "backslashreplace"), "\n".join(tail)
+
+
+def output_of(
+    arguments: Sequence[str],
+    *,
+    timeout: float,
+    environment: Mapping[str, str] | None = None,
+    secrets: Sequence[str] = (),
+) -> tuple[int, bytes, tuple[str, ...]]:
+    """Run a short-lived program; exit code, output, and the last lines of its error output.
 
     Raises ToolMissing, and IdleTimeout where it takes longer than `timeout` seconds.
     """
     child = Child(arguments, environment=environment, secrets=secrets)
-    output: list[bytes] = []
-    reader = threading.Thread(target=lambda: output.extend(iter(lambda: os.read(child.stdout_fd, 65536), b"")))
+    blocks: list[bytes] = []
+    # A descriptor of its own: whoever the program leaves behind may hold the pipe open for as long as it likes.
+    reader = threading.Thread(target=_collect, args=(os.dup(child.stdout_fd), blocks), daemon=True)
     reader.start()
     try:
         code = child.wait(timeout)
-        reader.join(timeout)
+        reader.join(_STOP_SECONDS)
     except subprocess.TimeoutExpired:
-        raise IdleTimeout(f"{child.name} did not answer within {timeout:.0f} s", subject=child.name) from None
+        raise IdleTimeout(
+            f"{child.name} did not answer within {timeout:.0f} s",
+            subject=child.name,
+            hint="Is a server that it asks frozen, or this machine overloaded?",
+        ) from None
     finally:
         child.stop()
-    return code, b"".join(output).decode("utf-8", "backslashreplace"), "\n".join(child.tail)
+    return code, b"".join(blocks), tuple(child.tail)
+
+
+def _collect(descriptor: int, blocks: list[bytes]) -> None:
+    with open(descriptor, "rb", buffering=0) as stream:
+        while block := stream.read(_READ_BYTES):
+            blocks.append(block)

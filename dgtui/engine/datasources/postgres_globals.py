@@ -1,9 +1,6 @@
 """What belongs to the whole server and no database dump holds: `pg_dumpall --globals-only`, to its end mark."""
 
-import os
-import threading
-
-from dgtui.engine.child import Child, describe_exit
+from dgtui.engine.child import describe_exit, output_of
 from dgtui.engine.datasources.postgres_connection import Access
 from dgtui.engine.datasources.postgres_failures import known_failure
 from dgtui.engine.errors import BackupCreationError
@@ -18,24 +15,17 @@ _LINES_AT_THE_END = 12
 def dump_globals(
     tool: ToolVersion, access: Access, maintenance_database: str, *, passwords: bool, subject: str
 ) -> bytes:
-    """Roles, tablespaces and settings of the server as SQL. Raises BackupCreationError where it is not whole."""
+    """Roles, tablespaces and settings of the server as SQL.
+
+    Raises BackupCreationError where it is not whole, and as `output_of`.
+    """
     arguments = [tool.path, "--globals-only", "-w", *([] if passwords else ["--no-role-passwords"])]
-    child = Child(
+    code, output, detail = output_of(
         [*arguments, "-d", access.conninfo(maintenance_database)],
+        timeout=_SECONDS,
         environment=access.environment(),
         secrets=access.secrets,
     )
-    # A server that freezes meanwhile must not hold the run: the end of the child is the end of its output.
-    timer = threading.Timer(_SECONDS, child.stop)
-    timer.daemon = True
-    timer.start()
-    try:
-        output = b"".join(iter(lambda: os.read(child.stdout_fd, 1 << 16), b""))
-        code = child.wait(_SECONDS)
-    finally:
-        timer.cancel()
-        child.stop()
-    detail = tuple(child.tail)
     if code != 0:
         known = known_failure("\n".join(detail), server=access.server, user=access.user, detail=detail)
         raise known or BackupCreationError(

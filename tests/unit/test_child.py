@@ -1,0 +1,31 @@
+"""Programs run as children: their output, their end, and what they leave behind."""
+
+import subprocess
+import sys
+
+import pytest
+
+from dgtui.engine.child import IdleTimeout, output_of, run_tool
+
+_LEAVING = """
+from dgtui.engine.child import run_tool
+print(run_tool(["sh", "-c", "setsid sleep 600 2>&- & echo $!; echo odd >&2; exit 3"], timeout=60))
+"""
+
+
+def test_output_error_output_and_exit_code() -> None:
+    assert run_tool(["sh", "-c", "echo said; echo odd >&2; exit 3"], timeout=60) == (3, "said\n", "odd")
+    code, output, tail = output_of(["sh", "-c", "head -c 3000000 /dev/zero; echo a >&2; echo b >&2"], timeout=60)
+    assert (code, output, tail) == (0, bytes(3000000), ("a", "b"))
+
+
+def test_what_a_program_leaves_behind_keeps_nobody_from_ending() -> None:
+    done = subprocess.run([sys.executable, "-c", _LEAVING], capture_output=True, text=True, check=True, timeout=120)
+    left = done.stdout.partition("'")[2].partition("\\n")[0]
+    subprocess.run(["kill", left], check=True)
+    assert done.stdout == f"(3, '{left}\\n', 'odd')\n"
+
+
+def test_a_program_that_takes_too_long_is_ended_with_all_that_it_started() -> None:
+    with pytest.raises(IdleTimeout, match="sh did not answer within 0 s"):
+        run_tool(["sh", "-c", "yes & yes"], timeout=0.2)
