@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,9 @@ from dgtui.engine import starting, worker
 from dgtui.engine.catalog.audit import AuditTable
 from dgtui.engine.catalog.notifications import Notifications
 from dgtui.engine.catalog.proofs import Proof
+from dgtui.engine.datasources import postgres_private
+from dgtui.engine.datasources.postgres_private import private_server
+from dgtui.engine.errors import StorageError
 from dgtui.engine.facade import Engine
 from dgtui.engine.launch import Start
 from dgtui.engine.messages import Message, PhaseMessage
@@ -66,6 +70,22 @@ def _private_processes() -> set[str]:
     for folder in ("/tmp", "/var/tmp"):
         found |= {str(path) for path in Path(folder).glob("dgtui-rehearsal-*")}
     return found
+
+
+def test_a_private_server_that_gets_no_place_for_its_socket_leaves_nothing(
+    postgres_server: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres_private, "_owner", lambda: None)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    tools = str(postgres_server.binaries)
+    with (
+        pytest.raises(StorageError, match="Could not make a folder in"),
+        private_server("15", 0, scratch, tools, lambda _: None),
+    ):
+        pytest.fail("it has no place")
+    assert list(scratch.iterdir()) == []
 
 
 def test_a_private_server_proves_a_backup_and_is_gone(home: Home, request: pytest.FixtureRequest) -> None:

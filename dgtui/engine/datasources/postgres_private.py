@@ -16,7 +16,7 @@ from dgtui.engine.datasources.places import free_bytes
 from dgtui.engine.datasources.postgres_connection import Access, PostgresSettings
 from dgtui.engine.datasources.postgres_tools import fitting_tool, major
 from dgtui.engine.errors import DatabaseConnectionError, DiskSpaceError, RestoreError, ToolMissing, ToolTooOld
-from dgtui.engine.files import file_error
+from dgtui.engine.files import explained
 
 FOLDER_PREFIX = "dgtui-rehearsal-"
 _SUPERUSER = "postgres"
@@ -56,8 +56,11 @@ def private_server(
     programs = _programs(version, tools)
     owner = _owner()
     _need_room(_base(scratch, owner), room)
-    folders = [_make_folder(_base(scratch, owner), owner), _make_folder(Path(tempfile.gettempdir()), owner)]
+    folders: list[Path] = []
     try:
+        for base in (_base(scratch, owner), Path(tempfile.gettempdir())):
+            folders.append(_make_folder(base))
+            _give_to(folders[-1], owner)
         made(tuple(map(str, folders)))
         data, socket = folders[0] / "data", folders[1]
         prefix = [] if owner is None else _become(owner)
@@ -76,10 +79,8 @@ def remove_private_server(folders: tuple[str, ...]) -> None:
     for folder in map(Path, folders):
         if folder.name.startswith(FOLDER_PREFIX) and folder.is_dir() and not folder.is_symlink():
             _end_orphan(folder / "data")
-            try:
+            with explained(folder, "remove"):
                 shutil.rmtree(folder)
-            except OSError as error:
-                raise file_error(error, folder, "remove") from error
 
 
 def _programs(version: str, tools: str | None) -> Path:
@@ -121,14 +122,15 @@ def _base(scratch: Path, owner: pwd.struct_passwd | None) -> Path:
     return lasting if lasting.is_dir() else Path(tempfile.gettempdir())
 
 
-def _make_folder(base: Path, owner: pwd.struct_passwd | None) -> Path:
-    try:
-        folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX, dir=base))
-        if owner is not None:
+def _make_folder(base: Path) -> Path:
+    with explained(base, "make a folder in"):
+        return Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX, dir=base))
+
+
+def _give_to(folder: Path, owner: pwd.struct_passwd | None) -> None:
+    if owner is not None:
+        with explained(folder, "hand over"):
             os.chown(folder, owner.pw_uid, owner.pw_gid)
-    except OSError as error:
-        raise file_error(error, base, "make a folder in") from error
-    return folder
 
 
 def _need_room(base: Path, room: int) -> None:
