@@ -142,6 +142,5 @@ CHANNEL_SETTINGS: dict[str, type[ChannelSettings]] = {
     "webhook": WebhookSettings,
     "apprise": AppriseSettings,
 }
-AnyChannel = EmailSettings | WebhookSettings | AppriseSettings
 REFERENCE_KEYS: tuple[Literal["datasources", "jobs", "storages"], ...] = ("datasources", "jobs", "storages")
 """Keys of a channel that name other objects; each is the name of their table too."""

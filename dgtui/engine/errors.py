@@ -8,6 +8,7 @@ DataGuardianError
 │   ├── AuthenticationError     the server refuses the user or the password
 │   └── ServerTimeout           the server is there, and does not answer in time
 ├── BackupCreationError         the dump did not become a whole backup
+│   └── SourceChanged           somebody changed a table while it was dumped
 ├── StorageError                a storage cannot be reached, read or written
 │   └── DiskSpaceError          a storage has no room left
 ├── ValidationError             a check of bytes failed: a backup is damaged or incomplete

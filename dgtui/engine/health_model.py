@@ -1,7 +1,7 @@
 """Plain data of the health worker: what is watched, how it answered, and what that makes of it."""
 
 from datetime import datetime
-from typing import Literal, get_args
+from typing import Literal
 
 from dgtui.engine.model import NotificationKind, Record
 
@@ -11,7 +11,6 @@ HealthStatus = Literal["healthy", "warning", "critical", "unknown"]
 
 STATUS_ORDER: tuple[HealthStatus, ...] = ("healthy", "unknown", "warning", "critical")
 """From the best to the worst."""
-WATCHED_KINDS: tuple[WatchedKind, ...] = get_args(WatchedKind)
 
 
 class Watched(Record, frozen=True):

@@ -23,7 +23,7 @@ from dgtui.engine.stored import folder_of, remember_marker
 PROTECTED_FOR = timedelta(days=7)
 """How long no rule removes a safety backup."""
 
-_AS_THE_JOB = ("compression", "compression_threads", "max_file_size_mb", "verify", "idle_timeout", "encryption")
+_AS_THE_JOB = ("compression", "compression_threads", "max_file_size_mb", "verify", "idle_timeout")
 """What a safety backup takes over from the job of the backup that is restored."""
 
 
@@ -48,11 +48,10 @@ def safety_job_name(datasource: Datasource[Any], database: str) -> str:
 
 def safety_settings(datasource: str, base: JobSettings | None, storages: Sequence[str]) -> JobSettings:
     """How a safety backup is made: as `base` makes its own, but always of everything, and without its programs."""
-    if base is None:
-        return JobSettings(datasource=datasource, storages=tuple(storages))
     whole = JobSettings(datasource=datasource, storages=tuple(storages))
-    kept = {name: getattr(base, name) for name in _AS_THE_JOB if name in JobSettings.__struct_fields__}
-    return msgspec.structs.replace(whole, **kept)
+    if base is None:
+        return whole
+    return msgspec.structs.replace(whole, **{name: getattr(base, name) for name in _AS_THE_JOB})
 
 
 def take_safety_copy(task: TargetTask, record: Restore) -> SafetyCopy:

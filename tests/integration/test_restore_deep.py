@@ -56,7 +56,7 @@ def test_one_changed_value_shows_in_postgres(postgres_server: PostgresServer) ->
         postgres_server.execute("CREATE TABLE t (a float8, b text)", database=database)
         postgres_server.execute("INSERT INTO t VALUES (0.1, 'x'), (0.2, 'y')", database=database)
         access = datasource(postgres_server, database)._access
-        toc = Toc((1, 14), database, "15", "15", ())
+        toc = Toc(database, "15", "15", ())
         before = content_checksums(access, database, ("public.t",), toc)
         postgres_server.execute("BEGIN; DELETE FROM t; INSERT INTO t VALUES (0.2, 'y'), (0.1, 'x'); COMMIT", database)
         assert content_checksums(access, database, ("public.t",), toc) == before

@@ -80,11 +80,6 @@ def translate_error(
     return fallback(text, subject=subject, hint=_hint(code), detail=detail)
 
 
-def dump_error(code: int, text: str, **context: object) -> DataGuardianError:
-    """The error of a dump that failed with a complaint of the tool."""
-    return translate_error(code, text, fallback=BackupCreationError, **context)  # type: ignore[arg-type]
-
-
 def _authentication(code: int, text: str, user: str, host: str, detail: Sequence[str]) -> AuthenticationError:
     subject = f"{user}@{host}"
     if code in _EXPIRED:

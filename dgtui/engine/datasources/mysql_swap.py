@@ -43,11 +43,6 @@ def obstacles(session: Session, database: str) -> tuple[str, ...]:
     return tuple(reasons)
 
 
-def can_rename(session: Session, database: str) -> bool:
-    """Whether everything in the database can be moved faithfully by RENAME TABLE."""
-    return not obstacles(session, database)
-
-
 def swap_databases(access: Access, new: str, current: str, keep_as: str, reporter: Reporter) -> None:
     """Move `current`'s tables into `keep_as` and `new`'s tables into `current`, by one RENAME TABLE.
 

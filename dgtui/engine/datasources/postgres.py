@@ -47,8 +47,6 @@ from dgtui.engine.model import ObjectInfo, PartChange, ToolVersion
 from dgtui.engine.properties import DatabaseProperties
 from dgtui.engine.reporting import Reporter
 
-_GLOBALS_SECONDS = 120.0
-
 
 class PostgresDatasource(Datasource[PostgresSettings]):
     """One database of a PostgreSQL server."""

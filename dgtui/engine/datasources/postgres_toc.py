@@ -36,7 +36,6 @@ class TocEntry(NamedTuple):
 class Toc(NamedTuple):
     """What an archive says of itself."""
 
-    format_version: tuple[int, int]
     database: str
     server_version: str
     dump_version: str
@@ -97,7 +96,7 @@ def _read_toc(reader: "_Reader") -> Toc:
     database, server_version, dump_version = reader.text(), reader.text(), reader.text()
     count = reader.integer()
     entries = tuple(_read_entry(reader, version, offset_bytes) for _ in range(count))
-    return Toc(version, database, server_version, dump_version, entries, compressed)
+    return Toc(database, server_version, dump_version, entries, compressed)
 
 
 def _read_entry(reader: "_Reader", version: tuple[int, int], offset_bytes: int) -> TocEntry:

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dgtui.engine.errors import ConfigError, PermissionDenied
-from dgtui.engine.files import explained, make_private_folder, write_durably
+from dgtui.engine.files import make_private_folder, write_durably
 from dgtui.engine.model import Record
 
 UNIT_NAME = "dgtui.service"
+_UNIT_MODE = 0o644
 _MARK = "# Written by dgtui daemon --install: change it with systemctl edit, which this file stays out of.\n"
 _TEMPLATE = """\
 {mark}[Unit]
@@ -113,9 +114,7 @@ def install_unit(unit: Unit) -> None:
             hint="Do it as root, or for this user alone: dgtui daemon --install --user",
         ) from None
     make_private_folder(unit.path.parent)
-    write_durably(unit.path, unit.text.encode())
-    with explained(unit.path, "set the mode of"):
-        unit.path.chmod(0o644)
+    write_durably(unit.path, unit.text.encode(), mode=_UNIT_MODE)
 
 
 def _existing(folder: Path) -> Path:

@@ -13,6 +13,7 @@ import msgspec
 from dgtui.engine.errors import StorageError
 from dgtui.engine.files import explained, open_folder, rename_folder
 from dgtui.engine.storages.base import MANIFEST, FolderRef, Leftover, Orphan
+from dgtui.engine.storages.local_look import holds
 from dgtui.engine.storages.local_reader import open_for_reading
 from dgtui.engine.storages.local_root import FOLDER_NAME, UUID_NAME, LocalRoot, check_ref
 from dgtui.engine.storages.local_writer import PARTIAL, remove_tree
@@ -99,7 +100,7 @@ def orphans(root: LocalRoot) -> Generator[Orphan, None, None]:
                     except (FileNotFoundError, NotADirectoryError):
                         continue
                     try:
-                        bare = not _has_manifest(folder)
+                        bare = not holds(MANIFEST, folder)
                     finally:
                         os.close(folder)
                     if not bare:
@@ -125,7 +126,7 @@ def remove_orphan(root: LocalRoot, orphan: Orphan) -> None:
         garbage = f"{DELETED}{ref.folder}-{uuid.uuid4()}"
         rename_folder(ref.folder, garbage, job)
         # Looked at under its new name: nobody can publish a backup in it any more.
-        if _has_manifest(folder):
+        if holds(MANIFEST, folder):
             rename_folder(garbage, ref.folder, job)
             raise StorageError(
                 f"{orphan.path} has a manifest by now", subject=orphan.path, hint="dgtui scan reads the storage anew"
@@ -133,14 +134,6 @@ def remove_orphan(root: LocalRoot, orphan: Orphan) -> None:
         os.fsync(job)
         _remove(garbage, folder, job)
         _remove_job_folder(ref.job_id, root_fd)
-
-
-def _has_manifest(folder: int) -> bool:
-    try:
-        os.stat(MANIFEST, dir_fd=folder, follow_symlinks=False)
-    except FileNotFoundError:
-        return False
-    return True
 
 
 def _remove(name: str, folder: int, job: int) -> None:
