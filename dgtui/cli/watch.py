@@ -11,7 +11,6 @@ from dgtui.cli.outcome import EXIT_HUNG_UP, exit_code_of_run, report_problem
 from dgtui.cli.output import say
 from dgtui.cli.view import View, choose_view
 from dgtui.engine.errors import EXIT_CANCELLED
-from dgtui.wording.states import READING_PHASES
 from dgtui.wording.words import amount_text, one_line, short_id, size_text, took_text
 
 if TYPE_CHECKING:
@@ -146,11 +145,11 @@ def summary(title: str, snapshot: "RunSnapshot") -> str:
     words = f"{one_line(title)}: {snapshot.status}"
     if snapshot.started_at is not None and snapshot.ended_at is not None:
         words += f" in {took_text((snapshot.ended_at - snapshot.started_at).total_seconds())}"
-    if snapshot.progress is not None:
+    # Where a safety backup was made on the way, the progress was its own at last.
+    if snapshot.progress is not None and (not snapshot.sources or snapshot.sources == snapshot.storages):
         words += f", {amount_text(snapshot.progress.done, snapshot.progress.unit)}"
-    done = [storage for storage in snapshot.storages if storage.state == "done"]
+    done = [storage for storage in snapshot.sources or snapshot.storages if storage.state == "done"]
     if done:
-        # A backup writes to its storages; a restore reads from one of them.
-        way = "from" if snapshot.phase in READING_PHASES else "at"
+        way = "from" if snapshot.sources else "at"
         words += f", {size_text(done[0].bytes)} {way} {', '.join(one_line(storage.name) for storage in done)}"
     return f"{words}  [{short_id(snapshot.run_id)}]"

@@ -62,6 +62,8 @@ class StorageMessage(RunMessage, frozen=True, tag="storage"):
     name: str
     state: StorageState
     bytes: int = 0
+    way: Literal["to", "from"] = "to"
+    """Whether the run writes to it, or reads from it; a restore that makes a safety backup does both."""
     problem: Problem | None = None
 
 

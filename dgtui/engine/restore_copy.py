@@ -12,8 +12,8 @@ from typing import Any
 from dgtui.engine.archive import StoredArchive
 from dgtui.engine.errors import DataGuardianError, StorageError, ValidationError
 from dgtui.engine.manifest import Manifest
-from dgtui.engine.messages import StorageMessage, now
-from dgtui.engine.model import Copy, CopyStatus
+from dgtui.engine.messages import StorageMessage, StorageState, now
+from dgtui.engine.model import Copy, CopyStatus, Problem
 from dgtui.engine.problems import problem_of
 from dgtui.engine.restore_load import archive_progress, load_jobs
 from dgtui.engine.restore_task import RestoreTask
@@ -55,7 +55,7 @@ class CopyChoice:
             except (ValidationError, StorageError) as error:
                 self.leave_out(storage, error)
                 continue
-            task.run.storage(StorageMessage(name=storage.name, state="done", bytes=manifest.compressed_size_bytes))
+            self._tell(storage, "done", manifest.compressed_size_bytes)
             task.run.log(f"Restoring from {storage.name}: every byte was read and is good")
             self._note(storage, "available")
             yield GoodCopy(storage, archive, manifest)
@@ -64,7 +64,7 @@ class CopyChoice:
     def _read_to_end(self, storage: Storage[Any], *, beside: bool) -> tuple[StoredArchive, Manifest]:
         task = self._task
         manifest, _ = read_known_manifest(storage, task.execution)
-        task.run.storage(StorageMessage(name=storage.name, state="checking", bytes=manifest.compressed_size_bytes))
+        self._tell(storage, "checking", manifest.compressed_size_bytes)
         archive = StoredArchive(storage, folder_of(task.execution), manifest, task.scratch, task.cancellation.event)
         try:
             if beside:
@@ -92,8 +92,11 @@ class CopyChoice:
         self._last = error
         present = storage.copy_status(folder_of(self._task.execution))
         self._note(storage, present if present != "available" else status_by(error), error)
-        self._task.run.storage(StorageMessage(name=storage.name, state="left out", problem=problem_of(error)))
+        self._tell(storage, "left out", problem=problem_of(error))
         self._task.run.log(f"{storage.name}: {error.message}", level="warning")
+
+    def _tell(self, storage: Storage[Any], state: StorageState, size: int = 0, problem: Problem | None = None) -> None:
+        self._task.run.storage(StorageMessage(name=storage.name, state=state, bytes=size, way="from", problem=problem))
 
     def _note(self, storage: Storage[Any], status: CopyStatus, error: DataGuardianError | None = None) -> None:
         self.found.append(

@@ -278,6 +278,9 @@ class RunSnapshot(Record, frozen=True):
     ended_at: datetime | None = None
     progress: ProgressMessage | None = None
     storages: tuple[StorageMessage, ...] = ()
+    """How each storage stands, as it was told last."""
+    sources: tuple[StorageMessage, ...] = ()
+    """Those of them that are read from, as they stood then."""
     log: tuple[LogMessage, ...] = ()
     """The last lines."""
     log_count: int = 0
@@ -309,6 +312,7 @@ class RunFollower:
         self._rest = b""
         self._log: deque[LogMessage] = deque(maxlen=log_lines)
         self._storages: dict[str, StorageMessage] = {}
+        self._sources: dict[str, StorageMessage] = {}
         self.snapshot = RunSnapshot(run_id=run_id)
 
     def poll(self) -> list[Message]:
@@ -372,6 +376,9 @@ class RunFollower:
             case StorageMessage():
                 self._storages[message.name] = message
                 changes["storages"] = tuple(self._storages.values())
+                if message.way == "from":
+                    self._sources[message.name] = message
+                    changes["sources"] = tuple(self._sources.values())
             case StatusMessage():
                 changes = {"status": message.status, "problem": message.problem, "warnings": message.warnings}
                 if message.status in ENDED:

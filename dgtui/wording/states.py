@@ -76,7 +76,5 @@ PHASE_WORDS = {
     "remove": "removing the throw-away database",
     "record": "recording",
 }
-READING_PHASES = frozenset({"validate", "create", "restore", "compare", "swap", "remove", "record"})
-"""The phases of a restore or a check: storages are read from, not written to."""
 MOVING_PHASES = frozenset({"dump", "validate", "restore"})
 """The phases that progress messages speak of."""

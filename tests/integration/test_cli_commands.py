@@ -2,12 +2,14 @@
 
 import contextlib
 import json
+import re
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from dgtui.wording.words import size_text
 from tests.support.homes import Home, Outcome
 from tests.support.sqlite import make_nasty, sqlite_digest
 
@@ -88,6 +90,18 @@ def test_list_prints_what_scripts_need(home: Home, shop: Path) -> None:
     wrong = home.dgtui("list", "--status", "broken")
     assert (wrong.exit_code, wrong.output) == (2, "")
     assert "completed" in wrong.errors
+
+
+def test_the_last_line_of_a_restore_tells_what_was_read_and_from_where(home: Home, shop: Path) -> None:
+    """And not what its safety backup wrote, and where to."""
+    stored = next(copy for copy in home.back_up().copies if copy.storage == "disk")
+    shop.unlink()
+    with contextlib.closing(sqlite3.connect(shop)) as connection:
+        connection.execute("CREATE TABLE tiny (id)")
+    restored = home.dgtui("restore", "nightly@latest", "--overwrite", "--yes")
+    assert restored.exit_code == 0, restored
+    size = size_text(Path(stored.path, "backup.db.zst").stat().st_size)
+    assert re.search(rf"completed in [\d.:]+ ?s?, {re.escape(size)} from disk  \[", restored.errors.splitlines()[-1])
 
 
 def test_backup_without_a_job(home: Home, shop: Path) -> None:
