@@ -1,52 +1,105 @@
-"""How much an idle daemon takes: `python -m tests.bench.bench_daemon [SECONDS]`, with 50 jobs that are not due."""
+"""What the daemon takes while it guards 200 datasources, 10 of them frozen: `python -m tests.bench.bench_daemon`.
 
+CPU is that of the daemon and all its threads, and of every child it had, as the kernel's scheduler counts it; not that
+of the servers it asks. First over whole cycles of health checks, each of which asks everything once, then, in a daemon
+whose next cycle is hours away, over the time in which nothing at all is due.
+"""
+
+import argparse
 import os
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-_JOBS = 50
+from tests.bench.fleet import fleet
+from tests.support.homes import Home
+
+_CYCLE_SECONDS = 300
+_SETTLE_SECONDS = 60
+"""Everything is asked for the first time within half a minute, and frozen servers take their time to be given up."""
 
 
 def main() -> None:
-    """Start a daemon, let it settle, and measure it."""
-    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 60.0
-    with tempfile.TemporaryDirectory() as folder:
-        process = _start(Path(folder))
-        try:
-            time.sleep(10)
-            before, began = _cpu_seconds(process.pid), time.monotonic()
-            time.sleep(seconds)
-            used = (_cpu_seconds(process.pid) - before) / (time.monotonic() - began)
-            print(f"idle CPU {used * 100:.2f} %, resident {_resident_mib(process.pid):.0f} MiB, over {seconds:.0f} s")
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait()
+    """Measure whole cycles, then the idle time between two."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cycles", type=int, default=1, help="how many cycles of five minutes are watched")
+    parser.add_argument("--seconds", type=int, default=120, help="how long the idle daemon is watched")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="dgbench-") as folder:
+        if options.cycles:
+            show("a whole cycle", Home(Path(folder)), "", _CYCLE_SECONDS * options.cycles)
+        if options.seconds:
+            home = Path(folder) / "idle"
+            home.mkdir()
+            show("between two cycles", Home(home), "health_interval = '12 h'", options.seconds)
 
 
-def _start(folder: Path) -> "subprocess.Popen[bytes]":
-    text = f'[storages.disk]\ntype = "local"\npath = "{folder}/disk"\n'
-    text += f'[datasources.files]\ntype = "files"\npath = "{folder}"\nenabled = true\n'
-    for number in range(_JOBS):
-        text += f'[jobs.job{number}]\ndatasource = "files"\nstorages = ["disk"]\nschedule = "0 3 1 1 *"\njitter = 600\n'
-    config = folder / "config.toml"
-    config.write_text(text)
-    config.chmod(0o600)
-    environment = {**os.environ, "DGTUI_CONFIG": str(config), "DGTUI_STATE": str(folder / "state")}
-    return subprocess.Popen([sys.executable, "-m", "dgtui", "daemon"], env=environment)
+def show(what: str, home: Home, guardian: str, seconds: int) -> None:
+    """Print what a daemon takes over so many seconds."""
+    with fleet(home, guardian=guardian), running_daemon(home) as daemon:
+        time.sleep(_SETTLE_SECONDS)
+        before, checks, began = cpu_seconds(daemon.pid), count_checks(home), time.monotonic()
+        time.sleep(seconds)
+        took = time.monotonic() - began
+        used, done = cpu_seconds(daemon.pid) - before, count_checks(home) - checks
+        memory = memory_of(daemon.pid)
+    print(
+        f"{what}: {used / took * 100:.2f} % of a core over {took:.0f} s with {done} checks; "
+        f"memory {memory.now} MiB, at most {memory.peak} MiB",
+        flush=True,
+    )
 
 
-def _cpu_seconds(pid: int) -> float:
+@contextmanager
+def running_daemon(home: Home) -> "Iterator[subprocess.Popen[bytes]]":
+    """A daemon over a configuration, stopped at the end."""
+    command = [sys.executable, "-m", "dgtui", "daemon"]
+    daemon = subprocess.Popen(command, env=home.environment, stderr=subprocess.DEVNULL)
+    try:
+        yield daemon
+    finally:
+        daemon.send_signal(signal.SIGTERM)
+        daemon.wait()
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Resident memory in MiB."""
+
+    now: int
+    peak: int
+
+
+def cpu_seconds(pid: int) -> float:
+    """CPU of a process with all its threads, also those that have ended, and of its children that have.
+
+    `/proc/PID/schedstat` would be that of the main thread alone.
+    """
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    ticks = int(fields[13]) + int(fields[14])
+    return time.clock_gettime(~pid << 3 | 2) + ticks / os.sysconf("SC_CLK_TCK")
 
 
-def _resident_mib(pid: int) -> float:
-    line = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS"))
-    return int(line.split()[1]) / 1024
+def memory_of(pid: int) -> Memory:
+    """What a process takes, and took at most."""
+    fields = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    return Memory(*(int(fields[name].split()[0]) // 1024 for name in ("VmRSS", "VmHWM")))
+
+
+def count_checks(home: Home) -> int:
+    """How many checks are in the catalogue."""
+    script = (
+        "import sqlite3,sys; print(sqlite3.connect(f'file:{sys.argv[1]}?mode=ro', uri=True)"
+        ".execute('SELECT count(*) FROM health_checks').fetchone()[0])"
+    )
+    command = [sys.executable, "-c", script, str(home.state / "catalog.db")]
+    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
 if __name__ == "__main__":

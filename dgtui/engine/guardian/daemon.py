@@ -18,6 +18,7 @@ from dgtui import __version__
 from dgtui.config import Config, load_config
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.errors import ConfigError, DataGuardianError, JobBusy
+from dgtui.engine.guardian.clock_watch import ClockWatch
 from dgtui.engine.guardian.config_keeping import ConfigKeeping
 from dgtui.engine.guardian.config_watch import ConfigWatch
 from dgtui.engine.guardian.duties import DUTIES
@@ -51,6 +52,7 @@ class Daemon:
         self._runners = [DutyRunner(make(context), context) for make in DUTIES]
         self._restart_at: dict[str, float] = {}
         self._watch = ConfigWatch(config_path)
+        self._clock_watch = ClockWatch(context.clock)
         self._keeping = ConfigKeeping(context, config_path)
         self._duty_watch = DutyWatch(context)
         self._hanging: tuple[str, ...] = ()
@@ -72,6 +74,8 @@ class Daemon:
                 self._notifier.alive()
                 if self._watch.changed():
                     self._reload()
+                if self._clock_watch.changed():
+                    self._wake_all()
                 self._revive()
                 self._watch_duties()
                 self._report()
@@ -103,9 +107,12 @@ class Daemon:
             self._context.take_config(config)
             self._context.log("The configuration was read again", "info")
             self._keeping.taken()
+        self._wake_all()
+        self._notifier.ready(self._summary())
+
+    def _wake_all(self) -> None:
         for runner in self._runners:
             runner.wake()
-        self._notifier.ready(self._summary())
 
     def _revive(self) -> None:
         """Start a duty again, after a pause, that a fault of the program ended."""
@@ -155,8 +162,7 @@ class Daemon:
         self._notifier.stopping()
         self._context.log("Stopping; backups that run go on by themselves", "info")
         self._context.stopping.set()
-        for runner in self._runners:
-            runner.wake()
+        self._wake_all()
         deadline = time.monotonic() + _STOP_SECONDS
         for runner in self._runners:
             if not runner.join(max(deadline - time.monotonic(), 0)):

@@ -34,8 +34,8 @@ class Duty(Protocol):
     def next_due(self, now: datetime) -> datetime | None:
         """When `run` is to be called next: a time that has passed means at once, None means not for now.
 
-        It is asked again after each run, when the configuration has changed, and every few seconds, since the clock
-        may be set: the answer has to be quick, and to follow from `now` and what the duty knows.
+        It is asked again after each run, when the configuration has changed or the clock was set, and every few
+        minutes: the answer has to be quick, and to follow from `now` and what the duty knows.
         """
 
     def run(self, now: datetime) -> None:

@@ -10,8 +10,7 @@ from dgtui.engine.guardian.duty import Duty, DutyContext
 from dgtui.engine.model import Problem, Record
 from dgtui.engine.problems import problem_of
 
-_LONGEST_WAIT_SECONDS = 15.0
-"""The clock may be set while a thread waits: this is how soon that is noticed."""
+_LONGEST_WAIT_SECONDS = 300.0
 _FIRST_PAUSE_SECONDS = 5.0
 _LONGEST_PAUSE_SECONDS = 300.0
 
@@ -62,7 +61,7 @@ class DutyRunner:
         self._thread.start()
 
     def wake(self) -> None:
-        """Ask the duty anew when it is due."""
+        """Ask the duty anew when it is due: the configuration or the clock is another one."""
         self._wake.set()
 
     def join(self, seconds: float) -> bool:

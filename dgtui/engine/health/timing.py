@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 from dgtui.engine.health_model import Watched
 
 _FIRST_SPREAD_SECONDS = 30
+_MOMENTS = 30
+"""Into so many moments an interval is divided: what shares one is asked and stored together, between them is rest."""
 
 
 def due_at(subject: Watched, interval: int, *, last: datetime | None, started: datetime, now: datetime) -> datetime:
@@ -14,7 +16,7 @@ def due_at(subject: Watched, interval: int, *, last: datetime | None, started: d
     Its moment within the interval follows from its name. What is due when the worker starts is spread over half a
     minute; a clock that was set back does not put anything off for longer than an interval.
     """
-    phase = zlib.crc32(f"{subject.kind} {subject.name}".encode()) % (interval * 1000) / 1000
+    phase = zlib.crc32(f"{subject.kind} {subject.name}".encode()) % _MOMENTS * interval / _MOMENTS
     soonest = started + timedelta(seconds=phase / interval * min(interval, _FIRST_SPREAD_SECONDS))
     if last is None:
         return soonest

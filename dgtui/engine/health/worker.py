@@ -30,6 +30,8 @@ _QUICK_AT_ONCE = 12
 """Checks that may be busy at the same time; more would measure each other."""
 _QUICK_SECONDS = 1.0
 """How long a check counts as busy: after that it waits for something, and takes nothing from others."""
+_TOGETHER_SECONDS = 0.2
+"""How long an answer waits for others to be stored with it: storing waits for the disk each time."""
 _GRACE_SECONDS = 1.0
 """How much later than its own limit a check is given up."""
 _LONGEST_WAIT_SECONDS = 1.0
@@ -145,15 +147,14 @@ class HealthWorker:
             tell_events(self._surroundings.catalog, self._surroundings.config, self._records, self._clock())
             self._untold = False
 
-    def _room(self) -> int:
-        busy = [one for one in self._running.values() if not one.given_up and one.age() < _QUICK_SECONDS]
-        return _QUICK_AT_ONCE - len(busy)
+    def _busy_ones(self) -> int:
+        return sum(not one.given_up and one.age() < _QUICK_SECONDS for one in self._running.values())
 
     def _start_some(self) -> None:
         moment = self._clock()
         # What failed before will hang again: the others are checked while it does.
         self._wanted.sort(key=lambda subject: not self._companions.has_failed(subject))
-        while self._wanted and self._room() > 0:
+        while self._wanted and self._busy_ones() < _QUICK_AT_ONCE:
             subject = self._wanted.pop(0)
             former = self._running.get(subject)
             if former is not None and not former.given_up:
@@ -186,15 +187,16 @@ class HealthWorker:
         self._tell()
 
     def _take(self, seconds: float) -> list[tuple[HealthCheck, Config]]:
-        """The answers that are there, at least one where it comes within `seconds`."""
+        """The first answer that comes within `seconds`, and those that are there with it or soon after."""
         answers: list[tuple[HealthCheck, Config]] = []
         with contextlib.suppress(queue.Empty):
             while len(answers) < _QUICK_AT_ONCE:
-                running, check = self._answers.get_nowait() if answers else self._answers.get(timeout=seconds)
+                running, check = self._answers.get(timeout=seconds)
                 if self._running.get(running.subject) is running:
                     del self._running[running.subject]
                 if not running.given_up:
                     answers.append((check, running.config))
+                    seconds = _TOGETHER_SECONDS if self._busy_ones() else 0
         return answers
 
     def _record(self, answers: Sequence[tuple[HealthCheck, Config]]) -> None:
