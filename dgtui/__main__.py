@@ -1,12 +1,10 @@
 """The program's beginning: answers what needs nothing, then loads only what the command needs."""
 
-import contextlib
 import gc
-import importlib
 import os
 import sys
-from collections.abc import Iterator
 
+_LAST_STREAM = 2
 _WITHOUT_TERMINAL = """\
 The screens need a terminal, and there is none here; the commands are:
 
@@ -21,8 +19,16 @@ dgtui --help lists all of them."""
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the program; its exit code."""
+    _take_streams()
     sys.excepthook = _report_fault
     return _run(sys.argv[1:] if arguments is None else arguments)
+
+
+def _take_streams() -> None:
+    """Where a standard stream is closed, open nothing in its place: a lock or a backup would get its number."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= _LAST_STREAM:
+        pass
+    os.close(descriptor)
 
 
 def _run(arguments: list[str]) -> int:
@@ -54,7 +60,10 @@ def _dispatch(arguments: list[str]) -> int:
         case ["--run-job", name, "--json"] | ["--json", "--run-job", name] if not name.startswith("-"):
             return _run_job(name, as_json=True)
         case _:
-            from dgtui.cli.application import run_command
+            from dgtui.engine.memory import uncollected
+
+            with uncollected():
+                from dgtui.cli.application import run_command
 
             return run_command(arguments)
 
@@ -83,23 +92,12 @@ def _open_screens() -> int:
 
 
 def _run_job(name: str, *, as_json: bool) -> int:
+    from dgtui.engine.memory import uncollected
+
     with uncollected():
         from dgtui.cli.run_job import run_job
 
-        importlib.import_module("dgtui.engine.facade")
-
     return run_job(name, as_json=as_json)
-
-
-@contextlib.contextmanager
-def uncollected() -> Iterator[None]:
-    """Load modules without the garbage collector, which finds nothing in them and costs a fifth of the loading."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()
 
 
 def _report_fault(kind: type[BaseException], error: BaseException, trace: object) -> None:

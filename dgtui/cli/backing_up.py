@@ -37,16 +37,16 @@ def backup(
     as_json: MessagesAsJson = False,
 ) -> None:
     """Back up a datasource once, without a job."""
-    from dgtui.cli.watch import open_engine, watch
+    from dgtui.cli.watch import watch
+    from dgtui.engine.backup_start import BackupDoor
 
     refuse_both(schema_only, "--schema-only", data_only, "--data-only")
-    with open_engine(backup_only=True) as engine:
-        if not to:
-            known = ", ".join(engine.config.storages) or "none yet"
-            raise ConfigError("No storage is named", hint=f"Name one with --to; there is: {known}")
-        job = _job_settings(datasource, to, schema_only=schema_only, data_only=data_only, compression=compression)
-        run_id = engine.start_backup(job, description=description)
-        raise typer.Exit(watch(engine, run_id, as_json=as_json))
+    backups = BackupDoor.open()
+    if not to:
+        known = ", ".join(backups.config.storages) or "none yet"
+        raise ConfigError("No storage is named", hint=f"Name one with --to; there is: {known}")
+    job = _job_settings(datasource, to, schema_only=schema_only, data_only=data_only, compression=compression)
+    raise typer.Exit(watch(backups, backups.start_backup(job, description=description), as_json=as_json))
 
 
 def _job_settings(

@@ -5,31 +5,46 @@ import signal
 import time
 from collections.abc import Iterator
 from types import FrameType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 from dgtui.cli.outcome import EXIT_HUNG_UP, exit_code_of_run, report_problem
 from dgtui.cli.output import say
 from dgtui.cli.view import View, choose_view
 from dgtui.engine.errors import EXIT_CANCELLED
+from dgtui.engine.memory import uncollected
 from dgtui.wording.words import amount_text, one_line, short_id, size_text, took_text
 
 if TYPE_CHECKING:
     from dgtui.engine import Engine
-    from dgtui.engine.runs import RunSnapshot
+    from dgtui.engine.runs import RunFollower, RunInfo, RunSnapshot
 
 _POLL_SECONDS = 0.02
 _OPERATIONS = {"backup": "Backup", "restore": "Restore", "validate": "Validate", "rehearse": "Rehearsal"}
 
 
+class Runs(Protocol):
+    """What watching needs of the engine."""
+
+    def follower(self, run_id: str) -> "RunFollower":
+        """Follow a run's messages, from its first one."""
+
+    def run_info(self, run_id: str) -> "RunInfo | None":
+        """What a run was asked to do; None where that is not known."""
+
+    def cancel(self, run_id: str) -> None:
+        """Ask a run to stop."""
+
+
 @contextlib.contextmanager
-def open_engine(*, look_only: bool = False, backup_only: bool = False) -> "Iterator[Engine]":
+def open_engine(*, look_only: bool = False) -> "Iterator[Engine]":
     """The engine, with a word on what it put right when it was opened; only to look, that is nothing.
 
-    `backup_only` is for what starts a backup, which needs no catalogue. Raises DataGuardianError.
+    Raises DataGuardianError.
     """
-    from dgtui.engine import Engine
+    with uncollected():
+        from dgtui.engine.facade import Engine
 
-    engine = Engine.open(fork_workers=True, look_only=look_only, backup_only=backup_only)
+    engine = Engine.open(fork_workers=True, look_only=look_only)
     try:
         for sentence in engine.reconciled:
             say(f"note: {one_line(sentence)}")
@@ -70,14 +85,14 @@ class Signals:
 class Watch:
     """One run that is watched to its end, or until somebody has seen enough."""
 
-    def __init__(self, engine: "Engine", run_id: str, view: View, *, may_cancel: bool) -> None:
-        self._engine = engine
+    def __init__(self, runs: Runs, run_id: str, view: View, *, may_cancel: bool) -> None:
+        self._runs = runs
         self._run_id = run_id
         self._view = view
         self._may_cancel = may_cancel
         self._noted = False
         self._cancelled = False
-        self._follower = engine.follower(run_id)
+        self._follower = runs.follower(run_id)
 
     @property
     def snapshot(self) -> "RunSnapshot":
@@ -108,21 +123,21 @@ class Watch:
             self._noted = True
         # A worker that has not said anything yet does not listen to signals yet: one would kill it unheard.
         if self.snapshot.status != "queued":
-            self._engine.cancel(self._run_id)
+            self._runs.cancel(self._run_id)
             self._cancelled = True
 
 
-def watch(engine: "Engine", run_id: str, *, as_json: bool = False, may_cancel: bool = True) -> int:
+def watch(runs: Runs, run_id: str, *, as_json: bool = False, may_cancel: bool = True) -> int:
     """Show a run until it ends; the exit code.
 
     With `may_cancel`, Ctrl+C or SIGTERM cancels the run and a second one leaves it to itself; without, it only ends
     the watching. A terminal that goes away never stops a run.
     """
-    info = engine.run_info(run_id)
+    info = runs.run_info(run_id)
     title = f"{_OPERATIONS[info.operation]} {info.title}" if info is not None else f"Run {short_id(run_id)}"
     keys = "Ctrl+C cancels" if may_cancel else "Ctrl+C stops watching, the run goes on"
     with Signals() as signals, contextlib.closing(choose_view(title, as_json=as_json, keys=keys)) as view:
-        watched = Watch(engine, run_id, view, may_cancel=may_cancel)
+        watched = Watch(runs, run_id, view, may_cancel=may_cancel)
         stopped = watched.to_the_end(signals)
     if stopped is not None:
         return stopped

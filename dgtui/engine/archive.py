@@ -21,6 +21,8 @@ from dgtui.engine.unpacking import decompress
 
 IDLE_SECONDS = 600.0
 """How long a storage may give nothing of a file before it counts as one that does not answer."""
+_UNPACKED_SECONDS = 2 * IDLE_SECONDS
+"""How long unpacking may give nothing: longer than a storage may, whose error says more."""
 _BLOCK_BYTES = 1 << 18
 _HINT = "Restore from another copy; `dgtui validate` tells the state of each"
 
@@ -132,7 +134,7 @@ class StoredArchive:
         self.failure: DataGuardianError | None = None
         """What was wrong with this copy when it was last read; None where nothing was, whatever else failed."""
 
-    def blocks(self) -> Iterator[bytes]:
+    def blocks(self) -> Generator[bytes, None, None]:
         """The bytes in order, read anew from the storage.
 
         Raises ValidationError where a part or the archive is damaged, StorageError, and Cancelled.
@@ -193,8 +195,8 @@ class StoredArchive:
             lambda name: self._storage.open_file(self._ref, name), self._manifest.files, cancelled=self._cancelled
         )
 
-    def check(self, adapter_check: ArchiveCheck, *, keep: bool = False) -> None:
-        """Read the archive to its end, by checksum and by its kind's own reader. Raises as `blocks` does.
+    def check(self, adapter_check: ArchiveCheck | None, *, keep: bool = False) -> None:
+        """Read the archive to its end, by checksum and, where given, its kind's own reader. Raises as `blocks` does.
 
         With `keep` the file of `as_file` is made on the way, so that the archive is unpacked only once.
         """
@@ -208,7 +210,9 @@ class StoredArchive:
             self.failure = error
             raise
 
-    def _feed(self, blocks: Iterator[bytes], adapter_check: ArchiveCheck) -> None:
+    def _feed(self, blocks: Iterator[bytes], adapter_check: ArchiveCheck | None) -> None:
+        if adapter_check is None:
+            return _read_to_end(blocks)
         try:
             for block in blocks:
                 adapter_check.feed(block)
@@ -225,11 +229,11 @@ class StoredArchive:
         path = Path(name)
         try:
             with os.fdopen(descriptor, "wb", buffering=0) as file:
-                written = _written(self.blocks(), file, self._scratch_folder)
-                if adapter_check is None:
-                    _read_to_end(written)
-                else:
-                    self._feed(written, adapter_check)
+                # To write takes as long as to unpack, so each has a thread of its own.
+                unpacked = answers_within(
+                    self.blocks(), _UNPACKED_SECONDS, subject=str(path), cancelled=self._cancelled
+                )
+                self._feed(_written(unpacked, file, self._scratch_folder), adapter_check)
         except BaseException:
             path.unlink(missing_ok=True)
             raise

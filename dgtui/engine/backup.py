@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from dgtui.config import JobSettings
 from dgtui.engine.cancellation import Cancellation
 from dgtui.engine.codecs import backup_file_name
 from dgtui.engine.datasources.base import Datasource
-from dgtui.engine.datasources.dumping import DumpOptions, DumpSummary, Probe
+from dgtui.engine.datasources.dumping import Dump, DumpOptions, DumpSummary, Probe
 from dgtui.engine.destinations import Destinations
 from dgtui.engine.errors import (
     BackupCreationError,
@@ -22,6 +22,7 @@ from dgtui.engine.errors import (
 from dgtui.engine.manifest import Manifest, StoredFile, encode_manifest, manifest_sha256, uncompressed_name
 from dgtui.engine.messages import StorageMessage, now
 from dgtui.engine.model import Copy, Execution, ObjectInfo, Purpose, Record
+from dgtui.engine.orders import BackupOrder
 from dgtui.engine.pipeline import PipelineCounters, PipelineResult, run_pipeline
 from dgtui.engine.problems import problem_of
 from dgtui.engine.properties import METADATA_KEY, to_metadata
@@ -77,8 +78,11 @@ class Backup:
         self._started = now()
         self._clock = time.monotonic()
 
-    def execute(self) -> Execution:
-        """Do it all: look, dump to every storage, check, publish."""
+    def execute(self, *, while_the_dump_starts: Callable[[], None] = lambda: None) -> Execution:
+        """Do it all: look, dump to every storage, check, publish.
+
+        `while_the_dump_starts` is done while the dump tool still looks around and gives no data.
+        """
         options = dump_options(self._plan.job, self._plan.scratch_folder)
         self._run.phase("connect")
         probe = self._look_at_source(options)
@@ -88,7 +92,7 @@ class Backup:
             self._destinations.begin(ref, self._plan.execution_id)
             self._run.phase("dump")
             files = self._add_files()
-            result, summary = self._dump(probe, options)
+            result, summary = self._dump(probe, options, while_the_dump_starts)
             self._run.phase("check")
             self._destinations.check(result, self._plan.job.verify)
             return self._publish(self._manifest(ref.folder, probe, result, summary, files), probe)
@@ -104,15 +108,19 @@ class Backup:
             self._run.log(warning, level="warning")
         return probe
 
-    def _dump(self, probe: Probe, options: DumpOptions) -> tuple[PipelineResult, DumpSummary]:
+    def _dump(
+        self, probe: Probe, options: DumpOptions, meanwhile: Callable[[], None]
+    ) -> tuple[PipelineResult, DumpSummary]:
         job = self._plan.job
         source = ProgressSource(
             total=probe.estimated_dump_bytes, total_kind=probe.estimate_kind, unit=probe.progress_unit
         )
-        with self._progress(source):
-            dump = self._datasource.open_dump(probe, options, self._run)
         check = self._datasource.live_check(Path(self._plan.scratch_folder))
+        dump: Dump | None = None
         try:
+            with self._progress(source):
+                dump = self._datasource.open_dump(probe, options, self._run)
+            meanwhile()
             # The pipeline looks at `cancelled` itself: an exception in the middle of its queues could leave one locked.
             with self._progress(source), self._cancellation.shield():
                 result = run_pipeline(
@@ -137,7 +145,8 @@ class Backup:
             raise self._incomplete_dump(error) from error
         finally:
             with self._cancellation.shield():
-                dump.stop()
+                if dump is not None:
+                    dump.stop()
                 check.stop()
         self._destinations.drop_failed(result.failures)
         return result, summary
@@ -255,6 +264,18 @@ def _metadata(probe: Probe, objects: Sequence[ObjectInfo]) -> dict[str, Any]:
         "tables_backed_up": len(objects),
         "rows_approximate": sum(entry.rows or 0 for entry in objects),
     }
+
+
+def ordered_plan(order: BackupOrder, scratch_folder: Path) -> BackupPlan:
+    """The plan of a backup as it was ordered."""
+    return BackupPlan(
+        execution_id=order.run_id,
+        job_id=order.job_id,
+        job_name=order.job_name,
+        job=order.job,
+        description=order.description,
+        scratch_folder=str(scratch_folder),
+    )
 
 
 def started_execution(plan: BackupPlan, datasource_type: str, started_at: datetime) -> Execution:

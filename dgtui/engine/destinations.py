@@ -18,7 +18,7 @@ from dgtui.engine.pipeline import PipelineResult
 from dgtui.engine.problems import problem_of
 from dgtui.engine.runs import RunWriter
 from dgtui.engine.storages.base import BackupWriter, FolderRef, Storage
-from dgtui.engine.storages.deadline import with_deadline
+from dgtui.engine.storages.deadline import side_by_side, with_deadline
 
 _REMOVAL_SECONDS = 30.0
 """How long a run waits at its end for the removal of what it wrote and did not publish."""
@@ -100,16 +100,17 @@ class Destinations:
         return file
 
     def check(self, result: PipelineResult, verify: VerifyLevel | None) -> None:
-        """Read back what each storage holds, as far as the job, else the storage's kind, wants it."""
-        for writer in list(self.writers):
+        """Read back what each storage holds, all at once, as far as the job, else the storage's kind, wants it."""
+        checks: dict[str, Callable[[], None]] = {}
+        for writer in self.writers:
             level = verify or self._storages[writer.storage].default_verify
-            if level == "none":
-                continue
-            self._say(writer.storage, "checking", result.compressed_size_bytes)
-            try:
-                self._check_one(writer, result, level)
-            except (ValidationError, StorageError) as error:
-                self.drop(writer.storage, error, "failed")
+            if level != "none":
+                self._say(writer.storage, "checking", result.compressed_size_bytes)
+                checks[writer.storage] = partial(self._check_one, writer, result, level)
+        for storage, error in side_by_side(checks).items():
+            if not isinstance(error, ValidationError | StorageError):
+                raise error
+            self.drop(storage, error, "failed")
         self._need_one(self.writers)
 
     def _check_one(self, writer: BackupWriter, result: PipelineResult, level: VerifyLevel) -> None:

@@ -1,28 +1,21 @@
 """`Engine`: the only door that screens and commands use."""
 
-import contextlib
-import os
-import signal
 import threading
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-import msgspec
-
 from dgtui.config import Config, Table, load_config, state_folder
 from dgtui.config.store import Values, read_values, remove_object, save_object
 from dgtui.engine.aftermath import RestoreAftermath
-from dgtui.engine.catalog import CatalogDamaged
 from dgtui.engine.catalog.due_runs import MissedRun, missed_runs
 from dgtui.engine.catalog.proofs import Proofs
 from dgtui.engine.check import Finding, examine_everything
-from dgtui.engine.cleanup import Cleanup, Retention
+from dgtui.engine.cleanup import Retention
 from dgtui.engine.config_changes import ConfigChanges
 from dgtui.engine.datasources.datasource_settings import DatasourceSettings
 from dgtui.engine.datasources.loading import Selection
 from dgtui.engine.deletion import Forgotten, known_at
-from dgtui.engine.errors import DataGuardianError
 from dgtui.engine.figures import Figures
 from dgtui.engine.glance import DatasourceCheck, check_datasource, check_settings, manifest_of
 from dgtui.engine.guardian.overview import (
@@ -43,12 +36,12 @@ from dgtui.engine.manifest import Manifest
 from dgtui.engine.messages import now
 from dgtui.engine.model import Copy, Execution, Restore
 from dgtui.engine.opening import Opening
-from dgtui.engine.orders import decode_order, run_info
 from dgtui.engine.preview import RestorePreview, preview_restore
-from dgtui.engine.reconcile import reconcile
+from dgtui.engine.putting_right import put_right, settle_runs
 from dgtui.engine.records import Records
 from dgtui.engine.removal import Removal
 from dgtui.engine.restore_by_hand import mark_restored
+from dgtui.engine.run_control import RunControl
 from dgtui.engine.runs import RunFollower, RunInfo, RunPaths
 from dgtui.engine.scan import ScanReport, scan_storage
 from dgtui.engine.secrets import observe_secrets
@@ -70,45 +63,33 @@ class Engine(RestoreAftermath):
         *,
         fork_workers: bool = False,
         look_only: bool = False,
-        backup_only: bool = False,
     ) -> None:
         """Open the catalogue under `state` and record what ended without notice. Raises CatalogError.
 
         `fork_workers` is for programs without threads: their workers start faster. `look_only` is for those that only
-        look: nothing is made in the state folder, and nothing put right. `backup_only` is for those that only start a
-        backup: where the catalogue cannot be used, they do without it.
+        look: nothing is made in the state folder, and nothing put right.
         """
         paths = RunPaths(state)
         if not look_only:
             paths.make()
-        self._opening = Opening(state, look_only=look_only, backup_only=backup_only)
+        self._opening = Opening(state, look_only=look_only)
         super().__init__(config, self._opening.catalog, paths, fork_workers=fork_workers)
-        self.warnings = [*self._opening.warnings]
+        self._control = RunControl(paths)
+        self.warnings: list[str] = []
         """What could not be told (to the audit log, ...) although the work itself was done."""
         self._secret_reads = SecretReads(self._teller())
         observe_secrets(self._secret_reads)
-        self.reconciled = () if look_only or self._opening.stands_in else self._put_right()
+        self.reconciled = () if look_only else put_right(self.catalog, config, paths, self.warnings.append)
         """What was found and put right at the start, as sentences for people."""
 
     @classmethod
-    def open(cls, *, fork_workers: bool = False, look_only: bool = False, backup_only: bool = False) -> "Engine":
+    def open(cls, *, fork_workers: bool = False, look_only: bool = False) -> "Engine":
         """With the configuration and the state folder that the environment names. Raises ConfigError, CatalogError."""
-        return cls(
-            load_config(), state_folder(), fork_workers=fork_workers, look_only=look_only, backup_only=backup_only
-        )
-
-    def _put_right(self) -> tuple[str, ...]:
-        self._note_hand_edits()
-        try:
-            return self.reconcile()
-        except CatalogDamaged:
-            # It is moved aside now that this is known.
-            return self.reconcile()
+        return cls(load_config(), state_folder(), fork_workers=fork_workers, look_only=look_only)
 
     def reconcile(self) -> tuple[str, ...]:
         """Record what became of runs and removals whose process died without notice; sentences for people."""
-        Cleanup(self.catalog, self.config, self.paths).finish_interrupted()
-        return reconcile(self.catalog, self.config, self.paths)
+        return settle_runs(self.catalog, self.config, self.paths)
 
     def _teller(self) -> Teller:
         return Teller(self.catalog, self.config, self.warnings.append)
@@ -146,12 +127,6 @@ class Engine(RestoreAftermath):
     def _config_changes(self) -> ConfigChanges:
         return ConfigChanges(self.catalog, self.config.path)
 
-    def _note_hand_edits(self) -> None:
-        try:
-            self._config_changes().notice()
-        except DataGuardianError as error:
-            self.warnings.append(f"Changes of the configuration were not compared: {error.message}")
-
     # What was told, and who did what
 
     @property
@@ -179,18 +154,15 @@ class Engine(RestoreAftermath):
 
     def follower(self, run_id: str, *, log_lines: int = 5) -> RunFollower:
         """Follow a run's messages, from its first one."""
-        return RunFollower(self.paths, run_id, log_lines=log_lines)
+        return self._control.follower(run_id, log_lines=log_lines)
 
     def running(self) -> list[RunInfo]:
         """What is running now, on this machine with this state folder, whoever started it."""
-        return [info for run_id in self.paths.living() if (info := self.run_info(run_id)) is not None]
+        return self._control.running()
 
     def run_info(self, run_id: str) -> RunInfo | None:
         """What a run was asked to do; None where that is not known."""
-        try:
-            return run_info(decode_order(self.paths.request(run_id).read_bytes()))
-        except (FileNotFoundError, msgspec.DecodeError):
-            return None
+        return self._control.run_info(run_id)
 
     def run_watch(self) -> RunWatch:
         """Watch all runs of this machine."""
@@ -198,12 +170,8 @@ class Engine(RestoreAftermath):
 
     def cancel(self, run_id: str) -> None:
         """Ask a run to stop; it says `cancelled` itself once everything is cleaned up. Does nothing when it ended."""
-        if self.cancel_waiting(run_id):
-            return
-        with contextlib.suppress(FileNotFoundError, ValueError, ProcessLookupError):
-            pid = int(self.paths.lock(run_id).read_text())
-            if self.paths.is_alive(run_id):
-                os.kill(pid, signal.SIGTERM)
+        if not self.cancel_waiting(run_id):
+            self._control.cancel(run_id)
 
     def waiting(self) -> list[RunInfo]:
         """The runs of the timetable that wait for their turn, in its order."""

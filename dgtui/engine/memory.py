@@ -1,7 +1,8 @@
-"""Too little memory, whichever library notices it first, as an error of ours."""
+"""Memory: too little of it as an error of ours, whichever library notices it first, and loading without collecting."""
 
 import contextlib
 import errno
+import gc
 import sys
 from collections.abc import Iterator
 
@@ -12,6 +13,19 @@ _SIGNS = ("can't start new thread", "not enough memory", "cannot allocate memory
 
 class OutOfMemory(DataGuardianError):
     """The process got no more memory."""
+
+
+@contextlib.contextmanager
+def uncollected() -> Iterator[None]:
+    """Load modules without the garbage collector, which finds nothing in them and costs a fifth of the loading."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if was_on:
+            gc.enable()
 
 
 @contextlib.contextmanager

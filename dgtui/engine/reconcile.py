@@ -9,7 +9,7 @@ import contextlib
 import msgspec
 
 from dgtui.config import Config
-from dgtui.engine.backup import BackupPlan, started_execution
+from dgtui.engine.backup import ordered_plan, started_execution
 from dgtui.engine.catalog import Catalog, CatalogError
 from dgtui.engine.catalog.due_runs import queued_runs
 from dgtui.engine.errors import DataGuardianError, JobBusy
@@ -105,15 +105,7 @@ def _unrecorded(catalog: Catalog, config: Config, paths: RunPaths, run_id: str) 
         order = decode_order(paths.request(run_id).read_bytes())
         if isinstance(order, BackupOrder) and order.job.datasource in config.datasources:
             kind = config.datasources[order.job.datasource].type
-            plan = BackupPlan(
-                execution_id=order.run_id,
-                job_id=order.job_id,
-                job_name=order.job_name,
-                job=order.job,
-                description=order.description,
-                scratch_folder=str(paths.scratch(run_id)),
-            )
-            return started_execution(plan, kind, order.ordered_at)
+            return started_execution(ordered_plan(order, paths.scratch(run_id)), kind, order.ordered_at)
     return None
 
 

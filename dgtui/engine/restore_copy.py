@@ -67,11 +67,13 @@ class CopyChoice:
         self._tell(storage, "checking", manifest.compressed_size_bytes)
         archive = StoredArchive(storage, folder_of(task.execution), manifest, task.scratch, task.cancellation.event)
         try:
-            if beside:
+            in_parallel = load_jobs(task, manifest) > 1
+            if beside and not in_parallel:
                 archive.check_stored()
             else:
+                check = None if beside else archive_check_of(manifest, task.scratch)
                 with archive_progress(task.run, archive, "exact"):
-                    archive.check(archive_check_of(manifest, task.scratch), keep=load_jobs(task, manifest) > 1)
+                    archive.check(check, keep=in_parallel)
         except BaseException:
             archive.close()
             raise

@@ -19,7 +19,7 @@ from typing import Literal
 import msgspec
 
 from dgtui.engine.child import TAIL_LINES, printable
-from dgtui.engine.files import is_full, make_private_folder, set_room_aside
+from dgtui.engine.files import explained, fsync_folder, is_full, make_private_folder, set_room_aside
 from dgtui.engine.messages import (
     LogMessage,
     Message,
@@ -102,6 +102,13 @@ class RunPaths:
     def unrecorded_runs(self) -> list[str]:
         """The ids of the runs that the catalogue did not learn of."""
         return sorted(path.name for path in self.unrecorded.iterdir()) if self.unrecorded.is_dir() else []
+
+    def note_unrecorded(self, run_id: str) -> None:
+        """Leave word that the catalogue has to learn of a run later. Raises StorageError."""
+        make_private_folder(self.unrecorded)
+        with explained(self.unrecorded, "write to"):
+            (self.unrecorded / run_id).touch(0o600)
+        fsync_folder(self.unrecorded)
 
     def remove_scratch(self, run_id: str) -> None:
         """Remove what a run left in its scratch folder."""

@@ -1,21 +1,19 @@
 """Starting runs: the order that each worker gets, the locks it is born with, and the row that announces it."""
 
-import contextlib
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
-from dgtui.config import Config, JobSettings, unknown_options
+from dgtui.config import Config, JobSettings
 from dgtui.engine.audit import current_actor
-from dgtui.engine.backup import BackupPlan, started_execution
+from dgtui.engine.backup import ordered_plan, started_execution
+from dgtui.engine.backup_start import BackupStart, start_lock
 from dgtui.engine.catalog import Catalog
-from dgtui.engine.datasources import datasource_adapter
 from dgtui.engine.datasources.loading import Selection
-from dgtui.engine.errors import ConfigError
-from dgtui.engine.launch import fork_worker, launch, spawn_worker
-from dgtui.engine.locks import Lock, take_lock
+from dgtui.engine.launch import Start, fork_worker, launch, spawn_worker
+from dgtui.engine.locks import Lock
 from dgtui.engine.lookup import Lookup
 from dgtui.engine.messages import now
 from dgtui.engine.model import Execution
@@ -36,47 +34,20 @@ class RunStarter(Lookup):
 
     def start_job(self, name: str, *, description: str = "") -> str:
         """Start the backup of a configured job; its execution id. Raises ConfigError, JobBusy."""
-        job = self.config.job(name)
-        return self._start_backup(self.config.job_id(name), name, job, description or job.description)
+        return self._backup_start().job(name, description=description)
 
     def start_backup(self, job: JobSettings, *, description: str = "") -> str:
         """Start a backup that no configured job describes; its execution id. Raises ConfigError, JobBusy."""
-        name = f"manual-{job.datasource}"
-        adapter = datasource_adapter(self.config.require_datasource(job.datasource).type)
-        for storage in job.storages:
-            self.config.require_storage(storage)
-        for option in unknown_options(job, adapter.options).values():
-            raise ConfigError(
-                f"{adapter.label} knows no such thing as {option}",
-                subject=job.datasource,
-                hint=f"Leave out --{option.replace('_', '-')}",
-            )
-        return self._start_backup(self.config.job_id(name), name, job, description)
+        return self._backup_start().manual(job, description=description)
 
-    def _start_backup(self, job_id: str, name: str, job: JobSettings, description: str) -> str:
-        order = BackupOrder(
-            run_id=str(uuid.uuid4()),
-            config_path=self._config_path(),
-            ordered_at=now(),
-            job_id=job_id,
-            job_name=name,
-            # An order holds no secret; the worker asks the configuration for this one.
-            job=msgspec.structs.replace(job, heartbeat=None),
-            description=description,
-        )
-        plan = BackupPlan(
-            execution_id=order.run_id,
-            job_id=job_id,
-            job_name=name,
-            job=job,
-            description=description,
-            scratch_folder=str(self.paths.scratch(order.run_id)),
-        )
-        kind = self.config.require_datasource(job.datasource).type
-        with self._lock(f"job-{job_id}", f"job {name}") as job_lock:
-            ordered = started_execution(plan, kind, order.ordered_at)
-            self._launch(order, job_lock, lambda: self.catalog.save_execution(ordered))
-        return order.run_id
+    def _backup_start(self) -> BackupStart:
+        def announce(order: BackupOrder) -> None:
+            plan = ordered_plan(order, self.paths.scratch(order.run_id))
+            kind = self.config.require_datasource(order.job.datasource).type
+            self.catalog.save_execution(started_execution(plan, kind, order.ordered_at))
+            self._ready_to_fork()
+
+        return BackupStart(self.config, self.paths, self._start_worker, announce)
 
     def start_restore(
         self,
@@ -138,7 +109,7 @@ class RunStarter(Lookup):
     def _start_restore(self, order: RestoreOrder) -> str:
         adapter = self.config.datasource(order.datasource)
         name = target_lock_name(adapter, order.database)
-        with self._lock(name, f"restore into {order.database}") as target_lock:
+        with start_lock(self.paths, name, f"restore into {order.database}") as target_lock:
             queued = msgspec.structs.replace(started_restore(order), status="queued")
             self._launch(order, target_lock, lambda: self.catalog.save_restore(queued))
         return order.run_id
@@ -163,18 +134,9 @@ class RunStarter(Lookup):
         `place` is the name of a datasource or `private`; the job's place, else where the backup comes from, if empty.
         """
         order = rehearse_order(self.config, execution, current_actor(), now(), storage=storage, place=place, deep=deep)
-        with self._lock(f"rehearse-{order.job_id}", f"rehearsal of {order.job}") as lock:
+        with start_lock(self.paths, f"rehearse-{order.job_id}", f"rehearsal of {order.job}") as lock:
             self._launch(order, lock)
         return order.run_id
-
-    @contextlib.contextmanager
-    def _lock(self, name: str, purpose: str) -> Iterator[Lock]:
-        """Hold a lock while a worker is started; the worker inherits it and holds it to its end."""
-        lock = take_lock(self.paths.locks / f"{name}.lock", purpose=purpose, inheritable=True)
-        try:
-            yield lock
-        finally:
-            lock.hand_over()
 
     def _launch(self, order: AnyOrder, lock: Lock | None = None, announce: Callable[[], None] | None = None) -> None:
         """Start a worker; `announce` records the run once it holds its lock, so that it never looks like a dead one."""
@@ -182,10 +144,17 @@ class RunStarter(Lookup):
         def record() -> None:
             if announce is not None:
                 announce()
-            if self._fork_workers:
-                self.catalog.close()
+            self._ready_to_fork()
 
-        launch(self.paths, order, lock, fork_worker if self._fork_workers else spawn_worker, record)
+        launch(self.paths, order, lock, self._start_worker, record)
+
+    @property
+    def _start_worker(self) -> Start:
+        return fork_worker if self._fork_workers else spawn_worker
+
+    def _ready_to_fork(self) -> None:
+        if self._fork_workers:
+            self.catalog.close()
 
     def _config_path(self) -> str | None:
         return str(self.config.path) if self.config.path is not None else None

@@ -208,6 +208,7 @@ def test_a_backup_that_cannot_be_recorded_is_whole_and_found_by_the_next_start(s
     shop.home.state = small_mount / "state"
     shop.job = shop.home.gate
     shop.write()
+    assert shop.home.dgtui("list").exit_code == 0
     running = subprocess.Popen(
         [sys.executable, "-m", "dgtui", "--run-job", "nightly"],
         env=shop.home.environment,

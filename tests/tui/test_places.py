@@ -9,6 +9,7 @@ import pytest
 from textual.command import CommandPalette
 from textual.widgets import Button
 
+from dgtui.engine.locks import take_lock
 from dgtui.engine.model import Execution
 from dgtui.screens.confirm import ConfirmScreen
 from dgtui.screens.copies import CopyChoiceScreen
@@ -222,8 +223,8 @@ async def test_a_job_runs_from_its_place(home: Home, shop: Path) -> None:
 
 async def test_a_job_that_runs_already_is_not_started_twice(home: Home, shop: Path) -> None:
     async with screens(home) as driver:
-        lock = driver.app.engine._lock(f"job-{driver.app.config.job_id('nightly')}", "a test")
-        with lock:
+        name = f"job-{driver.app.config.job_id('nightly')}"
+        with take_lock(driver.app.engine.paths.locks / f"{name}.lock", purpose="a test"):
             await driver.press("3", "b")
             assert not isinstance(driver.screen, RunScreen)
             assert len(driver.toasts) == 1

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.main import get_group
 
-from dgtui.cli.application import app
+from dgtui.cli.application import application
 from dgtui.config import load_config
 from dgtui.screens.preferences import load_preferences
 
@@ -27,7 +27,7 @@ def blocks(language: str) -> list[str]:
 
 @pytest.mark.parametrize("typed", commands())
 def test_a_command_exists_with_its_options(typed: str) -> None:
-    root = get_group(app)
+    root = get_group(application())
     name, *words = typed.split()
     command = root if name.startswith("-") else root.commands[name]
     known = {option for parameter in command.params for option in parameter.opts} | {"--help"}

@@ -4,7 +4,8 @@ import contextlib
 import queue
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
+from functools import partial
 from typing import TypeVar
 
 from dgtui.engine.errors import Cancelled, StorageError
@@ -88,6 +89,37 @@ def answers_within(
         stopped.set()
         room.release()
         thread.join(_STOP_SECONDS)
+
+
+def side_by_side(calls: Mapping[str, Callable[[], object]]) -> dict[str, BaseException]:
+    """Do all calls at the same time, each in a thread that bears its key; the errors of those that failed.
+
+    It waits for all of them: each has to keep a deadline of its own.
+    """
+    if len(calls) == 1:
+        [(name, call)] = calls.items()
+        error = _error_of(call)
+        return {} if error is None else {name: error}
+    ends: queue.SimpleQueue[tuple[str, BaseException | None]] = queue.SimpleQueue()
+    for name, call in calls.items():
+        work = partial(_report_end, name, call, ends)
+        threading.Thread(target=work, name=f"check at {name}", daemon=True).start()
+    ended = dict(ends.get() for _ in calls)
+    return {name: error for name in calls if (error := ended[name]) is not None}
+
+
+def _report_end(
+    name: str, call: Callable[[], object], ends: "queue.SimpleQueue[tuple[str, BaseException | None]]"
+) -> None:
+    ends.put((name, _error_of(call)))
+
+
+def _error_of(call: Callable[[], object]) -> BaseException | None:
+    try:
+        call()
+    except BaseException as error:  # noqa: BLE001  # whoever waits for the call looks at it
+        return error
+    return None
 
 
 AnswerT = TypeVar("AnswerT")

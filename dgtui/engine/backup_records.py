@@ -1,0 +1,129 @@
+"""What the catalogue learns of a backup: that it began, how it ended, and what follows from that."""
+
+import contextlib
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from dgtui.config import Config
+from dgtui.engine.cancellation import Cancellation
+from dgtui.engine.catalog import open_or_stand_in
+from dgtui.engine.cleanup import RoundBackup
+from dgtui.engine.errors import DataGuardianError
+from dgtui.engine.model import Execution
+from dgtui.engine.orders import BackupOrder
+from dgtui.engine.putting_right import put_right
+from dgtui.engine.run_files import prune_run_files
+from dgtui.engine.runs import RunPaths, RunWriter
+from dgtui.engine.secrets import observe_secrets
+from dgtui.engine.storages.base import Storage
+from dgtui.engine.stored import remember_marker
+from dgtui.engine.telling import SecretReads, Teller
+
+_UNSAID = "The backup is whole, but could not be recorded in the catalogue: it is taken up later"
+
+
+class BackupRecords:
+    """The catalogue's side of one backup; a backup does not fail because the catalogue cannot be used."""
+
+    def __init__(
+        self,
+        paths: RunPaths,
+        config: Config,
+        order: BackupOrder,
+        run: RunWriter,
+        cancellation: Cancellation,
+        secrets_read: Sequence[tuple[str, str]],
+    ) -> None:
+        """Open the catalogue, or what stands in for it; `secrets_read` are told of first. Raises CatalogError."""
+        self._paths = paths
+        self._config = config
+        self._order = order
+        self._run = run
+        self._began = False
+        # What stands in must not need the disk of the state folder, which may be full.
+        self._elsewhere = tempfile.TemporaryDirectory(prefix="dgtui-")
+        self._catalog, error = open_or_stand_in(paths.state, Path(self._elsewhere.name))
+        self._stands_in = error is not None
+        if error is not None:
+            self._warn(f"{error.message}. The backup is made all the same")
+            self._note_unrecorded()
+        self._teller = Teller(self._catalog, config, self._warn)
+        self._retention = RoundBackup(self._catalog, config, paths, run, cancellation)
+        reads = SecretReads(self._teller)
+        for subject, place in secrets_read:
+            reads(subject, place)
+        observe_secrets(reads)
+
+    def storage_marker(self, storage: str) -> str | None:
+        """Which marker a storage carried when it was last used. Raises CatalogError."""
+        return self._catalog.storage_marker(storage)
+
+    def began(self, execution: Execution) -> None:
+        """Record that it runs; whoever started it without the catalogue left it to us to put right what lay there."""
+        if self._began:
+            return
+        self._began = True
+        unrecorded = self._paths.unrecorded / self._order.run_id
+        if not self.save(execution) or self._stands_in or not unrecorded.exists():
+            return
+        try:
+            unrecorded.unlink()
+            for sentence in put_right(self._catalog, self._config, self._paths, self._warn):
+                self._run.log(sentence)
+        except (DataGuardianError, OSError) as error:
+            self._warn(f"What earlier runs left was not put right: {error}")
+
+    def made(self, execution: Execution, storages: Sequence[Storage[Any]]) -> bool:
+        """Record a backup that was made, and by which markers its storages are known; False where that fails."""
+        for storage in storages:
+            with contextlib.suppress(DataGuardianError):
+                remember_marker(self._catalog, storage)
+        return self.save(execution)
+
+    def ended(self, execution: Execution) -> None:
+        """Record how a backup ended that was not made, and tell those who want to know."""
+        self.save(execution)
+        self.tell(execution)
+
+    def save(self, execution: Execution) -> bool:
+        """Write the execution to the catalogue; False where that fails, and then it is taken up later."""
+        try:
+            self._catalog.save_execution(execution)
+        except DataGuardianError as error:
+            self._run.log(error.message, level="error")
+            self._note_unrecorded()
+            return False
+        return True
+
+    def tell(self, execution: Execution) -> None:
+        """Tell those who want to know how it ended."""
+        self._teller.backup_ended(execution)
+        self._teller.heartbeat(execution)
+        self._teller.deliver()
+
+    def after_backup(self, *, recorded: bool) -> tuple[str, ...]:
+        """Remove what retention does not keep any more; warnings."""
+        if recorded and not self._stands_in:
+            return self._retention.clean_up(self._order)
+        return (_UNSAID,)
+
+    def make_room(self) -> bool:
+        """Remove what retention does not keep at the job's storages; whether anything became free."""
+        return self._retention.make_room(self._order)
+
+    def close(self) -> None:
+        """Remove the files of runs that ended long ago, and close the catalogue."""
+        if not self._stands_in:
+            with contextlib.suppress(DataGuardianError):
+                prune_run_files(self._catalog, self._paths, kept_seconds=self._config.guardian.run_logs_kept)
+        self._catalog.close()
+        self._elsewhere.cleanup()
+
+    def _note_unrecorded(self) -> None:
+        with contextlib.suppress(OSError, DataGuardianError):
+            self._paths.note_unrecorded(self._order.run_id)
+
+    def _warn(self, text: str) -> None:
+        self._run.log(text, level="warning")

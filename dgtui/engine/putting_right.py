@@ -1,0 +1,30 @@
+"""What is put right at the start of a program: runs that died, removals that were cut off, changes made by hand."""
+
+from collections.abc import Callable
+
+from dgtui.config import Config
+from dgtui.engine.catalog import Catalog, CatalogDamaged
+from dgtui.engine.cleanup import Cleanup
+from dgtui.engine.config_changes import ConfigChanges
+from dgtui.engine.errors import DataGuardianError
+from dgtui.engine.reconcile import reconcile
+from dgtui.engine.runs import RunPaths
+
+
+def put_right(catalog: Catalog, config: Config, paths: RunPaths, warn: Callable[[str], None]) -> tuple[str, ...]:
+    """Note what people changed in the configuration, and settle what ended without notice; sentences for people."""
+    try:
+        ConfigChanges(catalog, config.path).notice()
+    except DataGuardianError as error:
+        warn(f"Changes of the configuration were not compared: {error.message}")
+    try:
+        return settle_runs(catalog, config, paths)
+    except CatalogDamaged:
+        # It is moved aside now that this is known.
+        return settle_runs(catalog, config, paths)
+
+
+def settle_runs(catalog: Catalog, config: Config, paths: RunPaths) -> tuple[str, ...]:
+    """Record what became of runs and removals whose process died without notice; sentences for people."""
+    Cleanup(catalog, config, paths).finish_interrupted()
+    return reconcile(catalog, config, paths)

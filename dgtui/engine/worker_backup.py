@@ -1,0 +1,113 @@
+"""The worker of backups."""
+
+import contextlib
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from dgtui.engine.backup import Backup, ordered_plan, started_execution
+from dgtui.engine.cancellation import Cancellation
+from dgtui.engine.errors import DataGuardianError, DiskSpaceError
+from dgtui.engine.job_commands import JobCommands
+from dgtui.engine.memory import uncollected
+from dgtui.engine.model import Execution
+from dgtui.engine.orders import BackupOrder
+from dgtui.engine.patience import with_retries
+from dgtui.engine.runs import RunWriter
+from dgtui.engine.secrets import observe_secrets
+from dgtui.engine.storages.base import Storage
+from dgtui.engine.storages.known_markers import known_markers
+from dgtui.engine.worker_base import Worker
+
+if TYPE_CHECKING:
+    from dgtui.engine.backup_records import BackupRecords
+
+
+class BackupWorker(Worker[BackupOrder]):
+    """Backs up a datasource as its order says.
+
+    The catalogue takes longer to load than a dump tool to start, so it is opened while the tool looks around.
+    """
+
+    def __init__(self, state: Path, order: BackupOrder, run: RunWriter, cancellation: Cancellation) -> None:
+        super().__init__(state, order, run, cancellation)
+        self._secrets_read: list[tuple[str, str]] = []
+        observe_secrets(lambda subject, place: self._secrets_read.append((subject, place)))
+        self._plan = ordered_plan(order, self._scratch)
+
+    @functools.cached_property
+    def _records(self) -> "BackupRecords":
+        with uncollected():
+            from dgtui.engine.backup_records import BackupRecords
+
+        return BackupRecords(self._paths, self._config, self._order, self._run, self._cancellation, self._secrets_read)
+
+    def _carry_out(self) -> None:
+        kind = self._config.require_datasource(self._order.job.datasource).type
+        started = msgspec.structs.replace(started_execution(self._plan, kind, self._order.ordered_at), status="running")
+        commands = JobCommands(self._order.job, self._order.job_name, self._order.run_id, self._run)
+        with self._recording_failure(self._record_failure, started, commands.after):
+            if self._order.job.before:
+                # That may take hours, and everybody may see what runs meanwhile.
+                self._records.began(started)
+            commands.before()
+            storages = self._storages()
+            execution = self._back_up(storages, started)
+            with self._cancellation.shield():
+                recorded = self._records.made(execution, storages)
+                if trouble := commands.after(execution.status, execution.problem):
+                    execution = msgspec.structs.replace(execution, warnings=(*execution.warnings, *trouble))
+                    self._records.save(execution)
+                self._records.tell(execution)
+                warnings = (*execution.warnings, *self._records.after_backup(recorded=recorded))
+                self._say_end(execution.status, problem=execution.problem, warnings=warnings)
+
+    def _record_failure(self, failed: Execution) -> None:
+        self._records.ended(failed)
+
+    def _storages(self) -> list[Storage[Any]]:
+        """The job's storages; each knows the marker it carried last, so that it notices a disk that is not mounted."""
+        storages = [self._config.storage(name) for name in self._order.job.storages]
+        markers = None if self._has_records else known_markers(self._paths.state)
+        for storage in storages:
+            with contextlib.suppress(DataGuardianError):
+                known = self._records.storage_marker(storage.name) if markers is None else markers.get(storage.name)
+                storage.known_id = known
+        return storages
+
+    def _back_up(self, storages: Sequence[Storage[Any]], started: Execution) -> Execution:
+        """Make the backup, more than once where the error is one that may pass.
+
+        Where all storages are full it is tried once more after retention has made room.
+        """
+
+        def attempt() -> Execution:
+            datasource = self._config.datasource(self._plan.job.datasource)
+            backup = Backup(self._plan, datasource, storages, self._run, self._cancellation)
+            return backup.execute(while_the_dump_starts=lambda: self._records.began(started))
+
+        def attempt_with_room() -> Execution:
+            try:
+                return attempt()
+            except DiskSpaceError as error:
+                if not self._records.make_room():
+                    raise
+                self._warn(f"{error.message}. Retention made room; it is tried once more")
+            self._cancellation.check()
+            return attempt()
+
+        def tell(error: DataGuardianError, seconds: float, number: int) -> None:
+            self._warn(f"{error.message.rstrip('.')}. Try {number} begins in {seconds:.0f} s")
+
+        return with_retries(attempt_with_room, retries=self._plan.job.retries, wait=self._cancellation.wait, tell=tell)
+
+    @property
+    def _has_records(self) -> bool:
+        return "_records" in self.__dict__
+
+    def _leave(self) -> None:
+        if self._has_records:
+            self._records.close()

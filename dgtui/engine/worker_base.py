@@ -1,0 +1,89 @@
+"""What the workers of all operations share: the run they speak for, its record where it fails, where backups lie."""
+
+import abc
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from dgtui.config import Config, load_config
+from dgtui.engine.cancellation import Cancellation
+from dgtui.engine.errors import Cancelled, DataGuardianError
+from dgtui.engine.files import make_private_folder
+from dgtui.engine.memory import memory_explained
+from dgtui.engine.messages import now
+from dgtui.engine.model import ExecutionStatus, Problem
+from dgtui.engine.orders import Order
+from dgtui.engine.problems import problem_of
+from dgtui.engine.runs import RunPaths, RunWriter
+
+OrderT = TypeVar("OrderT", bound=Order)
+
+
+class Worker(abc.ABC, Generic[OrderT]):
+    """Carries out one order, in a process of its own."""
+
+    def __init__(self, state: Path, order: OrderT, run: RunWriter, cancellation: Cancellation) -> None:
+        self._paths = RunPaths(state)
+        self._order = order
+        self._run = run
+        self._cancellation = cancellation
+        self._config: Config = load_config(Path(order.config_path) if order.config_path else None)
+        self._scratch = self._paths.scratch(order.run_id)
+
+    def execute(self) -> None:
+        """Do what the order says; the last message tells how it ended."""
+        self._run.status("running")
+        make_private_folder(self._scratch)
+        try:
+            self._carry_out()
+        finally:
+            self._leave()
+            self._paths.remove_scratch(self._order.run_id)
+
+    @abc.abstractmethod
+    def _carry_out(self) -> None:
+        """Do the work, record its end, and say the last message."""
+
+    @abc.abstractmethod
+    def _leave(self) -> None:
+        """Tidy up after the last message, and close the catalogue."""
+
+    def _warn(self, text: str) -> None:
+        self._run.log(text, level="warning")
+
+    def _say_end(
+        self, status: ExecutionStatus, *, problem: Problem | None = None, warnings: tuple[str, ...] = ()
+    ) -> None:
+        """Say the last message. Whoever hears it finds nothing left in the scratch folder."""
+        self._paths.remove_scratch(self._order.run_id)
+        self._run.status(status, problem=problem, warnings=warnings)
+
+    @contextlib.contextmanager
+    def _recording_failure(
+        self,
+        record: Callable[[Any], object],
+        started: msgspec.Struct | None,
+        after: Callable[[ExecutionStatus, Problem], tuple[str, ...]] = lambda _status, _problem: (),
+    ) -> Iterator[None]:
+        """Record a failure of the block as the end of what was started, and say it as the last message.
+
+        `after` is what has to be done between the two; it gives warnings.
+        """
+        try:
+            with memory_explained():
+                yield
+        except DataGuardianError as error:
+            status: ExecutionStatus = "cancelled" if isinstance(error, Cancelled) else "failed"
+            with self._cancellation.shield():
+                if started is not None:
+                    with contextlib.suppress(DataGuardianError):
+                        record(
+                            msgspec.structs.replace(
+                                started, status=status, finished_at=now(), problem=problem_of(error)
+                            )
+                        )
+                warnings = after(status, problem_of(error))
+                self._say_end(status, problem=problem_of(error), warnings=warnings)
