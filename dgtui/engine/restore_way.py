@@ -57,7 +57,7 @@ def way_of(target: Datasource[Any], database: str, state: TargetState) -> Chosen
         return ChosenWay(kind="swap", text=swap, writers=target.writers_at_swap)
     return ChosenWay(
         kind="swap or import",
-        text=f"{swap}. Where the backup holds more than tables: {_IMPORT}",
+        text=f"{swap}. Where the backup holds what that would not carry over: {_IMPORT}",
         writers=f"at a swap {target.writers_at_swap}; at an import {_IMPORT_WRITERS}",
     )
 

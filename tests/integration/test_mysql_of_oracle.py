@@ -1,17 +1,22 @@
 """MySQL itself, with its own tools and with MariaDB's: backed up, restored beside and in place, and by hand."""
 
+import itertools
 import json
 import os
 import secrets
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from dgtui.engine.facade import Engine
+from tests.support.changing import Changing
 from tests.support.homes import Home
 from tests.support.mariadb import mysql_digest
 from tests.support.mysql import MysqlServer
 from tests.support.round_trips import restored, whole_backup
+from tests.support.stopping import Stopping
 
 _OBJECTS = (
     """CREATE TABLE goods (id INT PRIMARY KEY AUTO_INCREMENT, name VARCHAR(50) COLLATE utf8mb4_0900_ai_ci,
@@ -114,3 +119,47 @@ def test_parts_rows_and_rehearsals(home: Home, mysql_server: MysqlServer) -> Non
         outcome = home.dgtui(*restoring)
         assert outcome.exit_code == 0, outcome
         assert mysql_digest(mysql_server, name) == digest
+
+
+def test_killed_at_every_step_of_a_swap(home: Home, mysql_server: MysqlServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """MySQL renames tables that are locked, so that no write comes between the triggers and the rename."""
+    name = make_shop(mysql_server)
+
+    def change(number: int) -> None:
+        mysql_server.execute(
+            f"CREATE VIEW view_{number} AS SELECT COUNT(*) AS n FROM goods",
+            f"INSERT INTO goods (name) VALUES ('since {number}')",
+            database=name,
+        )
+
+    source = Changing(
+        home,
+        mysql_server.config(name),
+        lambda: mysql_digest(mysql_server, name),
+        change,
+        lambda: {other for other in mysql_server.databases() if other.startswith(f"{name}__dgtui")},
+    )
+    stopping = Stopping(home, monkeypatch)
+    assert stopping.at(0, _over(source)).status == "completed"
+    assert any(step.startswith("RENAME TABLE") for step in stopping.steps)
+    _undo(source)
+    for number in itertools.count(stopping.first("phase swap")):
+        killed = stopping.at(number, _over(source))
+        restore = home.engine().restore(killed.restore_id)
+        step = f"{number} {stopping.steps[-1]}"
+        if restore.status == "completed":
+            assert source.digest() == source.backed_up, step
+            _undo(source)
+        else:
+            assert (restore.status, source.digest() == source.before) == ("interrupted", True), step
+        if len(stopping.steps) < number:
+            break
+
+
+def _undo(source: Changing) -> None:
+    _, undone, snapshot = source.undo(source.home.engine().restores()[0])
+    assert (undone.status, source.digest() == source.before) == ("completed", True), snapshot.problem
+
+
+def _over(source: Changing) -> Callable[[Engine], str]:
+    return lambda engine: engine.start_restore(source.execution, overwrite=True)

@@ -24,7 +24,7 @@ from tests.support.changing import Changing, changing
 from tests.support.homes import Home, wait_until
 from tests.support.postgres import PostgresServer
 
-ROWS = {"postgres": 500, "sqlite": 200, "mariadb with a view": 500}
+ROWS = {"postgres": 500, "sqlite": 200, "mariadb in its own place": 500}
 
 
 def rehearsed(source: Changing, **choices: str | bool) -> tuple[Engine, Proof]:
@@ -37,7 +37,7 @@ def rehearsed(source: Changing, **choices: str | bool) -> tuple[Engine, Proof]:
     return engine, proof
 
 
-@pytest.mark.parametrize("kind", ["postgres", "sqlite", "files", "mariadb with a view"])
+@pytest.mark.parametrize("kind", ["postgres", "sqlite", "files", "mariadb in its own place"])
 def test_a_backup_is_proven_and_nothing_of_it_stays(kind: str, home: Home, request: pytest.FixtureRequest) -> None:
     with changing(kind, home, request) as source:
         engine, proof = rehearsed(source, deep=True)

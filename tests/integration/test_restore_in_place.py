@@ -28,7 +28,7 @@ WAIT = ': > "$here/reached"; while [ ! -e "$here/go" ]; do sleep 0.05; done; exe
 
 
 class NastyShop:
-    """A database with every kind of object, backed up once and changed since."""
+    """A database with every kind of object that no swap can carry over, backed up once and changed since."""
 
     def __init__(self, home: Home, server: MariadbServer) -> None:
         self.home = home
@@ -37,6 +37,10 @@ class NastyShop:
         self.tools = home.folder / "tools"
         self._job = ""
         mysql_nasty(server, self.database)
+        self.outside = server.create_database()
+        # A foreign key of another database would follow the table that is swapped out.
+        child = f"CREATE TABLE child (audit INT, FOREIGN KEY (audit) REFERENCES {self.database}.audit (id))"
+        server.execute(child, "INSERT INTO child VALUES (7)", database=self.outside)
         server.execute(f"ALTER DATABASE {self.database} COLLATE utf8mb4_bin")
         self.configure()
         self.execution = home.back_up()
@@ -120,7 +124,7 @@ class NastyShop:
 
 @pytest.fixture
 def shop(home: Home, mariadb: MariadbServer) -> NastyShop:
-    """A database that holds more than tables."""
+    """A database that cannot be swapped."""
     return NastyShop(home, mariadb)
 
 
@@ -140,10 +144,6 @@ def test_the_content_is_exchanged_and_the_former_one_is_a_backup(shop: NastyShop
 
     A foreign key of another database, which no swap could carry over, still holds.
     """
-    outside = shop.server.create_database()
-    shop.databases.add(outside)
-    child = f"CREATE TABLE child (audit INT, FOREIGN KEY (audit) REFERENCES {shop.database}.audit (id))"
-    shop.server.execute(child, "INSERT INTO child VALUES (7)", database=outside)
     done = shop.home.dgtui("restore", "nightly@latest", "--overwrite", "--yes")
     assert done.exit_code == 0, done
     assert any(line.startswith("How ") and "partly filled" in line for line in done.errors.splitlines()), done
@@ -422,7 +422,7 @@ def test_another_database_has_safety_copies_of_its_own(home: Home, mariadb: Mari
     execution = home.back_up()
     content, before = mysql_digest(mariadb, name), mysql_digest(mariadb, other)
     engine = home.engine()
-    assert engine.preview_restore(execution, database=other).way == "import"
+    assert engine.preview_restore(execution, database=other).way == "swap or import"
     home.finish(engine, engine.start_restore(execution, database=other, overwrite=True))
     assert mysql_digest(mariadb, other) == content
     restore = engine.restores()[0]

@@ -187,7 +187,7 @@ def test_pg_restore_is_killed(changed_shop: Shop) -> None:
 @pytest.mark.parametrize("number", [1, 2])
 def test_the_mariadb_client_is_killed(number: int, home: Home, request: pytest.FixtureRequest) -> None:
     """Beside the target, or when the target has been emptied for it: what was there is there."""
-    with changing("mariadb with a view", home, request) as source:
+    with changing("mariadb in its own place", home, request) as source:
         tools = hold_the_client(source, number)
         engine = home.engine()
         run_id = engine.start_restore(source.execution, overwrite=True)

@@ -196,7 +196,7 @@ def test_a_database_that_is_open_elsewhere_is_told_before(home: Home, request: p
 
 def test_a_way_that_needs_the_safety_backup_is_told_before(home: Home, request: pytest.FixtureRequest) -> None:
     """What is filled in its own place would be nowhere without it; that is seen before a byte is loaded."""
-    with changing("mariadb with a view", home, request) as source:
+    with changing("mariadb in its own place", home, request) as source:
         told, done = told_and_done(home, "--no-safety")
         assert told == done
         assert "without a safety backup" in told[1]
@@ -217,7 +217,7 @@ def test_tables_of_a_schema_never_take_the_place_of_everything(shop: Shop) -> No
 
 def test_views_and_deep_paths_can_be_chosen(home: Home, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     """What no list names is not refused for that; where it is not looked for, that is said."""
-    with changing("mariadb with a view", home, request):
+    with changing("mariadb in its own place", home, request):
         chosen = ("--into", "only_a_view", "--table", "word", "--table", "words", "--dry-run", "--json")
         told = home.dgtui("restore", "nightly@latest", *chosen)
         assert told.json()["outlook"]["problem"] is None, told

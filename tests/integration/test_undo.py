@@ -31,7 +31,7 @@ def test_undo_puts_back_what_was_there(kind: str, home: Home, request: pytest.Fi
         assert (safety.purpose, safety.status) == ("safety", "completed")
         assert {copy.storage for copy in safety.copies} == {"disk", "nas"}
         assert (safety.protected_until or safety.started_at) > datetime.now(UTC) + timedelta(days=6)
-        assert (restore.kept_as is None) == (kind == "mariadb with a view")
+        assert (restore.kept_as is None) == (kind == "mariadb in its own place")
         assert restore.placing is None
         assert (restore.restored_by != "", restore.seconds is not None, restore.storage) == (True, True, "disk")
         choice = engine.undo_choice(restore)
@@ -92,7 +92,7 @@ def test_without_a_safety_backup(home: Home, request: pytest.FixtureRequest) -> 
 
 def test_in_its_own_place_only_with_a_safety_backup(home: Home, request: pytest.FixtureRequest) -> None:
     """Where no swap is possible, nothing else could bring back what was there."""
-    with changing("mariadb with a view", home, request) as source:
+    with changing("mariadb in its own place", home, request) as source:
         _, restore, snapshot = source.restore(safety=False)
         assert restore.status == "failed"
         assert snapshot.problem is not None

@@ -17,7 +17,14 @@ from tests.support.round_trips import digest_of, mysql_table, postgres_table, ta
 from tests.support.sqlite import sqlite_digest
 from tests.support.trees import tree_digest
 
-KINDS = ("postgres", "sqlite", "files", "mariadb", "mariadb with a view")
+_OBJECTS = (
+    "CREATE SEQUENCE numbers",
+    "CREATE TABLE numbered (id INT DEFAULT (NEXTVAL(numbers)), word_id INT REFERENCES word (id))",
+    "CREATE TRIGGER upper_case BEFORE UPDATE ON word FOR EACH ROW SET NEW.word = UPPER(NEW.word)",
+    "CREATE FUNCTION longest() RETURNS INT READS SQL DATA RETURN (SELECT MAX(LENGTH(word)) FROM words)",
+    "CREATE EVENT yearly ON SCHEDULE EVERY 1 YEAR STARTS '2037-01-01 00:00:00' DO DELETE FROM word WHERE id < 0",
+)
+KINDS = ("postgres", "sqlite", "files", "mariadb", "mariadb with a view", "mariadb in its own place")
 
 
 class Changing:
@@ -78,7 +85,7 @@ def changing(kind: str, home: Home, request: pytest.FixtureRequest) -> Iterator[
     elif kind == "files":
         yield _files(home)
     else:
-        yield _mariadb(home, request.getfixturevalue("mariadb"), view=kind != "mariadb")
+        yield _mariadb(home, request.getfixturevalue("mariadb"), kind)
 
 
 def _postgres(home: Home, server: PostgresServer) -> Iterator[Changing]:
@@ -138,17 +145,31 @@ def _others(path: Path) -> Callable[[], set[str]]:
     return lambda: {other.name for other in path.parent.iterdir() if "__dgtui" in other.name}
 
 
-def _mariadb(home: Home, server: MariadbServer, *, view: bool) -> Changing:
+def _mariadb(home: Home, server: MariadbServer, kind: str) -> Changing:
     name = server.create_database()
     server.execute("CREATE TABLE word (id INT PRIMARY KEY, word TEXT)", database=name)
     server.execute("INSERT INTO word SELECT seq, MD5(seq) FROM seq_1_to_500", database=name)
-    if view:
+    if kind != "mariadb":
         server.execute("CREATE VIEW words AS SELECT word FROM word", database=name)
+    if kind == "mariadb with a view":
+        server.execute(*_OBJECTS, database=name)
+    if kind == "mariadb in its own place":
+        # A foreign key of another database would follow the table that is swapped out.
+        child = f"CREATE TABLE child (id INT, FOREIGN KEY (id) REFERENCES `{name}`.word (id))"
+        server.execute(child, database=server.create_database())
 
     def change(number: int) -> None:
         server.execute(
             f"CREATE TABLE since_{number} (a INT)", f"DELETE FROM word WHERE id % 7 = {number % 7}", database=name
         )
+        if kind == "mariadb with a view":
+            server.execute(
+                "CREATE OR REPLACE VIEW words AS SELECT id FROM word",
+                f"CREATE VIEW view_{number} AS SELECT COUNT(*) AS n FROM words",
+                f"CREATE PROCEDURE procedure_{number}() SELECT {number}",
+                f"CREATE TRIGGER trigger_{number} AFTER DELETE ON word FOR EACH ROW SET @gone = OLD.id",
+                database=name,
+            )
 
     return Changing(
         home,

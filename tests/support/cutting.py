@@ -1,6 +1,7 @@
 """A small TCP proxy that cuts every connection at a chosen moment, as a failing network does."""
 
 import contextlib
+import itertools
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -25,12 +26,17 @@ class CuttingProxy:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
+        self._forwarding: list[threading.Thread] = []
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
         """End it and all its connections."""
         self._listener.close()
         self._cut_all()
+        for thread in list(self._forwarding):
+            thread.join()
+        for end in itertools.chain(*self._pairs):
+            end.close()
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
@@ -41,8 +47,10 @@ class CuttingProxy:
                     continue
                 server = socket.create_connection(("127.0.0.1", self._server_port))
                 self._pairs.append((client, server))
-                threading.Thread(target=self._forward, args=(client, server, self._words), daemon=True).start()
-                threading.Thread(target=self._forward, args=(server, client, ()), daemon=True).start()
+                for ends in ((client, server, self._words), (server, client, ())):
+                    thread = threading.Thread(target=self._forward, args=ends, daemon=True)
+                    self._forwarding.append(thread)
+                    thread.start()
 
     def _forward(self, source: socket.socket, sink: socket.socket, words: tuple[bytes, ...]) -> None:
         waiting = list(words)

@@ -25,6 +25,8 @@ from tests.support.homes import Home
 
 _FILE_EVENTS = frozenset({"os.rename", "os.link", "os.remove", "os.mkdir", "os.rmdir"})
 _STATEMENTS = ("ALTER DATABASE", "CREATE DATABASE", "DROP DATABASE", "RENAME TABLE")
+_SWAP_STATEMENTS = ("ALTER TABLE", "COMMIT", "CREATE TABLE", "DROP", "INSERT INTO", "LOCK TABLES", "UNLOCK TABLES")
+"""Steps too, where they are made at a swap: they move what a database holds beside its tables."""
 
 
 class Stopping:
@@ -115,6 +117,14 @@ def _statement(_cursor: object, query: Any, *_: object) -> str | None:
     return text[:60] if text.startswith(_STATEMENTS) else None
 
 
+def _swap_statement(steps: _Steps) -> Callable[..., str | None]:
+    def statement(cursor: object, query: Any, *_: object) -> str | None:
+        at_swap = steps.phase == "phase swap" and isinstance(query, str) and query.startswith(_SWAP_STATEMENTS)
+        return query[:60] if at_swap else _statement(cursor, query)
+
+    return statement
+
+
 def _watch(steps: _Steps) -> None:
     import psycopg
     import pymysql.cursors
@@ -124,7 +134,7 @@ def _watch(steps: _Steps) -> None:
     )
     _before(Catalog, "save_restore", lambda _, restore: f"record {restore.status}", steps)
     _before(psycopg.Connection, "execute", _statement, steps)
-    _before(pymysql.cursors.Cursor, "execute", _statement, steps)
+    _before(pymysql.cursors.Cursor, "execute", _swap_statement(steps), steps)
     _before(psycopg.Transaction, "__exit__", lambda *_: "end of a transaction", steps)
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
@@ -133,6 +143,8 @@ def _watch(steps: _Steps) -> None:
             # What is not there is not removed either.
             if event != "os.remove" or not paths[0].startswith("/") or os.path.lexists(paths[0]):
                 steps.take(event)
+        elif event == "subprocess.Popen" and steps.phase == "phase swap":
+            steps.take(f"run {Path(os.fsdecode(arguments[0])).name}")
         elif event == "ctypes.dlsym" and arguments[1] == "renameat2" and steps.phase == "phase swap":
             steps.take("exchange or rename")
 

@@ -44,7 +44,8 @@ class MysqlDatasource(MysqlTarget):
     archive_format: ClassVar[str] = "sql"
     swap_words: ClassVar[str] = "one RENAME TABLE of all tables"
     writers_at_swap: ClassVar[str] = (
-        "transactions under way are waited for, statements wait for the moment of the rename, and nobody is cut off"
+        "transactions under way are waited for, statements wait for the moment of the rename, and nobody is cut off; "
+        "views, triggers, routines and events are made anew around it and are away for that moment"
     )
     settings_type = MysqlSettings
     options: ClassVar[frozenset[str]] = frozenset(

@@ -3,7 +3,7 @@
 import os
 import re
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 
@@ -56,7 +56,7 @@ def load_archive(access: Access, archive: Archive, script: Script, reporter: Rep
     with access.session() as session:
         tool = client_tool(session.server, access.settings.tools)
     with _large_packets(access, archive.total_size_bytes, reporter):
-        code, lines = _replay(access, tool, database, script, archive, reporter)
+        code, lines = _replay(access, tool, database, script, archive.blocks(), reporter)
     error = _load_error(access, tool, code, lines, script)
     absent = [LoadError(message=f"The backup holds no table {name}") for name in script.missing()]
     errors = [*([error] if error else []), *absent]
@@ -65,6 +65,15 @@ def load_archive(access: Access, archive: Archive, script: Script, reporter: Rep
         lost, noted = _compare_rows(access, database, script)
         errors, notes = lost, (*notes, *noted)
     return LoadOutcome(errors=tuple(errors), error_count=len(errors), notes=notes)
+
+
+def replay_statements(access: Access, text: bytes, script: Script, reporter: Reporter) -> None:
+    """Replay statements that were written down. Raises RestoreError at the first that fails."""
+    with access.session() as session:
+        tool = client_tool(session.server, access.settings.tools)
+    code, lines = _replay(access, tool, script.database, script, [text], reporter)
+    if error := _load_error(access, tool, code, lines, script):
+        raise RestoreError(f"{error.statement}: {error.message}".lstrip(": "), subject=script.database)
 
 
 def definers_in(archive: Archive, selection: Selection) -> set[tuple[str, str]]:
@@ -104,7 +113,7 @@ def flavour_notes(archive: Archive, server: Server) -> tuple[str, ...]:
 
 
 def _replay(
-    access: Access, tool: ToolVersion, database: str, script: Script, archive: Archive, reporter: Reporter
+    access: Access, tool: ToolVersion, database: str, script: Script, archive: Iterable[bytes], reporter: Reporter
 ) -> tuple[int, list[str]]:
     lines: list[str] = []
 
@@ -136,9 +145,9 @@ def _replay(
     return code, lines
 
 
-def _announced(script: Script, archive: Archive, reporter: Reporter) -> Iterator[bytes]:
+def _announced(script: Script, archive: Iterable[bytes], reporter: Reporter) -> Iterator[bytes]:
     number, name = 0, ""
-    for block in script.blocks(archive.blocks()):
+    for block in script.blocks(archive):
         if script.current != name:
             number, name = number + 1, script.current
             reporter.current_object(name, number=number)

@@ -8,9 +8,14 @@ from dgtui.engine.datasources.mysql_errors import quote
 from dgtui.engine.model import ObjectInfo, Record
 
 SYSTEM_DATABASES = frozenset({"mysql", "sys", "information_schema", "performance_schema"})
+OBJECTS_TABLE = "__dgtui_objects"
+"""The table in which it is written down what a database holds beside its tables, before a swap takes that away."""
+MOVED_TABLE = "__dgtui_moved"
+"""The same of the database that a swap brought in, as long as the swap is not at its end."""
 _TABLE_TYPES = ("BASE TABLE", "SYSTEM VERSIONED")
 _TRANSACTIONAL = frozenset({"INNODB", "ROCKSDB", "TOKUDB", "SEQUENCE", "NDBCLUSTER"})
 WITHOUT_DATA = frozenset({"BLACKHOLE", "MRG_MYISAM", "FEDERATED", "CONNECT", "SPIDER"})
+_SEQUENCES = "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_TYPE = 'SEQUENCE' AND TABLE_SCHEMA = %s"
 _NAMED = 5
 
 
@@ -30,7 +35,7 @@ class Table(Record, frozen=True):
 
 
 def existing_tables(session: Session, database: str) -> tuple[Table, ...]:
-    """All tables of a database, without views and sequences."""
+    """All tables of a database, without views and sequences, and without those of our own."""
     columns: dict[str, list[tuple[str, str]]] = {}
     keys: dict[str, list[tuple[str, str]]] = {}
     for table, column, kind, key in session.rows(
@@ -54,8 +59,9 @@ def existing_tables(session: Session, database: str) -> tuple[Table, ...]:
         )
         for name, kind, engine, rows, data, index in session.rows(
             "SELECT TABLE_NAME, TABLE_TYPE, ENGINE, TABLE_ROWS, DATA_LENGTH, INDEX_LENGTH "
-            "FROM information_schema.TABLES WHERE TABLE_SCHEMA = %s AND TABLE_TYPE IN %s ORDER BY TABLE_NAME",
-            [database, _TABLE_TYPES],
+            "FROM information_schema.TABLES WHERE TABLE_SCHEMA = %s AND TABLE_TYPE IN %s "
+            "AND TABLE_NAME NOT IN %s ORDER BY TABLE_NAME",
+            [database, _TABLE_TYPES, (OBJECTS_TABLE, MOVED_TABLE)],
         )
     )
 
@@ -95,12 +101,11 @@ def has_checked_views(session: Session, database: str) -> bool:
     return bool(_names(session, query, database))
 
 
-def other_objects(session: Session, database: str) -> tuple[str, ...]:
+def other_objects(session: Session, database: str, *, sequences: bool = True) -> tuple[str, ...]:
     """What is in a database besides tables, each with its kind: `sales (view)`."""
     kinds = {
         "view": "SELECT TABLE_NAME FROM information_schema.VIEWS WHERE TABLE_SCHEMA = %s",
-        "sequence": "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_TYPE = 'SEQUENCE' "
-        "AND TABLE_SCHEMA = %s",
+        **({"sequence": _SEQUENCES} if sequences else {}),
         "routine": "SELECT ROUTINE_NAME FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = %s",
         "event": "SELECT EVENT_NAME FROM information_schema.EVENTS WHERE EVENT_SCHEMA = %s",
         "trigger": "SELECT TRIGGER_NAME FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = %s",
@@ -108,6 +113,17 @@ def other_objects(session: Session, database: str) -> tuple[str, ...]:
     return tuple(
         f"{name} ({kind})" for kind, statement in kinds.items() for name in _names(session, statement, database)
     )
+
+
+def sequence_names(session: Session, database: str) -> tuple[str, ...]:
+    """The sequences of a database."""
+    return _names(session, _SEQUENCES, database)
+
+
+def has_table(session: Session, database: str, table: str) -> bool:
+    """Whether there is such a table, of whatever kind."""
+    statement = "SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s"
+    return bool(session.value(statement, [database, table]))
 
 
 def database_exists(session: Session, database: str) -> bool:

@@ -10,7 +10,8 @@ from dgtui.engine.datasources.loading import Announce
 from dgtui.engine.datasources.mysql_connection import Access, Session
 from dgtui.engine.datasources.mysql_errors import quote
 from dgtui.engine.datasources.mysql_look import database_exists, existing_tables
-from dgtui.engine.datasources.mysql_swap import create_like, end_rename, rename_tables
+from dgtui.engine.datasources.mysql_properties import create_like
+from dgtui.engine.datasources.mysql_rename import end_rename, rename_tables
 from dgtui.engine.errors import RestoreError
 from dgtui.engine.model import Part, PartChange
 from dgtui.engine.reporting import Reporter

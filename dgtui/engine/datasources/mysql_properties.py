@@ -58,6 +58,21 @@ def creation(
     return statement
 
 
+def create_like(session: Session, database: str, like: str | None) -> None:
+    """Make an empty database with the properties of another, where one is given."""
+    properties = read_properties(session, like) if like is not None else None
+    session.execute(creation(database, properties, session.server))
+
+
+def properties_again(session: Session, database: str, like: str) -> None:
+    """Give a database the character set and collation of another again, where something has changed them."""
+    wanted, found = read_properties(session, like), read_properties(session, database)
+    if wanted is None or found is None or (wanted.encoding, wanted.collation) == (found.encoding, found.collation):
+        return
+    if _NAME.fullmatch(wanted.encoding) and _NAME.fullmatch(wanted.collation):
+        session.execute(f"ALTER DATABASE {quote(database)} CHARACTER SET {wanted.encoding} COLLATE {wanted.collation}")
+
+
 def _knows_collation(session: Session, collation: str) -> bool:
     column, table = "COLLATION_NAME", "COLLATIONS"
     if session.server.flavour == "mariadb" and session.server.numbers >= (10, 10):

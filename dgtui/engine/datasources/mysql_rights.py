@@ -6,6 +6,8 @@ from dgtui.engine.datasources.mysql_connection import Session
 from dgtui.engine.datasources.mysql_errors import quote
 
 NEEDED_FOR_BACKUP = ("SELECT", "SHOW VIEW", "TRIGGER", "EVENT", "LOCK TABLES")
+MAKES_FOR_OTHERS = ("SUPER", "SET USER", "SET_USER_ID", "SET_ANY_DEFINER")
+"""One of these is needed to make what another account defines."""
 _GRANT = re.compile(r"GRANT (.+?) ON (?:TABLE |PROCEDURE |FUNCTION |PACKAGE )?(\S.*?) TO ", re.DOTALL)
 _SCHEMA = re.compile(r"(`(?:[^`]|``)*`|\*)\.\*")
 
@@ -41,7 +43,7 @@ class Grants:
     def account(self) -> str:
         """The current account, quoted for a GRANT command."""
         user, _, host = str(self._session.value("SELECT CURRENT_USER()")).rpartition("@")
-        return f"{_text(user)}@{_text(host)}"
+        return f"{text_literal(user)}@{text_literal(host)}"
 
     def _reads_routines(self, database: str) -> bool:
         if self.allows_globally("SELECT") or self.allows("SHOW CREATE ROUTINE", database):
@@ -94,5 +96,6 @@ def _literal_pattern(database: str) -> str:
     return quote(re.sub(r"([_%\\])", r"\\\1", database))
 
 
-def _text(value: str) -> str:
+def text_literal(value: str) -> str:
+    """A text in quotes, for a statement."""
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"

@@ -78,6 +78,8 @@ class Script:
         """The tables and views that went by, chosen or not."""
         self.current = ""
         """The table that goes by now."""
+        self.events = b""
+        """The section of the events, where that went by."""
         self._counters: dict[str, _RowCounter] = {}
 
     def blocks(self, archive: Iterable[bytes]) -> Iterator[bytes]:
@@ -98,6 +100,7 @@ class Script:
             elif piece.kind == "view":
                 self._keep_view(piece)
             else:
+                self.events += piece.data if piece.kind == "events" else b""
                 yield self._numbered(self._rewritten(piece), _title(piece))
         for name in self._view_order():
             yield self._numbered(self._views[name], f"view {name}")

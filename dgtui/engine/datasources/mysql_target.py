@@ -31,12 +31,14 @@ from dgtui.engine.datasources.mysql_look import (
     object_infos,
     other_objects,
 )
+from dgtui.engine.datasources.mysql_objects import hold_events
 from dgtui.engine.datasources.mysql_part import replace_tables, settle_tables
-from dgtui.engine.datasources.mysql_properties import creation, possible_properties
-from dgtui.engine.datasources.mysql_rights import Grants
+from dgtui.engine.datasources.mysql_properties import create_like, creation, possible_properties
+from dgtui.engine.datasources.mysql_rights import MAKES_FOR_OTHERS, Grants
 from dgtui.engine.datasources.mysql_script import Script
-from dgtui.engine.datasources.mysql_swap import create_like, obstacles, settle_databases, swap_databases
+from dgtui.engine.datasources.mysql_swap import obstacles, settle_databases, swap_databases
 from dgtui.engine.datasources.mysql_tools import client_tool
+from dgtui.engine.datasources.places import NEW_SUFFIX
 from dgtui.engine.errors import PermissionDenied, RestoreError
 from dgtui.engine.model import ObjectInfo, PartChange
 from dgtui.engine.properties import DatabaseProperties
@@ -108,7 +110,7 @@ class MysqlTarget(Datasource[MysqlSettings]):
             if selection.backup_type == "data_only" and archive.total_size_bytes <= _MOST_BYTES_READ_BEFORE:
                 fitting_targets(session, database, table_names(archive.blocks()), selection)
             notes = list(flavour_notes(archive, session.server))
-            if not grants.allows_globally("SUPER", "SET USER", "SET_USER_ID", "SET_ANY_DEFINER"):
+            if not grants.allows_globally(*MAKES_FOR_OTHERS):
                 notes.append(
                     f"{self._access.user} may not make views, triggers, routines and events of another definer "
                     "(SET USER or SUPER); such ones fail to load"
@@ -169,7 +171,11 @@ class MysqlTarget(Datasource[MysqlSettings]):
     ) -> LoadOutcome:
         """Replay the dump with the client."""
         _refuse_system(database)
-        return load_archive(self._access, archive, Script(database, selection), reporter)
+        script = Script(database, selection)
+        outcome = load_archive(self._access, archive, script, reporter)
+        if database.endswith(NEW_SUFFIX) and not outcome.errors:
+            hold_events(self._access, database, script.events)
+        return outcome
 
     def load_data(
         self,
@@ -185,7 +191,7 @@ class MysqlTarget(Datasource[MysqlSettings]):
     ) -> LoadOutcome:
         """Replay the rows in one transaction; refused where triggers would act on them."""
         _refuse_system(database)
-        load = RowsLoad(self._access, database, self.beside_name(database, "__dgtui_new"), announce)
+        load = RowsLoad(self._access, database, self.beside_name(database, NEW_SUFFIX), announce)
         return load.run(archive, selection, reporter, overwrite=overwrite)
 
     def inventory(self, database: str) -> tuple[ObjectInfo, ...]:
@@ -236,7 +242,7 @@ class MysqlTarget(Datasource[MysqlSettings]):
         return dump_checksums(dump_blocks(dump), names)
 
     def swap(self, new: str, current: str, keep_as: str, reporter: Reporter) -> None:
-        """Swap by one RENAME TABLE where the databases hold nothing but tables; else refuse, with nothing changed."""
+        """Swap by one RENAME TABLE, and make the rest anew; refused where that would bend something."""
         for database in (new, current, keep_as):
             _refuse_system(database)
         swap_databases(self._access, new, current, keep_as, reporter)
@@ -246,11 +252,11 @@ class MysqlTarget(Datasource[MysqlSettings]):
         return new
 
     def settle_swap(self, mark: str, new: str, current: str, keep_as: str) -> Literal["old", "new"]:  # noqa: ARG002
-        """One RENAME TABLE moved all tables, or none of them."""
+        """One RENAME TABLE moved all tables, or none; what is made anew around it is made to its end or back."""
         return settle_databases(self._access, new, current, keep_as)
 
     def swap_obstacles(self, database: str) -> tuple[str, ...]:
-        """Whatever is more than tables, and what ties tables to other databases."""
+        """What ties it to other databases, and what could not be made anew."""
         with self._access.session() as session:
             return obstacles(session, database)
 

@@ -1,0 +1,188 @@
+"""A swap of databases that hold more than tables: one RENAME TABLE, and the rest made anew around it.
+
+What both databases hold beside their tables is written down first: that of `new` in `new` itself, that of `current` in
+`keep_as`. Only then the triggers and events of `current` go, because a table with triggers cannot be renamed into
+another database; the tables are renamed, and with them, in the same statement, the table in which the objects of `new`
+are written down. So where that table is tells whether the rename was made, and whoever comes after knows what is to be
+made: the objects of `new` where it was, else those of `current`.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from dgtui.engine.datasources.mysql_connection import Access, Session
+from dgtui.engine.datasources.mysql_errors import quote
+from dgtui.engine.datasources.mysql_look import MOVED_TABLE, OBJECTS_TABLE, database_exists, has_table, other_objects
+from dgtui.engine.datasources.mysql_objects import (
+    Objects,
+    drop_events,
+    drop_objects,
+    drop_triggers,
+    drop_views,
+    make_missing,
+    make_objects,
+    read_objects,
+    save_objects,
+    saved_objects,
+)
+from dgtui.engine.datasources.mysql_properties import create_like, properties_again
+from dgtui.engine.datasources.mysql_rename import disturbed, movable, not_swapped, rename_tables, strangers_in
+from dgtui.engine.errors import RestoreError
+from dgtui.engine.model import Record
+from dgtui.engine.reporting import Reporter
+
+_WITHOUT_TRIGGERS_SECONDS = 5
+"""How long tables may be waited for while their triggers are gone."""
+_SEQUENCE_DEFAULTS = """
+SELECT TABLE_NAME, COLUMN_NAME, COLUMN_DEFAULT FROM information_schema.COLUMNS
+WHERE TABLE_SCHEMA = %s AND LOCATE(%s, COLUMN_DEFAULT) > 0
+"""
+_HAS_TRIGGERS = "SELECT COUNT(*) FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = %s"
+
+
+class Exchange(Record, frozen=True):
+    """The databases of a swap."""
+
+    new: str
+    current: str
+    keep_as: str
+
+
+def holds_objects(session: Session, new: str, current: str) -> bool:
+    """Whether a swap has more to do than to move tables."""
+    return (
+        has_table(session, new, OBJECTS_TABLE)
+        or bool(session.rows(_SEQUENCE_DEFAULTS, [new, f"({quote(new)}."]))
+        or any(other_objects(session, database, sequences=False) for database in (new, current))
+    )
+
+
+def exchange(access: Access, session: Session, change: Exchange, reporter: Reporter) -> None:
+    """Swap. After an error `settle_exchange` has to be asked what is in place. Raises RestoreError."""
+    new, current, keep_as = change.new, change.current, change.keep_as
+    if not database_exists(session, current):
+        create_like(session, current, new)
+    _write_down(access, session, new)
+    drop_triggers(session, new)
+    if not database_exists(session, keep_as):
+        create_like(session, keep_as, current)
+    _write_down(access, session, keep_as, of=current)
+    known = other_objects(session, current, sequences=False)
+    old_tables, new_tables = movable(session, current), movable(session, new)
+    _rename(access, session, change, old_tables, new_tables)
+    if strangers := strangers_in(session, current, new_tables, known):
+        _take_back(access, session, change, reporter, strangers)
+        raise disturbed(current, strangers)
+    reporter.log(f"{len(old_tables)} tables of {current} are now in {keep_as}")
+    _finish(access, session, change, reporter)
+
+
+def settle_exchange(
+    access: Access, session: Session, change: Exchange, reporter: Reporter
+) -> Literal["old", "new"] | None:
+    """Bring a swap to its end or back, by what is where; None where no swap of this kind was begun."""
+    session.execute(f"SET SESSION lock_wait_timeout = {max(1, int(access.settings.lock_timeout))}")
+    if has_table(session, change.keep_as, MOVED_TABLE):
+        try:
+            _finish(access, session, change, reporter)
+        except RestoreError:
+            _take_back(access, session, change, reporter)
+            return "old"
+        return "new"
+    former = saved_objects(session, change.keep_as)
+    if former is None:
+        if has_table(session, change.keep_as, OBJECTS_TABLE):
+            session.execute(f"DROP DATABASE {quote(change.keep_as)}")
+            return "old"
+        return None
+    if not has_table(session, change.new, OBJECTS_TABLE):
+        return "new"
+    make_missing(access, session, change.current, former, reporter)
+    properties_again(session, change.current, change.keep_as)
+    session.execute(f"DROP DATABASE {quote(change.keep_as)}")
+    return "old"
+
+
+def _write_down(access: Access, session: Session, place: str, of: str | None = None) -> None:
+    """Write down what is in a database beside its tables; what is kept from an earlier swap has that already."""
+    saved = saved_objects(session, place)
+    if saved is None or saved.events_alone:
+        objects = read_objects(access, session, of or place, events=saved.dump if saved is not None else b"")
+        session.execute(f"DROP TABLE IF EXISTS {quote(place)}.{quote(OBJECTS_TABLE)}")
+        save_objects(session, place, objects)
+
+
+def _rename(access: Access, session: Session, change: Exchange, old_tables: list[str], new_tables: list[str]) -> None:
+    """Take away what acts and what has the name of a table to come, and move the tables.
+
+    The triggers go while nobody can write to the tables. MariaDB renames no locked table, so there a statement may come
+    between, and wait no longer than a moment; MySQL renames them as they are locked.
+    """
+    current, keep_as = change.current, change.keep_as
+    patience = int(access.settings.lock_timeout)
+    moves = [(current, name, keep_as) for name in old_tables] + [(change.new, name, current) for name in new_tables]
+    drop_events(session, current)
+    drop_views(session, current, new_tables)
+    if session.value(_HAS_TRIGGERS, [current]):
+        keeps_locks = session.server.flavour == "mysql"
+        locked = [(place, name) for place, name, _ in moves if keeps_locks or place == current]
+        _lock(session, [*locked, *([(change.new, OBJECTS_TABLE)] if keeps_locks else [])], patience)
+        drop_triggers(session, current)
+        if not keeps_locks:
+            session.execute("UNLOCK TABLES")
+        patience = min(patience, _WITHOUT_TRIGGERS_SECONDS)
+    rename_tables(session, moves, patience, renamed=(change.new, OBJECTS_TABLE, keep_as, MOVED_TABLE))
+    session.execute("UNLOCK TABLES")
+
+
+def _lock(session: Session, tables: list[tuple[str, str]], patience: int) -> None:
+    import pymysql
+
+    names = ", ".join(f"{quote(database)}.{quote(name)} WRITE" for database, name in tables)
+    session.execute(f"SET SESSION lock_wait_timeout = {max(1, patience)}")
+    try:
+        session.execute(f"LOCK TABLES {names}")
+    except pymysql.MySQLError as error:
+        raise not_swapped(error, tables[0][0], patience) from None
+
+
+def _finish(access: Access, session: Session, change: Exchange, reporter: Reporter) -> None:
+    """After the rename: make what `new` held in `current`. It may be done again. Raises RestoreError."""
+    incoming = saved_objects(session, change.keep_as, MOVED_TABLE) or Objects()
+    former = saved_objects(session, change.keep_as) or Objects()
+    drop_objects(session, change.current)
+    _point_to_the_moved_sequences(session, change)
+    grants = (*former.grants, *incoming.grants)
+    make_objects(access, change.current, Objects(dump=incoming.dump, grants=grants), reporter)
+    properties_again(session, change.current, change.keep_as)
+    session.execute(f"DROP DATABASE IF EXISTS {quote(change.new)}")
+    session.execute(f"DROP TABLE {quote(change.keep_as)}.{quote(MOVED_TABLE)}")
+
+
+def _point_to_the_moved_sequences(session: Session, change: Exchange) -> None:
+    """A default names the database of its sequence, and does not follow it."""
+    before, after = f"({quote(change.new)}.", f"({quote(change.current)}."
+    for table, column, default in session.rows(_SEQUENCE_DEFAULTS, [change.current, before]):
+        session.execute(
+            f"ALTER TABLE {quote(change.current)}.{quote(str(table))} ALTER COLUMN {quote(str(column))} "
+            f"SET DEFAULT ({str(default).replace(before, after)})"
+        )
+
+
+def _take_back(
+    access: Access, session: Session, change: Exchange, reporter: Reporter, strangers: Sequence[str] = ()
+) -> None:
+    """Move the tables back, and make what `current` held. Raises RestoreError; then it may be done again."""
+    new, current, keep_as = change.new, change.current, change.keep_as
+    former = saved_objects(session, keep_as) or Objects()
+    if not database_exists(session, new):
+        create_like(session, new, current)
+    if not strangers:
+        drop_objects(session, current)
+    moves = [(current, name, new) for name in movable(session, current) if name not in strangers]
+    moves += [(keep_as, name, current) for name in movable(session, keep_as)]
+    back = (keep_as, MOVED_TABLE, new, OBJECTS_TABLE)
+    rename_tables(session, moves, int(access.settings.lock_timeout), renamed=back)
+    make_missing(access, session, current, former, reporter)
+    properties_again(session, current, keep_as)
+    session.execute(f"DROP DATABASE {quote(keep_as)}")

@@ -1,0 +1,192 @@
+"""What a database holds beside its tables (views, triggers, routines, events): written down, dropped, made again.
+
+A RENAME TABLE does not carry them to another database. They are written down as the dump tool tells them, in a table
+at the server itself, so that whoever finds a swap cut half-way has what is needed to bring it to its end or back.
+"""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+
+import msgspec
+
+from dgtui.engine.datasources.dumping import DumpOptions
+from dgtui.engine.datasources.loading import Selection
+from dgtui.engine.datasources.mysql_archive import SectionKind, sections
+from dgtui.engine.datasources.mysql_connection import Access, Session
+from dgtui.engine.datasources.mysql_contents import Silent, dump_blocks
+from dgtui.engine.datasources.mysql_dump import DumpFacts, MysqlDump
+from dgtui.engine.datasources.mysql_errors import quote
+from dgtui.engine.datasources.mysql_load import replay_statements
+from dgtui.engine.datasources.mysql_look import OBJECTS_TABLE, has_table, other_objects, view_names
+from dgtui.engine.datasources.mysql_rights import text_literal
+from dgtui.engine.datasources.mysql_script import Script
+from dgtui.engine.datasources.mysql_tools import dump_tool
+from dgtui.engine.errors import RestoreError
+from dgtui.engine.model import Record
+from dgtui.engine.reporting import Reporter
+
+_KINDS: tuple[SectionKind, ...] = ("triggers", "placeholder", "events", "routines", "view")
+_TRIGGERS_NAME = "its triggers"
+_TITLE = f"\n--\n-- Dumping routines for database '{_TRIGGERS_NAME}'\n--\n\n".encode()
+_KIND_OF_SECTION: Mapping[SectionKind, str] = {
+    "placeholder": "view",
+    "view": "view",
+    "events": "event",
+    "routines": "routine",
+}
+_MADE = re.compile(rb"CREATE\b")
+_PIECE_BYTES = 256 << 10
+"""A server may take statements of no more than 1 MiB."""
+_TRIGGERS = "SELECT TRIGGER_NAME FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = %s"
+_EVENTS = "SELECT EVENT_NAME FROM information_schema.EVENTS WHERE EVENT_SCHEMA = %s"
+_ROUTINES = "SELECT ROUTINE_NAME, ROUTINE_TYPE FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = %s"
+_GRANTS_READABLE = (
+    "SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = 'mysql' AND TABLE_NAME = 'procs_priv'"
+)
+_GRANTS = "SELECT User, Host, Routine_name, Routine_type, Proc_priv FROM mysql.procs_priv WHERE Db = %s"
+
+
+class Objects(Record, frozen=True):
+    """What a database holds beside its tables, as sections of a dump."""
+
+    dump: bytes = b""
+    """The head of the dump and what makes them; empty where there is nothing to make."""
+    names: tuple[str, ...] = ()
+    """Each with its kind, as `other_objects` tells them."""
+    grants: tuple[str, ...] = ()
+    """The rights on single routines, which go with a routine that is dropped."""
+    events_alone: bool = False
+    """Whether these are only the events, and the database holds all else itself."""
+
+
+def read_objects(access: Access, session: Session, database: str, *, events: bytes = b"") -> Objects:
+    """Look at what is in a database; `events` is what it lacks of them. Raises what the dump tool's failure means."""
+    tool = dump_tool(session.server, access.settings.tools)
+    settings = msgspec.structs.replace(access.settings, database=database)
+    # The tool writes triggers after a table's rows; of rows it finds none.
+    options = DumpOptions(extra_arguments=("--where=false", "--add-drop-trigger"))
+    facts = DumpFacts(connection=int(session.value("SELECT CONNECTION_ID()")))
+    dump = MysqlDump(tool, Access(settings, access.password), options, facts, Silent(), ())
+    held: list[tuple[SectionKind, bytes]] = []
+    for piece in sections(dump_blocks(dump)):
+        if piece.kind == "header" or piece.kind in _KINDS:
+            if piece.first:
+                held.append((piece.kind, b""))
+            held[-1] = piece.kind, held[-1][1] + piece.data
+    made = [(kind, data) for kind, data in held if kind == "header" or _MADE.search(data)]
+    # Triggers have no comment before them by which they would be a section.
+    parts = ((_TITLE if kind == "triggers" else b"") + data for kind, data in made)
+    whole = b"".join(parts) + events if len(made) > 1 or events else b""
+    names = other_objects(session, database, sequences=False)
+    return Objects(dump=whole, names=names, grants=_grants(session, database))
+
+
+def hold_events(access: Access, database: str, events: bytes) -> None:
+    """Let the events of a database that is not in its place yet do nothing; they are written down, for the swap."""
+    with access.session(fallback=RestoreError) as session:
+        if session.rows(_EVENTS, [database]):
+            save_objects(session, database, Objects(dump=events, events_alone=True))
+            drop_events(session, database)
+
+
+def save_objects(session: Session, place: str, objects: Objects) -> None:
+    """Write them down in a database: all of it, or nothing but an empty table."""
+    table = f"{quote(place)}.{quote(OBJECTS_TABLE)}"
+    session.execute(
+        f"CREATE TABLE {table} (number INT PRIMARY KEY, part LONGBLOB NOT NULL) ENGINE=InnoDB CHARACTER SET utf8mb4"
+    )
+    text = msgspec.msgpack.encode(objects)
+    session.execute("START TRANSACTION")
+    for number, start in enumerate(range(0, len(text), _PIECE_BYTES)):
+        session.execute(f"INSERT INTO {table} VALUES (%s, %s)", [number, text[start : start + _PIECE_BYTES]])  # noqa: S608  # quoted
+    session.execute("COMMIT")
+
+
+def saved_objects(session: Session, place: str, table: str = OBJECTS_TABLE) -> Objects | None:
+    """What was written down in a database; None where that was not done, or not to its end."""
+    if not has_table(session, place, table):
+        return None
+    parts = session.rows(f"SELECT part FROM {quote(place)}.{quote(table)} ORDER BY number")  # noqa: S608  # quoted
+    return msgspec.msgpack.decode(b"".join(bytes(part) for (part,) in parts), type=Objects) if parts else None
+
+
+def make_objects(access: Access, database: str, objects: Objects, reporter: Reporter) -> None:
+    """Make them in a database that holds the tables; those that are there are made anew.
+
+    Raises RestoreError where a statement fails.
+    """
+    if objects.dump:
+        # As long as a restore waits for a table; the server's own default is a day.
+        patience = f"SET SESSION lock_wait_timeout = {max(1, int(access.settings.lock_timeout))};\n".encode()
+        replay_statements(access, patience + objects.dump, Script(database, Selection()), reporter)
+    if objects.grants:
+        _grant_again(access, database, objects.grants, reporter)
+
+
+def make_missing(access: Access, session: Session, database: str, objects: Objects, reporter: Reporter) -> None:
+    """Make the kinds of which something is not there. Raises RestoreError where a statement fails."""
+    gone = set(objects.names) - set(other_objects(session, database, sequences=False))
+    kinds = {name.rpartition(" (")[2].rstrip(")") for name in gone}
+    kept, taken = b"", False
+    for piece in sections([objects.dump]):
+        if piece.first:
+            kind = "trigger" if piece.name == _TRIGGERS_NAME else _KIND_OF_SECTION.get(piece.kind, "")
+            taken = piece.kind == "header" or kind in kinds
+        kept += piece.data if taken else b""
+    if kinds:
+        make_objects(access, database, msgspec.structs.replace(objects, dump=kept), reporter)
+
+
+def drop_triggers(session: Session, database: str) -> None:
+    """Drop all triggers of a database."""
+    for (name,) in session.rows(_TRIGGERS, [database]):
+        session.execute(f"DROP TRIGGER IF EXISTS {quote(database)}.{quote(str(name))}")
+
+
+def drop_events(session: Session, database: str) -> None:
+    """Drop all events of a database."""
+    for (name,) in session.rows(_EVENTS, [database]):
+        session.execute(f"DROP EVENT IF EXISTS {quote(database)}.{quote(str(name))}")
+
+
+def drop_views(session: Session, database: str, names: Collection[str]) -> None:
+    """Drop those of the views of a database that have such a name."""
+    for name in view_names(session, database):
+        if name in names:
+            session.execute(f"DROP VIEW IF EXISTS {quote(database)}.{quote(name)}")
+
+
+def drop_objects(session: Session, database: str) -> None:
+    """Drop all that a database holds beside its tables."""
+    drop_triggers(session, database)
+    drop_events(session, database)
+    drop_views(session, database, view_names(session, database))
+    for name, kind in session.rows(_ROUTINES, [database]):
+        session.execute(f"DROP {kind} IF EXISTS {quote(database)}.{quote(str(name))}")
+
+
+def _grants(session: Session, database: str) -> tuple[str, ...]:
+    if not session.value(_GRANTS_READABLE):
+        return ()
+    found = []
+    for user, host, name, kind, rights in session.rows(_GRANTS, [database]):
+        words = [right for right in str(rights).split(",") if right not in ("", "Grant")] or ["USAGE"]
+        option = " WITH GRANT OPTION" if "Grant" in str(rights).split(",") else ""
+        routine = f"{kind} {quote(database)}.{quote(str(name))}"
+        found.append(f"GRANT {', '.join(words)} ON {routine} TO {text_literal(user)}@{text_literal(host)}{option}")
+    return tuple(found)
+
+
+def _grant_again(access: Access, database: str, grants: Sequence[str], reporter: Reporter) -> None:
+    """Give the rights on routines again, where these are there; what cannot be given is told."""
+    import pymysql
+
+    with access.session(fallback=RestoreError) as session:
+        there = {f"{kind} {quote(database)}.{quote(str(name))}" for name, kind in session.rows(_ROUTINES, [database])}
+        for grant in grants:
+            if not any(f" ON {routine} TO " in grant for routine in there):
+                continue
+            try:
+                session.execute(grant)
+            except pymysql.MySQLError as error:
+                reporter.log(f"A right on a routine could not be given again: {grant} ({error})", level="warning")

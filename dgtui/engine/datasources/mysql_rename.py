@@ -1,0 +1,92 @@
+"""RENAME TABLE: what it can move, how it is made, how one of ours is ended whose client has died."""
+
+import contextlib
+import time
+from collections.abc import Sequence
+
+from dgtui.engine.datasources.mysql_connection import Session
+from dgtui.engine.datasources.mysql_errors import LOCK_TIMEOUT, quote
+from dgtui.engine.datasources.mysql_look import existing_tables, other_objects, sequence_names
+from dgtui.engine.errors import RestoreError
+
+_END_SECONDS = 30.0
+_RENAMES = """
+SELECT ID FROM information_schema.PROCESSLIST
+WHERE ID <> CONNECTION_ID() AND INFO LIKE 'RENAME TABLE %%' AND LOCATE(%s, INFO) > 0
+"""
+
+
+def movable(session: Session, database: str) -> list[str]:
+    """The tables and sequences of a database, without those of our own."""
+    return [*(table.name for table in existing_tables(session, database)), *sequence_names(session, database)]
+
+
+def end_rename(session: Session, keep_as: str, current: str) -> None:
+    """End every RENAME TABLE that names `keep_as`: its client is gone. Raises RestoreError."""
+    import pymysql
+
+    deadline = time.monotonic() + _END_SECONDS
+    while found := session.rows(_RENAMES, [quote(keep_as)]):
+        for (connection,) in found:
+            with contextlib.suppress(pymysql.MySQLError):
+                session.execute(f"KILL {int(connection)}")
+        if time.monotonic() > deadline:
+            raise RestoreError(
+                f"The tables of {current} are still being renamed",
+                subject=current,
+                hint="Look at SHOW PROCESSLIST for who does so, then try again",
+            )
+        time.sleep(0.05)
+
+
+def rename_tables(
+    session: Session,
+    moves: Sequence[tuple[str, str, str]],
+    lock_timeout: int,
+    *,
+    renamed: tuple[str, str, str, str] | None = None,
+) -> None:
+    """Move tables (from, name, to) by one statement, which waits at most `lock_timeout` seconds for each.
+
+    `renamed` (from, name, to, new name) comes in the same statement.
+    """
+    import pymysql
+
+    all_moves = [(source, name, destination, name) for source, name, destination in moves]
+    all_moves += [renamed] if renamed is not None else []
+    if not all_moves:
+        return
+    parts = (
+        f"{quote(source)}.{quote(name)} TO {quote(destination)}.{quote(new_name)}"
+        for source, name, destination, new_name in all_moves
+    )
+    session.execute(f"SET SESSION lock_wait_timeout = {max(1, lock_timeout)}")
+    try:
+        session.execute(f"RENAME TABLE {', '.join(parts)}")
+    except pymysql.MySQLError as error:
+        raise not_swapped(error, all_moves[0][0], lock_timeout) from None
+
+
+def not_swapped(error: Exception, database: str, lock_timeout: int) -> RestoreError:
+    """The error where tables were not moved."""
+    busy = bool(error.args) and error.args[0] == LOCK_TIMEOUT
+    return RestoreError(
+        f"The tables could not be swapped: {error.args[-1] if error.args else error}",
+        subject=database,
+        hint=f"They were in use for more than {lock_timeout} s; end what uses them" if busy else "Nothing was moved",
+    )
+
+
+def strangers_in(session: Session, current: str, expected: Sequence[str], known: Sequence[str] = ()) -> list[str]:
+    """What somebody made in a database between our look and the rename."""
+    others = [name for name in other_objects(session, current, sequences=False) if name not in known]
+    return sorted(set(movable(session, current)) - set(expected)) + others
+
+
+def disturbed(current: str, strangers: Sequence[str]) -> RestoreError:
+    """The error for that, once everything is back."""
+    return RestoreError(
+        f"Somebody made {', '.join(strangers[:5])} in {current} meanwhile; the swap was undone",
+        subject=current,
+        hint="Stop the application, then try again",
+    )

@@ -1,0 +1,143 @@
+"""Swaps of MariaDB databases that hold more than tables: all of it comes over and goes back, cut wherever it is."""
+
+import os
+import signal
+
+import pytest
+
+from tests.integration.test_restore_in_place import FAIL, HANG, WAIT, NastyShop
+from tests.support.homes import Home, wait_until
+from tests.support.mariadb import MariadbServer
+
+
+class SwappedShop(NastyShop):
+    """The same database, with nothing that keeps it from being swapped."""
+
+    def __init__(self, home: Home, server: MariadbServer) -> None:
+        super().__init__(home, server)
+        server.drop_database(self.outside)
+        self.databases.discard(self.outside)
+
+    def kept(self) -> set[str]:
+        """The names of what restores have kept."""
+        return {one.kept_as for one in self.home.engine().kept_replaced()}
+
+    def nothing_left(self) -> None:
+        """Assert that nothing is left but what is kept."""
+        assert self.server.databases() == self.databases | self.kept()
+        assert self.home.litter() == []
+
+
+@pytest.fixture
+def shop(home: Home, mariadb: MariadbServer) -> SwappedShop:
+    """A database with every kind of object."""
+    return SwappedShop(home, mariadb)
+
+
+def test_everything_comes_over_and_goes_back(shop: SwappedShop) -> None:
+    """Also rights on single tables and routines; the preview says how it is done."""
+    shop.server.execute(
+        "CREATE USER clerk@'%'",
+        f"GRANT SELECT ON {shop.database}.words TO clerk@'%'",
+        f"GRANT SELECT ON {shop.database}.zeta TO clerk@'%'",
+        f"GRANT EXECUTE ON FUNCTION {shop.database}.plus_one TO clerk@'%' WITH GRANT OPTION",
+        f"GRANT EXECUTE ON PROCEDURE {shop.database}.newer TO clerk@'%'",
+    )
+    grants = shop.server.execute("SHOW GRANTS FOR clerk@'%'")
+    told = shop.home.dgtui("restore", "nightly@latest", "--overwrite", "--dry-run")
+    assert "one RENAME TABLE" in told.output, told
+    assert "made anew" in told.output, told
+    restore, snapshot = shop.restore()
+    assert restore.status == "completed", snapshot.problem
+    assert restore.kept_as is not None
+    assert shop.digest() == shop.backed_up
+    without_newer = [row for row in grants if "newer" not in row[0]]
+    assert shop.server.execute("SHOW GRANTS FOR clerk@'%'") == without_newer
+    shop.nothing_left()
+    for expected in (shop.before, shop.backed_up):
+        engine = shop.home.engine()
+        undo = engine.start_undo(engine.restores()[0])
+        assert shop.home.finish(engine, undo).status == "completed"
+        assert shop.digest() == expected
+        assert sorted(shop.server.execute("SHOW GRANTS FOR clerk@'%'")) == sorted(
+            grants if expected == shop.before else without_newer
+        )
+        shop.nothing_left()
+
+
+def test_a_view_that_was_a_table(shop: SwappedShop) -> None:
+    """Names that mean another kind of object now than then, both ways."""
+    shop.server.execute(
+        "DROP TABLE numbers", "CREATE VIEW numbers AS SELECT 1 AS a", "DROP VIEW alpha", "CREATE TABLE alpha (a INT)",
+        database=shop.database,
+    )  # fmt: skip
+    before = shop.digest()
+    restore, snapshot = shop.restore()
+    assert restore.status == "completed", snapshot.problem
+    assert shop.digest() == shop.backed_up
+    engine = shop.home.engine()
+    assert shop.home.finish(engine, engine.start_undo(engine.restores()[0])).status == "completed"
+    assert shop.digest() == before
+    shop.nothing_left()
+
+
+def test_objects_that_cannot_be_made_again(shop: SwappedShop) -> None:
+    """The tables were renamed, then a statement fails twice: everything goes back, and the record says so."""
+    shop.misbehave(2, 3, how=FAIL)
+    restore, snapshot = shop.restore()
+    assert (restore.status, snapshot.status) == ("failed", "failed")
+    assert snapshot.problem is not None
+    assert "it was injected" in snapshot.problem.message
+    assert shop.digest() == shop.before
+    shop.nothing_left()
+
+
+def test_killed_while_objects_are_made(shop: SwappedShop) -> None:
+    """The very next command brings it to its end, whatever it is."""
+    shop.misbehave(2, how=HANG)
+    engine, run_id = shop.start()
+    shop.wait_for_the_tool(engine, run_id)
+    os.kill(int(engine.paths.lock(run_id).read_text()), signal.SIGKILL)
+    wait_until(lambda: not engine.paths.is_alive(run_id), "the death of the worker")
+    shop.behave()
+    listed = shop.home.dgtui("list")
+    assert f"into {shop.database} from" in listed.errors, listed
+    assert "ended completed" in listed.errors, listed
+    assert shop.digest() == shop.backed_up
+    restore = shop.home.engine().restore(run_id)
+    assert (restore.status, restore.kept_as is not None) == ("completed", True)
+    shop.nothing_left()
+
+
+def test_tables_in_use_are_left_as_they_are(shop: SwappedShop) -> None:
+    """A transaction that holds a table with triggers: it is waited for, but not for ever, and no trigger is lost."""
+    shop.configure("lock_timeout = 1\n")
+    with shop.server.connect(shop.database, autocommit=False) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT * FROM words")
+        restore, _ = shop.restore()
+        connection.rollback()
+    assert restore.status == "failed"
+    assert restore.problem is not None
+    assert "in use" in restore.problem.hint
+    assert shop.digest() == shop.before
+    shop.nothing_left()
+
+
+def test_enabled_events_wait_for_the_swap(shop: SwappedShop) -> None:
+    """In the database beside, which is not in its place yet, an event does nothing; in its place it acts again."""
+    shop.server.execute(
+        "CREATE TABLE ticks (a INT)",
+        "CREATE EVENT tick ON SCHEDULE EVERY 1 YEAR STARTS '2037-01-01 00:00:00' DO INSERT INTO ticks VALUES (1)",
+        database=shop.database,
+    )
+    shop.execution = shop.home.back_up()
+    shop.backed_up = shop.digest()
+    shop.misbehave(1, how=WAIT, program="mariadb-dump")
+    engine, run_id = shop.start()
+    shop.wait_for_the_tool(engine, run_id)
+    beside = f"{shop.database}__dgtui_new"
+    events = shop.server.execute(f"SELECT COUNT(*) FROM information_schema.EVENTS WHERE EVENT_SCHEMA = '{beside}'")
+    shop.tools.joinpath("go").touch()
+    assert shop.home.finish(engine, run_id).status == "completed"
+    assert events == [(0,)]
+    assert shop.digest() == shop.backed_up
