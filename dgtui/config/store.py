@@ -14,7 +14,7 @@ from dgtui.config.mistakes import Mistake, show_path
 from dgtui.config.model import Config, Table
 from dgtui.config.tables import TableReader
 from dgtui.engine.errors import ConfigError
-from dgtui.engine.files import make_private_folder, write_durably
+from dgtui.engine.files import explained, fsync_folder, make_private_folder, write_durably
 from dgtui.engine.secrets import HiddenText
 
 Values = Mapping[str, Any]
@@ -124,10 +124,16 @@ def save_object(config: Config, table: Table, name: str, values: Values, *, new:
     make_private_folder(file.parent)
     if not main.exists():
         write_durably(main, _FIRST_CONFIG.encode())
-    plain = _with_stored_secrets(file.parent.parent, file.stem, values)
-    before = None if new else file.read_bytes()
-    write_durably(file, (MARK + tomli_w.dumps({table: {name: plain}})).encode())
-    return _read_again(config, file, before)
+    secrets = {key: value for key, value in values.items() if isinstance(value, HiddenText)}
+    plain = {**values, **{key: {"file": str(secret_file(config, table, name, key))} for key in secrets}}
+    changes = _Changes()
+    for key, value in secrets.items():
+        changes.write(secret_file(config, table, name, key), value.encode() + b"\n")
+    former = {} if new else read_values(config, table, name)
+    changes.write(file, (MARK + tomli_w.dumps({table: {name: plain}})).encode())
+    again = changes.read_again(config)
+    _remove_secrets(config, table, name, former, but=plain)
+    return again
 
 
 def remove_object(config: Config, table: Table, name: str) -> Config:
@@ -147,32 +153,59 @@ def remove_object(config: Config, table: Table, name: str) -> Config:
         raise ConfigError(
             f"{name} is used by {', '.join(users)}", subject=name, hint="Change or delete these jobs first"
         )
-    file = object_file(config, table, name)
-    before = file.read_bytes()
-    file.unlink()
-    return _read_again(config, file, before)
+    former = read_values(config, table, name)
+    changes = _Changes()
+    changes.remove(object_file(config, table, name))
+    again = changes.read_again(config)
+    _remove_secrets(config, table, name, former, but={})
+    return again
 
 
-def _read_again(config: Config, file: Path, before: bytes | None) -> Config:
-    try:
-        return load_config(config.path)
-    except ConfigError:
-        if before is None:
-            file.unlink(missing_ok=True)
-        else:
-            write_durably(file, before)
-        raise
+class _Changes:
+    """Files that are changed together, and are as they were where the configuration would not be right."""
+
+    def __init__(self) -> None:
+        self._before: list[tuple[Path, bytes | None]] = []
+
+    def write(self, file: Path, content: bytes) -> None:
+        """Put a file in place. Raises StorageError."""
+        make_private_folder(file.parent)
+        self._note(file)
+        write_durably(file, content)
+
+    def remove(self, file: Path) -> None:
+        """Remove a file. Raises StorageError."""
+        self._note(file)
+        with explained(file, "remove"):
+            file.unlink()
+        fsync_folder(file.parent)
+
+    def read_again(self, config: Config) -> Config:
+        """The configuration as it is now. Raises ConfigError, and nothing is changed then."""
+        try:
+            return load_config(config.path)
+        except ConfigError:
+            for file, before in reversed(self._before):
+                if before is None:
+                    file.unlink(missing_ok=True)
+                else:
+                    write_durably(file, before)
+            raise
+
+    def _note(self, file: Path) -> None:
+        with explained(file, "read"):
+            self._before.append((file, file.read_bytes() if os.path.lexists(file) else None))
 
 
-def _with_stored_secrets(folder: Path, stem: str, values: Values) -> dict[str, Any]:
-    """Put secrets that were typed into files of their own, so that the configuration only refers to them."""
-    plain: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, HiddenText):
-            file = folder / _SECRETS_FOLDER / f"{stem}-{key}"
-            make_private_folder(file.parent)
-            write_durably(file, value.encode() + b"\n")
-            plain[key] = {"file": str(file)}
-        else:
-            plain[key] = value
-    return plain
+def secret_file(config: Config, table: Table, name: str, key: str) -> Path:
+    """Where a secret that is typed on a screen is written, so that the configuration only refers to it."""
+    return main_path(config).parent / _SECRETS_FOLDER / f"{table.removesuffix('s')}-{name}-{key}"
+
+
+def _remove_secrets(config: Config, table: Table, name: str, former: Values, *, but: Values) -> None:
+    """Remove the secrets that were typed for an object and are not referred to any more."""
+    for key, value in former.items():
+        file = secret_file(config, table, name, key)
+        if value == {"file": str(file)} and but.get(key) != value:
+            with explained(file, "remove"):
+                file.unlink(missing_ok=True)
