@@ -1,6 +1,7 @@
 """Starting a worker: a process of its own, in a session of its own, that holds its locks from its first moment."""
 
 import atexit
+import contextlib
 import fcntl
 import os
 import subprocess
@@ -9,7 +10,8 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from dgtui.engine.files import write_durably
+from dgtui.engine.errors import DataGuardianError
+from dgtui.engine.files import explained, write_durably
 from dgtui.engine.locks import Lock
 from dgtui.engine.orders import AnyOrder, encode_order
 from dgtui.engine.runs import RunPaths
@@ -24,23 +26,34 @@ def launch(
     """Start the worker of an order; it inherits the run's lock and `lock`, so that there is no moment without them.
 
     `announce` records the run just before: the run's lock is held by then, so that nobody takes it for one that died.
+    Raises StorageError, and DataGuardianError where no process can be started.
     """
     run_id = order.run_id
-    paths.messages(run_id).touch(0o600)
     write_durably(paths.request(run_id), encode_order(order))
-    # The pid of the run's lock file is where `cancel` sends its signal: only the worker's own may ever stand there.
-    run_lock = os.open(paths.lock(run_id), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    faults = os.open(paths.faults(run_id), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-    try:
+    with contextlib.ExitStack() as opened, explained(paths.runs, "begin a run in"):
+        paths.messages(run_id).touch(0o600)
+        # The pid of the run's lock file is where `cancel` sends its signal: only the worker's own may ever stand there.
+        run_lock = os.open(paths.lock(run_id), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        opened.callback(os.close, run_lock)
+        faults = os.open(paths.faults(run_id), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        opened.callback(os.close, faults)
         fcntl.flock(run_lock, fcntl.LOCK_EX)
         announce()
-        pid = start(paths, run_id, (run_lock,) if lock is None else (run_lock, lock.fd), faults)
+        pid = _started(start, paths, run_id, (run_lock,) if lock is None else (run_lock, lock.fd), faults)
         os.pwrite(run_lock, str(pid).encode(), 0)
         if lock is not None:
             lock.sign(f"run {run_id[:8]}", pid=pid)
-    finally:
-        os.close(run_lock)
-        os.close(faults)
+
+
+def _started(start: Start, paths: RunPaths, run_id: str, locks: tuple[int, ...], faults: int) -> int:
+    try:
+        return start(paths, run_id, locks, faults)
+    except OSError as error:
+        raise DataGuardianError(
+            f"The process of the run could not be started: {error.strerror}",
+            subject=run_id,
+            hint="Look at free memory, and at how many processes this user may have: ulimit -u",
+        ) from error
 
 
 def spawn_worker(paths: RunPaths, run_id: str, locks: tuple[int, ...], faults: int) -> int:

@@ -1,11 +1,15 @@
 """What stands in the catalogue at each moment of a start, and what is left of a worker at the end."""
 
+import errno
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from dgtui.engine.catalog import Catalog
+from dgtui.engine.errors import DataGuardianError, StorageError
 from dgtui.engine.model import Restore
 from tests.support.homes import Home
 
@@ -30,6 +34,47 @@ def test_a_restore_is_recorded_once_it_holds_its_lock(home: Home, monkeypatch: p
     assert home.finish(engine, run_id).status == "completed"
     assert told == [()]
     assert engine.restore(run_id).status == "completed"
+
+
+@pytest.fixture
+def tree(home: Home) -> Path:
+    """A home whose datasource is a small folder."""
+    tree = home.folder / "tree"
+    tree.mkdir()
+    home.configure(f'[datasources.shop]\ntype = "files"\npath = "{tree}"\n')
+    return tree
+
+
+def test_a_machine_that_gives_no_process_is_an_error_with_a_hint(
+    home: Home, tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = home.engine(fork_workers=True)
+
+    def refuse() -> int:
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    monkeypatch.setattr(os, "fork", refuse)
+    with pytest.raises(DataGuardianError, match="could not be started: Resource temporarily unavailable") as caught:
+        engine.start_job("nightly")
+    assert "ulimit -u" in caught.value.hint
+    assert [execution.status for execution in home.engine().executions()] == ["interrupted"]
+
+
+def test_a_machine_that_gives_no_file_is_an_error_with_a_hint(
+    home: Home, tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = home.engine(fork_workers=True)
+    usual = os.open
+
+    def refuse(path: str, *arguments: int, **names: int) -> int:
+        if str(path).startswith(str(engine.paths.runs)) and str(path).endswith(".lock"):
+            raise OSError(errno.ENFILE, os.strerror(errno.ENFILE))
+        return usual(path, *arguments, **names)
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(StorageError, match="Could not begin a run in") as caught:
+        engine.start_job("nightly")
+    assert caught.value.hint == "Too many files are open on this machine"
 
 
 def test_the_end_of_a_worker_is_collected_when_the_program_ends() -> None:
