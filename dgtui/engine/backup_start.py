@@ -8,8 +8,6 @@ import contextlib
 import uuid
 from collections.abc import Callable, Iterator
 
-import msgspec
-
 from dgtui.config import Config, JobSettings, load_config, state_folder, unknown_options
 from dgtui.engine.datasources import datasource_adapter
 from dgtui.engine.errors import ConfigError, DiskSpaceError
@@ -59,8 +57,7 @@ class BackupStart:
             ordered_at=now(),
             job_id=self._config.job_id(name),
             job_name=name,
-            # An order holds no secret; the worker asks the configuration for this one.
-            job=msgspec.structs.replace(job, heartbeat=None),
+            job=job,
             description=description,
         )
         try:

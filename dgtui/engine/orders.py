@@ -92,9 +92,11 @@ AnyOrder = BackupOrder | RestoreOrder | ValidateOrder | RehearseOrder
 
 
 def encode_order(order: AnyOrder) -> bytes:
-    """The order as JSON."""
+    """The order as JSON, without any secret; the worker asks the configuration for those."""
     from dgtui.engine.settings import encode_setting
 
+    if isinstance(order, BackupOrder):
+        order = msgspec.structs.replace(order, job=msgspec.structs.replace(order.job, heartbeat=None))
     return msgspec.json.encode(order, enc_hook=encode_setting)
 
 

@@ -101,6 +101,14 @@ def test_a_daily_job_runs_once_on_each_day_also_when_the_clock_changes(tmp_path:
     assert missed_runs(guard.catalog, START) == []
 
 
+def test_what_is_written_down_for_the_worker_holds_no_secret(tmp_path: Path) -> None:
+    guard = Guard(tmp_path, job('schedule = "0 * * * *"\nheartbeat = "https://ping.example/t0ken"'))
+    guard.step()
+    guard.until(START + timedelta(hours=1))
+    (run_id,) = guard.started
+    assert b"t0ken" not in guard.paths.request(run_id).read_bytes()
+
+
 def test_a_new_job_catches_up_nothing(tmp_path: Path) -> None:
     guard = Guard(tmp_path, job('schedule = "0 * * * *"'))
     guard.step()
