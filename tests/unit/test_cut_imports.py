@@ -1,10 +1,20 @@
 """Which cut imports the daemon puts back by itself: those that nobody has begun to put right."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
-from dgtui.engine.guardian.put_back_duty import cut_imports
+import pytest
+
+from dgtui.config import load_config
+from dgtui.engine.catalog import Catalog
+from dgtui.engine.catalog.notifications import Notifications
+from dgtui.engine.datasources.loading import TargetState
+from dgtui.engine.datasources.mysql import MysqlDatasource
+from dgtui.engine.guardian.duty import DutyContext
+from dgtui.engine.guardian.put_back_duty import PutBackDuty, cut_imports
 from dgtui.engine.model import Placing, Restore
+from dgtui.engine.runs import RunPaths
 from dgtui.engine.settling_import import way_back
 
 
@@ -61,3 +71,40 @@ def test_what_is_not_known_to_be_cut_is_left_alone() -> None:
     assert cut_imports([restore("r1", placing=filled)]) == []
     assert cut_imports([restore("r1", status="failed")]) == []
     assert cut_imports([restore("r1", partly_filled=False)]) == []
+
+
+def test_what_cannot_be_put_back_is_told_once_and_tried_with_growing_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text('[datasources.crm]\ntype = "mysql"\nhost = "127.0.0.1"\nport = 1\ndatabase = "shop"\n')
+    config.chmod(0o600)
+    catalog, paths, log = Catalog(tmp_path), RunPaths(tmp_path / "state"), list[str]()
+    paths.make()
+    catalog.save_restore(restore("r1"))
+    began = now = datetime(2025, 2, 13, 6, tzinfo=UTC)
+    context = DutyContext(load_config(config), catalog, paths, log=lambda text, _level: log.append(text))
+    duty, seen, tries = PutBackDuty(context), list[str](), list[float]()
+    ask = MysqlDatasource.target_state
+
+    def noted(target: MysqlDatasource, database: str) -> TargetState:
+        seen.append(database)
+        return ask(target, database)
+
+    monkeypatch.setattr(MysqlDatasource, "target_state", noted)
+    while now < began + timedelta(hours=2):
+        asked = len(seen)
+        duty.run(now)
+        if len(seen) > asked:
+            tries.append((now - began).total_seconds() / 60)
+        due = duty.next_due(now)
+        assert due is not None
+        now = due
+    assert tries == [0, 1, 3, 7, 15, 30, 45, 60, 75, 90, 105]
+    assert len(log) == 1
+    assert "127.0.0.1:1" in log[0]
+    PutBackDuty(context).run(now)
+    (told,) = Notifications(catalog).listed()
+    assert (told.kind, told.subject, told.message) == ("restore_failed", "crm", log[0])
+    assert "dgtui undo r1" in told.details[-1]
+    catalog.close()

@@ -3,28 +3,22 @@
 from datetime import datetime, timedelta
 
 from dgtui.engine.guardian.duty import DutyContext
+from dgtui.engine.guardian.periodic import Periodic
 from dgtui.engine.reconcile import reconcile
 from dgtui.engine.run_files import prune_run_files
 
-_EVERY = timedelta(minutes=1)
 
-
-class Reconciliation:
+class Reconciliation(Periodic):
     """Looks once a minute for runs that ended without notice."""
 
     name = "ended runs"
     limit = timedelta(hours=1)
+    every = timedelta(minutes=1)
 
     def __init__(self, context: DutyContext) -> None:
+        super().__init__()
         self._context = context
-        self._last: datetime | None = None
         self._logged: frozenset[str] = frozenset()
-
-    def next_due(self, now: datetime) -> datetime | None:
-        """A minute after the last time; at once where the clock was set back."""
-        if self._last is None or self._last > now:
-            return now
-        return self._last + _EVERY
 
     def run(self, now: datetime) -> None:
         """Record them, and tell of each once; remove what is old."""
@@ -33,6 +27,6 @@ class Reconciliation:
             if sentence not in self._logged:
                 self._context.log(sentence, "warning")
         self._logged = frozenset(sentences)
-        self._last = now
+        self._looked_at = now
         kept = self._context.config.guardian.run_logs_kept
         prune_run_files(self._context.catalog, self._context.paths, kept_seconds=kept)

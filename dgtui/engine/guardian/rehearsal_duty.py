@@ -14,6 +14,7 @@ from dgtui.engine.catalog.proofs import Proof, Proofs
 from dgtui.engine.catalog.rehearsals import RehearsalTable, RehearsalTimetable
 from dgtui.engine.errors import ConfigError, JobBusy
 from dgtui.engine.guardian.duty import DutyContext
+from dgtui.engine.guardian.periodic import Periodic
 from dgtui.engine.launch import Start, launch, spawn_worker
 from dgtui.engine.locks import take_lock
 from dgtui.engine.model import Execution
@@ -22,30 +23,30 @@ from dgtui.engine.rehearsal import rehearse_order, tell_end
 from dgtui.engine.runs import has_begun
 from dgtui.engine.timetable import Timetable
 
-_EVERY = timedelta(minutes=1)
 _ON_TIME = timedelta(minutes=2)
 """A rehearsal that begins so little later than it should is not one that was missed."""
 _CLOCK_SET_BACK = timedelta(days=1)
 
 
-class RehearsalDuty:
+class RehearsalDuty(Periodic):
     """Claims the rehearsals that are due, and starts one at a time."""
 
     name = "rehearsals"
     limit = timedelta(minutes=10)
+    every = timedelta(minutes=1)
 
     def __init__(self, context: DutyContext, start: Start = spawn_worker) -> None:
+        super().__init__()
         self._context = context
         self._start_worker = start
         self._table = RehearsalTable(context.catalog)
         self._proofs = Proofs(context.catalog)
-        self._looked_at: datetime | None = None
 
     def next_due(self, now: datetime) -> datetime | None:
         """A minute after the last look, as long as a job asks for rehearsals."""
-        if self._looked_at is None or self._looked_at > now:
-            return now
-        return self._looked_at + _EVERY if rehearsed_jobs(self._context.config) else None
+        if self._looked_at is not None and not rehearsed_jobs(self._context.config):
+            return None
+        return super().next_due(now)
 
     def run(self, now: datetime) -> None:
         """Claim what is due, and start the first of what waits."""
