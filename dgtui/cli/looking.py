@@ -39,6 +39,8 @@ def list_executions(
     with open_engine() as engine:
         proven = engine.proofs.proven()
         if as_json:
+            if not engine.execution_count(job=job, datasource=datasource, status=status):
+                _need_known(engine, datasource, job)
             each = islice(engine.execution_texts(job=job, datasource=datasource, status=status), limit)
             print_json_texts(with_proof(text, proven.get(execution_id)) for execution_id, text in each)
             return

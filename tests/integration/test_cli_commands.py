@@ -79,7 +79,11 @@ def test_list_prints_what_scripts_need(home: Home, shop: Path) -> None:
     ]
     assert all((Path(copy["path"]) / "manifest.json").exists() for copy in row["copies"])
     assert len(home.dgtui("list", "--json", "--limit", "1").json()) == 1
-    assert home.dgtui("list", "--json", "--job", "other").json() == []
+    for arguments in (("--job", "nigthly"), ("--datasource", "shp")):
+        for form in ((), ("--json",)):
+            unknown = home.dgtui("list", *arguments, *form)
+            assert (unknown.exit_code, unknown.output) == (2, "")
+            assert "did you mean" in unknown.errors
     assert home.dgtui("list", "--json", "--status", "failed").json() == []
     table = home.dgtui("list")
     assert len(table.output.splitlines()) == 3

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from itertools import groupby
 from typing import Any
 
 import msgspec
@@ -13,6 +14,7 @@ from dgtui.engine.model import Copy, Execution, Problem
 
 _EXECUTION = tuple(column.name for column in tables.executions.columns)
 _COPY = tuple(column.name for column in tables.copies.columns if column.name != "execution_id")
+_JSON = ("warnings", "problem")
 _MOMENTS = ("started_at", "finished_at", "expires_at", "protected_until")
 _problem = msgspec.json.Decoder(Problem)
 _warnings = msgspec.json.Decoder(tuple[str, ...])
@@ -71,23 +73,40 @@ def _copy(row: Iterable[Any]) -> Copy:
 
 def execution_text() -> sa.ColumnElement[str]:
     """An execution with its copies as one JSON object, as msgspec writes it, made by SQLite itself."""
-    copy = sa.func.json_object(*_members(Copy.__struct_fields__, tables.copies.c))
+    copy = _object_text(Copy.__struct_fields__, tables.copies.c)
     # By the key of their table, and so in the order of their storages.
-    copies = sa.select(sa.func.json_group_array(copy)).where(
+    copies = sa.select(sa.func.group_concat(copy)).where(
         tables.copies.c.execution_id == tables.executions.c.execution_id
     )
-    return sa.func.json_object(
-        *_members(Execution.__struct_fields__, tables.executions.c, copies=sa.func.json(copies.scalar_subquery()))
-    )
+    listed = sa.func.printf(_text("[%s]"), copies.scalar_subquery())
+    return _object_text(Execution.__struct_fields__, tables.executions.c, copies=listed)
 
 
-def _members(names: Iterable[str], columns: Any, **others: Any) -> list[Any]:
+def _object_text(names: Iterable[str], columns: Any, **others: sa.ColumnElement[str]) -> sa.ColumnElement[str]:
+    """Columns as a JSON object; what is JSON already is put in as it is: reading it again would take twice the time."""
+    layout, values = list[str](), list[Any]()
+    for is_json, group in groupby(names, lambda name: name in (*_JSON, *others)):
+        if is_json:
+            for name in group:
+                layout.append(f'"{name}":%s')
+                values.append(sa.func.coalesce(others[name] if name in others else columns[name], _text("null")))
+        else:
+            # No value in it can begin or end with a brace outside of its quotes.
+            layout.append("%s")
+            values.append(sa.func.trim(sa.func.json_object(*_members(group, columns)), _text("{}")))
+    return sa.func.printf(_text("{" + ",".join(layout) + "}"), *values)
+
+
+def _members(names: Iterable[str], columns: Any) -> list[Any]:
     members: list[Any] = []
     for name in names:
-        value = others[name] if name in others else columns[name]
-        if name in ("warnings", "problem"):
-            value = sa.func.json(value)
-        elif name in (*_MOMENTS, "checked_at"):
+        value = columns[name]
+        if name in (*_MOMENTS, "checked_at"):
             value = sa.func.replace(value, ".000000Z", "Z")
-        members += [sa.literal_column(f"'{name}'"), value]
+        members += [_text(name), value]
     return members
+
+
+def _text(text: str) -> sa.ColumnElement[str]:
+    # As parameters they would be too many for one statement.
+    return sa.literal_column(f"'{text}'", sa.String)
