@@ -229,6 +229,7 @@ class Engine(RestoreAftermath):
         return preview_restore(
             self.config,
             self.catalog,
+            self.paths.state,
             execution,
             storage=storage,
             datasource=datasource,

@@ -4,12 +4,16 @@ import os
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from dgtui.config import Config
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.datasources.base import Datasource
 from dgtui.engine.datasources.loading import Selection, TargetState
-from dgtui.engine.errors import ConfigError
+from dgtui.engine.errors import ConfigError, RestoreError
 from dgtui.engine.model import Execution, Record
+from dgtui.engine.own_places import refuse_own_places
+from dgtui.engine.problems import problem_of
 from dgtui.engine.restore_outlook import OutlookQuestion, RestoreOutlook, look_ahead
 from dgtui.engine.restore_refusals import refuse_deep
 from dgtui.engine.restore_way import ROWS_ALONE, ChosenWay, RestoreWay, part_way, way_of
@@ -63,6 +67,7 @@ class RestorePreview(Record, frozen=True):
 def preview_restore(
     config: Config,
     catalog: Catalog,
+    state_folder: Path,
     execution: Execution,
     *,
     storage: str | None,
@@ -101,6 +106,7 @@ def preview_restore(
     question = OutlookQuestion(
         execution=execution, storages=known, database=target, selection=selection, merge=merge, safety=safety
     )
+    outlook = look_ahead(config, catalog, adapter, state, question)
     return RestorePreview(
         datasource=name,
         label=adapter.label,
@@ -110,8 +116,18 @@ def preview_restore(
         size_bytes=state.size_bytes,
         client_count=len(state.clients),
         chosen=ROWS_ALONE if rows_alone else _way_of(adapter, target, state, selection, merge=merge),
-        outlook=look_ahead(config, catalog, adapter, state, question),
+        outlook=_spare_own_places(config, state_folder, adapter, outlook, question),
     )
+
+
+def _spare_own_places(
+    config: Config, state_folder: Path, adapter: Datasource[Any], outlook: RestoreOutlook, question: OutlookQuestion
+) -> RestoreOutlook:
+    try:
+        refuse_own_places(config, state_folder, adapter, question.database, question.selection, merge=question.merge)
+    except RestoreError as error:
+        return msgspec.structs.replace(outlook, problem=problem_of(error))
+    return outlook
 
 
 def _way_of(

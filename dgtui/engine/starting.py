@@ -18,6 +18,7 @@ from dgtui.engine.lookup import Lookup
 from dgtui.engine.messages import now
 from dgtui.engine.model import Execution
 from dgtui.engine.orders import AnyOrder, BackupOrder, RestoreOrder, ValidateOrder
+from dgtui.engine.own_places import refuse_own_places
 from dgtui.engine.rehearsal import rehearse_order
 from dgtui.engine.restore_refusals import refuse_deep
 from dgtui.engine.restore_task import started_restore, target_lock_name
@@ -76,14 +77,17 @@ class RunStarter(Lookup):
             refuse_deep(execution, selection or Selection())
         if safety_to is not None:
             self.config.require_storage(safety_to)
+        adapter, chosen = self.config.datasource(target), selection or Selection()
+        place = database or adapter.database
+        refuse_own_places(self.config, self.paths.state, adapter, place, chosen, merge=merge)
         return self._start_restore(
             RestoreOrder(
                 **self._ordered(),
                 execution_id=execution.execution_id,
                 storage=storage,
                 datasource=target,
-                database=database or self.config.datasource(target).database,
-                selection=selection or Selection(),
+                database=place,
+                selection=chosen,
                 overwrite=overwrite,
                 without_missing_roles=without_missing_roles,
                 merge=merge,

@@ -1,0 +1,53 @@
+"""A restore never moves away what DataGuardian itself lives by: its storages and its state."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from dgtui.engine.errors import RestoreError
+from tests.support.homes import Home
+
+
+@pytest.fixture
+def source(home: Home) -> Path:
+    """A tree whose only storage lies in it, left out of the backup."""
+    tree = home.folder / "srv"
+    tree.mkdir()
+    (tree / "page").write_text("first")
+    table = f'[datasources.shop]\ntype = "files"\npath = {json.dumps(str(tree))}\nexclude = ["backups"]\n'
+    inside = f'[storages.inside]\ntype = "local"\npath = {json.dumps(str(tree / "backups"))}\n'
+    home.configure(table, more=inside, job='description = "both"')
+    text = home.config_path.read_text()
+    home.config_path.write_text(text.replace('storages = ["disk"]', 'storages = ["disk", "inside"]'))
+    return tree
+
+
+def test_a_tree_that_holds_a_storage_is_not_swapped_away_with_it(home: Home, source: Path) -> None:
+    execution = home.back_up()
+    assert [copy.status for copy in execution.copies] == ["available", "available"]
+    outcome = home.dgtui("restore", "nightly@latest", "--overwrite", "--yes")
+    assert outcome.exit_code == 1
+    assert "the storage inside lies in" in outcome.errors
+    assert "--into" in outcome.errors
+    assert home.dgtui("restore", "nightly@latest", "--overwrite", "--dry-run").exit_code == 1
+    assert home.dgtui("validate", "nightly@latest", "--storage", "inside").exit_code == 0
+    (source / "page").write_text("second")
+    assert home.dgtui("restore", "nightly@latest", "--merge", "--yes").exit_code == 0
+    assert (source / "page").read_text() == "first"
+    (source / "page").write_text("third")
+    assert home.dgtui("restore", "nightly@latest", "--table", "page", "--overwrite", "--yes").exit_code == 0
+    assert (source / "page").read_text() == "first"
+    assert home.dgtui("validate", "nightly@latest").exit_code == 0
+
+
+@pytest.mark.parametrize("place", ["disk", "disk/below", "state", "linked", "."])
+def test_storages_and_state_are_no_targets(home: Home, source: Path, place: str) -> None:
+    execution = home.back_up()
+    (home.folder / "linked").symlink_to(home.folder / "disk")
+    engine = home.engine()
+    before = sorted(home.storage().rglob("*"))
+    with pytest.raises(RestoreError, match="nothing was changed"):
+        engine.start_restore(execution, database=str(home.folder / place), overwrite=True)
+    assert sorted(home.storage().rglob("*")) == before
+    assert engine.restores() == []
