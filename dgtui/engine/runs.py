@@ -327,11 +327,13 @@ class RunFollower:
 
         Where the worker died without a last message, the snapshot's status becomes `interrupted`.
         """
+        # In this order: whoever starts the worker makes its lock file and takes the lock at once.
+        begun = self._paths.lock(self._run_id).exists()
         alive = self._paths.is_alive(self._run_id)
         messages = list(self._read())
         for message in messages:
             self._take(message)
-        if not alive and not messages and not self.snapshot.ended and not self._waits():
+        if not alive and not messages and not self.snapshot.ended and not self._waits(begun=begun):
             self._take(
                 StatusMessage(
                     status="interrupted",
@@ -346,10 +348,9 @@ class RunFollower:
             )
         return messages
 
-    def _waits(self) -> bool:
-        """Whether the run is known of, and no worker was asked to do it yet."""
-        known = self.snapshot.status == "queued" and self.snapshot.started_at is not None
-        return known and not self._paths.request(self._run_id).exists()
+    def _waits(self, *, begun: bool) -> bool:
+        """Whether the run is known of, and no worker was started for it yet."""
+        return not begun and self.snapshot.status == "queued" and self.snapshot.started_at is not None
 
     def _read(self) -> Iterator[Message]:
         try:

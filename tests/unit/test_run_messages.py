@@ -1,4 +1,4 @@
-"""The message file of a run on a disk that is full: what matters most is told, and no line spoils another one."""
+"""The message file of a run: on a full disk what matters most is told; a run that waits is no worker that died."""
 
 import errno
 import os
@@ -57,3 +57,19 @@ def test_half_a_line_spoils_no_other_one(paths: RunPaths, monkeypatch: pytest.Mo
     assert (told[0], told[-1]) == ("before", "after")
     assert isinstance(messages[-1], StatusMessage)
     assert all(text == "after" or text == "before" or text.startswith("line") for text in told)
+
+
+def test_a_run_that_is_just_being_started_is_not_taken_for_one_that_died(tmp_path: Path) -> None:
+    paths = RunPaths(tmp_path)
+    paths.make()
+    run = RunWriter(paths.messages("r1"))
+    run.status("queued")
+    run.close()
+    follower = RunFollower(paths, "r1")
+    follower.poll()
+    paths.request("r1").write_bytes(b"{}")
+    follower.poll()
+    starting = follower.snapshot
+    paths.lock("r1").touch()
+    follower.poll()
+    assert (starting.status, follower.snapshot.status) == ("queued", "interrupted")
