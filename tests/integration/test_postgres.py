@@ -159,7 +159,21 @@ def test_a_partitioned_table_brings_its_partitions(
 
 def test_arguments_that_lead_the_dump_elsewhere_are_refused(postgres_server: PostgresServer, tmp_path: Path) -> None:
     source = datasource(postgres_server, "postgres")
-    for argument in (f"--file={tmp_path}/x", f"-f{tmp_path}/x", "--format=p", "-j2", "-Z9", "--dbname=x", "-hx"):
+    for argument in (
+        f"--file={tmp_path}/x",
+        f"-f{tmp_path}/x",
+        "--format=p",
+        "-j2",
+        "-Z9",
+        "--dbname=x",
+        "-hx",
+        f"--fil={tmp_path}/x",
+        "--schema-only",
+        "--data",
+        "-s",
+        "-an",
+        "--section=pre-data",
+    ):
         with pytest.raises(ConfigError):
             source.open_dump(source.probe(), DumpOptions(extra_arguments=(argument,)), SilentReporter())
     assert list(tmp_path.iterdir()) == []

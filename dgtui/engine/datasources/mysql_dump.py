@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from dgtui.engine.child import Child, describe_exit, widen_pipe
 from dgtui.engine.datasources.dumping import Dump, DumpOptions, DumpSummary
+from dgtui.engine.datasources.extra_arguments import refuse_arguments
 from dgtui.engine.datasources.mysql_connection import Access
 from dgtui.engine.datasources.mysql_errors import UNKNOWN_DATABASE, error_code, error_subject
 from dgtui.engine.datasources.mysql_lockwatch import LockWatch
@@ -20,6 +21,12 @@ _END_SECONDS = 60.0
 _MOST_COMPLAINTS = 20
 _TABLE = re.compile(r"-- Retrieving (?:table|sequence) structure for (?:table| )\s*(.*?)\.\.\.$")
 _COMPLAINT = re.compile(r"^(?:mariadb-dump|mysqldump|mariadb-dump\.exe): (.*)|.*\b(?i:error|warning)\b.*")
+_LETTERS = "rTdtABXhPSup"
+_OPTIONS = frozenset(
+    {"result-file", "tab", "no-data", "no-create-info", "all-databases", "databases", "xml", "compact", "skip-comments"}
+    | {"host", "port", "socket", "user", "password", "defaults-file", "defaults-extra-file", "no-defaults"}
+)
+"""What DataGuardian sets itself; rows or definitions alone are `backup_type`, else they would pass for all of it."""
 _QUOTES = frozenset("'\"\\")
 _QUOTE_HINT = (
     "mariadb-dump cannot dump the events of a database with a quote or backslash in its name: rename the database, "
@@ -46,6 +53,7 @@ def dump_arguments(
     Foreign option files could take away the comments by which a whole dump is told from a part. LOCK TABLES is left
     out of the dump, because under it MariaDB cannot load a table whose column takes its default from a sequence.
     """
+    refuse_arguments(tool.name, options.extra_arguments, letters=_LETTERS, options=_OPTIONS)
     oracle = tool_flavour(tool) == "mysql"
     arguments = [
         tool.path,

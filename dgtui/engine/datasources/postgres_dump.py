@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from dgtui.engine.child import Child, describe_exit, widen_pipe
 from dgtui.engine.datasources.dumping import Dump, DumpOptions, DumpSummary
+from dgtui.engine.datasources.extra_arguments import refuse_arguments
 from dgtui.engine.datasources.postgres_connection import Access, break_connection
 from dgtui.engine.datasources.postgres_failures import known_failure
 from dgtui.engine.datasources.postgres_names import table_pattern
@@ -20,7 +21,7 @@ from dgtui.engine.datasources.postgres_queries import (
     tables_of,
 )
 from dgtui.engine.datasources.postgres_tools import buffered
-from dgtui.engine.errors import BackupCreationError, ConfigError, DatabaseConnectionError, DataGuardianError
+from dgtui.engine.errors import BackupCreationError, DatabaseConnectionError, DataGuardianError
 from dgtui.engine.model import ObjectInfo, ToolVersion
 from dgtui.engine.reporting import Reporter
 
@@ -32,18 +33,18 @@ _END_SECONDS = 60.0
 _COUNTED_TABLE_BYTES = 16 << 20
 _COUNTED_BYTES = 64 << 20
 """Counting reads the tables a second time: a small share of what the dump itself reads."""
-_OURS = re.compile(r"--(?:file|format|jobs|compress|dbname|host|port|username)\b|-[fFjZdhpU]")
+_LETTERS = "fFjZdhpUsa"
+_OPTIONS = frozenset(
+    {"file", "format", "jobs", "compress", "dbname", "host", "port", "username", "schema-only", "data-only", "section"}
+)
+"""What DataGuardian sets itself; rows or definitions alone are `backup_type`, else they would pass for all of it."""
 
 
 def dump_arguments(tool: ToolVersion, access: Access, database: str, options: DumpOptions) -> list[str]:
     """The command line of pg_dump; raises ConfigError where the extra arguments would turn it into something else."""
-    for argument in options.extra_arguments:
-        if _OURS.match(argument):
-            raise ConfigError(
-                f"The argument {argument} cannot be given to pg_dump: DataGuardian sets it itself",
-                subject=argument,
-                hint="Remove it from `extra_arguments` of the job",
-            )
+    refuse_arguments(
+        "pg_dump", options.extra_arguments, letters=_LETTERS, options=_OPTIONS, besides=frozenset({"schema"})
+    )
     arguments = [*buffered("-o"), tool.path, "-Fc", "-Z0", "-v", "-w", "-d", access.conninfo(database)]
     if access.settings.lock_timeout:
         arguments.append(f"--lock-wait-timeout={access.settings.lock_timeout * 1000}")
