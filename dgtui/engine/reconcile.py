@@ -80,7 +80,7 @@ def _dead_runs(catalog: Catalog, paths: RunPaths) -> tuple[list[Execution], list
 
 
 def _take_up_unrecorded(catalog: Catalog, config: Config, paths: RunPaths, teller: Teller) -> list[str]:
-    """Record the backups that were made while the catalogue could not be used; people were told of them then."""
+    """Record the backups that ended before the catalogue knew of them; who was told of one then, is not told again."""
     told = []
     for run_id in paths.unrecorded_runs():
         if paths.is_alive(run_id):
@@ -90,7 +90,10 @@ def _take_up_unrecorded(catalog: Catalog, config: Config, paths: RunPaths, telle
             if (execution := _unrecorded(catalog, config, paths, run_id)) is not None:
                 ended, sentence = _ended(catalog, config, paths, execution)
                 catalog.save_execution(ended)
-                teller.backup_recorded(ended)
+                if last_status(paths, run_id) is None:
+                    teller.backup_ended(ended)
+                else:
+                    teller.backup_recorded(ended)
                 told.append(sentence)
             (paths.unrecorded / run_id).unlink()
     return told

@@ -2,8 +2,10 @@
 
 import contextlib
 import os
+import signal
 import sqlite3
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,8 +15,9 @@ import pytest
 from dgtui.engine.catalog import SCHEMA_VERSION
 from dgtui.engine.catalog.health import HealthRecords
 from dgtui.engine.health_model import Watched
+from dgtui.engine.runs import RunPaths
 from tests.support.daemons import StartDaemon
-from tests.support.homes import Home, Outcome
+from tests.support.homes import PATIENCE_SECONDS, Home, Outcome, wait_until
 from tests.support.receivers import web_server
 
 
@@ -173,3 +176,34 @@ def test_the_backup_is_made_told_and_taken_up_later(
     assert list((shop.state / "unrecorded").iterdir()) == []
     assert shop.litter() == []
     assert not list(shop.state.glob("*damaged*"))
+
+
+def test_a_worker_killed_before_it_could_record_its_run_is_told_of_by_the_next_start(home: Home) -> None:
+    """A command that starts a backup leaves the catalogue to the worker, which may die before it opens it."""
+    held = home.folder / "held"
+    os.mkfifo(held)
+    home.configure(
+        f"""[datasources.shop]
+type = "postgres"
+host = "127.0.0.1"
+database = "shop"
+username = "keeper"
+password = {{ command = "cat {held}" }}
+"""
+    )
+    assert home.dgtui("list").exit_code == 0
+    with subprocess.Popen(
+        [sys.executable, "-m", "dgtui", "--run-job", "nightly"], env=home.environment, stderr=subprocess.PIPE
+    ) as command:
+        runs = RunPaths(home.state)
+        wait_until(lambda: any(b'"running"' in path.read_bytes() for path in runs.runs.glob("*.jsonl")), "the run")
+        (run_id,) = runs.living()
+        os.kill(int(runs.lock(run_id).read_text()), signal.SIGKILL)
+        assert command.wait(PATIENCE_SECONDS) == 1
+    os.close(os.open(held, os.O_WRONLY | os.O_NONBLOCK))
+    listed = home.dgtui("list", "--json")
+    assert "ended interrupted" in listed.errors
+    assert [(row["execution_id"], row["status"]) for row in listed.json()] == [(run_id, "interrupted")]
+    assert [row["kind"] for row in home.dgtui("notifications", "--json").json()] == ["backup_failed"]
+    assert runs.unrecorded_runs() == []
+    assert home.dgtui("list", "--json").errors == ""
