@@ -117,20 +117,14 @@ def restore(
             deep=deep,
             safety=not no_safety,
         )
-        for line in [] if dry_run and as_json else preview_lines(wanted, preview, selection, storage=storage):
-            (print_data if dry_run else say)(line)
-        if preview.replaces and not (dry_run and as_json):
-            (print_data if dry_run else say)(one_line(safety_line(no_safety=no_safety, safety_to=safety_to)))
+        safety = one_line(safety_line(no_safety=no_safety, safety_to=safety_to))
+        lines = [*preview_lines(wanted, preview, selection, storage=storage), *([safety] if preview.replaces else [])]
         if dry_run:
-            raise typer.Exit(_tell_whole(preview, as_json=as_json))
-        for line in cannot_work_lines(preview):
-            say(one_line(line))
-        if _replaces(preview, selection) and not overwrite and not merge:
-            raise RestoreError(
-                f"{preview.target} holds {preview.object_count} objects; nothing was changed",
-                subject=preview.target,
-                hint="Restore under another name with --into NAME, or replace it with --overwrite",
-            )
+            raise typer.Exit(_tell_whole(preview, lines, as_json=as_json))
+        for line in (*lines, *map(one_line, cannot_work_lines(preview))):
+            say(line)
+        if not overwrite and not merge:
+            _refuse_replacing(preview, selection)
         confirm(f"restore into {preview.target}", word=preview.target, yes=yes)
         run_id = engine.start_restore(
             wanted,
@@ -159,15 +153,24 @@ def _replaces(preview: "RestorePreview", selection: "Selection") -> bool:
     return preview.replaces and (not objects or any(entry.side == "both" for entry in objects))
 
 
-def _tell_whole(preview: "RestorePreview", *, as_json: bool) -> int:
-    """Print the whole preview; the exit code, which tells whether the restore could work."""
+def _refuse_replacing(preview: "RestorePreview", selection: "Selection") -> None:
+    if _replaces(preview, selection):
+        raise RestoreError(
+            f"{preview.target} holds {preview.object_count} objects; nothing was changed",
+            subject=preview.target,
+            hint="Restore under another name with --into NAME, or replace it with --overwrite",
+        )
+
+
+def _tell_whole(preview: "RestorePreview", lines: list[str], *, as_json: bool) -> int:
+    """Print the whole preview after these lines; the exit code, which tells whether the restore could work."""
     from dgtui.engine.problems import exit_code_of
     from dgtui.wording.preview_text import dry_run_lines
 
     if as_json:
         print_json(preview)
     else:
-        for line in dry_run_lines(preview):
+        for line in (*lines, *dry_run_lines(preview)):
             print_data(line)
     problem = preview.outlook.problem if preview.outlook is not None else None
     return EXIT_DONE if problem is None else exit_code_of(problem)

@@ -1,6 +1,7 @@
 """Deleting backups by hand, and the line that every removal leaves at its storage."""
 
 import contextlib
+from collections.abc import Sequence
 from typing import Any
 
 from dgtui.config import Config
@@ -33,8 +34,14 @@ def delete_copies(catalog: Catalog, config: Config, execution: Execution, *, sto
             subject=str(storage),
             hint="dgtui show tells where its copies are",
         )
-    last_copy = storage is None or not _is_available(execution, besides=storage)
-    restore_id = ways_back(catalog).get(execution.execution_id) if last_copy and not force else None
+    if not force and (storage is None or not _is_available(execution, besides=storage)):
+        _refuse_needed(catalog, execution)
+    return _delete_all(catalog, config, execution, chosen)
+
+
+def _refuse_needed(catalog: Catalog, execution: Execution) -> None:
+    """Raise ConfigError where nothing could take the place of this backup."""
+    restore_id = ways_back(catalog).get(execution.execution_id)
     if restore_id is not None:
         raise ConfigError(
             f"Execution {execution.execution_id[:8]} is the only way back of restore {restore_id[:8]}; "
@@ -42,12 +49,15 @@ def delete_copies(catalog: Catalog, config: Config, execution: Execution, *, sto
             subject=execution.execution_id,
             hint=f"First put back what was there: dgtui undo {restore_id[:8]}. Or delete it all the same with --force",
         )
-    if not force and last_copy and _is_last_good(catalog, execution):
+    if _is_last_good(catalog, execution):
         raise ConfigError(
             f"Execution {execution.execution_id[:8]} is the last good backup of {execution.job}",
             subject=execution.job,
             hint="Make a newer backup first, or delete it all the same with --force",
         )
+
+
+def _delete_all(catalog: Catalog, config: Config, execution: Execution, chosen: Sequence[Copy]) -> int:
     # All of them before the first one is touched: half a deletion would not be what was asked for.
     targets = {copy.storage: _storage_of(config, copy) for copy in chosen if copy.path}
     freed = 0
@@ -58,13 +68,10 @@ def delete_copies(catalog: Catalog, config: Config, execution: Execution, *, sto
                 freed += _delete(catalog, targets[copy.storage], execution, copy)
             catalog.remove_copy(execution.execution_id, copy.storage)
         except DataGuardianError as error:
-            if deleted:
-                raise type(error)(
-                    f"{error.message}. Already deleted: the copy at {' and '.join(deleted)}",
-                    subject=error.subject,
-                    hint=error.hint,
-                ) from error
-            raise
+            if not deleted:
+                raise
+            told = f"{error.message}. Already deleted: the copy at {' and '.join(deleted)}"
+            raise error.reworded(told) from error
         deleted += [copy.storage] if copy.path else []
     return freed
 
