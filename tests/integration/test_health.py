@@ -429,6 +429,29 @@ def test_a_job_is_overdue_once_its_timetable_was_not_kept(home: Home, tmp_path: 
     assert watch.health.check_now([job])[0].status == "critical"
 
 
+def test_a_job_whose_last_run_failed_is_not_well_from_then_on_everywhere(home: Home, tmp_path: Path) -> None:
+    database = tmp_path / "shop.db"
+    make_database(database)
+    home.configure(sqlite_table("shop", database))
+    home.back_up()
+    job = Watched(kind="job", name="nightly")
+    assert home.engine().health.check_now([job])[0].status == "healthy"
+    database.rename(tmp_path / "away.db")
+    assert home.dgtui("--run-job", "nightly").exit_code == 1
+    engine = home.engine()
+    state = engine.health.states("job")[job]
+    assert (state.status, state.message[:20]) == ("critical", "The last run ended f")
+    assert state.hint
+    assert (checked := engine.health.check_now([job])[0]).status == "critical"
+    assert checked.message == state.message
+    (told,) = [one for one in engine.figures.overview(daemon_running=True).attention if one.place == "history"]
+    assert (told.severity, told.text[:24]) == ("error", "Last run of nightly fail")
+    assert "The last run ended failed" in home.dgtui("health").output
+    (tmp_path / "away.db").rename(database)
+    home.back_up()
+    assert home.engine().health.states("job")[job].status == "healthy"
+
+
 def test_a_clock_that_went_back_is_told_once_and_hides_no_overdue_backup(home: Home, tmp_path: Path) -> None:
     make_database(tmp_path / "shop.db")
     home.configure(sqlite_table("shop", tmp_path / "shop.db"), job='schedule = "0 3 * * *"\ntimezone = "UTC"')

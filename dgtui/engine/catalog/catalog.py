@@ -18,7 +18,7 @@ from dgtui.engine.catalog.past import bring_back, move_to_past
 from dgtui.engine.catalog.proofs import proof_of_restore, write_proof
 from dgtui.engine.catalog.rows import columns_of, execution_text, executions_of
 from dgtui.engine.messages import now
-from dgtui.engine.model import RESTORABLE, UNDER_WAY, Copy, CopyStatus, Execution, Purpose, Restore
+from dgtui.engine.model import ENDED, RESTORABLE, UNDER_WAY, Copy, CopyStatus, Execution, Purpose, Restore
 
 KNOWN_TO_BE_LOST: tuple[CopyStatus, ...] = ("missing", "corrupt")
 """States of copies that a storage which does not answer changes nothing of."""
@@ -187,6 +187,23 @@ class Catalog(Database):
         under_way = columns.status.in_(sorted(UNDER_WAY))
         found = self.select_executions(query.order_by(under_way.desc(), columns.sequence.desc()).limit(1))
         return found[0] if found else None
+
+    def last_runs(self, jobs: Sequence[str]) -> dict[str, Execution]:
+        """Of each of these jobs that ever ran: the newest run that has ended, however it did."""
+        columns, other = tables.executions.c, tables.executions.alias()
+        wanted = sa.func.json_each(msgspec.json.encode(jobs).decode()).table_valued("value")
+        newest = (
+            sa.select(other.c.execution_id)
+            .where(other.c.job == wanted.c.value, other.c.status.in_(sorted(ENDED)), other.c.purpose == "backup")
+            .order_by(other.c.started_at.desc(), other.c.sequence.desc())
+            .limit(1)
+            .correlate(wanted)
+            .scalar_subquery()
+        )
+        found = self.select_executions(
+            sa.select(tables.executions).where(columns.execution_id.in_(sa.select(newest).select_from(wanted)))
+        )
+        return {run.job: run for run in found}
 
     def execution_in_folder(self, job: str, folder: str) -> Execution | None:
         """The newest execution of a job whose backup folder has this name."""

@@ -103,12 +103,11 @@ class Figures:
         states = {
             subject: state_at(self._config, state, end) for subject, state in known.items() if self._is_watched(subject)
         }
-        newest = {name: runs[0] for name in self._config.jobs if (runs := self._catalog.executions(job=name, limit=1))}
         found = [
             *attention.of_daemon(self._config, running=daemon_running),
             *attention.of_health(states),
             *attention.of_unchecked(states),
-            *attention.of_last_runs(newest),
+            *attention.of_last_runs(self._catalog.last_runs(list(self._config.jobs))),
             *attention.of_storages(storages, states),
             *attention.of_copies(lost_copies(self._catalog)),
             *attention.of_forgotten(copies_elsewhere(self._catalog, self._config.storages)),

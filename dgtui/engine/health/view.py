@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from dgtui.engine.catalog.health import HealthRecords
 from dgtui.engine.health.agenda import watched_of
+from dgtui.engine.health.last_run import with_last_run
 from dgtui.engine.health.worker import HealthWorker, Surroundings
 from dgtui.engine.health_age import is_outdated, state_at
 from dgtui.engine.health_model import HealthCheck, HealthState, Watched, WatchedKind
@@ -30,7 +31,15 @@ class Health:
     def states(self, kind: WatchedKind | None = None) -> dict[Watched, HealthState]:
         """How all of it stands; what was never checked, or not for longer than it should be, is `unknown`."""
         known, moment, config = self._records.states(kind), self._clock(), self._surroundings.config
-        return {one: state_at(config, known.get(one, HealthState(subject=one)), moment) for one in self.watched(kind)}
+        return self._after_last_runs(
+            {one: state_at(config, known.get(one, HealthState(subject=one)), moment) for one in self.watched(kind)}
+        )
+
+    def _after_last_runs(self, states: dict[Watched, HealthState]) -> dict[Watched, HealthState]:
+        jobs = [one.name for one in states if one.kind == "job"]
+        last = self._surroundings.catalog.last_runs(jobs) if jobs else {}
+        told = {one: with_last_run(states[one], last.get(one.name)) for one in states if one.kind == "job"}
+        return {**states, **told}
 
     def history(
         self, subject: Watched | None = None, *, kind: WatchedKind | None = None, limit: int | None = None
@@ -66,7 +75,8 @@ class Health:
         worker = HealthWorker(self._surroundings, clock=self._clock)
         worker.check(subjects, stopping or threading.Event())
         known = self._records.states()
-        return [known.get(subject, HealthState(subject=subject)) for subject in subjects]
+        states = {subject: known.get(subject, HealthState(subject=subject)) for subject in subjects}
+        return list(self._after_last_runs(states).values())
 
 
 def _in_pieces(
