@@ -23,7 +23,7 @@ Values = Mapping[str, Any]
 MARK = "# Written by dgtui: change it there, or remove this line and it is yours alone.\n"
 _FIRST_CONFIG = "# The configuration of DataGuardian. What is made on its screens lies in conf.d/ beside this file.\n"
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
-_SECRETS_FOLDER = "secrets"
+SECRETS_FOLDER = "secrets"
 
 
 def main_path(config: Config) -> Path:
@@ -199,7 +199,7 @@ class _Changes:
 
 def secret_file(config: Config, table: Table, name: str, key: str) -> Path:
     """Where a secret that is typed on a screen is written, so that the configuration only refers to it."""
-    return main_path(config).parent / _SECRETS_FOLDER / f"{table.removesuffix('s')}-{name}-{key}"
+    return main_path(config).parent / SECRETS_FOLDER / f"{table.removesuffix('s')}-{name}-{key}"
 
 
 def _remove_secrets(config: Config, table: Table, name: str, former: Values, *, but: Values) -> None:

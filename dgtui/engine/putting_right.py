@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from dgtui.config import Config
+from dgtui.config.leftovers import remove_cut_saves
 from dgtui.engine.catalog import Catalog, CatalogDamaged
 from dgtui.engine.cleanup import Cleanup
 from dgtui.engine.config_changes import ConfigChanges
@@ -13,6 +14,7 @@ from dgtui.engine.runs import RunPaths
 
 def put_right(catalog: Catalog, config: Config, paths: RunPaths, warn: Callable[[str], None]) -> tuple[str, ...]:
     """Note what people changed in the configuration, and settle what ended without notice; sentences for people."""
+    remove_cut_saves(config)
     try:
         ConfigChanges(catalog, config.path).notice()
     except DataGuardianError as error:

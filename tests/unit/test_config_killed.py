@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from dgtui.config import load_config
+from dgtui.config.leftovers import remove_cut_saves
 from dgtui.config.store import save_object
 from dgtui.engine.secrets import HiddenText, fetch_secret
+from tests.support.homes import Home
 
 _CALLS = ("open", "write", "fsync", "rename", "unlink", "close")
 OLD, NEW = "first-s3cret", "second-s3cret"
@@ -52,17 +54,31 @@ def save_and_die(path: Path, number: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
+def leftovers(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob(".*") if path.name.endswith(".tmp")]
+
+
 def test_killed_at_any_call(tmp_path: Path) -> None:
+    """What lies there unfinished, which a secret may be in, goes at a later start, once nobody can be saving it."""
     path = tmp_path / "config.toml"
     path.write_text("")
     path.chmod(0o600)
     seen = set()
+    unfinished: set[str] = set()
     for number in range(1, 200):
         for file in tmp_path.glob("conf.d/*"):
             file.unlink()
         save(path, "old", OLD, new=True)
         ended = save_and_die(path, number)
         assert ended in (0, -signal.SIGKILL)
+        left = leftovers(tmp_path)
+        unfinished.update(path.parent.name for path in left)
+        remove_cut_saves(load_config(path))
+        assert leftovers(tmp_path) == left
+        for file in left:
+            os.utime(file, (0, 0))
+        remove_cut_saves(load_config(path))
+        assert leftovers(tmp_path) == []
         config = load_config(path)
         settings: Any = config.datasources["shop"]
         secret = fetch_secret(settings.password)
@@ -74,3 +90,18 @@ def test_killed_at_any_call(tmp_path: Path) -> None:
     else:
         pytest.fail("the saving never came to its end")
     assert {("old", OLD), ("shop", NEW)} <= seen
+    assert {"conf.d", "secrets"} <= unfinished
+
+
+def test_files_of_others_stay(tmp_path: Path, home: Home) -> None:
+    """Only what is named as ours is removed, and any command does it."""
+    home.configure(f'[datasources.shop]\ntype = "sqlite"\npath = "{tmp_path / "shop.db"}"\n')
+    folder = home.config_path.parent
+    (folder / "secrets").mkdir(exist_ok=True)
+    ours = folder / "secrets" / f".datasource-shop-password.{'a' * 16}.tmp"
+    others = [folder / "secrets" / name for name in ("x.tmp", ".x.tmp", ".x.abc.tmp", "datasource-shop-password")]
+    for file in (ours, *others):
+        file.write_text("s3cret")
+        os.utime(file, (0, 0))
+    assert home.dgtui("list").exit_code == 0
+    assert [file.exists() for file in (ours, *others)] == [False, True, True, True, True]
