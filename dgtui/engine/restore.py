@@ -41,6 +41,7 @@ class RestoreRun:
             chosen=order.selection,
             merge=order.merge,
             safety=order.safety,
+            overwrite=order.overwrite,
         )
         self._copies = CopyChoice(task)
         self._place = Placement(task, started_restore(task.order), self._copies)

@@ -16,6 +16,8 @@ from dgtui.engine.errors import ConfigError, DiskSpaceError, PermissionDenied, R
 from dgtui.engine.manifest import Manifest
 from dgtui.engine.model import Execution
 
+_NAMED = 5
+
 
 @dataclass(frozen=True, kw_only=True)
 class IntendedRestore:
@@ -28,6 +30,8 @@ class IntendedRestore:
     merge: bool = False
     safety: bool = True
     """Whether what is there is backed up first."""
+    overwrite: bool | None = None
+    """Whether what is there may be replaced; None where that is only asked later."""
 
     @property
     def rows_alone(self) -> bool:
@@ -145,5 +149,18 @@ def refuse_backup(
             subject=database,
             hint="Make room, or restore to another place with --into",
         )
-    notes = target.check_restore(archive, database, selection)
+    notes = list(target.check_restore(archive, database, selection))
+    listed = tuple(entry.name for entry in manifest.objects)
+    if intended.part and not state.empty:
+        target.check_part(database, listed, selection.tables)
+    if intended.rows_alone and (full := target.holding_rows(database, selection.tables or listed)):
+        names = ", ".join(full[:_NAMED]) + (f" and {len(full) - _NAMED} more" if len(full) > _NAMED else "")
+        if intended.overwrite is False:
+            raise RestoreError(
+                f"{names} in {database} already hold rows; nothing was changed",
+                subject=full[0],
+                hint="Replace them with --overwrite, choose other tables with --table, or empty them first",
+            )
+        if intended.overwrite is None:
+            notes.append(f"{names} in {database} already hold rows, which are replaced with --overwrite alone")
     return (*notes, *(f"Whether the backup holds {name} is only seen once it is read to its end" for name in unsure))

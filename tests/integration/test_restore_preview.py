@@ -226,3 +226,27 @@ def test_views_and_deep_paths_can_be_chosen(home: Home, request: pytest.FixtureR
         told = home.dgtui("restore", "nightly@latest", *into, "--dry-run", "--json")
         assert told.json()["outlook"]["problem"] is None, told
         assert any("sub/file-1 is only seen" in note for note in told.json()["outlook"]["notes"]), told
+
+
+@pytest.mark.parametrize("kind", ["postgres", "sqlite", "mariadb"])
+def test_rows_over_rows_are_told_before(kind: str, home: Home, request: pytest.FixtureRequest) -> None:
+    """The dry run says which tables hold rows; without --overwrite nothing is even saved."""
+    with changing(kind, home, request) as source:
+        told = home.dgtui("restore", "nightly@latest", "--data-only", "--dry-run", "--json")
+        assert any("word in " in note and "already hold rows" in note for note in told.json()["outlook"]["notes"]), told
+        refused = home.dgtui("restore", "nightly@latest", "--data-only", "--yes")
+        assert refused.exit_code == 1, refused
+        assert "already hold rows; nothing was changed" in refused.errors
+        assert home.engine().executions(purpose="safety") == []
+        assert (source.digest(), source.beside()) == (source.before, set())
+
+
+@pytest.mark.parametrize("chosen", ["words", "word"])
+def test_what_no_rename_exchanges_is_told_before(chosen: str, home: Home, request: pytest.FixtureRequest) -> None:
+    """A view, and a table with a trigger: not only at the exchange, when all was loaded and saved."""
+    with changing("mariadb with a view", home, request) as source:
+        told, done = told_and_done(home, "--table", chosen)
+        assert told == done
+        assert ("is no table" if chosen == "words" else "they have triggers") in told[1]
+        assert home.engine().executions(purpose="safety") == []
+        assert (source.digest(), source.beside()) == (source.before, set())

@@ -51,7 +51,7 @@ class RowsLoad:
         names = table_names(archive.blocks())
         with self._access.session(patience=_PATIENCE, fallback=RestoreError) as session:
             targets = fitting_targets(session, self._database, names, selection)
-            full = [table for table in targets if _has_rows(session, self._database, table)]
+            full = [table for table in targets if has_rows(session, self._database, table)]
             _refuse_full(self._database, full, overwrite=overwrite)
             marked = self._make_marker(session, reporter)
         plain = [table.name for table in targets if not is_transactional(table)]
@@ -175,7 +175,8 @@ def _empty(access: Access, database: str, tables: Sequence[str], reporter: Repor
             reporter.log(f"{name} could not be emptied again: {error.message}", level="error")
 
 
-def _has_rows(session: Session, database: str, table: Table) -> bool:
+def has_rows(session: Session, database: str, table: Table) -> bool:
+    """Whether a table holds anything."""
     return bool(session.rows(f"SELECT 1 FROM {quote(database)}.{quote(table.name)} LIMIT 1"))  # noqa: S608  # quoted
 
 

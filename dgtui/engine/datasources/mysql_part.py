@@ -52,7 +52,7 @@ def replace_tables(access: Access, change: PartChange, announce: Announce, repor
         tables, there = _chosen(session, change), {table.name for table in existing_tables(session, database)}
         replaced = [name for name in tables if name in there]
         removed = [name for name in change.remove if name in there]
-        _refuse_obstacles(session, beside, database, [*tables, *removed])
+        refuse_obstacles(session, database, [*tables, *removed], beside)
         if change.back:
             _make_keys_again(session, beside, database)
         for name in tables:
@@ -101,9 +101,9 @@ def _chosen(session: Session, change: PartChange) -> list[str]:
     loaded = {table.name for table in existing_tables(session, change.beside)}
     wanted = sorted(loaded - {_KEYS}) if change.back else list(change.tables)
     if others := [name for name in wanted if name not in loaded]:
-        raise _impossible(others[0], f"{', '.join(others)} is no table")
+        raise impossible(others[0], f"{', '.join(others)} is no table")
     if not wanted and not change.remove:
-        raise _impossible(change.database, "none is there")
+        raise impossible(change.database, "none is there")
     return wanted
 
 
@@ -156,19 +156,20 @@ def _make_keys_again(session: Session, kept: str, database: str) -> None:
             ) from None
 
 
-def _refuse_obstacles(session: Session, beside: str, database: str, tables: Sequence[str]) -> None:
-    """What a RENAME TABLE would lose or bend."""
-    for place in (database, beside):
+def refuse_obstacles(session: Session, database: str, tables: Sequence[str], beside: str | None = None) -> None:
+    """Raise RestoreError where a RENAME TABLE of live tables, and of those beside, would lose or bend something."""
+    for place in (database,) if beside is None else (database, beside):
         if triggers := session.rows(_TRIGGERS, [place, tuple(tables)]):
-            raise _impossible(tables[0], f"they have triggers ({', '.join(str(name) for (name,) in triggers[:5])})")
+            raise impossible(tables[0], f"they have triggers ({', '.join(str(name) for (name,) in triggers[:5])})")
     if keys := session.rows(_KEYS_OF_OTHERS, [database, tuple(tables), database, tuple(tables)]):
         schema, table, parent = keys[0]
-        raise _impossible(str(parent), f"a foreign key of {schema}.{table} points to {parent} and would follow it away")
-    if session.value(_SEQUENCES, [beside, tuple(tables)]):
-        raise _impossible(tables[0], "a column takes its default from a sequence")
+        raise impossible(str(parent), f"a foreign key of {schema}.{table} points to {parent} and would follow it away")
+    if beside is not None and session.value(_SEQUENCES, [beside, tuple(tables)]):
+        raise impossible(tables[0], "a column takes its default from a sequence")
 
 
-def _impossible(subject: str, reason: str) -> RestoreError:
+def impossible(subject: str, reason: str) -> RestoreError:
+    """The error where chosen tables cannot be exchanged."""
     return RestoreError(
         f"The chosen tables cannot be exchanged by a rename: {reason}; nothing was changed",
         subject=subject,

@@ -14,7 +14,7 @@ from dgtui.engine.datasources.loading import Announce, LoadOutcome, MissingRoles
 from dgtui.engine.datasources.mysql_archive import names_to_choose, table_names
 from dgtui.engine.datasources.mysql_connection import Access
 from dgtui.engine.datasources.mysql_contents import Silent, dump_blocks, dump_checksums
-from dgtui.engine.datasources.mysql_data import RowsLoad, fitting_targets, settle_rows
+from dgtui.engine.datasources.mysql_data import RowsLoad, fitting_targets, has_rows, settle_rows
 from dgtui.engine.datasources.mysql_errors import quote
 from dgtui.engine.datasources.mysql_load import (
     definers_in,
@@ -32,7 +32,7 @@ from dgtui.engine.datasources.mysql_look import (
     other_objects,
 )
 from dgtui.engine.datasources.mysql_objects import hold_events
-from dgtui.engine.datasources.mysql_part import replace_tables, settle_tables
+from dgtui.engine.datasources.mysql_part import impossible, refuse_obstacles, replace_tables, settle_tables
 from dgtui.engine.datasources.mysql_properties import create_like, creation, possible_properties
 from dgtui.engine.datasources.mysql_rights import MAKES_FOR_OTHERS, Grants
 from dgtui.engine.datasources.mysql_script import Script
@@ -206,6 +206,19 @@ class MysqlTarget(Datasource[MysqlSettings]):
                 )
                 for table in existing_tables(session, database)
             )
+
+    def check_part(self, database: str, listed: Sequence[str], chosen: Sequence[str]) -> None:
+        """A view, and what keeps the live tables from being renamed."""
+        if others := [name for name in chosen if listed and name not in listed]:
+            raise impossible(others[0], f"{', '.join(others)} is no table")
+        with self._access.session(fallback=RestoreError) as session:
+            refuse_obstacles(session, database, chosen)
+
+    def holding_rows(self, database: str, names: Sequence[str]) -> tuple[str, ...]:
+        """Asks each for its first row."""
+        with self._access.session(patience=_PATIENCE) as session:
+            there = [table for table in existing_tables(session, database) if table.name in names]
+            return tuple(table.name for table in there if has_rows(session, database, table))
 
     def replace_part(
         self,

@@ -15,7 +15,7 @@ from dgtui.engine.datasources.postgres_check import PostgresArchiveCheck
 from dgtui.engine.datasources.postgres_connection import Access, PostgresSettings
 from dgtui.engine.datasources.postgres_contents import archive_checksums, content_checksums
 from dgtui.engine.datasources.postgres_creation import create_as_recorded, create_database, lacking
-from dgtui.engine.datasources.postgres_data import DataLoad
+from dgtui.engine.datasources.postgres_data import DataLoad, holding_rows
 from dgtui.engine.datasources.postgres_dump import PostgresDump, Snapshot, dump_arguments
 from dgtui.engine.datasources.postgres_estimate import estimate_dump
 from dgtui.engine.datasources.postgres_globals import dump_globals
@@ -285,6 +285,11 @@ class PostgresDatasource(Datasource[PostgresSettings]):
         with self._access.connect(database, seconds=None) as connection:
             tables = tables_of(connection)
             return object_infos(tables, count_rows(connection, tables), at_dump=True)
+
+    def holding_rows(self, database: str, names: Sequence[str]) -> tuple[str, ...]:
+        """Asks each for its first row."""
+        with self._access.connect(database) as connection:
+            return holding_rows(connection, names)
 
     def replace_part(self, change: PartChange, archive: Archive | None, reporter: Reporter, announce: Announce) -> bool:
         """Replace the chosen tables in one transaction; nothing of them is kept."""

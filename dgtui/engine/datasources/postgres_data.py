@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from dgtui.engine.datasources.dumping import Archive
 from dgtui.engine.datasources.loading import Announce, LoadError, LoadOutcome, Selection
 from dgtui.engine.datasources.postgres_connection import Access
-from dgtui.engine.datasources.postgres_names import table_matches, table_name
+from dgtui.engine.datasources.postgres_names import parse_table_name, table_matches, table_name
 from dgtui.engine.datasources.postgres_queries import with_partitions
 from dgtui.engine.datasources.postgres_script import Replay, RowsOf
 from dgtui.engine.datasources.postgres_settling import transaction_mark
@@ -264,6 +264,21 @@ class DataLoad:
         oids = {"oids": [target.oid for target in targets]}
         for schema, name in connection.execute(_VIEWS, oids).fetchall():
             connection.execute(with_names("REFRESH MATERIALIZED VIEW {}.{}", schema, name))
+
+
+_TABLES_THERE = """
+SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
+ORDER BY 1, 2
+"""
+
+
+def holding_rows(connection: "psycopg.Connection[Any]", names: Sequence[str]) -> tuple[str, ...]:
+    """Which of these tables hold rows."""
+    found = connection.execute(_TABLES_THERE).fetchall()
+    wanted = {parse_table_name(name) for name in names}
+    there = [(schema, name) for schema, name in found if wanted & {(schema, name), (None, name)}]
+    return tuple(table_name(schema, name) for schema, name in there if _has_rows(connection, schema, name))
 
 
 def _has_rows(connection: "psycopg.Connection[Any]", schema: str, table: str) -> bool:

@@ -1,6 +1,7 @@
 """What a kind has to be able to do to put something new in the place of what a target holds."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -73,6 +74,13 @@ class Replacing(ABC):
 
     part_words: ClassVar[str] = ""
     """How `replace_part` does its work and what others see of it, for people."""
+
+    def check_part(self, database: str, listed: Sequence[str], chosen: Sequence[str]) -> None:  # noqa: B027
+        """Raise RestoreError where `replace_part` would surely refuse what was chosen; `listed` are the backup's."""
+
+    def holding_rows(self, database: str, names: Sequence[str]) -> tuple[str, ...]:  # noqa: ARG002
+        """Which of these tables of a database hold rows already."""
+        return ()
 
     def replace_part(
         self,

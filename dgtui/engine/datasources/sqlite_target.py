@@ -31,6 +31,9 @@ from dgtui.engine.datasources.sqlite_check import (
     CheckDepth,
     check_file,
     damaged,
+    quoted,
+    shown_name,
+    table_names,
     table_objects,
 )
 from dgtui.engine.datasources.sqlite_contents import file_checksums
@@ -249,6 +252,16 @@ class SqliteTarget(Datasource[SqliteSettings]):
         """The tables with their rows, counted."""
         with self._reading(real_path(database)) as connection:
             return table_objects(connection)
+
+    def holding_rows(self, database: str, names: Sequence[str]) -> tuple[str, ...]:
+        """Asks each for its first row."""
+        with self._reading(real_path(database)) as connection:
+            there = [name for name in table_names(connection) if shown_name(name) in names]
+            return tuple(
+                shown_name(name)
+                for name in there
+                if connection.execute(f"SELECT 1 FROM main.{quoted(name)} LIMIT 1").fetchone() is not None  # noqa: S608
+            )
 
     def replace_part(
         self,
