@@ -23,10 +23,9 @@ from dgtui.engine.cleanup import Cleanup, Scope
 from dgtui.engine.facade import Engine
 from dgtui.engine.guardian.cleanup_duty import CleanupDuty
 from dgtui.engine.guardian.duty import DutyContext
-from dgtui.engine.manifest import encode_manifest
 from dgtui.engine.notify.rules import wants
 from dgtui.engine.storages.local_marker import MARKER
-from tests.support.backup_folders import make_backup, new_id
+from tests.support.backup_folders import add_backup, mark_storage, new_id
 from tests.support.homes import Home
 
 JOB = job_id("nightly", None)
@@ -50,14 +49,7 @@ Engine(load_config(Path(sys.argv[1])), Path(sys.argv[2])).retention.clean_up(Sco
 
 def store(home: Home, days: int, storage: str) -> Path:
     """A backup of the job `nightly` at a storage, as it would have been made."""
-    taken = START + timedelta(days=days)
-    folder = home.storage(storage) / JOB / f"{taken:%Y-%m-%d_%H%M%S}"
-    manifest = make_backup(folder, b"content" * 100)
-    changed = msgspec.structs.replace(
-        manifest, execution_id=new_id(), job_id=JOB, job_name="nightly", created_at=taken, folder=folder.name
-    )
-    (folder / "manifest.json").write_bytes(encode_manifest(changed))
-    return folder
+    return add_backup(home.storage(storage), "nightly", START + timedelta(days=days))
 
 
 @pytest.fixture
@@ -68,7 +60,7 @@ def engine(home: Home) -> Engine:
     home.configure(f'[datasources.shop]\ntype = "files"\npath = "{source}"\n', job="retention = { keep_last = 2 }")
     for days in range(5):
         store(home, days, "disk")
-    (home.storage() / MARKER).write_text(f'{{"storage_id": "{new_id()}"}}')
+    mark_storage(home.storage())
     made = home.engine()
     assert made.scan("disk").known == 5
     return made
@@ -308,7 +300,7 @@ def elsewhere(home: Home, engine: Engine) -> Engine:
         folder = home.storage() / JOB / f"{START + timedelta(days=days):%Y-%m-%d_%H%M%S}"
         shutil.copytree(folder, home.storage("nas") / JOB / folder.name)
     store(home, 100, "nas")
-    (home.storage("nas") / MARKER).write_text(f'{{"storage_id": "{new_id()}"}}')
+    mark_storage(home.storage("nas"))
     with_both = home.engine()
     with_both.scan("nas")
     with_both.close()

@@ -9,16 +9,13 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from dgtui.config.model import job_id
 from dgtui.engine.cleanup import Scope
 from dgtui.engine.cleanup.readers import Readers
 from dgtui.engine.facade import Engine
-from dgtui.engine.manifest import encode_manifest
-from dgtui.engine.storages.local_marker import MARKER
-from tests.support.backup_folders import make_backup, new_id, some_bytes
+from tests.support.backup_folders import add_backup, mark_storage, some_bytes
 from tests.support.homes import Home
 from tests.support.shops import Shop
 
@@ -66,13 +63,7 @@ def a_tar() -> bytes:
 
 def add(home: Home, taken: datetime) -> Path:
     """A whole backup of the job `nightly` at `disk`, as it would have been made."""
-    folder = home.storage() / JOB / f"{taken:%Y-%m-%d_%H%M%S}"
-    manifest = make_backup(folder, a_tar(), parts=3)
-    changed = msgspec.structs.replace(
-        manifest, execution_id=new_id(), job_id=JOB, job_name="nightly", created_at=taken, folder=folder.name
-    )
-    (folder / "manifest.json").write_bytes(encode_manifest(changed))
-    return folder
+    return add_backup(home.storage(), "nightly", taken, a_tar(), parts=3)
 
 
 @pytest.fixture
@@ -83,7 +74,7 @@ def engine(home: Home) -> Engine:
     home.configure(f'[datasources.shop]\ntype = "files"\npath = "{source}"\n', job="retention = { keep_last = 1 }")
     add(home, START)
     add(home, START - timedelta(days=1))
-    (home.storage() / MARKER).write_text(f'{{"storage_id": "{new_id()}"}}')
+    mark_storage(home.storage())
     made = home.engine()
     made.scan("disk")
     assert len(listed(made)) == 2

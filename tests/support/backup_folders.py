@@ -6,9 +6,13 @@ import uuid
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
+
+from dgtui.config.model import job_id
 from dgtui.engine.codecs import backup_file_name, compressor, part_file_name
 from dgtui.engine.manifest import Chunk, Manifest, encode_manifest
 from dgtui.engine.settings import Compression
+from dgtui.engine.storages.local_marker import MARKER
 
 FOLDER = "2025-02-13_060001"
 JOB_ID = "6f1c1f0e-5b1e-4a8e-9d5c-0c7f6f3b2a11"
@@ -65,6 +69,27 @@ def make_backup(
     )
     (folder / "manifest.json").write_bytes(encode_manifest(manifest))
     return manifest
+
+
+def add_backup(storage: Path, job: str, taken: datetime, content: bytes = b"content" * 100, *, parts: int = 1) -> Path:
+    """Write a whole backup of a job at a local storage, as it would have been made; its folder."""
+    job_folder = job_id(job, None)
+    folder = storage / job_folder / f"{taken:%Y-%m-%d_%H%M%S}"
+    manifest = msgspec.structs.replace(
+        make_backup(folder, content, parts=parts),
+        execution_id=new_id(),
+        job_id=job_folder,
+        job_name=job,
+        created_at=taken,
+        folder=folder.name,
+    )
+    (folder / "manifest.json").write_bytes(encode_manifest(manifest))
+    return folder
+
+
+def mark_storage(storage: Path) -> None:
+    """Mark a folder as a local storage that was used before."""
+    (storage / MARKER).write_text(f'{{"storage_id": "{new_id()}"}}')
 
 
 def sha256(content: bytes) -> str:

@@ -191,9 +191,7 @@ class MariadbServer:
         )
 
 
-@pytest.fixture(scope="session")
-def mariadb_server() -> Iterator[MariadbServer]:
-    """A server for the whole session; tests make databases of their own."""
+def _running() -> Iterator[MariadbServer]:
     if reason := missing_mariadb():
         pytest.skip(reason)
     server = MariadbServer()
@@ -202,6 +200,12 @@ def mariadb_server() -> Iterator[MariadbServer]:
         yield server
     finally:
         server.remove()
+
+
+@pytest.fixture(scope="session")
+def mariadb_server() -> Iterator[MariadbServer]:
+    """A server for the whole session; tests make databases of their own."""
+    yield from _running()
 
 
 @pytest.fixture
@@ -223,11 +227,4 @@ def _users(server: MariadbServer) -> set[str]:
 @pytest.fixture
 def own_mariadb() -> Iterator[MariadbServer]:
     """A server that a test may kill or freeze."""
-    if reason := missing_mariadb():
-        pytest.skip(reason)
-    server = MariadbServer()
-    try:
-        server.start()
-        yield server
-    finally:
-        server.remove()
+    yield from _running()
