@@ -6,6 +6,7 @@ import gc
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from importlib import import_module
 from typing import TYPE_CHECKING, ClassVar
@@ -14,10 +15,12 @@ from typing import TYPE_CHECKING, ClassVar
 os.environ.setdefault("TEXTUAL_FPS", "30")
 os.environ.setdefault("TEXTUAL_ANIMATIONS", "none")
 
+from textual import events
 from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 from textual.filter import LineFilter
 from textual.screen import Screen
+from textual.widget import AwaitMount
 from textual.widgets import Input
 
 from dgtui.config import Config, state_folder
@@ -31,7 +34,8 @@ from dgtui.screens.hanging_up import HangUp
 from dgtui.screens.key_order import key_name
 from dgtui.screens.preferences import Preferences, load_preferences
 from dgtui.screens.tab import TABS, TabScreen
-from dgtui.screens.themes import THEMES
+from dgtui.screens.themes import STYLE, THEMES
+from dgtui.screens.tidying import LOOK_SECONDS, Tidying
 from dgtui.screens.widgets.strip import RunStrip
 from dgtui.wording.terminal import Look, look_of
 
@@ -40,6 +44,7 @@ if TYPE_CHECKING:
 
 
 _ASCII = AsciiFilter()
+_BETWEEN_PLACES_SECONDS = 0.1
 
 
 def _later(module: str, name: str) -> Callable[[], Screen[None]]:
@@ -77,13 +82,7 @@ class DataGuardianApp(ErrandApp):
         Binding("question_mark,f1", "keys", "Keys", id="app.keys", tooltip="All keys"),
         Binding("q", "leave", "Quit", id="app.quit", tooltip="Leave; what runs goes on"),
     ]
-    CSS = """
-    #header { background: $panel; height: 1; }
-    #tabs { background: $panel; height: 1; }
-    Footer { background: $panel; }
-    Toast { padding: 0 1; margin-top: 0; }
-    .-narrow Toast { width: 76; max-width: 100%; }
-    """
+    CSS = STYLE
 
     def __init__(
         self,
@@ -95,15 +94,21 @@ class DataGuardianApp(ErrandApp):
         clock: Callable[[], datetime] = now,
     ) -> None:
         """`open_engine` is called in a thread once the first screen stands."""
+        wanted = preferences or Preferences()
+        look = look or Look()
+        if wanted.signs is not None:
+            look = replace(look, unicode=wanted.signs == "unicode")
         super().__init__(config, open_engine, look=look, clock=clock)
         self.title = "DataGuardian"
         self.animation_level = "none"
         for theme in THEMES:
             self.register_theme(theme)
-        wanted = preferences or Preferences()
         self.theme = wanted.theme if wanted.theme in self.available_themes else THEMES[0].name
         self.set_keymap(wanted.keys)
         self._wanted = wanted
+        self._tidying = Tidying()
+        self._is_there = False
+        """Whether the place that is opened was made before."""
 
     # Beginning and end
 
@@ -145,6 +150,8 @@ class DataGuardianApp(ErrandApp):
             hint = f"Such as {', '.join(near)}; Ctrl+P, Theme shows all of them"
             self.tell(f"There is no theme {theme!r}", title="screens.toml", hint=hint, severity="warning")
         self._wanted = Preferences()
+        if not self.is_headless:
+            self.make_places()
 
     async def action_quit(self) -> None:
         """Leave; where something runs, say first that it goes on."""
@@ -165,6 +172,34 @@ class DataGuardianApp(ErrandApp):
     async def action_leave(self) -> None:
         """The same, by the key of the footer."""
         await self.action_quit()
+
+    # Places
+
+    def make_places(self) -> None:
+        """Make the places before they are opened, one at a time, so that keys are answered between them."""
+        name = next((name for name in self.MODES if name not in self._screen_stacks), None)
+        if name is not None:
+            self._init_mode(name)
+            self.set_timer(_BETWEEN_PLACES_SECONDS, self.make_places)
+        elif not self.is_headless:
+            self._tidying.begin()
+            self.set_interval(LOOK_SECONDS, self._tidying.tidy)
+
+    async def on_event(self, event: events.Event) -> None:
+        """Notice that somebody is there."""
+        if isinstance(event, events.InputEvent):
+            self._tidying.heard()
+        await super().on_event(event)
+
+    def switch_mode(self, mode: str) -> AwaitMount:
+        """Change the place; one that is there already is shown at once."""
+        self._is_there = mode in self._screen_stacks
+        return super().switch_mode(mode)
+
+    def delay_update(self, delay: float = 0.05) -> None:
+        """Hide for a moment what is still being made."""
+        if not self._is_there:
+            super().delay_update(delay)
 
     # Keys of every place
 
@@ -248,7 +283,7 @@ def run() -> int:
     config, state = load_or_empty(), state_folder()
 
     def open_engine() -> "Engine":
-        # The first screen stands: what was made until now stays, and garbage is collected from here on.
+        # The first screen stands: garbage is collected from here on.
         gc.freeze()
         gc.enable()
         from dgtui.engine.facade import Engine

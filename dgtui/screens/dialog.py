@@ -44,11 +44,6 @@ class Dialog(ModalScreen[ResultT], Generic[ResultT]):
         background: $surface; padding: 0 1; scrollbar-size-vertical: 1;
     }
     Dialog.-ascii > #box { border: ascii $primary; }
-    Dialog Button, Dialog Button:focus, Dialog Button:hover, Dialog Button.-active {
-        min-width: 10; height: 1; border: none; margin-right: 2; background: $boost; color: $text; text-style: none;
-    }
-    Dialog Button:focus { background: $block-cursor-background; color: $block-cursor-foreground; text-style: bold; }
-    Dialog Button:disabled { text-style: dim; }
     Dialog .buttons { height: 1; margin-top: 1; }
     Dialog .hint { color: $text-muted; height: auto; }
     Dialog .wrong { color: $text-error; height: auto; }

@@ -1,7 +1,8 @@
-"""How a person wants the screens: `screens.toml` beside the configuration, with a theme and other keys."""
+"""How a person wants the screens: `screens.toml` beside the configuration, with a theme, the signs and other keys."""
 
 import tomllib
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -14,6 +15,8 @@ class Preferences(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     theme: str | None = None
     """`dataguardian-dark`, `dataguardian-light`, `ansi-dark`, `ansi-light`, or another one of the palette."""
+    signs: Literal["unicode", "ascii"] | None = None
+    """What the terminal can show, where its locale does not tell the truth."""
     keys: dict[str, str] = {}
     """For the name of an action, as `?` shows it, the key that starts it, such as `"datasource.back_up" = "f5"`."""
 
@@ -30,5 +33,5 @@ def load_preferences(folder: Path) -> Preferences:
         raise ConfigError(
             f"{show_path(path)}: {error}",
             subject=show_path(path),
-            hint='It may hold: theme = "ansi-dark", and [keys] with lines such as "datasource.back_up" = "f5"',
+            hint='It may hold: theme = "ansi-dark", signs = "ascii", and [keys] with "datasource.back_up" = "f5"',
         ) from None

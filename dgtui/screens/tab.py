@@ -9,11 +9,12 @@ from textual.binding import ActiveBinding, Binding, BindingType
 from textual.containers import Vertical
 from textual.message import Message
 from textual.screen import Screen
-from textual.widgets import Footer, Input
+from textual.widgets import Input
 
 from dgtui.screens.engine_app import EngineApp
 from dgtui.screens.header import header_line, tab_line
 from dgtui.screens.key_order import OPEN, fitting, in_order
+from dgtui.screens.widgets.key_bar import KeyBar
 from dgtui.screens.widgets.listing import Listing
 from dgtui.screens.widgets.strip import RunStrip
 from dgtui.screens.widgets.styled import Lines, span
@@ -80,11 +81,12 @@ class TabScreen(Screen[None]):
     #filtered { display: none; }
     #content { height: 1fr; }
     TabScreen.-narrow Details { height: 4; }
-    Footer FooterKey.-compact { margin: 0 1 0 0; }
     """
 
     def __init__(self) -> None:
         super().__init__()
+        # Textual would read all of its style sheets anew, twice, for a screen that has not said that it knows them.
+        self._css_update_count = self.app._css_update_count
         self._stale = True
         self._filled: tuple[bool, ...] = ()
         self._width = 0
@@ -103,7 +105,7 @@ class TabScreen(Screen[None]):
         yield Lines([()], id="filtered")
         yield Input(placeholder="Words that a row has to contain", id="filter", compact=True)
         yield RunStrip(id="strip")
-        yield Footer(show_command_palette=False, compact=True)
+        yield KeyBar()
 
     def compose_content(self) -> ComposeResult:
         """What this place shows."""
@@ -120,8 +122,12 @@ class TabScreen(Screen[None]):
         self.query_one("#filter", Input).cursor_blink = False
         self.set_class(not self.engine_app.look.unicode, "-ascii")
 
-    def on_screen_resume(self) -> None:
+    def on_screen_resume(self, event: events.ScreenResume) -> None:
         """Show what changed meanwhile."""
+        # Its styles are those of when it was left; another theme reaches it by another way.
+        event.refresh_styles = False
+        if self.app.screen is not self:
+            return  # it is made before anybody opens it
         self.show_pulse()
         self.show_runs()
         self.refresh_if_stale()

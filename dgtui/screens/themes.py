@@ -34,3 +34,24 @@ THEMES = (
         dark=False,
     ),
 )
+
+STYLE = """
+#header { background: $panel; height: 1; }
+#tabs { background: $panel; height: 1; }
+Toast { padding: 0 1; margin-top: 0; }
+.-narrow Toast { width: 76; max-width: 100%; }
+Dialog Button {
+    min-width: 10; height: 1; border: none !important; margin-right: 2; tint: transparent; background-tint: transparent;
+    background: $foreground 12% !important; color: $text; text-style: none;
+    &.-primary, &.-error { text-style: bold; }
+    &.-primary { color: $text-primary; }
+    &.-error { color: $text-error; }
+    &:hover { background: $foreground 22% !important; border: none !important; }
+    &:disabled { color: $text-muted; text-style: dim; text-opacity: 1; }
+    &:ansi { background: $ansi-background !important; color: $ansi-foreground; }
+    &:focus { background: $block-cursor-background !important; color: $block-cursor-foreground; text-style: bold; }
+    &.-error:focus { background: $error !important; }
+    &:nocolor:focus, &:ansi:focus { text-style: bold underline; }
+}
+"""
+"""What has to outdo Textual's own style: there buttons stand on three rows, and the focus reverses only their text."""

@@ -3,11 +3,14 @@
 import os
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TextIO
 
 _SMALLEST_WIDTH = 24
 _COERCED = ("C.UTF-8", "C.utf8", "UTF-8")
 """What Python itself writes into LC_CTYPE where it finds the C locale (PEP 538)."""
+SIGNS_VARIABLE = "DGTUI_SIGNS"
+"""`unicode` or `ascii`, where the locale does not tell the truth about the terminal."""
 
 
 @dataclass(frozen=True)
@@ -44,19 +47,44 @@ def look_of(stream: TextIO | None) -> Look:
     """How to draw on a stream (https://no-color.org is honoured)."""
     if stream is None:
         return PLAIN
-    encoding = (stream.encoding or "").lower().replace("-", "")
-    return Look(
-        unicode=encoding == "utf8" and not _has_plain_locale(),
-        colour=can_redraw(stream) and not os.environ.get("NO_COLOR"),
-    )
+    return Look(unicode=_has_unicode(stream), colour=can_redraw(stream) and not os.environ.get("NO_COLOR"))
 
 
-def _has_plain_locale() -> bool:
-    """Whether somebody asked for the C locale: Python takes it for UTF-8, the terminal does not."""
-    every, characters = os.environ.get("LC_ALL", ""), os.environ.get("LC_CTYPE", "")
-    if characters in _COERCED:
+def _has_unicode(stream: TextIO) -> bool:
+    """Whether the terminal takes UTF-8, by `DGTUI_SIGNS`, else by the locale that it gave."""
+    wanted = os.environ.get(SIGNS_VARIABLE, "")
+    if wanted in ("unicode", "ascii"):
+        return wanted == "unicode"
+    return _is_utf8(stream.encoding or "") and _locale_has_unicode(_locale())
+
+
+def _locale() -> str:
+    """The locale that was asked for: Python takes the C locale, and none, for UTF-8, but the terminal does not."""
+    characters = os.environ.get("LC_CTYPE", "")
+    if characters in _COERCED and not _was_given("LC_CTYPE"):
         characters = ""
-    return (every or characters or os.environ.get("LANG", "")) in ("C", "POSIX")
+    return os.environ.get("LC_ALL", "") or characters or os.environ.get("LANG", "")
+
+
+def _was_given(name: str) -> bool:
+    """Whether a variable was there when the program began; where that cannot be seen it counts as given."""
+    try:
+        given = Path("/proc/self/environ").read_bytes()
+    except OSError:
+        return True
+    return any(one.startswith(f"{name}=".encode()) for one in given.split(b"\0"))
+
+
+def _locale_has_unicode(locale: str) -> bool:
+    if locale in ("", "C", "POSIX"):
+        return False
+    codeset = locale.partition("@")[0].partition(".")[2] or (locale if _is_utf8(locale) else "")
+    # Without one in its name Python knows it, and opened the stream with it.
+    return _is_utf8(codeset) if codeset else True
+
+
+def _is_utf8(encoding: str) -> bool:
+    return encoding.lower().replace("-", "") == "utf8"
 
 
 def size_of(stream: TextIO) -> tuple[int, int]:

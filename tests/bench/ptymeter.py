@@ -1,25 +1,19 @@
 """What the screens cost: seconds to the first paint, bytes to the terminal, CPU, and how soon a key is answered.
 
-Run it with: python -m tests.bench.ptymeter
+Run it with: python -m tests.bench.ptymeter [start] [early] [quiet] [backup] [scrolling] [frozen]
 """
 
 import contextlib
-import fcntl
 import json
 import os
-import pty
-import select
 import shutil
-import signal
 import socket
 import sqlite3
 import statistics
-import struct
 import sys
 import tempfile
-import termios
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -27,105 +21,14 @@ from dgtui.config import load_config
 from dgtui.engine.facade import Engine
 from dgtui.engine.model import Copy, Execution
 from dgtui.engine.storages.local_marker import MARKER
+from tests.bench.terminal import Terminal
 
 DATASOURCES = 50
 EXECUTIONS = 5000
 """All of one datasource, so that one list holds them; each of the others has two more."""
 STARTS = 7
-MEASURE_SECONDS = 8.0
 BUDGETS = "first paint 0.6 s; idle 0 B/s; a backup 2048 B/s and 3 % CPU; a key 0.05 s, frozen 0.1 s"
 _FROZEN_SERVERS = 6
-_TICKS = os.sysconf("SC_CLK_TCK")
-
-
-class Terminal:
-    """The program on a terminal of 100 x 30."""
-
-    def __init__(self, home: Path) -> None:
-        self.started = time.monotonic()
-        self.pid, self._controller = pty.fork()
-        if self.pid == 0:
-            os.environ.update(
-                DGTUI_CONFIG=str(home / "config.toml"),
-                DGTUI_STATE=str(home / "state"),
-                TERM="xterm-256color",
-                COLORTERM="truecolor",
-                LANG="C.UTF-8",
-            )
-            fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
-            os.execv(sys.executable, [sys.executable, "-m", "dgtui"])
-        fcntl.ioctl(self._controller, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
-
-    def read(self, seconds: float) -> bytes:
-        """Everything that is sent in a span of time."""
-        deadline, sent = time.monotonic() + seconds, b""
-        while (left := deadline - time.monotonic()) > 0:
-            if select.select([self._controller], [], [], left)[0]:
-                with contextlib.suppress(OSError):
-                    sent += os.read(self._controller, 1 << 20)
-        return sent
-
-    def until(self, text: bytes, seconds: float = 60.0) -> float:
-        """Seconds since the start when a text was sent."""
-        deadline, sent = time.monotonic() + seconds, b""
-        while text not in sent:
-            if time.monotonic() > deadline:
-                raise SystemExit(f"{text!r} never came")
-            sent += self.read(0.005)
-        return time.monotonic() - self.started
-
-    def press(self, keys: bytes) -> None:
-        """Type."""
-        os.write(self._controller, keys)
-
-    def cpu_seconds(self) -> float:
-        """User and system time of the program so far."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS
-
-    def measure(self, what: str) -> None:
-        """Print bytes a second and CPU over some seconds."""
-        before = self.cpu_seconds()
-        sent = self.read(MEASURE_SECONDS)
-        cpu = (self.cpu_seconds() - before) / MEASURE_SECONDS
-        print(f"{what:<34} {len(sent) / MEASURE_SECONDS:8.0f} B/s  {cpu * 100:5.1f} % CPU", flush=True)
-
-    def answer(self, keys: bytes) -> tuple[float, int]:
-        """Press keys; seconds until the first byte of the answer, and how many bytes came until it was quiet again."""
-        started = time.monotonic()
-        self.press(keys)
-        if not select.select([self._controller], [], [], 5)[0]:
-            raise SystemExit(f"{keys!r} was not answered")
-        waited = time.monotonic() - started
-        sent = 0
-        while select.select([self._controller], [], [], 0.03)[0]:
-            sent += len(os.read(self._controller, 1 << 20))
-        return waited, sent
-
-    def measure_keys(self, what: str, keys: Sequence[bytes]) -> None:
-        """Print how soon keys are answered, one after the other."""
-        before = self.cpu_seconds()
-        answers = [self.answer(key) for key in keys]
-        cpu = (self.cpu_seconds() - before) / len(keys)
-        waits = sorted(waited * 1000 for waited, _ in answers)
-        sent = sum(count for _, count in answers) / len(keys)
-        print(
-            f"{what:<34} median {statistics.median(waits):3.0f} ms, 95 % {waits[len(waits) * 95 // 100]:3.0f} ms,"
-            f" worst {waits[-1]:3.0f} ms, {sent:5.0f} B and {cpu * 1000:.0f} ms of CPU a key",
-            flush=True,
-        )
-
-    def close(self) -> None:
-        """End the program."""
-        os.kill(self.pid, signal.SIGTERM)
-        deadline = time.monotonic() + 20
-        # A program whose terminal nobody reads waits for ever to write to it.
-        while os.waitpid(self.pid, os.WNOHANG) == (0, 0):
-            self.read(0.02)
-            if time.monotonic() > deadline:
-                os.kill(self.pid, signal.SIGKILL)
-                print("the program did not end", flush=True)
-        os.close(self._controller)
 
 
 @contextlib.contextmanager
@@ -136,7 +39,7 @@ def prepared_home() -> Iterator[Path]:
         database = home / "big.db"
         with contextlib.closing(sqlite3.connect(database)) as connection, connection:
             connection.execute("CREATE TABLE t (b BLOB)")
-            connection.executemany("INSERT INTO t VALUES (randomblob(1000000))", [()] * 400)
+            connection.executemany("INSERT INTO t VALUES (randomblob(1000000))", [()] * 700)
         path = json.dumps(str(database))
         tables = [f'[datasources.d{n:02}]\ntype = "sqlite"\npath = {path}\n' for n in range(DATASOURCES)]
         tables.append(f'[storages.disk]\ntype = "local"\npath = {json.dumps(str(home / "disk"))}\n')
@@ -177,19 +80,32 @@ def _fill(engine: Engine) -> None:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure and print what is named, or everything."""
+    cases: dict[str, Callable[[Path], None]] = {
+        "start": measure_start,
+        "early": measure_early,
+        "quiet": measure_quiet,
+        "backup": measure_backup,
+        "scrolling": measure_scrolling,
+        "frozen": measure_frozen,
+    }
     print(f"budgets: {BUDGETS}; load {os.getloadavg()[0]:.1f}")
     with prepared_home() as home:
-        measure_start(home)
-        terminal = Terminal(home)
-        terminal.until(b"d05")
-        terminal.read(25)
-        terminal.measure("idle")
-        measure_backup(home, terminal)
-        measure_scrolling(terminal)
-        terminal.close()
-        measure_frozen(home)
+        for name in sys.argv[1:] or cases:
+            cases[name](home)
     print(f"load {os.getloadavg()[0]:.1f}")
+
+
+@contextlib.contextmanager
+def _opened(home: Path, seconds: float = 3.0) -> Iterator[Terminal]:
+    """The program, some seconds after its first screen stood."""
+    terminal = Terminal(home)
+    try:
+        terminal.until(b"d05")
+        terminal.read(seconds)
+        yield terminal
+    finally:
+        terminal.close()
 
 
 def measure_start(home: Path) -> None:
@@ -201,42 +117,57 @@ def measure_start(home: Path) -> None:
         cpus.append(terminal.cpu_seconds())
         terminal.close()
     print(
-        f"{'first paint':<34} best {min(walls):.2f} s, median {statistics.median(walls):.2f} s;"
+        f"{'first paint':<36} best {min(walls):.2f} s, median {statistics.median(walls):.2f} s;"
         f" CPU best {min(cpus):.2f} s, median {statistics.median(cpus):.2f} s",
         flush=True,
     )
 
 
-def measure_backup(home: Path, terminal: Terminal) -> None:
+def measure_early(home: Path) -> None:
+    """Every place, each opened for the first time, by somebody who begins as soon as the names stand."""
+    for seconds in (0.0, 0.5, 3.0):
+        with _opened(home, seconds) as terminal:
+            what = f"places, each for the first time, {seconds:g} s"
+            terminal.measure_keys(what, [b"4", b"3", b"5", b"6", b"0", b"2"])
+
+
+def measure_quiet(home: Path) -> None:
+    """Bytes and CPU while nothing happens."""
+    with _opened(home, 25) as terminal:
+        terminal.measure("idle")
+
+
+def measure_backup(home: Path) -> None:
     """Bytes and CPU while a backup runs, first with its panel open, then with a line in the strip."""
-    terminal.press(b"b")
-    terminal.read(2)
-    terminal.press(b"\r")
-    terminal.read(3)
-    terminal.measure("a backup, its panel open")
-    terminal.press(b"h")
-    terminal.read(2)
-    terminal.measure("a backup, in the strip")
-    with contextlib.closing(Engine(load_config(home / "config.toml"), home / "state")) as engine:
-        if not engine.running():
-            raise SystemExit("the backup ended before it was measured: make it longer")
-    _cancel(home)
-    terminal.read(5)
+    with _opened(home) as terminal:
+        terminal.press(b"b")
+        terminal.read(2)
+        terminal.press(b"\r")
+        terminal.read(3)
+        terminal.measure("a backup, its panel open")
+        terminal.press(b"h")
+        terminal.read(2)
+        terminal.measure("a backup, in the strip")
+        with contextlib.closing(Engine(load_config(home / "config.toml"), home / "state")) as engine:
+            if not engine.running():
+                raise SystemExit("the backup ended before it was measured: make it longer")
+        _cancel(home)
 
 
-def measure_scrolling(terminal: Terminal) -> None:
+def measure_scrolling(home: Path) -> None:
     """Keys in a list of thousands, while it is loaded and afterwards."""
-    terminal.press(b"2")
-    terminal.until(b"Backups of")
-    terminal.measure_keys("places, while 5000 backups load", [b"1", b"2"] * 10)
-    # The last one in the list of datasources that have backups is not the big one.
-    terminal.press(b"\x1b[D\x1b[H\x1b[B")
-    terminal.measure_keys("the list of datasources, meanwhile", [b"\x1b[A", b"\x1b[B"] * 10)
-    terminal.press(b"\x1b[C")
-    terminal.read(5)
-    terminal.measure_keys("5000 backups, a row", [b"\x1b[B"] * 60)
-    terminal.measure_keys("5000 backups, a page", [b"\x1b[6~"] * 60)
-    terminal.measure_keys("5000 backups, to the end and back", [b"\x1b[F", b"\x1b[H"] * 10)
+    with _opened(home) as terminal:
+        terminal.press(b"2")
+        terminal.until(b"d01")
+        terminal.measure_keys("places, while 5000 backups load", [b"1", b"2"] * 10)
+        # The last one in the list of datasources that have backups is not the big one.
+        terminal.press(b"\x1b[D\x1b[H\x1b[B")
+        terminal.measure_keys("the list of datasources, meanwhile", [b"\x1b[A", b"\x1b[B"] * 10)
+        terminal.press(b"\x1b[C")
+        terminal.read(5)
+        terminal.measure_keys("5000 backups, a row", [b"\x1b[B"] * 60)
+        terminal.measure_keys("5000 backups, a page", [b"\x1b[6~"] * 60)
+        terminal.measure_keys("5000 backups, to the end and back", [b"\x1b[F", b"\x1b[H"] * 10)
 
 
 def measure_frozen(home: Path) -> None:
@@ -251,14 +182,12 @@ def measure_frozen(home: Path) -> None:
         with (home / "config.toml").open("a") as config:
             config.write(silent)
         marker = home / "disk" / MARKER
+        marker.parent.mkdir(exist_ok=True)
         marker.unlink(missing_ok=True)
         os.mkfifo(marker)
-        terminal = Terminal(home)
-        terminal.until(b"d05")
-        terminal.read(3)
-        terminal.measure_keys("frozen: places", [b"4", b"3", b"5", b"1"] * 6)
-        terminal.measure_keys("frozen: rows", [b"\x1b[B", b"\x1b[A"] * 15)
-        terminal.close()
+        with _opened(home) as terminal:
+            terminal.measure_keys("frozen: places", [b"4", b"3", b"5", b"1"] * 6)
+            terminal.measure_keys("frozen: rows", [b"\x1b[B", b"\x1b[A"] * 15)
 
 
 def _cancel(home: Path) -> None:

@@ -2,13 +2,12 @@
 
 from pathlib import Path
 
-from textual.widgets._footer import FooterKey
-
 from dgtui.screens.backups import BackupsScreen
 from dgtui.screens.engine_app import RunsSampled
 from dgtui.screens.keys import KeysScreen
 from dgtui.screens.rehearse import RehearseScreen
 from dgtui.screens.widgets.choice import Choice, Tick
+from dgtui.screens.widgets.key_bar import KeyBar
 from dgtui.screens.widgets.listing import Listing
 from dgtui.screens.widgets.ticks import Ticks
 from tests.tui.driver import Driver
@@ -76,8 +75,7 @@ async def test_two_clicks_tick_a_row(tmp_path: Path) -> None:
 
 async def test_a_click_on_a_key_of_the_footer_presses_it(tmp_path: Path) -> None:
     async with still_screens(tmp_path) as driver:
-        keys = driver.screen.query(FooterKey)
-        key = next(key for key in keys if key.description == "Keys")
-        await driver.pilot.click(key)
+        bar = driver.screen.query_one(KeyBar)
+        await driver.pilot.click(bar, offset=(bar.text.index("? Keys") + 3, 0))
         await driver.settle()
         assert isinstance(driver.screen, KeysScreen)

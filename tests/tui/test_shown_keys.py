@@ -3,14 +3,15 @@
 from pathlib import Path
 
 import pytest
-from textual.widgets import Footer, Input
-from textual.widgets._footer import FooterKey
+from textual.widgets import Input
 
 from dgtui.screens.dialog import Dialog
 from dgtui.screens.engine_app import RunsSampled
 from dgtui.screens.keys import KeysScreen
 from dgtui.screens.run import RunScreen
 from dgtui.screens.welcome import WelcomeScreen
+from dgtui.screens.widgets.key_bar import KeyBar
+from dgtui.wording.words import cells
 from tests.support.homes import Home
 from tests.tui.driver import Driver, screens
 from tests.tui.still_life import still_run, still_screens
@@ -18,8 +19,13 @@ from tests.tui.still_life import still_run, still_screens
 
 def footer(driver: Driver) -> list[str]:
     """The keys of the footer with their words, as far as they are seen."""
-    keys = driver.screen.query_one(Footer).query(FooterKey)
-    return [f"{key.key_display} {key.description}" for key in keys if key.region.right <= driver.screen.size.width]
+    bar = driver.screen.query_one(KeyBar)
+    shown: list[str] = []
+    for key in bar.keys:
+        if cells(" ".join([*shown, key])) <= driver.screen.size.width:
+            shown.append(key)
+    assert bar.text.split() == " ".join(bar.keys).split()
+    return shown
 
 
 @pytest.fixture

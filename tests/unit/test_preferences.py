@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from textual.filter import Monochrome
@@ -27,6 +28,13 @@ def test_a_theme_and_keys_are_read_and_used(tmp_path: Path) -> None:
     app = app_with(preferences, tmp_path)
     assert app.theme == "ansi-dark"
     assert app._keymap == {"datasource.back_up": "f6"}
+
+
+@pytest.mark.parametrize(("signs", "unicode"), [("ascii", False), ("unicode", True), (None, True)])
+def test_signs_are_those_that_are_wanted(
+    signs: Literal["unicode", "ascii"] | None, unicode: bool, tmp_path: Path
+) -> None:
+    assert app_with(Preferences(signs=signs), tmp_path).look.unicode is unicode
 
 
 def test_without_the_file_everything_is_as_usual(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """A table for thousands of rows over a slow line: only rows in view are drawn, only those that changed are sent."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 
 from textual import events
@@ -12,17 +12,11 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from dgtui.screens.widgets.rows import GAP, Column, Order, Row, fitted, measured_columns, ordered
+from dgtui.screens.widgets.arrangement import Arrangement, ShownColumn
+from dgtui.screens.widgets.rows import GAP, Column, Row, fitted
 from dgtui.screens.widgets.styled import StyledWidget
 from dgtui.wording.panel import Line, Span
 from dgtui.wording.words import cut
-
-
-@dataclass
-class _Shown:
-    rows: list[Row] = field(default_factory=list)
-    columns: list[tuple[int, Column, int]] = field(default_factory=list)
-    """Those that there is room for: number, column, width."""
 
 
 class Listing(StyledWidget, ScrollView, can_focus=True):
@@ -82,12 +76,8 @@ class Listing(StyledWidget, ScrollView, can_focus=True):
 
     def __init__(self, columns: Sequence[Column], *, id: str, empty: str = "Nothing here yet") -> None:  # noqa: A002
         super().__init__(id=id)
-        self._columns = list(columns)
+        self._arrangement = Arrangement(columns)
         self._empty = empty
-        self._rows: list[Row] = []
-        self._shown = _Shown()
-        self._filter = ""
-        self._order: Order | None = None
         self._last_key: str | None = None
         self._told = ""
         self._wanted: str | None = None
@@ -102,7 +92,7 @@ class Listing(StyledWidget, ScrollView, can_focus=True):
     @property
     def rows(self) -> list[Row]:
         """The rows that pass the filter, in their order."""
-        return self._shown.rows
+        return self._arrangement.rows
 
     @property
     def key(self) -> str | None:
@@ -118,72 +108,56 @@ class Listing(StyledWidget, ScrollView, can_focus=True):
     @property
     def filter(self) -> str:
         """What rows have to contain to be shown."""
-        return self._filter
+        return self._arrangement.filter
 
     @property
     def filter_words(self) -> str:
         """`filter: crm   1 of 5 rows`; empty where all rows are shown."""
-        return f"filter: {self._filter.strip()}   {len(self.rows)} of {len(self._rows)} rows" if self._words else ""
-
-    @property
-    def _words(self) -> list[str]:
-        return self._filter.casefold().split()
+        return self._arrangement.filter_words
 
     def show(self, rows: Sequence[Row], *, columns: Sequence[Column] | None = None, empty: str | None = None) -> None:
         """Show these rows; the cursor stays on the row of its key."""
         if empty is not None and empty != self._empty:
             self._empty = empty
             self.refresh()
-        if columns is not None and list(columns) != self._columns:
-            self._keep_order(columns)
-            self._columns = list(columns)
-        elif list(rows) == self._rows:
-            return
-        self._rows = list(rows)
-        self._arrange()
-
-    def _keep_order(self, columns: Sequence[Column]) -> None:
-        """Other columns: rows stay in the order of the same one, if it is still there."""
-        if self._order is None:
-            return
-        label = self._columns[self._order[0]].label
-        number = next((number for number, column in enumerate(columns) if column.label == label), None)
-        self._order = None if number is None else (number, self._order[1])
+        key = self.key
+        self._arrangement.replace(rows, columns)
+        self._arrange(key)
 
     def filter_by(self, text: str) -> None:
         """Show only the rows that contain every word of `text`."""
-        self._filter = text
-        self._arrange()
+        self._arrangement.filter = text
+        self._arrange(self.key)
 
     def sort_by(self, column: int | None, *, reverse: bool = False) -> None:
         """Order the rows by a column; None gives back the order they came in."""
-        self._order = None if column is None else (column, reverse)
-        self._arrange()
+        self._arrangement.order = None if column is None else (column, reverse)
+        self._arrange(self.key)
 
     def move_to(self, key: str) -> None:
         """Put the cursor on the row of a key, if it is shown."""
-        number = next((number for number, row in enumerate(self.rows) if row.key == key), None)
+        number = self._arrangement.number_of(key)
         if number is not None:
             self.cursor = number
 
     def want(self, key: str) -> None:
         """Put the cursor on the row of a key as soon as it is shown, unless somebody moves it before."""
         self._wanted = key
-        self._arrange()
+        self._arrange(self.key)
 
-    def _arrange(self) -> None:
-        key, before = self.key, self._shown
-        words, told = self._words, self._told
-        rows = [row for row in self._rows if all(word in row.text for word in words)] if words else self._rows
-        if self._order is not None:
-            rows = ordered(rows, *self._order)
-        self._shown = _Shown(list(rows), self._measure(len(rows)))
-        if self._wanted is not None and any(row.key == self._wanted for row in rows):
-            key, self._wanted = self._wanted, None
-        number = next((number for number, row in enumerate(rows) if row.key == key), None)
-        self.virtual_size = Size(self.size.width, len(rows) + 1)
-        self._repaint(before)
-        cursor = min(self.cursor, max(len(rows) - 1, 0)) if number is None else number
+    def _arrange(self, key: str | None) -> None:
+        """Show what is different; the cursor stays on the row of a key, or goes to the one that is wanted."""
+        arrangement = self._arrangement
+        rows, columns, told = arrangement.rows, arrangement.columns, self._told
+        arrangement.arrange()
+        arrangement.measure(self._room)
+        wanted = arrangement.number_of(self._wanted)
+        number = arrangement.number_of(key) if wanted is None else wanted
+        if wanted is not None:
+            self._wanted = None
+        self.virtual_size = Size(self.size.width, len(self.rows) + 1)
+        self._repaint(rows, columns)
+        cursor = min(self.cursor, max(len(self.rows) - 1, 0)) if number is None else number
         if cursor == self.cursor:
             self._tell()
         self.cursor = cursor
@@ -191,21 +165,20 @@ class Listing(StyledWidget, ScrollView, can_focus=True):
         if self._told != told:
             self.post_message(self.Filtered(self))
 
-    def _repaint(self, before: _Shown) -> None:
+    def _repaint(self, rows: Sequence[Row], columns: Sequence[ShownColumn]) -> None:
         """Send the rows that differ; where the columns or the number of rows changed, everything."""
-        if before.columns != self._shown.columns or len(before.rows) != len(self.rows):
+        if columns != self._arrangement.columns or len(rows) != len(self.rows):
             self.refresh()
             return
-        for number, (old, new) in enumerate(zip(before.rows, self.rows, strict=True)):
-            if old.cells != new.cells:
+        first = self.scroll_offset.y
+        for number in range(first, min(first + self.size.height, len(rows))):
+            if rows[number].cells != self.rows[number].cells:
                 self._refresh_row(number)
 
-    def _measure(self, count: int) -> list[tuple[int, Column, int]]:
-        return measured_columns(self._columns, self._rows, self._room(count), self._order)
-
-    def _room(self, count: int) -> int:
-        """The width that is left for so many rows: the scrollbar takes a column of it where they do not fit."""
-        bar = self.styles.scrollbar_size_vertical if count + 1 > self.size.height else 0
+    @property
+    def _room(self) -> int:
+        """The width that is left: the scrollbar takes a column of it where the rows do not fit."""
+        bar = self.styles.scrollbar_size_vertical if len(self.rows) + 1 > self.size.height else 0
         return self.size.width - bar - 1
 
     # Drawing
@@ -217,7 +190,7 @@ class Listing(StyledWidget, ScrollView, can_focus=True):
             return self.strip_of(self._header(), width)
         number = self.scroll_offset.y + y - 1
         if not self.rows:
-            text = self._empty if not self._filter else f"Nothing contains {self._filter!r}"
+            text = self._empty if not self.filter else f"Nothing contains {self.filter!r}"
             return self.strip_of((Span(" " + cut(text, width - 1), "dim"),) if y == 2 else (), width)
         if number >= len(self.rows):
             return self.strip_of((), width)
@@ -228,17 +201,18 @@ class Listing(StyledWidget, ScrollView, can_focus=True):
 
     def _line(self, row: Row) -> Line:
         pieces: list[Span] = [Span(" ")]
-        for number, column, width in self._shown.columns:
+        for number, column, width in self._arrangement.columns:
             pieces += fitted(row.cells[number], width, right=column.right)
             pieces.append(Span(" " * GAP))
         return tuple(pieces)
 
     def _header(self) -> Line:
         pieces: list[Span] = [Span(" ")]
-        for number, column, width in self._shown.columns or self._measure(0):
+        order = self._arrangement.order
+        for number, column, width in self._arrangement.columns:
             label = column.label
-            if self._order is not None and self._order[0] == number and label:
-                label = cut(label, max(width - 1, 1)) + ("v" if self._order[1] else "^")
+            if order is not None and order[0] == number and label:
+                label = cut(label, max(width - 1, 1)) + ("v" if order[1] else "^")
             pieces += fitted((Span(label, "header"),), width, right=column.right)
             pieces.append(Span(" " * GAP))
         return tuple(pieces)
@@ -272,7 +246,7 @@ class Listing(StyledWidget, ScrollView, can_focus=True):
 
     def on_resize(self) -> None:
         """The widths depend on the terminal's."""
-        self._shown = _Shown(self.rows, self._measure(len(self.rows)))
+        self._arrangement.measure(self._room)
         self.virtual_size = Size(self.size.width, len(self.rows) + 1)
         self.refresh()
 
@@ -296,15 +270,15 @@ class Listing(StyledWidget, ScrollView, can_focus=True):
 
     def action_sort(self) -> None:
         """Order by the next column, after the last one in the order they came in."""
-        order = [number for number, column, _ in self._shown.columns if column.label]
-        place = order.index(self._order[0]) + 1 if self._order is not None and self._order[0] in order else 0
-        self.sort_by(order[place] if place < len(order) else None)
+        order = self._arrangement.next_order()
+        self.sort_by(order[0] if order is not None else None)
         self.refresh()
 
     def action_reverse(self) -> None:
         """Turn the order around."""
-        if self._order is not None:
-            self.sort_by(self._order[0], reverse=not self._order[1])
+        order = self._arrangement.order
+        if order is not None:
+            self.sort_by(order[0], reverse=not order[1])
             self.refresh()
 
     def on_click(self, event: events.Click) -> None:
@@ -323,10 +297,9 @@ class Listing(StyledWidget, ScrollView, can_focus=True):
 
     def _order_at(self, x: int) -> None:
         left = 1
-        for number, _, width in self._shown.columns:
+        for number, _, width in self._arrangement.columns:
             if left <= x < left + width + GAP:
-                again = self._order is not None and self._order[0] == number and not self._order[1]
-                self.sort_by(number, reverse=again)
+                self.sort_by(number, reverse=self._arrangement.order == (number, False))
                 self.refresh()
                 return
             left += width + GAP

@@ -1,6 +1,6 @@
 """Columns and rows of a table: how wide each one is, and by what rows are ordered."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -55,31 +55,41 @@ class Row:
         return plain(self.cells[column]).casefold() if value is None else value
 
 
-def measured(rows: list[Row]) -> list[Row]:
+class MeasuredRows(list[Row]):
+    """Rows with the width of the widest cell of each column."""
+
+    def __init__(self, rows: Iterable[Row] = ()) -> None:
+        super().__init__(rows)
+        self.widest = tuple(map(max, zip(*(row.widths for row in self), strict=True)))
+
+
+def measured(rows: Iterable[Row]) -> MeasuredRows:
     """The same rows, measured; where they are made in a thread, drawing them holds nothing up."""
-    for row in rows:
-        _ = row.widths, row.text
-    return rows
+    found = MeasuredRows(rows)
+    for row in found:
+        _ = row.text
+    return found
 
 
 def measured_columns(
-    columns: Sequence[Column], rows: Sequence[Row], room: int, order: Order | None
+    columns: Sequence[Column], widest: Sequence[int], room: int, order: Order | None
 ) -> list[tuple[int, Column, int]]:
-    """The columns there is room for, with number and width; where there is too little, the flexible ones give way."""
+    """The columns there is room for, with number and width, where so much is the widest cell of each; the flexible
+    ones give way."""
     by = order[0] if order is not None else None
     widths = [
         # The column that rows are ordered by has a sign behind its label.
-        max(cells(column.label) + (number == by), *(row.widths[number] for row in rows), 0)
+        max(cells(column.label) + (number == by), widest[number] if widest else 0)
         for number, column in enumerate(columns)
     ]
     numbers = _fitting(columns, widths, room)
     over = sum(widths[number] + GAP for number in numbers) - GAP - room
     flexible = [number for number in numbers if columns[number].flexible]
     while over > 0 and flexible:
-        widest = max(flexible, key=lambda number: widths[number])
-        if widths[widest] <= _NARROWEST:
+        broadest = max(flexible, key=lambda number: widths[number])
+        if widths[broadest] <= _NARROWEST:
             break
-        widths[widest] -= 1
+        widths[broadest] -= 1
         over -= 1
     return [(number, columns[number], widths[number]) for number in numbers]
 
@@ -115,6 +125,8 @@ def _sort_key(value: SortValue) -> tuple[int, float, str]:
 
 
 def _line_cells(line: Line) -> int:
+    if len(line) == 1:
+        return cells(line[0].text)
     return sum(cells(piece.text) for piece in line)
 
 

@@ -12,7 +12,7 @@ from textual.widget import Widget
 from dgtui.wording.panel import Line, Span
 from dgtui.wording.words import cells, one_line
 
-STYLES = ("good", "warning", "bad", "dim", "strong", "accent", "header", "cursor", "tab")
+STYLES = ("good", "warning", "bad", "dim", "strong", "accent", "header", "cursor", "tab", "key")
 COMPONENTS = frozenset(f"styled--{style}" for style in STYLES)
 
 
@@ -21,9 +21,9 @@ def span(text: str, style: str = "") -> Span:
     return Span(one_line(text), style)
 
 
-def plain(line: Iterable[Span]) -> str:
+def plain(line: Sequence[Span]) -> str:
     """A line without its styles."""
-    return "".join(piece.text for piece in line)
+    return line[0].text if len(line) == 1 else "".join(piece.text for piece in line)
 
 
 class StyledWidget(Widget):
@@ -41,6 +41,7 @@ class StyledWidget(Widget):
         .styled--header { text-style: bold dim; }
         .styled--cursor { background: $primary-muted; }
         .styled--tab { text-style: reverse; }
+        .styled--key { color: $footer-key-foreground; text-style: bold; }
         &:focus .styled--cursor { background: $block-cursor-background; color: $block-cursor-foreground; }
     }
     """

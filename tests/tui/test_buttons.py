@@ -1,0 +1,52 @@
+"""Which button has the focus can be told from the others, whatever they are for, in every theme."""
+
+from pathlib import Path
+
+import pytest
+from textual.widgets import Button
+
+from tests.tui.driver import Driver
+from tests.tui.still_life import still_app
+
+THEMES = ("dataguardian-dark", "dataguardian-light", "ansi-dark", "ansi-light")
+
+
+def cells_of(button: Button) -> set[tuple[object, bool]]:
+    """The background of each column of a button, and whether it is turned around."""
+    line = button.render_line(0)
+    return {(piece.style.bgcolor, bool(piece.style.reverse)) for piece in line if piece.style is not None}
+
+
+@pytest.mark.parametrize("colour", [True, False])
+@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize(("keys", "others"), [(("b",), ("go", "no")), (("d",), ("no", "yes"))])
+async def test_only_the_button_with_the_focus_looks_like_it(
+    tmp_path: Path,
+    theme: str,
+    colour: bool,
+    keys: tuple[str, ...],
+    others: tuple[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if not colour:
+        monkeypatch.setenv("NO_COLOR", "1")
+    app = still_app(tmp_path)
+    app.theme = theme
+    try:
+        async with app.run_test(size=(80, 24)) as pilot:
+            driver = Driver(app, pilot, [])
+            await driver.settle()
+            await driver.press(*keys)
+            first, second = (driver.widget(f"#{name}", Button) for name in others)
+            looks = []
+            for focused in (first, second):
+                focused.focus()
+                await driver.settle()
+                looks.append((cells_of(first), cells_of(second)))
+            unfocused = looks[1][0], looks[0][1]
+            assert unfocused[0] == unfocused[1], "what a button is for does not make it look focused"
+            for has_focus, has_not in (looks[0], looks[1][::-1]):
+                assert len(has_focus) == 1, "the whole of it is of one colour"
+                assert has_focus != has_not
+    finally:
+        app.close_engine()
