@@ -71,6 +71,16 @@ def test_a_healthy_setup(tree: Home) -> None:
     assert "bytes free" in findings(tree, "storage", "ok")[0].message
 
 
+def test_a_state_folder_that_others_can_write_to(tree: Home) -> None:
+    tree.state.mkdir(0o700)
+    assert findings(tree, "state", "warning") == []
+    tree.state.chmod(0o770)
+    found = the_finding(tree, "state", "warning")
+    assert "others can write there" in found.message
+    subprocess.run(["sh", "-c", found.mend], check=True)
+    assert findings(tree, "state", "warning") == []
+
+
 def test_a_fresh_machine_stays_as_it_is(tree: Home) -> None:
     outcome = tree.dgtui("check")
     assert outcome.exit_code == 0, outcome

@@ -22,7 +22,7 @@ def examine_everything(config: Config, catalog: Catalog, state: Path) -> list[Fi
         probes[name], found = _examine_datasource(config, name)
         findings += found
     dump_bytes = {name: probe.estimated_dump_bytes if probe is not None else None for name, probe in probes.items()}
-    findings.append(examine_state(config, state, dump_bytes))
+    findings += examine_state(config, state, dump_bytes)
     for name in config.storages:
         findings += examine_storage(config, catalog, name, dump_bytes)
     findings += storages_not_configured(config, catalog)

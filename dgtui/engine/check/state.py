@@ -1,7 +1,9 @@
-"""Whether the state folder, which holds the catalogue and what runs need meanwhile, has room."""
+"""Whether the state folder, which holds the catalogue and what runs need meanwhile, has room, and is ours alone."""
 
 import os
-from collections.abc import Mapping
+import shlex
+import stat
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from dgtui.config import Config
@@ -12,8 +14,25 @@ from dgtui.engine.files import nearest_folder
 _MEND = "Make room, or name a folder on a larger disk with DGTUI_STATE"
 
 
-def examine_state(config: Config, state: Path, dump_bytes: Mapping[str, int | None]) -> Finding:
-    """Look at the room for the largest database that is copied there before it is dumped."""
+def examine_state(config: Config, state: Path, dump_bytes: Mapping[str, int | None]) -> Iterator[Finding]:
+    """Look at the room for the largest database that is copied there before it is dumped, and at who may write."""
+    yield _room(config, state, dump_bytes)
+    if state.is_dir() and (found := state.stat()) and _is_open(found):
+        quoted = shlex.quote(str(state))
+        yield Finding(
+            area="state",
+            subject=str(state),
+            level="warning",
+            message="others can write there, and so have dgtui do whatever it can",
+            mend=f"chown {os.geteuid()} {quoted} && chmod go-w {quoted}",
+        )
+
+
+def _is_open(found: os.stat_result) -> bool:
+    return found.st_uid not in (os.geteuid(), 0) or bool(found.st_mode & (stat.S_IWGRP | stat.S_IWOTH))
+
+
+def _room(config: Config, state: Path, dump_bytes: Mapping[str, int | None]) -> Finding:
     space = os.statvfs(nearest_folder(state))
     free = space.f_bavail * space.f_frsize
     copied = {
