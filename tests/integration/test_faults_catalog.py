@@ -138,6 +138,16 @@ def _set_version(path: Path, version: int) -> None:
         connection.execute("UPDATE meta SET value = ? WHERE key = 'schema_version'", (str(version),))
 
 
+def test_a_catalogue_of_a_newer_version_is_refused_alike_by_the_daemon_and_the_commands(shop: Home) -> None:
+    with newer(shop.state / "catalog.db"):
+        for command in ("daemon", "list", "health", "jobs", "stats", "audit", "notifications", "cleanup"):
+            refused = shop.dgtui(command)
+            assert (refused.exit_code, refused.output) == (1, ""), command
+            assert f"written by a newer version (schema {SCHEMA_VERSION + 1}" in refused.errors, command
+            assert "Install the newer dgtui" in refused.errors, command
+    assert shop.dgtui("list").exit_code == 0
+
+
 @contextlib.contextmanager
 def read_only(path: Path) -> Iterator[None]:
     if os.geteuid():
