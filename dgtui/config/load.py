@@ -204,11 +204,7 @@ class _Loader:
 
     def _check_places(self, name: str, job: JobSettings, config: Config) -> None:
         """Two copies in one place are one copy."""
-        places = {
-            storage: msgspec.structs.replace(config.storages[storage], description="", retention=None)
-            for storage in job.storages
-            if storage in config.storages
-        }
+        places = {storage: config.storages[storage].place for storage in job.storages if storage in config.storages}
         for (one, place), (other, same) in combinations(places.items(), 2):
             if place == same:
                 text = f"'{one}' and '{other}' are the same place"

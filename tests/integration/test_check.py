@@ -81,6 +81,23 @@ def test_a_state_folder_that_others_can_write_to(tree: Home) -> None:
     assert findings(tree, "state", "warning") == []
 
 
+def test_two_names_of_one_folder_are_no_two_copies(tree: Home) -> None:
+    tree.storage("nas").symlink_to(tree.storage("disk"))
+    tree.storage("disk").mkdir()
+    path = json.dumps(str(tree.folder / "files"))
+    tree.configure(f'[datasources.shop]\ntype = "files"\npath = {path}\n', storages=("disk", "nas"))
+    assert "the same folder" in the_finding(tree, "job").message
+
+
+def test_a_storage_in_the_tree_that_is_backed_up_to_it(tree: Home) -> None:
+    table = f'[datasources.shop]\ntype = "files"\npath = {json.dumps(str(tree.folder))}\n'
+    tree.configure(table)
+    assert "The storage disk lies in what it backs up" in the_finding(tree, "job", "warning").message
+    for left_out in ('exclude = ["disk"]', 'exclude = ["/di*"]', 'include = ["files"]'):
+        tree.configure(f"{table}{left_out}\n")
+        assert findings(tree, "job", "warning") == []
+
+
 def test_a_fresh_machine_stays_as_it_is(tree: Home) -> None:
     outcome = tree.dgtui("check")
     assert outcome.exit_code == 0, outcome

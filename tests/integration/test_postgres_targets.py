@@ -16,6 +16,7 @@ from dgtui.engine.datasources.postgres_names import (
     table_pattern,
 )
 from dgtui.engine.errors import (
+    ConfigError,
     RestoreError,
 )
 from dgtui.engine.reporting import SilentReporter
@@ -191,3 +192,10 @@ def test_a_swap_that_fails_leaves_everything(postgres_server: PostgresServer) ->
         assert [item.name for item in source.inventory(live)] == ["public.of_live"]
         with postgres_server.connect(live) as connection:
             assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_a_name_that_the_server_would_cut_is_no_target(postgres_server: PostgresServer) -> None:
+    source = datasource(postgres_server, "postgres")
+    with pytest.raises(ConfigError, match="63 bytes"):
+        source.target_state("x" * 64)
+    assert not source.target_state("x" * 63).exists

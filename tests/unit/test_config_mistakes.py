@@ -193,6 +193,29 @@ def test_two_storages_in_one_place(tmp_path: Path) -> None:
     assert found == ["config.toml:17: jobs.nightly.storages: 'disk' and 'nas' are the same place"]
 
 
+@pytest.mark.parametrize("path", ["/var/backups/", "/var/./backups", "/var/lib/../backups", "//var/backups"])
+def test_one_place_written_in_two_ways(tmp_path: Path, path: str) -> None:
+    second = STORAGE.replace("disk", "nas").replace("/var/backups", path)
+    found = mistakes_in(tmp_path, second + WHOLE.replace('["disk"]', '["disk", "nas"]'))
+    assert found == ["config.toml:16: jobs.nightly.storages: 'disk' and 'nas' are the same place"]
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "files"])
+def test_a_path_that_depends_on_where_one_stands(tmp_path: Path, kind: str) -> None:
+    found = mistakes_in(tmp_path, WHOLE.replace('"postgres"\ndatabase = "shop"', f'"{kind}"\npath = "shop.db"'))
+    assert found == [
+        "config.toml:8: datasources.shop.path: expected an absolute path such as '/srv/shop', or one from ~"
+    ]
+
+
+def test_a_database_whose_name_the_server_would_cut(tmp_path: Path) -> None:
+    found = mistakes_in(tmp_path, WHOLE.replace('database = "shop"', f'database = "{"ü" * 32}"\nconnect_timeout = 0'))
+    assert found == [
+        "config.toml:8: datasources.shop.database: expected at most 63 bytes",
+        "config.toml:9: datasources.shop.connect_timeout: expected more than 0",
+    ]
+
+
 def test_an_option_that_the_kind_does_not_know(tmp_path: Path) -> None:
     text = WHOLE.replace('"postgres"\ndatabase = "shop"', '"sqlite"\npath = "/shop.db"') + "globals = true\n"
     (mistake,) = mistakes_in(tmp_path, text)

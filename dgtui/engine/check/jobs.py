@@ -17,10 +17,24 @@ def examine_job(config: Config, name: str, probe: Probe | None) -> Iterator[Find
     job = config.jobs[name]
     if probe is not None:
         try:
-            yield from _examine_dump(config.datasource(job.datasource), name, job, probe)
+            datasource = config.datasource(job.datasource)
+            yield from _storages_inside(config, name, datasource)
+            yield from _examine_dump(datasource, name, job, probe)
         except DataGuardianError as error:
             yield finding_of("job", name, error)
-    devices = [_device(config, storage) for storage in job.storages]
+    places = [_place(config, storage) for storage in job.storages]
+    known = [place for place in places if place is not None]
+    if len(set(known)) < len(known):
+        yield Finding(
+            area="job",
+            subject=name,
+            level="error",
+            message="Two of its storages are the same folder: what counts as two copies is one",
+            mend="Choose another folder for one of them, on another disk or machine",
+            kind="ConfigError",
+        )
+        return
+    devices = [place and place[0] for place in places]
     if len(set(devices)) < len([device for device in devices if device is not None]):
         yield Finding(
             area="job",
@@ -48,8 +62,22 @@ def _examine_dump(datasource: Datasource[Any], name: str, job: JobSettings, prob
         )
 
 
-def _device(config: Config, storage: str) -> int | None:
+def _storages_inside(config: Config, name: str, datasource: Datasource[Any]) -> Iterator[Finding]:
+    for storage in config.storages:
+        if datasource.takes_in(config.storage(storage).root):
+            yield Finding(
+                area="job",
+                subject=name,
+                level="warning",
+                message=f"The storage {storage} lies in what it backs up: each backup holds all those before it",
+                mend=f"Leave it out with `exclude` of {datasource.name}, or choose a storage elsewhere",
+            )
+
+
+def _place(config: Config, storage: str) -> tuple[int, int] | None:
+    """The disk and the folder."""
     try:
-        return Path(config.storage(storage).root).stat().st_dev
+        found = Path(config.storage(storage).root).stat()
     except (OSError, DataGuardianError):
         return None
+    return found.st_dev, found.st_ino

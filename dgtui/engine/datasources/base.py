@@ -83,6 +83,10 @@ class Datasource(Replacing, Generic[SettingsT]):
         Raises ServerTimeout, AuthenticationError, DatabaseConnectionError, and other errors of ours.
         """
 
+    def takes_in(self, folder: str) -> bool:  # noqa: ARG002  # what lives in a server takes in no folder
+        """Whether a dump would hold what lies in this folder."""
+        return False
+
     @abstractmethod
     def missing_rights(self) -> tuple[str, ...]:
         """What the user lacks for a full backup, each as a command that mends it; empty when all is well."""

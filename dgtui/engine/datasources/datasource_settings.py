@@ -1,13 +1,17 @@
 """The keys that the configuration of every datasource has, and those of every database on a server."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 
 from dgtui.engine.settings import Duration, Port, PositiveInt, Secret
 
+SettingRules = Mapping[str, Callable[[Any], str | None]]
+"""For a key: what is wrong with a value of the right type."""
 _SHORTEST_INTERVAL = 10
+_ABSOLUTE = "expected an absolute path such as '/srv/shop', or one from ~"
 _LAST = {"last": True}
 """For a setting that stands at the end of a form."""
 
@@ -21,10 +25,15 @@ def _no_time(duration: int | None) -> str | None:
     return "expected more than 0" if duration == 0 else None
 
 
+def path_mistake(path: str) -> str | None:
+    """What is wrong with the place of a file or folder: timers and workers stand elsewhere than who wrote it."""
+    return None if "\0" not in path and Path(path).expanduser().is_absolute() else _ABSOLUTE
+
+
 class DatasourceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The keys every `[datasources.NAME]` table may have."""
 
-    rules: ClassVar[Mapping[str, Callable[[Any], str | None]]] = {
+    rules: ClassVar[SettingRules] = {
         "check_interval": interval_mistake,
         "check_timeout": _no_time,
         "slow_after": _no_time,
@@ -61,6 +70,11 @@ TlsMode = Literal["disable", "prefer", "require", "verify-ca", "verify-full"]
 
 class ServerSettings(DatasourceSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The keys of a datasource that is a database on a server."""
+
+    rules: ClassVar[SettingRules] = {
+        **DatasourceSettings.rules,
+        "connect_timeout": _no_time,
+    }
 
     database: Annotated[str, msgspec.Meta(description="Name of the database")]
     host: Annotated[str, msgspec.Meta(description="Host name or address")] = "127.0.0.1"

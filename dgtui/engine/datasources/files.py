@@ -13,7 +13,7 @@ import msgspec
 
 from dgtui.engine.datasources.answer import HealthAnswer
 from dgtui.engine.datasources.base import Datasource, not_in_backup
-from dgtui.engine.datasources.datasource_settings import DatasourceSettings
+from dgtui.engine.datasources.datasource_settings import DatasourceSettings, SettingRules, path_mistake
 from dgtui.engine.datasources.dumping import Archive, ArchiveCheck, Dump, DumpOptions, Probe
 from dgtui.engine.datasources.file_health import ask_tree
 from dgtui.engine.datasources.file_tree import ITSELF, OTHERS, Entry, Patterns, Sizes, TooLong, included, walk
@@ -52,6 +52,8 @@ class FilesSettings(DatasourceSettings, frozen=True, kw_only=True, forbid_unknow
     A pattern without a slash (`*.tmp`) fits a name at any depth, one with a slash (`cache/*`) fits a path from the root
     of the tree; `*` does not cross a slash. What lies in a folder that fits goes with it.
     """
+
+    rules: ClassVar[SettingRules] = {**DatasourceSettings.rules, "path": path_mistake}
 
     path: Annotated[str, msgspec.Meta(description="The folder, or a single file", min_length=1)]
     include: Annotated[tuple[str, ...], msgspec.Meta(description="Only what fits one of these patterns")] = ()
@@ -121,6 +123,15 @@ class FilesDatasource(Datasource[FilesSettings]):
 
     def _walk(self, source: Path, seconds: float) -> Iterator[Entry]:
         return walk(source, self._exclude, one_file_system=self.settings.one_file_system, seconds=seconds)
+
+    def takes_in(self, folder: str) -> bool:
+        """Whether it lies in the tree and no pattern leaves it out."""
+        place, source, include = real_path(folder), self._source, Patterns(self.settings.include)
+        if not place.is_relative_to(source):
+            return False
+        parts = place.relative_to(source).parts
+        above = ["/".join(parts[:count]) for count in range(1, len(parts) + 1)]
+        return not any(map(self._exclude.fit, above)) and (not include or any(map(include.fit, above)))
 
     def health(self, seconds: float) -> HealthAnswer:  # noqa: ARG002  # the system's own calls know no limit
         """See that it is there and can be read."""

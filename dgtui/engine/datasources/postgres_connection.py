@@ -8,14 +8,14 @@ import socket
 import threading
 from collections.abc import Iterator
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NoReturn
 
 import msgspec
 
 from dgtui.engine.datasources.base import connection_hint
-from dgtui.engine.datasources.datasource_settings import ServerSettings
+from dgtui.engine.datasources.datasource_settings import ServerSettings, SettingRules
 from dgtui.engine.datasources.postgres_failures import known_failure
-from dgtui.engine.datasources.postgres_names import connection_string
+from dgtui.engine.datasources.postgres_names import connection_string, name_mistake
 from dgtui.engine.errors import DatabaseConnectionError, DataGuardianError, PermissionDenied
 from dgtui.engine.memory import out_of_memory
 
@@ -34,6 +34,12 @@ _NO_MEMORY = re.compile(r"out of memory|cannot allocate memory")
 
 class PostgresSettings(ServerSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The keys of a PostgreSQL datasource."""
+
+    rules: ClassVar[SettingRules] = {
+        **ServerSettings.rules,
+        "database": name_mistake,
+        "maintenance_database": name_mistake,
+    }
 
     maintenance_database: Annotated[
         str, msgspec.Meta(description="Database to connect to when databases are made, renamed or removed")

@@ -9,6 +9,11 @@ _LONGEST_NAME = 63
 """Bytes of an identifier, in every build that is not patched."""
 
 
+def name_mistake(name: str) -> str | None:
+    """What is wrong with the name of a database: the server itself would cut a longer one, and take another one."""
+    return None if len(name.encode("utf-8", "surrogateescape")) <= _LONGEST_NAME else "expected at most 63 bytes"
+
+
 def quoted(name: str) -> str:
     """A name for SQL and for the patterns of pg_dump, where quotes make every character stand for itself."""
     return '"' + name.replace('"', '""') + '"'

@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING, Any
 
 from dgtui.engine.datasources.loading import TargetState
 from dgtui.engine.datasources.postgres_connection import Access
-from dgtui.engine.datasources.postgres_names import shown, table_name
+from dgtui.engine.datasources.postgres_names import name_mistake, shown, table_name
 from dgtui.engine.datasources.postgres_queries import clients_of
-from dgtui.engine.errors import RestoreError
+from dgtui.engine.errors import ConfigError, RestoreError
 from dgtui.engine.model import ObjectInfo
 
 if TYPE_CHECKING:
@@ -48,7 +48,13 @@ def exists(connection: "psycopg.Connection[Any]", database: str) -> bool:
 
 
 def target_state(access: Access, database: str) -> TargetState:
-    """A database as it is now."""
+    """A database as it is now. Raises ConfigError for a name that no database can have."""
+    if mistake := name_mistake(database):
+        raise ConfigError(
+            f"No database of PostgreSQL can be called {database}: {mistake}",
+            subject=database,
+            hint="Choose a shorter name with --into",
+        )
     with access.connect(maintenance_database(access)) as connection:
         if not exists(connection, database):
             return TargetState(exists=False)

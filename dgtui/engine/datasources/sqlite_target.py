@@ -6,13 +6,13 @@ import sqlite3
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import msgspec
 
 from dgtui.engine.child import printable
 from dgtui.engine.datasources.base import Datasource
-from dgtui.engine.datasources.datasource_settings import DatasourceSettings
+from dgtui.engine.datasources.datasource_settings import DatasourceSettings, SettingRules, path_mistake
 from dgtui.engine.datasources.dumping import Archive
 from dgtui.engine.datasources.loading import Announce, LoadOutcome, Selection, TargetState
 from dgtui.engine.datasources.places import (
@@ -66,6 +66,8 @@ _LOOK_SECONDS = 0.1
 
 class SqliteSettings(DatasourceSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The keys of an SQLite datasource."""
+
+    rules: ClassVar[SettingRules] = {**DatasourceSettings.rules, "path": path_mistake}
 
     path: Annotated[str, msgspec.Meta(description="The database file", min_length=1)]
     busy_timeout: Annotated[Duration, msgspec.Meta(description="How long to wait for a locked database")] = Duration(10)

@@ -30,6 +30,11 @@ class StorageSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         msgspec.Meta(description="Which backups are kept here; each rule stands in the place of the job's own"),
     ] = None
 
+    @property
+    def place(self) -> object:
+        """What two storages have in common that are the same place."""
+        return msgspec.structs.replace(self, description="", retention=None)
+
 
 class FolderRef(Record, frozen=True):
     """A backup folder at a storage: `<job id>/<folder>`."""

@@ -62,6 +62,11 @@ class LocalSettings(StorageSettings, frozen=True, kw_only=True, forbid_unknown_f
         if "\0" in self.path or not Path(self.path).expanduser().is_absolute():
             raise ValueError("expected an absolute path such as '/var/backups'")
 
+    @property
+    def place(self) -> object:
+        """The folder, however it is written."""
+        return "/" + os.path.normpath(Path(self.path).expanduser()).lstrip("/")
+
 
 class LocalStorage(Storage[LocalSettings]):
     """Backups in a folder.
