@@ -12,7 +12,7 @@ from dgtui.wording.words import short_id
 
 if TYPE_CHECKING:
     from dgtui.engine import Engine
-    from dgtui.engine.runs import RunSnapshot
+    from dgtui.engine.run_follower import RunSnapshot
 
 _POLL_SECONDS = 0.05
 

@@ -7,7 +7,7 @@ import msgspec
 from dgtui.cli.output import print_data, say
 from dgtui.engine.messages import Message, StatusMessage, now
 from dgtui.engine.model import ENDED
-from dgtui.engine.runs import RunSnapshot
+from dgtui.engine.run_follower import RunSnapshot
 
 
 class JsonView:

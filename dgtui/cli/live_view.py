@@ -6,7 +6,7 @@ from typing import ClassVar, TextIO
 
 from dgtui.cli.output import write
 from dgtui.engine.messages import Message, now
-from dgtui.engine.runs import RunSnapshot
+from dgtui.engine.run_follower import RunSnapshot
 from dgtui.wording.panel import Line, Panel
 from dgtui.wording.terminal import size_of
 from dgtui.wording.words import cells

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from dgtui.engine.catalog.proofs import Proven
     from dgtui.engine.model import Copy
     from dgtui.engine.model import Execution as Row
-    from dgtui.engine.runs import RunInfo, RunSnapshot
+    from dgtui.engine.run_follower import RunSnapshot
+    from dgtui.engine.runs import RunInfo
     from dgtui.wording.terminal import Look
 
 

@@ -14,7 +14,7 @@ from dgtui.wording.problem_text import problem_lines
 
 if TYPE_CHECKING:
     from dgtui.engine.model import Problem
-    from dgtui.engine.runs import RunSnapshot
+    from dgtui.engine.run_follower import RunSnapshot
 
 EXIT_HUNG_UP = 129
 """The terminal went away while a run was watched; the run goes on."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from dgtui.cli.output import say
 from dgtui.engine.messages import LogMessage, Message, PhaseMessage, ProgressMessage, StatusMessage, StorageMessage
-from dgtui.engine.runs import RunSnapshot
+from dgtui.engine.run_follower import RunSnapshot
 from dgtui.wording.panel import log_text, object_words, progress_words, storage_words
 from dgtui.wording.states import PHASE_WORDS
 from dgtui.wording.words import one_line

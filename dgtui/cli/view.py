@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from dgtui.engine.messages import Message
-from dgtui.engine.runs import RunSnapshot
+from dgtui.engine.run_follower import RunSnapshot
 from dgtui.wording.terminal import can_redraw, look_of
 
 

@@ -16,7 +16,8 @@ from dgtui.wording.words import amount_text, one_line, short_id, size_text, took
 
 if TYPE_CHECKING:
     from dgtui.engine import Engine
-    from dgtui.engine.runs import RunFollower, RunInfo, RunSnapshot
+    from dgtui.engine.run_follower import RunFollower, RunSnapshot
+    from dgtui.engine.runs import RunInfo
 
 _POLL_SECONDS = 0.02
 _OPERATIONS = {"backup": "Backup", "restore": "Restore", "validate": "Validate", "rehearse": "Rehearsal"}

@@ -27,7 +27,7 @@ from dgtui.engine.pipeline import PipelineCounters, PipelineResult, run_pipeline
 from dgtui.engine.problems import problem_of
 from dgtui.engine.properties import METADATA_KEY, to_metadata
 from dgtui.engine.restore_text import restore_text
-from dgtui.engine.runs import ProgressSource, RunWriter
+from dgtui.engine.run_writer import ProgressSource, RunWriter
 from dgtui.engine.storages.base import RESTORE_TEXT, Storage
 
 GLOBALS_FILE = "globals.sql"

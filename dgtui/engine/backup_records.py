@@ -15,7 +15,8 @@ from dgtui.engine.model import Execution
 from dgtui.engine.orders import BackupOrder
 from dgtui.engine.putting_right import put_right
 from dgtui.engine.run_files import prune_run_files
-from dgtui.engine.runs import RunPaths, RunWriter
+from dgtui.engine.run_writer import RunWriter
+from dgtui.engine.runs import RunPaths
 from dgtui.engine.secrets import observe_secrets
 from dgtui.engine.storages.base import Storage
 from dgtui.engine.stored import remember_marker

@@ -16,7 +16,7 @@ from dgtui.engine.messages import StorageMessage, StorageState, now
 from dgtui.engine.model import Copy, VerifyLevel
 from dgtui.engine.pipeline import PipelineResult
 from dgtui.engine.problems import problem_of
-from dgtui.engine.runs import RunWriter
+from dgtui.engine.run_writer import RunWriter
 from dgtui.engine.storages.base import BackupWriter, FolderRef, Storage
 from dgtui.engine.storages.deadline import side_by_side, with_deadline
 

@@ -42,7 +42,8 @@ from dgtui.engine.records import Records
 from dgtui.engine.removal import Removal
 from dgtui.engine.restore_by_hand import mark_restored
 from dgtui.engine.run_control import RunControl
-from dgtui.engine.runs import RunFollower, RunInfo, RunPaths
+from dgtui.engine.run_follower import RunFollower
+from dgtui.engine.runs import RunInfo, RunPaths
 from dgtui.engine.scan import ScanReport, scan_storage
 from dgtui.engine.secrets import observe_secrets
 from dgtui.engine.settling import restore_findings

@@ -21,7 +21,8 @@ from dgtui.engine.orders import BackupOrder, RehearseOrder, decode_order
 from dgtui.engine.rebuild import rebuild_if_new
 from dgtui.engine.reconcile_restores import end_restore, name_leftovers, settle_imports, settle_swaps
 from dgtui.engine.rehearsal import settle_rehearsals
-from dgtui.engine.runs import RunPaths, last_status
+from dgtui.engine.run_follower import last_status
+from dgtui.engine.runs import RunPaths
 from dgtui.engine.storages.base import FolderRef
 from dgtui.engine.stored import execution_from_manifest, know_marker, read_manifest, remember_marker
 from dgtui.engine.telling import Teller

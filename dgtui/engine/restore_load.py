@@ -14,7 +14,7 @@ from dgtui.engine.errors import RestoreError
 from dgtui.engine.manifest import Manifest
 from dgtui.engine.messages import TotalKind
 from dgtui.engine.restore_task import SHOWN_AT_MOST, RestoreTask
-from dgtui.engine.runs import ProgressSource, RunWriter
+from dgtui.engine.run_writer import ProgressSource, RunWriter
 
 _PARALLEL_FROM_BYTES = 32 << 20
 _JOBS_AT_MOST = 4

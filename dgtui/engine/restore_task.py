@@ -13,7 +13,7 @@ from dgtui.engine.catalog import Catalog
 from dgtui.engine.datasources.base import Datasource
 from dgtui.engine.model import Execution, Restore
 from dgtui.engine.orders import RestoreOrder
-from dgtui.engine.runs import RunWriter
+from dgtui.engine.run_writer import RunWriter
 from dgtui.engine.storages.base import Storage
 
 NEW_SUFFIX = "__dgtui_new"

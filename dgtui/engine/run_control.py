@@ -7,7 +7,8 @@ import signal
 import msgspec
 
 from dgtui.engine.orders import decode_order, run_info
-from dgtui.engine.runs import RunFollower, RunInfo, RunPaths
+from dgtui.engine.run_follower import RunFollower
+from dgtui.engine.runs import RunInfo, RunPaths
 
 
 class RunControl:

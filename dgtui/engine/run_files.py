@@ -9,7 +9,8 @@ from dgtui.engine.catalog import Catalog
 from dgtui.engine.catalog.past import gone_executions
 from dgtui.engine.catalog.running import runs_under_way
 from dgtui.engine.files import explained
-from dgtui.engine.runs import RunPaths, last_status
+from dgtui.engine.run_follower import last_status
+from dgtui.engine.runs import RunPaths
 
 _HOUR = 3600.0
 _MARK = ".pruned"

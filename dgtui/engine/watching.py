@@ -5,7 +5,8 @@ import time
 from collections.abc import Callable
 
 from dgtui.engine.model import Record
-from dgtui.engine.runs import RunFollower, RunInfo, RunPaths, RunSnapshot
+from dgtui.engine.run_follower import RunFollower, RunSnapshot
+from dgtui.engine.runs import RunInfo, RunPaths
 
 _YOUNG_SECONDS = 3.0
 

@@ -13,7 +13,8 @@ from dgtui.engine.errors import Cancelled, DataGuardianError
 from dgtui.engine.model import Problem
 from dgtui.engine.orders import AnyOrder, BackupOrder, RehearseOrder, RestoreOrder, ValidateOrder, decode_order
 from dgtui.engine.problems import problem_of
-from dgtui.engine.runs import RunPaths, RunWriter
+from dgtui.engine.run_writer import RunWriter
+from dgtui.engine.runs import RunPaths
 from dgtui.engine.worker_base import Worker
 
 

@@ -16,7 +16,7 @@ from dgtui.engine.memory import uncollected
 from dgtui.engine.model import Execution
 from dgtui.engine.orders import BackupOrder
 from dgtui.engine.patience import with_retries
-from dgtui.engine.runs import RunWriter
+from dgtui.engine.run_writer import RunWriter
 from dgtui.engine.secrets import observe_secrets
 from dgtui.engine.storages.base import Storage
 from dgtui.engine.storages.known_markers import known_markers

@@ -17,7 +17,8 @@ from dgtui.engine.messages import now
 from dgtui.engine.model import ExecutionStatus, Problem
 from dgtui.engine.orders import Order
 from dgtui.engine.problems import problem_of
-from dgtui.engine.runs import RunPaths, RunWriter
+from dgtui.engine.run_writer import RunWriter
+from dgtui.engine.runs import RunPaths
 
 OrderT = TypeVar("OrderT", bound=Order)
 

@@ -9,7 +9,7 @@ from dgtui.engine.catalog import Catalog
 from dgtui.engine.errors import ConfigError, DataGuardianError
 from dgtui.engine.model import Execution
 from dgtui.engine.run_files import prune_run_files
-from dgtui.engine.runs import RunWriter
+from dgtui.engine.run_writer import RunWriter
 from dgtui.engine.secrets import observe_secrets
 from dgtui.engine.storages.base import Storage
 from dgtui.engine.stored import know_marker

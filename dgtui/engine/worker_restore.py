@@ -13,7 +13,7 @@ from dgtui.engine.orders import RestoreOrder
 from dgtui.engine.restore import RestoreRun
 from dgtui.engine.restore_task import RestoreTask, UndoTask, started_restore
 from dgtui.engine.restore_telling import tell_restore
-from dgtui.engine.runs import RunWriter
+from dgtui.engine.run_writer import RunWriter
 from dgtui.engine.safety_copy import safety_settings
 from dgtui.engine.undo import UndoRun, only_removes
 from dgtui.engine.undo_check import KeptDamaged

@@ -20,7 +20,7 @@ from dgtui.wording.terminal import Look
 
 if TYPE_CHECKING:
     from dgtui.engine.facade import Engine
-    from dgtui.engine.runs import RunFollower, RunSnapshot
+    from dgtui.engine.run_follower import RunFollower, RunSnapshot
 
 _MOST_LINES = 20_000
 _STYLES = {"warning": "warning", "error": "bad"}

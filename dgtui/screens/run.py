@@ -8,7 +8,7 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from dgtui.engine.runs import RunSnapshot
+from dgtui.engine.run_follower import RunSnapshot
 from dgtui.screens.confirm import ConfirmScreen
 from dgtui.screens.engine_app import EngineApp
 from dgtui.screens.log import LogScreen

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from dgtui.engine.messages import LogMessage, ProgressMessage, StorageMessage
-from dgtui.engine.runs import RunSnapshot
+from dgtui.engine.run_follower import RunSnapshot
 from dgtui.wording.states import EXECUTION_MARKS, MOVING_PHASES, PHASE_WORDS, STORAGE_MARKS
 from dgtui.wording.terminal import Look
 from dgtui.wording.words import amount_text, cells, clock_text, cut, done_of_total, left_text, one_line, size_text

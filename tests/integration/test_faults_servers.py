@@ -7,7 +7,7 @@ import pytest
 
 from dgtui.cli.outcome import exit_code_of_run
 from dgtui.engine.facade import Engine
-from dgtui.engine.runs import RunSnapshot
+from dgtui.engine.run_follower import RunSnapshot
 from tests.support.gates import GatedTool
 from tests.support.homes import Home
 from tests.support.mariadb import MariadbServer, mariadb_program, missing_mariadb

@@ -19,7 +19,8 @@ from dgtui.engine.facade import Engine
 from dgtui.engine.launch import Start
 from dgtui.engine.messages import Message, PhaseMessage
 from dgtui.engine.model import Execution
-from dgtui.engine.runs import RunPaths, RunWriter
+from dgtui.engine.run_writer import RunWriter
+from dgtui.engine.runs import RunPaths
 from tests.support.changing import Changing, changing
 from tests.support.homes import Home, wait_until
 from tests.support.postgres import PostgresServer

@@ -14,7 +14,7 @@ from dgtui.config.model import job_id
 from dgtui.engine.facade import Engine
 from dgtui.engine.guardian.put_back_duty import cut_imports
 from dgtui.engine.model import Execution, Restore
-from dgtui.engine.runs import RunSnapshot
+from dgtui.engine.run_follower import RunSnapshot
 from tests.support.daemons import StartDaemon
 from tests.support.homes import Home, wait_until
 from tests.support.mariadb import MariadbServer, mariadb_program, mysql_digest, mysql_nasty

@@ -9,7 +9,7 @@ import pytest
 
 from dgtui.engine.facade import Engine
 from dgtui.engine.model import Execution, Restore
-from dgtui.engine.runs import RunSnapshot
+from dgtui.engine.run_follower import RunSnapshot
 from tests.support.homes import Home
 from tests.support.mariadb import MariadbServer, mysql_digest
 from tests.support.postgres import PostgresServer

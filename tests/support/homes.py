@@ -15,7 +15,7 @@ import pytest
 from dgtui.config import load_config
 from dgtui.engine.facade import Engine
 from dgtui.engine.model import Execution
-from dgtui.engine.runs import RunSnapshot
+from dgtui.engine.run_follower import RunSnapshot
 
 PATIENCE_SECONDS = 120.0
 """How long a test waits for something that surely comes; it fails then, and never passes because of it."""

@@ -20,7 +20,8 @@ from dgtui.engine.facade import Engine
 from dgtui.engine.launch import Start
 from dgtui.engine.messages import PhaseMessage
 from dgtui.engine.model import Restore
-from dgtui.engine.runs import RunPaths, RunWriter
+from dgtui.engine.run_writer import RunWriter
+from dgtui.engine.runs import RunPaths
 from tests.support.homes import Home
 
 _FILE_EVENTS = frozenset({"os.rename", "os.link", "os.remove", "os.mkdir", "os.rmdir"})

@@ -39,7 +39,8 @@ from dgtui.engine.preview import RestorePreview
 from dgtui.engine.records import Records
 from dgtui.engine.restore_outlook import ObjectChange, RestoreOutlook
 from dgtui.engine.restore_way import ChosenWay
-from dgtui.engine.runs import RunInfo, RunSnapshot
+from dgtui.engine.run_follower import RunSnapshot
+from dgtui.engine.runs import RunInfo
 from dgtui.engine.storages.base import StorageState
 from dgtui.engine.undo import UndoChoice
 from dgtui.engine.watching import RunWatch, WatchedRun

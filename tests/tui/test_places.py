@@ -497,7 +497,7 @@ async def test_leaving_while_something_runs_says_that_it_goes_on(home: Home, sho
         driver.app._stop_sampling.set()
         info = driver.app.engine.run_info(run_id)
         assert info is not None
-        from dgtui.engine.runs import RunSnapshot
+        from dgtui.engine.run_follower import RunSnapshot
         from dgtui.engine.watching import WatchedRun
         from dgtui.screens.engine_app import RunsSampled
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from textual.widgets import Button
 
-from dgtui.engine.runs import RunInfo, RunSnapshot
+from dgtui.engine.run_follower import RunSnapshot
+from dgtui.engine.runs import RunInfo
 from dgtui.engine.watching import WatchedRun
 from dgtui.screens.confirm import ConfirmScreen
 from dgtui.screens.engine_app import RunsSampled

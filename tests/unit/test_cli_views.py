@@ -23,7 +23,8 @@ from dgtui.engine.messages import (
     encode_message,
 )
 from dgtui.engine.model import Problem
-from dgtui.engine.runs import RunFollower, RunPaths, RunSnapshot
+from dgtui.engine.run_follower import RunFollower, RunSnapshot
+from dgtui.engine.runs import RunPaths
 from dgtui.wording.panel import Line, Panel
 from dgtui.wording.terminal import PLAIN, Look
 from dgtui.wording.words import cells

@@ -15,7 +15,8 @@ from dgtui.engine.guardian.rehearsal_duty import RehearsalDuty
 from dgtui.engine.model import Copy, Execution, ExecutionStatus
 from dgtui.engine.orders import RehearseOrder, decode_order
 from dgtui.engine.reconcile import reconcile
-from dgtui.engine.runs import RunPaths, RunWriter
+from dgtui.engine.run_writer import RunWriter
+from dgtui.engine.runs import RunPaths
 from tests.unit.config_support import DATASOURCE, STORAGE, write_config
 
 START = datetime(2025, 1, 1, 12, tzinfo=UTC)

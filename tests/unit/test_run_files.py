@@ -14,7 +14,8 @@ from dgtui.engine.locks import take_lock
 from dgtui.engine.messages import now
 from dgtui.engine.model import Execution, ExecutionStatus
 from dgtui.engine.run_files import prune_run_files
-from dgtui.engine.runs import RunPaths, RunWriter
+from dgtui.engine.run_writer import RunWriter
+from dgtui.engine.runs import RunPaths
 from tests.support.homes import Home
 
 HOUR, DAY = 3600.0, 86400.0

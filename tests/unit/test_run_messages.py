@@ -8,7 +8,9 @@ import pytest
 
 from dgtui.engine.messages import LogMessage, StatusMessage
 from dgtui.engine.model import Problem
-from dgtui.engine.runs import RunFollower, RunPaths, RunWriter, last_status
+from dgtui.engine.run_follower import RunFollower, last_status
+from dgtui.engine.run_writer import RunWriter
+from dgtui.engine.runs import RunPaths
 from tests.support.shops import fill_up
 
 
@@ -41,7 +43,7 @@ def test_half_a_line_spoils_no_other_one(paths: RunPaths, monkeypatch: pytest.Mo
     def refuse(*_: object) -> None:
         raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
 
-    monkeypatch.setattr("dgtui.engine.runs.set_room_aside", refuse)
+    monkeypatch.setattr("dgtui.engine.run_writer.set_room_aside", refuse)
     run = RunWriter(paths.messages("r1"))
     run.log("before")
     filler = fill_up(paths.state)

@@ -17,7 +17,8 @@ from dgtui.engine.guardian.duty import DutyContext
 from dgtui.engine.guardian.timetable_duty import TimetableDuty
 from dgtui.engine.model import Execution
 from dgtui.engine.reconcile import reconcile
-from dgtui.engine.runs import RunPaths, RunWriter
+from dgtui.engine.run_writer import RunWriter
+from dgtui.engine.runs import RunPaths
 from tests.unit.config_support import DATASOURCE, STORAGE, write_config
 
 START = datetime(2025, 1, 1, 12, tzinfo=UTC)

@@ -8,7 +8,8 @@ from dgtui.engine.cleanup.looking import Look, Scope
 from dgtui.engine.cleanup.report import CleanupReport
 from dgtui.engine.errors import DataGuardianError
 from dgtui.engine.orders import BackupOrder
-from dgtui.engine.runs import RunPaths, RunWriter
+from dgtui.engine.run_writer import RunWriter
+from dgtui.engine.runs import RunPaths
 
 
 class RoundBackup:

@@ -19,7 +19,8 @@ from dgtui.engine.guardian.status import DaemonStatus, daemon_status
 from dgtui.engine.guardian.timetable_duty import followed_jobs, timetable_of
 from dgtui.engine.launch import keep_process
 from dgtui.engine.model import Execution, Problem, Record
-from dgtui.engine.runs import RunInfo, RunPaths, RunWriter
+from dgtui.engine.run_writer import RunWriter
+from dgtui.engine.runs import RunInfo, RunPaths
 from dgtui.engine.schedules import schedule_words
 
 _LARGEST_LOG = 1 << 20

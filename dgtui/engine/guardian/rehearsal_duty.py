@@ -20,7 +20,7 @@ from dgtui.engine.locks import take_lock
 from dgtui.engine.model import Execution
 from dgtui.engine.problems import problem_of
 from dgtui.engine.rehearsal import rehearse_order, tell_end
-from dgtui.engine.runs import has_begun
+from dgtui.engine.run_follower import has_begun
 from dgtui.engine.timetable import Timetable
 
 _ON_TIME = timedelta(minutes=2)

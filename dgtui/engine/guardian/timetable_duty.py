@@ -33,7 +33,8 @@ from dgtui.engine.locks import take_lock
 from dgtui.engine.model import Execution, Problem
 from dgtui.engine.notify import raise_notification
 from dgtui.engine.orders import BackupOrder
-from dgtui.engine.runs import RunWriter, has_begun
+from dgtui.engine.run_follower import has_begun
+from dgtui.engine.run_writer import RunWriter
 from dgtui.engine.timetable import DueRun, Timetable
 
 _ON_TIME = timedelta(minutes=1)

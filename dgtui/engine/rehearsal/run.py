@@ -28,7 +28,7 @@ from dgtui.engine.rehearsal.telling import tell_end
 from dgtui.engine.restore_copy import CopyChoice, GoodCopy
 from dgtui.engine.restore_report import load_and_compare
 from dgtui.engine.restore_task import RestoreTask
-from dgtui.engine.runs import RunWriter
+from dgtui.engine.run_writer import RunWriter
 from dgtui.engine.storages.base import Storage
 from dgtui.engine.stored import folder_of
 

@@ -14,7 +14,8 @@ from dgtui.engine.messages import now
 from dgtui.engine.model import ENDED, Problem
 from dgtui.engine.rehearsal.names import is_own_name
 from dgtui.engine.rehearsal.telling import tell_end
-from dgtui.engine.runs import RunPaths, has_begun, last_status
+from dgtui.engine.run_follower import has_begun, last_status
+from dgtui.engine.runs import RunPaths
 
 _TRY_AGAIN_AFTER = timedelta(minutes=10)
 """A server that is away would hold up every command for the time that a connection may take."""

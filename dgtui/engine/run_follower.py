@@ -1,0 +1,163 @@
+"""A run as it is seen from outside: its message file read as it grows, and what that comes to."""
+
+import contextlib
+from collections import deque
+from collections.abc import Iterator
+from datetime import datetime
+
+import msgspec
+
+from dgtui.engine.child import TAIL_LINES
+from dgtui.engine.messages import (
+    LogMessage,
+    Message,
+    PhaseMessage,
+    ProgressMessage,
+    StatusMessage,
+    StorageMessage,
+    decode_message,
+    now,
+)
+from dgtui.engine.model import ENDED, ExecutionStatus, Phase, Problem, Record
+from dgtui.engine.runs import RunPaths
+
+
+class RunSnapshot(Record, frozen=True):
+    """A run as it is now, for a screen or a command to show."""
+
+    run_id: str
+    status: ExecutionStatus = "queued"
+    phase: Phase = "queued"
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    progress: ProgressMessage | None = None
+    storages: tuple[StorageMessage, ...] = ()
+    """How each storage stands, as it was told last."""
+    sources: tuple[StorageMessage, ...] = ()
+    """Those of them that are read from, as they stood then."""
+    log: tuple[LogMessage, ...] = ()
+    """The last lines."""
+    log_count: int = 0
+    problem: Problem | None = None
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will come."""
+        return self.status in ENDED
+
+    @property
+    def fraction(self) -> float | None:
+        """How much is done, 0 to 1; below 1 until the end; None where nothing is known."""
+        if self.status in ("completed", "partial"):
+            return 1.0
+        if self.progress is None or not self.progress.total:
+            return None
+        return min(self.progress.done / self.progress.total, 0.999)
+
+
+class RunFollower:
+    """Reads a run's message file as it grows."""
+
+    def __init__(self, paths: RunPaths, run_id: str, *, log_lines: int = 5) -> None:
+        self._paths = paths
+        self._run_id = run_id
+        self._offset = 0
+        self._rest = b""
+        self._log: deque[LogMessage] = deque(maxlen=log_lines)
+        self._storages: dict[str, StorageMessage] = {}
+        self._sources: dict[str, StorageMessage] = {}
+        self.snapshot = RunSnapshot(run_id=run_id)
+
+    def poll(self) -> list[Message]:
+        """The messages that came since the last call, in order; `snapshot` is brought up to date.
+
+        Where the worker died without a last message, the snapshot's status becomes `interrupted`.
+        """
+        # In this order: whoever starts the worker makes its lock file and takes the lock at once.
+        begun = self._paths.lock(self._run_id).exists()
+        alive = self._paths.is_alive(self._run_id)
+        messages = list(self._read())
+        for message in messages:
+            self._take(message)
+        if not alive and not messages and not self.snapshot.ended and not self._waits(begun=begun):
+            self._take(
+                StatusMessage(
+                    status="interrupted",
+                    problem=Problem(
+                        kind="Interrupted",
+                        message="The worker ended without notice",
+                        subject=self._run_id,
+                        hint="Was it killed, or the machine switched off? Start it again",
+                        detail=self._last_faults(),
+                    ),
+                )
+            )
+        return messages
+
+    def _waits(self, *, begun: bool) -> bool:
+        """Whether the run is known of, and no worker was started for it yet."""
+        return not begun and self.snapshot.status == "queued" and self.snapshot.started_at is not None
+
+    def _read(self) -> Iterator[Message]:
+        try:
+            with self._paths.messages(self._run_id).open("rb") as file:
+                file.seek(self._offset)
+                data = file.read()
+        except FileNotFoundError:
+            return
+        self._offset += len(data)
+        lines = (self._rest + data).split(b"\n")
+        self._rest = lines.pop()
+        for line in lines:
+            with contextlib.suppress(msgspec.DecodeError):
+                yield decode_message(line)
+
+    def _last_faults(self) -> tuple[str, ...]:
+        with contextlib.suppress(OSError):
+            return tuple(self._paths.faults(self._run_id).read_text("utf-8", "replace").splitlines()[-TAIL_LINES:])
+        return ()
+
+    def _take(self, message: Message) -> None:
+        changes: dict[str, object] = {}
+        match message:
+            case PhaseMessage():
+                changes["phase"] = message.phase
+            case LogMessage():
+                self._log.append(message)
+                changes = {"log": tuple(self._log), "log_count": self.snapshot.log_count + 1}
+            case ProgressMessage():
+                changes["progress"] = message
+            case StorageMessage():
+                self._storages[message.name] = message
+                changes["storages"] = tuple(self._storages.values())
+                if message.way == "from":
+                    self._sources[message.name] = message
+                    changes["sources"] = tuple(self._sources.values())
+            case StatusMessage():
+                changes = {"status": message.status, "problem": message.problem, "warnings": message.warnings}
+                if message.status in ENDED:
+                    changes["ended_at"] = message.at
+        if self.snapshot.started_at is None:
+            changes["started_at"] = message.at
+        self.snapshot = msgspec.structs.replace(self.snapshot, **changes)
+
+
+def has_begun(paths: RunPaths, run_id: str) -> bool:
+    """Whether a run's worker lives, or lived long enough to say a word."""
+    if paths.is_alive(run_id):
+        return True
+    follower = RunFollower(paths, run_id)
+    return any(isinstance(message, StatusMessage) and message.status != "queued" for message in follower.poll())
+
+
+def last_status(paths: RunPaths, run_id: str) -> StatusMessage | None:
+    """The status message that ended a run, where it has one."""
+    follower = RunFollower(paths, run_id)
+    follower.poll()
+    snapshot = follower.snapshot
+    if not snapshot.ended or snapshot.ended_at is None or snapshot.status == "interrupted":
+        return None
+    return StatusMessage(
+        at=snapshot.ended_at or now(), status=snapshot.status, problem=snapshot.problem, warnings=snapshot.warnings
+    )
