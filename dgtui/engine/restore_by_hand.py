@@ -23,7 +23,7 @@ def mark_restored(
     _check(execution, reason, moment)
     actor = current_actor()
     settings = config.datasources.get(execution.datasource)
-    target = getattr(settings, "database", None) or getattr(settings, "path", None) or execution.datasource
+    target = settings.source if settings is not None else execution.datasource
     restore = Restore(
         restore_id=str(uuid.uuid4()),
         execution_id=execution.execution_id,

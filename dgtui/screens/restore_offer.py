@@ -43,10 +43,10 @@ class RestoreOffer(Record, frozen=True):
     def proposed_name(self) -> str:
         """A name beside the datasource's own, for a look at the backup."""
         settings = self.config.datasources.get(self.execution.datasource)
-        database = getattr(settings, "database", None) or getattr(settings, "path", "")
-        if "/" not in str(database):
-            return f"{database}_restored"
-        path = Path(str(database))
+        source = settings.source if settings is not None else ""
+        if "/" not in source:
+            return f"{source}_restored"
+        path = Path(source)
         return str(path.with_name(f"{path.stem}-restored{path.suffix}"))
 
     def can(self, datasource: str, ability: str) -> bool:

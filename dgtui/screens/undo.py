@@ -67,8 +67,8 @@ class UndoScreen(Dialog[UndoDecision]):
     def word(self) -> str:
         """What has to be typed: the name of what is replaced."""
         settings = self.engine_app.config.datasources.get(self._restore.datasource)
-        own = getattr(settings, "database", None) or getattr(settings, "path", "")
-        return self._restore.datasource if str(own) == self._restore.target else Path(self._restore.target).name
+        is_own = settings is not None and settings.source == self._restore.target
+        return self._restore.datasource if is_own else Path(self._restore.target).name
 
     def on_mount(self) -> None:
         """Ask whether and how."""

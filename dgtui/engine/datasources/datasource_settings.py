@@ -64,6 +64,11 @@ class DatasourceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
         msgspec.Meta(description="How long what a restore replaced is kept beside it; 0 drops it at once", extra=_LAST),
     ] = Duration(7 * 86400)
 
+    @property
+    def source(self) -> str:
+        """The database, file or folder that is backed up, as it is configured."""
+        raise NotImplementedError
+
 
 TlsMode = Literal["disable", "prefer", "require", "verify-ca", "verify-full"]
 
@@ -87,3 +92,8 @@ class ServerSettings(DatasourceSettings, frozen=True, kw_only=True, forbid_unkno
     tools: Annotated[str | None, msgspec.Meta(description="Folder of the dump tools to use")] = None
     connect_timeout: Annotated[Duration, msgspec.Meta(description="How long a connection may take")] = Duration(10)
     lock_timeout: Annotated[Duration, msgspec.Meta(description="How long the dump waits for a lock")] = Duration(60)
+
+    @property
+    def source(self) -> str:
+        """The database."""
+        return self.database

@@ -61,6 +61,11 @@ class FilesSettings(DatasourceSettings, frozen=True, kw_only=True, forbid_unknow
     one_file_system: Annotated[bool, msgspec.Meta(description="Leave out what is mounted below")] = False
     device_nodes: Annotated[bool, msgspec.Meta(description="Whether a restore may make device nodes")] = False
 
+    @property
+    def source(self) -> str:
+        """The folder or file."""
+        return self.path
+
 
 class FilesDatasource(Datasource[FilesSettings]):
     """One folder with all below it, or one file."""

@@ -76,6 +76,11 @@ class SqliteSettings(DatasourceSettings, frozen=True, kw_only=True, forbid_unkno
         msgspec.Meta(description="At each backup: every index against its table (full), or pages alone (quick)"),
     ] = "full"
 
+    @property
+    def source(self) -> str:
+        """The file."""
+        return self.path
+
 
 class SqliteTarget(Datasource[SqliteSettings]):
     """What the adapter does with a file that a restore writes to."""
