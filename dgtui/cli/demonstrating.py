@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -60,8 +61,17 @@ def demo(
     _there_and_back(database)
     print_data("\nTry it yourself:\n")
     print_data(f"  export DGTUI_CONFIG={shlex.quote(str(config_path))} DGTUI_STATE={shlex.quote(str(place / 'state'))}")
-    print_data("  dgtui list; dgtui show shop-nightly@latest; dgtui --run-job shop-nightly\n")
+    program = _program()
+    print_data(f"  {program} list; {program} show shop-nightly@latest; {program} --run-job shop-nightly\n")
     print_data(f"The folder stays until you remove it:  rm -r {shlex.quote(str(place))}")
+
+
+def _program() -> str:
+    """How the program is called from a shell that stands here."""
+    if shutil.which("dgtui"):
+        return "dgtui"
+    called = Path(sys.argv[0])
+    return shlex.quote(str(called)) if called.name == "dgtui" else f"{shlex.quote(sys.executable)} -m dgtui"
 
 
 def _empty_folder(folder: Path | None) -> Path:

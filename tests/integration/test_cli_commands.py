@@ -2,8 +2,10 @@
 
 import contextlib
 import json
+import os
 import re
 import sqlite3
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -325,7 +327,9 @@ def test_a_folder_that_can_be_no_backup_is_refused_with_what_one_looks_like(home
     assert "STORAGE/JOB-ID" in outcome.errors
 
 
-def test_demo_makes_breaks_and_restores(home: Home) -> None:
+def test_demo_makes_breaks_and_restores(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    # As after scripts/demo: the program is on no PATH.
+    monkeypatch.setenv("PATH", os.defpath)
     folder = home.folder / "a demo"
     outcome = home.dgtui("demo", "--folder", str(folder))
     assert outcome.exit_code == 0, outcome
@@ -333,6 +337,9 @@ def test_demo_makes_breaks_and_restores(home: Home) -> None:
     assert str(folder) in outcome.output
     # The backup, and the safety backup of the broken state, at both disks.
     assert len(list(folder.glob("*disk/*/*/manifest.json"))) == 4
+    tried = outcome.output.partition("Try it yourself:")[2].partition("The folder stays")[0]
+    done = subprocess.run(["sh", "-e", "-c", tried], capture_output=True, text=True, check=False)
+    assert (done.returncode, "shop-nightly" in done.stdout) == (0, True), done.stderr
     again = home.dgtui("demo", "--folder", str(folder))
     assert again.exit_code == 2, again
     assert "not an empty folder" in again.errors
