@@ -4,7 +4,7 @@ They have a table of their own, and not a mark on their row: no list, no rule of
 a backup what does not lie anywhere any more, whatever it forgets to ask for.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime
 
 import msgspec
@@ -13,7 +13,6 @@ from sqlalchemy.dialects.sqlite import insert
 
 from dgtui.engine.catalog import tables
 from dgtui.engine.catalog.database import Database, time_text
-from dgtui.engine.model import BackupType, ExecutionStatus, Purpose, Record
 
 past_executions = sa.Table(
     "past_executions",
@@ -52,25 +51,6 @@ _SAME = (
 )
 
 
-class PastExecution(Record, frozen=True):
-    """What is left of an execution whose last copy was removed."""
-
-    execution_id: str
-    job_id: str
-    job: str
-    datasource: str
-    datasource_type: str
-    status: ExecutionStatus
-    backup_type: BackupType
-    purpose: Purpose
-    started_at: datetime
-    removed_at: datetime
-    finished_at: datetime | None = None
-    total_size_bytes: int | None = None
-    compressed_size_bytes: int | None = None
-    problem_kind: str | None = None
-
-
 def runs_ever() -> sa.CompoundSelect[tuple[str, ...]]:
     """All executions, those that are gone among them, with the columns that figures are made of."""
     executions = tables.executions.c
@@ -98,16 +78,6 @@ def move_to_past(connection: sa.Connection, execution_id: str, *, at: datetime) 
 def bring_back(connection: sa.Connection, execution_id: str) -> None:
     """Forget that an execution was gone: a storage turned out to hold it still."""
     connection.execute(sa.delete(past_executions).where(past_executions.c.execution_id == execution_id))
-
-
-def past_executions_of(database: Database, *, limit: int | None = None) -> Sequence[PastExecution]:
-    """The executions that are gone, the newest first."""
-    query = sa.select(past_executions).order_by(past_executions.c.started_at.desc()).limit(limit)
-    with database.transaction() as connection:
-        return [
-            msgspec.convert({str(name): row[name] for name in row}, PastExecution)
-            for row in connection.execute(query).mappings()
-        ]
 
 
 def gone_executions(database: Database, ids: Iterable[str]) -> frozenset[str]:
