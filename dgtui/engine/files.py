@@ -197,8 +197,9 @@ def make_private_folder(path: Path) -> None:
 
     Raises StorageError.
     """
-    if path.is_dir():
-        return
+    with explained(path, "look at"):
+        if path.is_dir():
+            return
     if path.parent != path:
         make_private_folder(path.parent)
     with explained(path, "make the folder"):

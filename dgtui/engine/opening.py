@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 
 from dgtui.engine.catalog import Catalog
+from dgtui.engine.files import explained
 
 
 class Opening:
@@ -29,5 +30,6 @@ class Opening:
         self._elsewhere.close()
 
     def _to_look(self, state: Path) -> Catalog:
-        there = (state / "catalog.db").exists()
+        with explained(state, "look into"):
+            there = (state / "catalog.db").exists()
         return Catalog(state if there else self.temporary_folder(), mend=False)

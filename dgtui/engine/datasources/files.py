@@ -24,6 +24,7 @@ from dgtui.engine.datasources.places import (
     mark_of,
     need_parent,
     need_room,
+    need_sight,
     real_path,
     safe_target,
     shown,
@@ -386,6 +387,7 @@ def _names(source: Path, lists: tuple[int, ...]) -> tuple[str, ...]:
 
 
 def _need_readable(source: Path) -> None:
+    need_sight(source)
     if not os.path.lexists(source):
         raise BackupCreationError(
             f"There is no {source}", subject=str(source), hint=f"Is its disk mounted? See: findmnt -T {source.parent}"

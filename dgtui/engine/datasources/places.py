@@ -122,8 +122,22 @@ def safe_target(path: str) -> Path:
     return target
 
 
+def need_sight(path: Path) -> None:
+    """Raise PermissionDenied where even whether something is there cannot be seen."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        try:
+            path.lstat()
+        except PermissionError as error:
+            raise PermissionDenied(
+                f"{path} cannot be looked at",
+                subject=str(path),
+                hint=f"Let our user into the folders above it, or run as root. See: namei -l {path}",
+            ) from error
+
+
 def need_parent(target: Path) -> None:
     """Check that the folder above a target is there and can be written; raises RestoreError, PermissionDenied."""
+    need_sight(target)
     if not target.parent.is_dir():
         raise RestoreError(
             f"There is no folder {target.parent}",

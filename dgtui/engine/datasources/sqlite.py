@@ -98,7 +98,7 @@ class SqliteDatasource(SqliteTarget):
         source = self._source
         name = shlex.quote(str(source))
         lacking = []
-        if source.exists() and not os.access(source, os.R_OK):
+        if os.access(source, os.F_OK) and not os.access(source, os.R_OK):
             lacking.append(f"setfacl -m u:{os.geteuid()}:r -- {name}")
         return tuple(lacking)
 

@@ -24,6 +24,7 @@ from dgtui.engine.datasources.places import (
     mark_of,
     need_parent,
     need_room,
+    need_sight,
     real_path,
     safe_target,
 )
@@ -135,6 +136,7 @@ class SqliteTarget(Datasource[SqliteSettings]):
         """Look at a path; what cannot be read counts as content all the same."""
         target = real_path(database)
         free = free_bytes(target)
+        need_sight(target)
         if not target.exists():
             return TargetState(exists=False, free_bytes=free)
         size = sum(size_of(side_file(target, ending)) for ending in ("", *SIDE_FILES))

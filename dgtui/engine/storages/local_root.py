@@ -91,7 +91,7 @@ class LocalRoot:
         except NotMounted as problem:
             return StorageState(status="missing", message=problem.error.message, hint=problem.error.hint)
         except StorageError:
-            if self.known_id is not None or self.path.exists():
+            if self.known_id is not None or self._may_be_there():
                 raise
             return self._state_before_first_use(reserve)
         try:
@@ -100,6 +100,12 @@ class LocalRoot:
                 return msgspec.structs.replace(state, **self._complaint(root))
         finally:
             os.close(root)
+
+    def _may_be_there(self) -> bool:
+        try:
+            return self.path.exists()
+        except PermissionError:
+            return True
 
     def _state_before_first_use(self, reserve: int) -> StorageState:
         folder = nearest_folder(self.path)
