@@ -142,7 +142,7 @@ def undelivered_line(one: "Undelivered") -> str:
         f"{one.titles[0] if one.titles else ''}{more}",
     ]
     if one.attempts:
-        words.append(f"{one.attempts} attempts")
+        words.append(f"{one.attempts} attempt{'' if one.attempts == 1 else 's'}")
     if one.reason:
         words.append(one.reason)
     if one.next_try_at is not None:
