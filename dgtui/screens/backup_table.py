@@ -39,24 +39,38 @@ class Backups(Record, frozen=True):
     datasource: str = ""
     executions: tuple[Execution, ...] = ()
     proven: Mapping[str, Proven] = {}
-    keeping: tuple[Verdict, ...] = ()
-    """Why each one stays or goes, at each of its storages."""
     expiries: Mapping[str, datetime | None] = {}
     """When each one goes from its last storage, where that is known."""
-
-    def verdicts_of(self, one: Execution) -> list[Verdict]:
-        """Those of one backup."""
-        return [verdict for verdict in self.keeping if verdict.execution_id == one.execution_id]
+    verdicts: Mapping[str, tuple[Verdict, ...]] = {}
+    """Why each one stays or goes, at each of its storages."""
+    by_id: Mapping[str, Execution] = {}
+    at: Mapping[str, Mapping[str, Execution]] = {}
+    """For each storage that was written to those that were written; sorted out in the thread that asks."""
 
 
 def gather_backups(engine: "Engine", datasource: str) -> Backups:
     """The backups of one datasource, the newest first."""
     executions = tuple(one for one in engine.executions(datasource=datasource) if one.status in RESTORABLE)
-    known = {one.execution_id for one in executions}
-    proven = {name: proof for name, proof in engine.proofs.proven().items() if name in known}
+    by_id = {one.execution_id: one for one in executions}
+    proven = {name: proof for name, proof in engine.proofs.proven().items() if name in by_id}
     plan = engine.retention.plan_of_datasource(datasource)
+    verdicts: dict[str, tuple[Verdict, ...]] = {}
+    for verdict in plan.verdicts:
+        verdicts[verdict.execution_id] = (*verdicts.get(verdict.execution_id, ()), verdict)
+    at: dict[str, dict[str, Execution]] = {}
+    for one in executions:
+        for copy in one.copies:
+            there = at.setdefault(copy.storage, {})
+            if copy.path:
+                there[one.execution_id] = one
     return Backups(
-        datasource=datasource, executions=executions, proven=proven, keeping=plan.verdicts, expiries=plan.expiries()
+        datasource=datasource,
+        executions=executions,
+        proven=proven,
+        expiries=plan.expiries(),
+        verdicts=verdicts,
+        by_id=by_id,
+        at=at,
     )
 
 

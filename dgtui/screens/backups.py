@@ -63,7 +63,7 @@ class BackupsScreen(TabScreen):
         self._wanted: str | None = None
         self._backups = Backups()
         self._storages: tuple[str, ...] = ()
-        self._live = LiveCopies(self, (), (), lambda: (), self._show)
+        self._live = LiveCopies(self, {}, lambda: (), self._show)
         self._waiting = False
         """Whether the backups of the selected datasource are still to come."""
 
@@ -140,18 +140,15 @@ class BackupsScreen(TabScreen):
         self._waiting = False
         listing = self.query_one("#executions", Listing)
         self._storages = tuple(self._storages_of_all())
-        self._live = LiveCopies(self, backups.executions, self._storages, lambda: listing.keys_in_view, self._show)
+        self._live = LiveCopies(self, backups.at, lambda: listing.keys_in_view, self._show)
         self._show()
         self._live.begin()
 
     def _storages_of_all(self) -> list[str]:
         """The storages of the shown backups, those of the configuration first."""
-        used = {copy.storage for one in self._executions() for copy in one.copies}
+        used = set(self._backups.at)
         configured = [name for name in self.engine_app.config.storages if name in used]
         return [*configured, *sorted(used.difference(configured))]
-
-    def _executions(self) -> tuple[Execution, ...]:
-        return self._backups.executions
 
     @property
     def _table(self) -> BackupTable:
@@ -186,7 +183,7 @@ class BackupsScreen(TabScreen):
     def selected(self) -> Execution | None:
         """The backup under the cursor, with its copies as they were found last."""
         key = self.query_one("#executions", Listing).key
-        found = next((one for one in self._executions() if one.execution_id == key), None)
+        found = self._backups.by_id.get(key or "")
         if found is None:
             return None
         import msgspec
@@ -199,7 +196,7 @@ class BackupsScreen(TabScreen):
         one = self.selected
         lines: list[Line] = []
         if one is not None:
-            app, verdicts = self.engine_app, self._backups.verdicts_of(one)
+            app, verdicts = self.engine_app, self._backups.verdicts.get(one.execution_id, ())
             lines = backup_details(one, verdicts, self._live.silent, app.look, app.clock())
         self.query_one("#details", Details).show(lines)
 

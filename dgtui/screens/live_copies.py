@@ -28,21 +28,18 @@ class LiveCopies:
     def __init__(
         self,
         screen: "TabScreen",
-        executions: Sequence[Execution],
-        storages: Sequence[str],
+        at: Mapping[str, Mapping[str, Execution]],
         in_view: Callable[[], Sequence[str]],
         changed: Callable[[], None],
     ) -> None:
-        """`in_view` gives the ids of what is seen now; `changed` is called where a state is not what was known."""
+        """`at` has the backups by storage and id; `in_view` gives the ids of what is seen now; `changed` is called
+        where a state is not what was known."""
         self._screen = screen
         self._in_view = in_view
         self._changed = changed
-        self._executions = {one.execution_id: one for one in executions}
-        self._left: dict[str, dict[str, Execution]] = {
-            storage: {one.execution_id: one for one in executions if _copy_at(one, storage) is not None}
-            for storage in storages
-        }
-        self.found: dict[str, dict[str, Copy]] = {storage: {} for storage in storages}
+        self._at = at
+        self._left = {storage: dict(backups) for storage, backups in at.items()}
+        self.found: dict[str, dict[str, Copy]] = {storage: {} for storage in at}
         """By storage and execution."""
         self.silent: set[str] = set()
         """The storages that were asked a while ago and have not answered yet."""
@@ -110,7 +107,7 @@ class LiveCopies:
         self._ask(storage)
 
     def _is_news(self, storage: str, key: str, copy: Copy) -> bool:
-        known = _copy_at(self._executions[key], storage)
+        known = _copy_at(self._at[storage][key], storage)
         return known is None or known.status != copy.status
 
 
