@@ -107,7 +107,7 @@ class BackupTable:
 
     def rows(self) -> list[Row]:
         """One for each backup."""
-        return measured([self._row(one, self.backups.proven.get(one.execution_id)) for one in self.backups.executions])
+        return measured(self._row(one, self.backups.proven.get(one.execution_id)) for one in self.backups.executions)
 
     def copy_of(self, execution: Execution, storage: str) -> Copy | None:
         """A copy as it was found last: by a question just now, else by the catalogue."""

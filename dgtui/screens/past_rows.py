@@ -27,7 +27,7 @@ def past_rows(past: Past, wanted: frozenset[str] | None, look: Look) -> list[Row
     """One for everything that was done, or that ended as wanted, the newest first."""
     chosen = [one for one in past.everything if wanted is None or one.status in wanted]
     chosen.sort(key=_begin, reverse=True)
-    return measured([_row(one, look) for one in chosen])
+    return measured(_row(one, look) for one in chosen)
 
 
 def _begin(one: Done) -> datetime:

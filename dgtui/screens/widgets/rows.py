@@ -1,5 +1,6 @@
 """Columns and rows of a table: how wide each one is, and by what rows are ordered."""
 
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +17,8 @@ GAP = 2
 """Blanks between columns."""
 _NARROWEST = 6
 _NOTHING = ("", "-", "–")
+_WITHOUT_REST = 25
+_REST_SECONDS = 0.0005
 
 
 @dataclass(frozen=True)
@@ -64,11 +67,17 @@ class MeasuredRows(list[Row]):
 
 
 def measured(rows: Iterable[Row]) -> MeasuredRows:
-    """The same rows, measured; where they are made in a thread, drawing them holds nothing up."""
-    found = MeasuredRows(rows)
-    for row in found:
-        _ = row.text
-    return found
+    """The same rows, measured; where they are made in a thread, drawing them holds nothing up.
+
+    It rests now and then, for a thread that never does so halves what is left for whoever types.
+    """
+    found: list[Row] = []
+    for row in rows:
+        _ = row.text, row.widths
+        found.append(row)
+        if len(found) % _WITHOUT_REST == 0:
+            time.sleep(_REST_SECONDS)
+    return MeasuredRows(found)
 
 
 def measured_columns(
