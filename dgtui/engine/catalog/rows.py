@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from itertools import groupby
 from typing import Any
 
 import msgspec
@@ -73,35 +72,30 @@ def _copy(row: Iterable[Any]) -> Copy:
 
 def execution_text() -> sa.ColumnElement[str]:
     """An execution with its copies as one JSON object, as msgspec writes it, made by SQLite itself."""
-    copy = _object_text(Copy.__struct_fields__, tables.copies.c)
+    copy = sa.func.json_object(*_members(Copy.__struct_fields__, tables.copies.c))
     # By the key of their table, and so in the order of their storages.
     copies = sa.select(sa.func.group_concat(copy)).where(
         tables.copies.c.execution_id == tables.executions.c.execution_id
     )
-    listed = sa.func.printf(_text("[%s]"), copies.scalar_subquery())
-    return _object_text(Execution.__struct_fields__, tables.executions.c, copies=listed)
-
-
-def _object_text(names: Iterable[str], columns: Any, **others: sa.ColumnElement[str]) -> sa.ColumnElement[str]:
-    """Columns as a JSON object; what is JSON already is put in as it is: reading it again would take twice the time."""
-    layout, values = list[str](), list[Any]()
-    for is_json, group in groupby(names, lambda name: name in (*_JSON, *others)):
-        if is_json:
-            for name in group:
-                layout.append(f'"{name}":%s')
-                values.append(sa.func.coalesce(others[name] if name in others else columns[name], _text("null")))
-        else:
-            # No value in it can begin or end with a brace outside of its quotes.
-            layout.append("%s")
-            values.append(sa.func.trim(sa.func.json_object(*_members(group, columns)), _text("{}")))
-    return sa.func.printf(_text("{" + ",".join(layout) + "}"), *values)
+    names = [name for name in Execution.__struct_fields__ if name not in ("copies", "sequence")]
+    own = sa.func.json_object(*_members(names, tables.executions.c))
+    # As members of the object the copies would be read once more, which takes as long as all the rest. What comes
+    # before them ends with the reason of a pin: in quotes, or null.
+    return sa.func.printf(
+        _text('%s,"copies":[%s],"sequence":%d}'),
+        sa.func.rtrim(own, _text("}")),
+        copies.scalar_subquery(),
+        tables.executions.c.sequence,
+    )
 
 
 def _members(names: Iterable[str], columns: Any) -> list[Any]:
     members: list[Any] = []
     for name in names:
         value = columns[name]
-        if name in (*_MOMENTS, "checked_at"):
+        if name in _JSON:
+            value = sa.func.json(value)
+        elif name in (*_MOMENTS, "checked_at"):
             value = sa.func.replace(value, ".000000Z", "Z")
         members += [_text(name), value]
     return members
