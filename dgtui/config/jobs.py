@@ -31,6 +31,10 @@ def _id_rule(text: str) -> str | None:
     return None if canonical == text.lower() != "" else f"expected a UUID such as {uuid.uuid4()}, or no id at all"
 
 
+def _names_rule(names: tuple[str, ...]) -> str | None:
+    return None if all(names) else "expected names, and none that is empty"
+
+
 def _more_than_nothing(quantity: int | None) -> str | None:
     return "expected more than 0" if quantity == 0 else None
 
@@ -55,6 +59,8 @@ class JobSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         "id": _id_rule,
         "storages": _storages_rule,
         "idle_timeout": _more_than_nothing,
+        "tables": _names_rule,
+        "exclude_tables": _names_rule,
         "schedule": schedule_mistake,
         "timezone": timezone_mistake,
         "rehearse": lambda rehearse: None if rehearse is None else rehearse_mistake(rehearse),

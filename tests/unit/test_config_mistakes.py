@@ -72,6 +72,8 @@ retention = { keep_last = 0, keep_weakly = 4, max_age = "2 fortnights" }
         ("enabled = 1", "enabled: expected true or false, not a whole number"),
         ("description = 2025-02-13", "description: expected text, not a date"),
         ("tables = 'orders'", "tables: expected a list, not text"),
+        ("tables = ['a', '']", "tables: expected names, and none that is empty"),
+        ("exclude_tables = ['']", "exclude_tables: expected names, and none that is empty"),
         ("tables = ['a', 3]", "tables[1]: expected text, not a whole number"),
         ("before = 'sync now'", "before: expected a list, not text"),
         ("after = ['']", "after: expected a program and its arguments"),
