@@ -185,6 +185,25 @@ def test_damaged_page_is_found_at_the_dump(sqlite_nasty: Path, tmp_path: Path, s
     assert list(scratch.iterdir()) == []
 
 
+def test_what_is_damaged_is_said_line_by_line(tmp_path: Path, scratch: Path) -> None:
+    """SQLite tells all it found in one row, below a headline that says nothing."""
+    source = tmp_path / "shop.db"
+    with contextlib.closing(sqlite3.connect(source)) as connection:
+        connection.execute("PRAGMA page_size = 4096")
+        connection.execute("CREATE TABLE t (a INTEGER PRIMARY KEY, b TEXT)")
+        connection.executemany("INSERT INTO t VALUES (?, ?)", [(number, f"x{number}") for number in range(1000)])
+        connection.commit()
+    content = bytearray(source.read_bytes())
+    content[9000:9400] = b"\xff" * 400
+    source.write_bytes(content)
+    with pytest.raises(BackupCreationError) as caught:
+        dump_to(datasource(source), tmp_path / "backup.db", scratch=scratch)
+    assert "page" in caught.value.message
+    assert "***" not in caught.value.message
+    assert "\n" not in "".join((caught.value.message, *caught.value.detail))
+    assert len(caught.value.detail) <= 20
+
+
 def test_damage_that_only_an_index_betrays_is_found(tmp_path: Path, scratch: Path) -> None:
     source = tmp_path / "bank.db"
     make_spoilt_index(source)

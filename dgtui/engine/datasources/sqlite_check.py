@@ -21,6 +21,8 @@ CheckDepth = Literal["full", "quick"]
 
 _HEADER_BYTES = 100
 _FINDINGS = 20
+_HEADLINE = "*** in database "
+"""Stands above what SQLite found in a file, all of it in one row, and says nothing."""
 _PROGRESS_STEPS = 20_000
 _TOO_NEW_FORMAT = 3
 
@@ -43,14 +45,17 @@ def integrity_findings(connection: sqlite3.Connection, depth: CheckDepth = "full
     """
     for pragma in ("integrity_check", "quick_check") if depth == "full" else ("quick_check",):
         try:
-            lines = [str(row[0]) for row in connection.execute(f"PRAGMA {pragma}({_FINDINGS})")]
+            rows = [str(row[0]) for row in connection.execute(f"PRAGMA {pragma}({_FINDINGS})")]
         except sqlite3.DatabaseError as error:
             if error.sqlite_errorcode == sqlite3.SQLITE_ERROR and pragma == "integrity_check":
                 continue
             if error.sqlite_errorcode in (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_INTERRUPT):
                 raise
             return (printable(str(error)),)
-        return () if lines == ["ok"] else tuple(printable(line) for line in lines)
+        if rows == ["ok"]:
+            return ()
+        lines = [line for row in rows for line in row.splitlines() if not line.startswith(_HEADLINE)]
+        return tuple(printable(line) for line in (lines or rows)[:_FINDINGS])
     return ()
 
 
