@@ -24,6 +24,7 @@ from dgtui.screens.widgets.rows import Column, Row
 from dgtui.screens.widgets.styled import Lines, span
 from dgtui.wording.panel import Line, Span
 from dgtui.wording.states import COPY_MARKS
+from dgtui.wording.words import cells
 
 if TYPE_CHECKING:
     pass
@@ -74,9 +75,7 @@ class BackupsScreen(TabScreen):
             with Vertical():
                 yield Listing([Column("Taken")], id="executions", empty="Nothing was backed up yet")
         yield Details(self.engine_app.look, id="details")
-        look = self.engine_app.look
-        marks = [(copy_mark(status, look, word=True), Span("  ")) for status in COPY_MARKS]
-        yield Lines([(Span(" "), *(piece for pair in marks for piece in pair))], id="legend")
+        yield Lines([()], id="legend")
 
     # What is shown
 
@@ -91,7 +90,15 @@ class BackupsScreen(TabScreen):
 
     def on_resize(self) -> None:
         """There may be room for words now, or none any more."""
+        self._show_legend()
         self._show()
+
+    def _show_legend(self) -> None:
+        """What the glyphs mean, closer together where there is little room."""
+        marks = [copy_mark(status, self.engine_app.look, word=True) for status in COPY_MARKS]
+        gap = Span("  " if sum(cells(mark.text) + 2 for mark in marks) <= self.size.width else " ")
+        for legend in self.query("#legend").results(Lines):
+            legend.show([(Span(" "), *(piece for mark in marks for piece in (mark, gap)))])
 
     def gather(self) -> None:
         """Which datasources have backups; those of the selected one follow."""

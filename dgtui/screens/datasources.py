@@ -17,7 +17,7 @@ from dgtui.screens.widgets.rows import Column, Row
 from dgtui.screens.widgets.styled import span
 from dgtui.wording.panel import Line, Span
 from dgtui.wording.sparkline import sparkline
-from dgtui.wording.words import cells, known_size, size_text
+from dgtui.wording.words import cells, counted, known_size, size_text
 
 if TYPE_CHECKING:
     from textual.timer import Timer
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from dgtui.engine.health.view import Series
 
 _COLUMNS = (
-    Column("Name", flexible=True),
+    Column("Name", flexible=True, enough=44),
     Column("Type", flexible=True),
     Column("Status"),
     Column("Latency", right=True, wide_only=True),
@@ -195,8 +195,8 @@ class DatasourcesScreen(EditingScreen):
         connections, size = figures.connection_count, figures.size_bytes
         facts = [
             figures.product or (look.product if look is not None else ""),
-            f"{connections} connections" if connections is not None else "",
-            f"{look.object_count} {_OBJECTS.get(settings.type, 'tables')}" if look and look.product else "",
+            counted(connections, "connections") if connections is not None else "",
+            counted(look.object_count, _OBJECTS.get(settings.type, "tables")) if look and look.product else "",
             size_text(size) if size is not None else "",
         ]
         dot = app.look.glyph(" · ", " - ")

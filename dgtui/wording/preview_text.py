@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from dgtui.wording.problem_text import problem_lines
-from dgtui.wording.words import known_size, left_text, one_line, short_id, time_text
+from dgtui.wording.words import counted, known_size, left_text, one_line, short_id, time_text
 
 if TYPE_CHECKING:
     from dgtui.engine.datasources.loading import Selection
@@ -50,10 +50,10 @@ def effect_facts(preview: "RestorePreview") -> list[tuple[str, str]]:
 def _fate(preview: "RestorePreview", selection: "Selection") -> str:
     if not preview.replaces:
         if preview.way == "rows" and preview.exists:
-            return f"holds {preview.object_count} objects, which stay"
+            return f"holds {counted(preview.object_count, 'objects')}, which stay"
         return "exists and is empty" if preview.exists else "will be made"
     size = "" if preview.size_bytes is None else f", {known_size(preview.size_bytes)}"
-    held = f"holds {preview.object_count} objects{size}"
+    held = f"holds {counted(preview.object_count, 'objects')}{size}"
     if selection.tables:
         return f"{held}: only what is chosen will be replaced"
     if preview.way == "part":

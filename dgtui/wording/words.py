@@ -54,6 +54,11 @@ def cut(text: str, width: int, *, mark: str = "…") -> str:
 size_text = sizes.size_text
 
 
+def counted(number: int, things: str) -> str:
+    """`48 tables`, `1 table`."""
+    return f"{number:,} {things.removesuffix('s') if number == 1 else things}"
+
+
 def known_size(size: int | None) -> str:
     """A size, or a dash where it is not known."""
     return "-" if size is None else size_text(size)

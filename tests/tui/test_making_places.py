@@ -60,3 +60,15 @@ async def test_another_theme_and_another_width_reach_places_that_are_not_seen(ho
         assert places["jobs"].has_class("-narrow")
         assert header.size.width == 80
         assert header.styles.background.hex.lower() == "#e4e4e4"
+
+
+async def test_the_legend_of_the_copies_is_whole_on_a_narrow_terminal_too(home: Home, shop: Path) -> None:
+    home.back_up()
+    async with screens(home, size=(80, 24)) as driver:
+        await driver.press("2")
+        assert driver.text("#legend").startswith(" ● available  ○ missing  ")
+        await driver.pilot.resize_terminal(60, 20)
+        await driver.settle()
+        legend = driver.text("#legend").rstrip()
+        assert legend.endswith("✖ corrupt")
+        assert len(legend) <= 60

@@ -422,6 +422,15 @@ async def test_narrow_terminals_leave_columns_out(home: Home, shop: Path) -> Non
             assert "the-shop-of-the-branch-in-the-old-town-hall" in drawn_rows(driver, "#datasources")
 
 
+async def test_one_endless_name_takes_no_column_from_the_others(home: Home, shop: Path) -> None:
+    home.configure(sqlite_table("shop", shop) + sqlite_table("-".join(["the-shop-of-the-branch"] * 4), shop))
+    async with screens(home, size=(120, 24)) as driver:
+        header = driver.widget("#datasources", Listing).render_line(0).text
+        assert "Latency" in header
+        assert "Checked" in header
+        assert "the-shop-of-the-branch-the-shop-of-the-branch" in drawn_rows(driver, "#datasources")
+
+
 async def test_backups_show_ratio_duration_and_expiry_beside_the_datasources(home: Home, shop: Path) -> None:
     home.configure(sqlite_table("shop", shop), storages=("disk", "nas"), job=_RULES)
     kept, expiring = home.back_up(), home.back_up()

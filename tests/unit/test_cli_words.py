@@ -2,7 +2,17 @@
 
 import pytest
 
-from dgtui.wording.words import cells, clock_text, cut, done_of_total, left_text, one_line, size_text, took_text
+from dgtui.wording.words import (
+    cells,
+    clock_text,
+    counted,
+    cut,
+    done_of_total,
+    left_text,
+    one_line,
+    size_text,
+    took_text,
+)
 
 
 @pytest.mark.parametrize(
@@ -51,3 +61,12 @@ def test_wide_and_combining_characters_are_measured() -> None:
     assert cut("日本語", 5) == "日本…"
     assert cells(cut("日本語日本語", 6)) <= 6
     assert cut("short", 5) == "short"
+
+
+def test_one_thing_is_not_told_as_several() -> None:
+    assert [counted(number, "tables") for number in (0, 1, 2, 1200)] == [
+        "0 tables",
+        "1 table",
+        "2 tables",
+        "1,200 tables",
+    ]
