@@ -22,35 +22,57 @@ class CuttingProxy:
         self.open = True
         """Whether it lets new connections through."""
         self.has_cut = False
+        self.connections = 0
+        """How many it was asked for since `cut_at` was last set, or since it began."""
+        self._cut_at = 0
         self._muted: set[socket.socket] = set()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self._forwarding: list[threading.Thread] = []
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
+
+    def cut_at(self, number: int) -> None:
+        """Cut all connections when the Nth one from now on is asked for, and refuse that one."""
+        self.connections, self._cut_at, self.has_cut = 0, number, False
 
     def close(self) -> None:
         """End it and all its connections."""
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # a close alone wakes nobody who waits for a connection
+        self._accepting.join()
         self._listener.close()
         self._cut_all()
-        for thread in list(self._forwarding):
+        for thread in self._forwarding:
             thread.join()
         for end in itertools.chain(*self._pairs):
             end.close()
 
     def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
+        while True:
+            try:
                 client, _ = self._listener.accept()
-                if not self.open:
-                    client.close()
-                    continue
+            except OSError:
+                return
+            self.connections += 1
+            at_last = self.connections == self._cut_at
+            if at_last:
+                self.has_cut = True
+                self._cut_all()
+            if at_last or not self.open:
+                client.close()
+                continue
+            try:
                 server = socket.create_connection(("127.0.0.1", self._server_port))
-                self._pairs.append((client, server))
-                for ends in ((client, server, self._words), (server, client, ())):
-                    thread = threading.Thread(target=self._forward, args=ends, daemon=True)
-                    self._forwarding.append(thread)
-                    thread.start()
+            except OSError:
+                client.close()
+                continue
+            self._pairs.append((client, server))
+            for ends in ((client, server, self._words), (server, client, ())):
+                thread = threading.Thread(target=self._forward, args=ends, daemon=True)
+                self._forwarding.append(thread)
+                thread.start()
 
     def _forward(self, source: socket.socket, sink: socket.socket, words: tuple[bytes, ...]) -> None:
         waiting = list(words)
