@@ -158,6 +158,7 @@ class EngineApp(App[int]):
     def on_runs_sampled(self, message: RunsSampled) -> None:
         """Keep what is under way, tell what ended, and let the screen show it."""
         ended = [run for run in message.runs if run.snapshot.ended]
+        before = _states(self.runs)
         self.runs = tuple(run for run in message.runs if not run.snapshot.ended)
         for run in ended:
             self._ended[run.info.run_id] = run
@@ -169,6 +170,9 @@ class EngineApp(App[int]):
                 show()
         for run in ended:
             self.run_ended(run)
+        if not ended and _states(self.runs) != before:
+            # One began, here or elsewhere, or waits no more: the tables tell it too.
+            self.data_changed()
 
     def known_run(self, run_id: str) -> "WatchedRun | None":
         """A run under way, or one that ended while the program was open."""
@@ -253,6 +257,10 @@ class EngineApp(App[int]):
             timeout=10 if severity == "error" else 5,
             markup=False,
         )
+
+
+def _states(runs: "tuple[WatchedRun, ...]") -> set[tuple[str, str]]:
+    return {(run.info.run_id, run.snapshot.status) for run in runs}
 
 
 def error_text(error: DataGuardianError) -> str:

@@ -6,6 +6,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
 from dgtui.engine.health_model import STATUS_ORDER, HealthState, Watched
+from dgtui.engine.model import UNDER_WAY
 from dgtui.screens.editing import EditingScreen
 from dgtui.screens.marks import execution_mark, health_mark
 from dgtui.screens.times import age_text, moment_text
@@ -84,7 +85,10 @@ class JobsScreen(EditingScreen):
         result: Line = (Span("never ran", "dim"),)
         if last is not None:
             when = last.finished_at or last.started_at
-            result = (execution_mark(last.status, app.look), Span(f"  {age_text(when, app.clock())}"))
+            # The catalogue learns a little later that it waits no more.
+            run = app.known_run(last.execution_id) if last.status in UNDER_WAY else None
+            status = run.snapshot.status if run is not None else last.status
+            result = (execution_mark(status, app.look), Span(f"  {age_text(when, app.clock())}"))
         next_run = known.next_run if known is not None else None
         return Row(
             key=name,

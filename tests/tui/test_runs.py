@@ -87,6 +87,16 @@ async def test_cancelling_asks_first_and_says_so_until_everything_is_cleaned_up(
     assert home.litter() == []
 
 
+async def test_a_run_that_waits_no_more_is_not_told_as_waiting(home: Home, slow_shop: Path) -> None:
+    async with screens(home) as driver:
+        await driver.press("3", "b")
+        await see_it_run(driver)
+        await driver.press("h")
+        await driver.until(lambda: any("running" in row for row in driver.rows("#jobs")), "the run in its job's row")
+        assert not any("queued" in row for row in driver.rows("#jobs"))
+        home.open_gate()
+
+
 async def test_several_runs_stand_in_the_strip_of_every_place_and_each_opens(home: Home, slow_shop: Path) -> None:
     async with screens(home) as driver:
         nightly = home.engine().start_job("nightly")
