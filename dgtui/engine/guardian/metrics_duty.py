@@ -5,29 +5,27 @@ from pathlib import Path
 
 from dgtui.engine.figures import Figures
 from dgtui.engine.guardian.duty import DutyContext
+from dgtui.engine.guardian.periodic import Periodic
 
-_EVERY = timedelta(minutes=1)
 
-
-class MetricsDuty:
+class MetricsDuty(Periodic):
     """Writes the file that `metrics_file` of the `[guardian]` table names."""
 
     name = "metrics"
     limit = timedelta(minutes=10)
+    every = timedelta(minutes=1)
 
     def __init__(self, context: DutyContext) -> None:
+        super().__init__()
         self._context = context
-        self._written_at: datetime | None = None
         self._written: str | None = None
 
     def next_due(self, now: datetime) -> datetime | None:
-        """A minute after the last time; at once where the file is another one, or the clock was set back."""
+        """At once where the file is another one; never where none is named."""
         path = self._context.config.guardian.metrics_file
         if path is None:
             return None
-        if self._written_at is None or self._written != path or self._written_at > now:
-            return now
-        return self._written_at + _EVERY
+        return super().next_due(now) if path == self._written else now
 
     def run(self, now: datetime) -> None:
         """Write it. Raises StorageError."""
@@ -36,4 +34,4 @@ class MetricsDuty:
             return
         figures = Figures(self._context.config, self._context.catalog, clock=self._context.clock)
         figures.write_metrics(Path(path), daemon_running=True)
-        self._written_at, self._written = now, path
+        self._looked_at, self._written = now, path
