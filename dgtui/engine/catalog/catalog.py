@@ -188,8 +188,8 @@ class Catalog(Database):
         found = self.select_executions(query.order_by(under_way.desc(), columns.sequence.desc()).limit(1))
         return found[0] if found else None
 
-    def last_runs(self, jobs: Sequence[str]) -> dict[str, Execution]:
-        """Of each of these jobs that ever ran: the newest run that has ended, however it did."""
+    def last_runs_gone_wrong(self, jobs: Sequence[str]) -> dict[str, Execution]:
+        """Of each of these jobs the newest run that has ended, where that was not as it should be."""
         columns, other = tables.executions.c, tables.executions.alias()
         wanted = sa.func.json_each(msgspec.json.encode(jobs).decode()).table_valued("value")
         newest = (
@@ -201,7 +201,10 @@ class Catalog(Database):
             .scalar_subquery()
         )
         found = self.select_executions(
-            sa.select(tables.executions).where(columns.execution_id.in_(sa.select(newest).select_from(wanted)))
+            sa.select(tables.executions).where(
+                columns.execution_id.in_(sa.select(newest).select_from(wanted)),
+                columns.status.in_(("failed", "interrupted", "partial")),
+            )
         )
         return {run.job: run for run in found}
 

@@ -107,7 +107,7 @@ class Figures:
             *attention.of_daemon(self._config, running=daemon_running),
             *attention.of_health(states),
             *attention.of_unchecked(states),
-            *attention.of_last_runs(self._catalog.last_runs(list(self._config.jobs))),
+            *attention.of_last_runs(self._catalog.last_runs_gone_wrong(list(self._config.jobs))),
             *attention.of_storages(storages, states),
             *attention.of_copies(lost_copies(self._catalog)),
             *attention.of_forgotten(copies_elsewhere(self._catalog, self._config.storages)),

@@ -37,7 +37,7 @@ class Health:
 
     def _after_last_runs(self, states: dict[Watched, HealthState]) -> dict[Watched, HealthState]:
         jobs = [one.name for one in states if one.kind == "job"]
-        last = self._surroundings.catalog.last_runs(jobs) if jobs else {}
+        last = self._surroundings.catalog.last_runs_gone_wrong(jobs) if jobs else {}
         told = {one: with_last_run(states[one], last.get(one.name)) for one in states if one.kind == "job"}
         return {**states, **told}
 
