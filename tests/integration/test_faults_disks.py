@@ -1,6 +1,7 @@
 """Disks that fail under a running backup: full at any step, frozen (reliability rows 42 and 59)."""
 
 import contextlib
+import io
 import os
 import shutil
 import subprocess
@@ -212,6 +213,28 @@ def test_a_storage_that_gives_nothing_back_when_it_is_checked(
         os.close(keep_open)
     assert snapshot.status == "partial", snapshot.problem
     assert copies(engine.execution("nightly@latest")) == {"disk": "available", "second": "missing"}
+    assert home.litter() == []
+
+
+def test_a_storage_that_gives_back_other_bytes_than_it_took(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the right length, and written without an error: reading back alone tells."""
+    real = LocalWriter.read_back
+
+    def read_back(writer: LocalWriter, file_name: str) -> BinaryIO:
+        with real(writer, file_name) as file:
+            content = bytearray(file.read())
+        if writer.storage == "second" and file_name.startswith("backup."):
+            content[len(content) // 2] ^= 1
+        return io.BytesIO(content)
+
+    monkeypatch.setattr(LocalWriter, "read_back", read_back)
+    configure(home, home.folder / "second")
+    engine = home.engine(fork_workers=True)
+    snapshot = home.finish(engine, engine.start_job("nightly"))
+    assert exit_code_of_run(snapshot) == 3
+    assert any("second" in line.text and "sha256" in line.text.lower() for line in snapshot.log)
+    assert copies(engine.execution("nightly@latest")) == {"disk": "available", "second": "missing"}
+    assert list((home.folder / "second").rglob("manifest.json")) == []
     assert home.litter() == []
 
 
