@@ -199,3 +199,9 @@ def test_a_name_that_the_server_would_cut_is_no_target(postgres_server: Postgres
     with pytest.raises(ConfigError, match="63 bytes"):
         source.target_state("x" * 64)
     assert not source.target_state("x" * 63).exists
+
+
+@pytest.mark.parametrize("name", ["template0", "template1"])
+def test_what_new_databases_are_made_of_is_no_target(postgres_server: PostgresServer, name: str) -> None:
+    with pytest.raises(RestoreError, match="every new database"):
+        datasource(postgres_server, "postgres").target_state(name)

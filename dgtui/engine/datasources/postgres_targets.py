@@ -48,12 +48,18 @@ def exists(connection: "psycopg.Connection[Any]", database: str) -> bool:
 
 
 def target_state(access: Access, database: str) -> TargetState:
-    """A database as it is now. Raises ConfigError for a name that no database can have."""
+    """A database as it is now. Raises ConfigError, RestoreError for a name that no target can have."""
     if mistake := name_mistake(database):
         raise ConfigError(
             f"No database of PostgreSQL can be called {database}: {mistake}",
             subject=database,
             hint="Choose a shorter name with --into",
+        )
+    if database in _TEMPLATES:
+        raise RestoreError(
+            f"{database} is what the server makes every new database of: nothing is restored into it",
+            subject=database,
+            hint="Restore under another name with --into NAME",
         )
     with access.connect(maintenance_database(access)) as connection:
         if not exists(connection, database):
