@@ -28,6 +28,7 @@ from dgtui.engine.problems import problem_of
 from dgtui.engine.properties import METADATA_KEY, to_metadata
 from dgtui.engine.restore_text import restore_text
 from dgtui.engine.run_writer import ProgressSource, RunWriter
+from dgtui.engine.sizes import counted
 from dgtui.engine.storages.base import RESTORE_TEXT, Storage
 
 GLOBALS_FILE = "globals.sql"
@@ -103,7 +104,7 @@ class Backup:
     def _look_at_source(self, options: DumpOptions) -> Probe:
         probe = self._datasource.probe(options)
         size = f", about {probe.estimated_dump_bytes:,} bytes" if probe.estimated_dump_bytes is not None else ""
-        self._run.log(f"Connected: {probe.product}, {len(probe.objects)} objects{size}")
+        self._run.log(f"Connected: {probe.product}, {counted(len(probe.objects), 'objects')}{size}")
         for warning in probe.warnings:
             self._run.log(warning, level="warning")
         return probe

@@ -66,11 +66,11 @@ class BackupRecords:
         if self._began:
             return
         self._began = True
-        unrecorded = self._paths.unrecorded / self._order.run_id
-        if not self.save(execution) or self._stands_in or not unrecorded.exists():
+        run_id = self._order.run_id
+        if not self.save(execution) or self._stands_in or not self._paths.is_unrecorded(run_id):
             return
         try:
-            unrecorded.unlink()
+            (self._paths.unrecorded / run_id).unlink()
             for sentence in put_right(self._catalog, self._config, self._paths, self._warn):
                 self._run.log(sentence)
         except (DataGuardianError, OSError) as error:

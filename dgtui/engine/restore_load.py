@@ -15,6 +15,7 @@ from dgtui.engine.manifest import Manifest
 from dgtui.engine.messages import TotalKind
 from dgtui.engine.restore_task import SHOWN_AT_MOST, RestoreTask
 from dgtui.engine.run_writer import ProgressSource, RunWriter
+from dgtui.engine.sizes import counted
 
 _PARALLEL_FROM_BYTES = 32 << 20
 _JOBS_AT_MOST = 4
@@ -124,7 +125,7 @@ def judge(task: RestoreTask, database: str, outcome: LoadOutcome) -> None:
         task.run.log(line, level="error")
     raise LoadFailed(
         outcome,
-        f"{count} {'error' if count == 1 else 'errors'} while loading into {database}",
+        f"{counted(count, 'errors')} while loading into {database}",
         subject=database,
         hint="Make room where the server keeps its data, then try again"
         if any(_FULL.search(line) for line in told)

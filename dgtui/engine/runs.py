@@ -73,6 +73,10 @@ class RunPaths:
         """The ids of the runs that the catalogue did not learn of."""
         return sorted(path.name for path in self.unrecorded.iterdir()) if self.unrecorded.is_dir() else []
 
+    def is_unrecorded(self, run_id: str) -> bool:
+        """Whether the catalogue still has to learn of a run."""
+        return (self.unrecorded / run_id).exists()
+
     def note_unrecorded(self, run_id: str) -> None:
         """Leave word that the catalogue has to learn of a run later. Raises StorageError."""
         make_private_folder(self.unrecorded)

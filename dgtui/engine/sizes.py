@@ -1,4 +1,4 @@
-"""Sizes as people read them."""
+"""Sizes and numbers as people read them."""
 
 
 def size_text(size: float) -> str:
@@ -9,3 +9,9 @@ def size_text(size: float) -> str:
     if unit in ("Byte", "Bytes"):
         return f"{int(size)} B"
     return f"{number if float(number) < 10 else round(float(number))} {unit}"
+
+
+def counted(number: int, things: str) -> str:
+    """`48 tables`, `1 table`, `2 copies`, `1 copy`."""
+    one = f"{things[:-3]}y" if things.endswith("ies") else things.removesuffix("s")
+    return f"{number:,} {one if number == 1 else things}"

@@ -15,6 +15,7 @@ from dgtui.engine.restore_rows import RowsReplacement
 from dgtui.engine.restore_task import NEW_SUFFIX, PART_SUFFIX, UndoTask, started_restore
 from dgtui.engine.settling import forget_kept, settle_earlier
 from dgtui.engine.settling_import import way_back
+from dgtui.engine.sizes import counted
 from dgtui.engine.undo_check import check_kept
 
 _NAMES_SHOWN = 5
@@ -264,5 +265,5 @@ class UndoRun:
             for sentence in comparison.sentences:
                 task.run.log(f"Since the safety backup: {sentence}")
         state = task.target.target_state(database)
-        task.run.log(f"{kept_as} holds {len(kept.objects)} objects, {database} {len(state.objects)}")
+        task.run.log(f"{kept_as} holds {counted(len(kept.objects), 'objects')}, {database} {len(state.objects):,}")
         return state

@@ -50,8 +50,8 @@ class BackupWorker(Worker[BackupOrder]):
         started = msgspec.structs.replace(started_execution(self._plan, kind, self._order.ordered_at), status="running")
         commands = JobCommands(self._order.job, self._order.job_name, self._order.run_id, self._run)
         with self._recording_failure(self._record_failure, started, commands.after):
-            if self._order.job.before:
-                # That may take hours, and everybody may see what runs meanwhile.
+            if self._order.job.before or not self._paths.is_unrecorded(self._order.run_id):
+                # `before` may take hours; and whoever announced the run in the catalogue shows from there that it runs.
                 self._records.began(started)
             commands.before()
             storages = self._storages()

@@ -54,9 +54,7 @@ def cut(text: str, width: int, *, mark: str = "…") -> str:
 size_text = sizes.size_text
 
 
-def counted(number: int, things: str) -> str:
-    """`48 tables`, `1 table`."""
-    return f"{number:,} {things.removesuffix('s') if number == 1 else things}"
+counted = sizes.counted
 
 
 def known_size(size: int | None) -> str:

@@ -188,8 +188,8 @@ def test_the_backup_is_made_told_and_taken_up_later(
     assert not list(shop.state.glob("*damaged*"))
 
 
-def test_a_worker_killed_before_it_could_record_its_run_is_told_of_by_the_next_start(home: Home) -> None:
-    """A command that starts a backup leaves the catalogue to the worker, which may die before it opens it."""
+def hold_secret(home: Home) -> Path:
+    """A datasource whose password does not come before somebody writes to the pipe."""
     held = home.folder / "held"
     os.mkfifo(held)
     home.configure(
@@ -201,6 +201,18 @@ username = "keeper"
 password = {{ command = "cat {held}" }}
 """
     )
+    return held
+
+
+def let_go(held: Path) -> None:
+    """End the program that waits for the secret, if it has come to it."""
+    with contextlib.suppress(OSError):
+        os.close(os.open(held, os.O_WRONLY | os.O_NONBLOCK))
+
+
+def test_a_worker_killed_before_it_could_record_its_run_is_told_of_by_the_next_start(home: Home) -> None:
+    """A command that starts a backup leaves the catalogue to the worker, which may die before it opens it."""
+    held = hold_secret(home)
     assert home.dgtui("list").exit_code == 0
     with subprocess.Popen(
         [sys.executable, "-m", "dgtui", "--run-job", "nightly"], env=home.environment, stderr=subprocess.PIPE
@@ -210,11 +222,21 @@ password = {{ command = "cat {held}" }}
         (run_id,) = runs.living()
         os.kill(int(runs.lock(run_id).read_text()), signal.SIGKILL)
         assert command.wait(PATIENCE_SECONDS) == 1
-    with contextlib.suppress(OSError):  # the program that waits for the secret may not have come to it
-        os.close(os.open(held, os.O_WRONLY | os.O_NONBLOCK))
+    let_go(held)
     listed = home.dgtui("list", "--json")
     assert "ended interrupted" in listed.errors
     assert [(row["execution_id"], row["status"]) for row in listed.json()] == [(run_id, "interrupted")]
     assert [row["kind"] for row in home.dgtui("notifications", "--json").json()] == ["backup_failed"]
     assert runs.unrecorded_runs() == []
     assert home.dgtui("list", "--json").errors == ""
+
+
+def test_a_run_that_was_announced_in_the_catalogue_is_seen_to_run_there(home: Home) -> None:
+    """Screens and daemon announce what they start; they show it by its row, also while its source does not answer."""
+    held = hold_secret(home)
+    engine = home.engine()
+    run_id = engine.start_job("nightly")
+    wait_until(lambda: engine.execution(run_id).status == "running", "the row of the run")
+    engine.cancel(run_id)
+    let_go(held)
+    assert home.finish(engine, run_id).status in ("cancelled", "failed")

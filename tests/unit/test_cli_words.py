@@ -70,3 +70,4 @@ def test_one_thing_is_not_told_as_several() -> None:
         "2 tables",
         "1,200 tables",
     ]
+    assert [counted(number, "copies") for number in (1, 2)] == ["1 copy", "2 copies"]

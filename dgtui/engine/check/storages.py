@@ -9,6 +9,7 @@ from dgtui.engine.catalog.forgetting import copies_elsewhere
 from dgtui.engine.check.finding import Finding, finding_of
 from dgtui.engine.errors import DataGuardianError
 from dgtui.engine.health.asking import expected_bytes
+from dgtui.engine.sizes import counted
 from dgtui.engine.storages.base import Storage, StorageState
 from dgtui.engine.stored import know_marker
 
@@ -46,7 +47,7 @@ def storages_not_configured(config: Config, catalog: Catalog) -> Iterator[Findin
             area="storage",
             subject=name,
             level="warning",
-            message=f"is not configured, and {count} backup{'' if count == 1 else 's'} with a copy there "
+            message=f"is not configured, and {counted(count, 'backups')} with a copy there "
             "are kept by it: no rule removes their other copies while it is in doubt",
             mend=f"Configure it again, or: dgtui forget-storage {name}",
         )

@@ -8,6 +8,7 @@ from dgtui.engine.catalog.figures import Waiting
 from dgtui.engine.figures.model import Attention, Place, StorageFigures
 from dgtui.engine.health_model import HealthState, Watched, WatchedKind
 from dgtui.engine.model import Execution, Severity
+from dgtui.engine.sizes import counted
 
 _SOON_FULL_DAYS = 14
 _NEARLY_FULL = 0.1
@@ -101,7 +102,7 @@ def of_copies(lost: Mapping[tuple[str, str], int]) -> list[Attention]:
     return [
         Attention(
             severity="warning",
-            text=f"{count} cop{'y' if count == 1 else 'ies'} of {datasource} missing or damaged at {storage}",
+            text=f"{counted(count, 'copies')} of {datasource} missing or damaged at {storage}",
             place="backups",
             name=datasource,
         )
@@ -114,7 +115,7 @@ def of_forgotten(copies: Mapping[str, int]) -> list[Attention]:
     return [
         Attention(
             severity="warning",
-            text=f"{count} backup{'' if count == 1 else 's'} kept by copies at {storage}, which is not configured",
+            text=f"{counted(count, 'backups')} kept by copies at {storage}, which is not configured",
             place="storages",
             hint=f"dgtui forget-storage {storage}",
         )
@@ -131,7 +132,7 @@ def of_deliveries(waiting: Waiting, now: datetime) -> list[Attention]:
     return [
         Attention(
             severity="warning",
-            text=f"{waiting.times} notification{'' if waiting.times == 1 else 's'} not delivered, oldest {age}",
+            text=f"{counted(waiting.times, 'notifications')} not delivered, oldest {age}",
             place="notifications",
             hint="dgtui notify tells why",
         )
@@ -146,8 +147,7 @@ def of_daemon(config: Config, *, running: bool) -> list[Attention]:
     return [
         Attention(
             severity="error",
-            text=f"No daemon is running: nothing starts the {len(scheduled)} scheduled "
-            f"job{'' if len(scheduled) == 1 else 's'}",
+            text=f"No daemon is running: nothing starts the {counted(len(scheduled), 'scheduled jobs')}",
             place="jobs",
             hint="dgtui daemon --install",
         )
