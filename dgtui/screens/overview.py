@@ -66,9 +66,9 @@ class OverviewScreen(TabScreen):
         nothing = "Nothing needs attention"
         self.query_one("#attention", Listing).show(rows, empty=nothing)
         columns = (
-            Column("Job", flexible=True),
+            Column("Job", flexible=True, enough=12),
             Column(f"{_DAYS} days, up to {overview.today:%d %b}"),
-            Column("Size, day by day"),
+            Column("Size, day by day", wide_only=True),
             Column("Newest", right=True, wide_only=True),
         )
         calendars = [self._calendar_row(one) for one in overview.calendars]

@@ -79,6 +79,17 @@ async def test_rows_end_in_the_mark_of_what_was_cut_also_beside_the_scrollbar() 
             assert seen.endswith("x…"), repr(seen)
 
 
+async def test_what_the_edge_cuts_is_marked_and_blanks_are_not() -> None:
+    async with listing(Column("Taken"), Column("Proven by whom"), width=20) as table:
+        table.show([row("2026-11-26", "rehearsed 2 d ago"), row("2026-11-25", "-")])
+        seen = [table.render_line(y).text for y in range(3)]
+        assert seen == [" Taken       Proven…", " 2026-11-26  rehear…", " 2026-11-25  -      "]
+    wide = [row("漢字漢字漢字漢字漢字漢字")]
+    async with listing(Column("Name"), width=20) as table:
+        table.show(wide)
+        assert table.render_line(1).text == " 漢字漢字漢字漢字漢…", "no half of a sign is left"
+
+
 async def test_rows_stay_in_the_order_of_a_column_that_other_columns_are_put_before() -> None:
     async with listing(Column("Name"), Column("Size")) as table:
         table.show([row("a", "3"), row("b", "1"), row("c", "2")])

@@ -50,6 +50,22 @@ async def test_the_worst_comes_first_and_everything_fits(tmp_path: Path, size: t
     app.close_engine()
 
 
+async def test_on_a_narrow_terminal_the_days_are_whole_and_the_curve_goes(tmp_path: Path) -> None:
+    app = still_app(tmp_path)
+    async with app.run_test(size=(60, 20)) as pilot:
+        driver = Driver(app, pilot, [])
+        await driver.settle()
+        await driver.press("0")
+        calendar = driver.widget("#calendar", Listing)
+        header, first = (calendar.render_line(y).text for y in range(2))
+        assert "30 days, up to" in header
+        assert "Size" not in header
+        marks = driver.rows("#calendar")[0].split()[1]
+        assert marks in first
+        assert "…" not in header + first
+    app.close_engine()
+
+
 async def test_enter_leads_to_the_place_of_what_is_wrong(tmp_path: Path) -> None:
     app = still_app(tmp_path)
     async with app.run_test(size=(120, 40)) as pilot:

@@ -13,6 +13,7 @@ from dgtui.wording.panel import Line, Span
 from dgtui.wording.words import cells, one_line
 
 STYLES = ("good", "warning", "bad", "dim", "strong", "accent", "header", "cursor", "tab", "key")
+_CUT = "…"
 COMPONENTS = frozenset(f"styled--{style}" for style in STYLES)
 
 
@@ -66,14 +67,22 @@ class StyledWidget(Widget):
         return found
 
     def strip_of(self, line: Iterable[Span], width: int, over: Style | None = None) -> Strip:
-        """A line cut or filled to `width` columns; `over` is laid over its styles."""
+        """A line cut or filled to `width` columns, marked where it was cut; `over` is laid over its styles."""
         base = self.style_of("") if over is None else self.style_of("") + over
         segments = []
         for piece in line:
             style = self.style_of(piece.style)
             segments.append(Segment(piece.text, style if over is None else style + over))
         # Neighbours of one style are sent as one piece: each style costs forty bytes.
-        return Strip(segments).adjust_cell_length(width, base).simplify()
+        return _marked_where_cut(Strip(segments), width).adjust_cell_length(width, base).simplify()
+
+
+def _marked_where_cut(strip: Strip, width: int) -> Strip:
+    """Blanks may be cut off in silence; more than that has left something out."""
+    if strip.cell_length <= width or not width or not strip.crop(width).text.strip():
+        return strip
+    kept = list(strip.crop(0, width - 1))
+    return Strip([*kept, Segment(_CUT, kept[-1].style if kept else None)])
 
 
 class Lines(StyledWidget):
