@@ -286,6 +286,10 @@ def run() -> int:
         # The first screen stands: garbage is collected from here on.
         gc.freeze()
         gc.enable()
+        from dgtui.screens.preloading import load_places
+
+        # Small beside the engine, and wanted by the first key.
+        load_places()
         from dgtui.engine.facade import Engine
 
         return Engine(config, state)

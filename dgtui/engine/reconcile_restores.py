@@ -12,9 +12,10 @@ from dgtui.engine.messages import now
 from dgtui.engine.model import ENDED, Problem, Restore
 from dgtui.engine.restore_task import target_lock_name
 from dgtui.engine.restore_telling import Warn, content_of, tell_restore, tell_verdict
+from dgtui.engine.restore_traces import cleanup_command, left_behind
 from dgtui.engine.run_follower import last_status
 from dgtui.engine.runs import RunPaths
-from dgtui.engine.settling import cleanup_command, left_behind, not_known, settle, settle_and_tell, unsettled
+from dgtui.engine.settling import not_known, settle, settle_and_tell, unsettled
 from dgtui.engine.settling_import import is_filled, newest_into_each_target, settle_import, way_back, ways_on
 
 

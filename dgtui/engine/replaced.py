@@ -12,6 +12,7 @@ from dgtui.engine.locks import Lock, take_lock
 from dgtui.engine.messages import now
 from dgtui.engine.model import ENDED, RESTORABLE, Execution, Record, Restore
 from dgtui.engine.restore_task import target_lock_name
+from dgtui.engine.restore_traces import kept_name
 from dgtui.engine.runs import RunPaths
 
 
@@ -46,11 +47,6 @@ def kept_replaced(catalog: Catalog) -> list[Kept]:
                 )
             )
     return kept
-
-
-def kept_name(restore: Restore) -> str | None:
-    """The name under which a restore keeps what it replaced, all of the target or a part of it."""
-    return restore.kept_as or restore.part_kept_as
 
 
 def safety_of(catalog: Catalog, restore: Restore) -> Execution | None:

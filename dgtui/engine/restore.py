@@ -24,7 +24,8 @@ from dgtui.engine.restore_refusals import IntendedRestore, refuse_backup, refuse
 from dgtui.engine.restore_report import load_and_compare
 from dgtui.engine.restore_task import NEW_SUFFIX, RestoreTask, started_restore
 from dgtui.engine.restore_telling import content_of
-from dgtui.engine.settling import cleanup_command, empty_again, settle_earlier
+from dgtui.engine.restore_traces import cleanup_command
+from dgtui.engine.settling import empty_again, settle_earlier
 from dgtui.engine.stored import folder_of
 
 

@@ -16,6 +16,7 @@ from dgtui.engine.messages import now
 from dgtui.engine.model import ENDED, Placing, Restore
 from dgtui.engine.restore_task import NEW_SUFFIX, target_lock_name
 from dgtui.engine.restore_telling import Warn, content_of, tell_verdict
+from dgtui.engine.restore_traces import cleanup_command, left_behind
 from dgtui.engine.runs import RunPaths
 from dgtui.engine.settling_import import way_back, ways_on
 
@@ -191,11 +192,6 @@ def restore_findings(catalog: Catalog) -> list[Finding]:
     return findings
 
 
-def cleanup_command(restore: Restore) -> str:
-    """The command that brings an interrupted restore to a clean end."""
-    return f"dgtui cleanup-restore {restore.restore_id[:8]}"
-
-
 def clean_up(catalog: Catalog, config: Config, paths: RunPaths, restore: Restore) -> tuple[str, ...]:
     """Bring an interrupted restore to a clean end, and remove what it left beside its target; sentences for people.
 
@@ -251,11 +247,3 @@ def empty_again(target: _Target, database: str) -> None:
     target.drop_target(database)
     target.create_target(database, like=pattern)
     target.drop_target(pattern)
-
-
-def left_behind(restore: Restore) -> tuple[str, ...]:
-    """The names that an interrupted restore left beside its target."""
-    placing = restore.placing
-    if placing is None:
-        return ()
-    return tuple(name for name in (placing.beside, placing.like, placing.keep_as) if name is not None)

@@ -13,6 +13,7 @@ from dgtui.engine.datasources.loading import Selection
 from dgtui.engine.errors import DataGuardianError, StorageError
 from dgtui.engine.messages import now
 from dgtui.engine.model import Execution, Restore, RestoreReport
+from dgtui.engine.restore_traces import finish_command
 from dgtui.engine.stored import read_known_manifest
 
 
@@ -109,8 +110,3 @@ def ways_on(restore: Restore, back: Restore) -> str:
     """What brings a partly filled target back to its former content, and what to the restored one."""
     undo = f"dgtui undo {back.restore_id[:8]} (a running daemon does that by itself)"
     return f"{undo}. Or bring the restore to its end with: {finish_command(restore)}"
-
-
-def finish_command(restore: Restore) -> str:
-    """The command that imports the backup once more, to its end."""
-    return f"dgtui cleanup-restore {restore.restore_id[:8]} --finish"

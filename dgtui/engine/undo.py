@@ -10,9 +10,10 @@ from dgtui.engine.errors import DataGuardianError, RestoreError
 from dgtui.engine.messages import now
 from dgtui.engine.model import ENDED, Execution, Part, PartChange, Placing, Record, Restore, RestoreReport
 from dgtui.engine.orders import RestoreOrder
-from dgtui.engine.replaced import kept_name, safety_of
+from dgtui.engine.replaced import safety_of
 from dgtui.engine.restore_rows import RowsReplacement
 from dgtui.engine.restore_task import NEW_SUFFIX, PART_SUFFIX, UndoTask, started_restore
+from dgtui.engine.restore_traces import kept_name
 from dgtui.engine.settling import forget_kept, settle_earlier
 from dgtui.engine.settling_import import way_back
 from dgtui.engine.sizes import counted

@@ -2,9 +2,9 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from dgtui.engine.model import Execution
-from dgtui.engine.retention import Verdict
 from dgtui.screens.live_copies import asked_words
 from dgtui.screens.marks import execution_mark
 from dgtui.screens.widgets.styled import span
@@ -13,9 +13,12 @@ from dgtui.wording.retention_text import keep_text
 from dgtui.wording.terminal import Look
 from dgtui.wording.words import short_id, time_text
 
+if TYPE_CHECKING:
+    from dgtui.engine.retention import Verdict
+
 
 def backup_details(
-    one: Execution, verdicts: Sequence[Verdict], silent: Collection[str], look: Look, now: datetime
+    one: Execution, verdicts: "Sequence[Verdict]", silent: Collection[str], look: Look, now: datetime
 ) -> list[Line]:
     """Which one it is and when its storages were asked, and why it stays."""
     facts = [
@@ -28,7 +31,7 @@ def backup_details(
     return [line, (span(" " + "  ".join(_keep_reasons(one, verdicts, now)), "dim"),)]
 
 
-def _keep_reasons(one: Execution, verdicts: Sequence[Verdict], now: datetime) -> list[str]:
+def _keep_reasons(one: Execution, verdicts: "Sequence[Verdict]", now: datetime) -> list[str]:
     """Why it stays at each storage, when it would go and what that frees."""
     # Where no rule was given there is nothing to tell.
     told = [verdict for verdict in verdicts if "no_rule" not in {hold.kind for hold in verdict.holds}]

@@ -5,9 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from dgtui.engine.catalog.proofs import Proven
 from dgtui.engine.model import RESTORABLE, Copy, Execution, Record
-from dgtui.engine.retention import Verdict
 from dgtui.screens.marks import copy_mark, rank
 from dgtui.screens.times import age_text, until_text
 from dgtui.screens.widgets.rows import Column, Row, measured
@@ -17,7 +15,9 @@ from dgtui.wording.terminal import Look
 from dgtui.wording.words import known_size, time_text, took_text
 
 if TYPE_CHECKING:
+    from dgtui.engine.catalog.proofs import Proven
     from dgtui.engine.facade import Engine
+    from dgtui.engine.retention import Verdict
 
 _KINDS = {"full": "full", "schema_only": "schema", "data_only": "data", "incremental": "increment"}
 
@@ -38,10 +38,10 @@ class Backups(Record, frozen=True):
 
     datasource: str = ""
     executions: tuple[Execution, ...] = ()
-    proven: Mapping[str, Proven] = {}
+    proven: Mapping[str, "Proven"] = {}
     expiries: Mapping[str, datetime | None] = {}
     """When each one goes from its last storage, where that is known."""
-    verdicts: Mapping[str, tuple[Verdict, ...]] = {}
+    verdicts: Mapping[str, "tuple[Verdict, ...]"] = {}
     """Why each one stays or goes, at each of its storages."""
     by_id: Mapping[str, Execution] = {}
     at: Mapping[str, Mapping[str, Execution]] = {}
@@ -114,7 +114,7 @@ class BackupTable:
         live = self.live.get(storage, {}).get(execution.execution_id)
         return live or next((copy for copy in execution.copies if copy.storage == storage), None)
 
-    def _row(self, one: Execution, proof: Proven | None) -> Row:
+    def _row(self, one: Execution, proof: "Proven | None") -> Row:
         took = (one.finished_at - one.started_at).total_seconds() if one.finished_at is not None else 0.0
         size, stored = one.total_size_bytes, one.compressed_size_bytes
         ratio = stored / size if size and stored is not None else None
@@ -171,7 +171,7 @@ class BackupTable:
         copy = self.copy_of(one, storage)
         return None if copy is None or not copy.path else rank(COPY_MARKS, copy.status)
 
-    def _proof(self, one: Execution, proof: Proven | None) -> Line:
+    def _proof(self, one: Execution, proof: "Proven | None") -> Line:
         expiry = () if self.goes else self._expiry(one)
         pieces: list[Span] = [*expiry, Span(" ")] if expiry else []
         if proof is not None:

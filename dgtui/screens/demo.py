@@ -4,14 +4,19 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dgtui.config import load_config
 from dgtui.engine.errors import RestoreError
-from dgtui.engine.facade import Engine
+
+if TYPE_CHECKING:
+    from dgtui.engine.facade import Engine
 
 
-def demo_engine() -> Engine:
+def demo_engine() -> "Engine":
     """Run the demo's command in a folder of its own, and open what it made. Raises DataGuardianError."""
+    from dgtui.engine.facade import Engine
+
     folder = Path(tempfile.mkdtemp(prefix="dgtui-demo-"))
     command = [sys.executable, "-m", "dgtui", "demo", "--folder", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)

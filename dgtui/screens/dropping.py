@@ -4,13 +4,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from dgtui.engine.model import Restore
-from dgtui.engine.replaced import Kept, kept_name
+from dgtui.engine.restore_traces import kept_name
 from dgtui.screens.confirm import ConfirmScreen
 from dgtui.screens.engine_app import EngineApp
 from dgtui.wording.words import short_id
 
 if TYPE_CHECKING:
     from dgtui.engine.facade import Engine
+    from dgtui.engine.replaced import Kept
 
 Change = Callable[["Engine"], tuple[str, ...]]
 
@@ -25,7 +26,7 @@ def ask_drop(app: EngineApp, restore: Restore, change: Callable[[str, "Change"],
         if sure:
             change("drop", lambda engine: (f"{engine.drop_replaced(restore).target}: dropped",))
 
-    def ask(kept: list[Kept]) -> None:
+    def ask(kept: "list[Kept]") -> None:
         gone = any(one.only_way_back for one in kept if one.restore_id == restore.restore_id)
         text = [f"{kept_as}, the former content of {restore.target}, is dropped.", _way_back(restore, gone=gone)]
         app.push_screen(

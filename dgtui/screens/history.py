@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
-from dgtui.engine.catalog.proofs import Proof
 from dgtui.engine.model import RESTORABLE, Execution, Restore
-from dgtui.engine.settling import left_behind
+from dgtui.engine.restore_traces import left_behind
 from dgtui.screens.confirm import ConfirmScreen
 from dgtui.screens.dropping import ask_drop
 from dgtui.screens.execution import ExecutionScreen
@@ -90,7 +89,7 @@ class HistoryScreen(TabScreen):
         self._show_details()
 
     @property
-    def selected(self) -> Done | None:
+    def selected(self) -> "Done | None":
         """What is under the cursor."""
         key, past = self.query_one("#history", Listing).key, self._past
         return next((one for one in past.everything if key_of(one) == key), None)
@@ -218,10 +217,10 @@ class HistoryScreen(TabScreen):
         one = self.selected
         if isinstance(one, Execution):
             self.app.push_screen(ExecutionScreen(one))
-        elif isinstance(one, Proof):
-            self._show_rehearsed(one.execution_id)
-        elif one is not None:
+        elif isinstance(one, Restore):
             self.app.push_screen(RestoredScreen(one), self._do)
+        elif one is not None:
+            self._show_rehearsed(one.execution_id)
 
     def _show_rehearsed(self, execution_id: str) -> None:
         def show(execution: Execution) -> None:

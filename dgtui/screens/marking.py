@@ -9,7 +9,6 @@ from textual.widgets import Button, Input, Label, Static
 
 from dgtui.engine.errors import DataGuardianError
 from dgtui.engine.model import Execution, Restore
-from dgtui.engine.restore_by_hand import moment_of
 from dgtui.screens.dialog import Dialog
 from dgtui.wording.words import one_line, time_text
 
@@ -78,6 +77,8 @@ class MarkRestoredScreen(Dialog[Restore]):
         reason, at = (self.query_one(f"#{name}", Input).value.strip() for name in ("reason", "at"))
 
         def record(engine: "Engine") -> Restore:
+            from dgtui.engine.restore_by_hand import moment_of
+
             return engine.mark_restored(one, reason=reason, at=moment_of(at) if at else None)
 
         self.engine_app.ask(self, f"mark {one.execution_id}", record, self._recorded, self._refused)

@@ -1,9 +1,10 @@
 """Everything about one notification: what happened, and who was told of it when."""
 
+from typing import TYPE_CHECKING
+
 from textual.app import ComposeResult
 
 from dgtui.engine.model import LASTING, Notification
-from dgtui.engine.records import Telling
 from dgtui.screens.dialog import Dialog
 from dgtui.screens.marks import severity_mark
 from dgtui.screens.widgets.details import Paragraphs
@@ -12,6 +13,9 @@ from dgtui.screens.widgets.rows import Column, Row
 from dgtui.screens.widgets.styled import span
 from dgtui.wording.panel import Line, Span
 from dgtui.wording.words import time_text
+
+if TYPE_CHECKING:
+    from dgtui.engine.records import Telling
 
 _COLUMNS = (Column("Channel", flexible=True), Column("State"), Column("Since"), Column("Why", flexible=True))
 
@@ -59,12 +63,12 @@ class NotificationScreen(Dialog[None]):
             lines.append((Span("Read  ", "dim"), Span(time_text(one.read_at))))
         return lines
 
-    def _show_tellings(self, tellings: list[Telling]) -> None:
+    def _show_tellings(self, tellings: "list[Telling]") -> None:
         rows = [Row(str(number), telling_cells(one)) for number, one in enumerate(tellings)]
         self.query_one(Listing).show(rows, empty="No channel is to be told of this")
 
 
-def telling_cells(one: Telling) -> tuple[Line, ...]:
+def telling_cells(one: "Telling") -> tuple[Line, ...]:
     """Channel, state, since when, and why it was not sent yet."""
     channel = one.channel + (f", reminder {one.reminder}" if one.reminder else "")
     sent = one.status == "sent"

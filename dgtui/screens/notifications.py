@@ -6,7 +6,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
 from dgtui.engine.model import LASTING, Notification, NotificationKind, Record
-from dgtui.engine.records import Undelivered
 from dgtui.screens.marks import rank, severity_mark
 from dgtui.screens.tab import TabScreen
 from dgtui.screens.times import age_text, span_text
@@ -19,6 +18,7 @@ from dgtui.wording.states import SEVERITY_MARKS
 
 if TYPE_CHECKING:
     from dgtui.engine.facade import Engine
+    from dgtui.engine.records import Undelivered
 
 _COLUMNS = (
     Column("New"),
@@ -36,7 +36,7 @@ class Told(Record, frozen=True):
     """All notifications, and what was not delivered."""
 
     notifications: tuple[Notification, ...] = ()
-    undelivered: tuple[Undelivered, ...] = ()
+    undelivered: "tuple[Undelivered, ...]" = ()
 
 
 def gather_told(engine: "Engine") -> Told:

@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 
-from dgtui.engine.figures.model import Attention, Day, JobCalendar, Overview
 from dgtui.screens.marks import rank, severity_mark
 from dgtui.screens.tab import TabScreen
 from dgtui.screens.widgets.details import Details
@@ -18,6 +17,7 @@ from dgtui.wording.words import known_size
 
 if TYPE_CHECKING:
     from dgtui.engine.facade import Engine
+    from dgtui.engine.figures.model import Attention, Day, JobCalendar, Overview
 
 _DAYS = 30
 _ATTENTION = (Column("Severity"), Column("Needs attention", flexible=True))
@@ -26,7 +26,7 @@ _LAST = 3
 """How many bad days of the selected job are told in words."""
 
 
-def gather_overview(engine: "Engine") -> Overview:
+def gather_overview(engine: "Engine") -> "Overview":
     """Everything that is shown."""
     return engine.figures.overview(days=_DAYS, daemon_running=engine.daemon_status().running)
 
@@ -60,7 +60,7 @@ class OverviewScreen(TabScreen):
         """Ask for all of it."""
         self.engine_app.ask(self, "overview", gather_overview, self._take, self.show_failure)
 
-    def _take(self, overview: Overview) -> None:
+    def _take(self, overview: "Overview") -> None:
         self._overview = overview
         rows = [self._attention_row(place, one) for place, one in enumerate(overview.attention)]
         nothing = "Nothing needs attention"
@@ -75,14 +75,14 @@ class OverviewScreen(TabScreen):
         self.query_one("#calendar", Listing).show(calendars, columns=columns)
         self._show_details()
 
-    def _attention_row(self, place: int, one: Attention) -> Row:
+    def _attention_row(self, place: int, one: "Attention") -> Row:
         return Row(
             key=str(place),
             cells=((severity_mark(one.severity, self.engine_app.look),), (span(one.text),)),
             sort=(rank(SEVERITY_MARKS, one.severity),),
         )
 
-    def _calendar_row(self, one: JobCalendar) -> Row:
+    def _calendar_row(self, one: "JobCalendar") -> Row:
         look = self.engine_app.look
         marks = [DAY_MARKS[day.state] for day in one.days]
         days: Line = tuple(Span(mark.shown(look), mark.style) for mark in marks)
@@ -132,7 +132,7 @@ class OverviewScreen(TabScreen):
         text = dot.join(_day_text(day) for day in reversed(bad[-_LAST:])) or "no bad day in all of them"
         return (Span(" "), span(calendar.job, "strong"), Span("  "), span(text))
 
-    def _selected_attention(self) -> Attention | None:
+    def _selected_attention(self) -> "Attention | None":
         key = self.query_one("#attention", Listing).key
         return self._overview.attention[int(key)] if self._overview is not None and key is not None else None
 
@@ -146,7 +146,7 @@ class OverviewScreen(TabScreen):
             self.engine_app.open_place(one.place, one.name)
 
 
-def _day_text(day: Day) -> str:
+def _day_text(day: "Day") -> str:
     """`12 Feb: 1 failed, 23 good`."""
     counts = ((day.failed, "failed"), (day.missed, "missed"), (day.partial, "partial"), (day.good, "good"))
     return f"{day.day:%d %b}: " + ", ".join(f"{count} {word}" for count, word in counts if count)

@@ -1,20 +1,20 @@
 """Everything that was done, for the history."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
-from dgtui.engine.catalog.proofs import Proof
 from dgtui.engine.model import ENDED, Execution, Record, Restore
-from dgtui.engine.settling import left_behind
+from dgtui.engine.restore_traces import left_behind
 from dgtui.screens.widgets.styled import span
 from dgtui.wording.panel import Line, Span
 from dgtui.wording.restored_text import kept_words, keys_next, way_words
 from dgtui.wording.words import short_id, size_text
 
 if TYPE_CHECKING:
+    from dgtui.engine.catalog.proofs import Proof
     from dgtui.engine.facade import Engine
 
-Done = Execution | Restore | Proof
+Done: TypeAlias = "Execution | Restore | Proof"
 """A backup, a restore or a rehearsal."""
 _MOST_ROWS = 1000
 
@@ -24,7 +24,7 @@ class Past(Record, frozen=True):
 
     executions: tuple[Execution, ...]
     restores: tuple[Restore, ...]
-    rehearsals: tuple[Proof, ...] = ()
+    rehearsals: "tuple[Proof, ...]" = ()
 
     @property
     def everything(self) -> Iterator[Done]:
@@ -50,7 +50,7 @@ def key_of(one: Done) -> str:
     return one.restore_id if isinstance(one, Restore) else one.proof_id
 
 
-def _rehearsal_details(proof: Proof) -> list[Line]:
+def _rehearsal_details(proof: "Proof") -> list[Line]:
     """From which copy, how much came back, what differed, and what it left."""
     source = f"from {proof.storage}" if proof.storage else ""
     counted = f"{proof.rows:,} rows" if proof.rows is not None else ""

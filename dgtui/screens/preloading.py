@@ -13,15 +13,21 @@ from textual.dom import DOMNode
 from textual.screen import Screen
 
 import dgtui.screens
-from dgtui.screens.tab import TabScreen
+from dgtui.screens.tab import TABS, TabScreen
 from dgtui.screens.widgets.listing import Listing
 
 Keys = dict[str, frozenset[str]]
 """For the name of each action the keys that start it."""
 
 
+def load_places() -> None:
+    """Import those of the places alone; call it in a thread."""
+    for place in TABS:
+        import_module(f"dgtui.screens.{place}")
+
+
 def load_screens() -> list[ModuleType]:
-    """Import all of them; call it in a thread."""
+    """Import all screens and widgets; call it in a thread."""
     packages = pkgutil.walk_packages(dgtui.screens.__path__, "dgtui.screens.")
     return [import_module(found.name) for found in packages]
 

@@ -1,7 +1,7 @@
 """The restore dialog: from which storage, into what, what of it, and what that will do."""
 
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -10,7 +10,6 @@ from textual.widgets import Button, Input, Static
 
 from dgtui.engine.errors import DataGuardianError
 from dgtui.engine.model import Copy, Execution
-from dgtui.engine.preview import RestorePreview
 from dgtui.screens.dialog import Dialog
 from dgtui.screens.restore_choice import RestoreChoice, RestoreQuestion
 from dgtui.screens.restore_form import RestoreForm
@@ -21,6 +20,9 @@ from dgtui.screens.widgets.facts import Fact, Facts
 from dgtui.screens.widgets.ticks import Ticks
 from dgtui.wording.preview_text import effect_facts, target_fact
 from dgtui.wording.words import one_line, time_text
+
+if TYPE_CHECKING:
+    from dgtui.engine.preview import RestorePreview
 
 
 class RestoreScreen(Dialog[RestoreChoice]):
@@ -125,7 +127,7 @@ class RestoreScreen(Dialog[RestoreChoice]):
             slow=True,
         )
 
-    def _take_preview(self, question: RestoreQuestion, preview: RestorePreview) -> None:
+    def _take_preview(self, question: RestoreQuestion, preview: "RestorePreview") -> None:
         if question != self.form.question:
             return  # it came too late: something else is chosen by now, and asked
         problem = preview.outlook.problem if preview.outlook is not None else None

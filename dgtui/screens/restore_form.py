@@ -1,6 +1,7 @@
 """The choices of the restore dialog, and what is chosen."""
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
 from textual.containers import Horizontal
@@ -9,7 +10,6 @@ from textual.widgets import Input, Label
 from dgtui.engine.datasources.loading import Selection
 from dgtui.engine.manifest import Manifest
 from dgtui.engine.model import Copy, Execution
-from dgtui.engine.preview import RestorePreview
 from dgtui.screens.dialog import Box
 from dgtui.screens.restore_choice import RestoreChoice, RestoreQuestion, SafetyChoice
 from dgtui.screens.restore_offer import RestoreOffer
@@ -19,6 +19,9 @@ from dgtui.screens.widgets.rows import Column
 from dgtui.screens.widgets.safety import SafetyRows
 from dgtui.screens.widgets.ticks import Tickable, Ticks
 from dgtui.wording.words import known_size
+
+if TYPE_CHECKING:
+    from dgtui.engine.preview import RestorePreview
 
 
 class RestoreForm(Box):
@@ -92,7 +95,7 @@ class RestoreForm(Box):
         ]
         self.query_one(Ticks).offer(rows)
 
-    def take_preview(self, preview: RestorePreview | None) -> None:
+    def take_preview(self, preview: "RestorePreview | None") -> None:
         """What is possible depends on the target; None where it is not known."""
         self._preview = preview
         self.query_one("#what", Choice).set_options(self._offer.what(self.datasource, preview))

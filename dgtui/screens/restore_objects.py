@@ -1,16 +1,20 @@
 """Every object that a restore would bring, replace or remove, with its rows on both sides."""
 
+from typing import TYPE_CHECKING
+
 from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.widgets import Button
 
-from dgtui.engine.restore_outlook import ObjectChange, RestoreOutlook
 from dgtui.screens.dialog import Dialog
 from dgtui.screens.widgets.listing import Listing
 from dgtui.screens.widgets.rows import Column, Row
 from dgtui.screens.widgets.styled import span
 from dgtui.wording.panel import Span
 from dgtui.wording.preview_text import object_rows
+
+if TYPE_CHECKING:
+    from dgtui.engine.restore_outlook import ObjectChange, RestoreOutlook
 
 _COLUMNS = (
     Column("Object", flexible=True),
@@ -28,7 +32,7 @@ class ObjectsScreen(Dialog[None]):
     ObjectsScreen > #box { height: 100%; }
     """
 
-    def __init__(self, target: str, outlook: RestoreOutlook) -> None:
+    def __init__(self, target: str, outlook: "RestoreOutlook") -> None:
         super().__init__(f"What the restore changes in {target}")
         self._outlook = outlook
 
@@ -49,7 +53,7 @@ class ObjectsScreen(Dialog[None]):
         self.dismiss(None)
 
 
-def _row(entry: ObjectChange) -> Row:
+def _row(entry: "ObjectChange") -> Row:
     now, then = object_rows(entry)
     fate, style = {
         "only in the target": ("goes", "warning"),

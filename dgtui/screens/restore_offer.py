@@ -2,14 +2,17 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dgtui.config import Config
 from dgtui.engine.model import Copy, Execution, Record
-from dgtui.engine.preview import RestorePreview
 from dgtui.screens.marks import TYPE_LABELS, copy_mark
 from dgtui.screens.widgets.choice import Option
 from dgtui.wording.panel import Span
 from dgtui.wording.terminal import Look
+
+if TYPE_CHECKING:
+    from dgtui.engine.preview import RestorePreview
 
 AUTOMATIC = ""
 _NEW = {"sqlite": "new file", "files": "new folder"}
@@ -74,7 +77,7 @@ class RestoreOffer(Record, frozen=True):
             Option("other", "other datasource", why_not=other),
         ]
 
-    def what(self, datasource: str, preview: RestorePreview | None) -> list[Option]:
+    def what(self, datasource: str, preview: "RestorePreview | None") -> list[Option]:
         """Everything, or which part of it."""
         return [
             Option(key, self._label(key), why_not=self._why_not(key, datasource, preview))
@@ -94,7 +97,7 @@ class RestoreOffer(Record, frozen=True):
             return self.config.loads_data(datasource)
         return self.can(datasource, key) or (key == "tables" and self.execution.datasource_type == "files")
 
-    def _why_not(self, key: str, datasource: str, preview: RestorePreview | None) -> str:
+    def _why_not(self, key: str, datasource: str, preview: "RestorePreview | None") -> str:
         backup_type = self.execution.backup_type
         filled = preview is not None and preview.object_count > 0
         if datasource not in self.config.datasources:
@@ -107,7 +110,7 @@ class RestoreOffer(Record, frozen=True):
             return "there are no tables to fill"
         return ""
 
-    def parts(self, datasource: str, preview: RestorePreview | None) -> list[Option]:
+    def parts(self, datasource: str, preview: "RestorePreview | None") -> list[Option]:
         """What of the chosen tables."""
         what = {option.key: option for option in self.what(datasource, preview)}
         return [Option(key, label, why_not=what[key].why_not) for key, label in _PART.items() if key in what]

@@ -9,7 +9,7 @@ from textual.containers import Horizontal
 from textual.widgets import Button, Static
 
 from dgtui.engine.model import ENDED, Restore
-from dgtui.engine.replaced import kept_name
+from dgtui.engine.restore_traces import kept_name
 from dgtui.screens.dialog import Dialog
 from dgtui.wording.restored_text import keys_next, restored_lines
 from dgtui.wording.words import short_id

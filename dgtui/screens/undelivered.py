@@ -1,11 +1,10 @@
 """Messages that were not sent for sure: since when, and why."""
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
-from dgtui.engine.records import Undelivered
 from dgtui.screens.dialog import Dialog
 from dgtui.screens.times import span_text
 from dgtui.screens.widgets.details import Details
@@ -14,6 +13,9 @@ from dgtui.screens.widgets.rows import Column, Row
 from dgtui.screens.widgets.styled import span
 from dgtui.wording.panel import Span
 from dgtui.wording.words import time_text
+
+if TYPE_CHECKING:
+    from dgtui.engine.records import Undelivered
 
 _COLUMNS = (
     Column("Channel", flexible=True),
@@ -52,13 +54,13 @@ class UndeliveredScreen(Dialog[None]):
     def _gather(self) -> None:
         self.engine_app.ask(self, "undelivered", lambda engine: engine.records.undelivered(), self._show)
 
-    def _show(self, found: list[Undelivered]) -> None:
+    def _show(self, found: "list[Undelivered]") -> None:
         self._found = found
         self.query_one(Listing).show([self._row(number, one) for number, one in enumerate(found)])
         self._show_details()
         self.show_keys()
 
-    def _row(self, number: int, one: Undelivered) -> Row:
+    def _row(self, number: int, one: "Undelivered") -> Row:
         more = f" and {len(one.titles) - 1} more" if len(one.titles) > 1 else ""
         return Row(
             key=one.delivery_id or f"held {number}",
@@ -78,7 +80,7 @@ class UndeliveredScreen(Dialog[None]):
         return bool(self._found) if action == "again" else super().check_action(action, parameters)
 
     @property
-    def selected(self) -> Undelivered | None:
+    def selected(self) -> "Undelivered | None":
         """What is under the cursor."""
         listing = self.query_one(Listing)
         key = listing.key

@@ -1,7 +1,7 @@
 """The undo dialog: how a restore would be taken back, or why it cannot be."""
 
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -10,13 +10,15 @@ from textual.widgets import Button, Input, Label, Static
 
 from dgtui.engine.errors import DataGuardianError
 from dgtui.engine.model import Record, Restore
-from dgtui.engine.undo import UndoChoice
 from dgtui.screens.dialog import Dialog
 from dgtui.screens.restore_choice import SafetyChoice
 from dgtui.screens.widgets.choice import Option
 from dgtui.screens.widgets.facts import Fact, Facts
 from dgtui.screens.widgets.safety import SafetyRows
 from dgtui.wording.words import one_line, short_id, time_text
+
+if TYPE_CHECKING:
+    from dgtui.engine.undo import UndoChoice
 
 _SPEED = {"kept": "at once", "safety": "as long as a restore takes, with the same checks"}
 
@@ -83,7 +85,7 @@ class UndoScreen(Dialog[UndoDecision]):
             slow=True,
         )
 
-    def _take(self, choice: UndoChoice) -> None:
+    def _take(self, choice: "UndoChoice") -> None:
         self._choice = choice
         names = [Option(name, name) for name in self.engine_app.config.storages]
         usual = [Option("", "where the safety backup lies")] if choice.execution_id is not None else []

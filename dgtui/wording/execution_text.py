@@ -3,10 +3,8 @@
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
-from dgtui.engine.catalog.proofs import Proof
 from dgtui.engine.errors import DataGuardianError
 from dgtui.engine.model import RESTORABLE, Copy, Execution, Record, Restore
-from dgtui.engine.retention import Verdict
 from dgtui.wording.problem_text import problem_lines
 from dgtui.wording.retention_text import keep_text
 from dgtui.wording.states import COPY_MARKS, EXECUTION_MARKS
@@ -15,6 +13,8 @@ from dgtui.wording.words import known_size, one_line, time_text, took_text
 
 if TYPE_CHECKING:
     from dgtui.engine import Engine
+    from dgtui.engine.catalog.proofs import Proof
+    from dgtui.engine.retention import Verdict
 
 
 class Details(Record, frozen=True):
@@ -26,9 +26,9 @@ class Details(Record, frozen=True):
     """The content of RESTORE.txt."""
     by_hand_missing: str = ""
     """Why there is none."""
-    keeping: tuple[Verdict, ...] = ()
+    keeping: "tuple[Verdict, ...]" = ()
     """Why it stays or goes at each storage."""
-    proofs: tuple[Proof, ...] = ()
+    proofs: "tuple[Proof, ...]" = ()
     """The restores and rehearsals that were to prove it, the newest first."""
 
     @classmethod
@@ -50,7 +50,7 @@ class Details(Record, frozen=True):
         return cls(execution=live, restores=restores, by_hand=text, keeping=keeping, proofs=proofs)
 
     @property
-    def proof(self) -> Proof | None:
+    def proof(self) -> "Proof | None":
         """The last one that proved it."""
         return next((proof for proof in self.proofs if proof.proven_at is not None), None)
 
@@ -126,7 +126,7 @@ def _copy_lines(copies: tuple[Copy, ...], look: Look) -> list[str]:
     return lines
 
 
-def _keeping_lines(keeping: tuple[Verdict, ...]) -> list[str]:
+def _keeping_lines(keeping: "tuple[Verdict, ...]") -> list[str]:
     now = datetime.now(UTC)
     lines = ["", "Retention:"] if keeping else []
     for verdict in keeping:
@@ -135,7 +135,7 @@ def _keeping_lines(keeping: tuple[Verdict, ...]) -> list[str]:
     return lines
 
 
-def _rehearsal_lines(proofs: tuple[Proof, ...], look: Look) -> list[str]:
+def _rehearsal_lines(proofs: "tuple[Proof, ...]", look: Look) -> list[str]:
     rehearsals = [proof for proof in proofs if proof.how == "rehearsal"]
     lines = ["", "Rehearsals:"] if rehearsals else []
     for proof in rehearsals:

@@ -3,9 +3,7 @@
 from typing import TYPE_CHECKING
 
 from dgtui.engine.model import ENDED
-from dgtui.engine.replaced import kept_name
-from dgtui.engine.settling import cleanup_command, left_behind
-from dgtui.engine.settling_import import finish_command
+from dgtui.engine.restore_traces import cleanup_command, finish_command, kept_name, left_behind
 from dgtui.wording.problem_text import problem_lines
 from dgtui.wording.words import one_line, short_id, time_text, took_text
 

@@ -44,6 +44,18 @@ def test_nothing_heavy_is_loaded_to_answer_little(arguments: list[str]) -> None:
     assert not loaded & HEAVY
 
 
+def test_no_screen_is_held_up_by_what_only_the_engine_needs() -> None:
+    # A key that opens a screen while the engine is still loaded would wait for the lock of its modules.
+    program = (
+        "import sys, dgtui.app\n"
+        "from dgtui.screens.preloading import load_screens\n"
+        "load_screens()\n"
+        "print(*sorted({'dgtui.engine.catalog', 'dgtui.engine.facade', 'sqlalchemy'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "\n", "")
+
+
 def test_the_version_is_all_it_prints_and_costs_no_parser() -> None:
     done, loaded = start("--version")
     assert done.stdout == f"dgtui {__version__}\n"
