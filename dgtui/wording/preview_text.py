@@ -108,7 +108,9 @@ def rows_fact(outlook: "RestoreOutlook") -> tuple[str, str] | None:
     now = _rows(sum(entry.target_rows or 0 for entry in known), exact=exact, there=True)
     then = _rows(sum(entry.backup_rows or 0 for entry in known), exact=exact, there=True)
     changed = sum(entry.backup_rows != entry.target_rows for entry in known)
-    return "Rows", f"{now} there now, {then} in the backup; {changed} of {len(known)} objects have other numbers"
+    noun = "object has" if len(known) == 1 else "objects have"
+    text = f"{now} there now, {then} in the backup; {changed} of {len(known)} {noun} other numbers"
+    return "Rows", f"{text}; of {len(both) - len(known)} more they are not known" if len(known) < len(both) else text
 
 
 def _role_facts(outlook: "RestoreOutlook") -> list[tuple[str, str]]:

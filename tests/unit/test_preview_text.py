@@ -1,0 +1,23 @@
+"""What a restore would do, in words: nothing that is not known is passed over."""
+
+from dgtui.engine.messages import now
+from dgtui.engine.restore_outlook import ObjectChange, RestoreOutlook
+from dgtui.wording.preview_text import rows_fact
+
+
+def said(*numbers: tuple[int | None, int | None]) -> str:
+    """The fact on objects of so many rows in the backup and in the target."""
+    objects = tuple(
+        ObjectChange(f"t{place}", "both", before, before is not None, after, after is not None)
+        for place, (before, after) in enumerate(numbers)
+    )
+    fact = rows_fact(RestoreOutlook(execution_id="e", taken_at=now(), looked_at=now(), objects=objects))
+    return fact[1] if fact is not None else ""
+
+
+def test_objects_whose_rows_are_not_known_are_told_beside_those_that_are() -> None:
+    assert said((500, 501), (None, 100)) == (
+        "~501 there now, ~500 in the backup; 1 of 1 object has other numbers; of 1 more they are not known"
+    )
+    assert said((500, 501), (7, 7)) == "508 there now, 507 in the backup; 1 of 2 objects have other numbers"
+    assert said((None, 100)) == ""
