@@ -64,7 +64,7 @@ class BackupsScreen(TabScreen):
         self._wanted: str | None = None
         self._backups = Backups()
         self._storages: tuple[str, ...] = ()
-        self._live = LiveCopies(self, {}, lambda: (), self._show)
+        self._live = LiveCopies(self, {}, lambda: (), self._show, self._show_details)
         self._waiting = False
         """Whether the backups of the selected datasource are still to come."""
 
@@ -147,7 +147,7 @@ class BackupsScreen(TabScreen):
         self._waiting = False
         listing = self.query_one("#executions", Listing)
         self._storages = tuple(self._storages_of_all())
-        self._live = LiveCopies(self, backups.at, lambda: listing.keys_in_view, self._show)
+        self._live = LiveCopies(self, backups.at, lambda: listing.keys_in_view, self._show, self._show_details)
         self._show()
         self._live.begin()
 

@@ -31,12 +31,14 @@ class LiveCopies:
         at: Mapping[str, Mapping[str, Execution]],
         in_view: Callable[[], Sequence[str]],
         changed: Callable[[], None],
+        confirmed: Callable[[], None],
     ) -> None:
         """`at` has the backups by storage and id; `in_view` gives the ids of what is seen now; `changed` is called
-        where a state is not what was known."""
+        where a state is not what was known, `confirmed` where an answer says nothing but that it still is."""
         self._screen = screen
         self._in_view = in_view
         self._changed = changed
+        self._confirmed = confirmed
         self._at = at
         self._left = {storage: dict(backups) for storage, backups in at.items()}
         self.found: dict[str, dict[str, Copy]] = {storage: {} for storage in at}
@@ -104,6 +106,8 @@ class LiveCopies:
         self.found[storage].update(found)
         if answers_again or any(self._is_news(storage, key, copy) for key, copy in found.items()):
             self._changed()
+        else:
+            self._confirmed()
         self._ask(storage)
 
     def _is_news(self, storage: str, key: str, copy: Copy) -> bool:

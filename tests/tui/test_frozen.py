@@ -7,9 +7,11 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from dgtui.config import load_config
@@ -144,6 +146,31 @@ async def test_a_frozen_storage_holds_up_only_its_own_column(
         assert isinstance(driver.screen, BackupsScreen)
         driver.screen._live._is_silent("nas")
         assert not driver.screen._live.silent, "a timer that was too late changes nothing"
+
+
+async def test_that_a_storage_still_says_the_same_is_told_as_soon_as_it_answers(
+    home: Home, shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else an answer of just now would be shown under the age of the one before."""
+    execution = home.back_up()
+    long_ago = execution.started_at - timedelta(hours=3)
+    copies = tuple(msgspec.structs.replace(copy, checked_at=long_ago) for copy in execution.copies)
+    home.engine().catalog.save_execution(msgspec.structs.replace(execution, copies=copies))
+    released = threading.Event()
+    copies_at = Engine.copies_at
+
+    def hanging(engine: Engine, storage: str, executions: Sequence[Execution]) -> dict[str, Copy]:
+        assert released.wait(60)
+        return copies_at(engine, storage, executions)
+
+    monkeypatch.setattr(Engine, "copies_at", hanging)
+    monkeypatch.setattr("dgtui.screens.live_copies._PATIENCE_SECONDS", 600)
+    async with screens(home) as driver:
+        await quick(driver, "2")
+        await driver.until(lambda: "storages asked 3 h ago" in driver.text("#details"), "what is known")
+        released.set()
+        await driver.settle()
+        assert "storages asked just now" in driver.text("#details")
 
 
 async def test_backups_of_another_datasource_are_not_shown_while_those_of_the_chosen_one_are_looked_for(
