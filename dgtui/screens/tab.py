@@ -185,9 +185,11 @@ class TabScreen(Screen[None]):
         self.app.switch_mode(message.tab)
 
     def show_runs(self) -> None:
-        """Bring the strip up to date, but not under a dialog: the terminal would get the dialog anew each time."""
-        if self.is_mounted and self.app.screen is self:
-            strip = self.query_one(RunStrip)
+        """Bring the strip up to date; under a dialog, which is sent anew each time, only where it is not true."""
+        if not self.is_mounted:
+            return
+        strip = self.query_one(RunStrip)
+        if self.app.screen is self or strip.is_outdated(self.engine_app.runs):
             if self.focused is strip and not self.engine_app.runs:
                 self.query(self.AUTO_FOCUS or "Listing").first().focus()
             strip.show_runs(self.engine_app.runs, self.engine_app.look)

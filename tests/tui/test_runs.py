@@ -16,6 +16,7 @@ from dgtui.screens.jobs import JobsScreen
 from dgtui.screens.log import GrowingLog, LogScreen
 from dgtui.screens.run import RunScreen
 from dgtui.screens.widgets.listing import Listing
+from dgtui.screens.widgets.strip import RunStrip
 from dgtui.wording.terminal import Look
 from tests.support.homes import Home
 from tests.support.postgres import PostgresServer
@@ -85,6 +86,21 @@ async def test_cancelling_asks_first_and_says_so_until_everything_is_cleaned_up(
         await driver.press("escape")
         assert "cancelled" in driver.rows("#datasources")[0]
     assert home.litter() == []
+
+
+async def test_a_run_whose_end_is_told_in_the_panel_does_not_go_on_in_the_strip_below(
+    home: Home, slow_shop: Path
+) -> None:
+    async with screens(home) as driver:
+        await driver.press("b", "enter")
+        await see_it_run(driver)
+        await driver.press("h")
+        strip = driver.widget("#strip", RunStrip)
+        await driver.until(lambda: strip.display and "nightly" in strip.text, "the run in the strip")
+        await driver.press("w")
+        home.open_gate()
+        assert (await driver.watch_to_end()).snapshot.status == "completed"
+        assert not strip.display
 
 
 async def test_a_run_that_waits_no_more_is_not_told_as_waiting(home: Home, slow_shop: Path) -> None:

@@ -57,6 +57,10 @@ class RunStrip(Lines, can_focus=True):
             self.can_focus = bool(runs)
         self._draw()
 
+    def is_outdated(self, runs: "Sequence[WatchedRun]") -> bool:
+        """Whether a run is shown that is not among these any more, or is in another state."""
+        return not _states(self._runs) <= _states(runs)
+
     def _draw(self) -> None:
         """Some of the runs, the one that is pointed to among them, and how many others there are."""
         runs, room = self._runs, _MOST_LINES
@@ -103,3 +107,7 @@ class RunStrip(Lines, can_focus=True):
         if event.y < len(self._shown):
             self._cursor = self._first + event.y
             self.action_open()
+
+
+def _states(runs: "Sequence[WatchedRun]") -> set[tuple[str, str]]:
+    return {(run.info.run_id, run.snapshot.status) for run in runs}
