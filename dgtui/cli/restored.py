@@ -21,6 +21,7 @@ def restores(
 ) -> None:
     """List the restores, the newest first, or show all of one."""
     from dgtui.cli.watch import open_engine
+    from dgtui.engine.restore_traces import undone_by
     from dgtui.wording.restored_text import commands_next, restored_lines
 
     with open_engine() as engine:
@@ -29,7 +30,8 @@ def restores(
             if as_json:
                 print_json(found)
                 return
-            for line in restored_lines(found, commands_next(found)):
+            undone = undone_by(found, engine.restores())
+            for line in restored_lines(found, commands_next(found, undone), undone):
                 print_data(line)
             return
         rows = engine.restores(limit=limit if as_json else limit or LIST_LIMIT)

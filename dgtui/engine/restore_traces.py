@@ -1,11 +1,21 @@
 """What a restore keeps and what it left, as its record says it, and the commands that bring it to a clean end."""
 
+from collections.abc import Sequence
+
 from dgtui.engine.model import Restore
 
 
 def kept_name(restore: Restore) -> str | None:
     """The name under which a restore keeps what it replaced, all of the target or a part of it."""
     return restore.kept_as or restore.part_kept_as
+
+
+def undone_by(restore: Restore, restores: Sequence[Restore]) -> Restore | None:
+    """The one among them that took it back and was not taken back itself."""
+    for other in restores:
+        if other.undo_of == restore.restore_id and other.took_effect:
+            return other if undone_by(other, restores) is None else None
+    return None
 
 
 def left_behind(restore: Restore) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from dgtui.engine.orders import RestoreOrder
 from dgtui.engine.replaced import safety_of
 from dgtui.engine.restore_rows import RowsReplacement
 from dgtui.engine.restore_task import NEW_SUFFIX, PART_SUFFIX, UndoTask, started_restore
-from dgtui.engine.restore_traces import kept_name
+from dgtui.engine.restore_traces import kept_name, undone_by
 from dgtui.engine.settling import forget_kept, settle_earlier
 from dgtui.engine.settling_import import way_back
 from dgtui.engine.sizes import counted
@@ -141,7 +141,7 @@ def _forbidden(catalog: Catalog, config: Config, restore: Restore) -> str:
         return f"What it had saved is not whole: undo {back.restore_id[:8]}, which left {restore.target} partly filled"
     if restore.datasource not in config.datasources:
         return f"The datasource {restore.datasource} is not configured any more"
-    by = _undone_by(catalog, restore)
+    by = undone_by(restore, catalog.restores())
     return f"It was undone already, by {by.restore_id[:8]}; that one can be undone" if by is not None else ""
 
 
@@ -153,14 +153,6 @@ def _nothing_left(restore: Restore, lost: str) -> str:
     if restore.safety_execution_id is not None:
         return f"Its safety backup {restore.safety_execution_id[:8]} is not there any more"
     return f"{restore.target} held nothing before, so there is nothing to put back; remove it by hand if it is unwanted"
-
-
-def _undone_by(catalog: Catalog, restore: Restore) -> Restore | None:
-    """The restore that took it back and was not taken back itself."""
-    for other in catalog.restores():
-        if other.undo_of == restore.restore_id and other.took_effect:
-            return other if _undone_by(catalog, other) is None else None
-    return None
 
 
 def _later(catalog: Catalog, restore: Restore) -> int:

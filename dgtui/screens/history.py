@@ -7,7 +7,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
 from dgtui.engine.model import RESTORABLE, Execution, Restore
-from dgtui.engine.restore_traces import left_behind
+from dgtui.engine.restore_traces import left_behind, undone_by
 from dgtui.screens.confirm import ConfirmScreen
 from dgtui.screens.dropping import ask_drop
 from dgtui.screens.execution import ExecutionScreen
@@ -106,7 +106,7 @@ class HistoryScreen(TabScreen):
             lines += trouble_lines(one.problem.message, one.problem.hint, "bad", self.engine_app.look)
             rest = [(span(" " + "  ".join(one.problem.detail[-2:]), "dim"),)]
         if one is not None:
-            rest += details_of(one)
+            rest += details_of(one, self._past)
         self.query_one("#details", Details).show(lines, rest)
         self._show_keys()
 
@@ -218,7 +218,7 @@ class HistoryScreen(TabScreen):
         if isinstance(one, Execution):
             self.app.push_screen(ExecutionScreen(one))
         elif isinstance(one, Restore):
-            self.app.push_screen(RestoredScreen(one), self._do)
+            self.app.push_screen(RestoredScreen(one, undone_by(one, self._past.restores)), self._do)
         elif one is not None:
             self._show_rehearsed(one.execution_id)
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, TypeAlias
 
 from dgtui.engine.model import ENDED, Execution, Record, Restore
-from dgtui.engine.restore_traces import left_behind
+from dgtui.engine.restore_traces import left_behind, undone_by
 from dgtui.screens.widgets.styled import span
 from dgtui.wording.panel import Line, Span
 from dgtui.wording.restored_text import kept_words, keys_next, way_words
@@ -66,7 +66,7 @@ def _execution_details(one: Execution) -> list[Line]:
     return [(span(" " + "  ".join(filter(None, [size, one.description]))),)]
 
 
-def _restore_details(restore: Restore) -> list[Line]:
+def _restore_details(restore: Restore, undone: Restore | None) -> list[Line]:
     """Why and by whom, how it came to its place, what is kept, and what can be done."""
     who = f"by {restore.restored_by}" if restore.restored_by else ""
     kept = f"former content kept as {kept_words(restore)}" if kept_words(restore) else ""
@@ -74,15 +74,17 @@ def _restore_details(restore: Restore) -> list[Line]:
     undo_of = f"undo of {short_id(restore.undo_of)}" if restore.undo_of else ""
     left = f"it left {', '.join(left_behind(restore))}" if restore.status in ENDED and restore.placing else ""
     lines = [
-        "  ".join(filter(None, [restore.reason, who, undo_of, way_words(restore), *restore.differences[:1]])),
+        "  ".join(filter(None, [restore.reason, who, undo_of, way_words(restore, undone), *restore.differences[:1]])),
         kept,
-        "   ".join(filter(None, [left, saved, *keys_next(restore)])),
+        "   ".join(filter(None, [left, saved, *keys_next(restore, undone)])),
     ]
     return [(Span(" "), span(line)) for line in lines if line]
 
 
-def details_of(one: Done) -> list[Line]:
+def details_of(one: Done, past: Past) -> list[Line]:
     """What is told of it below the table."""
     if isinstance(one, Execution):
         return _execution_details(one)
-    return _restore_details(one) if isinstance(one, Restore) else _rehearsal_details(one)
+    if isinstance(one, Restore):
+        return _restore_details(one, undone_by(one, past.restores))
+    return _rehearsal_details(one)

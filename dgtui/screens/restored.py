@@ -35,13 +35,15 @@ class RestoredScreen(Dialog[RestoredAction]):
     RestoredScreen .buttons { dock: bottom; background: $surface; margin-top: 0; }
     """
 
-    def __init__(self, restore: Restore) -> None:
+    def __init__(self, restore: Restore, undone: Restore | None = None) -> None:
+        """`undone` is the restore that took it back."""
         super().__init__(f"Restore into {restore.target} · {short_id(restore.restore_id)}")
         self._restore = restore
+        self._undone = undone
 
     def compose_dialog(self) -> ComposeResult:
         """One long text, and the next steps below it."""
-        lines = restored_lines(self._restore, keys_next(self._restore))
+        lines = restored_lines(self._restore, keys_next(self._restore, self._undone), self._undone)
         yield Static(Text("\n".join(lines)), id="text")
         restore, possible = self._restore, possible_actions(self._restore)
         with Horizontal(classes="buttons"):

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 _WHAT = {"schema_only": "schema only", "data_only": "data only"}
 
 
-def restored_lines(row: "Restore", next_steps: list[str]) -> list[str]:
-    """All that is known of a restore, and what can be done next."""
-    lines = [one_line(f"{name:<9}{text}") for name, text in restored_facts(row) if text]
+def restored_lines(row: "Restore", next_steps: list[str], undone: "Restore | None" = None) -> list[str]:
+    """All that is known of a restore, by which other one it was `undone`, and what can be done next."""
+    lines = [one_line(f"{name:<9}{text}") for name, text in restored_facts(row, undone) if text]
     if row.problem is not None:
         lines += ["", *problem_lines(row.problem)]
     lines += ["", *(one_line(f"Next     {step}") for step in next_steps)] if next_steps else []
@@ -24,7 +24,7 @@ def restored_lines(row: "Restore", next_steps: list[str]) -> list[str]:
     return lines + _report_lines(row)
 
 
-def restored_facts(row: "Restore") -> list[tuple[str, str]]:
+def restored_facts(row: "Restore", undone: "Restore | None" = None) -> list[tuple[str, str]]:
     """Who, when, why, from where, into what, and what is kept; a text is empty where there is nothing to tell."""
     took = "" if row.seconds is None else f", {took_text(row.seconds)}"
     what = _WHAT.get(row.backup_type, "everything")
@@ -36,7 +36,7 @@ def restored_facts(row: "Restore") -> list[tuple[str, str]]:
         ("Backup", source),
         ("Into", f"{row.target} ({row.datasource})"),
         ("What", f"{what} of {', '.join(row.tables)}" if row.tables else what),
-        ("How", way_words(row)),
+        ("How", way_words(row, undone)),
         ("Way", "by hand, without DataGuardian" if row.by_hand else ""),
         ("Merged", "into what was there" if row.merged else ""),
         ("Begun", time_text(row.started_at)),
@@ -48,8 +48,10 @@ def restored_facts(row: "Restore") -> list[tuple[str, str]]:
     ]
 
 
-def way_words(row: "Restore") -> str:
-    """How the new content came to its place; empty where it did not."""
+def way_words(row: "Restore", undone: "Restore | None" = None) -> str:
+    """How the new content came to its place, or by which restore it was taken back; empty where it did not come."""
+    if undone is not None:
+        return f"undone by {short_id(undone.restore_id)}"
     if row.partly_filled:
         return "being filled in its own place: it holds only a part"
     ways = (
@@ -81,17 +83,16 @@ def can_be_undone(row: "Restore") -> bool:
     )
 
 
-def commands_next(row: "Restore") -> list[str]:
+def commands_next(row: "Restore", undone: "Restore | None" = None) -> list[str]:
     """What can be done next, with the commands."""
     short = short_id(row.restore_id)
-    return _next_steps(
-        row, f"dgtui undo {short}", cleanup_command(row), f"dgtui drop-replaced {short}", finish_command(row)
-    )
+    undo = "" if undone is not None else f"dgtui undo {short}"
+    return _next_steps(row, undo, cleanup_command(row), f"dgtui drop-replaced {short}", finish_command(row))
 
 
-def keys_next(row: "Restore") -> list[str]:
+def keys_next(row: "Restore", undone: "Restore | None" = None) -> list[str]:
     """What can be done next, with the keys of the screens."""
-    return _next_steps(row, "u", "c", "x", "c")
+    return _next_steps(row, "" if undone is not None else "u", "c", "x", "c")
 
 
 def _next_steps(row: "Restore", undo: str, clean_up: str, drop: str, finish: str) -> list[str]:
@@ -101,7 +102,7 @@ def _next_steps(row: "Restore", undo: str, clean_up: str, drop: str, finish: str
     if row.partly_filled:
         steps.append(f"put back what {row.target} held, it is only partly filled: {undo}")
         steps.append(f"or import the backup once more, to its end: {finish}")
-    elif can_be_undone(row):
+    elif undo and can_be_undone(row):
         steps.append(f"undo it {'at once' if kept_name(row) is not None else 'from the safety backup'}: {undo}")
     if row.placing is not None and not row.partly_filled:
         settled = row.placing.mark is None

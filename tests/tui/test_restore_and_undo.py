@@ -16,6 +16,7 @@ from dgtui.screens.restore import RestoreScreen
 from dgtui.screens.restored import RestoredScreen
 from dgtui.screens.undo import UndoScreen
 from dgtui.screens.widgets.choice import Choice, Tick
+from dgtui.screens.widgets.listing import Listing
 from dgtui.screens.widgets.ticks import Ticks
 from tests.support.changing import changing
 from tests.support.homes import Home
@@ -100,6 +101,14 @@ async def test_a_restore_in_place_is_undone_with_u(kind: str, home: Home, reques
             assert (undone.undo_of, undone.reason) == (restore.restore_id, "all was well before")
             assert "undo" in driver.rows("#history")[0]
             assert driver.focused == "history"
+
+            driver.widget("#history", Listing).move_to(restore.restore_id)
+            await driver.settle()
+            assert f"undone by {undone.restore_id[:8]}" in driver.text("#details")
+            assert "undo it" not in driver.text("#details")
+            await driver.press("enter")
+            assert f"undone by {undone.restore_id[:8]}" in driver.text("#text")
+            assert "undo it" not in driver.text("#text")
 
 
 async def test_what_is_kept_is_dropped_and_undo_takes_the_safety_backup(
