@@ -27,7 +27,9 @@ def main(arguments: list[str]) -> None:
     run = RunWriter(paths.messages(run_id))
     try:
         order = decode_order(paths.request(run_id).read_bytes())
-        _worker(state, order, run, cancellation).execute()
+        with cancellation.shield():
+            worker = _worker(state, order, run, cancellation)
+        worker.execute()
     except DataGuardianError as error:
         run.status("cancelled" if isinstance(error, Cancelled) else "failed", problem=problem_of(error))
     except (OSError, MemoryError) as error:

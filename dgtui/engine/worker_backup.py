@@ -40,10 +40,13 @@ class BackupWorker(Worker[BackupOrder]):
 
     @functools.cached_property
     def _records(self) -> "BackupRecords":
-        with uncollected():
+        # A module that is left half loaded cannot be loaded again, and the end of the run has to be recorded too.
+        with self._cancellation.shield(), uncollected():
             from dgtui.engine.backup_records import BackupRecords
 
-        return BackupRecords(self._paths, self._config, self._order, self._run, self._cancellation, self._secrets_read)
+            return BackupRecords(
+                self._paths, self._config, self._order, self._run, self._cancellation, self._secrets_read
+            )
 
     def _carry_out(self) -> None:
         kind = self._config.require_datasource(self._order.job.datasource).type
@@ -84,10 +87,16 @@ class BackupWorker(Worker[BackupOrder]):
         Where all storages are full it is tried once more after retention has made room.
         """
 
+        def begin() -> None:
+            with self._cancellation.shield():
+                self._records.began(started)
+            self._cancellation.check()
+
         def attempt() -> Execution:
+            self._cancellation.check()
             datasource = self._config.datasource(self._plan.job.datasource)
             backup = Backup(self._plan, datasource, storages, self._run, self._cancellation)
-            return backup.execute(while_the_dump_starts=lambda: self._records.began(started))
+            return backup.execute(while_the_dump_starts=begin)
 
         def attempt_with_room() -> Execution:
             try:

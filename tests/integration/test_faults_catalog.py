@@ -240,3 +240,40 @@ def test_a_run_that_was_announced_in_the_catalogue_is_seen_to_run_there(home: Ho
     engine.cancel(run_id)
     let_go(held)
     assert home.finish(engine, run_id).status in ("cancelled", "failed")
+
+
+SLOW_IMPORT = """
+import pathlib, sys, time
+
+class Slow:
+    def find_spec(self, name, path=None, target=None):
+        if name == "sqlalchemy.sql.selectable":
+            pathlib.Path({reached!r}).touch()
+            while not pathlib.Path({go!r}).exists():
+                time.sleep(0.01)
+
+sys.meta_path.insert(0, Slow())
+"""
+
+
+def test_a_run_cancelled_while_the_catalogue_is_loaded_ends_cancelled(home: Home) -> None:
+    tree = home.folder / "tree"
+    tree.mkdir()
+    configure(home)
+    reached, go = home.folder / "reached", home.folder / "go"
+    code = home.folder / "code"
+    code.mkdir()
+    code.joinpath("sitecustomize.py").write_text(SLOW_IMPORT.format(reached=str(reached), go=str(go)))
+    with subprocess.Popen(
+        [sys.executable, "-m", "dgtui", "--run-job", "nightly"],
+        env={**home.environment, "PYTHONPATH": str(code)},
+        stderr=subprocess.PIPE,
+    ) as command:
+        wait_until(reached.exists, "the worker to load the catalogue")
+        runs = RunPaths(home.state)
+        (run_id,) = runs.living()
+        os.kill(int(runs.lock(run_id).read_text()), signal.SIGTERM)
+        go.touch()
+        assert command.wait(PATIENCE_SECONDS) == 130
+    assert [row["status"] for row in home.dgtui("list", "--json").json()] == ["cancelled"]
+    assert home.litter() == []
