@@ -110,11 +110,11 @@ def failing_fsync(engine: Engine, run_id: str, number: int) -> Iterator[Path]:
     """Let that fsync of each thread of a worker fail; what was called."""
     follower = engine.follower(run_id)
 
-    def is_running() -> bool:
+    def stands_at_the_gate() -> bool:
         follower.poll()
-        return follower.snapshot.status == "running"
+        return any(line.text.startswith("Running before") for line in follower.snapshot.log)
 
-    wait_until(is_running, "the start of the worker")
+    wait_until(stands_at_the_gate, "the worker at the gate")
     worker = engine.paths.lock(run_id).read_text().split()[0]
     log = engine.paths.state / f"strace-{number}"
     tracer = subprocess.Popen(

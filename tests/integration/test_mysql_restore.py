@@ -280,21 +280,18 @@ def test_the_swap_moves_everything_at_once(mariadb: MariadbServer, tmp_path: Pat
 
 
 OBSTACLES = {
-    "view": "CREATE VIEW v AS SELECT 1",
-    "trigger": "CREATE TRIGGER tr BEFORE INSERT ON hen FOR EACH ROW SET NEW.egg = NULL",
-    "routine": "CREATE PROCEDURE p() SELECT 1",
-    "event": "CREATE EVENT ev ON SCHEDULE EVERY 1 YEAR DO SET @a = 1",
-    "sequence": "CREATE SEQUENCE s",
     "foreign keys": "CREATE TABLE outside.child (hen INT, FOREIGN KEY (hen) REFERENCES %s.hen (id))",
+    "sequence of another database": "CREATE TABLE numbered (id INT DEFAULT nextval(outside.s))",
 }
 
 
 @pytest.mark.parametrize("obstacle", OBSTACLES)
 @pytest.mark.parametrize("side", ["new", "current"])
 def test_the_swap_refuses_what_it_would_lose(mariadb: MariadbServer, obstacle: str, side: str) -> None:
-    """More than tables: nothing is touched, and the hint names the way out."""
+    """Ties to other databases: nothing is touched, and the hint names the way out."""
     current, new = plain_database(mariadb, marker=1), plain_database(mariadb, marker=2)
     mariadb.create_database("outside")
+    mariadb.execute("CREATE SEQUENCE s", database="outside")
     changed = new if side == "new" else current
     mariadb.execute(OBSTACLES[obstacle].replace("%s", changed), database=changed)
     digests = [mysql_digest(mariadb, name) for name in (current, new)]
