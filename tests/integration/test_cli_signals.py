@@ -189,7 +189,8 @@ class OnTerminal:
         self._master, slave = os.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
         log_in = (
-            "import os, sys; os.login_tty(int(sys.argv[1])); os.execv(sys.executable, [sys.executable, *sys.argv[2:]])"
+            "import os, signal, sys; signal.signal(signal.SIGHUP, signal.SIG_DFL); os.login_tty(int(sys.argv[1])); "
+            "os.execv(sys.executable, [sys.executable, *sys.argv[2:]])"
         )
         self.process = subprocess.Popen(
             [sys.executable, "-c", log_in, str(slave), "-m", "dgtui", *arguments],
