@@ -3,6 +3,7 @@
 import gc
 import os
 import sys
+from types import TracebackType
 
 _LAST_STREAM = 2
 _WITHOUT_TERMINAL = """\
@@ -100,10 +101,10 @@ def _run_job(name: str, *, as_json: bool) -> int:
     return run_job(name, as_json=as_json)
 
 
-def _report_fault(kind: type[BaseException], error: BaseException, trace: object) -> None:
+def _report_fault(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """A fault of the program itself: no traceback for users, but a way to see it."""
     if os.environ.get("DGTUI_TRACEBACK"):
-        sys.__excepthook__(kind, error, trace)  # type: ignore[arg-type]  # Python hands over what it expects
+        sys.__excepthook__(kind, error, trace)
         return
     print(f"error: a fault of dgtui itself: {kind.__name__}: {error}", file=sys.stderr)
     print("  hint: please report it, with what DGTUI_TRACEBACK=1 shows when you do the same again", file=sys.stderr)

@@ -14,7 +14,7 @@ from dgtui.wording.words import one_line, short_id, took_text
 
 if TYPE_CHECKING:
     from dgtui.engine.audit import Verdict
-    from dgtui.engine.model import AuditEntry, Notification
+    from dgtui.engine.notification_model import AuditEntry, Notification
     from dgtui.engine.notify.courier import DeliveryReport
     from dgtui.engine.records import Undelivered
     from dgtui.wording.terminal import Look
@@ -33,7 +33,7 @@ def notifications(
 ) -> None:
     """List what there was to tell, the unread first."""
     from dgtui.cli.watch import open_engine
-    from dgtui.engine.model import NotificationKind
+    from dgtui.engine.notification_model import NotificationKind
 
     kinds = get_args(NotificationKind)
     if kind is not None and kind not in kinds:
@@ -47,7 +47,7 @@ def notifications(
                 print_json({"marked_read": count})
             say(f"{count} marked as read")
             return
-        wanted_kind: NotificationKind | None = kind  # type: ignore[assignment]  # checked above
+        wanted_kind: NotificationKind | None = next((known for known in kinds if known == kind), None)
         shown = limit if as_json else limit or LIST_LIMIT
         found = records.notifications(kind=wanted_kind, unread=unread, limit=shown)
         total = records.notification_count(kind=wanted_kind, unread=unread)

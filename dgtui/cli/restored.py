@@ -9,7 +9,7 @@ from dgtui.cli.output import print_data, print_json, print_json_rows, say, say_h
 from dgtui.wording.words import one_line, short_id, time_text
 
 if TYPE_CHECKING:
-    from dgtui.engine.model import Restore
+    from dgtui.engine.restore_model import Restore
 
 
 def restores(

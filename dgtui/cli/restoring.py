@@ -179,8 +179,9 @@ def _tell_whole(preview: "RestorePreview", lines: list[str], *, as_json: bool) -
 def _selection(tables: list[str], *, schema_only: bool, data_only: bool) -> "Selection":
     from dgtui.engine.datasources.loading import Selection
 
-    kind = "schema_only" if schema_only else "data_only" if data_only else "full"
-    return Selection(backup_type=kind, tables=tuple(tables))  # type: ignore[arg-type]  # the three words it takes
+    if schema_only:
+        return Selection(backup_type="schema_only", tables=tuple(tables))
+    return Selection(backup_type="data_only" if data_only else "full", tables=tuple(tables))
 
 
 def safety_line(*, no_safety: bool, safety_to: str | None) -> str:

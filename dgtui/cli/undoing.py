@@ -11,8 +11,8 @@ from dgtui.engine.errors import EXIT_DONE, EXIT_FAILED, ConfigError
 from dgtui.wording.words import one_line, short_id, time_text
 
 if TYPE_CHECKING:
-    from dgtui.engine.model import Restore as Row
     from dgtui.engine.replaced import Kept
+    from dgtui.engine.restore_model import Restore as Row
     from dgtui.engine.undo import UndoChoice
 
 RestoreId = Annotated[

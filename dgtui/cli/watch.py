@@ -63,18 +63,17 @@ class Signals:
         self.asked = 0
         """How often somebody pressed Ctrl+C or sent SIGTERM."""
         self.hung_up = False
-        self._former: dict[int, object] = {}
+        self._former = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             # Whoever started us with a signal ignored (nohup, a shell's background job) wants it ignored.
             if signal.getsignal(number) is not signal.SIG_IGN:
-                self._former[number] = signal.signal(number, self._take)
+                self._former.callback(signal.signal, number, signal.signal(number, self._take))
         return self
 
     def __exit__(self, *_: object) -> None:
-        for number, handler in self._former.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]  # it came from signal.signal
+        self._former.close()
 
     def _take(self, number: int, _frame: FrameType | None) -> None:
         if number == signal.SIGHUP:

@@ -8,7 +8,7 @@ from msgspec import Meta
 
 from dgtui.config.tables import Rules, url_mistake
 from dgtui.config.timetable import timezone_mistake
-from dgtui.engine.model import NotificationKind, Severity
+from dgtui.engine.notification_model import NotificationKind, Severity
 from dgtui.engine.settings import Duration, Port, Secret
 
 CLOCK_TIME = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")

@@ -4,8 +4,8 @@ from dgtui.engine.audit import current_actor
 from dgtui.engine.datasources.loading import Selection
 from dgtui.engine.errors import ConfigError, DataGuardianError
 from dgtui.engine.messages import now
-from dgtui.engine.model import Restore
 from dgtui.engine.replaced import Kept, drop_expired, drop_replaced, kept_replaced
+from dgtui.engine.restore_model import Restore
 from dgtui.engine.settling import clean_up, unsettled
 from dgtui.engine.starting import RunStarter
 from dgtui.engine.undo import UndoChoice, undo_choice
@@ -49,7 +49,7 @@ class RestoreAftermath(RunStarter):
             self.execution(restore.execution_id),
             datasource=restore.datasource,
             database=restore.target,
-            selection=Selection(backup_type=restore.backup_type, tables=restore.tables),  # type: ignore[arg-type]  # what was ordered
+            selection=Selection(backup_type=restore.backup_type, tables=restore.tables),
             overwrite=True,
             reason=reason or f"Finishes restore {restore.restore_id[:8]}",
         )

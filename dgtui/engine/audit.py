@@ -33,7 +33,8 @@ from dgtui.engine.child import printable
 from dgtui.engine.files import write_durably
 from dgtui.engine.locks import take_lock
 from dgtui.engine.messages import now
-from dgtui.engine.model import Actor, AuditEntry, Record
+from dgtui.engine.model import Record
+from dgtui.engine.notification_model import Actor, AuditEntry
 
 FIRST_PREVIOUS = "0" * 64
 HEAD_NAME = "audit-head.json"

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from dgtui.engine.datasources.loading import Selection
-from dgtui.engine.model import ObjectInfo, ObjectReport, Record
+from dgtui.engine.model import ObjectInfo, Record
+from dgtui.engine.restore_model import ObjectReport
 
 _USUAL_ERROR = 0.5
 """How far from the truth the row counts of InnoDB's own statistics usually are at most (its manual: 40 to 50 %)."""

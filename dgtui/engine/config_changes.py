@@ -16,7 +16,7 @@ from dgtui.engine.catalog import Database
 from dgtui.engine.catalog.config_files import known_files, save_files
 from dgtui.engine.errors import ConfigError
 from dgtui.engine.locks import take_lock
-from dgtui.engine.model import Actor
+from dgtui.engine.notification_model import Actor
 
 _PATIENCE_SECONDS = 10.0
 _GONE = "gone"

@@ -10,7 +10,8 @@ from dgtui.engine.catalog import Catalog
 from dgtui.engine.catalog.forgetting import count_at
 from dgtui.engine.errors import ConfigError, DataGuardianError, ValidationError
 from dgtui.engine.messages import now
-from dgtui.engine.model import RESTORABLE, Actor, Copy, Execution, Record
+from dgtui.engine.model import RESTORABLE, Copy, Execution, Record
+from dgtui.engine.notification_model import Actor
 from dgtui.engine.storages.base import Storage
 from dgtui.engine.stored import folder_of, know_marker
 from dgtui.engine.ways_back import ways_back

@@ -34,13 +34,14 @@ from dgtui.engine.guardian.status import DaemonStatus, daemon_status
 from dgtui.engine.health import Health
 from dgtui.engine.manifest import Manifest
 from dgtui.engine.messages import now
-from dgtui.engine.model import Copy, Execution, Restore
+from dgtui.engine.model import Copy, Execution
 from dgtui.engine.opening import Opening
 from dgtui.engine.preview import RestorePreview, preview_restore
 from dgtui.engine.putting_right import put_right, settle_runs
 from dgtui.engine.records import Records
 from dgtui.engine.removal import Removal
 from dgtui.engine.restore_by_hand import mark_restored
+from dgtui.engine.restore_model import Restore
 from dgtui.engine.run_control import RunControl
 from dgtui.engine.run_follower import RunFollower
 from dgtui.engine.runs import RunInfo, RunPaths

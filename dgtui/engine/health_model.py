@@ -3,7 +3,8 @@
 from datetime import datetime
 from typing import Literal
 
-from dgtui.engine.model import NotificationKind, Record
+from dgtui.engine.model import Record
+from dgtui.engine.notification_model import NotificationKind
 
 WatchedKind = Literal["datasource", "storage", "job"]
 CheckResult = Literal["ok", "timeout", "auth_failed", "unreachable", "error"]

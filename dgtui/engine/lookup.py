@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from dgtui.config import Config
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.errors import ConfigError
-from dgtui.engine.model import ENDED, Execution, Purpose, Restore
+from dgtui.engine.model import ENDED, Execution, Purpose
 from dgtui.engine.references import find_execution, find_restore, find_run
+from dgtui.engine.restore_model import Restore
 from dgtui.engine.runs import RunPaths
 
 

@@ -6,7 +6,7 @@ import msgspec
 
 from dgtui.config import JobSettings
 from dgtui.engine.datasources.loading import Selection
-from dgtui.engine.model import Part
+from dgtui.engine.restore_model import Part
 from dgtui.engine.runs import RunInfo
 
 

@@ -16,11 +16,12 @@ from dgtui.engine.errors import DataGuardianError, JobBusy
 from dgtui.engine.locks import take_lock
 from dgtui.engine.manifest import Manifest
 from dgtui.engine.messages import now
-from dgtui.engine.model import ENDED, Copy, Execution, Problem, Restore
+from dgtui.engine.model import ENDED, Copy, Execution, Problem
 from dgtui.engine.orders import BackupOrder, RehearseOrder, decode_order
 from dgtui.engine.rebuild import rebuild_if_new
 from dgtui.engine.reconcile_restores import end_restore, name_leftovers, settle_imports, settle_swaps
 from dgtui.engine.rehearsal import settle_rehearsals
+from dgtui.engine.restore_model import Restore
 from dgtui.engine.run_follower import last_status
 from dgtui.engine.runs import RunPaths
 from dgtui.engine.storages.base import FolderRef

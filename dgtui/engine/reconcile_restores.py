@@ -9,7 +9,8 @@ from dgtui.engine.catalog import Catalog
 from dgtui.engine.errors import DataGuardianError
 from dgtui.engine.locks import Lock, take_lock
 from dgtui.engine.messages import now
-from dgtui.engine.model import ENDED, Problem, Restore
+from dgtui.engine.model import ENDED, Problem
+from dgtui.engine.restore_model import Restore
 from dgtui.engine.restore_task import target_lock_name
 from dgtui.engine.restore_telling import Warn, content_of, tell_restore, tell_verdict
 from dgtui.engine.restore_traces import cleanup_command, left_behind

@@ -12,7 +12,8 @@ from dgtui.engine.catalog.deliveries import Deliveries, Item
 from dgtui.engine.catalog.notifications import Notifications
 from dgtui.engine.errors import ConfigError
 from dgtui.engine.messages import now
-from dgtui.engine.model import AuditEntry, Delivery, Notification, NotificationKind, Record
+from dgtui.engine.model import Record
+from dgtui.engine.notification_model import AuditEntry, Delivery, Notification, NotificationKind
 from dgtui.engine.notify.channels import send
 from dgtui.engine.notify.courier import Courier, DeliveryReport
 from dgtui.engine.notify.message import test_message

@@ -2,7 +2,8 @@
 
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.errors import ConfigError
-from dgtui.engine.model import Execution, Restore
+from dgtui.engine.model import Execution
+from dgtui.engine.restore_model import Restore
 
 _HINT = "dgtui list shows what there is"
 

@@ -10,7 +10,8 @@ from dgtui.engine.catalog import Catalog
 from dgtui.engine.errors import ConfigError, DataGuardianError
 from dgtui.engine.locks import Lock, take_lock
 from dgtui.engine.messages import now
-from dgtui.engine.model import ENDED, RESTORABLE, Execution, Record, Restore
+from dgtui.engine.model import ENDED, RESTORABLE, Execution, Record
+from dgtui.engine.restore_model import Restore
 from dgtui.engine.restore_task import target_lock_name
 from dgtui.engine.restore_traces import kept_name
 from dgtui.engine.runs import RunPaths

@@ -13,11 +13,12 @@ from dgtui.engine.comparison import Comparison
 from dgtui.engine.datasources.loading import TargetState
 from dgtui.engine.errors import Cancelled, ConfigError, DatabaseConnectionError, DataGuardianError, RestoreError
 from dgtui.engine.manifest import Manifest
-from dgtui.engine.model import Copy, Placing, Restore
+from dgtui.engine.model import Copy
 from dgtui.engine.properties import DatabaseProperties, from_metadata
 from dgtui.engine.restore_copy import CopyChoice, GoodCopy
 from dgtui.engine.restore_data import DataRestore
 from dgtui.engine.restore_load import refuse_missing_roles
+from dgtui.engine.restore_model import Placing, Restore
 from dgtui.engine.restore_part import put_part_in_place, refuse_present
 from dgtui.engine.restore_place import Placement
 from dgtui.engine.restore_refusals import IntendedRestore, refuse_backup, refuse_target

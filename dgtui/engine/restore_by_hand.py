@@ -8,8 +8,9 @@ from dgtui.engine.audit import append_audit, current_actor
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.errors import ConfigError
 from dgtui.engine.messages import now
-from dgtui.engine.model import RESTORABLE, Execution, Restore
+from dgtui.engine.model import RESTORABLE, Execution
 from dgtui.engine.notify import raise_notification
+from dgtui.engine.restore_model import Restore
 
 
 def mark_restored(

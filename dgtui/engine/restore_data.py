@@ -4,9 +4,9 @@ import msgspec
 
 from dgtui.engine.comparison import Comparison, compare_objects
 from dgtui.engine.datasources.loading import Selection
-from dgtui.engine.model import Restore, RestoreReport
 from dgtui.engine.restore_copy import GoodCopy
 from dgtui.engine.restore_load import LoadFailed, archive_progress, judge
+from dgtui.engine.restore_model import Restore, RestoreReport
 from dgtui.engine.restore_refusals import need_all_rights
 from dgtui.engine.restore_report import failures_of
 from dgtui.engine.restore_rows import RowsReplacement

@@ -5,9 +5,9 @@ from dgtui.engine.datasources.loading import TargetState
 from dgtui.engine.errors import RestoreError
 from dgtui.engine.manifest import Manifest
 from dgtui.engine.messages import now
-from dgtui.engine.model import PartChange
 from dgtui.engine.orders import RestoreOrder
 from dgtui.engine.restore_copy import GoodCopy
+from dgtui.engine.restore_model import PartChange
 from dgtui.engine.restore_place import Placement
 from dgtui.engine.restore_task import PART_SUFFIX, RestoreTask
 

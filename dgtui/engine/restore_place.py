@@ -19,9 +19,10 @@ from dgtui.engine.errors import (
     SwapImpossible,
     ValidationError,
 )
-from dgtui.engine.model import Execution, Placing, Restore
+from dgtui.engine.model import Execution
 from dgtui.engine.restore_copy import CopyChoice, GoodCopy
 from dgtui.engine.restore_load import compare_with, load_into
+from dgtui.engine.restore_model import Placing, Restore
 from dgtui.engine.restore_refusals import need_all_rights, safety_needed
 from dgtui.engine.restore_report import load_and_compare
 from dgtui.engine.restore_swap import Replacement

@@ -8,9 +8,9 @@ import msgspec
 from dgtui.engine.comparison import Comparison, compare_objects
 from dgtui.engine.datasources.loading import LoadOutcome
 from dgtui.engine.errors import DataGuardianError, RestoreError
-from dgtui.engine.model import FailedStatement, ObjectReport, RestoreReport
 from dgtui.engine.restore_copy import GoodCopy
 from dgtui.engine.restore_load import LoadFailed, compare_with, load_into, not_as_backed_up
+from dgtui.engine.restore_model import FailedStatement, ObjectReport, RestoreReport
 from dgtui.engine.restore_task import RestoreTask
 
 Listener = Callable[[RestoreReport], None]

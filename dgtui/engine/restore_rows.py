@@ -9,7 +9,7 @@ from dgtui.engine.datasources.dumping import Archive
 from dgtui.engine.datasources.loading import LoadOutcome, Selection
 from dgtui.engine.errors import DataGuardianError, RestoreError
 from dgtui.engine.messages import now
-from dgtui.engine.model import Part, Placing
+from dgtui.engine.restore_model import Part, Placing
 from dgtui.engine.restore_swap import Replacement
 from dgtui.engine.restore_task import NEW_SUFFIX
 

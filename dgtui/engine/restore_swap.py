@@ -10,7 +10,7 @@ from dgtui.engine.datasources.dumping import Archive
 from dgtui.engine.datasources.loading import TargetState
 from dgtui.engine.errors import DataGuardianError, RestoreError, SwapImpossible
 from dgtui.engine.messages import now
-from dgtui.engine.model import Part, PartChange, Placing, Restore, RestoreReport
+from dgtui.engine.restore_model import Part, PartChange, Placing, Restore, RestoreReport
 from dgtui.engine.restore_task import TargetTask
 from dgtui.engine.safety_copy import SafetyCopy, new_safety_id, take_safety_copy
 from dgtui.engine.settling import forget_leftovers, in_place_after, not_known

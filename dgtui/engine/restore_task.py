@@ -11,8 +11,9 @@ from dgtui.config import JobSettings
 from dgtui.engine.cancellation import Cancellation
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.datasources.base import Datasource
-from dgtui.engine.model import Execution, Restore
+from dgtui.engine.model import Execution
 from dgtui.engine.orders import RestoreOrder
+from dgtui.engine.restore_model import Restore
 from dgtui.engine.run_writer import RunWriter
 from dgtui.engine.storages.base import Storage
 

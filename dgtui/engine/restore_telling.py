@@ -8,8 +8,10 @@ from collections.abc import Callable
 from dgtui.engine.audit import append_audit
 from dgtui.engine.catalog import Database
 from dgtui.engine.errors import DataGuardianError
-from dgtui.engine.model import Actor, ExecutionStatus, NotificationKind, Restore
+from dgtui.engine.model import ExecutionStatus
+from dgtui.engine.notification_model import Actor, NotificationKind
 from dgtui.engine.notify import raise_notification
+from dgtui.engine.restore_model import Restore
 
 Warn = Callable[[str], None]
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from dgtui.engine.model import Restore
+from dgtui.engine.restore_model import Restore
 
 
 def kept_name(restore: Restore) -> str | None:

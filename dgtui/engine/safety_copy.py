@@ -14,8 +14,9 @@ from dgtui.engine.backup import Backup, BackupPlan, started_execution
 from dgtui.engine.datasources.base import Datasource
 from dgtui.engine.errors import Cancelled, DataGuardianError, RestoreError
 from dgtui.engine.messages import now
-from dgtui.engine.model import Execution, Restore
+from dgtui.engine.model import Execution
 from dgtui.engine.problems import problem_of
+from dgtui.engine.restore_model import Restore
 from dgtui.engine.restore_task import TargetTask
 from dgtui.engine.storages.base import Storage
 from dgtui.engine.stored import folder_of, remember_marker

@@ -13,7 +13,8 @@ from dgtui.engine.datasources.base import Datasource
 from dgtui.engine.errors import RestoreError
 from dgtui.engine.locks import take_lock
 from dgtui.engine.messages import now
-from dgtui.engine.model import ENDED, Placing, Restore
+from dgtui.engine.model import ENDED
+from dgtui.engine.restore_model import Placing, Restore
 from dgtui.engine.restore_task import NEW_SUFFIX, target_lock_name
 from dgtui.engine.restore_telling import Warn, content_of, tell_verdict
 from dgtui.engine.restore_traces import cleanup_command, left_behind

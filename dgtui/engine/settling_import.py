@@ -12,7 +12,8 @@ from dgtui.engine.datasources.base import Datasource
 from dgtui.engine.datasources.loading import Selection
 from dgtui.engine.errors import DataGuardianError, StorageError
 from dgtui.engine.messages import now
-from dgtui.engine.model import Execution, Restore, RestoreReport
+from dgtui.engine.model import Execution
+from dgtui.engine.restore_model import Restore, RestoreReport
 from dgtui.engine.restore_traces import finish_command
 from dgtui.engine.stored import read_known_manifest
 
@@ -76,7 +77,7 @@ def _compared(catalog: Catalog, config: Config, target: Datasource[Any], restore
         except DataGuardianError as error:
             last = error
             continue
-        selection = Selection(backup_type=restore.backup_type, tables=restore.tables)  # type: ignore[arg-type]  # what was ordered
+        selection = Selection(backup_type=restore.backup_type, tables=restore.tables)
         return compare_objects(manifest.objects, target.inventory(restore.target), selection, manifest.backup_type)
     raise last
 

@@ -16,7 +16,8 @@ from dgtui.engine.datasources import datasource_adapter
 from dgtui.engine.errors import DataGuardianError
 from dgtui.engine.locks import lock_holder
 from dgtui.engine.messages import now
-from dgtui.engine.model import Copy, Execution, NotificationKind, Problem, SubjectKind
+from dgtui.engine.model import Copy, Execution, Problem
+from dgtui.engine.notification_model import NotificationKind, SubjectKind
 from dgtui.engine.notify import raise_notification
 from dgtui.engine.notify.connection import Deadline
 from dgtui.engine.notify.courier import Courier

@@ -8,9 +8,10 @@ from dgtui.engine.catalog import Catalog
 from dgtui.engine.datasources.loading import Selection, TargetState
 from dgtui.engine.errors import DataGuardianError, RestoreError
 from dgtui.engine.messages import now
-from dgtui.engine.model import ENDED, Execution, Part, PartChange, Placing, Record, Restore, RestoreReport
+from dgtui.engine.model import ENDED, Execution, Record
 from dgtui.engine.orders import RestoreOrder
 from dgtui.engine.replaced import safety_of
+from dgtui.engine.restore_model import Part, PartChange, Placing, Restore, RestoreReport
 from dgtui.engine.restore_rows import RowsReplacement
 from dgtui.engine.restore_task import NEW_SUFFIX, PART_SUFFIX, UndoTask, started_restore
 from dgtui.engine.restore_traces import kept_name, undone_by

@@ -5,8 +5,9 @@ from datetime import datetime
 
 from dgtui.config import Config
 from dgtui.engine.errors import ConfigError
-from dgtui.engine.model import Actor, Restore
+from dgtui.engine.notification_model import Actor
 from dgtui.engine.orders import RestoreOrder
+from dgtui.engine.restore_model import Restore
 from dgtui.engine.undo import UndoChoice
 
 

@@ -1,7 +1,7 @@
 """Which backups are all that can bring a target back to a whole state, after a restore that did not."""
 
 from dgtui.engine.catalog import Catalog
-from dgtui.engine.model import Restore
+from dgtui.engine.restore_model import Restore
 
 
 def ways_back(catalog: Catalog) -> dict[str, str]:

@@ -8,9 +8,10 @@ from dgtui.config import JobSettings
 from dgtui.engine.cancellation import Cancellation
 from dgtui.engine.errors import ConfigError, DataGuardianError
 from dgtui.engine.messages import now
-from dgtui.engine.model import Execution, Restore
+from dgtui.engine.model import Execution
 from dgtui.engine.orders import RestoreOrder
 from dgtui.engine.restore import RestoreRun
+from dgtui.engine.restore_model import Restore
 from dgtui.engine.restore_task import RestoreTask, UndoTask, started_restore
 from dgtui.engine.restore_telling import tell_restore
 from dgtui.engine.run_writer import RunWriter

@@ -6,7 +6,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import Input
 
-from dgtui.engine.model import AuditEntry
+from dgtui.engine.notification_model import AuditEntry
 from dgtui.screens.dialog import Dialog
 from dgtui.screens.widgets.details import Details
 from dgtui.screens.widgets.listing import Listing

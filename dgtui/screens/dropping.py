@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from dgtui.engine.model import Restore
+from dgtui.engine.restore_model import Restore
 from dgtui.engine.restore_traces import kept_name
 from dgtui.screens.confirm import ConfirmScreen
 from dgtui.screens.engine_app import EngineApp

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
-from dgtui.engine.model import RESTORABLE, Execution, Restore
+from dgtui.engine.model import RESTORABLE, Execution
+from dgtui.engine.restore_model import Restore
 from dgtui.engine.restore_traces import left_behind, undone_by
 from dgtui.screens.confirm import ConfirmScreen
 from dgtui.screens.dropping import ask_drop

@@ -8,7 +8,8 @@ from textual.containers import Horizontal
 from textual.widgets import Button, Input, Label, Static
 
 from dgtui.engine.errors import DataGuardianError
-from dgtui.engine.model import Execution, Restore
+from dgtui.engine.model import Execution
+from dgtui.engine.restore_model import Restore
 from dgtui.screens.dialog import Dialog
 from dgtui.wording.words import one_line, time_text
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
 
-from dgtui.engine.model import LASTING, Notification
+from dgtui.engine.notification_model import LASTING, Notification
 from dgtui.screens.dialog import Dialog
 from dgtui.screens.marks import severity_mark
 from dgtui.screens.widgets.details import Paragraphs

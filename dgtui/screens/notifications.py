@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
-from dgtui.engine.model import LASTING, Notification, NotificationKind, Record
+from dgtui.engine.model import Record
+from dgtui.engine.notification_model import LASTING, Notification, NotificationKind
 from dgtui.screens.marks import rank, severity_mark
 from dgtui.screens.tab import TabScreen
 from dgtui.screens.times import age_text, span_text

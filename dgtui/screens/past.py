@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, TypeAlias
 
-from dgtui.engine.model import ENDED, Execution, Record, Restore
+from dgtui.engine.model import ENDED, Execution, Record
+from dgtui.engine.restore_model import Restore
 from dgtui.engine.restore_traces import left_behind, undone_by
 from dgtui.screens.widgets.styled import span
 from dgtui.wording.panel import Line, Span

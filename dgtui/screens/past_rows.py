@@ -2,7 +2,8 @@
 
 from datetime import datetime
 
-from dgtui.engine.model import Execution, Restore
+from dgtui.engine.model import Execution
+from dgtui.engine.restore_model import Restore
 from dgtui.screens.marks import execution_mark, rank
 from dgtui.screens.past import Done, Past, key_of
 from dgtui.screens.widgets.rows import Column, Row, measured

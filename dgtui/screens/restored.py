@@ -8,7 +8,8 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.widgets import Button, Static
 
-from dgtui.engine.model import ENDED, Restore
+from dgtui.engine.model import ENDED
+from dgtui.engine.restore_model import Restore
 from dgtui.engine.restore_traces import kept_name
 from dgtui.screens.dialog import Dialog
 from dgtui.wording.restored_text import keys_next, restored_lines

@@ -9,7 +9,8 @@ from textual.containers import Horizontal
 from textual.widgets import Button, Input, Label, Static
 
 from dgtui.engine.errors import DataGuardianError
-from dgtui.engine.model import Record, Restore
+from dgtui.engine.model import Record
+from dgtui.engine.restore_model import Restore
 from dgtui.screens.dialog import Dialog
 from dgtui.screens.restore_choice import SafetyChoice
 from dgtui.screens.widgets.choice import Option

@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
 from dgtui.engine.errors import DataGuardianError
-from dgtui.engine.model import RESTORABLE, Copy, Execution, Record, Restore
+from dgtui.engine.model import RESTORABLE, Copy, Execution, Record
+from dgtui.engine.restore_model import Restore
 from dgtui.wording.problem_text import problem_lines
 from dgtui.wording.retention_text import keep_text
 from dgtui.wording.states import COPY_MARKS, EXECUTION_MARKS

@@ -8,7 +8,7 @@ from dgtui.wording.problem_text import problem_lines
 from dgtui.wording.words import one_line, short_id, time_text, took_text
 
 if TYPE_CHECKING:
-    from dgtui.engine.model import ObjectReport, Restore
+    from dgtui.engine.restore_model import ObjectReport, Restore
 
 _WHAT = {"schema_only": "schema only", "data_only": "data only"}
 

@@ -38,7 +38,7 @@ from dgtui.engine.catalog.tables import copies, executions
 from dgtui.engine.cleanup import Retention
 from dgtui.engine.health_model import Figures, HealthState, Watched
 from dgtui.engine.messages import now
-from dgtui.engine.model import Actor, AuditEntry
+from dgtui.engine.notification_model import Actor, AuditEntry
 from dgtui.engine.runs import RunPaths
 from tests.support.homes import Home
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from dgtui.engine.audit import user_name
 from dgtui.engine.catalog.notifications import Notifications
-from dgtui.engine.model import AuditEntry, Notification
+from dgtui.engine.notification_model import AuditEntry, Notification
 from tests.support.daemons import StartDaemon
 from tests.support.homes import Home
 

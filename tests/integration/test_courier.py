@@ -17,7 +17,7 @@ from dgtui.config import Config
 from dgtui.config.channels import ChannelSettings, WebhookSettings
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.catalog.deliveries import Deliveries
-from dgtui.engine.model import NotificationKind
+from dgtui.engine.notification_model import NotificationKind
 from dgtui.engine.notify import raise_notification
 from dgtui.engine.notify.courier import Courier, DeliveryReport
 from dgtui.engine.settings import Duration

@@ -18,7 +18,8 @@ from dgtui.engine.catalog.notifications import Notifications
 from dgtui.engine.facade import Engine
 from dgtui.engine.health_model import Watched
 from dgtui.engine.locks import lock_holder
-from dgtui.engine.model import ENDED, NotificationKind
+from dgtui.engine.model import ENDED
+from dgtui.engine.notification_model import NotificationKind
 from dgtui.engine.notify.courier import LOCK_NAME
 from tests.support.daemons import RunningDaemon, StartDaemon
 from tests.support.homes import Home, wait_until

@@ -9,7 +9,8 @@ import pytest
 
 from dgtui.engine.datasources.loading import Selection
 from dgtui.engine.errors import EXIT_DONE, EXIT_FAILED
-from dgtui.engine.model import Execution, Problem, Restore
+from dgtui.engine.model import Execution, Problem
+from dgtui.engine.restore_model import Restore
 from tests.integration.postgres_case import role
 from tests.support.homes import Home
 from tests.support.mariadb import MariadbServer, mysql_digest

@@ -13,7 +13,7 @@ from dgtui.engine.catalog import Catalog
 from dgtui.engine.catalog.deliveries import Deliveries
 from dgtui.engine.guardian.delivering import Delivering
 from dgtui.engine.guardian.duty import DutyContext
-from dgtui.engine.model import NotificationKind
+from dgtui.engine.notification_model import NotificationKind
 from dgtui.engine.notify import raise_notification
 from dgtui.engine.notify.courier import Courier, DeliveryReport
 from dgtui.engine.runs import RunPaths

@@ -19,7 +19,7 @@ from dgtui.engine.facade import Engine
 from dgtui.engine.health import Health, HealthWorker
 from dgtui.engine.health_model import HealthState, Watched
 from dgtui.engine.messages import now
-from dgtui.engine.model import Notification
+from dgtui.engine.notification_model import Notification
 from dgtui.engine.stored import remember_marker
 from tests.support.closable import closable_port
 from tests.support.homes import Home, wait_until

@@ -10,7 +10,7 @@ import pytest
 
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.errors import DataGuardianError, StorageError
-from dgtui.engine.model import Restore
+from dgtui.engine.restore_model import Restore
 from tests.support.homes import Home
 
 

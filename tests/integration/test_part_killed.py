@@ -12,8 +12,8 @@ import pytest
 from dgtui.engine.datasources.loading import Selection
 from dgtui.engine.errors import DatabaseConnectionError
 from dgtui.engine.facade import Engine
-from dgtui.engine.model import Restore
 from dgtui.engine.restore_data import DataRestore
+from dgtui.engine.restore_model import Restore
 from tests.support.homes import Home
 from tests.support.part_shops import Content, Shop, databases, tree_shop
 from tests.support.stopping import Stopping

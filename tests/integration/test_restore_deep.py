@@ -9,7 +9,7 @@ import pytest
 from dgtui.engine.datasources.postgres_contents import content_checksums
 from dgtui.engine.datasources.postgres_toc import Toc
 from dgtui.engine.facade import Engine
-from dgtui.engine.model import ObjectReport
+from dgtui.engine.restore_model import ObjectReport
 from tests.integration.postgres_case import datasource
 from tests.support.homes import Home
 from tests.support.mariadb import MariadbServer, mysql_nasty

@@ -13,7 +13,8 @@ import pytest
 from dgtui.config.model import job_id
 from dgtui.engine.facade import Engine
 from dgtui.engine.guardian.put_back_duty import cut_imports
-from dgtui.engine.model import Execution, Restore
+from dgtui.engine.model import Execution
+from dgtui.engine.restore_model import Restore
 from dgtui.engine.run_follower import RunSnapshot
 from tests.support.daemons import StartDaemon
 from tests.support.homes import Home, wait_until

@@ -9,7 +9,7 @@ import pytest
 
 from dgtui.engine.catalog.notifications import Notifications
 from dgtui.engine.facade import Engine
-from dgtui.engine.model import Restore
+from dgtui.engine.restore_model import Restore
 from tests.support.changing import KINDS, Changing, changing
 from tests.support.homes import Home
 from tests.support.stopping import Stopping

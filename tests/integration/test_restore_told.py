@@ -11,7 +11,8 @@ from dgtui.engine.catalog.notifications import Notifications
 from dgtui.engine.errors import EXIT_FAILED
 from dgtui.engine.facade import Engine
 from dgtui.engine.locks import take_lock
-from dgtui.engine.model import Actor, Restore
+from dgtui.engine.notification_model import Actor
+from dgtui.engine.restore_model import Restore
 from dgtui.engine.restore_task import target_lock_name
 from tests.support.changing import Changing, changing
 from tests.support.homes import Home, wait_until

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dgtui.engine.model import Restore
+from dgtui.engine.restore_model import Restore
 from tests.support.changing import Changing, changing
 from tests.support.homes import Home
 from tests.support.stopping import Stopping

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from dgtui.engine.facade import Engine
-from dgtui.engine.model import Execution, Restore
+from dgtui.engine.model import Execution
+from dgtui.engine.restore_model import Restore
 from dgtui.engine.run_follower import RunSnapshot
 from tests.support.homes import Home
 from tests.support.mariadb import MariadbServer, mysql_digest

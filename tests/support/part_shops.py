@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dgtui.engine.model import Restore
+from dgtui.engine.restore_model import Restore
 from tests.support.homes import Home
 from tests.support.mariadb import MariadbServer
 from tests.support.postgres import PostgresServer

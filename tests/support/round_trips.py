@@ -9,7 +9,8 @@ from typing import Any
 
 from psycopg import sql
 
-from dgtui.engine.model import Execution, Restore
+from dgtui.engine.model import Execution
+from dgtui.engine.restore_model import Restore
 from tests.support.homes import Home
 from tests.support.mariadb import MariadbServer
 from tests.support.postgres import PostgresServer

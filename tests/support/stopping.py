@@ -19,7 +19,7 @@ from dgtui.engine.catalog import Catalog
 from dgtui.engine.facade import Engine
 from dgtui.engine.launch import Start
 from dgtui.engine.messages import PhaseMessage
-from dgtui.engine.model import Restore
+from dgtui.engine.restore_model import Restore
 from dgtui.engine.run_writer import RunWriter
 from dgtui.engine.runs import RunPaths
 from tests.support.homes import Home

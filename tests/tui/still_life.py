@@ -21,22 +21,11 @@ from dgtui.engine.health import Health
 from dgtui.engine.health_model import CheckResult, Figures, HealthCheck, HealthState, HealthStatus, Watched, WatchedKind
 from dgtui.engine.manifest import Chunk, Manifest
 from dgtui.engine.messages import LogMessage, ProgressMessage, StorageMessage
-from dgtui.engine.model import (
-    Copy,
-    CopyStatus,
-    Execution,
-    Notification,
-    NotificationKind,
-    ObjectInfo,
-    ObjectReport,
-    Problem,
-    Restore,
-    RestoreReport,
-    Severity,
-    SubjectKind,
-)
+from dgtui.engine.model import Copy, CopyStatus, Execution, ObjectInfo, Problem
+from dgtui.engine.notification_model import Notification, NotificationKind, Severity, SubjectKind
 from dgtui.engine.preview import RestorePreview
 from dgtui.engine.records import Records
+from dgtui.engine.restore_model import ObjectReport, Restore, RestoreReport
 from dgtui.engine.restore_outlook import ObjectChange, RestoreOutlook
 from dgtui.engine.restore_way import ChosenWay
 from dgtui.engine.run_follower import RunSnapshot

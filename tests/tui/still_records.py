@@ -7,7 +7,8 @@ from dgtui.engine.facade import Engine
 from dgtui.engine.guardian.runner import DutyState
 from dgtui.engine.guardian.status import DaemonReport, DaemonStatus
 from dgtui.engine.messages import LogMessage, Message, PhaseMessage, StatusMessage, encode_message
-from dgtui.engine.model import Actor, AuditEntry, Problem
+from dgtui.engine.model import Problem
+from dgtui.engine.notification_model import Actor, AuditEntry
 from dgtui.engine.records import Records, Undelivered
 
 NOON = datetime(2025, 2, 13, 12, 0, tzinfo=UTC)

@@ -9,7 +9,7 @@ from textual.widgets import Button
 from dgtui.engine.catalog.notifications import Notifications
 from dgtui.engine.health_model import Watched
 from dgtui.engine.messages import now
-from dgtui.engine.model import Notification, Severity
+from dgtui.engine.notification_model import Notification, Severity
 from dgtui.screens.audit import AuditScreen
 from dgtui.screens.confirm import ConfirmScreen
 from dgtui.screens.daemon import DaemonScreen

@@ -7,7 +7,8 @@ from textual.app import App, ComposeResult
 
 from dgtui.engine.health_model import Watched
 from dgtui.engine.messages import now
-from dgtui.engine.model import Notification, Problem
+from dgtui.engine.model import Problem
+from dgtui.engine.notification_model import Notification
 from dgtui.screens.forms.fields import SettingField
 from dgtui.screens.log import LineScreen
 from dgtui.screens.notification import NotificationScreen

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from textual.widgets import Button, Input
 
-from dgtui.engine.model import Placing, Restore
+from dgtui.engine.restore_model import Placing, Restore
 from dgtui.screens.confirm import ConfirmScreen
 from dgtui.screens.restore import RestoreScreen
 from dgtui.screens.restored import RestoredScreen

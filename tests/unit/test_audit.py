@@ -13,7 +13,7 @@ import pytest
 from dgtui.engine.audit import HEAD_NAME, append_audit, current_actor, verify_audit
 from dgtui.engine.catalog import Catalog, CatalogError
 from dgtui.engine.catalog.audit import AuditTable
-from dgtui.engine.model import Actor, AuditEntry
+from dgtui.engine.notification_model import Actor, AuditEntry
 
 MOMENT = datetime(2025, 2, 13, 6, 0, 1, tzinfo=UTC)
 ALICE = Actor(user="alice", origin="192.0.2.7")

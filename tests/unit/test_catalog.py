@@ -12,7 +12,8 @@ import sqlalchemy as sa
 
 from dgtui.engine.catalog import SCHEMA_VERSION, Catalog, CatalogDamaged, CatalogError
 from dgtui.engine.catalog.catalog import write_execution
-from dgtui.engine.model import Copy, CopyStatus, Execution, ExecutionStatus, Problem, Restore
+from dgtui.engine.model import Copy, CopyStatus, Execution, ExecutionStatus, Problem
+from dgtui.engine.restore_model import Restore
 
 MOMENT = datetime(2025, 2, 13, 6, 0, 1, tzinfo=UTC)
 

@@ -13,7 +13,7 @@ from dgtui.engine.datasources.loading import TargetState
 from dgtui.engine.datasources.mysql import MysqlDatasource
 from dgtui.engine.guardian.duty import DutyContext
 from dgtui.engine.guardian.put_back_duty import PutBackDuty, cut_imports
-from dgtui.engine.model import Placing, Restore
+from dgtui.engine.restore_model import Placing, Restore
 from dgtui.engine.runs import RunPaths
 from dgtui.engine.settling_import import way_back
 

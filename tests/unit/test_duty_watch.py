@@ -13,7 +13,7 @@ from dgtui.engine.catalog.notifications import Notifications
 from dgtui.engine.guardian.duty import DutyContext
 from dgtui.engine.guardian.duty_watch import DutyWatch
 from dgtui.engine.guardian.runner import DutyRunner
-from dgtui.engine.model import Notification
+from dgtui.engine.notification_model import Notification
 from dgtui.engine.runs import RunPaths
 from tests.support.homes import wait_until
 

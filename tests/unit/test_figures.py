@@ -30,7 +30,8 @@ from dgtui.engine.guardian.duty import DutyContext
 from dgtui.engine.guardian.metrics_duty import MetricsDuty
 from dgtui.engine.health_model import Figures as HealthFigures
 from dgtui.engine.health_model import HealthCheck, HealthState, HealthStatus, Watched
-from dgtui.engine.model import Copy, Execution, ExecutionStatus, Notification, Problem
+from dgtui.engine.model import Copy, Execution, ExecutionStatus, Problem
+from dgtui.engine.notification_model import Notification
 from dgtui.engine.runs import RunPaths
 from dgtui.engine.timetable import Timetable
 

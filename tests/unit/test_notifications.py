@@ -8,7 +8,7 @@ import pytest
 
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.catalog.notifications import Notifications
-from dgtui.engine.model import Notification, NotificationKind
+from dgtui.engine.notification_model import Notification, NotificationKind
 from dgtui.engine.notify import end_states, raise_notification
 
 MOMENT = datetime(2025, 2, 13, 6, 0, 1, tzinfo=UTC)

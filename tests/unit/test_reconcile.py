@@ -15,8 +15,9 @@ from dgtui.engine.catalog import Catalog
 from dgtui.engine.catalog.audit import AuditTable
 from dgtui.engine.catalog.due_runs import QueuedRun, TimetableState, claim_due_run, queued_runs
 from dgtui.engine.locks import take_lock
-from dgtui.engine.model import Execution, Restore
+from dgtui.engine.model import Execution
 from dgtui.engine.reconcile import reconcile
+from dgtui.engine.restore_model import Restore
 from dgtui.engine.runs import RunPaths
 from dgtui.engine.storages.local import LocalSettings, LocalStorage
 

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from dgtui.engine.catalog.database import Database, time_text
 from dgtui.engine.catalog.tables import metadata
-from dgtui.engine.model import AuditEntry
+from dgtui.engine.notification_model import AuditEntry
 
 audit = sa.Table(
     "audit",

@@ -18,7 +18,8 @@ from dgtui.engine.catalog.past import bring_back, move_to_past
 from dgtui.engine.catalog.proofs import proof_of_restore, write_proof
 from dgtui.engine.catalog.rows import columns_of, execution_text, executions_of
 from dgtui.engine.messages import now
-from dgtui.engine.model import ENDED, RESTORABLE, UNDER_WAY, Copy, CopyStatus, Execution, Purpose, Restore
+from dgtui.engine.model import ENDED, RESTORABLE, UNDER_WAY, Copy, CopyStatus, Execution, Purpose
+from dgtui.engine.restore_model import Restore
 
 KNOWN_TO_BE_LOST: tuple[CopyStatus, ...] = ("missing", "corrupt")
 """States of copies that a storage which does not answer changes nothing of."""

@@ -15,7 +15,8 @@ import sqlalchemy as sa
 from dgtui.engine.catalog.database import Database, time_text
 from dgtui.engine.catalog.notifications import decoded, notifications
 from dgtui.engine.catalog.tables import metadata
-from dgtui.engine.model import LASTING, Delivery, Notification, Problem, Record
+from dgtui.engine.model import Problem, Record
+from dgtui.engine.notification_model import LASTING, Delivery, Notification
 
 deliveries = sa.Table(
     "deliveries",

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from dgtui.engine.catalog.database import Database, time_text
 from dgtui.engine.catalog.tables import metadata
-from dgtui.engine.model import ENDS, LASTING, ONLY_AS_AN_END, Notification, NotificationKind
+from dgtui.engine.notification_model import ENDS, LASTING, ONLY_AS_AN_END, Notification, NotificationKind
 
 notifications = sa.Table(
     "notifications",

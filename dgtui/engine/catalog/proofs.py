@@ -13,7 +13,8 @@ from sqlalchemy.dialects.sqlite import insert
 
 from dgtui.engine.catalog import tables
 from dgtui.engine.catalog.database import Database, time_text
-from dgtui.engine.model import ENDED, ExecutionStatus, Problem, Record, Restore, RestoreReport
+from dgtui.engine.model import ENDED, ExecutionStatus, Problem, Record
+from dgtui.engine.restore_model import Restore, RestoreReport
 
 ProofWay = Literal["rehearsal", "restore"]
 

@@ -17,7 +17,8 @@ from dgtui.engine.deletion import log_removal
 from dgtui.engine.errors import DataGuardianError, JobBusy, ValidationError
 from dgtui.engine.locks import take_lock
 from dgtui.engine.messages import now
-from dgtui.engine.model import Actor, Copy
+from dgtui.engine.model import Copy
+from dgtui.engine.notification_model import Actor
 from dgtui.engine.problems import problem_of
 from dgtui.engine.retention import Verdict
 from dgtui.engine.runs import RunPaths

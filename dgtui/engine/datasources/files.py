@@ -39,9 +39,10 @@ from dgtui.engine.datasources.tree_steps import STEPS
 from dgtui.engine.datasources.tree_swap import make_folder_like, remove_tree, settle_trees, swap_trees
 from dgtui.engine.errors import BackupCreationError, ConfigError, PermissionDenied, RestoreError
 from dgtui.engine.files import file_error
-from dgtui.engine.model import ObjectInfo, PartChange
+from dgtui.engine.model import ObjectInfo
 from dgtui.engine.properties import DatabaseProperties
 from dgtui.engine.reporting import Reporter
+from dgtui.engine.restore_model import PartChange
 
 _LOOK_SECONDS = 10.0
 _GLANCE_SECONDS = 2.0

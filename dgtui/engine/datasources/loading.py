@@ -1,16 +1,16 @@
 """Loading an archive: what is chosen of it, what its target is like, and how it ended."""
 
 from collections.abc import Callable
-from typing import Literal
 
 from dgtui.engine.datasources.dumping import Client
-from dgtui.engine.model import ObjectInfo, Part, Record
+from dgtui.engine.model import ObjectInfo, Record, RestoreType
+from dgtui.engine.restore_model import Part
 
 
 class Selection(Record, frozen=True):
     """What of a backup is restored."""
 
-    backup_type: Literal["full", "schema_only", "data_only"] = "full"
+    backup_type: RestoreType = "full"
     tables: tuple[str, ...] = ()
     """Only these tables, files or folders; empty for all."""
     acting: bool = True

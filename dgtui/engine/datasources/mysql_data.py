@@ -14,8 +14,9 @@ from dgtui.engine.datasources.mysql_load import load_archive, refuse_triggers
 from dgtui.engine.datasources.mysql_look import Table, database_exists, existing_tables, is_transactional
 from dgtui.engine.datasources.mysql_script import Script
 from dgtui.engine.errors import ConfigError, DataGuardianError, RestoreError
-from dgtui.engine.model import Part, Record
+from dgtui.engine.model import Record
 from dgtui.engine.reporting import Reporter
+from dgtui.engine.restore_model import Part
 
 _PATIENCE = 3600.0
 _NAMED = 5

@@ -13,8 +13,8 @@ from dgtui.engine.datasources.mysql_look import database_exists, existing_tables
 from dgtui.engine.datasources.mysql_properties import create_like
 from dgtui.engine.datasources.mysql_rename import end_rename, rename_tables
 from dgtui.engine.errors import RestoreError
-from dgtui.engine.model import Part, PartChange
 from dgtui.engine.reporting import Reporter
+from dgtui.engine.restore_model import Part, PartChange
 
 _PATIENCE = 3600.0
 _NAME = r"`(?:[^`]|``)+`"

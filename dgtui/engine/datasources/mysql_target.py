@@ -40,9 +40,10 @@ from dgtui.engine.datasources.mysql_swap import obstacles, settle_databases, swa
 from dgtui.engine.datasources.mysql_tools import client_tool
 from dgtui.engine.datasources.places import NEW_SUFFIX
 from dgtui.engine.errors import PermissionDenied, RestoreError
-from dgtui.engine.model import ObjectInfo, PartChange
+from dgtui.engine.model import ObjectInfo
 from dgtui.engine.properties import DatabaseProperties
 from dgtui.engine.reporting import Reporter
+from dgtui.engine.restore_model import PartChange
 
 _PATIENCE = 3600.0
 _LONGEST_NAME = 64

@@ -43,9 +43,10 @@ from dgtui.engine.datasources.postgres_targets import drop_database, exists, mai
 from dgtui.engine.datasources.postgres_toc import Toc, read_toc
 from dgtui.engine.datasources.postgres_tools import fitting_tool, major, newest_tool
 from dgtui.engine.errors import PermissionDenied
-from dgtui.engine.model import ObjectInfo, PartChange, ToolVersion
+from dgtui.engine.model import ObjectInfo, ToolVersion
 from dgtui.engine.properties import DatabaseProperties
 from dgtui.engine.reporting import Reporter
+from dgtui.engine.restore_model import PartChange
 
 
 class PostgresDatasource(Datasource[PostgresSettings]):

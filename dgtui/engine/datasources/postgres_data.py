@@ -16,8 +16,9 @@ from dgtui.engine.datasources.postgres_targets import with_names
 from dgtui.engine.datasources.postgres_toc import Toc, TocEntry, read_toc
 from dgtui.engine.datasources.postgres_tools import fitting_tool, major
 from dgtui.engine.errors import ConfigError, RestoreError
-from dgtui.engine.model import Part, ToolVersion
+from dgtui.engine.model import ToolVersion
 from dgtui.engine.reporting import Reporter
+from dgtui.engine.restore_model import Part
 
 if TYPE_CHECKING:
     import psycopg

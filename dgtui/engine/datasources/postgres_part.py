@@ -15,8 +15,8 @@ from dgtui.engine.datasources.postgres_selection import chosen_ids, entries_of_t
 from dgtui.engine.datasources.postgres_settling import transaction_mark
 from dgtui.engine.datasources.postgres_toc import Toc, TocEntry
 from dgtui.engine.errors import RestoreError
-from dgtui.engine.model import Part, PartChange
 from dgtui.engine.reporting import Reporter
+from dgtui.engine.restore_model import Part, PartChange
 
 if TYPE_CHECKING:
     import psycopg

@@ -8,8 +8,8 @@ from typing import ClassVar, Literal
 from dgtui.engine.datasources.dumping import Archive
 from dgtui.engine.datasources.loading import Announce, LoadOutcome, Selection
 from dgtui.engine.errors import RestoreError
-from dgtui.engine.model import PartChange
 from dgtui.engine.reporting import Reporter
+from dgtui.engine.restore_model import PartChange
 
 
 class Replacing(ABC):

@@ -16,8 +16,8 @@ from dgtui.engine.datasources.sqlite_selection import chosen_tables
 from dgtui.engine.datasources.sqlite_snapshot import SIDE_FILES, connect, side_file, take_snapshot, uri
 from dgtui.engine.datasources.sqlite_swap import refuse_open, swap_database
 from dgtui.engine.errors import RestoreError
-from dgtui.engine.model import Part
 from dgtui.engine.reporting import Reporter
+from dgtui.engine.restore_model import Part
 
 _NAMED = 5
 _BLOCK = 1 << 20

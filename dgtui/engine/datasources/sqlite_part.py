@@ -10,7 +10,7 @@ from dgtui.engine.datasources.loading import Announce
 from dgtui.engine.datasources.sqlite_check import quoted, shown_name, table_names
 from dgtui.engine.datasources.sqlite_snapshot import connect
 from dgtui.engine.errors import RestoreError
-from dgtui.engine.model import Part, PartChange
+from dgtui.engine.restore_model import Part, PartChange
 
 _GENERATED = (2, 3)
 _SCHEMA = "schema "

@@ -58,8 +58,9 @@ from dgtui.engine.datasources.sqlite_snapshot import (
 from dgtui.engine.datasources.sqlite_swap import clear_orphans, refuse_open, settle_database, swap_database
 from dgtui.engine.errors import DataGuardianError, RestoreError, ValidationError
 from dgtui.engine.files import file_error, fsync_folder
-from dgtui.engine.model import ObjectInfo, PartChange
+from dgtui.engine.model import ObjectInfo
 from dgtui.engine.reporting import Reporter
+from dgtui.engine.restore_model import PartChange
 from dgtui.engine.settings import Duration
 
 _LOOK_SECONDS = 0.1

@@ -18,7 +18,7 @@ from dgtui.engine.datasources.places import shown, unshown
 from dgtui.engine.datasources.tree_steps import STEPS, Step, TreeSteps, read_steps, steps_back, write_steps
 from dgtui.engine.errors import RestoreError
 from dgtui.engine.files import file_error
-from dgtui.engine.model import Part, PartChange
+from dgtui.engine.restore_model import Part, PartChange
 
 _NAMES_AT_MOST = 5000
 """Beyond this many paths the record of a restore does not name them; the list beside what is kept always does."""

@@ -7,7 +7,8 @@ from dgtui.config import Config
 from dgtui.engine.catalog.figures import Waiting
 from dgtui.engine.figures.model import Attention, Place, StorageFigures
 from dgtui.engine.health_model import HealthState, Watched, WatchedKind
-from dgtui.engine.model import Execution, Severity
+from dgtui.engine.model import Execution
+from dgtui.engine.notification_model import Severity
 from dgtui.engine.sizes import counted
 
 _SOON_FULL_DAYS = 14

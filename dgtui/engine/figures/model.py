@@ -3,7 +3,8 @@
 from datetime import date, datetime
 from typing import Literal
 
-from dgtui.engine.model import Record, Severity
+from dgtui.engine.model import Record
+from dgtui.engine.notification_model import Severity
 
 DayState = Literal["good", "partial", "failed", "missed", "cancelled", "nothing"]
 Place = Literal["datasources", "backups", "jobs", "storages", "notifications", "history"]

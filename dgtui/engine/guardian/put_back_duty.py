@@ -10,8 +10,9 @@ from dgtui.engine.guardian.duty import DutyContext
 from dgtui.engine.guardian.periodic import Periodic
 from dgtui.engine.launch import Start, launch, spawn_worker
 from dgtui.engine.locks import take_lock
-from dgtui.engine.model import Record, Restore
+from dgtui.engine.model import Record
 from dgtui.engine.notify import raise_notification
+from dgtui.engine.restore_model import Restore
 from dgtui.engine.restore_task import started_restore, target_lock_name
 from dgtui.engine.settling_import import is_filled, newest_into_each_target, way_back
 from dgtui.engine.undo import undo_choice

@@ -7,7 +7,7 @@ from datetime import timedelta
 import msgspec
 
 from dgtui.engine.health_model import Concern, HealthCheck, HealthEvent, HealthState, HealthStatus, WatchedKind, worst
-from dgtui.engine.model import ENDS, NotificationKind
+from dgtui.engine.notification_model import ENDS, NotificationKind
 
 CRITICAL_FAILURES = 3
 """So many failed checks in a row, and people are told."""

@@ -7,7 +7,7 @@ from dgtui.config import Config
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.catalog.health import HealthRecords
 from dgtui.engine.health_model import HealthEvent, Watched
-from dgtui.engine.model import LASTING
+from dgtui.engine.notification_model import LASTING
 from dgtui.engine.notify import end_states, raise_notification
 
 

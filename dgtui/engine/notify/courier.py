@@ -19,7 +19,8 @@ from dgtui.engine.catalog.deliveries import Deliveries, Item, Told
 from dgtui.engine.errors import DataGuardianError, JobBusy
 from dgtui.engine.locks import take_lock
 from dgtui.engine.messages import now
-from dgtui.engine.model import Delivery, Notification, Problem, Record
+from dgtui.engine.model import Problem, Record
+from dgtui.engine.notification_model import Delivery, Notification
 from dgtui.engine.notify.channels import send
 from dgtui.engine.notify.message import compose
 from dgtui.engine.notify.rules import LONGEST_WAIT, after_quiet_hours, due_at, is_collected, wait_after, wants

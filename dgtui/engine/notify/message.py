@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from typing import get_args
 
 from dgtui.engine.catalog.deliveries import Item
-from dgtui.engine.model import Notification, Record, Severity
+from dgtui.engine.model import Record
+from dgtui.engine.notification_model import Notification, Severity
 
 _MOST_LINES = 200
 _RANKS: dict[Severity, int] = {severity: rank for rank, severity in enumerate(get_args(Severity))}

@@ -7,7 +7,7 @@ from dgtui.engine.catalog import Database
 from dgtui.engine.catalog.notifications import Notifications
 from dgtui.engine.child import printable
 from dgtui.engine.messages import now
-from dgtui.engine.model import SEVERITIES, Notification, NotificationKind, SubjectKind
+from dgtui.engine.notification_model import SEVERITIES, Notification, NotificationKind, SubjectKind
 
 
 def raise_notification(

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 from dgtui.config.channels import ChannelSettings
 from dgtui.engine.catalog.deliveries import Item
-from dgtui.engine.model import SEVERITIES, Notification, NotificationKind, Severity
+from dgtui.engine.notification_model import SEVERITIES, Notification, NotificationKind, Severity
 
 GROUP_PAUSE = timedelta(minutes=15)
 """How long later notifications of a group are collected after a message of it."""

@@ -5,7 +5,8 @@ from datetime import datetime
 
 from dgtui.config import PRIVATE_PLACE, Config
 from dgtui.engine.errors import ConfigError
-from dgtui.engine.model import RESTORABLE, Actor, Execution
+from dgtui.engine.model import RESTORABLE, Execution
+from dgtui.engine.notification_model import Actor
 from dgtui.engine.orders import RehearseOrder
 
 

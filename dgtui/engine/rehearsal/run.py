@@ -20,12 +20,13 @@ from dgtui.engine.datasources.loading import Selection
 from dgtui.engine.errors import Cancelled, ConfigError, DataGuardianError, DiskSpaceError, RestoreError
 from dgtui.engine.manifest import Manifest
 from dgtui.engine.messages import now
-from dgtui.engine.model import Copy, Execution, RestoreReport
+from dgtui.engine.model import Copy, Execution
 from dgtui.engine.orders import RehearseOrder, RestoreOrder
 from dgtui.engine.properties import from_metadata
 from dgtui.engine.rehearsal.names import is_own_name, rehearsal_suffix
 from dgtui.engine.rehearsal.telling import tell_end
 from dgtui.engine.restore_copy import CopyChoice, GoodCopy
+from dgtui.engine.restore_model import RestoreReport
 from dgtui.engine.restore_report import load_and_compare
 from dgtui.engine.restore_task import RestoreTask
 from dgtui.engine.run_writer import RunWriter

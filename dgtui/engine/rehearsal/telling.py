@@ -4,7 +4,7 @@ from dgtui.engine.audit import append_audit
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.catalog.proofs import Proof
 from dgtui.engine.errors import DataGuardianError
-from dgtui.engine.model import Actor
+from dgtui.engine.notification_model import Actor
 from dgtui.engine.notify import raise_notification
 from dgtui.engine.reporting import Reporter, SilentReporter
 
