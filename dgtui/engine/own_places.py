@@ -7,7 +7,6 @@ from typing import Any
 
 from dgtui.config import Config
 from dgtui.engine.datasources.base import Datasource
-from dgtui.engine.datasources.datasource_settings import ServerSettings
 from dgtui.engine.datasources.loading import Selection
 from dgtui.engine.errors import RestoreError, StorageError
 from dgtui.engine.storages.deadline import with_deadline
@@ -31,7 +30,7 @@ def refuse_own_places(
 
     What is replaced is moved aside and dropped some days later: a storage in it would be gone with all its backups.
     """
-    if isinstance(target.settings, ServerSettings):
+    if target.settings.on_server:
         return
     path = _real(Path(os.path.abspath(database)))  # noqa: PTH100  # the same look as the restore's own
     replaced = [path / name for name in selection.tables] or ([] if merge else [path])

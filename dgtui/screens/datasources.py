@@ -232,7 +232,7 @@ class DatasourcesScreen(EditingScreen):
         """Count what is in the selected one, and see what is odd about it; no whole tree is walked through for that."""
         app, name = self.engine_app, self.query_one("#datasources", Listing).key
         settings = app.config.datasources.get(name or "")
-        if name is None or settings is None or not settings.enabled or settings.type == "files":
+        if name is None or settings is None or not settings.enabled or settings.counted_by_walking:
             return
         if name not in app.looks and self._state(name).result == "ok" and not app.asking.is_asked(f"look {name}"):
             app.ask(self, f"look {name}", lambda engine: engine.check_datasource(name), self._take_look, slow=True)

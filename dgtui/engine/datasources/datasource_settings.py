@@ -38,6 +38,10 @@ class DatasourceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
         "check_timeout": _no_time,
         "slow_after": _no_time,
     }
+    on_server: ClassVar[bool] = False
+    """Whether a server keeps it; else it lies in the file system of this machine."""
+    counted_by_walking: ClassVar[bool] = False
+    """Whether what it holds is only known after a walk through all of it."""
 
     type: Annotated[str, msgspec.Meta(description="Kind of the datasource")]
     enabled: Annotated[bool, msgspec.Meta(description="Whether it is watched and backed up")] = True
@@ -80,6 +84,7 @@ class ServerSettings(DatasourceSettings, frozen=True, kw_only=True, forbid_unkno
         **DatasourceSettings.rules,
         "connect_timeout": _no_time,
     }
+    on_server: ClassVar[bool] = True
 
     database: Annotated[str, msgspec.Meta(description="Name of the database")]
     host: Annotated[str, msgspec.Meta(description="Host name or address")] = "127.0.0.1"

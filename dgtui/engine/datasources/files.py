@@ -56,6 +56,7 @@ class FilesSettings(DatasourceSettings, frozen=True, kw_only=True, forbid_unknow
     """
 
     rules: ClassVar[SettingRules] = {**DatasourceSettings.rules, "path": path_mistake}
+    counted_by_walking: ClassVar[bool] = True
 
     path: Annotated[str, msgspec.Meta(description="The folder, or a single file", min_length=1)]
     include: Annotated[tuple[str, ...], msgspec.Meta(description="Only what fits one of these patterns")] = ()
