@@ -131,8 +131,8 @@ def _keeping_lines(keeping: "tuple[Verdict, ...]") -> list[str]:
     now = datetime.now(UTC)
     lines = ["", "Retention:"] if keeping else []
     for verdict in keeping:
-        word = "stays" if verdict.stays else "goes"
-        lines.append(f"  {one_line(verdict.storage)}: {word}, {keep_text(verdict, now)}")
+        word = "" if verdict.stays else "goes, "
+        lines.append(f"  {one_line(verdict.storage)}: {word}{keep_text(verdict, now)}")
     return lines
 
 
