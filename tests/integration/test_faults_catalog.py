@@ -162,7 +162,7 @@ def read_only(path: Path) -> Iterator[None]:
         subprocess.run(["mount", "-o", "remount,bind,ro", path], check=True, capture_output=True)
         yield
     finally:
-        subprocess.run(["umount", path], check=True, capture_output=True)
+        subprocess.run(["umount", "-l", path], check=True, capture_output=True)
 
 
 @pytest.mark.parametrize("state", [locked, newer, read_only])

@@ -194,7 +194,7 @@ def test_a_full_scratch_folder_is_told_and_left_empty(backup: Backup) -> None:
         assert caught.value.subject == str(backup.scratch)
         assert list(backup.scratch.iterdir()) == []
     finally:
-        subprocess.run(["umount", backup.scratch], check=True)
+        subprocess.run(["umount", "-l", backup.scratch], check=True)
 
 
 def flip(path: Path, position: int | None = None) -> None:
