@@ -22,7 +22,8 @@ class PlainView:
         self._clock = clock
         self._said_at = clock()
         self._said_step = 0
-        self._storage_states: dict[str, str] = {}
+        self._storage_states: dict[str, tuple[str, bool]] = {}
+        """How each storage stood when it was last told, and whether it was silent."""
         say(one_line(title))
 
     def update(self, messages: Sequence[Message], snapshot: RunSnapshot) -> None:
@@ -41,8 +42,9 @@ class PlainView:
                 level = "" if message.level == "info" else f"{message.level}: "
                 return level + log_text(message)
             case StorageMessage():
-                changed = self._storage_states.get(message.name, "writing") != message.state
-                self._storage_states[message.name] = message.state
+                state = (message.state, bool(message.silent_seconds))
+                changed = self._storage_states.get(message.name, ("writing", False)) != state
+                self._storage_states[message.name] = state
                 return f"{one_line(message.name)}: {storage_words(message)}" if changed else ""
             case ProgressMessage() | StatusMessage():
                 return ""

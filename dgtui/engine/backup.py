@@ -87,6 +87,10 @@ class Backup:
         options = dump_options(self._plan.job, self._plan.scratch_folder)
         self._run.phase("connect")
         probe = self._look_at_source(options)
+        with self._destinations.waits.told():
+            return self._store(probe, options, while_the_dump_starts)
+
+    def _store(self, probe: Probe, options: DumpOptions, while_the_dump_starts: Callable[[], None]) -> Execution:
         self._destinations.prepare()
         ref = self._destinations.free_folder(self._plan.job_id, self._started)
         try:
@@ -175,7 +179,7 @@ class Backup:
 
     def _storage_messages(self) -> list[StorageMessage]:
         return [
-            StorageMessage(name=name, state="writing", bytes=count)
+            self._destinations.waits.writing(name, count)
             for name, count in dict(self._counters.storage_bytes).items()
             if name not in self._destinations.failures
         ]

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
 
-from dgtui.engine.archive import check_parts
+from dgtui.engine.archive import read_parts
 from dgtui.engine.cancellation import Cancellation
 from dgtui.engine.errors import DataGuardianError, StorageError, ValidationError
 from dgtui.engine.manifest import Chunk, StoredFile
@@ -17,6 +17,7 @@ from dgtui.engine.model import Copy, VerifyLevel
 from dgtui.engine.pipeline import PipelineResult
 from dgtui.engine.problems import problem_of
 from dgtui.engine.run_writer import RunWriter
+from dgtui.engine.storage_waits import AwaitedWriter, StorageWaits
 from dgtui.engine.storages.base import BackupWriter, FolderRef, Storage
 from dgtui.engine.storages.deadline import side_by_side, with_deadline
 
@@ -45,12 +46,14 @@ class Destinations:
         self._idle_timeout = idle_timeout
         self._files: list[StoredFile] = []
         self._removals: list[tuple[BackupWriter, threading.Thread]] = []
+        self.waits = StorageWaits(run)
 
     def prepare(self) -> None:
         """Make all storages ready for writing."""
         for storage in self._usable():
             try:
-                storage.prepare()
+                with self.waits.on(storage.name):
+                    storage.prepare()
             except DataGuardianError as error:
                 self.drop(storage.name, error, "left out")
         self._need_one(self._usable())
@@ -67,7 +70,8 @@ class Destinations:
 
     def _is_taken(self, storage: Storage[Any], ref: FolderRef) -> bool:
         try:
-            return storage.folder_exists(ref)
+            with self.waits.on(storage.name):
+                return storage.folder_exists(ref)
         except StorageError as error:
             self.drop(storage.name, error, "left out")
             return False
@@ -76,7 +80,8 @@ class Destinations:
         """Start writing the folder everywhere."""
         for storage in self._usable():
             try:
-                self.writers.append(storage.begin(ref, execution_id))
+                with self.waits.on(storage.name):
+                    self.writers.append(AwaitedWriter(storage.begin(ref, execution_id), self.waits))
             except DataGuardianError as error:
                 self.drop(storage.name, error, "left out")
         self._need_one(self.writers)
@@ -124,8 +129,13 @@ class Destinations:
                     hint="Is the storage healthy? Look at its system log",
                 )
         if level == "full":
-            cancelled = self._cancellation.event
-            check_parts(writer.read_back, files, cancelled=cancelled, idle_timeout=self._idle_timeout)
+            with self.waits.on(writer.storage):
+                self._read_back(writer, files)
+
+    def _read_back(self, writer: BackupWriter, files: Sequence[Chunk | StoredFile]) -> None:
+        cancelled = self._cancellation.event
+        for _ in read_parts(writer.read_back, files, cancelled=cancelled, idle_timeout=self._idle_timeout):
+            self.waits.heard(writer.storage)
 
     def publish(self, texts: dict[str, bytes], manifest: bytes, size: int) -> list[Copy]:
         """Write the small files and the manifest, and give the folder its final name, at each storage."""
@@ -171,7 +181,8 @@ class Destinations:
         for writer in [writer for writer in self.writers if writer.storage == storage]:
             self.writers.remove(writer)
             self._give_up(writer)
-        self._run.storage(StorageMessage(name=storage, state=state, problem=problem_of(error)))
+        self.waits.forget(storage)
+        self.waits.say(StorageMessage(name=storage, state=state, problem=problem_of(error)))
         self._run.log(f"{storage}: {error.message}", level="error")
 
     def _give_up(self, writer: BackupWriter) -> None:
@@ -193,7 +204,7 @@ class Destinations:
         return [storage for name, storage in self._storages.items() if name not in self.failures]
 
     def _say(self, storage: str, state: StorageState, size: int) -> None:
-        self._run.storage(StorageMessage(name=storage, state=state, bytes=size))
+        self.waits.say(StorageMessage(name=storage, state=state, bytes=size))
 
     def _need_one(self, left: Sequence[object]) -> None:
         if not left:

@@ -64,6 +64,8 @@ class StorageMessage(RunMessage, frozen=True, tag="storage"):
     bytes: int = 0
     way: Literal["to", "from"] = "to"
     """Whether the run writes to it, or reads from it; a restore that makes a safety backup does both."""
+    silent_seconds: float = 0.0
+    """How long the run has waited for its answer, where that is worth a word."""
     problem: Problem | None = None
 
 

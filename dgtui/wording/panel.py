@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from dgtui.engine.messages import LogMessage, ProgressMessage, StorageMessage
 from dgtui.engine.run_follower import RunSnapshot
-from dgtui.wording.states import EXECUTION_MARKS, MOVING_PHASES, PHASE_WORDS, STORAGE_MARKS
+from dgtui.wording.states import EXECUTION_MARKS, MOVING_PHASES, PHASE_WORDS, SILENT_MARK, STORAGE_MARKS
 from dgtui.wording.terminal import Look
 from dgtui.wording.words import amount_text, cells, clock_text, cut, done_of_total, left_text, one_line, size_text
 
@@ -148,7 +148,7 @@ class Panel:
         return [*rows, row]
 
     def _cell(self, storage: StorageMessage, inner: int) -> Line:
-        mark = STORAGE_MARKS[storage.state]
+        mark = SILENT_MARK if storage.silent_seconds else STORAGE_MARKS[storage.state]
         words = self._shown(storage_words(storage))
         glyph = f" {mark.shown(self.look)} "
         words = cut(words, max(inner - cells(glyph) - 8, 8), mark=self._dots)
@@ -210,7 +210,13 @@ def storage_words(storage: StorageMessage) -> str:
         reason = f": {one_line(storage.problem.message)}" if storage.problem is not None else ""
         return storage.state + reason
     size = size_text(storage.bytes)
-    return size if storage.state == "writing" else f"{size} {storage.state}"
+    words = size if storage.state == "writing" else f"{size} {storage.state}"
+    return f"{words}, {silence_words(storage)}" if storage.silent_seconds else words
+
+
+def silence_words(storage: StorageMessage) -> str:
+    """How long a storage has not answered."""
+    return f"no answer for {left_text(storage.silent_seconds)}"
 
 
 def log_text(entry: LogMessage) -> str:

@@ -41,6 +41,8 @@ STORAGE_MARKS = {
     "failed": Mark("✖", "x", "bad"),
     "left out": Mark("⚡", "%", "warning"),
 }
+SILENT_MARK = Mark("⚡", "%", "warning")
+"""A storage that the run waits for."""
 HEALTH_MARKS = {
     "healthy": Mark("●", "*", "good"),
     "warning": Mark("▲", "!", "warning"),

@@ -16,6 +16,7 @@ from dgtui.engine.facade import Engine
 from dgtui.engine.model import Execution
 from dgtui.engine.storages.local import LocalStorage
 from dgtui.engine.storages.local_writer import LocalWriter
+from dgtui.wording.panel import storage_words
 from tests.support.homes import Home, wait_until
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="mounts need root")
@@ -252,3 +253,42 @@ def test_cancelling_while_a_disk_is_frozen(freezer: Freezer, monkeypatch: pytest
     assert snapshot.status == ("cancelled" if step == "write" else "partial")
     freezer.thaw()
     assert list(freezer.folder.rglob("manifest.json")) == []
+
+
+@pytest.mark.parametrize(
+    ("part", "step"),
+    [(LocalStorage, "prepare"), (LocalWriter, "write"), (LocalWriter, "close_part"), (LocalWriter, "commit")],
+)
+def test_the_storage_that_a_run_waits_for_is_named(
+    home: Home, monkeypatch: pytest.MonkeyPatch, part: type, step: str
+) -> None:
+    monkeypatch.setattr("dgtui.engine.storage_waits._LONG_SECONDS", 0.5)
+    monkeypatch.setattr("dgtui.engine.storage_waits._LOOK_SECONDS", 0.1)
+    real = getattr(part, step)
+    thawed = home.folder / "thawed"
+
+    def hang(storage: LocalStorage | LocalWriter, *arguments: object) -> object:
+        if "second" in (getattr(storage, "name", ""), getattr(storage, "storage", "")):
+            wait_until(thawed.exists, "the thaw")
+        return real(storage, *arguments)
+
+    monkeypatch.setattr(part, step, hang)
+    configure(home, home.folder / "second", source_bytes=8_000_000, job='compression = "none"\nidle_timeout = "1 h"')
+    engine = home.engine(fork_workers=True)
+    run_id = engine.start_job("nightly")
+    follower = engine.follower(run_id)
+
+    def silent() -> set[str]:
+        follower.poll()
+        return {storage.name for storage in follower.snapshot.storages if storage.silent_seconds}
+
+    try:
+        wait_until(lambda: silent() == {"second"}, "the name of the one that does not answer")
+        second = next(storage for storage in follower.snapshot.storages if storage.name == "second")
+        assert "no answer for" in storage_words(second)
+    finally:
+        thawed.touch()
+    snapshot = home.finish(engine, run_id)
+    assert snapshot.status == "completed", snapshot.problem
+    assert not any(storage.silent_seconds for storage in snapshot.storages)
+    assert [storage.state for storage in snapshot.storages] == ["done", "done"]

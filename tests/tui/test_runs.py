@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from textual.widgets import Button
 
+from dgtui.engine.messages import StorageMessage
 from dgtui.engine.run_follower import RunSnapshot
 from dgtui.engine.runs import RunInfo
 from dgtui.engine.watching import WatchedRun
@@ -45,13 +46,13 @@ async def see_it_run(driver: Driver) -> RunScreen:
     return panel
 
 
-async def see_running(driver: Driver, names: Sequence[str]) -> None:
+async def see_running(driver: Driver, names: Sequence[str], storages: tuple[StorageMessage, ...] = ()) -> None:
     """Show that these backups are under way, whatever truly is."""
     driver.app._stop_sampling.set()
     runs = [
         WatchedRun(
             info=RunInfo(run_id=name, operation="backup", title=name),
-            snapshot=RunSnapshot(run_id=name, status="running", phase="dump"),
+            snapshot=RunSnapshot(run_id=name, status="running", phase="dump", storages=storages),
         )
         for name in names
     ]
@@ -147,6 +148,14 @@ async def test_the_table_has_the_keys_again_once_the_strip_is_gone(home: Home, s
         assert driver.widget("#datasources", Listing).key == "shop"
         await driver.press("down")
         assert driver.widget("#datasources", Listing).key == "crm"
+
+
+async def test_the_strip_names_the_storage_that_a_run_waits_for(home: Home, shop: Path) -> None:
+    async with screens(home, size=(80, 24)) as driver:
+        silent = StorageMessage(name="[b]nas[/]", state="writing", silent_seconds=12)
+        await see_running(driver, ["nightly"], storages=(StorageMessage(name="disk", state="writing"), silent))
+        assert "[b]nas[/]: no answer for 12 s" in driver.text("#strip")
+        assert "disk" not in driver.text("#strip")
 
 
 async def test_the_strip_shows_the_run_that_is_pointed_to_however_many_there_are(home: Home, shop: Path) -> None:

@@ -83,6 +83,15 @@ def test_the_panel_shows_what_goes_on() -> None:
         assert part in whole
 
 
+def test_the_panel_names_the_storage_that_the_run_waits_for() -> None:
+    silent = StorageMessage(name="nas", state="writing", bytes=742_000_000, silent_seconds=12.4)
+    whole = "\n".join(drawn(running(storages=(StorageMessage(name="disk", state="writing", bytes=5), silent))))
+    assert "disk ● 5 B    nas ⚡ 742 MB, no answer for 12 s" in whole
+    assert "nas % 742 MB, no answer for 12 s" in "\n".join(
+        drawn(running(storages=(silent,)), panel=Panel(title="x", look=PLAIN))
+    )
+
+
 def test_every_second_moves_the_clock() -> None:
     assert "0:01:00" in drawn(running(), seconds=60)[0]
     assert "0:01:01" in drawn(running(), seconds=61)[0]
@@ -186,14 +195,16 @@ def test_plain_lines_tell_phases_log_storages_and_every_tenth(capsys: pytest.Cap
     for done in range(0, 1000, 10):
         view.update([progress(done)], running(progress=progress(done)))
     writing = StorageMessage(name="disk", state="writing", bytes=5)
-    view.update([writing, writing, StorageMessage(name="disk", state="done", bytes=7)], running())
+    silent = [StorageMessage(name="disk", state="writing", bytes=6, silent_seconds=n) for n in (5, 6)]
+    view.update([writing, writing, *silent, writing, StorageMessage(name="disk", state="done", bytes=7)], running())
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "Backup a\\x1b[2J" in captured.err
     assert "dumping" in captured.err
     assert "warning: careful" in captured.err
     assert captured.err.count(" %") == 9
-    assert captured.err.count("disk:") == 1
+    assert captured.err.count("disk:") == 3
+    assert captured.err.count("disk: 6 B, no answer for 5 s") == 1
     assert "disk: 7 B done" in captured.err
 
 

@@ -8,7 +8,7 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 
 from dgtui.screens.widgets.styled import Lines, span
-from dgtui.wording.panel import Line, Span, phase_text, progress_words
+from dgtui.wording.panel import Line, Span, phase_text, progress_words, silence_words
 from dgtui.wording.states import EXECUTION_MARKS, MOVING_PHASES
 from dgtui.wording.terminal import Look
 
@@ -79,6 +79,7 @@ class RunStrip(Lines, can_focus=True):
         words = [phase_text(snapshot)]
         if snapshot.progress is not None and snapshot.phase in MOVING_PHASES:
             words = progress_words(snapshot, snapshot.progress)
+        words += [f"{one.name}: {silence_words(one)}" for one in snapshot.storages if one.silent_seconds]
         pointer = self._look.glyph("▸", ">") if self.has_focus and number == self._cursor else " "
         return (
             Span(f"{pointer}"),
