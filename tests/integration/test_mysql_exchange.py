@@ -3,20 +3,18 @@
 import os
 import signal
 
+import pymysql
 import pytest
 
 from tests.integration.test_restore_in_place import FAIL, HANG, WAIT, NastyShop
 from tests.support.homes import Home, wait_until
-from tests.support.mariadb import MariadbServer
+from tests.support.mariadb import MariadbServer, mysql_digest
 
 
 class SwappedShop(NastyShop):
-    """The same database, with nothing that keeps it from being swapped."""
+    """The same database, for a user who may drop and make everything anew, at both ends of the keys too."""
 
-    def __init__(self, home: Home, server: MariadbServer) -> None:
-        super().__init__(home, server)
-        server.drop_database(self.outside)
-        self.databases.discard(self.outside)
+    user = "root"
 
     def kept(self) -> set[str]:
         """The names of what restores have kept."""
@@ -141,3 +139,44 @@ def test_enabled_events_wait_for_the_swap(shop: SwappedShop) -> None:
     assert shop.home.finish(engine, run_id).status == "completed"
     assert events == [(0,)]
     assert shop.digest() == shop.backed_up
+
+
+def test_ties_to_other_databases_hold_after_a_swap_and_its_undo(home: Home, mariadb: MariadbServer) -> None:
+    """Foreign keys both ways, a default from a sequence elsewhere, a package; what is kept holds nothing elsewhere."""
+    name, outside = mariadb.create_database(), mariadb.create_database()
+    mariadb.execute(
+        "CREATE TABLE parent (id INT PRIMARY KEY)", "INSERT INTO parent VALUES (1), (2)", "CREATE SEQUENCE s",
+        database=outside,
+    )  # fmt: skip
+    mariadb.execute(
+        f"CREATE TABLE hen (id INT PRIMARY KEY DEFAULT nextval(`{outside}`.s), parent INT, "
+        f"CONSTRAINT tie FOREIGN KEY (parent) REFERENCES `{outside}`.parent (id) ON UPDATE CASCADE)",
+        "INSERT INTO hen VALUES (7, 1)",
+        "SET sql_mode = ORACLE",
+        "CREATE PACKAGE tools AS FUNCTION one RETURN INT; END",
+        "CREATE PACKAGE BODY tools AS FUNCTION one RETURN INT AS BEGIN RETURN 1; END; END",
+        database=name,
+    )
+    child = f"CREATE TABLE child (hen INT, CONSTRAINT `od``d` FOREIGN KEY (hen) REFERENCES `{name}`.hen (id))"
+    mariadb.execute(child, "INSERT INTO child VALUES (7)", database=outside)
+    home.configure(mariadb.config(name))
+    assert home.back_up().status == "completed"
+    backed_up, elsewhere = mysql_digest(mariadb, name), mysql_digest(mariadb, outside)
+    mariadb.execute("INSERT INTO hen VALUES (8, 2)", "SET sql_mode = ORACLE", "DROP PACKAGE tools", database=name)
+    before = mysql_digest(mariadb, name)
+    told = home.dgtui("restore", "nightly@latest", "--overwrite", "--dry-run")
+    assert "(no swap" not in told.output, told
+    done = home.dgtui("restore", "nightly@latest", "--overwrite", "--yes")
+    assert done.exit_code == 0, done
+    restore = home.engine().restores()[0]
+    assert restore.kept_as is not None
+    for content in (backed_up, before, backed_up):
+        assert mysql_digest(mariadb, name) == content
+        assert mysql_digest(mariadb, outside) == elsewhere
+        with pytest.raises(pymysql.err.IntegrityError, match="child"):
+            mariadb.execute("DELETE FROM hen WHERE id = 7", database=name)
+        with pytest.raises(pymysql.err.IntegrityError, match="tie"):
+            mariadb.execute("INSERT INTO hen VALUES (9, 3)", database=name)
+        mariadb.execute("INSERT INTO parent VALUES (3)", "DELETE FROM parent WHERE id = 3", database=outside)
+        engine = home.engine()
+        assert home.finish(engine, engine.start_undo(engine.restores()[0])).status == "completed"

@@ -18,7 +18,15 @@ from dgtui.engine.restore_model import Restore
 from dgtui.engine.run_follower import RunSnapshot
 from tests.support.daemons import StartDaemon
 from tests.support.homes import Home, wait_until
-from tests.support.mariadb import MariadbServer, mariadb_program, mysql_digest, mysql_nasty
+from tests.support.mariadb import (
+    KEEPER,
+    MariadbServer,
+    as_user,
+    make_keeper,
+    mariadb_program,
+    mysql_digest,
+    mysql_nasty,
+)
 
 FAIL = 'head -c 20000 | "$real" "$@" 2>/dev/null; echo "ERROR 3024 (70100) at line 7: it was injected" >&2; exit 1'
 """Load a part, then fail."""
@@ -29,7 +37,9 @@ WAIT = ': > "$here/reached"; while [ ! -e "$here/go" ]; do sleep 0.05; done; exe
 
 
 class NastyShop:
-    """A database with every kind of object that no swap can carry over, backed up once and changed since."""
+    """A database with every kind of object that its user may not swap, backed up once and changed since."""
+
+    user = KEEPER
 
     def __init__(self, home: Home, server: MariadbServer) -> None:
         self.home = home
@@ -39,7 +49,8 @@ class NastyShop:
         self._job = ""
         mysql_nasty(server, self.database)
         self.outside = server.create_database()
-        # A foreign key of another database would follow the table that is swapped out.
+        # A foreign key of another database follows the table that is swapped out, unless it may be made anew.
+        make_keeper(server, self.database)
         child = f"CREATE TABLE child (audit INT, FOREIGN KEY (audit) REFERENCES {self.database}.audit (id))"
         server.execute(child, "INSERT INTO child VALUES (7)", database=self.outside)
         server.execute(f"ALTER DATABASE {self.database} COLLATE utf8mb4_bin")
@@ -61,7 +72,8 @@ class NastyShop:
     def configure(self, more: str = "", job: str | None = None) -> None:
         """Write the configuration, with what is added to the datasource; the job stays where none is given."""
         self._job = self._job if job is None else job
-        self.home.configure(self.server.config(self.database) + more, storages=("disk", "nas"), job=self._job)
+        config = as_user(self.server.config(self.database), self.user)
+        self.home.configure(config + more, storages=("disk", "nas"), job=self._job)
 
     def block_safety_copies(self, storage: str) -> Path:
         """Let a storage take no safety copy: a file lies where their folder would be."""

@@ -12,7 +12,7 @@ from dgtui.engine.model import Execution
 from dgtui.engine.restore_model import Restore
 from dgtui.engine.run_follower import RunSnapshot
 from tests.support.homes import Home
-from tests.support.mariadb import MariadbServer, mysql_digest
+from tests.support.mariadb import KEEPER, MariadbServer, make_keeper, mysql_digest
 from tests.support.postgres import PostgresServer
 from tests.support.round_trips import digest_of, mysql_table, postgres_table, table
 from tests.support.sqlite import sqlite_digest
@@ -152,12 +152,18 @@ def _mariadb(home: Home, server: MariadbServer, kind: str) -> Changing:
     server.execute("INSERT INTO word SELECT seq, MD5(seq) FROM seq_1_to_500", database=name)
     if kind != "mariadb":
         server.execute("CREATE VIEW words AS SELECT word FROM word", database=name)
+    outside = server.create_database()
     if kind == "mariadb with a view":
-        server.execute(*_OBJECTS, database=name)
+        server.execute("CREATE TABLE parent (id INT PRIMARY KEY)", "INSERT INTO parent VALUES (1)", database=outside)
+        tied = f"CREATE TABLE tied (id INT, CONSTRAINT up FOREIGN KEY (id) REFERENCES `{outside}`.parent (id))"
+        server.execute(*_OBJECTS, tied, "INSERT INTO tied VALUES (1)", database=name)
+        child = f"CREATE TABLE child (id INT, CONSTRAINT down FOREIGN KEY (id) REFERENCES `{name}`.word (id))"
+        server.execute(child, database=outside)
     if kind == "mariadb in its own place":
-        # A foreign key of another database would follow the table that is swapped out.
+        # A foreign key of another database follows the table that is swapped out, unless it may be made anew.
+        make_keeper(server, name)
         child = f"CREATE TABLE child (id INT, FOREIGN KEY (id) REFERENCES `{name}`.word (id))"
-        server.execute(child, database=server.create_database())
+        server.execute(child, database=outside)
 
     def change(number: int) -> None:
         server.execute(
@@ -174,8 +180,8 @@ def _mariadb(home: Home, server: MariadbServer, kind: str) -> Changing:
 
     return Changing(
         home,
-        mysql_table(server, name),
-        lambda: mysql_digest(server, name),
+        mysql_table(server, name, username=KEEPER if kind == "mariadb in its own place" else "root"),
+        lambda: {**mysql_digest(server, name), **{f"outside {k}": v for k, v in mysql_digest(server, outside).items()}},
         change,
         lambda: {other for other in server.databases() if other.startswith(f"{name}__dgtui")},
     )

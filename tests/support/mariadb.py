@@ -191,6 +191,24 @@ class MariadbServer:
         )
 
 
+KEEPER = "keeper"
+"""A user who may do everything in one database and the ones beside it, and nothing in the others."""
+
+
+def make_keeper(server: MariadbServer, database: str) -> None:
+    """Make that user; it sees what is elsewhere, so that it knows of the foreign keys there."""
+    server.execute(
+        f"CREATE USER IF NOT EXISTS {KEEPER}@'%'",
+        f"GRANT ALL ON {quoted(database.replace('_', chr(92) + '_') + '%')}.* TO {KEEPER}@'%'",
+        f"GRANT SELECT, SET USER, PROCESS ON *.* TO {KEEPER}@'%'",
+    )
+
+
+def as_user(config: str, user: str) -> str:
+    """The same datasource for another user."""
+    return config.replace('username = "root"', f'username = "{user}"')
+
+
 def _running() -> Iterator[MariadbServer]:
     if reason := missing_mariadb():
         pytest.skip(reason)

@@ -4,7 +4,9 @@ What both databases hold beside their tables is written down first: that of `new
 `keep_as`. Only then the triggers and events of `current` go, because a table with triggers cannot be renamed into
 another database; the tables are renamed, and with them, in the same statement, the table in which the objects of `new`
 are written down. So where that table is tells whether the rename was made, and whoever comes after knows what is to be
-made: the objects of `new` where it was, else those of `current`.
+made: the objects of `new` where it was, else those of `current`. Foreign keys between `current` and other databases are
+written down too: those of others would follow a table to its new name, and are dropped before the rename and made again
+after it; those that go out from what is kept are dropped, so that it holds nothing in other databases fast.
 """
 
 from collections.abc import Sequence
@@ -12,6 +14,7 @@ from typing import Literal
 
 from dgtui.engine.datasources.mysql_connection import Access, Session
 from dgtui.engine.datasources.mysql_errors import quote
+from dgtui.engine.datasources.mysql_keys import crossing_keys, drop_keys, make_keys
 from dgtui.engine.datasources.mysql_look import MOVED_TABLE, OBJECTS_TABLE, database_exists, has_table, other_objects
 from dgtui.engine.datasources.mysql_objects import (
     Objects,
@@ -54,6 +57,7 @@ def holds_objects(session: Session, new: str, current: str) -> bool:
         has_table(session, new, OBJECTS_TABLE)
         or bool(session.rows(_SEQUENCE_DEFAULTS, [new, f"({quote(new)}."]))
         or any(other_objects(session, database, sequences=False) for database in (new, current))
+        or any(crossing_keys(session, database) for database in (new, current))
     )
 
 
@@ -68,6 +72,7 @@ def exchange(access: Access, session: Session, change: Exchange, reporter: Repor
         create_like(session, keep_as, current)
     _write_down(access, session, keep_as, of=current)
     known = other_objects(session, current, sequences=False)
+    _let_go(session, change, int(access.settings.lock_timeout))
     old_tables, new_tables = movable(session, current), movable(session, new)
     _rename(access, session, change, old_tables, new_tables)
     if strangers := strangers_in(session, current, new_tables, known):
@@ -81,7 +86,7 @@ def settle_exchange(
     access: Access, session: Session, change: Exchange, reporter: Reporter
 ) -> Literal["old", "new"] | None:
     """Bring a swap to its end or back, by what is where; None where no swap of this kind was begun."""
-    session.execute(f"SET SESSION lock_wait_timeout = {max(1, int(access.settings.lock_timeout))}")
+    _have_patience(session, int(access.settings.lock_timeout))
     if has_table(session, change.keep_as, MOVED_TABLE):
         try:
             _finish(access, session, change, reporter)
@@ -98,9 +103,25 @@ def settle_exchange(
     if not has_table(session, change.new, OBJECTS_TABLE):
         return "new"
     make_missing(access, session, change.current, former, reporter)
+    make_keys(session, former.keys_of_others, reporter)
     properties_again(session, change.current, change.keep_as)
     session.execute(f"DROP DATABASE {quote(change.keep_as)}")
     return "old"
+
+
+def _let_go(session: Session, change: Exchange, patience: int) -> None:
+    """Drop the foreign keys of other databases, which would follow the tables."""
+    import pymysql
+
+    _have_patience(session, patience)
+    try:
+        drop_keys(session, (saved_objects(session, change.keep_as) or Objects()).keys_of_others)
+    except pymysql.MySQLError as error:
+        raise not_swapped(error, change.current, patience) from None
+
+
+def _have_patience(session: Session, seconds: int) -> None:
+    session.execute(f"SET SESSION lock_wait_timeout = {max(1, seconds)}")
 
 
 def _write_down(access: Access, session: Session, place: str, of: str | None = None) -> None:
@@ -139,7 +160,7 @@ def _lock(session: Session, tables: list[tuple[str, str]], patience: int) -> Non
     import pymysql
 
     names = ", ".join(f"{quote(database)}.{quote(name)} WRITE" for database, name in tables)
-    session.execute(f"SET SESSION lock_wait_timeout = {max(1, patience)}")
+    _have_patience(session, patience)
     try:
         session.execute(f"LOCK TABLES {names}")
     except pymysql.MySQLError as error:
@@ -154,6 +175,9 @@ def _finish(access: Access, session: Session, change: Exchange, reporter: Report
     _point_to_the_moved_sequences(session, change)
     grants = (*former.grants, *incoming.grants)
     make_objects(access, change.current, Objects(dump=incoming.dump, grants=grants), reporter)
+    drop_keys(session, (key for key in crossing_keys(session, change.keep_as) if key.database == change.keep_as))
+    make_keys(session, former.keys_of_others, reporter)
+    make_keys(session, incoming.keys_to_others, reporter, change.current)
     properties_again(session, change.current, change.keep_as)
     session.execute(f"DROP DATABASE IF EXISTS {quote(change.new)}")
     session.execute(f"DROP TABLE {quote(change.keep_as)}.{quote(MOVED_TABLE)}")
@@ -177,6 +201,7 @@ def _take_back(
     former = saved_objects(session, keep_as) or Objects()
     if not database_exists(session, new):
         create_like(session, new, current)
+    drop_keys(session, former.keys_of_others)
     if not strangers:
         drop_objects(session, current)
     moves = [(current, name, new) for name in movable(session, current) if name not in strangers]
@@ -184,5 +209,7 @@ def _take_back(
     back = (keep_as, MOVED_TABLE, new, OBJECTS_TABLE)
     rename_tables(session, moves, int(access.settings.lock_timeout), renamed=back)
     make_missing(access, session, current, former, reporter)
+    make_keys(session, former.keys_of_others, reporter)
+    make_keys(session, former.keys_to_others, reporter, current)
     properties_again(session, current, keep_as)
     session.execute(f"DROP DATABASE {quote(keep_as)}")

@@ -16,6 +16,7 @@ from dgtui.engine.datasources.mysql_connection import Access, Session
 from dgtui.engine.datasources.mysql_contents import Silent, dump_blocks
 from dgtui.engine.datasources.mysql_dump import DumpFacts, MysqlDump
 from dgtui.engine.datasources.mysql_errors import quote
+from dgtui.engine.datasources.mysql_keys import CrossingKey, defined_keys
 from dgtui.engine.datasources.mysql_load import replay_statements
 from dgtui.engine.datasources.mysql_look import OBJECTS_TABLE, has_table, other_objects, view_names
 from dgtui.engine.datasources.mysql_rights import text_literal
@@ -57,6 +58,10 @@ class Objects(Record, frozen=True):
     """The rights on single routines, which go with a routine that is dropped."""
     events_alone: bool = False
     """Whether these are only the events, and the database holds all else itself."""
+    keys_of_others: tuple[CrossingKey, ...] = ()
+    """The foreign keys of other databases to its tables."""
+    keys_to_others: tuple[CrossingKey, ...] = ()
+    """The foreign keys of its tables to other databases."""
 
 
 def read_objects(access: Access, session: Session, database: str, *, events: bytes = b"") -> Objects:
@@ -78,7 +83,14 @@ def read_objects(access: Access, session: Session, database: str, *, events: byt
     parts = ((_TITLE if kind == "triggers" else b"") + data for kind, data in made)
     whole = b"".join(parts) + events if len(made) > 1 or events else b""
     names = other_objects(session, database, sequences=False)
-    return Objects(dump=whole, names=names, grants=_grants(session, database))
+    keys = defined_keys(session, database)
+    return Objects(
+        dump=whole,
+        names=names,
+        grants=_grants(session, database),
+        keys_of_others=tuple(key for key in keys if key.parent_database == database),
+        keys_to_others=tuple(key for key in keys if key.database == database),
+    )
 
 
 def hold_events(access: Access, database: str, events: bytes) -> None:
@@ -162,7 +174,20 @@ def drop_objects(session: Session, database: str) -> None:
     drop_events(session, database)
     drop_views(session, database, view_names(session, database))
     for name, kind in session.rows(_ROUTINES, [database]):
-        session.execute(f"DROP {kind} IF EXISTS {quote(database)}.{quote(str(name))}")
+        _in_the_words_for(session, str(kind), f"DROP {kind} IF EXISTS {quote(database)}.{quote(str(name))}")
+
+
+def _in_the_words_for(session: Session, kind: str, statement: str) -> None:
+    """Run a statement about a routine; MariaDB knows packages only where it speaks as Oracle does."""
+    if not kind.startswith("PACKAGE"):
+        session.execute(statement)
+        return
+    mode = session.value("SELECT @@SESSION.sql_mode")
+    session.execute("SET SESSION sql_mode = 'ORACLE'")
+    try:
+        session.execute(statement)
+    finally:
+        session.execute("SET SESSION sql_mode = %s", [mode])
 
 
 def _grants(session: Session, database: str) -> tuple[str, ...]:
@@ -182,11 +207,15 @@ def _grant_again(access: Access, database: str, grants: Sequence[str], reporter:
     import pymysql
 
     with access.session(fallback=RestoreError) as session:
-        there = {f"{kind} {quote(database)}.{quote(str(name))}" for name, kind in session.rows(_ROUTINES, [database])}
+        there = {
+            f" ON {kind} {quote(database)}.{quote(str(name))} TO ": str(kind)
+            for name, kind in session.rows(_ROUTINES, [database])
+        }
         for grant in grants:
-            if not any(f" ON {routine} TO " in grant for routine in there):
+            kind = next((kind for words, kind in there.items() if words in grant), None)
+            if kind is None:
                 continue
             try:
-                session.execute(grant)
+                _in_the_words_for(session, kind, grant)
             except pymysql.MySQLError as error:
                 reporter.log(f"A right on a routine could not be given again: {grant} ({error})", level="warning")

@@ -19,7 +19,7 @@ _FOOTER = b"\n/*!40103 SET TIME_ZONE=@OLD_TIME_ZONE */;\n"
 _SOURCE = re.compile(rb"\n-- Host: [^\n]*?    Database: ([^\n]+)\n")
 _NAME = rb"`(?:[^`]|``)+`"
 _ALTER_DATABASE = re.compile(rb"(?m)^ALTER DATABASE " + _NAME + rb" (CHARACTER SET \w+ COLLATE \w+ ;;?)$")
-_SEQUENCE_DEFAULT = re.compile(rb"\b(nextval|lastval)\(" + _NAME + rb"\.(?=`)")
+_SEQUENCE_DEFAULT = re.compile(rb"\b(nextval|lastval)\((" + _NAME + rb")\.(?=`)")
 _SETVAL = re.compile(rb"(?m)^(?:DO|SELECT) SETVAL\([^\n]*;$")
 _HISTORY_AGAIN = re.compile(rb"(?m)^/\*M!\d+ SET system_versioning_insert_history=[^\n]*\n")
 """Undoes after a table's rows what was set before them."""
@@ -168,8 +168,13 @@ class Script:
         if piece.kind == "triggers" and self._selection.backup_type == "schema_only":
             data = _HISTORY_AGAIN.sub(b"", data)
         if piece.kind == "table":
-            data = _SEQUENCE_DEFAULT.sub(lambda match: match[1] + b"(" + self._target + b".", data)
+            data = _SEQUENCE_DEFAULT.sub(self._own_sequence, data)
         return data
+
+    def _own_sequence(self, default: re.Match[bytes]) -> bytes:
+        """A default that takes its values from a sequence of the database itself takes them from the target's."""
+        own = not self._source or default[2] == self._source
+        return default[1] + b"(" + (self._target if own else default[2]) + b"."
 
     def _keep_view(self, piece: Piece) -> None:
         held = self._views.get(piece.name, b"") + self._rewritten(piece)

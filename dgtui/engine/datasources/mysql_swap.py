@@ -6,6 +6,7 @@ from dgtui.engine.datasources.mysql_connection import Access, Session
 from dgtui.engine.datasources.mysql_contents import Silent
 from dgtui.engine.datasources.mysql_errors import quote
 from dgtui.engine.datasources.mysql_exchange import Exchange, exchange, holds_objects, settle_exchange
+from dgtui.engine.datasources.mysql_keys import bound_databases
 from dgtui.engine.datasources.mysql_look import database_exists, other_objects
 from dgtui.engine.datasources.mysql_properties import create_like
 from dgtui.engine.datasources.mysql_rename import disturbed, end_rename, movable, rename_tables, strangers_in
@@ -15,41 +16,22 @@ from dgtui.engine.reporting import Reporter
 
 _PATIENCE = 3600.0
 _REMAKING = (*NEEDED_FOR_BACKUP, "DROP", "CREATE VIEW", "CREATE ROUTINE", "ALTER ROUTINE")
-_PACKAGES = """
-SELECT ROUTINE_NAME FROM information_schema.ROUTINES
-WHERE ROUTINE_SCHEMA = %s AND ROUTINE_TYPE NOT IN ('PROCEDURE', 'FUNCTION') ORDER BY 1
-"""
 _DEFINERS = """
 SELECT DEFINER FROM information_schema.VIEWS WHERE TABLE_SCHEMA = %s
 UNION SELECT DEFINER FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = %s
 UNION SELECT DEFINER FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = %s
 UNION SELECT DEFINER FROM information_schema.EVENTS WHERE EVENT_SCHEMA = %s
 """
-_FOREIGN_KEYS = """
-SELECT COUNT(*) FROM information_schema.KEY_COLUMN_USAGE
-WHERE REFERENCED_TABLE_SCHEMA IS NOT NULL AND TABLE_SCHEMA <> REFERENCED_TABLE_SCHEMA
-AND (TABLE_SCHEMA = %s OR REFERENCED_TABLE_SCHEMA = %s)
-"""
-_SEQUENCE_DEFAULTS = """
-SELECT COLUMN_DEFAULT FROM information_schema.COLUMNS
-WHERE TABLE_SCHEMA = %s AND COLUMN_DEFAULT REGEXP '(nextval|lastval)[(]'
-"""
 
 
-def obstacles(session: Session, database: str, place: str | None = None) -> tuple[str, ...]:
+def obstacles(session: Session, database: str) -> tuple[str, ...]:
     """Why a swap of the database would lose or bend something; empty where it can be moved.
 
-    RENAME TABLE moves tables and sequences; what else there is has to be made anew, by a user who may do that. Foreign
-    keys to or from other databases would follow a table to its new name. `place` is where it shall be moved to.
+    RENAME TABLE moves tables and sequences; what else there is has to be made anew, by a user who may do that.
     """
     reasons = list(_not_remade(session, database))
-    if session.value(_FOREIGN_KEYS, [database, database]):
-        reasons.append("foreign keys to or from another database")
-    own = tuple(f"({quote(name)}." for name in (database, place or database))
-    if any(
-        not any(name in str(default) for name in own) for (default,) in session.rows(_SEQUENCE_DEFAULTS, [database])
-    ):
-        reasons.append("columns that take their default from a sequence of another database")
+    if bound := bound_databases(session, database):
+        reasons.append(f"foreign keys to or from {', '.join(bound)}, which may not be made anew there")
     return tuple(reasons)
 
 
@@ -58,8 +40,7 @@ def _not_remade(session: Session, database: str) -> tuple[str, ...]:
     others = other_objects(session, database, sequences=False)
     if not others:
         return ()
-    packages = session.rows(_PACKAGES, [database])
-    reasons = [f"the package {name}" for (name,) in packages[:1]]
+    reasons = []
     grants = Grants(session)
     if lacking := [right for right in _REMAKING if not grants.allows(right, database)]:
         shown = ", ".join(others[:5]) + (f" and {len(others) - 5} more" if len(others) > 5 else "")
@@ -137,7 +118,7 @@ def _refuse_obstacles(session: Session, new: str, current: str, keep_as: str) ->
     if not database_exists(session, new):
         raise RestoreError(f"There is no database {new}", subject=new)
     for database in (current, new):
-        if reasons := obstacles(session, database, current):
+        if reasons := obstacles(session, database):
             raise SwapImpossible(
                 f"{database} cannot be swapped in: RENAME TABLE would not carry over {'; '.join(reasons)}",
                 subject=database,
