@@ -1,7 +1,6 @@
 """`list`, `show` and `status`."""
 
 import sys
-from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -38,13 +37,12 @@ def list_executions(
     if status is not None and status not in EXECUTION_MARKS:
         raise ConfigError(f"There is no state {status!r}", hint=f"One of: {', '.join(EXECUTION_MARKS)}")
     with open_engine() as engine:
-        proven = engine.proofs.proven()
         if as_json:
             if not engine.execution_count(job=job, datasource=datasource, status=status):
                 _need_known(engine, datasource, job)
-            each = islice(engine.execution_texts(job=job, datasource=datasource, status=status), limit)
-            print_json_texts(with_proof(text, proven.get(execution_id)) for execution_id, text in each)
+            print_json_texts(engine.execution_texts(job=job, datasource=datasource, status=status, limit=limit))
             return
+        proven = engine.proofs.proven()
         found = engine.executions(job=job, datasource=datasource, status=status, limit=limit or LIST_LIMIT)
         total = engine.execution_count(job=job, datasource=datasource, status=status)
         if not found:
@@ -70,16 +68,6 @@ def _need_known(engine: "Engine", datasource: str | None, job: str | None) -> No
 def output_width() -> int | None:
     """The columns of the terminal on stdout; None where there is none."""
     return size_of(sys.stdout)[0] if is_terminal(sys.stdout) else None
-
-
-def with_proof(execution: str, proof: "Proven | None") -> str:
-    """An execution in JSON, with when and how it was proven last."""
-    if proof is None:
-        return f'{execution[:-1]},"proven_at":null,"proven_by":null}}'
-    import msgspec
-
-    known = msgspec.json.encode({"proven_at": proof.proven_at, "proven_by": proof.how}).decode()
-    return f"{execution[:-1]},{known[1:]}"
 
 
 def list_lines(

@@ -32,15 +32,15 @@ def print_json_rows(values: Iterable[Any]) -> None:
     """Print values as a JSON array on stdout, one a line, as they come: however many, they are never all in memory."""
     import msgspec
 
-    print_json_texts(msgspec.json.encode(value).decode() for value in values)
+    encoded = (msgspec.json.encode(value).decode() for value in values)
+    print_json_texts(iter(lambda: ",\n".join(islice(encoded, _LINES_AT_ONCE)), ""))
 
 
 def print_json_texts(texts: Iterable[str]) -> None:
-    """Print what is JSON already as a JSON array on stdout, one a line, some at a time."""
+    """Print what is JSON already as a JSON array on stdout; each text is one value, or several with commas between."""
     before = "["
-    rest = iter(texts)
-    while some := list(islice(rest, _LINES_AT_ONCE)):
-        write(sys.stdout, f"{before}\n" + ",\n".join(some))
+    for text in texts:
+        write(sys.stdout, f"{before}\n{text}")
         before = ","
     write(sys.stdout, "[]\n" if before == "[" else "\n]\n")
 
@@ -62,7 +62,7 @@ def write(stream: TextIO | None, text: str) -> None:
         return
     encoding = stream.encoding or "ascii"
     try:
-        stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+        stream.write(text if text.isascii() else text.encode(encoding, "backslashreplace").decode(encoding))
         stream.flush()
     except OSError as error:
         if error.errno not in _GONE:

@@ -32,10 +32,15 @@ class Lookup:
         return self.catalog.executions(job=job, datasource=datasource, status=status, purpose=purpose, limit=limit)
 
     def execution_texts(
-        self, *, job: str | None = None, datasource: str | None = None, status: str | None = None
-    ) -> Iterator[tuple[str, str]]:
-        """The id of each execution and itself as JSON, the newest first, read as they are asked for."""
-        return self.catalog.execution_texts(job=job, datasource=datasource, status=status)
+        self,
+        *,
+        job: str | None = None,
+        datasource: str | None = None,
+        status: str | None = None,
+        limit: int | None = None,
+    ) -> Iterator[str]:
+        """Executions as JSON objects with commas between, and when each was proven; the newest first, as read."""
+        return self.catalog.execution_texts(job=job, datasource=datasource, status=status, limit=limit)
 
     def execution_count(
         self, *, job: str | None = None, datasource: str | None = None, status: str | None = None

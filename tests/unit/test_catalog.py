@@ -258,30 +258,3 @@ def test_a_storage_that_is_silent_changes_nothing_of_what_is_known_to_be_lost(tm
             found[copy.storage].append(copy.status)
     assert found == {"disk": ["unreachable", "missing", "corrupt", "unreachable"], "nas": list(states)}
     catalog.close()
-
-
-def test_executions_as_texts_are_what_they_are_as_json(tmp_path: Path) -> None:
-    catalog = Catalog(tmp_path)
-    odd = 'ein "Zitat" \\ und \x1b[31m Ä\n'
-    for number in range(3):
-        copies = tuple(
-            Copy(storage=name, status="corrupt", path=odd, problem=Problem(kind="StorageError", message=odd))
-            for name in ("nas", "disk")[:number]
-        )
-        one = an_execution(f"{number}", minutes=number)
-        catalog.save_execution(msgspec.structs.replace(one, copies=copies, description=odd, warnings=(odd,)))
-    catalog.save_execution(
-        msgspec.structs.replace(
-            an_execution("bare", minutes=1),
-            started_at=MOMENT + timedelta(microseconds=7),
-            finished_at=None,
-            problem=None,
-            warnings=(),
-        )
-    )
-    executions = catalog.executions()
-    texts = dict(catalog.execution_texts())
-    assert list(texts) == [one.execution_id for one in executions]
-    for one in executions:
-        assert texts[one.execution_id].encode() == msgspec.json.encode(one)
-    catalog.close()

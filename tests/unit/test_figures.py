@@ -230,16 +230,6 @@ def test_what_was_removed_still_counts_and_is_listed_no_more(config: Config, cat
     assert figures(config, catalog).stats().jobs == before.jobs
 
 
-def test_a_list_read_page_by_page_is_the_whole_list(catalog: Catalog) -> None:
-    for number in range(4003):
-        # Many began at the same moment.
-        catalog.save_execution(run_of(number, days_ago=number // 7 / 100))
-    found = [execution_id for execution_id, _ in catalog.execution_texts()]
-    assert found == [one.execution_id for one in catalog.executions()]
-    assert catalog.execution_count() == 4003
-    assert catalog.execution_count(job="hourly") == 0
-
-
 # Filling
 
 

@@ -14,16 +14,16 @@ from sqlalchemy.dialects.sqlite import insert
 
 from dgtui.engine.catalog import tables
 from dgtui.engine.catalog.database import Database, time_text
+from dgtui.engine.catalog.listing import execution_pages
 from dgtui.engine.catalog.past import bring_back, move_to_past
 from dgtui.engine.catalog.proofs import proof_of_restore, write_proof
-from dgtui.engine.catalog.rows import columns_of, execution_text, executions_of
+from dgtui.engine.catalog.rows import columns_of, executions_of
 from dgtui.engine.messages import now
 from dgtui.engine.model import ENDED, RESTORABLE, UNDER_WAY, Copy, CopyStatus, Execution, Purpose
 from dgtui.engine.restore_model import Restore
 
 KNOWN_TO_BE_LOST: tuple[CopyStatus, ...] = ("missing", "corrupt")
 """States of copies that a storage which does not answer changes nothing of."""
-_PAGE = 2000
 _PIECE = 1000
 _NEWEST_FIRST = (tables.executions.c.started_at.desc(), tables.executions.c.sequence.desc())
 
@@ -112,24 +112,19 @@ class Catalog(Database):
         return self.select_executions(query.limit(limit))
 
     def execution_texts(
-        self, *, job: str | None = None, datasource: str | None = None, status: str | None = None
-    ) -> Iterator[tuple[str, str]]:
-        """The id of each execution and itself as JSON, the newest first.
+        self,
+        *,
+        job: str | None = None,
+        datasource: str | None = None,
+        status: str | None = None,
+        limit: int | None = None,
+    ) -> Iterator[str]:
+        """Executions as JSON objects with commas between, some at a time, the newest first.
 
-        They are read page by page: nobody waits for the catalogue while they are written.
+        Beside what each is itself they say when and how it was proven last.
         """
-        columns = tables.executions.c
-        query = sa.select(columns.started_at, columns.sequence, columns.execution_id, execution_text())
-        query = query.where(*_chosen(job, datasource, status)).order_by(*_NEWEST_FIRST).limit(_PAGE)
-        page = self._rows(query)
-        while page:
-            yield from ((execution_id, text) for _, _, execution_id, text in page)
-            last = sa.tuple_(sa.literal(page[-1][0]), sa.literal(page[-1][1]))
-            page = self._rows(query.where(sa.tuple_(columns.started_at, columns.sequence) < last))
-
-    def _rows(self, query: sa.Select[Any]) -> Sequence[Any]:
-        with self.transaction() as connection:
-            return connection.execute(query).all()
+        query = sa.select(tables.executions.c.sequence).where(*_chosen(job, datasource, status))
+        return execution_pages(self, query.order_by(*_NEWEST_FIRST).limit(limit))
 
     def execution_count(
         self, *, job: str | None = None, datasource: str | None = None, status: str | None = None

@@ -13,7 +13,6 @@ from dgtui.engine.model import Copy, Execution, Problem
 
 _EXECUTION = tuple(column.name for column in tables.executions.columns)
 _COPY = tuple(column.name for column in tables.copies.columns if column.name != "execution_id")
-_JSON = ("warnings", "problem")
 _MOMENTS = ("started_at", "finished_at", "expires_at", "protected_until")
 _problem = msgspec.json.Decoder(Problem)
 _warnings = msgspec.json.Decoder(tuple[str, ...])
@@ -68,39 +67,3 @@ def _copy(row: Iterable[Any]) -> Copy:
     if values["problem"] is not None:
         values["problem"] = _problem.decode(values["problem"])
     return Copy(**values)
-
-
-def execution_text() -> sa.ColumnElement[str]:
-    """An execution with its copies as one JSON object, as msgspec writes it, made by SQLite itself."""
-    copy = sa.func.json_object(*_members(Copy.__struct_fields__, tables.copies.c))
-    # By the key of their table, and so in the order of their storages.
-    copies = sa.select(sa.func.group_concat(copy)).where(
-        tables.copies.c.execution_id == tables.executions.c.execution_id
-    )
-    names = [name for name in Execution.__struct_fields__ if name not in ("copies", "sequence")]
-    own = sa.func.json_object(*_members(names, tables.executions.c))
-    # As members of the object the copies would be read once more, which takes as long as all the rest. What comes
-    # before them ends with the reason of a pin: in quotes, or null.
-    return sa.func.printf(
-        _text('%s,"copies":[%s],"sequence":%d}'),
-        sa.func.rtrim(own, _text("}")),
-        copies.scalar_subquery(),
-        tables.executions.c.sequence,
-    )
-
-
-def _members(names: Iterable[str], columns: Any) -> list[Any]:
-    members: list[Any] = []
-    for name in names:
-        value = columns[name]
-        if name in _JSON:
-            value = sa.func.json(value)
-        elif name in (*_MOMENTS, "checked_at"):
-            value = sa.func.replace(value, ".000000Z", "Z")
-        members += [_text(name), value]
-    return members
-
-
-def _text(text: str) -> sa.ColumnElement[str]:
-    # As parameters they would be too many for one statement.
-    return sa.literal_column(f"'{text}'", sa.String)

@@ -1,0 +1,233 @@
+"""The executions of a catalogue as JSON that SQLite writes: field for field what msgspec would write."""
+
+import json
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from dgtui.engine.catalog import Catalog, CatalogError, listing
+from dgtui.engine.catalog.helping import read_pages
+from dgtui.engine.catalog.proofs import Proof, Proofs, ProofWay
+from dgtui.engine.model import Copy, Execution, Problem
+
+MOMENT = datetime(2025, 2, 13, 6, 0, 1, tzinfo=UTC)
+ODD = 'ein "Zitat" \\ und \x1b[31m Ä\n, {"copies":[]}'
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Iterator[Catalog]:
+    """A catalogue of its own."""
+    catalog = Catalog(tmp_path)
+    yield catalog
+    catalog.close()
+
+
+def an_execution(number: int, **changes: Any) -> Execution:
+    """A backup of some night."""
+    plain = Execution(
+        execution_id=f"{number:04}",
+        job_id="job-id",
+        job="nightly",
+        datasource="shop",
+        datasource_type="postgres",
+        status="completed",
+        backup_type="full",
+        started_at=MOMENT + timedelta(minutes=number),
+        copies=(Copy(storage="disk", status="available", path="/x", checked_at=MOMENT),),
+    )
+    return msgspec.structs.replace(plain, **changes)
+
+
+def a_proof(number: int, how: ProofWay, moment: datetime, *, good: bool = True) -> Proof:
+    """A rehearsal or restore of a backup."""
+    return Proof(
+        proof_id=f"{number}{how}{moment}{good}",
+        execution_id=f"{number:04}",
+        how=how,
+        status="completed" if good else "failed",
+        started_at=moment,
+        finished_at=moment,
+    )
+
+
+def listed(catalog: Catalog, **chosen: Any) -> list[Any]:
+    """What a reader of the whole text sees."""
+    found: list[Any] = json.loads(f"[{','.join(catalog.execution_texts(**chosen))}]")
+    return found
+
+
+def expected(catalog: Catalog, **chosen: Any) -> list[Any]:
+    """The same by way of objects."""
+    proven = Proofs(catalog).proven()
+    found = []
+    for one in catalog.executions(**chosen):
+        proof = proven.get(one.execution_id)
+        known = {"proven_at": proof and proof.proven_at, "proven_by": proof and proof.how}
+        found.append(json.loads(msgspec.json.encode({**msgspec.to_builtins(one), **known})))
+    return found
+
+
+def test_executions_as_texts_are_what_they_are_as_json(catalog: Catalog) -> None:
+    for number in range(3):
+        copies = tuple(
+            Copy(storage=name, status="corrupt", path=ODD, problem=Problem(kind="StorageError", message=ODD))
+            for name in ("nas", "disk")[:number]
+        )
+        catalog.save_execution(
+            an_execution(
+                number,
+                copies=copies,
+                finished_at=MOMENT,
+                description=ODD,
+                warnings=(ODD, "two"),
+                problem=Problem(kind="StorageError", message=ODD, detail=(ODD,)),
+                protected_until=MOMENT + timedelta(microseconds=7),
+                pin=ODD,
+                total_size_bytes=2**60,
+            )
+        )
+    catalog.save_execution(an_execution(3, started_at=MOMENT + timedelta(microseconds=7)))
+    [text] = catalog.execution_texts()
+    assert json.loads(f"[{text}]") == expected(catalog)
+    executions = catalog.executions()
+    # To the byte, and in the order of the fields: what is no part of it comes after them.
+    own = b",\n".join(msgspec.json.encode(one)[:-1] + b',"proven_at":null,"proven_by":null}' for one in executions)
+    assert text.encode() == own
+
+
+def test_the_newest_good_proof_is_told_of(catalog: Catalog) -> None:
+    for number in range(3):
+        catalog.save_execution(an_execution(number))
+    proofs = Proofs(catalog)
+    later = MOMENT + timedelta(days=1, microseconds=120_000)
+    for proof in (
+        a_proof(0, "restore", later),
+        a_proof(0, "rehearsal", MOMENT),
+        a_proof(0, "rehearsal", later + timedelta(days=1), good=False),
+        a_proof(1, "rehearsal", MOMENT, good=False),
+        a_proof(2, "rehearsal", MOMENT),
+    ):
+        proofs.save(proof)
+    assert listed(catalog) == expected(catalog)
+    assert [row["proven_by"] for row in listed(catalog)] == ["rehearsal", None, "restore"]
+
+
+@pytest.mark.parametrize("page", [1, 2, 3, 1000])
+def test_a_list_read_page_by_page_is_the_whole_list(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch, page: int
+) -> None:
+    monkeypatch.setattr(listing, "PAGE", page)
+    for number in range(40):
+        # Many began at the same moment, and not in the order in which they were recorded.
+        started_at = MOMENT - timedelta(minutes=number * 7 % 40 // 5)
+        names = {"job": "hourly", "status": "failed"} if number % 3 else {}
+        catalog.save_execution(an_execution(number, started_at=started_at, **names))
+    for chosen in ({}, {"job": "hourly"}, {"status": "completed"}, {"job": "hourly", "status": "completed"}):
+        assert listed(catalog, **chosen) == expected(catalog, **chosen)
+    for limit in (1, 2, 3, 5, 40, 41):
+        assert listed(catalog, limit=limit) == expected(catalog, limit=limit)
+
+
+def test_what_is_removed_meanwhile_is_left_out(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listing, "PAGE", 2)
+    # A helper would read ahead.
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
+    for number in range(40):
+        catalog.save_execution(an_execution(number))
+    texts = catalog.execution_texts()
+    first = next(texts)
+    for number in range(3):
+        catalog.forget_execution(f"{number:04}")
+    found = [row["execution_id"] for row in json.loads(f"[{','.join([first, *texts])}]")]
+    assert found == [f"{number:04}" for number in reversed(range(3, 40))]
+
+
+# With a helper
+
+
+@pytest.fixture
+def two_processors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A helper is worth it, whatever machine this is and whatever other tests have left running."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+    monkeypatch.setattr(threading, "active_count", lambda: 1)
+
+
+PAGES = [str(number) for number in range(20)]
+
+
+def by(page: str) -> str:
+    """A page, and who has read it; large enough that nobody can be far ahead."""
+    return f"{page} {os.getpid()} {'.' * 300_000}"
+
+
+@pytest.mark.usefixtures("two_processors")
+def test_every_second_page_is_read_by_a_helper_that_is_gone_afterwards() -> None:
+    let_go: list[int] = []
+    found = [text.split() for text in read_pages(PAGES, by, lambda: let_go.append(os.getpid()))]
+    assert [page for page, _, _ in found] == PAGES
+    ours, its = {who for _, who, _ in found[::2]}, {who for _, who, _ in found[1::2]}
+    assert ours == {str(os.getpid())}
+    assert len(its) == 1
+    assert let_go == [os.getpid()]
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(its.pop()), 0)
+
+
+@pytest.mark.usefixtures("two_processors")
+def test_what_a_helper_that_died_leaves_is_read_all_the_same() -> None:
+    us = os.getpid()
+
+    def read(page: str) -> str:
+        if page == "7" and os.getpid() != us:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return by(page)
+
+    found = [text.split() for text in read_pages(PAGES, read, lambda: None)]
+    assert [page for page, _, _ in found] == PAGES
+    assert {who for _, who, _ in found[7:]} == {str(us)}
+    assert len({who for _, who, _ in found[:7]}) == 2
+
+
+@pytest.mark.usefixtures("two_processors")
+def test_what_fails_fails_here() -> None:
+    def read(page: str) -> str:
+        if page == "7":
+            raise CatalogError("no")
+        return page
+
+    found: list[str] = []
+    with pytest.raises(CatalogError):
+        found += read_pages(PAGES, read, lambda: None)
+    assert found == PAGES[:7]
+
+
+@pytest.mark.usefixtures("two_processors")
+def test_a_reader_that_goes_away_leaves_no_helper() -> None:
+    texts = read_pages(PAGES, by, lambda: None)
+    next(texts)
+    helper = int(next(texts).split()[1])
+    texts.close()  # type: ignore[attr-defined]  # it is a generator
+    with pytest.raises(ProcessLookupError):
+        os.kill(helper, 0)
+
+
+@pytest.mark.usefixtures("two_processors")
+def test_the_list_of_two_processes_is_the_whole_list(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listing, "PAGE", 2)
+    for number in range(41):
+        catalog.save_execution(an_execution(number))
+    assert listed(catalog) == expected(catalog)
+    catalog.forget_execution("0000")
+    assert listed(catalog) == expected(catalog)
+
+
+def test_a_program_with_threads_reads_all_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threading, "active_count", lambda: 2)
+    assert {text.split()[1] for text in read_pages(PAGES, by, lambda: None)} == {str(os.getpid())}
