@@ -77,6 +77,8 @@ class _Scan:
         self._storage = storage
         self._seen: set[str] = set()
         self._unreadable: dict[FolderRef, ValidationError] = {}
+        self._copies: dict[str, Copy] = {}
+        """What was found of copies that are known, by their executions: written at the end, many at a time."""
 
     def take(self, ref: FolderRef) -> None:
         """Read one folder. Raises StorageError."""
@@ -118,22 +120,31 @@ class _Scan:
             self._catalog.save_execution(execution_from_manifest(manifest, sha256, (copy, *others)))
         else:
             self.known += 1
-            self._catalog.save_copy(execution.execution_id, copy)
+            if any(other.storage == copy.storage for other in execution.copies):
+                self._copies[execution.execution_id] = copy
+            else:
+                self._catalog.save_copy(execution.execution_id, copy)
 
     def end(self) -> int:
         """Mark the copies that the catalogue believes in and the storage does not hold; how many are gone."""
-        gone = 0
+        believed: dict[str, tuple[FolderRef, Copy]] = {}
         for execution in self._catalog.executions():
             for copy in execution.copies:
                 if copy.storage != self._storage.name or not copy.path or execution.execution_id in self._seen:
                     continue
                 ref = folder_of(execution)
                 if error := self._unreadable.get(ref):
-                    self._catalog.save_copy(execution.execution_id, self._found(ref, status_by(error), error))
-                elif copy.status != "missing" and self._storage.copy_status(ref) == "missing":
-                    gone += 1
-                    self._catalog.save_copy(execution.execution_id, self._gone(copy))
-        return gone
+                    self._copies[execution.execution_id] = self._found(ref, status_by(error), error)
+                elif copy.status != "missing":
+                    believed[execution.execution_id] = ref, copy
+        statuses = self._storage.copy_statuses([ref for ref, _ in believed.values()])
+        gone = {
+            execution_id: self._gone(copy)
+            for execution_id, (ref, copy) in believed.items()
+            if statuses[ref] == "missing"
+        }
+        self._catalog.save_copies({**self._copies, **gone})
+        return len(gone)
 
     def _refuse(self, ref: FolderRef, error: ValidationError) -> None:
         self._complain(ref, error)

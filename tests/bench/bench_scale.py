@@ -1,13 +1,14 @@
 """Every command that reads, over catalogues of years.
 
-    python -m tests.bench.bench_scale [--keep FOLDER] [--only WORD] [--state grown|steady|first]
+    python -m tests.bench.bench_scale [--keep FOLDER] [--only WORD] [--state grown|full|steady|first]
 
-There are three of them, each with 100 000 executions of 50 jobs at two storages, 20 000 more that were removed before,
+There are four of them, each with 100 000 executions of 50 jobs at two storages, 20 000 more that were removed before,
 a million health checks of 200 datasources, two storages and 50 jobs, 20 000 notifications, 50 000 entries of the audit
 log and the logs of the last 20 000 runs. The checks are as many as if none had ever been thinned out. One of the
-storages has room for all jobs together.
+storages has a limit for all jobs together.
 
-`grown`: nothing was ever removed, and one job has rules. `steady`: all have rules, which have removed what they do not
+`grown`: nothing was ever removed, and one job has rules. `full`: the same, but a third of what lies at one storage has
+no room there any more. `steady`: all have rules, which have removed what they do not
 keep. `first`: all have rules, and nothing was removed yet. What rules may remove lies at the storages as real folders.
 With `--keep` the folder is filled once and used again.
 """
@@ -51,7 +52,9 @@ PAST = 20_000
 NOTIFICATIONS = 20_000
 AUDIT = 50_000
 LOGS = 20_000
-STATES = ("grown", "steady", "first")
+STATES = ("grown", "full", "steady", "first")
+RULED = ("steady", "first")
+"""Where all jobs have rules."""
 RULES = "retention = { keep_last = 7, keep_daily = 30, keep_monthly = 36 }"
 BATCH = 10_000
 COMMANDS = (
@@ -112,10 +115,12 @@ def measure(folder: Path, states: Sequence[str], commands: Sequence[tuple[str, .
     print(f"load of the machine {os.getloadavg()[0]:.1f}; an empty catalogue:")
     time_commands(made(folder, "empty", ()), commands[:1])
     for state in states:
-        home = made(folder, state, (7,) if state == "grown" else range(JOBS))
+        ruled = range(JOBS) if state in RULED else (7,)
+        home = made(folder, state, ruled, room=20 if state == "full" else 40)
         if not home.state.exists():
             started = time.monotonic()
-            fill(home, tables_of(folder), settled=state == "steady")
+            jobs = None if state == "full" else [f"job{number}" for number in ruled]
+            fill(home, tables_of(folder), jobs, settled=state == "steady")
             size = (home.state / "catalog.db").stat().st_size / 2**20
             print(f"filled in {time.monotonic() - started:.0f} s, {size:.0f} MiB")
         print(f"\n{state}, load {os.getloadavg()[0]:.1f}:")
@@ -133,15 +138,15 @@ def tables_of(folder: Path) -> Path:
     return state
 
 
-def made(folder: Path, name: str, ruled: Sequence[int]) -> Home:
-    """A home of this name with its configuration."""
+def made(folder: Path, name: str, ruled: Sequence[int], *, room: int = 40) -> Home:
+    """A home of this name with its configuration; the room in TB."""
     (folder / name).mkdir(exist_ok=True)
     home = Home(folder / name)
-    configure(home, ruled)
+    configure(home, ruled, room)
     return home
 
 
-def configure(home: Home, ruled: Sequence[int]) -> None:
+def configure(home: Home, ruled: Sequence[int], room: int) -> None:
     """200 datasources, 50 jobs, of which these have rules, and a storage with room for all of them."""
     tables = [f"[datasources.d{n}]\ntype = 'sqlite'\npath = '/nowhere/{n}.db'\n" for n in range(1, DATASOURCES)]
     tables += [
@@ -153,8 +158,8 @@ def configure(home: Home, ruled: Sequence[int]) -> None:
         "\n".join(["[datasources.shop]\ntype = 'sqlite'\npath = '/nowhere/0.db'\n", *tables]), storages=STORAGES
     )
     text = home.config_path.read_text()
-    room = "[storages.nas]\nretention = { max_total_size = '40 TB' }\n"
-    home.config_path.write_text(text.replace("[storages.nas]\n", room))
+    nas = f"[storages.nas]\nretention = {{ max_total_size = '{room} TB' }}\n"
+    home.config_path.write_text(text.replace("[storages.nas]\n", nas))
 
 
 def time_commands(home: Home, commands: Sequence[tuple[str, ...]]) -> None:
@@ -176,15 +181,14 @@ def time_commands(home: Home, commands: Sequence[tuple[str, ...]]) -> None:
         )
 
 
-def fill(home: Home, tables: Path, *, settled: bool) -> None:
-    """A catalogue and storages; `settled` as they are once what no rule keeps was removed."""
+def fill(home: Home, tables: Path, jobs: Sequence[str] | None, *, settled: bool) -> None:
+    """A catalogue, and what lies at the storages of these jobs; `settled` once what no rule keeps was removed."""
     shutil.copytree(tables, home.state)
     catalog = Catalog(home.state)
     config = load_config(home.config_path)
     paths = RunPaths(home.state)
     paths.make()
-    ruled = [name for name, job in config.jobs.items() if job.retention is not None]
-    plan = Retention(catalog, config, paths).plan(jobs=ruled)
+    plan = Retention(catalog, config, paths).plan(jobs=jobs)
     if settled:
         settle(catalog, {one.execution_id for one in plan.removals})
     for storage in STORAGES:
@@ -224,6 +228,8 @@ def fill_tables(catalog: Catalog) -> None:
         (audit, audit_rows(catalog.path.parent, end)),
     ):
         insert(catalog, table, rows)
+    # Else the first command would look for the backups at the storages, which hold none of most of them.
+    catalog.storages_were_read()
 
 
 def insert(catalog: Catalog, table: sa.Table, rows: Rows) -> None:
