@@ -114,3 +114,27 @@ class Execution(Record, frozen=True, gc=False):
     copies: tuple[Copy, ...] = ()
     sequence: int = 0
     """The catalogue's own order, which no clock can change."""
+
+
+class Backup(Record, frozen=True, gc=False, array_like=True):
+    """An execution that left a backup, as far as retention and looks at its copies have to know it."""
+
+    execution_id: str
+    job_id: str
+    job: str
+    datasource: str
+    status: ExecutionStatus
+    backup_type: BackupType
+    started_at: datetime
+    compressed_size_bytes: int | None
+    folder: str | None
+    purpose: Purpose
+    protected_until: datetime | None
+    pin: str | None
+    sequence: int
+    copies: tuple[Copy, ...]
+
+    @classmethod
+    def of(cls, execution: Execution) -> "Backup":
+        """What of an execution it is."""
+        return cls(**{name: getattr(execution, name) for name in cls.__struct_fields__})

@@ -6,11 +6,11 @@ from typing import Any
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.errors import DataGuardianError, NewerVersion, ValidationError
 from dgtui.engine.manifest import Chunk, Manifest, StoredFile, decode_manifest, manifest_sha256
-from dgtui.engine.model import Copy, CopyStatus, Execution
+from dgtui.engine.model import Backup, Copy, CopyStatus, Execution
 from dgtui.engine.storages.base import FolderRef, Storage
 
 
-def folder_of(execution: Execution) -> FolderRef:
+def folder_of(execution: Execution | Backup) -> FolderRef:
     """Where a backup lies at each of its storages; raises ValidationError for one that never became a backup."""
     if not execution.folder:
         raise ValidationError(

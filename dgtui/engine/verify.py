@@ -5,6 +5,7 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from dgtui.engine.datasources.dumping import ArchiveCheck
 from dgtui.engine.errors import DataGuardianError, StorageError, ValidationError
 from dgtui.engine.manifest import Manifest
 from dgtui.engine.messages import now
-from dgtui.engine.model import Copy, CopyStatus, Execution
+from dgtui.engine.model import Backup, Copy, CopyStatus, Execution
 from dgtui.engine.problems import problem_of
 from dgtui.engine.storages.base import RESTORE_TEXT, FolderRef, Storage
 from dgtui.engine.storages.local import LocalSettings, LocalStorage
@@ -46,10 +47,18 @@ def live_copies(catalog: Catalog, config: Config, execution: Execution) -> tuple
     return copies
 
 
-def copies_at(catalog: Catalog, config: Config, storage: str, executions: Sequence[Execution]) -> dict[str, Copy]:
+def copies_at(
+    catalog: Catalog,
+    config: Config,
+    storage: str,
+    executions: Sequence[Execution | Backup],
+    *,
+    at: datetime | None = None,
+) -> dict[str, Copy]:
     """The copies of executions at one storage as they are now, by the execution's id; the catalogue learns it.
 
-    Where the storage does not answer, what is known to be missing stays so.
+    Where the storage does not answer, what is known to be missing stays so. With `at` all of it is as of that look,
+    whatever the clock does meanwhile.
     """
     known = {
         execution.execution_id: (execution, copy)
@@ -62,21 +71,24 @@ def copies_at(catalog: Catalog, config: Config, storage: str, executions: Sequen
     statuses = _ask(catalog, config, storage, [execution for execution, _ in asked.values()])
     answers = any(status in _ANSWERS for status in statuses.values())
     changed: dict[str, Copy] = {}
+    checked_at = at or now()
     for execution_id, (_, copy) in asked.items():
         status = statuses[execution_id]
         if status not in _ANSWERS and copy.status in KNOWN_TO_BE_LOST:
             status = copy.status
-        found[execution_id] = Copy(storage=storage, status=status, path=copy.path, checked_at=now())
+        found[execution_id] = Copy(storage=storage, status=status, path=copy.path, checked_at=checked_at)
         if status != copy.status:
             changed[execution_id] = found[execution_id]
     if answers:
         catalog.save_copies(changed)
     elif changed:
-        catalog.save_silence(storage, next(iter(changed.values())).status, now())
+        catalog.save_silence(storage, next(iter(changed.values())).status, checked_at)
     return {execution_id: found[execution_id] for execution_id in known}
 
 
-def _ask(catalog: Catalog, config: Config, storage: str, executions: Sequence[Execution]) -> dict[str, CopyStatus]:
+def _ask(
+    catalog: Catalog, config: Config, storage: str, executions: Sequence[Execution | Backup]
+) -> dict[str, CopyStatus]:
     """By the execution's id what a storage tells of its copy."""
     if storage not in config.storages:
         return {one.execution_id: "unknown" for one in executions}

@@ -12,10 +12,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from dgtui.engine.catalog import Catalog, CatalogError, listing
+from dgtui.engine.catalog import Catalog, CatalogError, json_pages
+from dgtui.engine.catalog.backups import all_backups
 from dgtui.engine.catalog.helping import read_pages
 from dgtui.engine.catalog.proofs import Proof, Proofs, ProofWay
-from dgtui.engine.model import Copy, Execution, Problem
+from dgtui.engine.model import Backup, Copy, Execution, Problem
 
 MOMENT = datetime(2025, 2, 13, 6, 0, 1, tzinfo=UTC)
 ODD = 'ein "Zitat" \\ und \x1b[31m Ä\n, {"copies":[]}'
@@ -123,20 +124,21 @@ def test_the_newest_good_proof_is_told_of(catalog: Catalog) -> None:
 def test_a_list_read_page_by_page_is_the_whole_list(
     catalog: Catalog, monkeypatch: pytest.MonkeyPatch, page: int
 ) -> None:
-    monkeypatch.setattr(listing, "PAGE", page)
+    monkeypatch.setattr(json_pages, "PAGE", page)
     for number in range(40):
         # Many began at the same moment, and not in the order in which they were recorded.
         started_at = MOMENT - timedelta(minutes=number * 7 % 40 // 5)
         names = {"job": "hourly", "status": "failed"} if number % 3 else {}
         catalog.save_execution(an_execution(number, started_at=started_at, **names))
-    for chosen in ({}, {"job": "hourly"}, {"status": "completed"}, {"job": "hourly", "status": "completed"}):
+    hourly, completed = {"job": "hourly"}, {"status": "completed"}
+    for chosen in (dict[str, str](), hourly, completed, hourly | completed):
         assert listed(catalog, **chosen) == expected(catalog, **chosen)
     for limit in (1, 2, 3, 5, 40, 41):
         assert listed(catalog, limit=limit) == expected(catalog, limit=limit)
 
 
 def test_what_is_removed_meanwhile_is_left_out(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listing, "PAGE", 2)
+    monkeypatch.setattr(json_pages, "PAGE", 2)
     # A helper would read ahead.
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
     for number in range(40):
@@ -147,6 +149,22 @@ def test_what_is_removed_meanwhile_is_left_out(catalog: Catalog, monkeypatch: py
         catalog.forget_execution(f"{number:04}")
     found = [row["execution_id"] for row in json.loads(f"[{','.join([first, *texts])}]")]
     assert found == [f"{number:04}" for number in reversed(range(3, 40))]
+
+
+def test_backups_are_read_as_what_their_executions_are(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(json_pages, "PAGE", 2)
+    problem = Problem(kind="StorageError", message=ODD, detail=(ODD,))
+    later = MOMENT + timedelta(microseconds=7)
+    nas = Copy(storage="nas", status="unknown", path=ODD, checked_at=later, problem=problem)
+    for one in (
+        an_execution(0, copies=(nas,), pin=ODD, folder="2025-02-13_060001"),
+        an_execution(1, copies=(), job=ODD, compressed_size_bytes=2**60),
+        an_execution(2, status="failed"),
+        an_execution(3, purpose="safety", protected_until=MOMENT, status="partial", started_at=MOMENT),
+    ):
+        catalog.save_execution(one)
+    wanted = [Backup.of(one) for one in catalog.executions() if one.status != "failed"]
+    assert all_backups(catalog) == sorted(wanted, key=lambda one: one.sequence)
 
 
 # With a helper
@@ -220,7 +238,7 @@ def test_a_reader_that_goes_away_leaves_no_helper() -> None:
 
 @pytest.mark.usefixtures("two_processors")
 def test_the_list_of_two_processes_is_the_whole_list(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listing, "PAGE", 2)
+    monkeypatch.setattr(json_pages, "PAGE", 2)
     for number in range(41):
         catalog.save_execution(an_execution(number))
     assert listed(catalog) == expected(catalog)

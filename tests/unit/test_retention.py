@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dgtui.engine.model import Copy, CopyStatus, Execution
+from dgtui.engine.model import Backup, Copy, CopyStatus
 from dgtui.engine.retention import JobRules, RetentionPlan, Situation, decide, decision, expected_by_history
 from dgtui.engine.retention_settings import RetentionSettings
 from dgtui.engine.settings import ByteSize, Duration
@@ -19,37 +19,37 @@ DAY = timedelta(days=1)
 ZURICH = zoneinfo.ZoneInfo("Europe/Zurich")
 
 
-def backup(
-    number: int, taken: datetime, *storages: str, size: int = 100, status: CopyStatus = "available"
-) -> Execution:
+def backup(number: int, taken: datetime, *storages: str, size: int = 100, status: CopyStatus = "available") -> Backup:
     """A good backup with copies at these storages, else at `disk`."""
     copies = tuple(
         Copy(storage=name, status="available", path=f"/{name}/{number}", checked_at=taken)
         for name in storages or ("disk",)
     )
-    return Execution(
+    return Backup(
         execution_id=f"e{number}",
         job_id="job",
         job="nightly",
         datasource="shop",
-        datasource_type="sqlite",
         status="completed",
         backup_type="full",
         started_at=taken,
         compressed_size_bytes=size,
         folder=f"{taken:%Y-%m-%d_%H%M%S}",
+        purpose="backup",
+        protected_until=None,
+        pin=None,
         copies=copies,
         sequence=number,
     )
 
 
-def history(count: int, *, start: datetime = START, step: timedelta = DAY) -> list[Execution]:
+def history(count: int, *, start: datetime = START, step: timedelta = DAY) -> list[Backup]:
     """Backups one after the other."""
     return [backup(number, start + number * step) for number in range(count)]
 
 
 def situation(
-    backups: Sequence[Execution],
+    backups: Sequence[Backup],
     rules: RetentionSettings | None,
     *,
     now: datetime | None = None,
@@ -179,7 +179,7 @@ def test_the_room_of_a_storage_is_for_all_jobs_together() -> None:
 def test_room_is_made_in_one_pass_however_many_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
     asked_sizes: list[str] = []
 
-    def counted(one: Execution) -> int:
+    def counted(one: Backup) -> int:
         asked_sizes.append(one.execution_id)
         return one.compressed_size_bytes or 0
 
@@ -468,7 +468,7 @@ def histories(draw: st.DrawFn) -> Situation:
     )
 
 
-def whole_at(asked: Situation, storage: str) -> list[Execution]:
+def whole_at(asked: Situation, storage: str) -> list[Backup]:
     """The backups that lie whole at a storage, without safety copies."""
     return [
         one
@@ -495,7 +495,7 @@ def after(asked: Situation, plan: RetentionPlan) -> Situation:
 def test_the_newest_good_backup_always_stays(asked: Situation) -> None:
     plan = decide(asked)
     gone = {(one.execution_id, one.storage) for one in plan.removals}
-    orders: list[Callable[[Execution], object]] = [lambda one: (one.started_at, one.sequence), lambda one: one.sequence]
+    orders: list[Callable[[Backup], object]] = [lambda one: (one.started_at, one.sequence), lambda one: one.sequence]
     for storage in ("disk", "nas"):
         here = whole_at(asked, storage)
         for order in orders:
@@ -551,3 +551,17 @@ KEYS: dict[str, Callable[[datetime], tuple[object, ...]]] = {
     "monthly": lambda moment: (moment.year, moment.month),
     "yearly": lambda moment: (moment.year,),
 }
+
+
+@settings(max_examples=150, deadline=None)
+@given(histories(), st.sampled_from(["e0", "e3", "e7"]))
+def test_what_is_told_of_one_backup_is_what_is_told_of_it_among_all(asked: Situation, execution_id: str) -> None:
+    # Half of the backups are of another job without rules, and of another datasource.
+    backups = [
+        msgspec.structs.replace(one, job_id="other", datasource="crm") if one.sequence % 2 else one
+        for one in asked.backups
+    ]
+    values = {name: getattr(asked, name) for name in asked.__dataclass_fields__}
+    situation = Situation(**{**values, "backups": backups})
+    alone = decide(situation, lambda one: one.execution_id == execution_id)
+    assert alone.verdicts == decide(situation).of(execution_id)

@@ -11,12 +11,12 @@ import msgspec
 import pytest
 
 from dgtui.config import Config, load_config
-from dgtui.engine.catalog import Catalog
-from dgtui.engine.cleanup import Cleanup, Look, Scope
+from dgtui.engine.catalog import Catalog, backups
+from dgtui.engine.cleanup import Cleanup, Look, Scope, looking
 from dgtui.engine.cleanup.readers import Readers
 from dgtui.engine.locks import Lock, take_lock
 from dgtui.engine.messages import now
-from dgtui.engine.model import Copy, Execution, Problem
+from dgtui.engine.model import Backup, Copy, Execution, Problem
 from dgtui.engine.orders import ValidateOrder
 from dgtui.engine.runs import RunPaths
 from tests.support.homes import Home
@@ -108,15 +108,18 @@ def place(home: Home) -> Place:
 def loaded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many executions each question of the catalogue gave."""
     counts: list[int] = []
-    select = Catalog.select_executions
+    for name in ("all_backups", "backups_of"):
+        monkeypatch.setattr(looking, name, _counted(getattr(backups, name), counts))
+    return counts
 
-    def counted(self: Catalog, query: object) -> list[Execution]:
-        found = select(self, query)  # type: ignore[arg-type]  # as it was given
+
+def _counted(load: Callable[..., list[Backup]], counts: list[int]) -> Callable[..., list[Backup]]:
+    def counted(*wanted: object, **also: object) -> list[Backup]:
+        found = load(*wanted, **also)
         counts.append(len(found))
         return found
 
-    monkeypatch.setattr(Catalog, "select_executions", counted)
-    return counts
+    return counted
 
 
 def test_a_job_without_rules_is_not_loaded(place: Place, loaded: list[int]) -> None:
@@ -150,7 +153,7 @@ def test_one_backup_is_told_of_by_its_job_alone(place: Place, loaded: list[int])
     assert execution is not None
     verdicts = place.look.verdicts_on(execution, now=now())
     assert [(one.storage, one.removed_by) for one in verdicts] == [("disk", "not_kept"), ("nas", "not_kept")]
-    assert loaded == [1, 3]
+    assert loaded == [3]
 
 
 def test_a_datasource_is_told_of_by_the_jobs_that_backed_it_up(place: Place, loaded: list[int]) -> None:

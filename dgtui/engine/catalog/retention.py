@@ -10,10 +10,9 @@ from sqlalchemy.dialects.sqlite import insert
 from dgtui.engine.catalog import tables
 from dgtui.engine.catalog.catalog import Catalog
 from dgtui.engine.catalog.database import Database, time_text
-from dgtui.engine.model import RESTORABLE, Execution, Record
+from dgtui.engine.model import RESTORABLE, Record
 
 _PIECE = 1000
-_SEQUENCE = tables.executions.c.sequence
 _RESTORABLE = tables.executions.c.status.in_(sorted(RESTORABLE))
 
 removals = sa.Table(
@@ -213,24 +212,6 @@ def _last_upload(connection: sa.Connection, storage: str, *chosen: sa.ColumnElem
         sequence=row.sequence,
         failed_by="" if row.path else _kind(row.problem) or "unknown",
     )
-
-
-def all_backups(catalog: Catalog) -> list[Execution]:
-    """The executions that left a backup."""
-    return catalog.select_executions(sa.select(tables.executions).where(_RESTORABLE).order_by(_SEQUENCE))
-
-
-def backups_of(
-    catalog: Catalog, job_ids: Collection[str], *, safety_of: Collection[str] | None = None
-) -> list[Execution]:
-    """The backups of these jobs, and the safety copies of these datasources; None for those of all."""
-    columns = tables.executions.c
-    chosen = columns.job_id.in_(sorted(job_ids))
-    safety = columns.purpose == "safety"
-    if safety_of is not None:
-        safety &= columns.datasource.in_(sorted(safety_of))
-    query = sa.select(tables.executions).where(_RESTORABLE, sa.or_(chosen, safety))
-    return catalog.select_executions(query.order_by(_SEQUENCE))
 
 
 def jobs_of_datasources(catalog: Catalog, datasources: Collection[str] | None = None) -> frozenset[str]:

@@ -1,7 +1,8 @@
 """What retention has to know before it decides: the catalogue, the rules, and the copies as they are now."""
 
 import zoneinfo
-from collections.abc import Collection, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from functools import cache
 
@@ -9,12 +10,13 @@ import msgspec
 
 from dgtui.config import Config, JobSettings
 from dgtui.engine.catalog import Catalog
+from dgtui.engine.catalog.backups import all_backups, backups_of
 from dgtui.engine.catalog.proofs import Proofs
-from dgtui.engine.catalog.retention import RetentionTable, all_backups, backups_of, jobs_of_datasources
+from dgtui.engine.catalog.retention import RetentionTable, jobs_of_datasources
 from dgtui.engine.cleanup.readers import Readers
-from dgtui.engine.model import Copy, Execution, Record
-from dgtui.engine.retention import JobRules, RetentionPlan, Situation, Verdict, decide, expected_by_history
-from dgtui.engine.retention.decision import with_needed
+from dgtui.engine.model import Backup, Copy, Execution, Record
+from dgtui.engine.retention import JobRules, NextBackup, RetentionPlan, Situation, Verdict, decide, expected_by_history
+from dgtui.engine.retention.situation import with_needed
 from dgtui.engine.retention_settings import RetentionSettings
 from dgtui.engine.runs import RunPaths
 from dgtui.engine.schedules import parse_schedule
@@ -71,31 +73,34 @@ class Look:
         since = None
         if live:
             since, known = now, self._as_they_are(known, now)
-        plan = self._decide(known, now, since)
-        wanted = None if scope.jobs is None else self._datasources_of(scope.jobs)
-        verdicts = plan.verdicts
-        if wanted is not None:
-            safety = {one.execution_id for one in known if one.purpose == "safety"}
-            verdicts = tuple(
-                one
-                for one in verdicts
-                if one.job_id in wanted or (one.execution_id in safety and one.datasource in wanted.values())
-            )
-        return msgspec.structs.replace(plan, verdicts=verdicts)
+        if scope.jobs is None:
+            return self._decide(known, now, since)
+        wanted = self._datasources_of(scope.jobs)
+        datasources = frozenset(wanted.values())
+        return self._decide(
+            known,
+            now,
+            since,
+            lambda one: one.job_id in wanted or (one.purpose == "safety" and one.datasource in datasources),
+        )
 
     def plan_of_datasource(self, datasource: str, *, now: datetime) -> RetentionPlan:
         """The verdicts on the backups of a datasource, by the states that are known. Raises CatalogError."""
         known = self._with_room(jobs_of_datasources(self._catalog, [datasource]), [datasource])
-        plan = self._decide(known, now, None)
-        verdicts = tuple(one for one in plan.verdicts if one.datasource == datasource)
-        return msgspec.structs.replace(plan, verdicts=verdicts)
+        return self._decide(known, now, None, lambda one: one.datasource == datasource)
 
     def verdicts_on(self, execution: Execution, *, now: datetime) -> tuple[Verdict, ...]:
         """What becomes of one backup at each of its storages, by the states that are known. Raises CatalogError."""
         known = self._with_room([execution.job_id], [execution.datasource])
-        return self._decide(known, now, None).of(execution.execution_id)
+        return self._decide(known, now, None, lambda one: one.execution_id == execution.execution_id).verdicts
 
-    def _decide(self, known: Sequence[Execution], now: datetime, checked_since: datetime | None) -> RetentionPlan:
+    def _decide(
+        self,
+        known: Sequence[Backup],
+        now: datetime,
+        checked_since: datetime | None,
+        told: Callable[[Backup], bool] | None = None,
+    ) -> RetentionPlan:
         rules = self._rules(known)
         return decide(
             Situation(
@@ -109,7 +114,8 @@ class Look:
                 ways_back=ways_back(self._catalog),
                 failed_uploads=self._failed_uploads(rules),
                 checked_since=checked_since,
-            )
+            ),
+            told,
         )
 
     def has_safety_copies(self, datasource: str) -> bool:
@@ -128,7 +134,7 @@ class Look:
             if any(self.rules_at(job, storage) not in (None, RetentionSettings()) for storage in self._config.storages)
         )
 
-    def _backups(self, scope: Scope) -> list[Execution]:
+    def _backups(self, scope: Scope) -> list[Backup]:
         if scope.everything and scope.jobs is None:
             return all_backups(self._catalog)
         if scope.jobs is None:
@@ -137,7 +143,7 @@ class Look:
         datasources = self._datasources_of(scope.jobs)
         return self._with_room(datasources, list(datasources.values()))
 
-    def _with_room(self, job_ids: Collection[str], safety_of: Collection[str] | None) -> list[Execution]:
+    def _with_room(self, job_ids: Collection[str], safety_of: Collection[str] | None) -> list[Backup]:
         """The backups of these jobs; all where a storage is too small, since its room is everybody's."""
         room = self._room()
         taken = self._table.bytes_at(room) if room else {}
@@ -148,33 +154,32 @@ class Look:
     def _datasources_of(self, jobs: Sequence[str]) -> dict[str, str]:
         return {self._config.job_id(name): self._config.job(name).datasource for name in jobs}
 
-    def _as_they_are(self, known: Sequence[Execution], now: datetime) -> list[Execution]:
-        found: dict[tuple[str, str], Copy] = {}
+    def _as_they_are(self, known: Sequence[Backup], now: datetime) -> list[Backup]:
+        found: dict[str, list[Copy]] = defaultdict(list)
         for storage in sorted({copy.storage for one in known for copy in one.copies if copy.path}):
-            for execution_id, copy in copies_at(self._catalog, self._config, storage, known).items():
-                # What was asked just now is as of this look, whatever the clock did meanwhile.
-                found[execution_id, storage] = msgspec.structs.replace(copy, checked_at=now)
+            for execution_id, copy in copies_at(self._catalog, self._config, storage, known, at=now).items():
+                found[execution_id].append(copy)
+        replace = msgspec.structs.replace
         return [
-            msgspec.structs.replace(
-                one, copies=tuple(found.get((one.execution_id, copy.storage), copy) for copy in one.copies)
-            )
+            replace(one, copies=(*found[one.execution_id], *(copy for copy in one.copies if not copy.path)))
             for one in known
         ]
 
-    def _rules(self, known: Sequence[Execution]) -> dict[tuple[str, str], JobRules]:
+    def _rules(self, known: Sequence[Backup]) -> dict[tuple[str, str], JobRules]:
         storages = {copy.storage for one in known for copy in one.copies if copy.path}
-        histories: dict[str, list[Execution]] = {}
+        histories: dict[str, list[Backup]] = defaultdict(list)
         for one in known:
             if one.purpose != "safety":
-                histories.setdefault(one.job_id, []).append(one)
+                histories[one.job_id].append(one)
         rules: dict[tuple[str, str], JobRules] = {}
         for name, job in self._config.jobs.items():
             job_id = self._config.job_id(name)
             if job_id not in histories:
                 continue
-            expected = expected_by_history(histories[job_id])
             if job.schedule is not None and self._config.is_followed(name):
-                expected = parse_schedule(job.schedule, time_zone(job.timezone)).next_after
+                expected: NextBackup = parse_schedule(job.schedule, time_zone(job.timezone)).next_after
+            else:
+                expected = expected_by_history(histories[job_id])
             # Asked for the same moments by each rule at each storage.
             expected = cache(expected)
             zone = zoneinfo.ZoneInfo(job.timezone) if job.timezone else None

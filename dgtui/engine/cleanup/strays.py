@@ -73,15 +73,12 @@ class Strays:
             self._things[leftover.path] = leftover
             owner = leftover.execution_id if leftover.execution_id in self._owners else ""
             self._add("leftover", leftover, self._leftovers_grace, owner)
-        for orphan in self._storage.orphans():
-            # One that the catalogue knows is a damaged backup: perhaps all that is left of it.
-            if f"{orphan.ref.job_id}/{orphan.ref.folder}" not in self._known:
-                self._things[orphan.path] = orphan
-                self._add("orphan", orphan, self._orphans_grace, "")
-        for ref in self._storage.backups():
-            if f"{ref.job_id}/{ref.folder}" not in self._known:
-                path = self._storage.path(ref)
-                self.found.append(Stray(storage=self._storage.name, kind="unknown backup", path=path))
+        # One that the catalogue knows is a damaged backup: perhaps all that is left of it.
+        for orphan in self._storage.orphans(self._known):
+            self._things[orphan.path] = orphan
+            self._add("orphan", orphan, self._orphans_grace, "")
+        for ref in self._storage.backups(self._known):
+            self.found.append(Stray(storage=self._storage.name, kind="unknown backup", path=self._storage.path(ref)))
         self.found.sort(key=lambda stray: (PurePath(stray.path).name.lstrip("."), stray.path))
 
     def _add(self, kind: Literal["leftover", "orphan"], thing: Leftover | Orphan, grace: timedelta, owner: str) -> None:

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from operator import attrgetter, le
 
-from dgtui.engine.model import Execution, Record
+from dgtui.engine.model import Backup, Record
 from dgtui.engine.retention.verdicts import KeepRule
 from dgtui.engine.retention_settings import RetentionSettings
 
@@ -74,13 +75,11 @@ def rule_counts(rules: RetentionSettings) -> Iterator[tuple[KeepRule, Period | N
             yield period.rule, period, count
 
 
-def newest_of_each(
-    ordered: Sequence[Execution], period: Period | None, count: int, zone: tzinfo | None
-) -> list[Execution]:
+def newest_of_each(ordered: Sequence[Backup], period: Period | None, count: int, zone: tzinfo | None) -> list[Backup]:
     """Of backups with the newest first, the newest of each of the first `count` stretches that have one."""
     if period is None:
         return list(ordered[:count])
-    found: dict[Key, Execution] = {}
+    found: dict[Key, Backup] = {}
     for execution in ordered:
         key = period.key(local_time(execution.started_at, zone))
         if key not in found:
@@ -90,9 +89,11 @@ def newest_of_each(
     return list(found.values())
 
 
-def both_orders(backups: Sequence[Execution]) -> Sequence[list[Execution]]:
+def both_orders(backups: Sequence[Backup]) -> Sequence[list[Backup]]:
     """Backups with the newest first, by their times and, where that is another order, by the catalogue's sequence."""
-    by_time = sorted(backups, key=lambda one: (one.started_at, one.sequence), reverse=True)
-    by_sequence = sorted(backups, key=lambda one: one.sequence, reverse=True)
-    same = all(one is other for one, other in zip(by_time, by_sequence, strict=True))
-    return (by_time,) if same else (by_time, by_sequence)
+    by_sequence = sorted(backups, key=attrgetter("sequence"))
+    times = [one.started_at for one in by_sequence]
+    by_sequence.reverse()
+    if all(map(le, times, times[1:])):
+        return (by_sequence,)
+    return sorted(backups, key=lambda one: (one.started_at, one.sequence), reverse=True), by_sequence

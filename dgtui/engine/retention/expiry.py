@@ -6,7 +6,7 @@ from datetime import datetime, timedelta, tzinfo
 from itertools import islice, pairwise
 from statistics import median
 
-from dgtui.engine.model import Execution
+from dgtui.engine.model import Backup
 from dgtui.engine.retention.calendar import (
     Key,
     Period,
@@ -27,7 +27,7 @@ _FARTHEST_STEPS = 1_000
 _RECENT = 21
 
 
-def expected_by_history(backups: Sequence[Execution]) -> NextBackup:
+def expected_by_history(backups: Sequence[Backup]) -> NextBackup:
     """Backups go on coming as they came: with the usual distance between the last ones, from the newest on."""
     moments = sorted(one.started_at for one in backups)[-_RECENT:]
     gaps = [(later - earlier).total_seconds() for earlier, later in pairwise(moments)]
@@ -48,7 +48,7 @@ def expected_by_history(backups: Sequence[Execution]) -> NextBackup:
 class Outlook:
     """What backups to come will do to the backups of one job at one storage."""
 
-    backups: Sequence[Execution]
+    backups: Sequence[Backup]
     """Those that stay."""
     rules: RetentionSettings
     zone: tzinfo | None
@@ -77,7 +77,7 @@ class Outlook:
         return max(known) if known and len(known) == len(ends) else None
 
     def _end(
-        self, one: Execution, position: int, period: Period | None, count: int, comings: list[datetime]
+        self, one: Backup, position: int, period: Period | None, count: int, comings: list[datetime]
     ) -> datetime | None:
         if period is not None and position == 0:
             coming = self.next_backup(self.now)
@@ -86,7 +86,7 @@ class Outlook:
         missing = count - position
         return comings[missing - 1] if len(comings) >= missing else None
 
-    def _comings(self, period: Period | None, by_time: Sequence[Execution], count: int) -> Iterator[datetime]:
+    def _comings(self, period: Period | None, by_time: Sequence[Backup], count: int) -> Iterator[datetime]:
         """The backups to come that will take another one's place: all, or the first of each new stretch."""
         seen = {self._key(period, one.started_at) for one in by_time[:1]} if period is not None else set()
         yield from islice(self._expected(period, seen), count)

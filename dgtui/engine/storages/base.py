@@ -5,7 +5,7 @@ there when, and only when, its manifest stands in the folder under its final nam
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, BinaryIO, ClassVar, Generic, TypeVar
 
@@ -184,8 +184,8 @@ class Storage(ABC, Generic[SettingsT]):
         """Start writing a backup. Raises StorageError."""
 
     @abstractmethod
-    def backups(self) -> Iterator[FolderRef]:
-        """All folders with a manifest, in no order; others are passed over. Raises StorageError."""
+    def backups(self, known: Container[str] = ()) -> Iterator[FolderRef]:
+        """All folders with a manifest, in no order, but the known ones: `<job id>/<folder>`. Raises StorageError."""
 
     @abstractmethod
     def read_manifest(self, ref: FolderRef) -> bytes:
@@ -229,8 +229,8 @@ class Storage(ABC, Generic[SettingsT]):
         """Remove an unfinished folder. Raises StorageError."""
 
     @abstractmethod
-    def orphans(self) -> Iterator[Orphan]:
-        """Folders with the name of a backup and without a manifest. Raises StorageError."""
+    def orphans(self, known: Container[str] = ()) -> Iterator[Orphan]:
+        """Folders with the name of a backup and without a manifest, but the known ones. Raises StorageError."""
 
     @abstractmethod
     def remove_orphan(self, orphan: Orphan) -> None:

@@ -5,7 +5,7 @@ import errno
 import os
 import threading
 import uuid
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Container, Generator, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, BinaryIO, ClassVar
@@ -184,16 +184,17 @@ class LocalStorage(Storage[LocalSettings]):
             given_up.set()
             raise
 
-    def backups(self) -> Iterator[FolderRef]:
-        """All folders with a manifest, in no order; others are passed over. Raises StorageError."""
+    def backups(self, known: Container[str] = ()) -> Iterator[FolderRef]:
+        """All folders with a manifest, in no order, but the known ones: `<job id>/<folder>`. Raises StorageError."""
         # Some at a time: to hand over each one from thread to thread would cost more than to look at it.
-        for some in answers_within(self._backups(), self.prepare_seconds, subject=self.root):
+        for some in answers_within(self._backups(known), self.prepare_seconds, subject=self.root):
             yield from some
 
-    def _backups(self) -> Generator[list[FolderRef], None, None]:
+    def _backups(self, known: Container[str]) -> Generator[list[FolderRef], None, None]:
         with self._root.opened() as root:
             for job_id, job in self._root.jobs(root):
-                names = [name for name in self._root.names(job, job_id) if FOLDER_NAME.fullmatch(name)]
+                found = [name for name in self._root.names(job, job_id) if FOLDER_NAME.fullmatch(name)]
+                names = [name for name in found if f"{job_id}/{name}" not in known]
                 for start in range(0, len(names), _ASKED_AT_ONCE):
                     refs = [FolderRef(job_id=job_id, folder=name) for name in names[start : start + _ASKED_AT_ONCE]]
                     yield [ref for ref in refs if has_manifest(self._root, job, ref)]
@@ -273,9 +274,9 @@ class LocalStorage(Storage[LocalSettings]):
         """Remove an unfinished folder. Raises StorageError."""
         with_deadline(lambda: remove_leftover(self._root, leftover), self.removal_seconds, subject=self.root)
 
-    def orphans(self) -> Iterator[Orphan]:
-        """Folders with the name of a backup and without a manifest. Raises StorageError."""
-        return answers_within(orphans(self._root), self.prepare_seconds, subject=self.root)
+    def orphans(self, known: Container[str] = ()) -> Iterator[Orphan]:
+        """Folders with the name of a backup and without a manifest, but the known ones. Raises StorageError."""
+        return answers_within(orphans(self._root, known), self.prepare_seconds, subject=self.root)
 
     def remove_orphan(self, orphan: Orphan) -> None:
         """Remove a folder that still has no manifest. Raises StorageError, also where it has one by now."""

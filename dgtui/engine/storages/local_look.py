@@ -36,7 +36,8 @@ def _status(root: LocalRoot, job: int, ref: FolderRef) -> CopyStatus:
 
 def has_manifest(root: LocalRoot, job: int, ref: FolderRef) -> bool:
     """Whether a folder inside that of its job is a backup. Raises StorageError."""
-    with explained(root.path / ref.job_id / ref.folder, "look into"):
+    # Text put together, and no path: there may be a hundred thousand.
+    with explained(f"{root.path}/{ref.job_id}/{ref.folder}", "look into"):
         try:
             folder = open_folder(ref.folder, folder=job)
         except (FileNotFoundError, NotADirectoryError):

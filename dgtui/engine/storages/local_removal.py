@@ -5,7 +5,7 @@ import os
 import re
 import stat
 import uuid
-from collections.abc import Generator
+from collections.abc import Container, Generator
 from datetime import UTC, datetime
 
 import msgspec
@@ -86,14 +86,14 @@ def remove_leftover(root: LocalRoot, leftover: Leftover) -> None:
         _remove_job_folder(job_id, root_fd)
 
 
-def orphans(root: LocalRoot) -> Generator[Orphan, None, None]:
-    """The folders with the name of a backup and without a manifest. Raises StorageError."""
+def orphans(root: LocalRoot, known: Container[str]) -> Generator[Orphan, None, None]:
+    """The folders with the name of a backup and without a manifest, but the known ones. Raises StorageError."""
     with root.opened() as root_fd:
         for job_id, job in root.jobs(root_fd):
             for name in root.names(job, job_id):
-                if not FOLDER_NAME.fullmatch(name):
+                if not FOLDER_NAME.fullmatch(name) or f"{job_id}/{name}" in known:
                     continue
-                path = root.path / job_id / name
+                path = f"{root.path}/{job_id}/{name}"
                 with explained(path, "look into"):
                     try:
                         folder = open_folder(name, folder=job)
@@ -107,7 +107,7 @@ def orphans(root: LocalRoot) -> Generator[Orphan, None, None]:
                         continue
                     size, changed = _size_and_change(name, job)
                 ref = FolderRef(job_id=job_id, folder=name)
-                yield Orphan(ref=ref, path=str(path), bytes=size, changed_at=changed)
+                yield Orphan(ref=ref, path=path, bytes=size, changed_at=changed)
 
 
 def remove_orphan(root: LocalRoot, orphan: Orphan) -> None:

@@ -1,0 +1,40 @@
+"""The backups of the catalogue as retention has to know them: all of them, when room has to be made."""
+
+from collections.abc import Collection
+
+import msgspec
+import sqlalchemy as sa
+
+from dgtui.engine.catalog import tables
+from dgtui.engine.catalog.database import Database
+from dgtui.engine.catalog.json_pages import copies_text, json_pages, literal
+from dgtui.engine.model import RESTORABLE, Backup
+
+_RESTORABLE = tables.executions.c.status.in_(sorted(RESTORABLE))
+_backups = msgspec.json.Decoder(list[Backup])
+
+
+def all_backups(database: Database) -> list[Backup]:
+    """The executions that left a backup, in the order of the catalogue."""
+    return _select(database, _RESTORABLE)
+
+
+def backups_of(
+    database: Database, job_ids: Collection[str], *, safety_of: Collection[str] | None = None
+) -> list[Backup]:
+    """The backups of these jobs, and the safety copies of these datasources; None for those of all."""
+    columns = tables.executions.c
+    chosen = columns.job_id.in_(sorted(job_ids))
+    safety = columns.purpose == "safety"
+    if safety_of is not None:
+        safety &= columns.datasource.in_(sorted(safety_of))
+    return _select(database, _RESTORABLE, sa.or_(chosen, safety))
+
+
+def _select(database: Database, *chosen: sa.ColumnElement[bool]) -> list[Backup]:
+    columns = tables.executions.c
+    sequences = sa.select(columns.sequence).where(*chosen).order_by(columns.sequence)
+    # An array, as its type says: names would have to be read a hundred thousand times.
+    own = sa.func.json_array(*(columns[name] for name in Backup.__struct_fields__ if name != "copies"))
+    text = sa.func.printf(literal("%s,[%s]]"), sa.func.rtrim(own, literal("]")), copies_text())
+    return [one for page in json_pages(database, sequences, text) for one in _backups.decode(f"[{page}]")]
