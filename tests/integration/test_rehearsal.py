@@ -95,7 +95,8 @@ def test_a_private_server_proves_a_backup_and_is_gone(home: Home, request: pytes
         _, proof = rehearsed(source, place="private")
         assert proof.status == "completed", proof.problem
         assert (proof.rows, proof.place, proof.leftover) == (500, "a private PostgreSQL server", None)
-        assert _private_processes() - before == set()
+        # Those of other tests, which run at the same time, end as well.
+        wait_until(lambda: not _private_processes() - before, "the end of all private servers")
         assert home.litter() == []
         assert source.digest() == source.before
 
@@ -198,7 +199,8 @@ def test_cancelled_while_it_loads_nothing_stays(place: str, home: Home, request:
         assert proof is not None
         assert (proof.status, proof.leftover) == ("cancelled", None)
         assert source.beside() == set()
-        assert _private_processes() - before == set()
+        # Those of other tests, which run at the same time, end as well.
+        wait_until(lambda: not _private_processes() - before, "the end of all private servers")
         assert home.litter() == []
         kinds = {one.kind for one in Notifications(engine.catalog).listed()}
         assert not kinds & {"rehearsal_failed", "rehearsal_completed"}
@@ -226,7 +228,8 @@ def test_killed_in_the_middle_the_next_start_cleans_up(
         assert proof is not None
         assert (proof.status, proof.leftover) == ("interrupted", None)
         assert source.beside() == set()
-        assert _private_processes() - before == set()
+        # Those of other tests, which run at the same time, end as well.
+        wait_until(lambda: not _private_processes() - before, "the end of all private servers")
         assert home.litter() == []
         assert source.digest() == source.before
         assert "rehearsal_failed" in {one.kind for one in Notifications(again.catalog).listed()}

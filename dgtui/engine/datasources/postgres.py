@@ -85,6 +85,8 @@ class PostgresDatasource(Datasource[PostgresSettings]):
             self._tools_folders.add(settings.tools)
         self._access = Access(settings, password)
         self._checked_toc: Toc | None = None
+        self._loaded_rows: dict[str, dict[str, int]] = {}
+        """By database, the rows that were counted while others were still loaded."""
 
     @property
     def database(self) -> str:
@@ -247,9 +249,13 @@ class PostgresDatasource(Datasource[PostgresSettings]):
         scratch_folder: Path,
     ) -> LoadOutcome:
         """Load by pipe, or in parallel from a file and once more by pipe where that failed."""
-        plan = plan_restore(self._access, read_toc(archive.blocks()), selection)
+        toc = read_toc(archive.blocks())
+        plan = plan_restore(self._access, toc, selection)
         reporter.log(f"Running pg_restore {plan.tool.version} ({plan.tool.path})")
-        outcome = Loader(self._access, archive, database, plan, reporter, scratch_folder).load(jobs)
+        loader = Loader(self._access, archive, toc, database, plan, reporter, scratch_folder)
+        self._loaded_rows.clear()
+        outcome = loader.load(jobs)
+        self._loaded_rows[database] = loader.counted
         return LoadOutcome(errors=outcome.errors, error_count=outcome.error_count, notes=(*plan.notes, *outcome.notes))
 
     def load_data(
@@ -282,10 +288,13 @@ class PostgresDatasource(Datasource[PostgresSettings]):
         remove_private_server(folders)
 
     def inventory(self, database: str) -> tuple[ObjectInfo, ...]:
-        """All tables and materialised views, counted."""
+        """All tables and materialised views, counted; what was counted at its loading is not counted again."""
+        loaded = self._loaded_rows.pop(database, {})
         with self._access.connect(database, seconds=None) as connection:
             tables = tables_of(connection)
-            return object_infos(tables, count_rows(connection, tables), at_dump=True)
+            counts = {table.oid: loaded[table.shown] for table in tables if table.kind == "r" and table.shown in loaded}
+            counts |= count_rows(connection, [table for table in tables if table.oid not in counts])
+            return object_infos(tables, counts, at_dump=True)
 
     def holding_rows(self, database: str, names: Sequence[str]) -> tuple[str, ...]:
         """Asks each for its first row."""

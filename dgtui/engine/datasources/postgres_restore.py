@@ -1,18 +1,22 @@
 """A running pg_restore: by pipe or in parallel from a file, its errors collected."""
 
+import contextlib
 import re
 import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from dgtui.engine.child import Child, describe_exit, widen_pipe
 from dgtui.engine.datasources.dumping import Archive
 from dgtui.engine.datasources.loading import LoadError, LoadOutcome
 from dgtui.engine.datasources.postgres_connection import Access
+from dgtui.engine.datasources.postgres_counting import LoadedRows
 from dgtui.engine.datasources.postgres_creation import create_database
 from dgtui.engine.datasources.postgres_failures import known_failure
 from dgtui.engine.datasources.postgres_plan import RestorePlan
 from dgtui.engine.datasources.postgres_properties import properties
 from dgtui.engine.datasources.postgres_targets import drop_database
+from dgtui.engine.datasources.postgres_toc import Toc
 from dgtui.engine.datasources.postgres_tools import buffered
 from dgtui.engine.errors import DatabaseConnectionError, RestoreError, ValidationError
 from dgtui.engine.reporting import Reporter
@@ -81,6 +85,14 @@ class _Complaints:
         return "\n".join(error.message for error in self.errors)
 
 
+def _both(complaints: _Complaints, rows: LoadedRows) -> Callable[[str], None]:
+    def hear(line: str) -> None:
+        complaints.take(line)
+        rows.hear(line)
+
+    return hear
+
+
 def _writable(access: Access) -> dict[str, str]:
     """The tools' environment; a database whose sessions are read-only by default can be loaded all the same."""
     return {**access.environment(), "PGOPTIONS": "-c default_transaction_read_only=off"}
@@ -90,8 +102,17 @@ class Loader:
     """Loads one archive into one database."""
 
     def __init__(
-        self, access: Access, archive: Archive, database: str, plan: RestorePlan, reporter: Reporter, folder: Path
+        self,
+        access: Access,
+        archive: Archive,
+        toc: Toc,
+        database: str,
+        plan: RestorePlan,
+        reporter: Reporter,
+        folder: Path,
     ) -> None:
+        self.counted: dict[str, int] = {}
+        """Rows of the tables that were counted while others were loaded."""
         self._access = access
         self._archive = archive
         self._database = database
@@ -100,8 +121,8 @@ class Loader:
         self._arguments = [
             "-v", "-w", "-d", access.conninfo(database), *plan.arguments, *self._list_file(folder / "restore.list")
         ]  # fmt: skip
-        entries = plan.entries or ()
-        self._tables = sum(entry.kind == "TABLE DATA" for entry in entries)
+        self._entries = plan.entries if plan.entries is not None else toc.entries
+        self._tables = sum(entry.kind == "TABLE DATA" for entry in self._entries)
 
     def _list_file(self, path: Path) -> list[str]:
         if self._plan.entries is None:
@@ -131,34 +152,46 @@ class Loader:
     def _in_parallel(self, jobs: int) -> LoadOutcome:
         file = self._archive.as_file()
         complaints = _Complaints(self._reporter, self._tables)
-        child = Child(
-            [self._plan.tool.path, "-j", str(jobs), *self._arguments, "--", str(file)],
-            environment=_writable(self._access),
-            on_line=complaints.take,
-            secrets=self._access.secrets,
-            stdout=subprocess.DEVNULL,
-        )
-        try:
-            return self._outcome(child, complaints)
-        finally:
-            child.stop()
+        with self._counting(in_parallel=True) as rows:
+            child = Child(
+                [self._plan.tool.path, "-j", str(jobs), *self._arguments, "--", str(file)],
+                environment=_writable(self._access),
+                on_line=_both(complaints, rows),
+                secrets=self._access.secrets,
+                stdout=subprocess.DEVNULL,
+            )
+            try:
+                return self._outcome(child, complaints)
+            finally:
+                child.stop()
 
     def _serially(self) -> LoadOutcome:
         complaints = _Complaints(self._reporter, self._tables)
-        child = Child(
-            [*buffered("-i"), self._plan.tool.path, *self._arguments],
-            environment=_writable(self._access),
-            on_line=complaints.take,
-            secrets=self._access.secrets,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-        )
-        widen_pipe(child.stdin_fd)
+        with self._counting(in_parallel=False) as rows:
+            child = Child(
+                [*buffered("-i"), self._plan.tool.path, *self._arguments],
+                environment=_writable(self._access),
+                on_line=_both(complaints, rows),
+                secrets=self._access.secrets,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+            )
+            widen_pipe(child.stdin_fd)
+            try:
+                child.feed(self._archive.blocks(), idle_timeout=_IDLE_SECONDS)
+                return self._outcome(child, complaints)
+            finally:
+                child.stop()
+
+    @contextlib.contextmanager
+    def _counting(self, *, in_parallel: bool) -> Iterator[LoadedRows]:
+        rows = LoadedRows(self._access, self._database, self._entries, in_parallel=in_parallel)
         try:
-            child.feed(self._archive.blocks(), idle_timeout=_IDLE_SECONDS)
-            return self._outcome(child, complaints)
+            yield rows
+            rows.wait()
         finally:
-            child.stop()
+            rows.stop()
+        self.counted = dict(rows.counted)
 
     def _outcome(self, child: Child, complaints: _Complaints) -> LoadOutcome:
         code = child.wait()
