@@ -217,7 +217,7 @@ def test_tables_of_a_schema_never_take_the_place_of_everything(shop: Shop) -> No
 
 def test_views_and_deep_paths_can_be_chosen(home: Home, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     """What no list names is not refused for that; where it is not looked for, that is said."""
-    with changing("mariadb in its own place", home, request):
+    with changing("mariadb with a view", home, request):
         chosen = ("--into", "only_a_view", "--table", "word", "--table", "words", "--dry-run", "--json")
         told = home.dgtui("restore", "nightly@latest", *chosen)
         assert told.json()["outlook"]["problem"] is None, told
