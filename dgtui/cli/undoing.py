@@ -39,7 +39,7 @@ def undo(
     from dgtui.cli.watch import open_engine, watch
 
     refuse_both(no_safety, "--no-safety", safety_to is not None, "--safety-to")
-    with open_engine() as engine:
+    with open_engine(put_back=False) as engine:
         wanted = engine.restore(restore)
         need_answer("undo a restore", yes=yes)
         choice = engine.undo_choice(wanted)
@@ -126,7 +126,7 @@ def cleanup_restore(
     """Clear up what an interrupted restore has left."""
     from dgtui.cli.watch import open_engine, watch
 
-    with open_engine() as engine:
+    with open_engine(put_back=False) as engine:
         wanted = engine.restore(restore)
         if finish:
             say(one_line(f"Finish   restore {short_id(wanted.restore_id)} into {wanted.target}, now partly filled"))

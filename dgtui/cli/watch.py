@@ -37,15 +37,17 @@ class Runs(Protocol):
 
 
 @contextlib.contextmanager
-def open_engine(*, look_only: bool = False) -> "Iterator[Engine]":
+def open_engine(*, look_only: bool = False, put_back: bool = True) -> "Iterator[Engine]":
     """The engine, with a word on what it put right when it was opened; only to look, that is nothing.
+
+    Without `put_back` a target that is only partly filled is left to the command itself.
 
     Raises DataGuardianError.
     """
     with uncollected():
         from dgtui.engine.facade import Engine
 
-    engine = Engine.open(fork_workers=True, look_only=look_only)
+    engine = Engine.open(fork_workers=True, look_only=look_only, put_back=put_back)
     try:
         for sentence in engine.reconciled:
             say(f"note: {one_line(sentence)}")

@@ -13,6 +13,7 @@ from dgtui.engine.cleanup import RoundBackup
 from dgtui.engine.errors import DataGuardianError
 from dgtui.engine.model import Execution
 from dgtui.engine.orders import BackupOrder
+from dgtui.engine.putting_back import refuse_partly_filled
 from dgtui.engine.putting_right import put_right
 from dgtui.engine.run_files import prune_run_files
 from dgtui.engine.run_writer import RunWriter
@@ -75,6 +76,11 @@ class BackupRecords:
                 self._run.log(sentence)
         except (DataGuardianError, OSError) as error:
             self._warn(f"What earlier runs left was not put right: {error}")
+
+    def refuse_partly_filled(self, database: str) -> None:
+        """Raise BackupCreationError where an import was cut that filled this database, and nothing mended it since."""
+        if not self._stands_in:
+            refuse_partly_filled(self._catalog.restores(), self._order.job.datasource, database)
 
     def made(self, execution: Execution, storages: Sequence[Storage[Any]]) -> bool:
         """Record a backup that was made, and by which markers its storages are known; False where that fails."""

@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterator
 from dgtui.config import Config, JobSettings, load_config, state_folder, unknown_options
 from dgtui.engine.datasources import datasource_adapter
 from dgtui.engine.errors import ConfigError, DiskSpaceError
-from dgtui.engine.launch import Start, fork_worker, launch
+from dgtui.engine.launch import fork_worker
 from dgtui.engine.locks import Lock, take_lock
 from dgtui.engine.messages import now
 from dgtui.engine.orders import BackupOrder
 from dgtui.engine.run_control import RunControl
 from dgtui.engine.runs import RunPaths
+from dgtui.engine.spawning import Start, launch
 
 Announce = Callable[[BackupOrder], None]
 """Lets others know of a run; called while its lock is held, so that it never looks like a dead one."""

@@ -65,11 +65,13 @@ class Engine(RestoreAftermath):
         *,
         fork_workers: bool = False,
         look_only: bool = False,
+        put_back: bool = True,
     ) -> None:
         """Open the catalogue under `state` and record what ended without notice. Raises CatalogError.
 
         `fork_workers` is for programs without threads: their workers start faster. `look_only` is for those that only
-        look: nothing is made in the state folder, and nothing put right.
+        look: nothing is made in the state folder, and nothing put right. Without `put_back` what an import left partly
+        filled is left so: for those who are about to put it back, or to bring it to its end.
         """
         paths = RunPaths(state)
         if not look_only:
@@ -81,13 +83,15 @@ class Engine(RestoreAftermath):
         """What could not be told (to the audit log, ...) although the work itself was done."""
         self._secret_reads = SecretReads(self._teller())
         observe_secrets(self._secret_reads)
-        self.reconciled = () if look_only else put_right(self.catalog, config, paths, self.warnings.append)
+        self.reconciled = (
+            () if look_only else put_right(self.catalog, config, paths, self.warnings.append, put_back=put_back)
+        )
         """What was found and put right at the start, as sentences for people."""
 
     @classmethod
-    def open(cls, *, fork_workers: bool = False, look_only: bool = False) -> "Engine":
+    def open(cls, *, fork_workers: bool = False, look_only: bool = False, put_back: bool = True) -> "Engine":
         """With the configuration and the state folder that the environment names. Raises ConfigError, CatalogError."""
-        return cls(load_config(), state_folder(), fork_workers=fork_workers, look_only=look_only)
+        return cls(load_config(), state_folder(), fork_workers=fork_workers, look_only=look_only, put_back=put_back)
 
     def reconcile(self) -> tuple[str, ...]:
         """Record what became of runs and removals whose process died without notice; sentences for people."""

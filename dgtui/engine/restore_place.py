@@ -129,6 +129,16 @@ class Placement(Replacement):
         load_into(task, database, copy.archive, copy.manifest, Selection())
         compare_with(task, database, copy.manifest, Selection())
 
+    def _ways_back(self, safety: SafetyCopy) -> str:
+        """What brings the former content back, once its cause is mended."""
+        order = self._task.order
+        if order.undo_of is not None:
+            return f"Mend the cause, then run: {self._command(safety)}"
+        return (
+            "Mend the cause; the next command, screen or daemon that starts then puts it back by itself, as does: "
+            f"dgtui undo {order.run_id[:8]}"
+        )
+
     def _command(self, safety: SafetyCopy) -> str:
         return put_back_command(safety.execution.execution_id, self._task.order.database)
 
@@ -225,7 +235,7 @@ class Placement(Replacement):
                 f"{database} is only partly filled: {reason}; and its former content could not be put back: "
                 f"{error.message}. That content is whole in {safety.path}",
                 subject=database,
-                hint=f"Mend the cause, then run: {self._command(safety)}",
+                hint=self._ways_back(safety),
                 detail=(
                     "Or by hand, once the database is dropped and created anew:",
                     f"cd {shlex.quote(safety.path)} && sh -e RESTORE.txt",

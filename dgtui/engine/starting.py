@@ -12,7 +12,7 @@ from dgtui.engine.backup import ordered_plan, started_execution
 from dgtui.engine.backup_start import BackupStart, start_lock
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.datasources.loading import Selection
-from dgtui.engine.launch import Start, fork_worker, launch, spawn_worker
+from dgtui.engine.launch import fork_worker
 from dgtui.engine.locks import Lock
 from dgtui.engine.lookup import Lookup
 from dgtui.engine.messages import now
@@ -23,6 +23,7 @@ from dgtui.engine.rehearsal import rehearse_order
 from dgtui.engine.restore_refusals import refuse_deep
 from dgtui.engine.restore_task import started_restore, target_lock_name
 from dgtui.engine.runs import RunPaths
+from dgtui.engine.spawning import Start, launch, spawn_worker
 
 
 class RunStarter(Lookup):

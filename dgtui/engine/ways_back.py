@@ -1,5 +1,7 @@
 """Which backups are all that can bring a target back to a whole state, after a restore that did not."""
 
+from collections.abc import Iterable
+
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.restore_model import Restore
 
@@ -24,6 +26,21 @@ def ways_back(catalog: Catalog) -> dict[str, str]:
             if restore.part is None:
                 whole.add(place)
     return found
+
+
+def partly_filled(restores: Iterable[Restore], datasource: str, target: str) -> Restore | None:
+    """The restore, of all from the newest on, that left a target partly filled, unless it is whole again since."""
+    undone: set[str] = set()
+    for restore in restores:
+        if (restore.datasource, restore.target) != (datasource, target):
+            continue
+        if restore.partly_filled:
+            return None if restore.restore_id in undone else restore
+        if restore.took_effect:
+            if restore.part is None:
+                return None
+            undone.add(restore.undo_of or "")
+    return None
 
 
 def _is_open(restore: Restore) -> bool:

@@ -87,16 +87,17 @@ class BackupWorker(Worker[BackupOrder]):
         Where all storages are full it is tried once more after retention has made room.
         """
 
-        def begin() -> None:
+        def begin(database: str) -> None:
             with self._cancellation.shield():
                 self._records.began(started)
             self._cancellation.check()
+            self._records.refuse_partly_filled(database)
 
         def attempt() -> Execution:
             self._cancellation.check()
             datasource = self._config.datasource(self._plan.job.datasource)
             backup = Backup(self._plan, datasource, storages, self._run, self._cancellation)
-            return backup.execute(while_the_dump_starts=begin)
+            return backup.execute(while_the_dump_starts=lambda: begin(datasource.database))
 
         def attempt_with_room() -> Execution:
             try:

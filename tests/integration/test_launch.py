@@ -80,7 +80,7 @@ def test_a_machine_that_gives_no_file_is_an_error_with_a_hint(
 def test_the_end_of_a_worker_is_collected_when_the_program_ends() -> None:
     program = (
         "import os, subprocess\n"
-        "from dgtui.engine.launch import keep_process\n"
+        "from dgtui.engine.spawning import keep_process\n"
         "worker = subprocess.Popen(['true'])\n"
         "keep_process(worker)\n"
         "os.waitid(os.P_PID, worker.pid, os.WEXITED | os.WNOWAIT)\n"

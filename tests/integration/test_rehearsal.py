@@ -16,11 +16,11 @@ from dgtui.engine.datasources import postgres_private
 from dgtui.engine.datasources.postgres_private import private_server
 from dgtui.engine.errors import StorageError
 from dgtui.engine.facade import Engine
-from dgtui.engine.launch import Start
 from dgtui.engine.messages import Message, PhaseMessage
 from dgtui.engine.model import Execution
 from dgtui.engine.run_writer import RunWriter
 from dgtui.engine.runs import RunPaths
+from dgtui.engine.spawning import Start
 from tests.support.changing import Changing, changing
 from tests.support.homes import Home, wait_until
 from tests.support.postgres import PostgresServer

@@ -63,7 +63,7 @@ def _first_step(source: Changing, phase: str | None, stopping: Stopping) -> int:
 
 def _judge(source: Changing, killed: Restore, step: str, *, clean: bool) -> None:
     """What the next start finds and says, and what one command makes of it."""
-    engine = source.home.engine()
+    engine = source.home.engine(put_back=False)
     restore = engine.restore(killed.restore_id)
     listed = Notifications(engine.catalog).listed()
     told = [one.kind for one in listed if restore.restore_id in "".join(one.details[:1])]
@@ -91,7 +91,7 @@ def _judge(source: Changing, killed: Restore, step: str, *, clean: bool) -> None
 
 
 def _judge_partly_filled(source: Changing, engine: Engine, restore: Restore, step: str, *, finish: bool) -> object:
-    """Both ways on are told and work: to the restored content, and to the former one, which is what then is there."""
+    """Both ways on are told and work: to the restored content, and to the former one, which comes back by itself."""
     short = restore.restore_id[:8]
     assert (restore.status, restore.in_place) == ("interrupted", False), step
     assert "phase compare" not in step, "it was loaded to its end, which the next start finds out"
@@ -104,7 +104,11 @@ def _judge_partly_filled(source: Changing, engine: Engine, restore: Restore, ste
         assert done.exit_code == 0, (step, done)
         assert source.digest() == source.backed_up, step
         assert source.beside() == set(), step
-    _, undone, snapshot = source.undo(engine.restore(restore.restore_id))
+        _, undone, snapshot = source.undo(engine.restore(restore.restore_id))
+    else:
+        begun = source.home.engine()
+        _, undone, snapshot = source.finished(begun, begun.restores()[0].restore_id)
+        assert undone.undo_of == restore.restore_id, step
     assert undone.status == "completed", (step, snapshot.problem)
     assert source.beside() == set(), step
     return source.digest()

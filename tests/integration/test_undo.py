@@ -238,9 +238,9 @@ def test_the_only_way_back_stays_until_it_was_taken(home: Home, request: pytest.
         engine, restore, _ = source.restore()
         assert restore.safety_execution_id is not None
         safety = engine.execution(restore.safety_execution_id)
-        # As an import in place leaves it that was cut a week ago.
+        # As the undo of an import in place leaves it that failed a week ago.
         engine.drop_replaced(restore)
-        cut = {"status": "interrupted", "partly_filled": True, "in_place": False}
+        cut = {"status": "failed", "undo_of": "r", "partly_filled": True, "in_place": False}
         engine.catalog.save_restore(msgspec.structs.replace(engine.restore(restore.restore_id), **cut))
         engine.catalog.save_execution(msgspec.structs.replace(safety, protected_until=safety.started_at))
         folders = [Path(copy.path) for copy in safety.copies]

@@ -77,9 +77,9 @@ class Home:
             environment["PATH"] = f"{self.path_prefix}:{environment['PATH']}"
         return environment
 
-    def engine(self, *, fork_workers: bool = False, look_only: bool = False) -> Engine:
+    def engine(self, **choices: bool) -> Engine:
         """A new engine over this home, closed at the end of the test."""
-        engine = Engine(load_config(self.config_path), self.state, fork_workers=fork_workers, look_only=look_only)
+        engine = Engine(load_config(self.config_path), self.state, **choices)
         self._engines.append(engine)
         return engine
 

@@ -17,11 +17,11 @@ import pytest
 from dgtui.engine import starting, worker
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.facade import Engine
-from dgtui.engine.launch import Start
 from dgtui.engine.messages import PhaseMessage
 from dgtui.engine.restore_model import Restore
 from dgtui.engine.run_writer import RunWriter
 from dgtui.engine.runs import RunPaths
+from dgtui.engine.spawning import Start
 from tests.support.homes import Home
 
 _FILE_EVENTS = frozenset({"os.rename", "os.link", "os.remove", "os.mkdir", "os.rmdir"})

@@ -12,7 +12,8 @@ from dgtui.engine.catalog.notifications import Notifications
 from dgtui.engine.datasources.loading import TargetState
 from dgtui.engine.datasources.mysql import MysqlDatasource
 from dgtui.engine.guardian.duty import DutyContext
-from dgtui.engine.guardian.put_back_duty import PutBackDuty, cut_imports
+from dgtui.engine.guardian.put_back_duty import PutBackDuty
+from dgtui.engine.putting_back import cut_imports
 from dgtui.engine.restore_model import Placing, Restore
 from dgtui.engine.runs import RunPaths
 from dgtui.engine.settling_import import way_back
@@ -54,6 +55,8 @@ def test_what_another_restore_saved_may_be_whole() -> None:
 def test_one_that_was_cut() -> None:
     cut = restore("r1")
     assert cut_imports([cut, restore("r0", status="completed", partly_filled=False)]) == [cut]
+    failed = restore("r1", status="failed")
+    assert cut_imports([failed]) == [failed]
 
 
 def test_whatever_was_begun_since_is_left_alone() -> None:
@@ -66,10 +69,10 @@ def test_whatever_was_begun_since_is_left_alone() -> None:
 
 
 def test_what_is_not_known_to_be_cut_is_left_alone() -> None:
-    """All may be there, which reconciliation finds out; a failure was told with what to do."""
+    """All may be there, which reconciliation finds out; and an undo that failed would fail again."""
     filled = Placing(beside="shop__dgtui_new", like="shop__dgtui_like", filled=True)
     assert cut_imports([restore("r1", placing=filled)]) == []
-    assert cut_imports([restore("r1", status="failed")]) == []
+    assert cut_imports([restore("r1", status="failed", undo_of="r0")]) == []
     assert cut_imports([restore("r1", partly_filled=False)]) == []
 
 

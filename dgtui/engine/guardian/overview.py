@@ -17,11 +17,11 @@ from dgtui.engine.errors import ConfigError, DataGuardianError, JobBusy
 from dgtui.engine.files import explained
 from dgtui.engine.guardian.status import DaemonStatus, daemon_status
 from dgtui.engine.guardian.timetable_duty import followed_jobs, timetable_of
-from dgtui.engine.launch import keep_process
 from dgtui.engine.model import Execution, Problem, Record
 from dgtui.engine.run_writer import RunWriter
 from dgtui.engine.runs import RunInfo, RunPaths
 from dgtui.engine.schedules import schedule_words
+from dgtui.engine.spawning import keep_process
 
 _LARGEST_LOG = 1 << 20
 _START_SECONDS = 20.0

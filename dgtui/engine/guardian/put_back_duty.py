@@ -2,21 +2,14 @@
 
 from datetime import datetime, timedelta
 
-import msgspec
-
-from dgtui.engine.audit import current_actor
-from dgtui.engine.errors import DataGuardianError, JobBusy
+from dgtui.engine.errors import DataGuardianError
 from dgtui.engine.guardian.duty import DutyContext
 from dgtui.engine.guardian.periodic import Periodic
-from dgtui.engine.launch import Start, launch, spawn_worker
-from dgtui.engine.locks import take_lock
 from dgtui.engine.model import Record
 from dgtui.engine.notify import raise_notification
+from dgtui.engine.putting_back import cut_imports, start_putting_back
 from dgtui.engine.restore_model import Restore
-from dgtui.engine.restore_task import started_restore, target_lock_name
-from dgtui.engine.settling_import import is_filled, newest_into_each_target, way_back
-from dgtui.engine.undo import undo_choice
-from dgtui.engine.undo_order import undo_order
+from dgtui.engine.spawning import Start, spawn_worker
 
 _FIRST_WAIT = timedelta(minutes=1)
 _LONGEST_WAIT = timedelta(minutes=15)
@@ -61,33 +54,17 @@ class PutBackDuty(Periodic):
         self._looked_at = now
 
     def _put_back(self, restore: Restore, now: datetime) -> None:
-        context, config = self._context, self._context.config
-        short = restore.restore_id[:8]
+        context = self._context
         try:
-            target = config.datasource(restore.datasource)
-            # A server that is not there yet would only make the one try fail.
-            target.target_state(restore.target)
-            back = way_back(context.catalog.restores(), restore)
-            choice = undo_choice(context.catalog, config, back)
-            reason = f"Restore {short} was cut while it filled {restore.target}"
-            order = undo_order(config, back, choice, current_actor(), now, reason=reason)
-            lock = take_lock(
-                context.paths.locks / f"{target_lock_name(target, restore.target)}.lock",
-                purpose=f"restore into {restore.target}",
-                inheritable=True,
-                patience_seconds=0.1,
+            run_id = start_putting_back(
+                context.catalog, context.config, context.paths, restore, now, self._start_worker
             )
-        except JobBusy:
-            return
         except DataGuardianError as error:
             self._hindered(restore, error, now)
             return
-        queued = msgspec.structs.replace(started_restore(order), status="queued")
-        try:
-            launch(context.paths, order, lock, self._start_worker, lambda: context.catalog.save_restore(queued))
-        finally:
-            lock.hand_over()
-        context.log(f"Putting back what {restore.target} held before restore {short}, which was cut", "warning")
+        if run_id is not None:
+            short = restore.restore_id[:8]
+            context.log(f"Putting back what {restore.target} held before restore {short}, which was cut", "warning")
 
     def _hindered(self, restore: Restore, error: DataGuardianError, now: datetime) -> None:
         """Wait longer each time, and tell once, however long it lasts."""
@@ -107,12 +84,3 @@ class PutBackDuty(Periodic):
             event=f"{restore.restore_id} cannot be put back",
             at=now,
         )
-
-
-def cut_imports(restores: list[Restore]) -> list[Restore]:
-    """Those of all restores, from the newest on, that were cut while they filled their target, and nothing since."""
-    return [
-        restore
-        for restore in newest_into_each_target(restores)
-        if restore.status == "interrupted" and restore.partly_filled and not is_filled(restore)
-    ]

@@ -15,12 +15,12 @@ from dgtui.engine.catalog.rehearsals import RehearsalTable, RehearsalTimetable
 from dgtui.engine.errors import ConfigError, JobBusy
 from dgtui.engine.guardian.duty import DutyContext
 from dgtui.engine.guardian.periodic import Periodic
-from dgtui.engine.launch import Start, launch, spawn_worker
 from dgtui.engine.locks import take_lock
 from dgtui.engine.model import Execution
 from dgtui.engine.problems import problem_of
 from dgtui.engine.rehearsal import rehearse_order, tell_end
 from dgtui.engine.run_follower import has_begun
+from dgtui.engine.spawning import Start, launch, spawn_worker
 from dgtui.engine.timetable import Timetable
 
 _ON_TIME = timedelta(minutes=2)

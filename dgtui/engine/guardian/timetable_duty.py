@@ -28,13 +28,13 @@ from dgtui.engine.files import explained
 from dgtui.engine.guardian.duty import DutyContext
 from dgtui.engine.guardian.places import Places
 from dgtui.engine.health.jobs import good_backups
-from dgtui.engine.launch import Start, launch, spawn_worker
 from dgtui.engine.locks import take_lock
 from dgtui.engine.model import Execution, Problem
 from dgtui.engine.notify import raise_notification
 from dgtui.engine.orders import BackupOrder
 from dgtui.engine.run_follower import has_begun
 from dgtui.engine.run_writer import RunWriter
+from dgtui.engine.spawning import Start, launch, spawn_worker
 from dgtui.engine.timetable import DueRun, Timetable
 
 _ON_TIME = timedelta(minutes=1)
