@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterable, Sequence
 
+import msgspec
+
 from dgtui.engine.datasources.mysql_connection import Session
 from dgtui.engine.datasources.mysql_errors import quote
 from dgtui.engine.datasources.mysql_look import has_table
@@ -10,6 +12,7 @@ from dgtui.engine.datasources.mysql_rights import Grants
 from dgtui.engine.errors import RestoreError
 from dgtui.engine.model import Record
 from dgtui.engine.reporting import Reporter
+from dgtui.engine.sizes import counted
 
 _CROSSING = """
 SELECT TABLE_SCHEMA, TABLE_NAME, CONSTRAINT_NAME, REFERENCED_TABLE_SCHEMA, REFERENCED_TABLE_NAME,
@@ -59,8 +62,7 @@ def defined_keys(session: Session, database: str) -> tuple[CrossingKey, ...]:
         if place not in statements:
             statement = session.rows(f"SHOW CREATE TABLE {quote(key.database)}.{quote(key.table)}")[0][1]
             statements[place] = dict(_DEFINITION.findall(str(statement)))
-        values = {name: getattr(key, name) for name in key.__struct_fields__}
-        keys.append(CrossingKey(**values | {"definition": statements[place].get(quote(key.name), "")}))
+        keys.append(msgspec.structs.replace(key, definition=statements[place].get(quote(key.name), "")))
     return tuple(keys)
 
 
@@ -106,8 +108,8 @@ def make_keys(session: Session, keys: Sequence[CrossingKey], reporter: Reporter,
             session.execute("SET SESSION foreign_key_checks = 1")
         if orphans := _orphans(session, place, key):
             reporter.log(
-                f"{orphans} rows of {place}.{key.table} point to rows of {key.parent_database}.{key.parent} "
-                "that are not there",
+                f"{counted(orphans, 'rows')} of {place}.{key.table} pointing to rows of "
+                f"{key.parent_database}.{key.parent} that are not there: taken as they are",
                 level="warning",
             )
 
