@@ -54,14 +54,30 @@ def restore(
     ] = None,
     into: Annotated[
         str | None,
-        typer.Option("--into", metavar="NAME", help="Another database, file or folder.", show_default=False),
+        typer.Option(
+            "--into",
+            metavar="NAME",
+            help="Another database, file or folder; also for what --table chose.",
+            show_default=False,
+        ),
     ] = None,
     to: Annotated[
         str | None, typer.Option("--to", metavar="DATASOURCE", help="Another datasource.", show_default=False)
     ] = None,
     table: Annotated[
         list[str] | None,
-        typer.Option("--table", metavar="T", help="Only this table; may be given several times.", show_default=False),
+        typer.Option(
+            "--table",
+            metavar="T",
+            help="Only this table, file or folder; may be given several times.",
+            show_default=False,
+        ),
+    ] = None,
+    name_as: Annotated[
+        str | None,
+        typer.Option(
+            "--as", metavar="NAME", help="Put the one --table beside the live one, under this name.", show_default=False
+        ),
     ] = None,
     schema_only: SchemaOnly = False,
     data_only: DataOnly = False,
@@ -113,6 +129,7 @@ def restore(
             datasource=to,
             database=into,
             selection=selection,
+            name_as=name_as,
             merge=merge,
             deep=deep,
             safety=not no_safety,
@@ -133,6 +150,7 @@ def restore(
             database=preview.target,
             selection=selection,
             overwrite=overwrite,
+            name_as=name_as,
             merge=merge,
             deep=deep,
             # Whoever confirmed it by hand was told which roles are missing.

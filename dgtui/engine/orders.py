@@ -42,6 +42,8 @@ class RestoreOrder(Order, frozen=True, kw_only=True, tag="restore"):
     selection: Selection = Selection()
     overwrite: bool = False
     """Whether a target that holds data may be replaced."""
+    name_as: str | None = None
+    """The name under which the one chosen table is put beside what is there."""
     merge: bool = False
     """Whether files are put over what is there, which keeps its other files."""
     deep: bool = False

@@ -16,7 +16,7 @@ from dgtui.engine.own_places import refuse_own_places
 from dgtui.engine.problems import problem_of
 from dgtui.engine.restore_outlook import OutlookQuestion, RestoreOutlook, look_ahead
 from dgtui.engine.restore_refusals import refuse_deep
-from dgtui.engine.restore_way import ROWS_ALONE, ChosenWay, RestoreWay, part_way, way_of
+from dgtui.engine.restore_way import ROWS_ALONE, ChosenWay, RestoreWay, beside_way, part_way, way_of
 
 
 class RestorePreview(Record, frozen=True):
@@ -39,11 +39,11 @@ class RestorePreview(Record, frozen=True):
     @property
     def replaces(self) -> bool:
         """Whether the target holds data that a restore would replace."""
-        return self.object_count > 0 and self.way != "rows"
+        return self.object_count > 0 and self.way not in ("rows", "beside")
 
     def loses(self, selection: Selection) -> bool:
         """Whether anything that is there now would be gone, as far as a look can tell; the restore looks again."""
-        if self.object_count == 0:
+        if self.object_count == 0 or self.way == "beside":
             return False
         objects = self.outlook.objects if self.outlook is not None else ()
         named = {entry.name for entry in objects}
@@ -74,6 +74,7 @@ def preview_restore(
     datasource: str | None,
     database: str | None,
     selection: Selection,
+    name_as: str | None,
     merge: bool,
     deep: bool,
     safety: bool,
@@ -104,7 +105,13 @@ def preview_restore(
     known = tuple(name for name in config.storages if name in places and storage in (None, name))
     rows_alone = "data_only" in (selection.backup_type, execution.backup_type)
     question = OutlookQuestion(
-        execution=execution, storages=known, database=target, selection=selection, merge=merge, safety=safety
+        execution=execution,
+        storages=known,
+        database=target,
+        selection=selection,
+        name_as=name_as,
+        merge=merge,
+        safety=safety,
     )
     outlook = look_ahead(config, catalog, adapter, state, question)
     return RestorePreview(
@@ -115,7 +122,7 @@ def preview_restore(
         object_count=len(state.objects),
         size_bytes=state.size_bytes,
         client_count=len(state.clients),
-        chosen=ROWS_ALONE if rows_alone else _way_of(adapter, target, state, selection, merge=merge),
+        chosen=ROWS_ALONE if rows_alone else _way_of(adapter, state, question),
         outlook=_spare_own_places(config, state_folder, adapter, outlook, question),
     )
 
@@ -130,7 +137,8 @@ def _spare_own_places(
     return outlook
 
 
-def _way_of(
-    adapter: Datasource[Any], target: str, state: TargetState, selection: Selection, *, merge: bool
-) -> ChosenWay:
-    return part_way(adapter, state) if selection.tables or merge else way_of(adapter, target, state)
+def _way_of(adapter: Datasource[Any], state: TargetState, question: OutlookQuestion) -> ChosenWay:
+    tables = question.selection.tables
+    if question.name_as is not None and tables:
+        return beside_way(tables[0], question.name_as)
+    return part_way(adapter, state) if tables or question.merge else way_of(adapter, question.database, state)

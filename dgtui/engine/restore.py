@@ -41,6 +41,7 @@ class RestoreRun:
             execution=task.execution,
             database=order.database,
             chosen=order.selection,
+            name_as=order.name_as,
             merge=order.merge,
             safety=order.safety,
             overwrite=order.overwrite,
@@ -164,7 +165,7 @@ class RestoreRun:
         if recorded is not None and self._place.original(state) is None:
             for note in target.lacking_properties(recorded):
                 self._task.run.log(note, level="warning")
-        if self._intended.part and not order.merge and not order.overwrite:
+        if self._intended.part and not order.merge and not order.overwrite and order.name_as is None:
             refuse_present(copy.manifest, state, order)
         if not order.without_missing_roles and "globals" in target.options:
             refuse_missing_roles(target.missing_roles(copy.archive, order.selection), order.database)

@@ -39,6 +39,8 @@ class PartChange(Record, frozen=True):
     """Where the former one is kept, by those kinds that keep it."""
     tables: tuple[str, ...] = ()
     """What is exchanged; the new one has all of it."""
+    name_as: str | None = None
+    """The name that the one table gets, and that nothing has yet."""
     merge: bool = False
     """Whether it is everything that lies beside."""
     remove: tuple[str, ...] = ()

@@ -90,6 +90,7 @@ class OutlookQuestion(Record, frozen=True):
     """The storages that may be read, in order."""
     database: str
     selection: Selection = Selection()
+    name_as: str | None = None
     merge: bool = False
     safety: bool = True
 
@@ -133,11 +134,12 @@ def _from_archive(
         execution=question.execution,
         database=database,
         chosen=selection,
+        name_as=question.name_as,
         merge=question.merge,
         safety=question.safety,
     )
     there = _objects_of_target(target, state, database)
-    found: dict[str, Any] = {"objects": _changes(manifest.objects, there, selection)}
+    found: dict[str, Any] = {"objects": _changes(manifest.objects, there, selection, question.name_as)}
     try:
         refuse_target(intended, state)
         found["notes"] = refuse_backup(intended, archive, manifest, state)
@@ -182,9 +184,9 @@ def _objects_of_target(target: Datasource[Any], state: TargetState, database: st
 
 
 def _changes(
-    backup: Sequence[ObjectInfo], there: Sequence[ObjectInfo], selection: Selection
+    backup: Sequence[ObjectInfo], there: Sequence[ObjectInfo], selection: Selection, name_as: str | None
 ) -> tuple[ObjectChange, ...]:
-    wanted = {entry.name: entry for entry in backup if is_selected(entry.name, selection.tables)}
+    wanted = {name_as or entry.name: entry for entry in backup if is_selected(entry.name, selection.tables)}
     present = {entry.name: entry for entry in there}
     changes = []
     for name in sorted(wanted.keys() | (set() if selection.tables else present.keys())):

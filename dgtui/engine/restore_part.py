@@ -33,13 +33,14 @@ def refuse_present(manifest: Manifest, state: TargetState, order: RestoreOrder) 
 def put_part_in_place(task: RestoreTask, place: Placement, beside: str, copy: GoodCopy) -> None:
     """After a safety backup exchange what was chosen; the target is the old one or the new one, whatever happens."""
     order = task.order
-    if order.safety:
+    if order.safety and order.name_as is None:
         place.save_former_content()
     change = PartChange(
         database=order.database,
         beside=beside,
         keep_as=place.free_name(f"{PART_SUFFIX}{now():%Y%m%d%H%M%S}"),
         tables=order.selection.tables,
+        name_as=order.name_as,
         merge=order.merge,
         remove=order.part.added if order.part is not None else (),
     )

@@ -27,6 +27,8 @@ class IntendedRestore:
     execution: Execution
     database: str
     chosen: Selection
+    name_as: str | None = None
+    """The name under which the one chosen table shall be put beside what is there."""
     merge: bool = False
     safety: bool = True
     """Whether what is there is backed up first."""
@@ -59,6 +61,8 @@ def refuse_target(intended: IntendedRestore, state: TargetState) -> None:
             subject=target.name,
             hint="Leave --merge out; choose tables with --table",
         )
+    if intended.name_as is not None:
+        _refuse_name(intended, intended.name_as, state)
     if intended.rows_alone:
         _refuse_rows_alone(intended, state)
     elif not state.empty and not intended.part and (intended.chosen.backup_type != "full" or intended.chosen.tables):
@@ -69,6 +73,37 @@ def refuse_target(intended: IntendedRestore, state: TargetState) -> None:
         )
     if not state.empty and not intended.part:
         _refuse_unsaved(intended)
+
+
+def _refuse_name(intended: IntendedRestore, name: str, state: TargetState) -> None:
+    """What a table under another name cannot go with."""
+    if "name_as" not in intended.target.options:
+        raise ConfigError(
+            f"A {intended.target.label} datasource gives nothing another name",
+            subject=name,
+            hint="Leave out --as; what is chosen can be restored into another place with --into",
+        )
+    if len(intended.chosen.tables) != 1 or intended.merge or not intended.part:
+        raise ConfigError(
+            "--as gives another name to one table, with its rows",
+            subject=name,
+            hint="Give exactly one --table of a full backup, without --data-only and --schema-only",
+        )
+    if state.empty:
+        raise ConfigError(
+            f"{intended.database} holds nothing beside which a table could lie under another name",
+            subject=intended.database,
+            hint="Leave out --as",
+        )
+    if name in {entry.name for entry in state.objects}:
+        raise name_taken(intended.database, name)
+
+
+def name_taken(database: str, name: str) -> RestoreError:
+    """The error where a table shall get a name that something has."""
+    return RestoreError(
+        f"{database} has {name} already; nothing was changed", subject=name, hint="Give another name with --as"
+    )
 
 
 def _refuse_unsaved(intended: IntendedRestore) -> None:
@@ -151,7 +186,9 @@ def refuse_backup(
         )
     notes = list(target.check_restore(archive, database, selection))
     listed = tuple(entry.name for entry in manifest.objects)
-    if intended.part and not state.empty:
+    if intended.name_as is not None:
+        notes.append(target.check_name(database, selection.tables[0], intended.name_as))
+    elif intended.part and not state.empty:
         target.check_part(database, listed, selection.tables)
     if intended.rows_alone and (full := target.holding_rows(database, selection.tables or listed)):
         names = ", ".join(full[:_NAMED]) + (f" and {len(full) - _NAMED} more" if len(full) > _NAMED else "")

@@ -6,9 +6,9 @@ from dgtui.engine.datasources.base import Datasource
 from dgtui.engine.datasources.loading import TargetState
 from dgtui.engine.model import Record
 
-RestoreWay = Literal["fresh", "swap", "swap or import", "import", "rows", "part"]
+RestoreWay = Literal["fresh", "swap", "swap or import", "import", "rows", "part", "beside"]
 """How the new content comes to its place: there is nothing to replace; a rename; an import after a safety backup;
-rows alone go into the tables that are there; what was chosen alone is exchanged.
+rows alone go into the tables that are there; what was chosen alone is exchanged, or put beside what is there.
 
 `swap or import` where only the archive's own content decides.
 """
@@ -68,3 +68,12 @@ def part_way(target: Datasource[Any], state: TargetState) -> ChosenWay:
         return ChosenWay(kind="fresh")
     text = "loaded beside it and compared, then, after a safety backup, only what was chosen is exchanged"
     return ChosenWay(kind="part", text=text, writers=target.part_words)
+
+
+def beside_way(table: str, name: str) -> ChosenWay:
+    """The way of one table that is put beside what is there under another name."""
+    return ChosenWay(
+        kind="beside",
+        text=f"{table} is loaded beside it and compared, then put into it as {name}; nothing that is there is replaced",
+        writers="whoever reads or writes there goes on",
+    )

@@ -60,6 +60,7 @@ class RunStarter(Lookup):
         database: str | None = None,
         selection: Selection | None = None,
         overwrite: bool = False,
+        name_as: str | None = None,
         without_missing_roles: bool = True,
         merge: bool = False,
         deep: bool = False,
@@ -71,7 +72,8 @@ class RunStarter(Lookup):
         """Start a restore; its id. Raises ConfigError, JobBusy where the target is being restored already.
 
         A target that holds data is backed up first, to `safety_to` or the storages of the backup's job; without
-        `safety` its former content is only kept beside it, where a swap is possible.
+        `safety` its former content is only kept beside it, where a swap is possible. With `name_as` the one chosen
+        table gets that name, and nothing is replaced.
         """
         target = datasource or execution.datasource
         if deep:
@@ -90,6 +92,7 @@ class RunStarter(Lookup):
                 database=place,
                 selection=chosen,
                 overwrite=overwrite,
+                name_as=name_as,
                 without_missing_roles=without_missing_roles,
                 merge=merge,
                 deep=deep,

@@ -109,7 +109,7 @@ class RestoreWorker(ReadingWorker[RestoreOrder]):
 
     def _undo_task(self, order: RestoreOrder) -> UndoTask:
         execution = self._catalog.execution(order.execution_id) if order.execution_id else None
-        safety_job = self._safety_job(order, execution)
+        safety_job = self._safety_job(order, execution or self._restored_before(order))
         return UndoTask(
             order=order,
             saved=execution,
@@ -122,6 +122,11 @@ class RestoreWorker(ReadingWorker[RestoreOrder]):
             cancellation=self._cancellation,
             scratch=self._scratch,
         )
+
+    def _restored_before(self, order: RestoreOrder) -> Execution | None:
+        """The backup whose restore is undone: it says where a safety backup goes, where that restore made none."""
+        undone = self._catalog.restore(order.undo_of) if order.undo_of is not None else None
+        return self._catalog.execution(undone.execution_id) if undone is not None and undone.execution_id else None
 
     def _safety_job(self, order: RestoreOrder, execution: Execution | None) -> JobSettings:
         """How a safety backup is made: as the backup's job makes its own, else to where that backup lies."""

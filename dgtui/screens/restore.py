@@ -173,7 +173,7 @@ class RestoreScreen(Dialog[RestoreChoice]):
         facts = [*self._problem, ("Target", effect), *effect_facts(self._preview)]
         if self._answered != self.form.question:
             facts.insert(0, ("Asking", "what the restore would do now; below is the answer from before"))
-        elif self.form.filled and not self.form.safety.wanted:
+        elif self.form.filled and not self.form.safety.wanted and self._preview.way != "beside":
             facts.append(("Warning", "there is no way back once what is kept beside the target is dropped"))
         return facts
 
@@ -215,7 +215,7 @@ class RestoreScreen(Dialog[RestoreChoice]):
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Another name is looked at anew."""
-        if event.input.id in ("name", "paths"):
+        if event.input.id in ("name", "paths", "as"):
             self._look()
         else:
             self._show()

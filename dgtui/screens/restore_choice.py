@@ -17,6 +17,7 @@ class RestoreQuestion(Record, frozen=True):
     datasource: str
     database: str | None
     selection: Selection
+    name_as: str | None
     merge: bool
     safety: bool = True
 
@@ -28,6 +29,7 @@ class RestoreQuestion(Record, frozen=True):
             datasource=self.datasource,
             database=self.database,
             selection=self.selection,
+            name_as=self.name_as,
             merge=self.merge,
             safety=self.safety,
         )
@@ -59,6 +61,7 @@ class RestoreChoice(Record, frozen=True):
             datasource=self.question.datasource,
             database=self.question.database,
             selection=self.question.selection,
+            name_as=self.question.name_as,
             merge=self.question.merge,
             overwrite=self.overwrite,
             deep=self.deep,

@@ -62,6 +62,8 @@ class RestoreForm(Box):
         )
         yield _row("Paths", paths, id="paths-row")
         yield _row("Of them", Choice(offer.parts(datasource, None), look, id="part"), id="part-row")
+        another = Input(id="as", compact=True, placeholder="in the live one's place; or a name, to lie beside it")
+        yield _row("Under", another, id="as-row")
         merge = Tick("Merge: put files over those that are there, leave all others alone", value=False, id="merge")
         yield _row("How", merge, id="merge-row")
         yield SafetyRows(offer.safety_places(), look)
@@ -111,6 +113,7 @@ class RestoreForm(Box):
             "#tables": tables,
             "#paths-row": tables and self._is_tree,
             "#part-row": tables and len(self.query_one("#part", Choice).options) > 1,
+            "#as-row": self._may_be_renamed,
             "#merge-row": self._is_tree and self.filled,
             "#safety-rows": self.filled,
             "#role-row": missing,
@@ -164,6 +167,13 @@ class RestoreForm(Box):
         return Selection(backup_type=self.key("part") or "full", tables=tables)  # type: ignore[arg-type]  # the same
 
     @property
+    def _may_be_renamed(self) -> bool:
+        """Whether what is chosen can be put beside what is there, under another name."""
+        selection = self.selection
+        whole = selection.backup_type == self._execution.backup_type == "full"
+        return whole and self.filled and len(selection.tables) == 1 and self._offer.can(self.datasource, "name_as")
+
+    @property
     def question(self) -> RestoreQuestion:
         """What the preview is asked about."""
         return RestoreQuestion(
@@ -171,6 +181,7 @@ class RestoreForm(Box):
             datasource=self.datasource,
             database=self.value("name") if self.key("target") == "new" else None,
             selection=self.selection,
+            name_as=(self.value("as") or None) if self._may_be_renamed else None,
             merge=self._is_tree and self.filled and self.ticked("merge"),
             safety=self.safety.wanted,
         )

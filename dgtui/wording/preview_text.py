@@ -49,7 +49,7 @@ def effect_facts(preview: "RestorePreview") -> list[tuple[str, str]]:
 
 def _fate(preview: "RestorePreview", selection: "Selection") -> str:
     if not preview.replaces:
-        if preview.way == "rows" and preview.exists:
+        if preview.way in ("rows", "beside") and preview.exists:
             return f"holds {counted(preview.object_count, 'objects')}, which stay"
         return "exists and is empty" if preview.exists else "will be made"
     size = "" if preview.size_bytes is None else f", {known_size(preview.size_bytes)}"

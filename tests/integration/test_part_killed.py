@@ -19,6 +19,7 @@ from tests.support.part_shops import Content, Shop, databases, tree_shop
 from tests.support.stopping import Stopping
 
 TABLES = {"selection": Selection(tables=("a", "b"))}
+NAMED = {"selection": Selection(tables=("a",)), "name_as": "beside_a"}
 ROWS = {"selection": Selection(backup_type="data_only", tables=("a", "b"))}
 
 
@@ -38,7 +39,9 @@ def _case(
         yield shop, {"merge": True} if what == "merge" else {"selection": Selection(tables=("a", "b/deep"))}, spoil
         return
     with databases(place, home, request) as shop:
-        if what == "rows":
+        if what == "another name":
+            yield shop, NAMED, lambda: shop.run("DROP TABLE IF EXISTS beside_a")
+        elif what == "rows":
             yield shop, ROWS, lambda: shop.run("UPDATE a SET word = 'changed'", "DELETE FROM b")
         else:
             yield shop, TABLES, lambda: shop.run("UPDATE a SET word = 'changed'", "DROP TABLE IF EXISTS b")
@@ -50,6 +53,9 @@ KINDS = (
     "tables in sqlite",
     "paths in files",
     "merge in files",
+    "another name in postgres",
+    "another name in mariadb",
+    "another name in sqlite",
     "rows in postgres",
     "rows in mariadb",
     "rows in sqlite",

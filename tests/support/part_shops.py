@@ -63,7 +63,7 @@ _TABLES = (
 
 
 def _rows(query: Callable[[str], Any], there: Callable[[], set[str]]) -> Content:
-    return {name: sorted(map(tuple, query(f"SELECT * FROM {name}"))) for name in there() & {"a", "b", "c"}}
+    return {name: sorted(map(tuple, query(f"SELECT * FROM {name}"))) for name in there() & {"a", "b", "c", "beside_a"}}
 
 
 @contextlib.contextmanager

@@ -166,6 +166,7 @@ class StillEngine(Engine):
         datasource: str | None = None,
         database: str | None = None,
         selection: Selection | None = None,
+        name_as: str | None = None,
         merge: bool = False,
         deep: bool = False,
         safety: bool = True,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from textual.containers import Horizontal
 from textual.widgets import Button, Input
 
 from dgtui.engine.restore_model import Placing, Restore
@@ -295,6 +296,33 @@ async def test_chosen_tables_are_exchanged_in_place_and_the_others_stay(home: Ho
     assert orders(shop) == before
     with contextlib.closing(sqlite3.connect(shop)) as connection:
         assert connection.execute("SELECT * FROM notes").fetchall() == [("written since",)]
+
+
+async def test_a_chosen_table_is_put_beside_the_live_one(home: Home, shop: Path) -> None:
+    """Under the name that is typed; nothing is replaced, so nothing is confirmed; a name that is there is told."""
+    home.back_up()
+    before = orders(shop)
+    add_rows(shop, 7)
+    now = orders(shop)
+    async with screens(home) as driver:
+        await driver.press("2", "r")
+        await choose(driver, "#what", "tables")
+        assert not driver.widget("#as-row", Horizontal).display
+        driver.widget("#tables", Ticks).focus()
+        await driver.press("end", "space")
+        assert driver.widget("#as-row", Horizontal).display
+        await driver.fill("#as", "notes")
+        assert "has notes already" in driver.text("#preview")
+        assert driver.widget("#go", Button).disabled
+        driver.widget("#as", Input).value = ""
+        await driver.fill("#as", "orders_was")
+        assert "orders_was comes without foreign keys" in driver.text("#preview")
+        driver.widget("#go", Button).press()
+        panel = await driver.watch_to_end()
+        assert panel.snapshot.status == "completed", panel.snapshot.problem
+    assert orders(shop) == now
+    with contextlib.closing(sqlite3.connect(shop)) as connection:
+        assert connection.execute("SELECT * FROM orders_was").fetchall() == before
 
 
 async def test_files_are_merged_into_a_tree(home: Home, request: pytest.FixtureRequest) -> None:

@@ -50,7 +50,7 @@ class MysqlDatasource(MysqlTarget):
     )
     settings_type = MysqlSettings
     options: ClassVar[frozenset[str]] = frozenset(
-        {"schema_only", "data_only", "tables", "exclude_tables", "extra_arguments"}
+        {"schema_only", "data_only", "tables", "exclude_tables", "extra_arguments", "name_as"}
     )
 
     def probe(self, options: DumpOptions | None = None) -> Probe:

@@ -77,7 +77,8 @@ def settle_tables(access: Access, mark: str, change: PartChange) -> Literal["old
     """
     source, name, destination = msgspec.json.decode(mark, type=tuple[str, str, str])
     with access.session(patience=_PATIENCE, fallback=RestoreError) as session:
-        end_rename(session, destination, change.database)
+        # What another statement of ours renames names the live database too.
+        end_rename(session, destination if destination == change.keep_as else source, change.database)
         if destination == change.keep_as:
             moved = name in {table.name for table in existing_tables(session, destination)}
         else:
@@ -164,8 +165,13 @@ def refuse_obstacles(session: Session, database: str, tables: Sequence[str], bes
     if keys := session.rows(_KEYS_OF_OTHERS, [database, tuple(tables), database, tuple(tables)]):
         schema, table, parent = keys[0]
         raise impossible(str(parent), f"a foreign key of {schema}.{table} points to {parent} and would follow it away")
-    if beside is not None and session.value(_SEQUENCES, [beside, tuple(tables)]):
+    if beside is not None and has_sequence_default(session, beside, tables):
         raise impossible(tables[0], "a column takes its default from a sequence")
+
+
+def has_sequence_default(session: Session, database: str, tables: Sequence[str]) -> bool:
+    """Whether a column of these tables takes its default from a sequence."""
+    return bool(session.value(_SEQUENCES, [database, tuple(tables)]))
 
 
 def impossible(subject: str, reason: str) -> RestoreError:

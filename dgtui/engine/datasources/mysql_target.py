@@ -12,6 +12,7 @@ from dgtui.engine.datasources.datasource_settings import ServerSettings
 from dgtui.engine.datasources.dumping import Archive, DumpOptions
 from dgtui.engine.datasources.loading import Announce, LoadOutcome, MissingRoles, Selection, TargetState
 from dgtui.engine.datasources.mysql_archive import names_to_choose, table_names
+from dgtui.engine.datasources.mysql_beside import LEFT_OUT, place_table, refuse_taken
 from dgtui.engine.datasources.mysql_connection import Access
 from dgtui.engine.datasources.mysql_contents import Silent, dump_blocks, dump_checksums
 from dgtui.engine.datasources.mysql_data import RowsLoad, fitting_targets, has_rows, settle_rows
@@ -215,6 +216,14 @@ class MysqlTarget(Datasource[MysqlSettings]):
         with self._access.session(fallback=RestoreError) as session:
             refuse_obstacles(session, database, chosen)
 
+    def check_name(self, database: str, table: str, name: str) -> str:  # noqa: ARG002
+        """A table, view or sequence of that name, or one that is too long."""
+        if len(name) > _LONGEST_NAME:
+            raise RestoreError(f"{name} is longer than {_LONGEST_NAME} characters", subject=name, hint="Shorten it")
+        with self._access.session(fallback=RestoreError) as session:
+            refuse_taken(session, database, name)
+        return f"{name} comes without {LEFT_OUT}"
+
     def holding_rows(self, database: str, names: Sequence[str]) -> tuple[str, ...]:
         """Asks each for its first row."""
         with self._access.session(patience=_PATIENCE) as session:
@@ -231,6 +240,9 @@ class MysqlTarget(Datasource[MysqlSettings]):
         """Replace the chosen tables by one RENAME TABLE; the old ones are kept."""
         for name in (change.beside, change.database, change.keep_as):
             _refuse_system(name)
+        if change.name_as is not None:
+            place_table(self._access, change, change.name_as, announce, reporter)
+            return False
         return replace_tables(self._access, change, announce, reporter)
 
     def settle_part(self, mark: str, change: PartChange) -> Literal["old", "new"]:

@@ -11,6 +11,7 @@ from dgtui.engine.datasources.answer import HealthAnswer
 from dgtui.engine.datasources.base import Datasource
 from dgtui.engine.datasources.dumping import Archive, ArchiveCheck, Dump, DumpOptions, Probe
 from dgtui.engine.datasources.loading import Announce, LoadOutcome, MissingRoles, Selection, TargetState
+from dgtui.engine.datasources.postgres_beside import LEFT_OUT, check_name, place_table
 from dgtui.engine.datasources.postgres_check import PostgresArchiveCheck
 from dgtui.engine.datasources.postgres_connection import Access, PostgresSettings
 from dgtui.engine.datasources.postgres_contents import archive_checksums, content_checksums
@@ -72,6 +73,7 @@ class PostgresDatasource(Datasource[PostgresSettings]):
             "globals",
             "parallel_restore",
             "private_server",
+            "name_as",
         }
     )
 
@@ -303,6 +305,11 @@ class PostgresDatasource(Datasource[PostgresSettings]):
 
     def replace_part(self, change: PartChange, archive: Archive | None, reporter: Reporter, announce: Announce) -> bool:
         """Replace the chosen tables in one transaction; nothing of them is kept."""
+        if change.name_as is not None:
+            place_table(self._access, self.for_database(change.beside), change, change.name_as, announce)
+            reporter.log(f"{change.tables[0]} of the backup is in {change.database} now, as {change.name_as}")
+            self.drop_target(change.beside)
+            return False
         loaded = None
         if archive is not None:
             toc = read_toc(archive.blocks())
@@ -310,6 +317,11 @@ class PostgresDatasource(Datasource[PostgresSettings]):
         PartReplacement(self._access, change, loaded, reporter).carry_out(announce)
         self.drop_target(change.beside)
         return False
+
+    def check_name(self, database: str, table: str, name: str) -> str:
+        """A relation or type of that name, or one that is too long."""
+        check_name(self._access, database, table, name)
+        return f"{name} comes without {LEFT_OUT}; its indexes and sequences get names of their own"
 
     def settle_part(self, mark: str, change: PartChange) -> Literal["old", "new"]:
         """One transaction did all of it, or nothing."""

@@ -4,6 +4,7 @@ The definitions come from the archive, the rows from the database beside, which 
 the chosen tables need and the target has already (types, functions, sequences of their own) is left as it is there.
 """
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dgtui.engine.datasources.loading import Announce
@@ -101,7 +102,7 @@ class PartReplacement:
         ):
             try:
                 with source.transaction(), live.transaction():
-                    self._prepare(source, live)
+                    prepare(self._access, source, live, self._toc if self._entries else None)
                     others = self._take_out(live)
                     for entry in self._entries:
                         self._bring(entry, source, live)
@@ -113,16 +114,7 @@ class PartReplacement:
             except psycopg.Error as error:
                 if live.broken or source.broken:
                     raise
-                raise _refused(database, error) from error
-
-    def _prepare(self, source: "psycopg.Connection[Any]", live: "psycopg.Connection[Any]") -> None:
-        for connection in (source, live):
-            connection.execute(_SETTINGS)
-            for entry in self._toc.entries if self._entries else ():
-                if entry.kind in ("ENCODING", "STDSTRINGS"):
-                    connection.execute(_bytes(entry.definition))
-        timeout = int(self._access.settings.lock_timeout)
-        live.execute("SELECT set_config('lock_timeout', %s, true)", (f"{timeout}s",))
+                raise refused(database, error) from error
 
     def _take_out(self, live: "psycopg.Connection[Any]") -> list[tuple[str, str, str, str | None]]:
         """Drop the chosen tables, and before the foreign keys of others to them; those keys come back at the end."""
@@ -187,7 +179,8 @@ class PartReplacement:
 
     def _bring(self, entry: TocEntry, source: "psycopg.Connection[Any]", live: "psycopg.Connection[Any]") -> None:
         if entry.kind == "TABLE DATA":
-            self._copy_rows(entry, source, live)
+            self._reporter.current_object(table_name(entry.schema, entry.tag))
+            copy_rows(entry.schema, entry.tag, source, live)
             return
         if not entry.definition or (entry.kind in _FOLLOWS and self._there.intersection(entry.dependencies)):
             return
@@ -201,13 +194,7 @@ class PartReplacement:
         return entry.dump_id in self._chosen or not self._chosen.isdisjoint(entry.dependencies)
 
     def _make(self, entry: TocEntry, live: "psycopg.Connection[Any]") -> None:
-        if "--no-tablespaces" not in self._plan.arguments:
-            live.execute("SELECT set_config('default_tablespace', %s, true)", (entry.tablespace,))
-        live.execute(_bytes(entry.definition))
-        owned = entry.kind in _OWNED and not entry.definition.startswith("ALTER ")
-        if owned and entry.owner and "--no-owner" not in self._plan.arguments:
-            name = f"{quoted(entry.schema)}.{quoted(entry.tag)}" if entry.schema else quoted(entry.tag)
-            _run(live, f"ALTER {entry.kind} {name} OWNER TO {quoted(entry.owner)}")
+        make_entry(entry, live, self._plan.arguments)
 
     def _make_where_missing(self, entry: TocEntry, live: "psycopg.Connection[Any]") -> None:
         import psycopg
@@ -231,26 +218,46 @@ class PartReplacement:
                 name = f"{entry.schema}.{entry.tag}".lstrip(".")
                 self._reporter.log(f"{entry.kind.lower()} {name} was not there and was made, because it is needed")
 
-    def _copy_rows(self, entry: TocEntry, source: "psycopg.Connection[Any]", live: "psycopg.Connection[Any]") -> None:
-        name = f"{quoted(entry.schema)}.{quoted(entry.tag)}"
-        self._reporter.current_object(table_name(entry.schema, entry.tag))
-        columns = next(
-            (table.columns for table in tables_of(source) if (table.schema, table.name) == (entry.schema, entry.tag)),
-            (),
-        )
-        listed = f" ({', '.join(map(quoted, columns))})" if columns else ""
-        with (
-            source.cursor() as reading,
-            live.cursor() as writing,
-            reading.copy(f"COPY {name}{listed} TO STDOUT".encode()) as rows,
-            writing.copy(f"COPY {name}{listed} FROM STDIN".encode()) as into,
-        ):
-            for block in rows:
-                into.write(block)
-        if reading.rowcount != writing.rowcount:
-            raise RestoreError(
-                f"{reading.rowcount} rows of {name} were read, {writing.rowcount} arrived", subject=entry.tag
-            )
+
+def prepare(
+    access: Access, source: "psycopg.Connection[Any]", live: "psycopg.Connection[Any]", toc: Toc | None
+) -> None:
+    """Have both transactions read and write texts as the archive does, and wait no longer than `lock_timeout`."""
+    for connection in (source, live):
+        connection.execute(_SETTINGS)
+        for entry in toc.entries if toc is not None else ():
+            if entry.kind in ("ENCODING", "STDSTRINGS"):
+                connection.execute(_bytes(entry.definition))
+    timeout = int(access.settings.lock_timeout)
+    live.execute("SELECT set_config('lock_timeout', %s, true)", (f"{timeout}s",))
+
+
+def make_entry(entry: TocEntry, live: "psycopg.Connection[Any]", arguments: Collection[str]) -> None:
+    """Make what an entry defines, for its owner where the arguments of the restore do not say otherwise."""
+    if "--no-tablespaces" not in arguments:
+        live.execute("SELECT set_config('default_tablespace', %s, true)", (entry.tablespace,))
+    live.execute(_bytes(entry.definition))
+    owned = entry.kind in _OWNED and not entry.definition.startswith("ALTER ")
+    if owned and entry.owner and "--no-owner" not in arguments:
+        name = f"{quoted(entry.schema)}.{quoted(entry.tag)}" if entry.schema else quoted(entry.tag)
+        _run(live, f"ALTER {entry.kind} {name} OWNER TO {quoted(entry.owner)}")
+
+
+def copy_rows(schema: str, tag: str, source: "psycopg.Connection[Any]", live: "psycopg.Connection[Any]") -> None:
+    """Bring the rows of a table of one name on both sides. Raises RestoreError where not all of them arrive."""
+    name = f"{quoted(schema)}.{quoted(tag)}"
+    columns = next((table.columns for table in tables_of(source) if (table.schema, table.name) == (schema, tag)), ())
+    listed = f" ({', '.join(map(quoted, columns))})" if columns else ""
+    with (
+        source.cursor() as reading,
+        live.cursor() as writing,
+        reading.copy(f"COPY {name}{listed} TO STDOUT".encode()) as rows,
+        writing.copy(f"COPY {name}{listed} FROM STDIN".encode()) as into,
+    ):
+        for block in rows:
+            into.write(block)
+    if reading.rowcount != writing.rowcount:
+        raise RestoreError(f"{reading.rowcount} rows of {name} were read, {writing.rowcount} arrived", subject=tag)
 
 
 def _run(connection: "psycopg.Connection[Any]", statement: str) -> None:
@@ -266,7 +273,8 @@ def _literal(text: str) -> str:
     return "E'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
 
 
-def _refused(database: str, error: "psycopg.Error") -> RestoreError:
+def refused(database: str, error: "psycopg.Error") -> RestoreError:
+    """The error where the server would not have it."""
     lines = str(error).splitlines()
     return RestoreError(
         f"The chosen tables of {shown(database)} cannot be replaced: {lines[0]}; nothing was changed",

@@ -78,6 +78,13 @@ class Replacing(ABC):
     def check_part(self, database: str, listed: Sequence[str], chosen: Sequence[str]) -> None:  # noqa: B027
         """Raise RestoreError where `replace_part` would surely refuse what was chosen; `listed` are the backup's."""
 
+    def check_name(self, database: str, table: str, name: str) -> str:
+        """Raise RestoreError where `replace_part` would refuse to put a table beside what is there under a new name.
+
+        Says what of the table is left out then. Only with the option `name_as`.
+        """
+        raise NotImplementedError(f"{self.label} gives nothing another name")
+
     def holding_rows(self, database: str, names: Sequence[str]) -> tuple[str, ...]:  # noqa: ARG002
         """Which of these tables of a database hold rows already."""
         return ()

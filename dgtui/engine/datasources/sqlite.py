@@ -66,7 +66,7 @@ class SqliteDatasource(SqliteTarget):
     swap_words: ClassVar[str] = "a rename of the file"
     writers_at_swap: ClassVar[str] = "nobody may have the file open: the swap is refused while another program does"
     settings_type: ClassVar[type[DatasourceSettings]] = SqliteSettings
-    options: ClassVar[frozenset[str]] = frozenset({"schema_only", "tables", "exclude_tables"})
+    options: ClassVar[frozenset[str]] = frozenset({"schema_only", "tables", "exclude_tables", "name_as"})
 
     def probe(self, options: DumpOptions | None = None) -> Probe:
         """Look at the file; nothing is left beside it."""

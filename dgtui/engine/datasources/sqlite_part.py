@@ -30,7 +30,7 @@ def replace_tables(change: PartChange, live: Path, announce: Announce, *, busy_s
         connection.execute("BEGIN IMMEDIATE")
         try:
             before = _violations(connection)
-            chosen, present = _chosen(connection, change.tables), table_names(connection)
+            chosen, present = chosen_tables(connection, change.tables), table_names(connection)
             unwanted = [name for name in present if shown_name(name) in change.remove]
             for name in unwanted:
                 connection.execute(f"DROP TABLE main.{quoted(name)}")
@@ -45,7 +45,7 @@ def replace_tables(change: PartChange, live: Path, announce: Announce, *, busy_s
                     hint=f"Choose {parent} and {child} together, or restore under another name with --into NAME",
                 )
             announce(
-                f"{_SCHEMA}{connection.execute('PRAGMA main.schema_version').fetchone()[0]}",
+                schema_mark(connection),
                 Part(
                     kind="objects",
                     replaced=tuple(shown_name(name) for name in chosen if name in present),
@@ -60,6 +60,11 @@ def replace_tables(change: PartChange, live: Path, announce: Announce, *, busy_s
             raise
 
 
+def schema_mark(connection: sqlite3.Connection) -> str:
+    """What tells, once this transaction is committed, that it was."""
+    return f"{_SCHEMA}{connection.execute('PRAGMA main.schema_version').fetchone()[0]}"
+
+
 def settle_tables(mark: str, live: Path, *, busy_seconds: float) -> Literal["old", "new"]:
     """Whether the transaction of this mark was committed: each change of the schema counts the schema's number up."""
     with contextlib.closing(connect(live, "mode=rw", busy_seconds=busy_seconds)) as connection:
@@ -69,8 +74,9 @@ def settle_tables(mark: str, live: Path, *, busy_seconds: float) -> Literal["old
     return "new" if int(number) >= int(mark.removeprefix(_SCHEMA)) else "old"
 
 
-def _chosen(connection: sqlite3.Connection, tables: Collection[str]) -> list[str]:
-    rows = connection.execute("SELECT name, sql FROM beside.sqlite_master WHERE type = 'table'").fetchall()
+def chosen_tables(connection: sqlite3.Connection, tables: Collection[str], place: str = "beside") -> list[str]:
+    """Those of the tables that are there. Raises RestoreError where one is none of its own."""
+    rows = connection.execute(f"SELECT name, sql FROM {place}.sqlite_master WHERE type = 'table'").fetchall()  # noqa: S608  # our own word
     chosen = []
     for name, statement in rows:
         if shown_name(name) not in tables:
@@ -101,6 +107,15 @@ def _replace(connection: sqlite3.Connection, name: str) -> None:
     for kind, statement in made:
         if kind == "table":
             connection.execute(statement)
+    bring_rows(connection, name)
+    # Triggers come last: they must not act upon the rows that are brought.
+    for kind, statement in made:
+        if kind in ("index", "trigger"):
+            connection.execute(statement)
+
+
+def bring_rows(connection: sqlite3.Connection, name: str) -> None:
+    """Copy the rows of a table, and what it counts, from the file beside."""
     columns = _columns(connection, name)
     listed = ", ".join(columns)
     connection.execute(
@@ -111,10 +126,6 @@ def _replace(connection: sqlite3.Connection, name: str) -> None:
         if rows:
             connection.execute("DELETE FROM main.sqlite_sequence WHERE name = ?", (name,))
             connection.execute("INSERT INTO main.sqlite_sequence (name, seq) VALUES (?, ?)", (name, rows[0][0]))
-    # Triggers come last: they must not act upon the rows that are brought.
-    for kind, statement in made:
-        if kind in ("index", "trigger"):
-            connection.execute(statement)
 
 
 def _columns(connection: sqlite3.Connection, name: str) -> list[str]:

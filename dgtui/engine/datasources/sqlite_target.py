@@ -28,6 +28,7 @@ from dgtui.engine.datasources.places import (
     real_path,
     safe_target,
 )
+from dgtui.engine.datasources.sqlite_beside import LEFT_OUT, place_table, refuse_taken
 from dgtui.engine.datasources.sqlite_check import (
     CheckDepth,
     check_file,
@@ -273,17 +274,33 @@ class SqliteTarget(Datasource[SqliteSettings]):
                 if connection.execute(f"SELECT 1 FROM main.{quoted(name)} LIMIT 1").fetchone() is not None  # noqa: S608
             )
 
+    def check_name(self, database: str, table: str, name: str) -> str:  # noqa: ARG002
+        """Anything of that name, also an index: they share their names."""
+        live = safe_target(str(real_path(database)))
+        with (
+            self._explained(live),
+            contextlib.closing(connect(live, "mode=ro", busy_seconds=float(self.settings.busy_timeout))) as connection,
+        ):
+            refuse_taken(connection, database, name)
+        return f"{name} comes without {LEFT_OUT}; its indexes get names of their own"
+
     def replace_part(
         self,
         change: PartChange,
         archive: Archive | None,  # noqa: ARG002  # the file beside has it all
-        reporter: Reporter,  # noqa: ARG002
+        reporter: Reporter,
         announce: Announce,
     ) -> bool:
         """Replace the chosen tables in one transaction; nothing of them is kept."""
         live = safe_target(str(real_path(change.database)))
         safe_target(change.beside)
         with self._explained(live):
+            if change.name_as is not None:
+                busy = float(self.settings.busy_timeout)
+                place_table(change, change.name_as, live, announce, busy_seconds=busy)
+                reporter.log(f"{change.tables[0]} of the backup is in {live} now, as {change.name_as}")
+                self.drop_target(change.beside)
+                return False
             replace_tables(change, live, announce, busy_seconds=float(self.settings.busy_timeout))
         self.drop_target(change.beside)
         return False
