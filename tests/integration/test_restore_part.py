@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.homes import Home, Outcome
 from tests.support.mariadb import MariadbServer, mysql_digest
+from tests.support.part_shops import databases
 from tests.support.postgres import PostgresServer
 from tests.support.round_trips import digest_of, mysql_table, postgres_table
 from tests.support.sqlite import sqlite_digest
@@ -105,6 +106,62 @@ def test_what_would_break_is_refused_and_nothing_is_changed(part: PostgresPart, 
     assert "nothing was changed" in refused.errors
     assert part.digest() == before
     assert part.server.databases() == databases
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ("CREATE VIEW seen AS SELECT id FROM orders", "view public.seen"),
+        ("CREATE MATERIALIZED VIEW kept AS SELECT count(*) FROM orders", "materialized view public.kept"),
+        (
+            "CREATE FUNCTION of_row(o orders) RETURNS int LANGUAGE sql AS 'SELECT 1'",
+            "function public.of_row(public.orders)",
+        ),
+        ("CREATE TABLE holding (one orders)", "column one of table public.holding"),
+        (
+            "CREATE TABLE counted (n int DEFAULT nextval('orders_id_seq'))",
+            "column n of table public.counted",
+        ),
+        ("CREATE TABLE heir () INHERITS (orders)", "table public.heir"),
+        ("ALTER TABLE orders RENAME TO former; CREATE VIEW orders AS SELECT 1", "public.orders is no table"),
+    ],
+)
+def test_what_depends_on_a_chosen_table_is_named_before(part: PostgresPart, change: str, named: str) -> None:
+    """In the preview, in words and as JSON; and the restore itself says the same before it begins."""
+    plain = part.home.dgtui("restore", "nightly@latest", "--table", "orders", "--dry-run")
+    assert (plain.exit_code, "cannot work" in plain.output) == (0, False), plain
+    part.server.execute(change, database=part.database)
+    before = part.digest()
+    told = part.home.dgtui("restore", "nightly@latest", "--table", "orders", "--dry-run")
+    assert told.exit_code == 1, told
+    assert "This restore cannot work" in told.output
+    assert named in told.output
+    data = part.home.dgtui("restore", "nightly@latest", "--table", "orders", "--dry-run", "--json").json()
+    assert named in data["outlook"]["problem"]["message"]
+    refused = part.restore("--table", "orders", "--overwrite")
+    assert (refused.exit_code, named in refused.errors) == (1, True), refused
+    assert part.home.engine().restores()[0].safety_execution_id is None
+    assert part.digest() == before
+
+
+def test_what_goes_with_its_table_or_is_made_anew_is_in_no_way(part: PostgresPart) -> None:
+    """A foreign key of another table, and a view on a table that is chosen together with what it needs."""
+    part.server.execute("CREATE MATERIALIZED VIEW kept AS SELECT count(*) FROM orders", database=part.database)
+    assert part.home.back_up().status == "completed"
+    told = part.home.dgtui(
+        "restore", "nightly@latest", "--table", "orders", "--table", "kept", "--table", "lines", "--dry-run"
+    )
+    assert told.exit_code == 0, told
+
+
+@pytest.mark.parametrize("kind", ["mariadb", "sqlite"])
+def test_a_name_that_means_a_view_now_is_told_before(kind: str, home: Home, request: pytest.FixtureRequest) -> None:
+    """Where the target has a view under the name of a chosen table."""
+    with databases(kind, home, request) as shop:
+        shop.run("DROP TABLE b", "CREATE VIEW b AS SELECT 1 AS one")
+        told = home.dgtui("restore", "nightly@latest", "--table", "b", "--dry-run")
+        assert told.exit_code == 1, told
+        assert "b is no table" in told.output
 
 
 def test_chosen_tables_of_mariadb_change_places_by_a_rename(home: Home, mariadb: MariadbServer) -> None:

@@ -31,6 +31,8 @@ from dgtui.engine.datasources.mysql_look import (
     existing_tables,
     object_infos,
     other_objects,
+    sequence_names,
+    view_names,
 )
 from dgtui.engine.datasources.mysql_objects import hold_events
 from dgtui.engine.datasources.mysql_part import impossible, refuse_obstacles, replace_tables, settle_tables
@@ -214,6 +216,10 @@ class MysqlTarget(Datasource[MysqlSettings]):
         if others := [name for name in chosen if listed and name not in listed]:
             raise impossible(others[0], f"{', '.join(others)} is no table")
         with self._access.session(fallback=RestoreError) as session:
+            if others := [
+                name for name in (*view_names(session, database), *sequence_names(session, database)) if name in chosen
+            ]:
+                raise impossible(others[0], f"{', '.join(others)} is no table in {database}")
             refuse_obstacles(session, database, chosen)
 
     def check_name(self, database: str, table: str, name: str) -> str:  # noqa: ARG002

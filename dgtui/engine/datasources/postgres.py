@@ -17,6 +17,7 @@ from dgtui.engine.datasources.postgres_connection import Access, PostgresSetting
 from dgtui.engine.datasources.postgres_contents import archive_checksums, content_checksums
 from dgtui.engine.datasources.postgres_creation import create_as_recorded, create_database, lacking
 from dgtui.engine.datasources.postgres_data import DataLoad, holding_rows
+from dgtui.engine.datasources.postgres_dependents import refuse_dependents
 from dgtui.engine.datasources.postgres_dump import PostgresDump, Snapshot, dump_arguments
 from dgtui.engine.datasources.postgres_estimate import estimate_dump
 from dgtui.engine.datasources.postgres_globals import dump_globals
@@ -302,6 +303,10 @@ class PostgresDatasource(Datasource[PostgresSettings]):
         """Asks each for its first row."""
         with self._access.connect(database) as connection:
             return holding_rows(connection, names)
+
+    def check_part(self, database: str, listed: Sequence[str], chosen: Sequence[str]) -> None:  # noqa: ARG002
+        """A view or another object that depends on the live tables."""
+        refuse_dependents(self._access, database, chosen)
 
     def replace_part(self, change: PartChange, archive: Archive | None, reporter: Reporter, announce: Announce) -> bool:
         """Replace the chosen tables in one transaction; nothing of them is kept."""

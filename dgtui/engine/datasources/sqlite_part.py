@@ -91,14 +91,22 @@ def chosen_tables(connection: sqlite3.Connection, tables: Collection[str], place
     return chosen
 
 
+def refuse_other_kinds(connection: sqlite3.Connection, names: Collection[str]) -> None:
+    """Raise RestoreError where a view or an index has the name of a chosen table."""
+    rows = connection.execute("SELECT name FROM main.sqlite_master WHERE type IN ('view', 'index')").fetchall()
+    for (name,) in rows:
+        if shown_name(name) in names:
+            raise RestoreError(
+                f"{shown_name(name)} is no table in the target; nothing was changed",
+                subject=shown_name(name),
+                hint="Restore under another name with --as NAME, or elsewhere with --into NAME",
+            )
+
+
 def _replace(connection: sqlite3.Connection, name: str) -> None:
     present = name in table_names(connection)
-    if not present and connection.execute("SELECT 1 FROM main.sqlite_master WHERE name = ?", (name,)).fetchone():
-        raise RestoreError(
-            f"{shown_name(name)} is no table in the target",
-            subject=shown_name(name),
-            hint="Restore under another name with --into NAME",
-        )
+    if not present:
+        refuse_other_kinds(connection, [shown_name(name)])
     if present:
         connection.execute(f"DROP TABLE main.{quoted(name)}")
     made = connection.execute(

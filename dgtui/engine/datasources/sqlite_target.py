@@ -46,7 +46,7 @@ from dgtui.engine.datasources.sqlite_dump import (
     size_of,
 )
 from dgtui.engine.datasources.sqlite_locks import shared_lock
-from dgtui.engine.datasources.sqlite_part import replace_tables, settle_tables
+from dgtui.engine.datasources.sqlite_part import refuse_other_kinds, replace_tables, settle_tables
 from dgtui.engine.datasources.sqlite_restore import load_part, need_empty, write_archive
 from dgtui.engine.datasources.sqlite_snapshot import (
     MAGIC,
@@ -274,13 +274,14 @@ class SqliteTarget(Datasource[SqliteSettings]):
                 if connection.execute(f"SELECT 1 FROM main.{quoted(name)} LIMIT 1").fetchone() is not None  # noqa: S608
             )
 
+    def check_part(self, database: str, listed: Sequence[str], chosen: Sequence[str]) -> None:  # noqa: ARG002
+        """What has such a name and is no table."""
+        with self._reading(safe_target(str(real_path(database)))) as connection:
+            refuse_other_kinds(connection, chosen)
+
     def check_name(self, database: str, table: str, name: str) -> str:  # noqa: ARG002
         """Anything of that name, also an index: they share their names."""
-        live = safe_target(str(real_path(database)))
-        with (
-            self._explained(live),
-            contextlib.closing(connect(live, "mode=ro", busy_seconds=float(self.settings.busy_timeout))) as connection,
-        ):
+        with self._reading(safe_target(str(real_path(database)))) as connection:
             refuse_taken(connection, database, name)
         return f"{name} comes without {LEFT_OUT}; its indexes get names of their own"
 
