@@ -28,15 +28,22 @@ from dgtui.engine.ways_back import partly_filled
 def cut_imports(restores: list[Restore]) -> list[Restore]:
     """Those of all restores, from the newest on, that were cut while they filled their target, and nothing since.
 
-    Also where the worker lived on and could not put it back itself. An undo that failed is not tried again and again.
+    Also where the worker lived on and could not put it back itself. An undo that failed is not tried again and again;
+    what was killed before it touched the target changed nothing of that.
     """
     return [
         restore
-        for restore in newest_into_each_target(restores)
+        for restore in newest_into_each_target(one for one in restores if not _was_cut_before(one))
         if restore.partly_filled
         and not is_filled(restore)
         and (restore.status == "interrupted" or (restore.status == "failed" and restore.undo_of is None))
     ]
+
+
+def _was_cut_before(restore: Restore) -> bool:
+    """Whether a restore was cut before it touched its target."""
+    swapping = restore.placing is not None and restore.placing.mark is not None
+    return restore.status == "interrupted" and not (restore.partly_filled or restore.took_effect or swapping)
 
 
 def put_back_cut_imports(catalog: Catalog, config: Config, paths: RunPaths) -> tuple[str, ...]:

@@ -61,9 +61,14 @@ def test_one_that_was_cut() -> None:
 
 def test_whatever_was_begun_since_is_left_alone() -> None:
     """An undo that failed is not tried again and again, and somebody may be restoring just now."""
-    for status in ("queued", "running", "failed", "completed", "interrupted"):
+    for status in ("queued", "running", "failed", "completed", "cancelled"):
         later = restore("r2", status=status, partly_filled=False)
         assert cut_imports([later, restore("r1")]) == []
+    swapping = Placing(beside="shop__dgtui_new", keep_as="shop__dgtui_old", mark="m")
+    for more in ({"in_place": True}, {"placing": swapping}):
+        assert cut_imports([restore("r2", partly_filled=False, **more), restore("r1")]) == []
+    killed_before = restore("r2", partly_filled=False, placing=None, undo_of="r1")
+    assert [one.restore_id for one in cut_imports([killed_before, restore("r1")])] == ["r1"]
     other = restore("r2", target="other", status="running", partly_filled=False)
     assert [one.restore_id for one in cut_imports([other, restore("r1")])] == ["r1"]
 
