@@ -94,7 +94,14 @@ def compare_with(
     Raises RestoreError where something is surely missing.
     """
     task.run.phase("compare")
-    comparison = compare_objects(manifest.objects, task.target.inventory(database), selection, manifest.backup_type)
+
+    def compare() -> Comparison:
+        return compare_objects(manifest.objects, task.target.inventory(database), selection, manifest.backup_type)
+
+    comparison = compare()
+    if comparison.sentences:
+        # Rows may have been counted while others were loaded, by what the tool's lines said of its progress.
+        comparison = compare()
     hear(comparison)
     for sentence in comparison.sentences:
         task.run.log(f"Difference: {sentence}", level="warning")

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 _BEGUN = re.compile(r'pg_restore: processing data for table "(.*)"')
 _NEXT = re.compile(r"pg_restore: (processing|creating|executing) ")
-_FINISHED = re.compile(r"pg_restore: finished item (\d+) TABLE DATA ")
+_FINISHED = re.compile(r"(?:pg_restore: )+finished item (\d+) TABLE DATA ")
+"""Several processes write at once, and each writes the name of the program by itself."""
 
 
 class LoadedRows:
