@@ -34,7 +34,7 @@ from dgtui.screens.hanging_up import HangUp
 from dgtui.screens.key_order import key_name
 from dgtui.screens.preferences import Preferences, load_preferences
 from dgtui.screens.tab import TABS, TabScreen
-from dgtui.screens.themes import STYLE, THEMES
+from dgtui.screens.themes import STYLE, THEMES, WIDE_COLUMNS
 from dgtui.screens.tidying import LOOK_SECONDS, Tidying
 from dgtui.screens.widgets.strip import RunStrip
 from dgtui.wording.terminal import Look, look_of
@@ -70,7 +70,7 @@ class DataGuardianApp(ErrandApp):
         "history": _later("history", "HistoryScreen"),
     }
     DEFAULT_MODE = "datasources"
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]  # noqa: RUF012  # Textual declares it
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (WIDE_COLUMNS, "-wide")]  # noqa: RUF012  # Textual declares it
     BINDINGS: ClassVar[list[BindingType]] = [
         *(
             Binding(str(number), f"tab('{name}')", title, show=False, id=f"tab.{name}")

@@ -10,6 +10,7 @@ from dgtui.engine.health_model import STATUS_ORDER, HealthState, Watched
 from dgtui.engine.model import RESTORABLE, Execution, Record
 from dgtui.screens.editing import EditingScreen
 from dgtui.screens.marks import TYPE_LABELS, execution_mark, health_mark
+from dgtui.screens.themes import WIDE_COLUMNS
 from dgtui.screens.times import age_text, checked_text, seconds_text
 from dgtui.screens.widgets.details import Details
 from dgtui.screens.widgets.listing import Listing
@@ -28,9 +29,9 @@ if TYPE_CHECKING:
 
 _COLUMNS = (
     Column("Name", flexible=True, enough=44),
-    Column("Type", flexible=True),
+    Column("Type", flexible=True, enough=7),
     Column("Status"),
-    Column("Latency", right=True, wide_only=True),
+    Column("Latency", right=True, wide_only=True, spared=1),
     Column("Checked", wide_only=True),
     Column("Last backup"),
 )
@@ -77,6 +78,7 @@ class DatasourcesScreen(EditingScreen):
         self._latencies: dict[str, tuple[datetime | None, Series]] = {}
         """By name: after which check, and the latencies up to then."""
         self._looking: Timer | None = None
+        self._was_narrow = False
 
     def compose_content(self) -> ComposeResult:
         """The table, and below it more on the selected one."""
@@ -109,6 +111,16 @@ class DatasourcesScreen(EditingScreen):
         self.query_one("#datasources", Listing).show([self._row(name) for name in names])
         self._show_details()
 
+    def on_resize(self) -> None:
+        """Where there is little room, texts are shorter."""
+        if self._was_narrow != self._is_narrow and self.query("#datasources"):
+            self._was_narrow = self._is_narrow
+            self._show()
+
+    @property
+    def _is_narrow(self) -> bool:
+        return self.size.width < WIDE_COLUMNS
+
     # Rows
 
     def _row(self, name: str) -> Row:
@@ -120,7 +132,7 @@ class DatasourcesScreen(EditingScreen):
             key=name,
             cells=(
                 (span(name, "strong"),),
-                (span(TYPE_LABELS.get(settings.type, settings.type)),),
+                (span(_type_label(settings.type, state.figures.product)),),
                 (self._status(name),),
                 (Span(seconds_text(latency)),),
                 (Span(checked_text(state, now, app.look) if settings.enabled else "-"),),
@@ -157,9 +169,12 @@ class DatasourcesScreen(EditingScreen):
         copies = known.backup.copies
         there = sum(copy.status == "available" for copy in copies)
         dot = self.engine_app.look.glyph("·", "-")
+        age, of = age_text(known.backup.started_at, now), " of "
+        if self._is_narrow:
+            age, of = age.removesuffix(" ago"), "/"
         return (
-            Span(f"{age_text(known.backup.started_at, now)} {dot} {known_size(known.backup.total_size_bytes)} {dot} "),
-            Span(f"{there} of {len(copies)}", "" if there == len(copies) else "warning"),
+            Span(f"{age} {dot} {known_size(known.backup.total_size_bytes)} {dot} "),
+            Span(f"{there}{of}{len(copies)}", "" if there == len(copies) else "warning"),
             *failed,
         )
 
@@ -202,7 +217,7 @@ class DatasourcesScreen(EditingScreen):
         dot = app.look.glyph(" · ", " - ")
         first = (*start, span(dot.join(filter(None, facts))))
         odd = span("  ".join(look.warnings) if look is not None else "", "warning")
-        if self.size.width >= 100:
+        if not self._is_narrow:
             return [self._with_latencies(name, first), (Span(" "), odd)]
         checked = f" {seconds_text(state.latency_seconds)}, checked {checked_text(state, app.clock(), app.look)}  "
         return [first, self._with_latencies(name, (Span(checked, "dim"), odd))]
@@ -273,3 +288,9 @@ class DatasourcesScreen(EditingScreen):
             self.engine_app.tell(f"{name} has no backup yet", hint="b backs it up")
         else:
             self.engine_app.restore(backup)
+
+
+def _type_label(kind: str, product: str) -> str:
+    """What people call the kind; where that is one of several products, the one that was found."""
+    label = TYPE_LABELS.get(kind, kind)
+    return next((name for name in label.split("/") if product.startswith(name)), label)

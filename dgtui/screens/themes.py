@@ -2,6 +2,8 @@
 
 from textual.theme import Theme
 
+WIDE_COLUMNS = 100
+"""From how many columns on a terminal is wide."""
 THEMES = (
     Theme(
         name="dataguardian-dark",

@@ -10,7 +10,7 @@ from dgtui.engine.catalog.proofs import Proven
 from dgtui.engine.model import Copy, Execution
 from dgtui.screens.backup_table import Backups, BackupTable
 from dgtui.screens.widgets.listing import Listing
-from dgtui.screens.widgets.rows import Column, Row
+from dgtui.screens.widgets.rows import Column, Row, measured_columns
 from dgtui.wording.panel import Span
 from dgtui.wording.terminal import Look
 
@@ -154,3 +154,21 @@ async def test_copies_are_sorted_by_their_state_and_not_by_its_glyph() -> None:
         shown.show(table.rows())
         shown.sort_by([column.label for column in table.columns].index("disk"))
         assert [one.key[-1] for one in shown.rows] == ["2", "0", "1"]
+
+
+def test_what_is_more_than_enough_gives_way_first() -> None:
+    columns = (Column("Name", flexible=True, enough=44), Column("Type", flexible=True, enough=7))
+    row = Row(key="x", cells=((Span("shop-of-the-old-town"),), (Span("PostgreSQL"),)))
+    assert [width for _, _, width in measured_columns(columns, row.widths, 30, None)] == [20, 8]
+    assert [width for _, _, width in measured_columns(columns, row.widths, 25, None)] == [16, 7]
+
+
+def test_of_the_columns_that_there_is_no_room_for_the_spared_ones_go_first() -> None:
+    columns = (Column("Name"), Column("Latency", wide_only=True, spared=1), Column("Checked", wide_only=True))
+
+    def shown(room: int) -> list[str]:
+        return [column.label for _, column, _ in measured_columns(columns, (), room, None)]
+
+    assert shown(12) == ["Name"]
+    assert shown(13) == shown(21) == ["Name", "Checked"]
+    assert shown(22) == ["Name", "Latency", "Checked"]

@@ -13,11 +13,13 @@ from dgtui.screens.forms.fields import SettingField
 from dgtui.screens.log import LineScreen
 from dgtui.screens.notification import NotificationScreen
 from dgtui.screens.widgets.details import Details, wrapped_line
+from dgtui.screens.widgets.listing import Listing
 from dgtui.wording.panel import Span
 from dgtui.wording.terminal import Look
 from tests.support.homes import Home
 from tests.tui.conftest import sqlite_table
 from tests.tui.driver import Driver, screens
+from tests.tui.still_life import still_screens
 
 MESSAGE = "The server at db-of-the-branch-in-the-old-town.example.org does not answer: connection refused by the server"
 HINT = (
@@ -166,3 +168,19 @@ async def test_the_help_of_a_group_of_settings_is_read_whole(home: Home, shop: P
         await driver.settle()
         last_words = " ".join(longest.spec.help.split()[-3:])
         assert last_words in " ".join(drawn(driver).replace("│", "").split())
+
+
+async def test_a_narrow_terminal_shortens_the_last_backup_and_keeps_when_it_was_checked(tmp_path: Path) -> None:
+    async with still_screens(tmp_path) as driver:
+        listing = driver.widget("#datasources", Listing)
+
+        def crm() -> str:
+            return " ".join(next(line for y in range(5) if "crm" in (line := listing.render_line(y).text)).split())
+
+        assert "Checked" in listing.render_line(0).text
+        assert "Latency" not in listing.render_line(0).text
+        assert "1 min ago 29 h · 2.9 GB · 1/1 ✖ failed" in crm()
+        await driver.pilot.resize_terminal(120, 24)
+        await driver.settle()
+        assert "Latency" in listing.render_line(0).text
+        assert "1 min ago 29 h ago · 2.9 GB · 1 of 1 ✖ failed" in crm()

@@ -30,6 +30,8 @@ class Column:
     flexible: bool = False
     wide_only: bool = False
     """Left out where there is no room for it beside the others."""
+    spared: int = 0
+    """Which of those of `wide_only` are left out first: the ones where it is highest."""
     enough: int | None = None
     """How much of a flexible one has to be seen before those of `wide_only` are; None for all of it."""
 
@@ -95,12 +97,17 @@ def measured_columns(
     over = sum(widths[number] + GAP for number in numbers) - GAP - room
     flexible = [number for number in numbers if columns[number].flexible]
     while over > 0 and flexible:
-        broadest = max(flexible, key=lambda number: widths[number])
+        broadest = max(flexible, key=lambda number: (_is_ample(columns[number], widths[number]), widths[number]))
         if widths[broadest] <= _NARROWEST:
             break
         widths[broadest] -= 1
         over -= 1
     return [(number, columns[number], widths[number]) for number in numbers]
+
+
+def _is_ample(column: Column, width: int) -> bool:
+    """Whether less of it is enough."""
+    return column.enough is not None and width > column.enough
 
 
 def _fitting(columns: Sequence[Column], widths: Sequence[int], room: int) -> list[int]:
@@ -111,8 +118,8 @@ def _fitting(columns: Sequence[Column], widths: Sequence[int], room: int) -> lis
     ]
     numbers = [number for number, column in enumerate(columns) if not column.wide_only]
     left = room + GAP - sum(needed[number] + GAP for number in numbers)
-    for number, column in enumerate(columns):
-        if column.wide_only and needed[number] + GAP <= left:
+    for number in sorted(range(len(columns)), key=lambda number: columns[number].spared):
+        if columns[number].wide_only and needed[number] + GAP <= left:
             numbers.append(number)
             left -= needed[number] + GAP
     return sorted(numbers)
