@@ -9,11 +9,15 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widget import Widget
 from textual.widgets import Input
+from textual.widgets._toast import ToastRack
 
 from dgtui.screens.engine_app import EngineApp
 from dgtui.screens.key_order import in_order
 
 ResultT = TypeVar("ResultT")
+
+_TOAST_ROWS = 5
+"""The height of a usual toast, and a blank row."""
 
 
 class Box(VerticalScroll):
@@ -23,6 +27,11 @@ class Box(VerticalScroll):
         """A box that is taller than the terminal would take the arrows that move the focus."""
         scrolls = action.startswith(("scroll", "page"))
         return super().check_action(action, parameters) if self.has_focus or not scrolls else False
+
+    def on_resize(self) -> None:
+        """Another height, another place for what is told meanwhile."""
+        if isinstance(self.screen, Dialog):
+            self.call_after_refresh(self.screen.place_toasts)
 
 
 class Dialog(ModalScreen[ResultT], Generic[ResultT]):
@@ -101,6 +110,15 @@ class Dialog(ModalScreen[ResultT], Generic[ResultT]):
         if shown != self._shown_keys:
             self._shown_keys = shown
             self.query_one("#box").border_subtitle = Content(shown)
+
+    def place_toasts(self) -> None:
+        """Below the box; where there is no room for them, above what people have to reach for."""
+        if not self.is_mounted:
+            return
+        height, below = self.size.height, self.size.height - self.query_one("#box").region.bottom
+        tops = [widget.region.y for widget in self.query("#box > .buttons, #foot") if widget.region]
+        rows = height - min(tops) if tops and below < _TOAST_ROWS else 1
+        self.query_one(ToastRack).styles.margin = (0, 0, rows, 0)
 
     @property
     def scrolled(self) -> Widget:

@@ -213,7 +213,7 @@ class EngineApp(App[int]):
         """Ask how to restore a backup, and do it."""
         raise NotImplementedError
 
-    def edit(self, table: Table, name: str | None) -> None:
+    def edit(self, table: Table, name: str | None, introduction: str = "") -> None:
         """A form for an object of the configuration, for a new one without a name."""
         raise NotImplementedError
 

@@ -34,12 +34,14 @@ class ErrandApp(EngineApp):
 
         self.push_screen(WelcomeScreen(), chosen)
 
-    def _lead_on(self, table: Table) -> None:
+    def _lead_on(self, table: Table, said: str) -> None:
         """After a datasource a storage, after the first of both a backup."""
         if table == "datasources" and not self.config.storages:
-            self.tell("Now a storage: the folder that holds the backups")
-            self.edit("storages", None)
-        elif table == "storages" and len(self.config.datasources) == 1 and not self.config.jobs:
+            self.config_changed()
+            self.edit("storages", None, f"{said}. Now a storage: the folder that holds the backups")
+            return
+        self.config_changed(said)
+        if table == "storages" and len(self.config.datasources) == 1 and not self.config.jobs:
             self.back_up(next(iter(self.config.datasources)))
 
     def make_demo(self) -> None:
@@ -56,18 +58,21 @@ class ErrandApp(EngineApp):
 
     # What screens ask for
 
-    def edit(self, table: Table, name: str | None) -> None:
+    def edit(self, table: Table, name: str | None, introduction: str = "") -> None:
         """A form for an object of the configuration, for a new one without a name."""
         from dgtui.screens.forms.form import FormScreen
 
         def saved(saved_name: str | None) -> None:
-            if saved_name is not None:
-                self.config_changed(f"The {table.removesuffix('s')} {saved_name} was saved")
-                if name is None:
-                    self._lead_on(table)
+            if saved_name is None:
+                return
+            said = f"The {table.removesuffix('s')} {saved_name} was saved"
+            if name is None:
+                self._lead_on(table, said)
+            else:
+                self.config_changed(said)
 
         def show(values: dict[str, Any]) -> None:
-            self.push_screen(FormScreen(table, name, values), saved)
+            self.push_screen(FormScreen(table, name, values, introduction), saved)
 
         if name is None:
             show({})

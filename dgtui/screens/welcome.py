@@ -25,7 +25,7 @@ class WelcomeScreen(Dialog[WelcomeChoice]):
             "It backs up databases and folders, shows where every copy lies, and gets the data back.",
             "",
             "Nothing is configured yet. Three steps lead to the first backup:",
-            "  1  a datasource: what is backed up (its connection can be tested in the form)",
+            "  1  a datasource: what is backed up; its form tests the connection",
             "  2  a storage: the folder that holds the backups",
             "  3  back up now",
             "",

@@ -1,12 +1,14 @@
-"""Which button has the focus can be told from the others, whatever they are for, in every theme."""
+"""Which button has the focus can be told from the others, in every theme, and nothing covers one."""
 
 from pathlib import Path
 
 import pytest
 from textual.widgets import Button
+from textual.widgets._toast import Toast
 
 from tests.tui.driver import Driver
 from tests.tui.still_life import still_app
+from tests.tui.test_pictures import PLACES, SIZES
 
 THEMES = ("dataguardian-dark", "dataguardian-light", "ansi-dark", "ansi-light")
 
@@ -48,5 +50,31 @@ async def test_only_the_button_with_the_focus_looks_like_it(
             for has_focus, has_not in (looks[0], looks[1][::-1]):
                 assert len(has_focus) == 1, "the whole of it is of one colour"
                 assert has_focus != has_not
+    finally:
+        app.close_engine()
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(
+    "place",
+    ["restore", "restored", "undo", "back-up", "form", "storage-form", "job-form", "rehearse", "mark-restored", "pin",
+     "copies", "objects", "drop", "delete", "daemon"],
+)  # fmt: skip
+async def test_what_is_told_meanwhile_covers_no_button(tmp_path: Path, place: str, size: str) -> None:
+    app = still_app(tmp_path)
+    try:
+        async with app.run_test(size=SIZES[size], notifications=True) as pilot:
+            driver = Driver(app, pilot, [])
+            await driver.settle()
+            await driver.press(*PLACES[place])
+            app.tell("The server does not answer", hint="Is it running?", title="backup crm: failed", severity="error")
+            app.tell("backup shop-nightly: completed")
+            await driver.until(lambda: len(driver.screen.query(Toast)) == 2, "the toasts")
+            await driver.settle()
+            buttons = [button.region for button in driver.screen.query(Button)]
+            assert buttons
+            for toast in driver.screen.query(Toast):
+                assert toast.region.height
+                assert not any(toast.region.overlaps(button) for button in buttons), (toast.region, buttons)
     finally:
         app.close_engine()

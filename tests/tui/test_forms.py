@@ -5,7 +5,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from textual.widgets import Button, Input, Label
+from textual.widgets import Button, Input, Label, Static
 
 from dgtui.config import JobSettings, load_config
 from dgtui.engine.datasources import DATASOURCE_TYPES, datasource_adapter
@@ -76,6 +76,9 @@ async def test_a_first_start_leads_to_a_first_backup(home: Home) -> None:
         assert "SQLite" in driver.text("#tested")
         await driver.press("ctrl+s")
         assert form(driver)._table == "storages"
+        introduction = str(driver.screen.query("#box > .hint").first(Static).content)
+        assert introduction == "The datasource shop was saved. Now a storage: the folder that holds the backups"
+        assert driver.toasts == []
         await driver.type("disk")
         await driver.fill("#field-path #value", str(home.storage()))
         await driver.press("ctrl+s")
@@ -268,3 +271,15 @@ async def test_the_demo_is_made_and_shown(home: Home) -> None:
         await driver.settle()
         assert driver.rows("#datasources")[0].startswith("shop")
         assert "2 of 2" in driver.rows("#datasources")[0]
+
+
+async def test_spans_and_sizes_that_are_usual_are_written_as_people_write_them(home: Home, shop: Path) -> None:
+    async with screens(home, size=(80, 24)) as driver:
+        await driver.press("3", "n")
+        told = {field.spec.key: field.query(Input).first().placeholder for field in driver.screen.query(SettingField)
+                if field.query(Input)}  # fmt: skip
+        assert (told["idle_timeout"], told["grace"], told["jitter"]) == ("10 min", "1 d", "0 s")
+        assert form(driver).values["storages"] == ["disk"]
+        assert "idle_timeout" not in form(driver).values
+        await driver.press("escape", "4", "n")
+        assert driver.widget("#field-reserve #value", Input).placeholder == "0 B"

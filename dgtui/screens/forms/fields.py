@@ -90,7 +90,7 @@ class SettingField(Vertical):
                     shown if shown != default else "",
                     id="value",
                     compact=True,
-                    placeholder=default or _empty_text(spec),
+                    placeholder=spec.default_text or default or _empty_text(spec),
                 )
 
     def on_mount(self) -> None:

@@ -60,7 +60,7 @@ class FormScreen(Dialog[str]):
     FormScreen .buttons { margin-top: 0; }
     """
 
-    def __init__(self, table: Table, name: str | None, values: dict[str, Any]) -> None:
+    def __init__(self, table: Table, name: str | None, values: dict[str, Any], introduction: str = "") -> None:
         """`name` is None for a new object; `values` is what is written about it."""
         noun = table.removesuffix("s")
         super().__init__(f"New {noun}" if name is None else f"{noun.capitalize()} {name}")
@@ -70,12 +70,15 @@ class FormScreen(Dialog[str]):
         types = DATASOURCE_TYPES if table == "datasources" else STORAGE_TYPES
         self._types = () if table == "jobs" else types
         self._kind = str(values.get("type", self._types[0] if self._types else ""))
+        self._introduction = introduction
         self._touched = False
 
     # What is asked
 
     def compose_dialog(self) -> ComposeResult:
         """Name, kind, every setting, help, buttons."""
+        if self._introduction:
+            yield Static(one_line(self._introduction), classes="hint", markup=False)
         with Box(id="fields", can_focus=False):
             if self._name is None:
                 with Horizontal(classes="row"):

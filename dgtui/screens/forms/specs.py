@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import msgspec
 
 from dgtui.engine.model import Record
-from dgtui.engine.settings import SecretReference, encode_setting
+from dgtui.engine.settings import ByteSize, Duration, SecretReference, encode_setting
+from dgtui.engine.sizes import size_text
 
 FieldKind = Literal["text", "number", "flag", "choice", "words", "secret", "group", "reference", "references"]
 
@@ -17,6 +18,7 @@ REFERENCES: dict[tuple[str, str], Literal["datasources", "storages"]] = {
 }
 """Settings that name other objects, by table and key."""
 _TYPE_KEY = "type"
+_SPANS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 _WRITTEN = {"tls": "TLS", "ca": "CA", "id": "ID", "mb": "MB", "url": "URL", "ssh": "SSH", "s3": "S3"}
 """Words of keys that are not written like others."""
 
@@ -30,6 +32,8 @@ class FieldSpec(Record, frozen=True):
     help: str
     required: bool = False
     default: Any = None
+    default_text: str = ""
+    """The default as people write it."""
     choices: tuple[str, ...] = ()
     optional: bool = False
     """Whether it may be left out although it is a choice."""
@@ -68,6 +72,7 @@ def _specs_of(table: str, field: msgspec.structs.FieldInfo, prefix: str) -> Iter
         help=_description(field.type),
         required=field.required,
         default=None if field.required else _plain(field.default),
+        default_text=_quantity_text(field.default),
         choices=choices,
         optional=type(None) in leaves,
         last=any((meta.extra or {}).get("last", False) for meta in _metas(field.type)),
@@ -118,3 +123,13 @@ def _plain(default: Any) -> Any:
     if default is msgspec.NODEFAULT or default is None:
         return None
     return msgspec.to_builtins(default, enc_hook=encode_setting, str_keys=True)
+
+
+def _quantity_text(default: Any) -> str:
+    """`10 min` in place of 600; empty for what is no span and no size."""
+    if isinstance(default, ByteSize):
+        return size_text(default)
+    if not isinstance(default, Duration):
+        return ""
+    size, unit = next(one for one in _SPANS if default % one[0] == 0 and (default or one[0] == 1))
+    return f"{default // size} {unit}"
