@@ -23,7 +23,7 @@ from dgtui.engine.model import Execution
 from dgtui.engine.restore_copy import CopyChoice, GoodCopy
 from dgtui.engine.restore_load import compare_with, load_into
 from dgtui.engine.restore_model import Placing, Restore
-from dgtui.engine.restore_refusals import need_all_rights, safety_needed
+from dgtui.engine.restore_refusals import need_way_back, safety_needed
 from dgtui.engine.restore_report import load_and_compare
 from dgtui.engine.restore_swap import Replacement
 from dgtui.engine.restore_task import LIKE_SUFFIX, NEW_SUFFIX, RestoreTask, put_back_command
@@ -51,7 +51,7 @@ class Placement(Replacement):
         task = self._task
         if not state.empty and task.order.safety:
             if not task.target.swaps_everything and task.target.swap_obstacles(task.order.database):
-                need_all_rights(task.target, task.order.database)
+                need_way_back(task.target, task.order.database)
             self.save_former_content()
         try:
             self.swap(beside, state)
@@ -69,7 +69,7 @@ class Placement(Replacement):
             "whoever reads or writes meanwhile sees a partly filled database",
             level="warning",
         )
-        need_all_rights(task.target, database)
+        need_way_back(task.target, database)
         safety = self.save_former_content()
         task.run.log(f"The safety backup lies in {safety.path}; put it back with: {self._command(safety)}")
         with self._properties_kept() as like:

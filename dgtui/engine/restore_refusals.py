@@ -112,7 +112,9 @@ def _refuse_unsaved(intended: IntendedRestore) -> None:
     obstacles = () if intended.rows_alone else target.swap_obstacles(database)
     if obstacles and not intended.safety:
         raise safety_needed(database, f"{database} cannot be swapped: that would not carry over {'; '.join(obstacles)}")
-    if intended.safety and (intended.rows_alone or obstacles):
+    if intended.safety and obstacles:
+        need_way_back(target, database)
+    elif intended.safety and intended.rows_alone:
         need_all_rights(target, database)
 
 
@@ -123,6 +125,20 @@ def safety_needed(database: str, obstacle: str) -> RestoreError:
         subject=database,
         hint="Leave --no-safety out, or restore under another name with --into NAME",
     )
+
+
+def need_way_back(target: Datasource[Any], database: str) -> None:
+    """Refuse to fill a target in its own place whose safety backup could not be put back. Raises PermissionDenied."""
+    need_all_rights(target, database)
+    if lost := target.never_again(database):
+        raise PermissionDenied(
+            f"{database} cannot be swapped, and from a safety backup it would not come back whole: "
+            f"{'; '.join(lost)}; nothing was changed",
+            subject=database,
+            hint="Give the user of the datasource these rights (SET USER, for what others have defined), or restore "
+            "under another name with --into NAME",
+            detail=lost,
+        )
 
 
 def need_all_rights(target: Datasource[Any], database: str) -> None:

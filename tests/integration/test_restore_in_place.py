@@ -348,6 +348,38 @@ def test_a_user_who_does_not_see_everything_empties_nothing(home: Home, mariadb:
     assert mysql_digest(mariadb, name) == before
 
 
+@pytest.mark.parametrize(
+    ("made", "named"),
+    [
+        ("CREATE DEFINER = root@localhost SQL SECURITY INVOKER VIEW v AS SELECT a FROM t", "root@localhost"),
+        ("CREATE DEFINER = small@'%' FUNCTION f() RETURNS INT DETERMINISTIC RETURN 1", "f (routine), for want of"),
+    ],
+)
+def test_what_could_never_be_put_back_is_not_emptied(home: Home, mariadb: MariadbServer, made: str, named: str) -> None:
+    """The user may drop what somebody else has defined, and not make it again: refused, before and by the restore."""
+    name = mariadb.create_database()
+    mariadb.execute("CREATE TABLE t (a INT)", database=name)
+    mariadb.execute(
+        "CREATE USER small@'%'",
+        "GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, ALTER, INDEX, REFERENCES, LOCK TABLES, TRIGGER, EVENT, "
+        f"SHOW VIEW, CREATE VIEW, EXECUTE, ALTER ROUTINE ON `{name}%`.* TO small@'%'",
+        "GRANT SELECT ON mysql.proc TO small@'%'",
+    )
+    home.configure(as_user(mariadb.config(name), "small"))
+    execution = home.back_up()
+    assert execution.status == "completed", execution.problem
+    mariadb.execute(made, database=name)
+    before, databases = mysql_digest(mariadb, name), mariadb.databases()
+    engine = home.engine()
+    outlook = engine.preview_restore(execution).outlook
+    assert outlook is not None
+    assert outlook.problem is not None
+    assert named in outlook.problem.message
+    run_id = engine.start_restore(execution, overwrite=True)
+    assert home.finish(engine, run_id).problem == outlook.problem
+    assert (mysql_digest(mariadb, name), mariadb.databases()) == (before, databases)
+
+
 def test_another_database_has_safety_copies_of_its_own(home: Home, mariadb: MariadbServer) -> None:
     """The copy holds what was restored over, not the datasource's own database, and goes back there."""
     name, other = mariadb.create_database(), mariadb.create_database()

@@ -16,6 +16,8 @@ from dgtui.engine.reporting import Reporter
 
 _PATIENCE = 3600.0
 _REMAKING = (*NEEDED_FOR_BACKUP, "DROP", "CREATE VIEW", "CREATE ROUTINE", "ALTER ROUTINE")
+_MAKING = {"view": "CREATE VIEW", "routine": "CREATE ROUTINE", "event": "EVENT", "trigger": "TRIGGER"}
+_SHOWN = 5
 _DEFINERS = """
 SELECT DEFINER FROM information_schema.VIEWS WHERE TABLE_SCHEMA = %s
 UNION SELECT DEFINER FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = %s
@@ -35,6 +37,29 @@ def obstacles(session: Session, database: str) -> tuple[str, ...]:
     return tuple(reasons)
 
 
+def never_again(session: Session, database: str) -> tuple[str, ...]:
+    """What in a database the user could not make again from a backup either; empty where all would come back."""
+    others = other_objects(session, database, sequences=False)
+    if not others:
+        return ()
+    grants = Grants(session)
+    reasons = [
+        f"{name}, for want of {right}"
+        for name in others
+        for right in (_MAKING[name.rpartition(" (")[2].rstrip(")")],)
+        if not grants.allows(right, database)
+    ]
+    return (*reasons[:_SHOWN], *_of_other_definers(session, grants, database))
+
+
+def _of_other_definers(session: Session, grants: Grants, database: str) -> list[str]:
+    if grants.allows_globally(*MAKES_FOR_OTHERS):
+        return []
+    mine = session.value("SELECT CURRENT_USER()")
+    definers = [str(name) for (name,) in session.rows(_DEFINERS, [database] * 4) if name != mine]
+    return [f"what {definers[0]} has defined, which may not be made anew"] if definers else []
+
+
 def _not_remade(session: Session, database: str) -> tuple[str, ...]:
     """What in a database could not be dropped and made anew just as it is, each with the reason."""
     others = other_objects(session, database, sequences=False)
@@ -45,12 +70,7 @@ def _not_remade(session: Session, database: str) -> tuple[str, ...]:
     if lacking := [right for right in _REMAKING if not grants.allows(right, database)]:
         shown = ", ".join(others[:5]) + (f" and {len(others) - 5} more" if len(others) > 5 else "")
         reasons.append(f"{shown}, for want of {', '.join(lacking)}")
-    if not grants.allows_globally(*MAKES_FOR_OTHERS):
-        mine = session.value("SELECT CURRENT_USER()")
-        definers = [str(name) for (name,) in session.rows(_DEFINERS, [database] * 4) if name != mine]
-        if definers:
-            reasons.append(f"what {definers[0]} has defined, which may not be made anew")
-    return tuple(reasons)
+    return (*reasons, *_of_other_definers(session, grants, database))
 
 
 def swap_databases(access: Access, new: str, current: str, keep_as: str, reporter: Reporter) -> None:

@@ -39,7 +39,7 @@ from dgtui.engine.datasources.mysql_part import impossible, refuse_obstacles, re
 from dgtui.engine.datasources.mysql_properties import create_like, creation, possible_properties
 from dgtui.engine.datasources.mysql_rights import MAKES_FOR_OTHERS, Grants
 from dgtui.engine.datasources.mysql_script import Script
-from dgtui.engine.datasources.mysql_swap import obstacles, settle_databases, swap_databases
+from dgtui.engine.datasources.mysql_swap import never_again, obstacles, settle_databases, swap_databases
 from dgtui.engine.datasources.mysql_tools import client_tool
 from dgtui.engine.datasources.places import NEW_SUFFIX
 from dgtui.engine.errors import PermissionDenied, RestoreError
@@ -291,6 +291,11 @@ class MysqlTarget(Datasource[MysqlSettings]):
         """What ties it to other databases, and what could not be made anew."""
         with self._access.session() as session:
             return obstacles(session, database)
+
+    def never_again(self, database: str) -> tuple[str, ...]:
+        """Views, triggers, routines and events that the user may not make, or not in the name of their definers."""
+        with self._access.session() as session:
+            return never_again(session, database)
 
 
 _RESTORE_RIGHTS = ("SELECT", "INSERT", "CREATE", "DROP", "ALTER", "INDEX", "REFERENCES", "LOCK TABLES")

@@ -131,3 +131,7 @@ class Replacing(ABC):
     def swap_obstacles(self, database: str) -> tuple[str, ...]:  # noqa: ARG002  # most kinds have none
         """What in a database keeps `swap` from moving it; empty where nothing does."""
         return ()
+
+    def never_again(self, database: str) -> tuple[str, ...]:  # noqa: ARG002
+        """What in a database its user could not make again from a backup; where something is, it is not emptied."""
+        return ()
