@@ -9,6 +9,7 @@ from dgtui.engine.health_model import HealthState, Watched
 
 _INTERVALS = 1.5
 """The moments of two checks lie up to so many intervals apart."""
+_STORAGE_SECONDS = 30.0
 
 
 def interval_of(config: Config, subject: Watched) -> int:
@@ -17,11 +18,19 @@ def interval_of(config: Config, subject: Watched) -> int:
     return (settings.check_interval if settings is not None else None) or config.guardian.health_interval
 
 
+def limit_of(config: Config, subject: Watched) -> float:
+    """Seconds that a check may take."""
+    settings = config.datasources.get(subject.name) if subject.kind == "datasource" else None
+    return float(settings.check_timeout) if settings is not None else _STORAGE_SECONDS
+
+
 def is_outdated(config: Config, state: HealthState, moment: datetime) -> bool:
     """Whether something was checked, but not for longer than it should be."""
     if state.checked_at is None:
         return False
-    return moment - state.checked_at > timedelta(seconds=_INTERVALS * interval_of(config, state.subject))
+    # The next check may be waiting for an answer all the while that it may.
+    longest = _INTERVALS * interval_of(config, state.subject) + limit_of(config, state.subject)
+    return moment - state.checked_at > timedelta(seconds=longest)
 
 
 def state_at(config: Config, state: HealthState, moment: datetime) -> HealthState:

@@ -15,9 +15,8 @@ from dgtui.engine.messages import now
 from dgtui.engine.model import Record
 from dgtui.engine.notification_model import AuditEntry, Delivery, Notification, NotificationKind
 from dgtui.engine.notify.channels import send
-from dgtui.engine.notify.courier import Courier, DeliveryReport
+from dgtui.engine.notify.courier import Courier, DeliveryReport, due_of
 from dgtui.engine.notify.message import test_message
-from dgtui.engine.notify.rules import due_at
 
 _WAITS = "waits for its group, its digest or the end of quiet hours"
 
@@ -98,20 +97,20 @@ class Records:
 
     def tellings(self, notification_id: str) -> list[Telling]:
         """Which channels were told of a notification and which are still to be, the oldest first."""
-        at, config = self._clock(), self._config()
+        at, config, deliveries = self._clock(), self._config(), Deliveries(self._catalog)
         return [
-            self._waiting(item, at, config) if delivery is None else self._telling(item, delivery, config)
-            for item, delivery in Deliveries(self._catalog).items_about(notification_id)
+            self._waiting(deliveries, item, at, config) if delivery is None else self._telling(item, delivery, config)
+            for item, delivery in deliveries.items_about(notification_id)
         ]
 
-    def _waiting(self, item: Item, at: datetime, config: Config) -> Telling:
+    def _waiting(self, deliveries: Deliveries, item: Item, at: datetime, config: Config) -> Telling:
         settings = config.channels.get(item.channel)
         return Telling(
             channel=item.channel,
             status="held",
             created_at=item.created_at,
             reminder=item.reminder,
-            next_try_at=due_at(item, settings, group_told_at=None, at=at) if settings else None,
+            next_try_at=due_of(deliveries, item, settings, at) if settings else None,
             reason=_held(item.channel, config) or _WAITS,
         )
 
@@ -155,7 +154,7 @@ class Records:
                     titles=(item.notification.message,),
                     created_at=item.created_at,
                     age_seconds=(at - item.created_at).total_seconds(),
-                    next_try_at=due_at(item, settings, group_told_at=None, at=at) if settings else None,
+                    next_try_at=due_of(deliveries, item, settings, at) if settings else None,
                     reason=_held(item.channel, config) or _WAITS,
                 )
             )

@@ -13,7 +13,7 @@ from dgtui.config import Config
 from dgtui.engine.audit import append_audit
 from dgtui.engine.catalog import Database
 from dgtui.engine.datasources import datasource_adapter
-from dgtui.engine.errors import DataGuardianError
+from dgtui.engine.errors import AuthenticationError, DatabaseConnectionError, DataGuardianError, ServerTimeout
 from dgtui.engine.locks import lock_holder
 from dgtui.engine.messages import now
 from dgtui.engine.model import Copy, Execution, Problem
@@ -30,6 +30,7 @@ DELIVERY_SECONDS = 20.0
 """How long the end of a run may wait for the receivers of notifications."""
 HEARTBEAT_SECONDS = 10.0
 """How long all tries of a heartbeat may take."""
+_SERVER_TROUBLES = frozenset(kind.__name__ for kind in (DatabaseConnectionError, AuthenticationError, ServerTimeout))
 _HEARTBEAT_PAUSES = (0.5, 2.0)
 _SECRET_READ_EVERY = timedelta(days=1)
 
@@ -67,7 +68,7 @@ class Teller:
             message=f"Backup {execution.job} of {execution.datasource}: {_outcome(execution)}",
             details=_details(execution),
             related=(execution.datasource, *(copy.storage for copy in execution.copies)),
-            group_key=server_of(self._config, execution.datasource) if kind == "backup_failed" else "",
+            group_key=server_of(self._config, execution.datasource) if _is_of_server(execution) else "",
             event=execution.execution_id,
         )
 
@@ -215,6 +216,12 @@ def server_of(config: Config, datasource: str) -> str:
     if settings is None:
         return ""
     return datasource_adapter(settings.type)(datasource, settings, None).location
+
+
+def _is_of_server(execution: Execution) -> bool:
+    """Whether a backup failed because its server was not to be had: all of that server's will."""
+    problem = execution.problem
+    return execution.status == "failed" and problem is not None and problem.kind in _SERVER_TROUBLES
 
 
 def _outcome(execution: Execution) -> str:

@@ -17,10 +17,15 @@ from dgtui.config import Config
 from dgtui.config.channels import ChannelSettings, WebhookSettings
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.catalog.deliveries import Deliveries
+from dgtui.engine.catalog.notifications import Notifications
+from dgtui.engine.datasources.postgres_connection import PostgresSettings
+from dgtui.engine.model import Execution, Problem
 from dgtui.engine.notification_model import NotificationKind
 from dgtui.engine.notify import raise_notification
 from dgtui.engine.notify.courier import Courier, DeliveryReport
+from dgtui.engine.records import Records
 from dgtui.engine.settings import Duration
+from dgtui.engine.telling import Teller
 from tests.support.homes import Home, wait_until
 from tests.support.receivers import WebServer, closed_port, frozen_server, mail_server, web_server
 
@@ -107,6 +112,54 @@ def test_who_comes_late_to_a_group_is_collected_for_the_next_message(post: Post)
         assert post.deliver(after=MINUTE).sent == 0
     assert post.deliver(after=15 * MINUTE).sent == 1
     assert post.subjects() == [["shop0"], ["shop1", "shop2", "shop3"]]
+
+
+def test_what_is_worse_than_all_that_a_group_was_told_waits_for_nothing(post: Post) -> None:
+    post.tell("backup_failed", "nightly", group="db1:5432")
+    assert post.deliver(after=MINUTE).sent == 1
+    post.tell("backup_failed", "hourly", group="db1:5432")
+    post.tell("connection_lost", "shop0", group="db1:5432")
+    assert post.deliver(after=MINUTE).sent == 1
+    # What it says of the others goes with it.
+    assert post.subjects() == [["nightly"], ["hourly", "shop0"]]
+    post.tell("connection_lost", "shop1", group="db1:5432")
+    assert post.deliver(after=MINUTE).sent == 0
+    assert post.deliver(after=15 * MINUTE).sent == 1
+
+
+def test_what_waits_for_its_group_says_until_when(post: Post) -> None:
+    post.tell("connection_lost", "shop0", group="db1:5432")
+    assert post.deliver(after=MINUTE).sent == 1
+    told_at = post.now
+    post.tell("connection_lost", "shop1", group="db1:5432")
+    assert post.deliver(after=MINUTE).sent == 0
+    records = Records(post.catalog, lambda: Config(channels=post.channels), clock=lambda: post.now)
+    (waiting,) = records.undelivered()
+    assert waiting.next_try_at == told_at + 15 * MINUTE
+
+
+@pytest.mark.parametrize(
+    ("kind", "group"),
+    [("DatabaseConnectionError", "db1:5432"), ("AuthenticationError", "db1:5432"), ("ConfigError", "")],
+)
+def test_only_what_its_server_is_to_blame_for_is_told_with_others_of_it(tmp_path: Path, kind: str, group: str) -> None:
+    catalog = Catalog(tmp_path)
+    settings = PostgresSettings(type="postgres", host="db1", port=5432, database="shop")
+    failed = Execution(
+        execution_id="e1",
+        job_id="job-id",
+        job="nightly",
+        datasource="shop",
+        datasource_type="postgres",
+        status="failed",
+        backup_type="full",
+        started_at=START,
+        problem=Problem(kind=kind, message="no"),
+    )
+    Teller(catalog, Config(datasources={"shop": settings}), pytest.fail).backup_ended(failed)
+    (told,) = Notifications(catalog).listed()
+    assert told.group_key == group
+    catalog.close()
 
 
 def test_rules_by_kind_severity_and_object(post: Post) -> None:

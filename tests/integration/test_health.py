@@ -393,8 +393,11 @@ def test_a_state_nobody_renewed_is_unknown(home: Home, tmp_path: Path) -> None:
     home.configure(sqlite_table("shop", tmp_path / "shop.db"))
     engine, then = home.engine(), Clock(now() - timedelta(days=3))
     assert [state.status for state in Health(engine, clock=then).check_now([SHOP])] == ["healthy"]
-    then.forward(seconds=450)
+    # An interval and a half, and the two seconds that the next check may wait for its answer.
+    then.forward(seconds=452)
     assert Health(engine, clock=then).states()[SHOP].status == "healthy"
+    then.forward(seconds=1)
+    assert Health(engine, clock=then).states()[SHOP].status == "unknown"
     shown = home.dgtui("health", "shop")
     assert (shown.exit_code, "unknown" in shown.output, "it was healthy" in shown.output) == (1, True, True), shown
     assert "No daemon is running" in shown.errors

@@ -5,7 +5,7 @@ Only one process works on deliveries at a time (the lock is `dgtui.engine.notify
 being sent when the lock is free was left behind by a process that died.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -16,7 +16,7 @@ from dgtui.engine.catalog.database import Database, time_text
 from dgtui.engine.catalog.notifications import decoded, notifications
 from dgtui.engine.catalog.tables import metadata
 from dgtui.engine.model import Problem, Record
-from dgtui.engine.notification_model import LASTING, Delivery, Notification
+from dgtui.engine.notification_model import LASTING, Delivery, Notification, Severity
 
 deliveries = sa.Table(
     "deliveries",
@@ -205,10 +205,16 @@ class Deliveries:
             chosen = sa.update(delivery_items).where(delivery_items.c.item.in_([item.item for item in items]))
             connection.execute(chosen.values(delivery_id=delivery.delivery_id))
 
-    def last_of_group(self, channel: str, group_key: str) -> datetime | None:
-        """When a message of this group was made last for a channel."""
+    def last_of_group(self, channel: str, group_key: str, severities: Collection[Severity]) -> datetime | None:
+        """When a message of this group that told of something so severe was made last for a channel."""
+        told = (
+            sa.select(delivery_items.c.item)
+            .join(notifications, notifications.c.notification_id == delivery_items.c.notification_id)
+            .where(delivery_items.c.delivery_id == deliveries.c.delivery_id)
+            .where(notifications.c.severity.in_(severities))
+        )
         query = sa.select(sa.func.max(deliveries.c.created_at)).where(
-            deliveries.c.channel == channel, deliveries.c.group_key == group_key
+            deliveries.c.channel == channel, deliveries.c.group_key == group_key, told.exists()
         )
         with self._database.transaction() as connection:
             text = connection.scalar(query)

@@ -8,8 +8,6 @@ from dgtui.engine.health.timing import due_at
 from dgtui.engine.health_age import interval_of
 from dgtui.engine.health_model import Watched
 
-_STORAGE_SECONDS = 30.0
-
 
 class Agenda:
     """The next moment of each thing, worked out once for each check: it is asked every second or two."""
@@ -72,9 +70,3 @@ def watched_of(config: Config) -> list[Watched]:
         *(Watched(kind="storage", name=name) for name in config.storages),
         *(Watched(kind="job", name=name) for name in config.jobs if config.is_followed(name)),
     ]
-
-
-def limit_of(config: Config, subject: Watched) -> float:
-    """Seconds that a check may take."""
-    settings = config.datasources.get(subject.name) if subject.kind == "datasource" else None
-    return float(settings.check_timeout) if settings is not None else _STORAGE_SECONDS

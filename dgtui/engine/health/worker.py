@@ -17,12 +17,13 @@ from typing import Protocol
 from dgtui.config import Config
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.catalog.health import HealthRecords, Judge
-from dgtui.engine.health.agenda import Agenda, limit_of
+from dgtui.engine.health.agenda import Agenda
 from dgtui.engine.health.asking import ask_datasource, ask_storage
 from dgtui.engine.health.companions import Companions
 from dgtui.engine.health.jobs import ask_job
 from dgtui.engine.health.judging import judge, slow_limit
 from dgtui.engine.health.telling import forget, tell_events
+from dgtui.engine.health_age import limit_of
 from dgtui.engine.health_model import HealthCheck, HealthEvent, HealthState, Watched
 from dgtui.engine.messages import now
 

@@ -23,7 +23,7 @@ from dgtui.engine.model import Problem, Record
 from dgtui.engine.notification_model import Delivery, Notification
 from dgtui.engine.notify.channels import send
 from dgtui.engine.notify.message import compose
-from dgtui.engine.notify.rules import LONGEST_WAIT, after_quiet_hours, due_at, is_collected, wait_after, wants
+from dgtui.engine.notify.rules import LONGEST_WAIT, after_quiet_hours, at_least, due_at, is_collected, wait_after, wants
 from dgtui.engine.problems import problem_of
 
 LOCK_NAME = "notify.lock"
@@ -124,8 +124,7 @@ class Courier:
         for item in items:
             groups.setdefault(_group_of(item, settings), []).append(item)
         for key, members in groups.items():
-            told_at = self._deliveries.last_of_group(channel, key)
-            due_at = min(self._due_at(item, settings, told_at, at) for item in members)
+            due_at = min(due_of(self._deliveries, item, settings, at) for item in members)
             if due_at > at:
                 self._next_item_at = min(due_at, self._next_item_at or due_at)
             else:
@@ -133,12 +132,6 @@ class Courier:
                     delivery_id=str(uuid.uuid4()), channel=channel, status="waiting", created_at=at, next_try_at=at
                 )
                 self._deliveries.add(delivery, members, group_key=key)
-
-    def _due_at(self, item: Item, settings: ChannelSettings, told_at: datetime | None, at: datetime) -> datetime:
-        moment = due_at(item, settings, group_told_at=told_at, at=at)
-        if item.notification.severity == "critical":
-            return moment
-        return max(moment, after_quiet_hours(at, settings))
 
     def _send_all(self, seconds: float) -> "list[_Round]":
         """Send what is due, each channel in a thread of its own: a frozen receiver delays no other."""
@@ -236,6 +229,17 @@ class _Round(threading.Thread):
         self.problem = odd or self.problem
         self._deliveries.sent(delivery.delivery_id, at=self._clock(), problem=problem)
         return True
+
+
+def due_of(deliveries: Deliveries, item: Item, settings: ChannelSettings, at: datetime) -> datetime:
+    """When an item is to be sent, where nothing that belongs to it is sent earlier."""
+    notification, told_at = item.notification, None
+    if notification.group_key:
+        # What is worse than all that was told of the group is no addition to it: it waits for nothing.
+        key = _group_of(item, settings)
+        told_at = deliveries.last_of_group(item.channel, key, at_least(notification.severity))
+    moment = due_at(item, settings, group_told_at=told_at, at=at)
+    return moment if notification.severity == "critical" else max(moment, after_quiet_hours(at, settings))
 
 
 def _group_of(item: Item, settings: ChannelSettings) -> str:

@@ -9,10 +9,15 @@ from dgtui.engine.catalog.deliveries import Item
 from dgtui.engine.notification_model import SEVERITIES, Notification, NotificationKind, Severity
 
 GROUP_PAUSE = timedelta(minutes=15)
-"""How long later notifications of a group are collected after a message of it."""
+"""How long later notifications of a group are collected after a message of it that mattered at least as much."""
 LONGEST_WAIT = timedelta(hours=1)
 _FIRST_WAIT = timedelta(minutes=1)
 _RANKS: dict[Severity, int] = {severity: rank for rank, severity in enumerate(get_args(Severity))}
+
+
+def at_least(severity: Severity) -> tuple[Severity, ...]:
+    """The severities that matter at least as much."""
+    return tuple(one for one, rank in _RANKS.items() if rank >= _RANKS[severity])
 
 
 def wants(settings: ChannelSettings, notification: Notification) -> bool:
@@ -32,7 +37,7 @@ def _concerns(settings: ChannelSettings, notification: Notification) -> bool:
 
 
 def due_at(item: Item, settings: ChannelSettings, *, group_told_at: datetime | None, at: datetime) -> datetime:
-    """When an item is to be sent; `group_told_at` is when a message of its group was made last."""
+    """When an item is to be sent; `group_told_at` is when its group was last told of something as severe."""
     # Where the clock was set back, nothing waits for a time that is long past.
     if item.created_at > at:
         return at
