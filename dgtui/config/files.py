@@ -23,8 +23,16 @@ _SAID_BETTER = {
 _SECOND_TABLE = re.compile(r"Cannot declare \((.*)\) twice")
 
 
+class Source(NamedTuple):
+    """The bytes of a file, and the mode that it had."""
+
+    path: Path
+    mode: int
+    data: bytes
+
+
 class ConfigFile(NamedTuple):
-    """A file as it was read."""
+    """What a file says."""
 
     path: Path
     tables: dict[str, Any]
@@ -101,18 +109,22 @@ def find_files(path: Path | None) -> FoundFiles:
     return FoundFiles(main if named or os.path.lexists(main) else None, tuple(others))
 
 
-def read_file(path: Path) -> ConfigFile | Mistake:
-    """Read one file, or tell what is wrong with it."""
+def read_source(path: Path) -> Source | Mistake:
+    """Read one file, or tell why it cannot be read."""
     try:
         with path.open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            data = file.read()
+            return Source(path=path, mode=os.fstat(file.fileno()).st_mode, data=file.read())
     except OSError as error:
         return Mistake(file=path, line=None, key="", text=f"cannot be read: {error.strerror}")
-    if stat.S_ISREG(mode) and mode & stat.S_IWOTH:
-        command = f"chmod o-w {shlex.quote(show_path(path))}"
-        return Mistake(file=path, line=None, key="", text=f"anybody can change it, and with it what is run: {command}")
-    return _parse(path, stat.S_IMODE(mode), data)
+
+
+def parse_source(source: Source) -> ConfigFile | Mistake:
+    """What a file says, or what is wrong with it."""
+    if stat.S_ISREG(source.mode) and source.mode & stat.S_IWOTH:
+        command = f"chmod o-w {shlex.quote(show_path(source.path))}"
+        text = f"anybody can change it, and with it what is run: {command}"
+        return Mistake(file=source.path, line=None, key="", text=text)
+    return _parse(source.path, stat.S_IMODE(source.mode), source.data)
 
 
 def _parse(path: Path, mode: int, data: bytes) -> ConfigFile | Mistake:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeVar, get_args
 import msgspec
 
 from dgtui.config.channels import CHANNEL_SETTINGS, REFERENCE_KEYS, ChannelSettings
-from dgtui.config.files import ConfigFile, find_files, read_file
+from dgtui.config.files import ConfigFile, Source, find_files, parse_source, read_source
 from dgtui.config.guardian import GuardianSettings
 from dgtui.config.jobs import PRIVATE_PLACE, JobSettings, unknown_options
 from dgtui.config.mistakes import Mistake, error_of, one_of, show_path, suggestion
@@ -45,11 +45,29 @@ def load_config(path: Path | None = None) -> Config:
 
     No file at all is an empty configuration, unless one was named. Raises ConfigError, which lists all mistakes.
     """
+    return config_of(read_sources(path))
+
+
+class Sources(NamedTuple):
+    """The files of a configuration as they were read."""
+
+    main: Path | None
+    files: tuple[Source | Mistake, ...]
+
+
+def read_sources(path: Path | None) -> Sources:
+    """Read the files that `load_config` reads. Raises ConfigError where it cannot be told which they are."""
     found = find_files(path)
-    results = [read_file(file) for file in ([found.main] if found.main else []) + list(found.others)]
+    files = ([found.main] if found.main else []) + list(found.others)
+    return Sources(found.main, tuple(read_source(file) for file in files))
+
+
+def config_of(sources: Sources) -> Config:
+    """The configuration that files hold. Raises ConfigError, which lists all mistakes."""
+    results = [parse_source(one) if isinstance(one, Source) else one for one in sources.files]
     mistakes = [result for result in results if isinstance(result, Mistake)]
     loader = _Loader([result for result in results if isinstance(result, ConfigFile)], mistakes)
-    config = loader.load(found.main)
+    config = loader.load(sources.main)
     if mistakes:
         raise error_of(mistakes)
     return config

@@ -47,6 +47,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """The main file; None where there is none."""
     files: tuple[Path, ...] = ()
     """The files that were read, in this order."""
+    kept: Path | None = None
+    """The copy of them by which workers go too, whatever becomes of the files; None where they go by the files."""
     origins: Mapping[tuple[Table, str], Origin] = {}
 
     def origin(self, table: Table, name: str) -> Origin:

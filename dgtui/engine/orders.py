@@ -16,6 +16,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, tag_field="operation"):
     run_id: str
     config_path: str | None = None
     """The configuration file to use; the usual one where empty."""
+    config_kept: str | None = None
+    """The copy of the configuration to use in the place of its files."""
     ordered_at: datetime
 
 

@@ -31,6 +31,7 @@ def undo_order(
     return RestoreOrder(
         run_id=str(uuid.uuid4()),
         config_path=str(config.path) if config.path is not None else None,
+        config_kept=str(config.kept) if config.kept is not None else None,
         ordered_at=at,
         restored_by=actor.user,
         origin=actor.origin,

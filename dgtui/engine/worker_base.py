@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from dgtui.config import Config, load_config
+from dgtui.config.kept import load_kept
 from dgtui.engine.cancellation import Cancellation
 from dgtui.engine.errors import Cancelled, DataGuardianError
 from dgtui.engine.files import make_private_folder
@@ -23,6 +24,14 @@ from dgtui.engine.runs import RunPaths
 OrderT = TypeVar("OrderT", bound=Order)
 
 
+def _config_of(order: Order) -> Config:
+    kept = Path(order.config_kept) if order.config_kept else None
+    # The daemon tidies up: one that was gone before we began was followed by others, and the files are right again.
+    if kept is not None and kept.exists():
+        return load_kept(kept)
+    return load_config(Path(order.config_path) if order.config_path else None)
+
+
 class Worker(abc.ABC, Generic[OrderT]):
     """Carries out one order, in a process of its own."""
 
@@ -31,7 +40,7 @@ class Worker(abc.ABC, Generic[OrderT]):
         self._order = order
         self._run = run
         self._cancellation = cancellation
-        self._config: Config = load_config(Path(order.config_path) if order.config_path else None)
+        self._config = _config_of(order)
         self._scratch = self._paths.scratch(order.run_id)
 
     def execute(self) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from dgtui.engine.catalog.due_runs import queued_runs
+from dgtui.engine.facade import Engine
 from dgtui.engine.model import ENDED
 from tests.support.daemons import StartDaemon
 from tests.support.homes import Home, wait_until
@@ -105,3 +106,39 @@ def test_runs_wait_in_order_are_shown_and_can_be_cancelled(files: Home, start_da
     assert waiting.execution_id not in {run.execution_id for run in queued_runs(engine.catalog)}
     run_id = next(run["run_id"] for run in shown if run["status"] == "running")
     assert engine.execution(run_id).status == "completed"
+
+
+def test_a_wrong_configuration_stops_no_backup_also_of_a_daemon_that_begins_then(
+    files: Home, start_daemon: StartDaemon
+) -> None:
+    # Relative to the file that names it: the kept configuration has to find it too.
+    (files.folder / "heartbeat").write_text("http://127.0.0.1:1/ping")
+    configure(files, 'schedule = "every 1 s"\nheartbeat = { file = "heartbeat" }\nretention = { keep_last = 2 }\n')
+    engine = files.engine()
+    daemon = start_daemon().wait_ready()
+    files.config_path.write_text(files.config_path.read_text().replace("keep_last", "keep_lsat"))
+    daemon.wait_for(lambda: "did you mean 'keep_last'?" in daemon.log, "the mistake in the log")
+    _wait_for_two_more(engine)
+    daemon.stop()
+    assert files.dgtui("list").exit_code == 2
+    second = start_daemon().wait_ready()
+    assert "the last good one stays in use" in second.log
+    _wait_for_two_more(engine)
+    files.config_path.write_text(files.config_path.read_text().replace("keep_lsat", "keep_last"))
+    second.wait_for(lambda: "The configuration was read again" in second.log, "it to be taken up")
+    second.stop()
+    wait_until(lambda: not engine.paths.living(), "the last worker")
+    ended = [one for one in engine.executions() if one.status in ENDED]
+    assert {one.status for one in ended} == {"completed"}
+    assert not any("cannot be read" in warning for one in ended for warning in one.warnings)
+    assert len(list((files.state / "config").iterdir())) <= 2
+
+
+def _wait_for_two_more(engine: Engine) -> None:
+    before = {one.execution_id for one in engine.executions()}
+    # The first of them may have been started before.
+    wait_until(lambda: len(_good(engine) - before) >= 2, "two more backups")
+
+
+def _good(engine: Engine) -> set[str]:
+    return {one.execution_id for one in engine.executions(status="completed")}

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from dgtui.config import load_config
-from dgtui.config.files import ConfigFile, read_file
+from dgtui.config.files import ConfigFile, Source, parse_source, read_source
 from dgtui.config.mistakes import Mistake
 from dgtui.config.tables import TableReader
 from dgtui.engine.settings import Secret
@@ -329,7 +329,9 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     ],
 )
 def test_what_only_the_whole_can_tell(tmp_path: Path, text: str, expected: str | None) -> None:
-    file = read_file(write_config(tmp_path, text))
+    source = read_source(write_config(tmp_path, text))
+    assert isinstance(source, Source)
+    file = parse_source(source)
     assert isinstance(file, ConfigFile)
     mistakes: list[Mistake] = []
     settings = TableReader(file, mistakes).read(Checked, file.tables["a"], ("a",))

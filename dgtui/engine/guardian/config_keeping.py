@@ -1,12 +1,23 @@
-"""What the daemon tells of its configuration: that it is wrong, that it is right again, that it was changed by hand."""
+"""How the daemon takes up its configuration, and what it tells of it.
+
+What is right is kept as it was read, for workers and for the next start: a configuration that somebody is in the middle
+of changing stops no backup.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
+
+from dgtui.config import Config
+from dgtui.config.files import find_files
+from dgtui.config.kept import keep, last_kept
+from dgtui.config.load import config_of, read_sources
 from dgtui.engine.config_changes import ConfigChanges
 from dgtui.engine.errors import ConfigError, DataGuardianError
-from dgtui.engine.guardian.duty import DutyContext
+from dgtui.engine.guardian.duty import DutyContext, Level
 from dgtui.engine.notify import end_states, raise_notification
+from dgtui.engine.runs import RunPaths
 
 
 class ConfigKeeping:
@@ -14,8 +25,13 @@ class ConfigKeeping:
 
     def __init__(self, context: DutyContext, path: Path | None) -> None:
         self._context = context
+        self._path = path
         self._subject = str(path) if path is not None else "the configuration"
         self._changes = ConfigChanges(context.catalog, path)
+
+    def take(self) -> Config:
+        """The configuration as its files are now. Raises ConfigError where they are wrong."""
+        return _taken(self._path, self._context.paths, self._context.log)
 
     def taken(self) -> None:
         """A configuration that is right was taken up."""
@@ -55,3 +71,33 @@ class ConfigKeeping:
             tell()
         except DataGuardianError as error:
             self._context.log(f"A change of the configuration could not be told: {error.message}", "warning")
+
+
+def first_config(
+    path: Path | None, paths: RunPaths, log: Callable[[str, Level], None]
+) -> tuple[Config, ConfigError | None]:
+    """What a daemon begins with: where the files are wrong, the last that was right, and what is wrong with them.
+
+    Raises ConfigError where none was ever right.
+    """
+    try:
+        return _taken(path, paths, log), None
+    except ConfigError as error:
+        former = last_kept(_folder(paths), find_files(path).main)
+        if former is None:
+            raise
+        return former, error
+
+
+def _taken(path: Path | None, paths: RunPaths, log: Callable[[str, Level], None]) -> Config:
+    sources = read_sources(path)
+    config = config_of(sources)
+    try:
+        return msgspec.structs.replace(config, kept=keep(sources, _folder(paths)))
+    except DataGuardianError as error:
+        log(f"The configuration could not be kept: {error.message}", "warning")
+        return config
+
+
+def _folder(paths: RunPaths) -> Path:
+    return paths.state / "config"

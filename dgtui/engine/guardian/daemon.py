@@ -15,11 +15,11 @@ from types import FrameType
 import msgspec
 
 from dgtui import __version__
-from dgtui.config import Config, load_config
+from dgtui.config import Config
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.errors import ConfigError, DataGuardianError, JobBusy
 from dgtui.engine.guardian.clock_watch import ClockWatch
-from dgtui.engine.guardian.config_keeping import ConfigKeeping
+from dgtui.engine.guardian.config_keeping import ConfigKeeping, first_config
 from dgtui.engine.guardian.config_watch import ConfigWatch
 from dgtui.engine.guardian.duties import DUTIES
 from dgtui.engine.guardian.duty import DutyContext, Level
@@ -45,8 +45,14 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 class Daemon:
     """Runs the duties until SIGTERM or SIGINT."""
 
-    def __init__(self, config_path: Path | None, context: DutyContext, notifier: SystemdNotifier) -> None:
-        self._config_path = config_path
+    def __init__(
+        self,
+        config_path: Path | None,
+        context: DutyContext,
+        notifier: SystemdNotifier,
+        mistake: ConfigError | None = None,
+    ) -> None:
+        """`mistake` is what is wrong with the files where it begins with a configuration that was right once."""
         self._context = context
         self._notifier = notifier
         self._runners = [DutyRunner(make(context), context) for make in DUTIES]
@@ -58,6 +64,7 @@ class Daemon:
         self._hanging: tuple[str, ...] = ()
         self._started_at = self._config_read_at = context.clock()
         self._config_problem: Problem | None = None
+        self._mistake = mistake
         self._reported: DaemonReport | None = None
         self._reported_at = 0.0
         self._began = time.monotonic()
@@ -65,7 +72,10 @@ class Daemon:
     def run(self) -> None:
         """Work until told to stop."""
         with _signals() as signals:
-            self._keeping.taken()
+            if self._mistake is None:
+                self._keeping.taken()
+            else:
+                self._refuse(self._mistake)
             for runner in self._runners:
                 runner.start()
             self._report()
@@ -96,11 +106,9 @@ class Daemon:
         """Take up the configuration as it is now; a wrong one is told, and the last good one stays."""
         self._notifier.reloading()
         try:
-            config = load_config(self._config_path)
+            config = self._keeping.take()
         except ConfigError as error:
-            self._config_problem = problem_of(error)
-            self._context.log(f"The configuration is wrong, the last good one stays in use: {error.message}", "error")
-            self._keeping.refused(error)
+            self._refuse(error)
         else:
             self._config_problem = None
             self._config_read_at = self._context.clock()
@@ -109,6 +117,11 @@ class Daemon:
             self._keeping.taken()
         self._wake_all()
         self._notifier.ready(self._summary())
+
+    def _refuse(self, error: ConfigError) -> None:
+        self._config_problem = problem_of(error)
+        self._context.log(f"The configuration is wrong, the last good one stays in use: {error.message}", "error")
+        self._keeping.refused(error)
 
     def _wake_all(self) -> None:
         for runner in self._runners:
@@ -180,15 +193,15 @@ def run_daemon(config_path: Path | None, state: Path, *, log: Callable[[str, Lev
 
     Raises ConfigError, CatalogError, and JobBusy where there is one already.
     """
-    config = load_config(config_path)
     paths = RunPaths(state)
+    config, mistake = first_config(config_path, paths, log)
     paths.make()
     with _only_one(paths), contextlib.closing(Catalog(state)) as catalog:
         context = DutyContext(config, catalog, paths, log=log)
         log(f"Guarding {len(config.jobs)} jobs, pid {os.getpid()}, state in {state}", "info")
         observe_secrets(SecretReads(Teller(catalog, config, lambda text: log(text, "warning"))))
         try:
-            Daemon(_named(config, config_path), context, SystemdNotifier()).run()
+            Daemon(_named(config, config_path), context, SystemdNotifier(), mistake).run()
         finally:
             observe_secrets(None)
 

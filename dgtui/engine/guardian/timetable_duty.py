@@ -226,6 +226,7 @@ class TimetableDuty:
         order = BackupOrder(
             run_id=run.execution_id,
             config_path=str(config.path) if config.path is not None else None,
+            config_kept=str(config.kept) if config.kept is not None else None,
             ordered_at=self._context.clock(),
             job_id=run.job_id,
             job_name=run.job,

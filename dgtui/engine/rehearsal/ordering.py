@@ -40,6 +40,7 @@ def rehearse_order(
     return RehearseOrder(
         run_id=run_id or str(uuid.uuid4()),
         config_path=str(config.path) if config.path is not None else None,
+        config_kept=str(config.kept) if config.kept is not None else None,
         ordered_at=at,
         execution_id=execution.execution_id,
         job_id=execution.job_id,
