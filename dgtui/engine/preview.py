@@ -141,4 +141,6 @@ def _way_of(adapter: Datasource[Any], state: TargetState, question: OutlookQuest
     tables = question.selection.tables
     if question.name_as is not None and tables:
         return beside_way(tables[0], question.name_as)
-    return part_way(adapter, state) if tables or question.merge else way_of(adapter, question.database, state)
+    if tables or question.merge:
+        return part_way(adapter, state, safety=question.safety)
+    return way_of(adapter, question.database, state)

@@ -62,11 +62,12 @@ def way_of(target: Datasource[Any], database: str, state: TargetState) -> Chosen
     )
 
 
-def part_way(target: Datasource[Any], state: TargetState) -> ChosenWay:
+def part_way(target: Datasource[Any], state: TargetState, *, safety: bool) -> ChosenWay:
     """The way of chosen tables, files or folders, or of a whole tree that is merged, into what is there."""
     if state.empty:
         return ChosenWay(kind="fresh")
-    text = "loaded beside it and compared, then, after a safety backup, only what was chosen is exchanged"
+    then = "then, after a safety backup," if safety else "then"
+    text = f"loaded beside it and compared, {then} only what was chosen is exchanged"
     return ChosenWay(kind="part", text=text, writers=target.part_words)
 
 

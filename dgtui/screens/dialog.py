@@ -113,12 +113,14 @@ class Dialog(ModalScreen[ResultT], Generic[ResultT]):
 
     def place_toasts(self) -> None:
         """Below the box; where there is no room for them, above what people have to reach for."""
-        if not self.is_mounted:
-            return
-        height, below = self.size.height, self.size.height - self.query_one("#box").region.bottom
+        height, boxes = self.size.height, self.query("#box")
+        if not boxes:
+            return  # it is being closed
+        below = height - boxes.first().region.bottom
         tops = [widget.region.y for widget in self.query("#box > .buttons, #foot") if widget.region]
         rows = height - min(tops) if tops and below < _TOAST_ROWS else 1
-        self.query_one(ToastRack).styles.margin = (0, 0, rows, 0)
+        for rack in self.query(ToastRack):
+            rack.styles.margin = (0, 0, rows, 0)
 
     @property
     def scrolled(self) -> Widget:

@@ -23,6 +23,8 @@ from dgtui.wording.words import known_size
 if TYPE_CHECKING:
     from dgtui.engine.preview import RestorePreview
 
+_MOST_TICK_ROWS = 8
+
 
 class RestoreForm(Box):
     """From, into, what, why; and the preview below it. What cannot be chosen says why."""
@@ -31,7 +33,7 @@ class RestoreForm(Box):
     RestoreForm { height: auto; }
     RestoreForm .row { height: auto; }
     RestoreForm Label { width: 9; }
-    RestoreForm #tables { height: 8; margin-left: 9; }
+    RestoreForm #tables { height: 3; margin-left: 9; }
     RestoreForm #reason { width: 1fr; }
     RestoreForm #jobs-row { width: auto; }
     RestoreForm #jobs-label { width: auto; padding: 0 1; }
@@ -66,7 +68,7 @@ class RestoreForm(Box):
         yield _row("Under", another, id="as-row")
         merge = Tick("Merge: put files over those that are there, leave all others alone", value=False, id="merge")
         yield _row("How", merge, id="merge-row")
-        yield SafetyRows(offer.safety_places(), look)
+        yield SafetyRows(offer.safety_places(self._copies), look)
         yield _row("After", Tick("Compare every object's content by a checksum", value=False, id="deep"))
         yield _row("Roles", Tick("Go on without the roles that are missing", value=False, id="roles"), id="role-row")
         with Horizontal(classes="row"):
@@ -84,6 +86,7 @@ class RestoreForm(Box):
         for copy in copies.values():
             self._copies[copy.storage] = copy
         self.query_one("#storage", Choice).set_options(self._offer.storages(self._copies))
+        self.query_one(SafetyRows).offer(self._offer.safety_places(self._copies))
 
     def take_manifest(self, manifest: Manifest) -> None:
         """What the backup holds, to tick."""
@@ -95,7 +98,9 @@ class RestoreForm(Box):
             )
             for one in manifest.objects
         ]
-        self.query_one(Ticks).offer(rows)
+        ticks = self.query_one(Ticks)
+        ticks.styles.height = min(max(len(rows), 2) + 1, _MOST_TICK_ROWS)
+        ticks.offer(rows)
 
     def take_preview(self, preview: "RestorePreview | None") -> None:
         """What is possible depends on the target; None where it is not known."""

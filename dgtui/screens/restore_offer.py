@@ -115,11 +115,15 @@ class RestoreOffer(Record, frozen=True):
         what = {option.key: option for option in self.what(datasource, preview)}
         return [Option(key, label, why_not=what[key].why_not) for key, label in _PART.items() if key in what]
 
-    def safety_places(self) -> list[Option]:
-        """Where the backup of what is replaced can go."""
+    def safety_places(self, copies: Mapping[str, Copy]) -> list[Option]:
+        """Where the backup of what is replaced can go; a storage that was just found out of reach is none."""
         job = self.config.jobs.get(self.execution.job)
         usual = ", ".join(job.storages) if job is not None else ""
         return [
             Option(AUTOMATIC, f"as the job does ({usual})" if usual else "where the backup is"),
-            *(Option(name, name) for name in self.config.storages),
+            *(Option(name, name, why_not=_out_of_reach(copies.get(name))) for name in self.config.storages),
         ]
+
+
+def _out_of_reach(copy: Copy | None) -> str:
+    return copy.status if copy is not None and copy.status == "unreachable" else ""

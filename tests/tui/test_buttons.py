@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 from textual.widgets import Button
-from textual.widgets._toast import Toast
+from textual.widgets._toast import Toast, ToastRack
 
+from dgtui.screens.confirm import ConfirmScreen
 from tests.tui.driver import Driver
 from tests.tui.still_life import still_app
 from tests.tui.test_pictures import PLACES, SIZES
@@ -76,5 +77,22 @@ async def test_what_is_told_meanwhile_covers_no_button(tmp_path: Path, place: st
             for toast in driver.screen.query(Toast):
                 assert toast.region.height
                 assert not any(toast.region.overlaps(button) for button in buttons), (toast.region, buttons)
+    finally:
+        app.close_engine()
+
+
+async def test_a_dialog_that_is_being_closed_asks_for_no_place_for_what_is_told(tmp_path: Path) -> None:
+    app = still_app(tmp_path)
+    try:
+        async with app.run_test(size=(80, 24)) as pilot:
+            driver = Driver(app, pilot, [])
+            await driver.settle()
+            await driver.press("d")
+            dialog = driver.screen
+            assert isinstance(dialog, ConfirmScreen)
+            await dialog.query(ToastRack).remove()
+            dialog.place_toasts()
+            await dialog.query("#box").remove()
+            dialog.place_toasts()
     finally:
         app.close_engine()

@@ -1,6 +1,7 @@
 """Restores in place, their undo, and what they leave, by keyboard alone, over real sources."""
 
 import contextlib
+import shutil
 import sqlite3
 import subprocess
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from textual.widgets import Button, Input
 from dgtui.engine.restore_model import Placing, Restore
 from dgtui.screens.confirm import ConfirmScreen
 from dgtui.screens.restore import RestoreScreen
+from dgtui.screens.restore_form import RestoreForm
 from dgtui.screens.restored import RestoredScreen
 from dgtui.screens.undo import UndoScreen
 from dgtui.screens.widgets.choice import Choice, Tick
@@ -466,3 +468,30 @@ async def test_what_would_be_refused_cannot_be_begun(home: Home, request: pytest
             await driver.press("f5")
             assert "is open elsewhere" not in driver.text("#preview")
             assert not driver.widget("#go", Button).disabled
+
+
+async def test_what_is_said_of_chosen_tables_knows_whether_the_current_state_is_saved(home: Home, shop: Path) -> None:
+    home.back_up()
+    async with screens(home) as driver:
+        await driver.press("2", "r")
+        await choose(driver, "#what", "tables")
+        assert driver.widget("#tables", Ticks).size.height == 3, "as many rows as there are tables, and their header"
+        driver.widget("#tables", Ticks).focus()
+        await driver.press("space")
+        assert "then, after a safety backup, only what was chosen" in driver.text("#preview")
+        driver.widget("#safety", Tick).focus()
+        await driver.press("space")
+        assert "compared, then only what was chosen is exchanged" in driver.text("#preview")
+
+
+async def test_no_safety_backup_is_offered_to_a_storage_out_of_reach(home: Home, shop: Path) -> None:
+    home.back_up()
+    shutil.rmtree(home.storage("nas"))
+    async with screens(home) as driver:
+        await driver.press("2", "r")
+        options = {option.key: option.why_not for option in driver.widget("#safety-to", Choice).options}
+        assert options == {"": "", "disk": "", "nas": "unreachable"}
+        driver.widget("#safety", Tick).focus()
+        await driver.press("space")
+        driver.screen.query_one(RestoreForm).take_copies({})
+        assert not driver.widget("#safety", Tick).value, "what storages answer later changes nothing of what was chosen"

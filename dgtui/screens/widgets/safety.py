@@ -33,11 +33,12 @@ class SafetyRows(Vertical):
             yield Label("  to")
             yield Choice(self._places, self._look, id="safety-to")
 
-    def offer(self, places: Sequence[Option], *, wanted: bool) -> None:
-        """Other storages to choose from, and whether it is proposed."""
+    def offer(self, places: Sequence[Option], *, wanted: bool | None = None) -> None:
+        """Other storages to choose from, and whether it is proposed where that is another question now."""
         self._places = places
         self.query_one(Choice).set_options(places)
-        self.query_one(Tick).put(value=wanted)
+        if wanted is not None:
+            self.query_one(Tick).put(value=wanted)
         self._show()
 
     def on_mount(self) -> None:
