@@ -122,8 +122,18 @@ def test_parts_rows_and_rehearsals(home: Home, mysql_server: MysqlServer) -> Non
 
 
 def test_killed_at_every_step_of_a_swap(home: Home, mysql_server: MysqlServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """MySQL renames tables that are locked, so that no write comes between the triggers and the rename."""
-    name = make_shop(mysql_server)
+    """MySQL renames tables that are locked, so that no write comes between the triggers and the rename.
+
+    Foreign keys tie them to another database, both ways.
+    """
+    name, outside = make_shop(mysql_server), mysql_server.create_database()
+    mysql_server.execute(
+        "CREATE TABLE parent (id INT PRIMARY KEY)",
+        f"CREATE TABLE child (id INT, CONSTRAINT down FOREIGN KEY (id) REFERENCES `{name}`.goods (id))",
+        database=outside,
+    )
+    tied = f"CREATE TABLE tied (id INT, CONSTRAINT up FOREIGN KEY (id) REFERENCES `{outside}`.parent (id))"
+    mysql_server.execute(tied, database=name)
 
     def change(number: int) -> None:
         mysql_server.execute(
@@ -135,7 +145,7 @@ def test_killed_at_every_step_of_a_swap(home: Home, mysql_server: MysqlServer, m
     source = Changing(
         home,
         mysql_server.config(name),
-        lambda: mysql_digest(mysql_server, name),
+        lambda: (mysql_digest(mysql_server, name), mysql_digest(mysql_server, outside)),
         change,
         lambda: {other for other in mysql_server.databases() if other.startswith(f"{name}__dgtui")},
     )
