@@ -154,6 +154,23 @@ def test_what_goes_with_its_table_or_is_made_anew_is_in_no_way(part: PostgresPar
     assert told.exit_code == 0, told
 
 
+def test_a_partition_that_would_go_with_its_table_is_named_before(part: PostgresPart) -> None:
+    """One that is newer than the backup; those that the backup has come back with their table."""
+    part.server.execute(
+        "CREATE TABLE days (d int, t text) PARTITION BY LIST (d);"
+        "CREATE TABLE day_1 PARTITION OF days FOR VALUES IN (1);"
+        "INSERT INTO days VALUES (1, 'x')",
+        database=part.database,
+    )
+    assert part.home.back_up().status == "completed"
+    chosen = ("restore", "nightly@latest", "--table", "days", "--dry-run")
+    assert part.home.dgtui(*chosen).exit_code == 0
+    part.server.execute("CREATE TABLE day_2 PARTITION OF days FOR VALUES IN (2)", database=part.database)
+    told = part.home.dgtui(*chosen)
+    assert told.exit_code == 1, told
+    assert "public.day_2 is a partition in the target that the backup does not have" in told.output
+
+
 @pytest.mark.parametrize("kind", ["mariadb", "sqlite"])
 def test_a_name_that_means_a_view_now_is_told_before(kind: str, home: Home, request: pytest.FixtureRequest) -> None:
     """Where the target has a view under the name of a chosen table."""

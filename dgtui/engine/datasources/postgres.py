@@ -304,9 +304,9 @@ class PostgresDatasource(Datasource[PostgresSettings]):
         with self._access.connect(database) as connection:
             return holding_rows(connection, names)
 
-    def check_part(self, database: str, listed: Sequence[str], chosen: Sequence[str]) -> None:  # noqa: ARG002
-        """A view or another object that depends on the live tables."""
-        refuse_dependents(self._access, database, chosen)
+    def check_part(self, database: str, listed: Sequence[str], chosen: Sequence[str]) -> None:
+        """A view or another object that depends on the live tables, and a partition that would be lost."""
+        refuse_dependents(self._access, database, listed, chosen)
 
     def replace_part(self, change: PartChange, archive: Archive | None, reporter: Reporter, announce: Announce) -> bool:
         """Replace the chosen tables in one transaction; nothing of them is kept."""

@@ -35,22 +35,34 @@ FROM held ORDER BY 1
 """What goes with the tables goes; foreign keys of others are made anew; all else that depends on them is in the way."""
 
 
-def refuse_dependents(access: Access, database: str, chosen: Sequence[str]) -> None:
-    """Raise RestoreError where something that was not chosen depends on the live tables, or one is no table."""
+def refuse_dependents(access: Access, database: str, listed: Sequence[str], chosen: Sequence[str]) -> None:
+    """Raise RestoreError where something that was not chosen depends on the live tables, or one is no table.
+
+    And where a live table has partitions that the backup, whose tables are `listed`, does not have.
+    """
     with access.connect(database) as connection:
         names = with_partitions(connection, chosen)
         found = [
-            (oid, kind, table_name(schema, name))
+            (oid, kind, schema, name)
             for oid, kind, schema, name in connection.execute(_RELATIONS).fetchall()
             if any(table_matches(wanted, schema, name) for wanted in names)
         ]
-        if others := [name for _, kind, name in found if kind not in _REPLACED]:
-            raise RestoreError(
-                f"{others[0]} is no table in {shown(database)}; nothing was changed",
-                subject=others[0],
-                hint="Restore under another name with --as NAME, or elsewhere with --into NAME",
-            )
-        oids = [oid for oid, _, _ in found]
+        for _, kind, schema, name in found:
+            full = table_name(schema, name)
+            if kind not in _REPLACED:
+                raise RestoreError(
+                    f"{full} is no table in {shown(database)}; nothing was changed",
+                    subject=full,
+                    hint="Restore under another name with --as NAME, or elsewhere with --into NAME",
+                )
+            part_of_chosen = not any(table_matches(wanted, schema, name) for wanted in chosen)
+            if kind == "r" and part_of_chosen and listed and full not in listed:
+                raise RestoreError(
+                    f"{full} is a partition in the target that the backup does not have; nothing was changed",
+                    subject=full,
+                    hint="It would be dropped with its table. Detach it, or restore elsewhere with --into NAME",
+                )
+        oids = [oid for oid, *_ in found]
         dependents = [str(one) for (one,) in connection.execute(_DEPENDENTS, {"oids": oids}).fetchall()]
     if dependents:
         more = f" and {len(dependents) - _SHOWN} more" if len(dependents) > _SHOWN else ""
