@@ -14,11 +14,12 @@ from dgtui.engine.catalog import Catalog
 from dgtui.engine.errors import BackupCreationError, DataGuardianError, JobBusy
 from dgtui.engine.locks import take_lock
 from dgtui.engine.messages import now
+from dgtui.engine.model import ENDED
 from dgtui.engine.restore_model import Restore
 from dgtui.engine.restore_task import started_restore, target_lock_name
 from dgtui.engine.restore_traces import finish_command
 from dgtui.engine.runs import RunPaths
-from dgtui.engine.settling_import import is_filled, newest_into_each_target, way_back
+from dgtui.engine.settling_import import is_filled, newest_into_each_target, way_back, ways_on
 from dgtui.engine.spawning import Start, launch, spawn_worker
 from dgtui.engine.undo import undo_choice
 from dgtui.engine.undo_order import undo_order
@@ -47,9 +48,11 @@ def _was_cut_before(restore: Restore) -> bool:
 
 
 def put_back_cut_imports(catalog: Catalog, config: Config, paths: RunPaths) -> tuple[str, ...]:
-    """Start putting back what nobody has begun to put right; sentences for people."""
-    told = []
-    for restore in cut_imports(catalog.restores()):
+    """Start putting back what nobody has begun to put right; sentences for people, also on what is left to them."""
+    restores = catalog.restores()
+    cut = cut_imports(restores)
+    told = _left_to_people(restores, cut)
+    for restore in cut:
         if restore.datasource not in config.datasources:
             continue
         short = restore.restore_id[:8]
@@ -67,6 +70,19 @@ def put_back_cut_imports(catalog: Catalog, config: Config, paths: RunPaths) -> t
                 f"watch it with: dgtui follow {run_id[:8]}"
             )
     return tuple(told)
+
+
+def _left_to_people(restores: list[Restore], cut: list[Restore]) -> list[str]:
+    """What is partly filled and not put back by itself: that was tried and failed, or somebody took it back."""
+    places = {(one.datasource, one.target) for one in restores if one.partly_filled}
+    places -= {(one.datasource, one.target) for one in (*cut, *(one for one in restores if one.status not in ENDED))}
+    told = []
+    for datasource, database in sorted(places):
+        restore = partly_filled(restores, datasource, database)
+        if restore is not None and not is_filled(restore):
+            ways = ways_on(restore, way_back(restores, restore))
+            told.append(f"{database} is still only partly filled since restore {restore.restore_id[:8]}: {ways}")
+    return told
 
 
 def start_putting_back(

@@ -109,5 +109,5 @@ def way_back(restores: Iterable[Restore], restore: Restore) -> Restore:
 
 def ways_on(restore: Restore, back: Restore) -> str:
     """What brings a partly filled target back to its former content, and what to the restored one."""
-    undo = f"dgtui undo {back.restore_id[:8]} (the next command, screen or daemon that starts begins it by itself)"
+    undo = f"dgtui undo {back.restore_id[:8]} (the next start begins it by itself, where that did not fail yet)"
     return f"{undo}. Or bring the restore to its end with: {finish_command(restore)}"

@@ -13,7 +13,7 @@ from dgtui.engine.datasources.loading import TargetState
 from dgtui.engine.datasources.mysql import MysqlDatasource
 from dgtui.engine.guardian.duty import DutyContext
 from dgtui.engine.guardian.put_back_duty import PutBackDuty
-from dgtui.engine.putting_back import cut_imports
+from dgtui.engine.putting_back import cut_imports, put_back_cut_imports
 from dgtui.engine.restore_model import Placing, Restore
 from dgtui.engine.runs import RunPaths
 from dgtui.engine.settling_import import way_back
@@ -79,6 +79,24 @@ def test_what_is_not_known_to_be_cut_is_left_alone() -> None:
     assert cut_imports([restore("r1", placing=filled)]) == []
     assert cut_imports([restore("r1", status="failed", undo_of="r0")]) == []
     assert cut_imports([restore("r1", partly_filled=False)]) == []
+
+
+def test_what_is_left_to_people_is_named_at_every_start(tmp_path: Path) -> None:
+    """The putting back failed: it is not tried again, and said each time until something whole is there."""
+    config = tmp_path / "config.toml"
+    config.write_text('[datasources.crm]\ntype = "mysql"\nhost = "127.0.0.1"\nport = 1\ndatabase = "shop"\n')
+    config.chmod(0o600)
+    catalog, paths = Catalog(tmp_path), RunPaths(tmp_path / "state")
+    paths.make()
+    catalog.save_restore(restore("r1"))
+    catalog.save_restore(restore("r2", status="failed", partly_filled=False, undo_of="r1", placing=None))
+    for _ in range(2):
+        (told,) = put_back_cut_imports(catalog, load_config(config), paths)
+        assert "still only partly filled" in told
+        assert "dgtui undo r1" in told
+    catalog.save_restore(restore("r3", status="completed", partly_filled=False, in_place=True, placing=None))
+    assert put_back_cut_imports(catalog, load_config(config), paths) == ()
+    catalog.close()
 
 
 def test_what_cannot_be_put_back_is_told_once_and_tried_with_growing_waits(
