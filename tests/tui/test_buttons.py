@@ -55,6 +55,41 @@ async def test_only_the_button_with_the_focus_looks_like_it(
         app.close_engine()
 
 
+@pytest.mark.parametrize("colour", [True, False])
+@pytest.mark.parametrize("theme", THEMES)
+async def test_where_one_is_in_a_dialog_is_seen(
+    tmp_path: Path, theme: str, colour: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not colour:
+        monkeypatch.setenv("NO_COLOR", "1")
+    app = still_app(tmp_path)
+    app.theme = theme
+    try:
+        async with app.run_test(size=(80, 24)) as pilot:
+            driver = Driver(app, pilot, [])
+            await driver.settle()
+            await driver.press(*PLACES["restore"])
+            for selector, other in (
+                ("#storage", "#what"),
+                ("#what", "#storage"),
+                ("#safety", "#what"),
+                ("#deep", "#what"),
+                ("#reason", "#what"),
+                ("#confirm", "#what"),
+                ("#no", "#what"),
+            ):
+                looks = []
+                for focused in (selector, other):
+                    driver.screen.query_one(focused).focus()
+                    await driver.settle()
+                    region = driver.screen.query_one(selector).region
+                    line = app.screen._compositor.render_strips()[region.y].crop(region.x, region.right)
+                    looks.append([(piece.text, piece.style) for piece in line])
+                assert looks[0] != looks[1], selector
+    finally:
+        app.close_engine()
+
+
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize(
     "place",

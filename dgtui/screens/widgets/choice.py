@@ -31,7 +31,8 @@ class Choice(StyledWidget, can_focus=True):
 
     DEFAULT_CSS = """
     Choice { height: auto; width: 1fr; }
-    Choice:focus { background: $boost; }
+    Choice:focus { background: $primary-muted; }
+    Choice:focus:nocolor, Choice:focus:ansi { text-style: underline; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left", "step(-1)", "Previous", show=False, id="choice.previous"),
@@ -139,7 +140,8 @@ class Tick(StyledWidget, can_focus=True):
 
     DEFAULT_CSS = """
     Tick { height: 1; width: 1fr; }
-    Tick:focus { background: $boost; }
+    Tick:focus { background: $primary-muted; }
+    Tick:focus:nocolor, Tick:focus:ansi { text-style: underline; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [Binding("space,enter", "change", "Change", show=False, id="tick.toggle")]
 
