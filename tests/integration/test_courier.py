@@ -127,6 +127,22 @@ def test_what_is_worse_than_all_that_a_group_was_told_waits_for_nothing(post: Po
     assert post.deliver(after=15 * MINUTE).sent == 1
 
 
+def test_an_end_and_a_new_beginning_wait_for_no_group(post: Post) -> None:
+    for number in range(2):
+        post.tell("connection_lost", f"shop{number}", group="db1:5432")
+    assert post.deliver(after=MINUTE).sent == 1
+    for number in range(2):
+        post.tell("connection_restored", f"shop{number}", group="db1:5432")
+    assert post.deliver(after=MINUTE).sent == 1
+    post.tell("connection_lost", "shop0", group="db1:5432")
+    assert post.deliver(after=MINUTE).sent == 1
+    assert post.subjects() == [["shop0", "shop1"], ["shop0", "shop1"], ["shop0"]]
+    # One that comes and goes is told of each loss at once, of its ends less often.
+    post.tell("connection_restored", "shop0", group="db1:5432")
+    assert post.deliver(after=MINUTE).sent == 0
+    assert post.deliver(after=15 * MINUTE).sent == 1
+
+
 def test_what_waits_for_its_group_says_until_when(post: Post) -> None:
     post.tell("connection_lost", "shop0", group="db1:5432")
     assert post.deliver(after=MINUTE).sent == 1

@@ -205,17 +205,24 @@ class Deliveries:
             chosen = sa.update(delivery_items).where(delivery_items.c.item.in_([item.item for item in items]))
             connection.execute(chosen.values(delivery_id=delivery.delivery_id))
 
-    def last_of_group(self, channel: str, group_key: str, severities: Collection[Severity]) -> datetime | None:
-        """When a message of this group that told of something so severe was made last for a channel."""
-        told = (
-            sa.select(delivery_items.c.item)
-            .join(notifications, notifications.c.notification_id == delivery_items.c.notification_id)
-            .where(delivery_items.c.delivery_id == deliveries.c.delivery_id)
-            .where(notifications.c.severity.in_(severities))
-        )
-        query = sa.select(sa.func.max(deliveries.c.created_at)).where(
-            deliveries.c.channel == channel, deliveries.c.group_key == group_key, told.exists()
-        )
+    def last_of_group(
+        self, channel: str, group_key: str, severities: Collection[Severity], notification: Notification
+    ) -> datetime | None:
+        """When a message of this group was made last for a channel that a notification is an addition to.
+
+        Such a one told of something of these severities, of the end of something where that is what this one tells,
+        and where this one is critical of something that still lasted then.
+        """
+        told = notifications.c
+        query = sa.select(sa.func.max(deliveries.c.created_at))
+        query = query.join(delivery_items, delivery_items.c.delivery_id == deliveries.c.delivery_id)
+        query = query.join(notifications, told.notification_id == delivery_items.c.notification_id)
+        query = query.where(deliveries.c.channel == channel, deliveries.c.group_key == group_key)
+        query = query.where(told.severity.in_(severities))
+        if notification.ended_kinds:
+            query = query.where(told.ended_kinds != "[]")
+        elif notification.severity == "critical":
+            query = query.where(sa.or_(told.ended_at.is_(None), told.ended_at > time_text(notification.created_at)))
         with self._database.transaction() as connection:
             text = connection.scalar(query)
         return datetime.fromisoformat(text) if text else None

@@ -235,9 +235,9 @@ def due_of(deliveries: Deliveries, item: Item, settings: ChannelSettings, at: da
     """When an item is to be sent, where nothing that belongs to it is sent earlier."""
     notification, told_at = item.notification, None
     if notification.group_key:
-        # What is worse than all that was told of the group is no addition to it: it waits for nothing.
+        # What is worse than all that the group was told, begins anew, or ends, is no addition: it waits for nothing.
         key = _group_of(item, settings)
-        told_at = deliveries.last_of_group(item.channel, key, at_least(notification.severity))
+        told_at = deliveries.last_of_group(item.channel, key, at_least(notification.severity), notification)
     moment = due_at(item, settings, group_told_at=told_at, at=at)
     return moment if notification.severity == "critical" else max(moment, after_quiet_hours(at, settings))
 
