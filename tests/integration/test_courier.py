@@ -134,13 +134,21 @@ def test_an_end_and_a_new_beginning_wait_for_no_group(post: Post) -> None:
     for number in range(2):
         post.tell("connection_restored", f"shop{number}", group="db1:5432")
     assert post.deliver(after=MINUTE).sent == 1
-    post.tell("connection_lost", "shop0", group="db1:5432")
+    for kind in ("connection_lost", "connection_restored"):
+        post.tell(kind, "shop0", group="db1:5432")
+        assert post.deliver(after=MINUTE).sent == 1
+    assert post.subjects() == [["shop0", "shop1"], ["shop0", "shop1"], ["shop0"], ["shop0"]]
+
+
+def test_who_comes_back_late_is_collected_for_the_next_message(post: Post) -> None:
+    for number in range(3):
+        post.tell("connection_lost", f"shop{number}", group="db1:5432")
     assert post.deliver(after=MINUTE).sent == 1
-    assert post.subjects() == [["shop0", "shop1"], ["shop0", "shop1"], ["shop0"]]
-    # One that comes and goes is told of each loss at once, of its ends less often.
-    post.tell("connection_restored", "shop0", group="db1:5432")
-    assert post.deliver(after=MINUTE).sent == 0
+    for number, sent in ((0, 1), (1, 0), (2, 0)):
+        post.tell("connection_restored", f"shop{number}", group="db1:5432")
+        assert post.deliver(after=MINUTE).sent == sent
     assert post.deliver(after=15 * MINUTE).sent == 1
+    assert post.subjects() == [["shop0", "shop1", "shop2"], ["shop0"], ["shop1", "shop2"]]
 
 
 def test_what_waits_for_its_group_says_until_when(post: Post) -> None:

@@ -210,17 +210,17 @@ class Deliveries:
     ) -> datetime | None:
         """When a message of this group was made last for a channel that a notification is an addition to.
 
-        Such a one told of something of these severities, of the end of something where that is what this one tells,
-        and where this one is critical of something that still lasted then.
+        Such a one told of something of these severities. One that is critical adds to what still lasted then, and the
+        end of something adds to an end that nothing else was told of since.
         """
         told = notifications.c
-        query = sa.select(sa.func.max(deliveries.c.created_at))
+        of_group = sa.and_(deliveries.c.channel == channel, deliveries.c.group_key == group_key)
+        query = sa.select(sa.func.max(deliveries.c.created_at)).where(of_group, told.severity.in_(severities))
         query = query.join(delivery_items, delivery_items.c.delivery_id == deliveries.c.delivery_id)
         query = query.join(notifications, told.notification_id == delivery_items.c.notification_id)
-        query = query.where(deliveries.c.channel == channel, deliveries.c.group_key == group_key)
-        query = query.where(told.severity.in_(severities))
         if notification.ended_kinds:
-            query = query.where(told.ended_kinds != "[]")
+            last = sa.select(sa.func.max(deliveries.c.created_at)).where(of_group).correlate(None)
+            query = query.where(told.ended_kinds != "[]", deliveries.c.created_at == last.scalar_subquery())
         elif notification.severity == "critical":
             query = query.where(sa.or_(told.ended_at.is_(None), told.ended_at > time_text(notification.created_at)))
         with self._database.transaction() as connection:
