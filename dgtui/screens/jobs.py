@@ -97,7 +97,7 @@ class JobsScreen(EditingScreen):
                 (span(job.datasource),),
                 (span(", ".join(job.storages)),),
                 (self._state_cell(name),),
-                (span((known.schedule_words if known is not None else "") or job.schedule or "by hand"),),
+                (span(self._schedule(name)),),
                 (Span(moment_text(next_run, app.clock()) if next_run is not None else "-"),),
                 result,
             ),
@@ -110,6 +110,14 @@ class JobsScreen(EditingScreen):
                 next_run,
                 last.started_at if last is not None else None,
             ),
+        )
+
+    def _schedule(self, name: str) -> str:
+        known = self._jobs.get(name)
+        return (
+            (known.schedule_words if known is not None else "")
+            or self.engine_app.config.jobs[name].schedule
+            or "by hand"
         )
 
     def _state(self, name: str) -> HealthState:
@@ -132,6 +140,7 @@ class JobsScreen(EditingScreen):
             dot = self.engine_app.look.glyph(" · ", " - ")
             zone = f"time zone {known.timezone}" if known is not None and known.timezone else ""
             facts = [
+                self._schedule(name),
                 f"{job.datasource} to {', '.join(job.storages)}",
                 job.backup_type,
                 str(job.compression),

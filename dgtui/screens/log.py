@@ -10,7 +10,8 @@ from textual.widgets import Input
 
 from dgtui.engine.messages import LogMessage
 from dgtui.screens.dialog import Dialog
-from dgtui.screens.widgets.details import Details, Paragraphs
+from dgtui.screens.text import TextScreen
+from dgtui.screens.widgets.details import Details
 from dgtui.screens.widgets.listing import Listing
 from dgtui.screens.widgets.rows import Column, Row, measured
 from dgtui.screens.widgets.styled import plain, span
@@ -56,26 +57,6 @@ def _is_filled(file: Path) -> bool:
         return file.stat().st_size > 0
     except OSError:
         return False
-
-
-class LineScreen(Dialog[None]):
-    """One line of a log, whole."""
-
-    AUTO_FOCUS = "#box"
-
-    def __init__(self, title: str, line: str) -> None:
-        super().__init__(title)
-        self._line = line
-
-    def compose_dialog(self) -> ComposeResult:
-        """The line on as many rows as it needs."""
-        yield Paragraphs([(span(self._line),)], id="line")
-
-    def on_mount(self) -> None:
-        """The arrow keys scroll."""
-        box = self.query_one("#box")
-        box.can_focus = True
-        box.focus()
 
 
 class LogScreen(Dialog[None]):
@@ -134,7 +115,7 @@ class LogScreen(Dialog[None]):
         """The line alone, to read and to scroll however long it is."""
         row = self._selected
         if row is not None:
-            self.app.push_screen(LineScreen(plain(row.cells[0]), plain(row.cells[1])))
+            self.app.push_screen(TextScreen(plain(row.cells[0]), [(span(plain(row.cells[1])),)]))
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Search as it is typed."""

@@ -51,6 +51,7 @@ class StoragesScreen(EditingScreen):
 
     TAB = "storages"
     TABLE = "storages"
+    OPENS: ClassVar[dict[str, str]] = {"storages": "Details"}
     NEEDS_ROW = EditingScreen.NEEDS_ROW | {"test", "scan"}
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("t", "test", "Test", id="storage.test", tooltip="Ask whether it can be used"),
@@ -148,15 +149,21 @@ class StoragesScreen(EditingScreen):
 
     def _show_details(self) -> None:
         name = self.query_one("#storages", Listing).key
-        if name is None or name not in self.engine_app.config.storages:
-            self.query_one("#details", Details).show([])
-            return
-        settings, state = self.engine_app.config.storages[name], self._states.get(name)
+        known = name is not None and name in self.engine_app.config.storages
+        self.query_one("#details", Details).show(self._details(name) if name is not None and known else [])
+
+    def _details(self, name: str) -> list[Line]:
+        settings = self.engine_app.config.storages[name]
         where = [settings.type, getattr(settings, "path", ""), settings.description]
         first: Line = (Span(" "), span(name, "strong"), span("  " + "  ".join(filter(None, where))))
-        trouble = self._trouble(name, state)
-        room = () if trouble else self._room(name)
-        self.query_one("#details", Details).show([*trouble, first, room] if trouble else [first, room])
+        trouble = self._trouble(name, self._states.get(name))
+        return [*trouble, first] if trouble else [first, self._room(name)]
+
+    def on_listing_opened(self, message: Listing.Opened) -> None:
+        """All there is to say of it, however little room there is below the table."""
+        from dgtui.screens.text import TextScreen
+
+        self.app.push_screen(TextScreen(f"Storage {message.key}", self._details(message.key)))
 
     def _trouble(self, name: str, state: StorageState | None) -> list[Line]:
         """What is not well, and what to do about it."""

@@ -172,3 +172,11 @@ def test_of_the_columns_that_there_is_no_room_for_the_spared_ones_go_first() -> 
     assert shown(12) == ["Name"]
     assert shown(13) == shown(21) == ["Name", "Checked"]
     assert shown(22) == ["Name", "Latency", "Checked"]
+
+
+async def test_rows_that_were_only_just_given_are_seen_where_the_cursor_goes() -> None:
+    async with listing(Column("Name"), height=10) as table:
+        table.show([row(f"row {number}") for number in range(100)])
+        table.action_end(1)
+        assert table.vertical_scrollbar.position == table.max_scroll_y == 91
+        assert "row 99" in [table.render_line(y).text.strip() for y in range(10)]

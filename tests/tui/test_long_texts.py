@@ -1,5 +1,6 @@
 """Texts that are longer than the terminal is wide: nothing of an error or of what to do about it is lost."""
 
+import shutil
 from pathlib import Path
 
 import msgspec
@@ -10,9 +11,10 @@ from dgtui.engine.messages import now
 from dgtui.engine.model import Problem
 from dgtui.engine.notification_model import Notification
 from dgtui.screens.forms.fields import SettingField
-from dgtui.screens.log import LineScreen
 from dgtui.screens.notification import NotificationScreen
+from dgtui.screens.text import TextScreen
 from dgtui.screens.widgets.details import Details, wrapped_line
+from dgtui.screens.widgets.key_bar import KeyBar
 from dgtui.screens.widgets.listing import Listing
 from dgtui.wording.panel import Span
 from dgtui.wording.terminal import Look
@@ -144,7 +146,7 @@ async def test_a_long_line_of_the_log_is_read_to_its_end_and_so_is_why_a_run_fai
         await driver.settle()
         assert "144 the-end" in drawn(driver)
         await driver.press("enter", "enter")
-        assert isinstance(driver.screen, LineScreen)
+        assert isinstance(driver.screen, TextScreen)
         assert "144 the-end" in drawn(driver)
 
 
@@ -184,3 +186,20 @@ async def test_a_narrow_terminal_shortens_the_last_backup_and_keeps_when_it_was_
         await driver.settle()
         assert "Latency" in listing.render_line(0).text
         assert "1 min ago 29 h ago · 2.9 GB · 1 of 1 ✖ failed" in crm()
+
+
+async def test_all_that_is_said_of_a_storage_can_be_read_on_a_narrow_terminal(home: Home, shop: Path) -> None:
+    home.back_up()
+    shutil.rmtree(home.storage("nas"))
+    async with screens(home, size=(80, 24)) as driver:
+        await driver.press("4", "down")
+        await driver.until(lambda: "missing" in driver.rows("#storages")[1], "the answer")
+        await driver.settle()
+        assert "Enter Details" in driver.widget("KeyBar", KeyBar).keys
+        await driver.press("enter")
+        assert isinstance(driver.screen, TextScreen)
+        seen = drawn(driver).replace("│", "").replace(" ", "")
+        marker = str(home.storage("nas") / ".dgtui-storage.json").replace(" ", "")
+        assert f">{marker}" in seen
+        await driver.press("escape", "3")
+        assert "by hand" in driver.text("#details")

@@ -234,10 +234,15 @@ class Listing(StyledWidget, ScrollView, can_focus=True):
         self._refresh_row(now)
         room = max(self.size.height - 1, 1)
         if now < self.scroll_offset.y:
-            self.scroll_to(y=now, animate=False, immediate=True)
+            self._scroll(now)
         elif now >= self.scroll_offset.y + room:
-            self.scroll_to(y=now - room + 1, animate=False, immediate=True)
+            self._scroll(now - room + 1)
         self._tell()
+
+    def _scroll(self, y: int) -> None:
+        # Rows that were only just given have no scrollbar yet, without which nothing would scroll unforced.
+        self.scroll_to(y=y, animate=False, immediate=True, force=True)
+        self.vertical_scrollbar.position = self.scroll_y
 
     def _tell(self) -> None:
         if self.key != self._last_key:
