@@ -140,7 +140,7 @@ def _spare_own_places(
 def _way_of(adapter: Datasource[Any], state: TargetState, question: OutlookQuestion) -> ChosenWay:
     tables = question.selection.tables
     if question.name_as is not None and tables:
-        return beside_way(tables[0], question.name_as)
+        return beside_way(adapter, tables[0], question.name_as)
     if tables or question.merge:
         return part_way(adapter, state, safety=question.safety)
     return way_of(adapter, question.database, state)

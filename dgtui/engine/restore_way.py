@@ -71,10 +71,10 @@ def part_way(target: Datasource[Any], state: TargetState, *, safety: bool) -> Ch
     return ChosenWay(kind="part", text=text, writers=target.part_words)
 
 
-def beside_way(table: str, name: str) -> ChosenWay:
+def beside_way(target: Datasource[Any], table: str, name: str) -> ChosenWay:
     """The way of one table that is put beside what is there under another name."""
     return ChosenWay(
         kind="beside",
         text=f"{table} is loaded beside it and compared, then put into it as {name}; nothing that is there is replaced",
-        writers="whoever reads or writes there goes on",
+        writers=target.beside_words,
     )

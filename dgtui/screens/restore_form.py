@@ -120,7 +120,7 @@ class RestoreForm(Box):
             "#part-row": tables and len(self.query_one("#part", Choice).options) > 1,
             "#as-row": self._may_be_renamed,
             "#merge-row": self._is_tree and self.filled,
-            "#safety-rows": self.filled,
+            "#safety-rows": self.filled and self._name_as is None,
             "#role-row": missing,
             "#jobs-row": self._offer.can(self.datasource, "parallel_restore"),
         }
@@ -179,6 +179,11 @@ class RestoreForm(Box):
         return whole and self.filled and len(selection.tables) == 1 and self._offer.can(self.datasource, "name_as")
 
     @property
+    def _name_as(self) -> str | None:
+        """The name that it gets; None where it takes the place of the live one."""
+        return (self.value("as") or None) if self._may_be_renamed else None
+
+    @property
     def question(self) -> RestoreQuestion:
         """What the preview is asked about."""
         return RestoreQuestion(
@@ -186,7 +191,7 @@ class RestoreForm(Box):
             datasource=self.datasource,
             database=self.value("name") if self.key("target") == "new" else None,
             selection=self.selection,
-            name_as=(self.value("as") or None) if self._may_be_renamed else None,
+            name_as=self._name_as,
             merge=self._is_tree and self.filled and self.ticked("merge"),
             safety=self.safety.wanted,
         )

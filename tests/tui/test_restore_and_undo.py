@@ -319,6 +319,8 @@ async def test_a_chosen_table_is_put_beside_the_live_one(home: Home, shop: Path)
         driver.widget("#as", Input).value = ""
         await driver.fill("#as", "orders_was")
         assert "orders_was comes without foreign keys" in driver.text("#preview")
+        assert "other writers wait" in driver.text("#preview")
+        assert not driver.screen.query_one("#safety-rows").display, "nothing is replaced that had to be saved"
         driver.widget("#go", Button).press()
         panel = await driver.watch_to_end()
         assert panel.snapshot.status == "completed", panel.snapshot.problem

@@ -75,6 +75,9 @@ class Replacing(ABC):
     part_words: ClassVar[str] = ""
     """How `replace_part` does its work and what others see of it, for people."""
 
+    beside_words: ClassVar[str] = "whoever reads or writes there goes on"
+    """What others see of it when a table is put beside the live one, for people."""
+
     def check_part(self, database: str, listed: Sequence[str], chosen: Sequence[str]) -> None:  # noqa: B027
         """Raise RestoreError where `replace_part` would surely refuse what was chosen; `listed` are the backup's."""
 

@@ -64,6 +64,7 @@ class SqliteDatasource(SqliteTarget):
     loads_data_beside = True
     keeps_former_data = True
     swap_words: ClassVar[str] = "a rename of the file"
+    beside_words: ClassVar[str] = "in one transaction under the file's lock; other writers wait meanwhile"
     writers_at_swap: ClassVar[str] = "nobody may have the file open: the swap is refused while another program does"
     settings_type: ClassVar[type[DatasourceSettings]] = SqliteSettings
     options: ClassVar[frozenset[str]] = frozenset({"schema_only", "tables", "exclude_tables", "name_as"})
