@@ -66,7 +66,7 @@ class RestoreForm(Box):
         yield _row("Of them", Choice(offer.parts(datasource, None), look, id="part"), id="part-row")
         another = Input(id="as", compact=True, placeholder="in the live one's place; or a name, to lie beside it")
         yield _row("Under", another, id="as-row")
-        merge = Tick("Merge: put files over those that are there, leave all others alone", value=False, id="merge")
+        merge = Tick("Merge: put files over those that are there, keep all others", value=False, id="merge")
         yield _row("How", merge, id="merge-row")
         yield SafetyRows(offer.safety_places(self._copies), look)
         yield _row("After", Tick("Compare every object's content by a checksum", value=False, id="deep"))

@@ -7,9 +7,11 @@ from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import ActiveBinding, Binding, BindingType
 from textual.containers import Vertical
+from textual.geometry import Spacing
 from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Input
+from textual.widgets._toast import ToastRack
 
 from dgtui.screens.engine_app import EngineApp
 from dgtui.screens.header import header_line, tab_line
@@ -193,6 +195,14 @@ class TabScreen(Screen[None]):
             if self.focused is strip and not self.engine_app.runs:
                 self.query(self.AUTO_FOCUS or "Listing").first().focus()
             strip.show_runs(self.engine_app.runs, self.engine_app.look)
+            self._place_toasts(len(strip.lines) if strip.display else 0)
+
+    def _place_toasts(self, strip_rows: int) -> None:
+        """What is told stands above the keys and the runs."""
+        margin = Spacing(0, 0, 1 + strip_rows, 0)
+        for rack in self.query(ToastRack):
+            if rack.styles.margin != margin:
+                rack.styles.margin = margin
 
     # The keys
 

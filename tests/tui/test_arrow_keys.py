@@ -9,6 +9,7 @@ from dgtui.screens.restore import RestoreScreen
 from dgtui.screens.widgets.choice import Choice
 from tests.support.homes import Home
 from tests.tui.driver import Driver, screens
+from tests.tui.still_life import still_screens
 
 
 def field_of(widget: Widget | None) -> str:
@@ -65,3 +66,16 @@ async def test_the_arrows_go_through_a_restore_dialog_that_scrolls(home: Home, s
         assert screen.scrolled.max_scroll_y > 0, "it does not fit"
         assert await fields_passed(driver, "down", 3) == ["target", "what", "tables"]
         assert await fields_passed(driver, "up", 3) == ["what", "target", "storage"]
+
+
+async def test_a_dialog_has_a_scrollbar_only_where_there_is_no_room_whatever_size_it_had_before(tmp_path: Path) -> None:
+    async with still_screens(tmp_path) as driver:
+        await driver.press("2", "left", "end", "right", "down", "down", "r")
+        box = driver.screen.query_one("#box")
+        for width, height, scrolls in (
+            (80, 24, True), (120, 40, False), (80, 24, True), (80, 30, False), (60, 20, True), (80, 30, False),
+        ):  # fmt: skip
+            await driver.pilot.resize_terminal(width, height)
+            await driver.settle()
+            assert box.show_vertical_scrollbar is scrolls, (width, height)
+            assert (box.virtual_size.height > box.size.height) is scrolls

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from textual.widgets import Button
+from textual.widgets._toast import Toast
 
 from dgtui.engine.messages import StorageMessage
 from dgtui.engine.run_follower import RunSnapshot
@@ -156,6 +157,19 @@ async def test_the_strip_names_the_storage_that_a_run_waits_for(home: Home, shop
         await see_running(driver, ["nightly"], storages=(StorageMessage(name="disk", state="writing"), silent))
         assert "[b]nas[/]: no answer for 12 s" in driver.text("#strip")
         assert "disk" not in driver.text("#strip")
+
+
+async def test_what_is_told_stands_above_the_strip(home: Home, shop: Path) -> None:
+    async with screens(home, size=(80, 24)) as driver:
+        await see_running(driver, ["one", "two"])
+        driver.app.tell("The server does not answer", hint="Is it running?", severity="error")
+        await driver.until(lambda: bool(driver.screen.query(Toast)), "the toast")
+        await driver.settle()
+        toast, strip = driver.screen.query(Toast).first().region, driver.screen.query_one("#strip").region
+        assert (strip.height, toast.bottom) == (2, strip.y)
+        driver.app.post_message(RunsSampled(()))
+        await driver.settle()
+        await driver.until(lambda: driver.screen.query(Toast).first().region.bottom == 23, "the room of the strip")
 
 
 async def test_the_strip_shows_the_run_that_is_pointed_to_however_many_there_are(home: Home, shop: Path) -> None:
