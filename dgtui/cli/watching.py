@@ -40,8 +40,9 @@ def health(
         if now:
             engine.health.check_now(chosen)
         states = [state for subject, state in engine.health.states().items() if subject in chosen]
-        checks = _history(engine, datasource, chosen, limit) if history else []
+        found = _history(engine, datasource, chosen, limit + 1) if history else []
         guarded = engine.daemon_status().running
+    checks = found[:limit]
     if as_json:
         print_json(checks if history else states)
     elif history:
@@ -49,6 +50,8 @@ def health(
     else:
         lines = state_lines(states, look=look_of(sys.stdout), width=output_width())
         _print(lines, "Nothing is watched: there is no datasource in the configuration")
+    if len(found) > limit:
+        say(f"There are older ones: --limit {10 * limit} shows more")
     if not guarded:
         say("No daemon is running: health is checked only while the screens are open (dgtui daemon --install)")
     raise typer.Exit(exit_code_of_states(states))

@@ -383,6 +383,9 @@ def test_the_command_shows_states_and_history(home: Home, tmp_path: Path) -> Non
     assert (state["status"], state["failures"], state["result"]) == ("critical", 3, "unreachable")
     history = home.dgtui("health", "gone", "--history")
     assert history.output.count("unreachable") == 3
+    assert "older ones" not in history.errors
+    newest = home.dgtui("health", "gone", "--history", "--limit", "2", "--json")
+    assert (len(newest.json()), "--limit 20 shows more" in newest.errors) == (2, True), newest
     shop = home.dgtui("health", "shop")
     assert (shop.exit_code, "healthy" in shop.output) == (0, True), shop
     assert home.dgtui("health", "nothing").exit_code == 2
