@@ -83,7 +83,15 @@ def test_a_number_that_is_too_large_is_refused(tmp_path: object) -> None:
     for arguments in (["list", "--limit", "9" * 25], ["restore", "job@latest", "--jobs", "100000"]):
         done, _ = start(*arguments, **place)
         assert done.returncode == 2
-        assert "less than or equal to" in done.stderr
+        assert "is not in the range" in done.stderr
+
+
+def test_commands_start_without_a_library_that_validates_models(tmp_path: object) -> None:
+    """It would take longer to load than the rest of the parser."""
+    place = {"DGTUI_CONFIG": f"{tmp_path}/none.toml", "DGTUI_STATE": f"{tmp_path}/state"}
+    _, loaded = start("list", "--limit", "5", **place)
+    assert "typer" in loaded
+    assert "pydantic" not in loaded
 
 
 def test_a_version_that_nobody_could_read_is_said_to_be_lost() -> None:
