@@ -14,7 +14,7 @@ from dgtui.screens.dropping import ask_drop
 from dgtui.screens.execution import ExecutionScreen
 from dgtui.screens.log import LogScreen
 from dgtui.screens.marking import MarkRestoredScreen
-from dgtui.screens.past import Done, Past, details_of, gather_past, key_of
+from dgtui.screens.past import Done, Past, details_of, gather_past, key_of, run_of
 from dgtui.screens.past_rows import COLUMNS, past_rows
 from dgtui.screens.restored import RestoredScreen, possible_actions
 from dgtui.screens.tab import TabScreen
@@ -237,4 +237,4 @@ class HistoryScreen(TabScreen):
         """The whole log of the selected one."""
         key = self.query_one("#history", Listing).key
         if key is not None:
-            self.app.push_screen(LogScreen(key, short_id(key)))
+            self.app.push_screen(LogScreen(run_of(key, self._past), short_id(key)))

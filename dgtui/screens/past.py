@@ -51,6 +51,11 @@ def key_of(one: Done) -> str:
     return one.restore_id if isinstance(one, Restore) else one.proof_id
 
 
+def run_of(key: str, past: Past) -> str:
+    """The run whose log tells of it: a safety backup is made in the run of its restore."""
+    return next((one.restore_id for one in past.restores if one.safety_execution_id == key), key)
+
+
 def _rehearsal_details(proof: "Proof") -> list[Line]:
     """From which copy, how much came back, what differed, and what it left."""
     source = f"from {proof.storage}" if proof.storage else ""

@@ -497,3 +497,15 @@ async def test_no_safety_backup_is_offered_to_a_storage_out_of_reach(home: Home,
         await driver.press("space")
         driver.screen.query_one(RestoreForm).take_copies({})
         assert not driver.widget("#safety", Tick).value, "what storages answer later changes nothing of what was chosen"
+
+
+async def test_the_log_of_a_safety_backup_is_that_of_its_restore(home: Home, shop: Path) -> None:
+    home.back_up()
+    async with screens(home) as driver:
+        restore = await restore_here(driver)
+        await driver.press("6")
+        safety = next(number for number, row in enumerate(driver.rows("#history")) if "safety" in row)
+        await driver.press(*["down"] * safety, "l")
+        await driver.until(lambda: len(driver.rows("#log")) > 1, "the log")
+        assert any("Restoring from disk" in row for row in driver.rows("#log"))
+        assert restore.safety_execution_id is not None
