@@ -3,6 +3,7 @@
 import os
 import shlex
 import subprocess
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import Binding, BindingType
@@ -50,13 +51,11 @@ class EditingScreen(TabScreen):
         except ValueError as error:
             self.engine_app.tell(f"EDITOR cannot be read: {error}", hint="Set EDITOR", severity="error")
             return
-        try:
-            with self.app.suspend():
-                subprocess.run([*editor, f"+{origin.line}", str(origin.file)], check=False)
-        except OSError as error:
-            self.engine_app.tell(
-                f"{editor[0]} could not be started: {error.strerror}", hint="Set EDITOR", severity="error"
-            )
+        # Whatever is raised within leaves the terminal to the editor for good.
+        with self.app.suspend():
+            failure = _run([*editor, f"+{origin.line}", str(origin.file)])
+        if failure is not None:
+            self.engine_app.tell(f"{editor[0]} could not be started: {failure}", hint="Set EDITOR", severity="error")
             return
         self.engine_app.ask(
             self.app, "reload", lambda engine: engine.reload(), lambda _: self.engine_app.config_changed()
@@ -80,3 +79,12 @@ class EditingScreen(TabScreen):
 
         text = [f"The {kind} {name} is removed from the configuration.", "Its backups stay where they are."]
         self.app.push_screen(ConfirmScreen(f"Delete {kind} {name}?", text, yes="Delete"), answered)
+
+
+def _run(command: Sequence[str]) -> str | None:
+    """Run a program to its end; why it could not be started."""
+    try:
+        subprocess.run(command, check=False)
+    except OSError as error:
+        return error.strerror
+    return None

@@ -1,8 +1,10 @@
 """Every place and its keys."""
 
+import contextlib
 import os
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -477,27 +479,24 @@ async def test_what_a_person_wrote_opens_in_the_editor_at_its_line(
     async with app.run_test(notifications=True) as pilot:
         driver = Driver(app, pilot, [])
         await driver.settle()
-        monkeypatch.setattr(type(app), "suspend", _no_suspend)
+        handed_over = []
+
+        @contextlib.contextmanager
+        def suspend(_: object) -> Iterator[None]:
+            """As with a real terminal, it does not come back where something is raised within."""
+            handed_over.append("to the editor")
+            yield
+            handed_over.append("back")
+
+        monkeypatch.setattr(type(app), "suspend", suspend)
         await driver.press("e")
+        assert handed_over in (["to the editor", "back"], [])
         if told:
             assert any(told in toast for toast in driver.toasts)
         else:
             assert note.read_text() == f"+1 {home.config_path}\n"
     app.close_engine()
     assert os.environ["EDITOR"].endswith(editor)
-
-
-class _no_suspend:  # noqa: N801  # stands in for a method
-    """A terminal of a test cannot be handed over."""
-
-    def __init__(self, *_: object) -> None:
-        pass
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *_: object) -> None:
-        pass
 
 
 async def test_leaving_while_something_runs_says_that_it_goes_on(home: Home, shop: Path) -> None:
