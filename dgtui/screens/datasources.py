@@ -203,7 +203,9 @@ class DatasourcesScreen(EditingScreen):
             return [(*start, span(settings.description, "dim")), ()]
         if state.message:
             style = "bad" if state.failures else "warning"
-            told, hint = (*start, span(state.message, style)), (span(f" {state.hint}", "dim"),)
+            told: Line = (*start, span(state.message, style))
+            arrow = app.look.glyph("→", "->")
+            hint: Line = (span(f" {arrow} {state.hint}" if state.hint else "", "dim"),)
             beside = self._with_latencies(name, hint)
             return [told, beside] if beside != hint else [told, hint, self._with_latencies(name, (Span(" "),))]
         figures = state.figures

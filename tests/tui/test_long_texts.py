@@ -76,7 +76,7 @@ async def test_the_hint_of_a_datasource_that_does_not_answer_is_read_to_its_end(
         await driver.press("down")
         hint = driver.app.guard.pulse.state(Watched(kind="datasource", name="gone")).hint
         assert len(hint) > 60
-        assert hint in drawn(driver)
+        assert f"→ {hint}" in drawn(driver)
 
 
 class DetailsApp(App[None]):
