@@ -8,7 +8,15 @@ from collections.abc import Iterator
 
 from dgtui.engine.errors import DataGuardianError
 
-_SIGNS = ("can't start new thread", "not enough memory", "cannot allocate memory", "allocation error")
+_SIGNS = (
+    "can't start new thread",
+    "not enough memory",
+    "cannot allocate memory",
+    "allocation error",
+    # What Python says where there was no memory even for its MemoryError, as it happens while a module is loaded.
+    "error return without exception set",
+    "without setting an exception",
+)
 
 
 class OutOfMemory(DataGuardianError):
@@ -51,7 +59,14 @@ def out_of_memory() -> OutOfMemory:
 def _kinds() -> tuple[type[Exception], ...]:
     """The classes that lack of memory comes as; a library that was not imported raises nothing."""
     zstandard = sys.modules.get("zstandard")
-    return (MemoryError, RuntimeError, OSError, ExceptionGroup, *([zstandard.ZstdError] if zstandard else []))
+    return (
+        MemoryError,
+        RuntimeError,
+        SystemError,
+        OSError,
+        ExceptionGroup,
+        *([zstandard.ZstdError] if zstandard else []),
+    )
 
 
 def _wants_memory(error: BaseException) -> bool:

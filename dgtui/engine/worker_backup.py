@@ -37,13 +37,19 @@ class BackupWorker(Worker[BackupOrder]):
         self._secrets_read: list[tuple[str, str]] = []
         observe_secrets(lambda subject, place: self._secrets_read.append((subject, place)))
         self._plan = ordered_plan(order, self._scratch)
+        self._loading_records = False
 
     @functools.cached_property
     def _records(self) -> "BackupRecords":
-        # A module that is left half loaded cannot be loaded again, and the end of the run has to be recorded too.
+        if self._loading_records:
+            raise DataGuardianError("The catalogue could not be loaded", subject=str(self._paths.state))
+        # A module that is left half loaded cannot be loaded again, and the end of the run has to be recorded too. For
+        # want of memory it may be left so all the same; then the next start takes up what became of the run.
+        self._loading_records = True
         with self._cancellation.shield(), uncollected():
             from dgtui.engine.backup_records import BackupRecords
 
+            self._loading_records = False
             return BackupRecords(
                 self._paths, self._config, self._order, self._run, self._cancellation, self._secrets_read
             )
