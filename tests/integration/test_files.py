@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from dgtui.engine.datasources.dumping import DumpOptions
-from dgtui.engine.datasources.files import FilesDatasource, FilesSettings
+from dgtui.engine.datasources.files import FilesDatasource
+from dgtui.engine.datasources.files_target import FilesSettings
 from dgtui.engine.datasources.loading import Selection
 from dgtui.engine.datasources.places import shown, unshown
 from dgtui.engine.errors import BackupCreationError, ConfigError
