@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dgtui.engine.datasources.loading import Announce
 from dgtui.engine.datasources.sqlite_check import quoted, shown_name
-from dgtui.engine.datasources.sqlite_part import bring_rows, chosen_tables, schema_mark
+from dgtui.engine.datasources.sqlite_part import bring_rows, chosen_tables, exchanging, schema_mark
 from dgtui.engine.datasources.sqlite_snapshot import connect
 from dgtui.engine.errors import RestoreError
 from dgtui.engine.restore_model import Part, PartChange
@@ -32,28 +32,17 @@ def refuse_taken(connection: sqlite3.Connection, database: str, name: str) -> No
 def place_table(change: PartChange, name: str, live: Path, announce: Announce, *, busy_seconds: float) -> None:
     """Bring the one table of the file beside into the live one. Raises RestoreError, sqlite3.Error; nothing changed."""
     _rename_beside(change, name)
-    with contextlib.closing(connect(live, "mode=rw", busy_seconds=busy_seconds)) as connection:
-        connection.isolation_level = None
-        for setting in ("foreign_keys = OFF", "trusted_schema = ON", "legacy_alter_table = ON"):
-            connection.execute(f"PRAGMA {setting}").fetchone()
-        connection.execute("ATTACH ? AS beside", (change.beside,))
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            refuse_taken(connection, change.database, name)
-            made = connection.execute(_MADE, (name,)).fetchall()
-            for kind, _, statement in made:
-                if kind == "table":
-                    connection.execute(without_foreign_keys(statement))
-            bring_rows(connection, name)
-            for kind, index, statement in made:
-                if kind == "index":
-                    connection.execute(_index_as(statement, _free_name(connection, name, index)))
-            announce(schema_mark(connection), Part(kind="objects", added=(shown_name(name),)))
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
+    with exchanging(change, live, busy_seconds=busy_seconds) as connection:
+        refuse_taken(connection, change.database, name)
+        made = connection.execute(_MADE, (name,)).fetchall()
+        for kind, _, statement in made:
+            if kind == "table":
+                connection.execute(without_foreign_keys(statement))
+        bring_rows(connection, name)
+        for kind, index, statement in made:
+            if kind == "index":
+                connection.execute(_index_as(statement, _free_name(connection, name, index)))
+        announce(schema_mark(connection), Part(kind="objects", added=(shown_name(name),)))
 
 
 def _rename_beside(change: PartChange, name: str) -> None:

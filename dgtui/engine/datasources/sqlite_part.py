@@ -2,7 +2,7 @@
 
 import contextlib
 import sqlite3
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -17,10 +17,11 @@ _SCHEMA = "schema "
 _ROWID_NAMES = ("rowid", "_rowid_", "oid")
 
 
-def replace_tables(change: PartChange, live: Path, announce: Announce, *, busy_seconds: float) -> None:
-    """Take the chosen tables, with indexes and triggers, from the file beside; raises RestoreError, sqlite3.Error.
+@contextlib.contextmanager
+def exchanging(change: PartChange, live: Path, *, busy_seconds: float) -> Iterator[sqlite3.Connection]:
+    """One transaction on the live file, with the file beside as `beside`; taken back where the block raises.
 
-    Foreign keys are checked before the end: what the exchange alone would break is refused.
+    Raises sqlite3.Error.
     """
     with contextlib.closing(connect(live, "mode=rw", busy_seconds=busy_seconds)) as connection:
         connection.isolation_level = None
@@ -29,35 +30,44 @@ def replace_tables(change: PartChange, live: Path, announce: Announce, *, busy_s
         connection.execute("ATTACH ? AS beside", (change.beside,))
         connection.execute("BEGIN IMMEDIATE")
         try:
-            before = _violations(connection)
-            chosen, present = chosen_tables(connection, change.tables), table_names(connection)
-            unwanted = [name for name in present if shown_name(name) in change.remove]
-            for name in unwanted:
-                connection.execute(f"DROP TABLE main.{quoted(name)}")
-            for name in chosen:
-                _replace(connection, name)
-            broken = _violations(connection) - before
-            if broken:
-                child, parent = sorted(broken)[0][:2]
-                raise RestoreError(
-                    f"Rows of {child} would point to rows of {parent} that are not there; nothing was changed",
-                    subject=child,
-                    hint=f"Choose {parent} and {child} together, or restore under another name with --into NAME",
-                )
-            announce(
-                schema_mark(connection),
-                Part(
-                    kind="objects",
-                    replaced=tuple(shown_name(name) for name in chosen if name in present),
-                    added=tuple(shown_name(name) for name in chosen if name not in present),
-                    removed=tuple(shown_name(name) for name in unwanted),
-                ),
-            )
+            yield connection
             connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
+
+
+def replace_tables(change: PartChange, live: Path, announce: Announce, *, busy_seconds: float) -> None:
+    """Take the chosen tables, with indexes and triggers, from the file beside; raises RestoreError, sqlite3.Error.
+
+    Foreign keys are checked before the end: what the exchange alone would break is refused.
+    """
+    with exchanging(change, live, busy_seconds=busy_seconds) as connection:
+        before = _violations(connection)
+        chosen, present = chosen_tables(connection, change.tables), table_names(connection)
+        unwanted = [name for name in present if shown_name(name) in change.remove]
+        for name in unwanted:
+            connection.execute(f"DROP TABLE main.{quoted(name)}")
+        for name in chosen:
+            _replace(connection, name)
+        broken = _violations(connection) - before
+        if broken:
+            child, parent = sorted(broken)[0][:2]
+            raise RestoreError(
+                f"Rows of {child} would point to rows of {parent} that are not there; nothing was changed",
+                subject=child,
+                hint=f"Choose {parent} and {child} together, or restore under another name with --into NAME",
+            )
+        announce(
+            schema_mark(connection),
+            Part(
+                kind="objects",
+                replaced=tuple(shown_name(name) for name in chosen if name in present),
+                added=tuple(shown_name(name) for name in chosen if name not in present),
+                removed=tuple(shown_name(name) for name in unwanted),
+            ),
+        )
 
 
 def schema_mark(connection: sqlite3.Connection) -> str:
