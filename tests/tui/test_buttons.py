@@ -1,5 +1,7 @@
 """Which button has the focus can be told from the others, in every theme, and nothing covers one."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,22 @@ def cells_of(button: Button) -> set[tuple[object, bool]]:
     return {(piece.style.bgcolor, bool(piece.style.reverse)) for piece in line if piece.style is not None}
 
 
+@asynccontextmanager
+async def in_theme(tmp_path: Path, theme: str, colour: bool, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Driver]:
+    """The program with that look."""
+    if not colour:
+        monkeypatch.setenv("NO_COLOR", "1")
+    app = still_app(tmp_path)
+    app.theme = theme
+    try:
+        async with app.run_test(size=(80, 24)) as pilot:
+            driver = Driver(app, pilot, [])
+            await driver.settle()
+            yield driver
+    finally:
+        app.close_engine()
+
+
 @pytest.mark.parametrize("colour", [True, False])
 @pytest.mark.parametrize("theme", THEMES)
 @pytest.mark.parametrize(("keys", "others"), [(("b",), ("go", "no")), (("d",), ("no", "yes"))])
@@ -31,28 +49,19 @@ async def test_only_the_button_with_the_focus_looks_like_it(
     others: tuple[str, str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    if not colour:
-        monkeypatch.setenv("NO_COLOR", "1")
-    app = still_app(tmp_path)
-    app.theme = theme
-    try:
-        async with app.run_test(size=(80, 24)) as pilot:
-            driver = Driver(app, pilot, [])
+    async with in_theme(tmp_path, theme, colour, monkeypatch) as driver:
+        await driver.press(*keys)
+        first, second = (driver.widget(f"#{name}", Button) for name in others)
+        looks = []
+        for focused in (first, second):
+            focused.focus()
             await driver.settle()
-            await driver.press(*keys)
-            first, second = (driver.widget(f"#{name}", Button) for name in others)
-            looks = []
-            for focused in (first, second):
-                focused.focus()
-                await driver.settle()
-                looks.append((cells_of(first), cells_of(second)))
-            unfocused = looks[1][0], looks[0][1]
-            assert unfocused[0] == unfocused[1], "what a button is for does not make it look focused"
-            for has_focus, has_not in (looks[0], looks[1][::-1]):
-                assert len(has_focus) == 1, "the whole of it is of one colour"
-                assert has_focus != has_not
-    finally:
-        app.close_engine()
+            looks.append((cells_of(first), cells_of(second)))
+        unfocused = looks[1][0], looks[0][1]
+        assert unfocused[0] == unfocused[1], "what a button is for does not make it look focused"
+        for has_focus, has_not in (looks[0], looks[1][::-1]):
+            assert len(has_focus) == 1, "the whole of it is of one colour"
+            assert has_focus != has_not
 
 
 @pytest.mark.parametrize("colour", [True, False])
@@ -60,34 +69,25 @@ async def test_only_the_button_with_the_focus_looks_like_it(
 async def test_where_one_is_in_a_dialog_is_seen(
     tmp_path: Path, theme: str, colour: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if not colour:
-        monkeypatch.setenv("NO_COLOR", "1")
-    app = still_app(tmp_path)
-    app.theme = theme
-    try:
-        async with app.run_test(size=(80, 24)) as pilot:
-            driver = Driver(app, pilot, [])
-            await driver.settle()
-            await driver.press(*PLACES["restore"])
-            for selector, other in (
-                ("#storage", "#what"),
-                ("#what", "#storage"),
-                ("#safety", "#what"),
-                ("#deep", "#what"),
-                ("#reason", "#what"),
-                ("#confirm", "#what"),
-                ("#no", "#what"),
-            ):
-                looks = []
-                for focused in (selector, other):
-                    driver.screen.query_one(focused).focus()
-                    await driver.settle()
-                    region = driver.screen.query_one(selector).region
-                    line = app.screen._compositor.render_strips()[region.y].crop(region.x, region.right)
-                    looks.append([(piece.text, piece.style) for piece in line])
-                assert looks[0] != looks[1], selector
-    finally:
-        app.close_engine()
+    async with in_theme(tmp_path, theme, colour, monkeypatch) as driver:
+        await driver.press(*PLACES["restore"])
+        for selector, other in (
+            ("#storage", "#what"),
+            ("#what", "#storage"),
+            ("#safety", "#what"),
+            ("#deep", "#what"),
+            ("#reason", "#what"),
+            ("#confirm", "#what"),
+            ("#no", "#what"),
+        ):
+            looks = []
+            for focused in (selector, other):
+                driver.screen.query_one(focused).focus()
+                await driver.settle()
+                region = driver.screen.query_one(selector).region
+                line = driver.screen._compositor.render_strips()[region.y].crop(region.x, region.right)
+                looks.append([(piece.text, piece.style) for piece in line])
+            assert looks[0] != looks[1], selector
 
 
 @pytest.mark.parametrize("size", SIZES)
