@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import gc
+import mmap
 import sys
 from collections.abc import Iterator
 
@@ -16,7 +17,12 @@ _SIGNS = (
     # What Python says where there was no memory even for its MemoryError, as it happens while a module is loaded.
     "error return without exception set",
     "without setting an exception",
+    # What the system's loader says of a library that found no room.
+    "failed to map segment",
+    "cannot create shared object descriptor",
 )
+_ROOM_TO_LOAD = 64 << 20
+"""The catalogue takes half of it, and what runs at the same time the rest."""
 
 
 class OutOfMemory(DataGuardianError):
@@ -47,6 +53,17 @@ def memory_explained() -> Iterator[None]:
         raise out_of_memory() from error
 
 
+def need_room_to_load() -> None:
+    """Raise OutOfMemory where there is no room for more modules.
+
+    Python itself is no help there: it may go round in circles for ever once it has no memory in the middle of loading.
+    """
+    try:
+        mmap.mmap(-1, _ROOM_TO_LOAD, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS).close()
+    except (OSError, MemoryError) as error:
+        raise out_of_memory() from error
+
+
 def out_of_memory() -> OutOfMemory:
     """The error for whoever notices it in their own way."""
     return OutOfMemory(
@@ -63,6 +80,7 @@ def _kinds() -> tuple[type[Exception], ...]:
         MemoryError,
         RuntimeError,
         SystemError,
+        ImportError,
         OSError,
         ExceptionGroup,
         *([zstandard.ZstdError] if zstandard else []),

@@ -10,6 +10,7 @@ from typing import Any
 
 from dgtui.engine.cancellation import Cancellation
 from dgtui.engine.errors import Cancelled, DataGuardianError
+from dgtui.engine.memory import memory_explained, need_room_to_load
 from dgtui.engine.model import Problem
 from dgtui.engine.orders import AnyOrder, BackupOrder, RehearseOrder, RestoreOrder, ValidateOrder, decode_order
 from dgtui.engine.problems import problem_of
@@ -26,10 +27,12 @@ def main(arguments: list[str]) -> None:
     paths = RunPaths(state)
     run = RunWriter(paths.messages(run_id))
     try:
-        order = decode_order(paths.request(run_id).read_bytes())
-        with cancellation.shield():
-            worker = _worker(state, order, run, cancellation)
-        worker.execute()
+        with memory_explained():
+            need_room_to_load()
+            order = decode_order(paths.request(run_id).read_bytes())
+            with cancellation.shield():
+                worker = _worker(state, order, run, cancellation)
+            worker.execute()
     except DataGuardianError as error:
         run.status("cancelled" if isinstance(error, Cancelled) else "failed", problem=problem_of(error))
     except (OSError, MemoryError) as error:

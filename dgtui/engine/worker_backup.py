@@ -12,7 +12,7 @@ from dgtui.engine.backup import Backup, ordered_plan, started_execution
 from dgtui.engine.cancellation import Cancellation
 from dgtui.engine.errors import DataGuardianError, DiskSpaceError
 from dgtui.engine.job_commands import JobCommands
-from dgtui.engine.memory import uncollected
+from dgtui.engine.memory import need_room_to_load, uncollected
 from dgtui.engine.model import Execution
 from dgtui.engine.orders import BackupOrder
 from dgtui.engine.patience import with_retries
@@ -43,6 +43,7 @@ class BackupWorker(Worker[BackupOrder]):
     def _records(self) -> "BackupRecords":
         if self._loading_records:
             raise DataGuardianError("The catalogue could not be loaded", subject=str(self._paths.state))
+        need_room_to_load()
         # A module that is left half loaded cannot be loaded again, and the end of the run has to be recorded too. For
         # want of memory it may be left so all the same; then the next start takes up what became of the run.
         self._loading_records = True

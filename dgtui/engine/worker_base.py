@@ -89,7 +89,7 @@ class Worker(abc.ABC, Generic[OrderT]):
             status: ExecutionStatus = "cancelled" if isinstance(error, Cancelled) else "failed"
             with self._cancellation.shield():
                 if started is not None:
-                    with contextlib.suppress(DataGuardianError):
+                    with contextlib.suppress(DataGuardianError), memory_explained():
                         record(
                             msgspec.structs.replace(
                                 started, status=status, finished_at=now(), problem=problem_of(error)
