@@ -217,7 +217,7 @@ class _Loader:
             return
         adapter = datasource_adapter(config.datasources[job.datasource].type)
         for key in unknown_options(job, adapter.options):
-            text = f"{adapter.label} knows no such thing; remove the key"
+            text = f"a {adapter.label} datasource knows no such thing; remove the key"
             self._report(self._defined["jobs", name], ("jobs", name, key), text)
 
     def _check_places(self, name: str, job: JobSettings, config: Config) -> None:
@@ -236,7 +236,7 @@ class _Loader:
         place, text = config.datasources.get(job.rehearse_in), None
         if job.rehearse_in == PRIVATE_PLACE:
             if "private_server" not in adapter.options:
-                text = f"{adapter.label} has no private server; name a datasource, or remove the key"
+                text = f"a {adapter.label} datasource has no private server; name another one, or remove the key"
         elif place is not None and place.type != adapter.kind:
             text = f"'{job.rehearse_in}' is of type '{place.type}'; expected one of type '{adapter.kind}'"
         if text is not None:

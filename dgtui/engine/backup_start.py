@@ -44,7 +44,7 @@ class BackupStart:
             self._config.require_storage(storage)
         for option in unknown_options(job, adapter.options).values():
             raise ConfigError(
-                f"{adapter.label} knows no such thing as {option}",
+                f"A {adapter.label} datasource knows no such thing as {option}",
                 subject=job.datasource,
                 hint=f"Leave out --{option.replace('_', '-')}",
             )

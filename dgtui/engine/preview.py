@@ -98,7 +98,7 @@ def preview_restore(
             hint=f"Choose a datasource of kind {execution.datasource_type} with --to",
         )
     target = database or adapter.database
-    if Path(adapter.database).expanduser().is_absolute():
+    if not adapter.settings.on_server:
         # What lives in the file system is named from where the person stands; the worker stands elsewhere.
         target = os.path.abspath(Path(target).expanduser())  # noqa: PTH100  # links stay as they are named
     state = adapter.target_state(target)

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
+from dgtui.engine.datasources.kinds import kind_named
 from dgtui.engine.health_model import STATUS_ORDER, HealthState, Watched
 from dgtui.engine.model import RESTORABLE, Execution, Record
 from dgtui.screens.editing import EditingScreen
-from dgtui.screens.marks import TYPE_LABELS, execution_mark, health_mark
+from dgtui.screens.marks import execution_mark, health_mark
 from dgtui.screens.themes import WIDE_COLUMNS
 from dgtui.screens.times import age_text, checked_text, seconds_text
 from dgtui.screens.widgets.details import Details
@@ -36,7 +37,6 @@ _COLUMNS = (
     Column("Last backup"),
 )
 _LOOK_SECONDS = 0.5
-_OBJECTS = {"mongodb": "collections"}
 
 
 class LastBackups(Record, frozen=True):
@@ -213,7 +213,7 @@ class DatasourcesScreen(EditingScreen):
         facts = [
             figures.product or (look.product if look is not None else ""),
             counted(connections, "connections") if connections is not None else "",
-            counted(look.object_count, _OBJECTS.get(settings.type, "tables")) if look and look.product else "",
+            counted(look.object_count, kind_named(settings.type).object_noun) if look and look.product else "",
             size_text(size) if size is not None else "",
         ]
         dot = app.look.glyph(" · ", " - ")
@@ -294,5 +294,5 @@ class DatasourcesScreen(EditingScreen):
 
 def _type_label(kind: str, product: str) -> str:
     """What people call the kind; where that is one of several products, the one that was found."""
-    label = TYPE_LABELS.get(kind, kind)
+    label = kind_named(kind).label
     return next((name for name in label.split("/") if product.startswith(name)), label)

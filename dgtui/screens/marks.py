@@ -6,9 +6,6 @@ from dgtui.wording.panel import Span
 from dgtui.wording.states import COPY_MARKS, EXECUTION_MARKS, HEALTH_MARKS, SEVERITY_MARKS, Mark
 from dgtui.wording.terminal import Look
 
-TYPE_LABELS = {"postgres": "PostgreSQL", "mysql": "MySQL/MariaDB", "sqlite": "SQLite", "files": "files"}
-"""What people call the kinds; one that is missing goes by its own name."""
-
 
 def rank(marks: Mapping[str, Mark], status: str) -> int:
     """Where a state stands among all of its kind: what rows are sorted by, instead of the glyph."""

@@ -155,7 +155,7 @@ class RestoreForm(Box):
 
     @property
     def _is_tree(self) -> bool:
-        return self._execution.datasource_type == "files"
+        return self._offer.kind.objects_are_paths
 
     @property
     def filled(self) -> bool:

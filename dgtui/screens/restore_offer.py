@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dgtui.config import Config
+from dgtui.engine.datasources.kinds import Kind, kind_named
 from dgtui.engine.model import Copy, Execution, Record
-from dgtui.screens.marks import TYPE_LABELS, copy_mark
+from dgtui.screens.marks import copy_mark
 from dgtui.screens.widgets.choice import Option
 from dgtui.wording.panel import Span
 from dgtui.wording.terminal import Look
@@ -15,9 +16,8 @@ if TYPE_CHECKING:
     from dgtui.engine.preview import RestorePreview
 
 AUTOMATIC = ""
-_NEW = {"sqlite": "new file", "files": "new folder"}
-_IN_PLACE = {"sqlite": "swapped in when complete", "mysql": "replaced when complete"}
-_WHAT = {"full": "everything", "schema_only": "schema only", "data_only": "data only", "tables": "tables…"}
+_WHAT = {"full": "everything", "schema_only": "schema only", "data_only": "data only"}
+_SOME = "tables"
 _PART = {"full": "structure and rows", "schema_only": "structure only", "data_only": "rows only"}
 
 
@@ -29,9 +29,9 @@ class RestoreOffer(Record, frozen=True):
     look: Look
 
     @property
-    def kind(self) -> str:
-        """What people call the kind of datasource."""
-        return TYPE_LABELS.get(self.execution.datasource_type, self.execution.datasource_type)
+    def kind(self) -> Kind:
+        """The kind of datasource that was backed up."""
+        return kind_named(self.execution.datasource_type)
 
     @property
     def others(self) -> list[str]:
@@ -46,10 +46,9 @@ class RestoreOffer(Record, frozen=True):
     def proposed_name(self) -> str:
         """A name beside the datasource's own, for a look at the backup."""
         settings = self.config.datasources.get(self.execution.datasource)
-        source = settings.source if settings is not None else ""
-        if "/" not in source:
-            return f"{source}_restored"
-        path = Path(source)
+        if settings is None or settings.on_server:
+            return f"{settings.source if settings is not None else ''}_restored"
+        path = Path(settings.source)
         return str(path.with_name(f"{path.stem}-restored{path.suffix}"))
 
     def can(self, datasource: str, ability: str) -> bool:
@@ -67,13 +66,13 @@ class RestoreOffer(Record, frozen=True):
 
     def targets(self) -> list[Option]:
         """In its place, beside it, or somewhere else."""
-        name, kind = self.execution.datasource, self.execution.datasource_type
+        name, kind = self.execution.datasource, self.kind
         why_not = "" if name in self.config.datasources else "is not configured any more"
-        other = "" if self.others else f"there is no other {self.kind} datasource"
-        in_place = _IN_PLACE.get(kind, "swapped in when complete")
+        other = "" if self.others else f"there is no other {kind.label} datasource"
+        in_place = f"{'swapped in' if kind.swaps_everything else 'replaced'} when complete"
         return [
             Option("same", f"{name}, {in_place}", why_not=why_not),
-            Option("new", _NEW.get(kind, "new database"), why_not=why_not),
+            Option("new", kind.new_target, why_not=why_not),
             Option("other", "other datasource", why_not=other),
         ]
 
@@ -81,13 +80,12 @@ class RestoreOffer(Record, frozen=True):
         """Everything, or which part of it."""
         return [
             Option(key, self._label(key), why_not=self._why_not(key, datasource, preview))
-            for key in _WHAT
+            for key in (*_WHAT, _SOME)
             if self._known(key, datasource)
         ]
 
     def _label(self, key: str) -> str:
-        label = "files and folders…" if key == "tables" and self.execution.datasource_type == "files" else _WHAT[key]
-        return label if self.look.unicode else label.replace("…", "...")
+        return f"{self.kind.object_noun}{self.look.glyph('…', '...')}" if key == _SOME else _WHAT[key]
 
     def _known(self, key: str, datasource: str) -> bool:
         """What no backup of this kind has is not offered at all."""
@@ -95,7 +93,7 @@ class RestoreOffer(Record, frozen=True):
             return True
         if key == "data_only":
             return self.config.loads_data(datasource)
-        return self.can(datasource, key) or (key == "tables" and self.execution.datasource_type == "files")
+        return self.can(datasource, key) or (key == _SOME and self.kind.objects_are_paths)
 
     def _why_not(self, key: str, datasource: str, preview: "RestorePreview | None") -> str:
         backup_type = self.execution.backup_type
@@ -104,7 +102,7 @@ class RestoreOffer(Record, frozen=True):
             return "" if key == "full" else "its datasource is not configured"
         if key in ("schema_only", "data_only") and backup_type not in ("full", key):
             return "not in this backup"
-        if filled and (key == "schema_only" or (key == "tables" and backup_type == "schema_only")):
+        if filled and (key == "schema_only" or (key == _SOME and backup_type == "schema_only")):
             return "only into a new or empty one"
         if key == "data_only" and preview is not None and not filled:
             return "there are no tables to fill"

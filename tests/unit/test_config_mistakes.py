@@ -221,7 +221,7 @@ def test_a_database_whose_name_the_server_would_cut(tmp_path: Path) -> None:
 def test_an_option_that_the_kind_does_not_know(tmp_path: Path) -> None:
     text = WHOLE.replace('"postgres"\ndatabase = "shop"', '"sqlite"\npath = "/shop.db"') + "globals = true\n"
     (mistake,) = mistakes_in(tmp_path, text)
-    assert mistake == "config.toml:13: jobs.nightly.globals: SQLite knows no such thing; remove the key"
+    assert mistake == "config.toml:13: jobs.nightly.globals: a SQLite datasource knows no such thing; remove the key"
 
 
 @pytest.mark.parametrize(

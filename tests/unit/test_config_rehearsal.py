@@ -45,7 +45,7 @@ def test_places(tmp_path: Path, source: str, place: str) -> None:
     ("source", "place", "expected"),
     [
         ("shop", "tree", "'tree' is of type 'files'; expected one of type 'postgres'"),
-        ("tree", "private", "Files has no private server"),
+        ("tree", "private", "a files datasource has no private server"),
         ("shop", "othr", "there is no datasource 'othr'"),
     ],
 )

@@ -40,6 +40,12 @@ class Datasource(Replacing, Generic[SettingsT]):
     """Which it knows of: schema_only, data_only, tables, exclude_tables, extra_arguments, globals, parallel_restore,
     merge, private_server."""
 
+    object_noun: ClassVar[str] = "tables"
+    """What its objects are, for people."""
+    new_target: ClassVar[str] = "new database"
+    """What a target is that is made for a restore, for people."""
+    objects_are_paths: ClassVar[bool] = False
+    """Whether its objects are the tops of a tree, below which anything can be chosen."""
     copies_first: ClassVar[bool] = False
     """Whether a dump begins with a copy of the whole database in the scratch folder."""
 

@@ -34,7 +34,10 @@ class FilesDatasource(FilesTarget):
     """One folder with all below it, or one file."""
 
     kind: ClassVar[str] = "files"
-    label: ClassVar[str] = "Files"
+    label: ClassVar[str] = "files"
+    object_noun: ClassVar[str] = "files and folders"
+    new_target: ClassVar[str] = "new folder"
+    objects_are_paths: ClassVar[bool] = True
     archive_format: ClassVar[str] = "tar"
     settings_type: ClassVar[type[DatasourceSettings]] = FilesSettings
     options: ClassVar[frozenset[str]] = frozenset({"extra_arguments", "merge"})

@@ -58,6 +58,7 @@ class SqliteDatasource(SqliteTarget):
     kind: ClassVar[str] = "sqlite"
     part_words: ClassVar[str] = "in one transaction under the file's lock; other writers wait meanwhile"
     label: ClassVar[str] = "SQLite"
+    new_target: ClassVar[str] = "new file"
     archive_format: ClassVar[str] = "db"
     copies_first = True
     loads_data = True

@@ -13,12 +13,12 @@ from textual.widgets import Button, Input, Label, Static
 from dgtui.config import JobSettings, Table
 from dgtui.config.store import decode_values, name_mistake, value_mistakes
 from dgtui.engine.datasources import DATASOURCE_TYPES, datasource_adapter
+from dgtui.engine.datasources.kinds import kind_named
 from dgtui.engine.errors import ConfigError, DataGuardianError
 from dgtui.engine.storages import STORAGE_TYPES, storage_adapter
 from dgtui.screens.dialog import Box, Dialog
 from dgtui.screens.forms.fields import SettingField, field_id
 from dgtui.screens.forms.specs import FieldSpec, field_specs
-from dgtui.screens.marks import TYPE_LABELS
 from dgtui.screens.times import latency_text
 from dgtui.screens.widgets.choice import Choice, Option, Tick
 from dgtui.screens.widgets.ticks import Ticks
@@ -87,7 +87,7 @@ class FormScreen(Dialog[str]):
                 if len(self._types) > 1:
                     with Horizontal(classes="row"):
                         yield Label("Type *")
-                        options = [Option(kind, TYPE_LABELS.get(kind, kind)) for kind in self._types]
+                        options = [Option(kind, kind_named(kind).label) for kind in self._types]
                         yield Choice(options, self.engine_app.look, id="type", key=self._kind)
             yield Vertical(*self._fields(), id="all")
         yield Static("", id="help", markup=False)
