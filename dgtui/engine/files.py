@@ -29,10 +29,10 @@ _NEW_FILE = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _HINTS = {
     errno.EACCES: "Give the user who runs dgtui the right to read and write it: ls -ld {path}",
     errno.EPERM: "Is it marked as immutable, or owned by somebody else? See: lsattr -d {path}",
-    errno.EROFS: "It is mounted read-only. See: findmnt -T {path}",
+    errno.EROFS: "It is mounted read-only. See: findmnt -T {folder}",
     errno.EIO: "The disk or its connection is failing. See: dmesg | tail",
     errno.ELOOP: "It is a symbolic link, and links are not followed here. Who made it? See: ls -l {path}",
-    errno.ENOENT: "Does it exist, and is its disk mounted? See: findmnt -T {path}",
+    errno.ENOENT: "Does it exist, and is its disk mounted? See: findmnt -T {folder}",
     errno.ENOTDIR: "Something else than a folder lies there. See: ls -ld {path}",
     errno.EFBIG: "The file system takes no larger file. Set a smaller max_file_size_mb in the job",
     errno.EMFILE: "Too many files are open. Raise the limit: ulimit -n",
@@ -44,26 +44,36 @@ def file_error(error: OSError, path: str | Path, doing: str) -> StorageError:
     """The error that people see instead of an OSError: what was being done, to which path, and what to do next."""
     code = error.errno or 0
     if code in _NO_ROOM:
+        # The long path is what a narrow line may cut, and what is being written goes away with the run.
+        disk = mount_of(Path(path))
         return DiskSpaceError(
-            f"Could not {doing} {path}: {_room_left(path)}",
+            f"No room left on {disk}{_room_left(disk, code)}: could not {doing} {path}",
             subject=str(path),
-            hint=f"Make room or delete old backups. See: df -h {path}",
+            hint=f"Make room or delete old backups. See: {'quota -s' if code == errno.EDQUOT else f'df -h {disk}'}",
         )
     reason = os.strerror(code) if code else str(error)
-    hint = _HINTS.get(code, "See: dmesg | tail").format(path=path)
+    hint = _HINTS.get(code, "See: dmesg | tail").format(path=path, folder=nearest_folder(Path(path)))
     return StorageError(f"Could not {doing} {path}: {reason}", subject=str(path), hint=hint)
 
 
-def _room_left(path: str | Path) -> str:
+def _room_left(disk: Path, code: int) -> str:
+    if code == errno.EDQUOT:
+        return " by our quota"
     try:
-        return f"no room left ({shutil.disk_usage(nearest_folder(Path(path))).free} bytes free)"
+        return f" ({shutil.disk_usage(disk).free} bytes free)"
     except OSError:
-        return "no room left"
+        return ""
+
+
+def mount_of(path: Path) -> Path:
+    """The folder at which the disk is mounted that holds it, or would."""
+    folder = nearest_folder(Path(os.path.abspath(path)))  # noqa: PTH100  # no link is followed to tell of a path
+    return next((one for one in (folder, *folder.parents) if os.path.ismount(one)), Path("/"))
 
 
 def nearest_folder(path: Path) -> Path:
-    """The folder itself where it exists, else the nearest one above it that does."""
-    return next((folder for folder in (path, *path.parents) if folder.is_dir()), Path("/"))
+    """The folder itself where it exists, else the nearest one above it that does; never fails."""
+    return next((folder for folder in (path, *path.parents) if os.path.isdir(folder)), Path("/"))  # noqa: PTH112
 
 
 @contextlib.contextmanager

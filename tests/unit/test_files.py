@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -123,11 +124,24 @@ def test_only_plain_files_are_opened(tmp_path: Path, folder: int) -> None:
     os.close(open_regular("file", folder))
 
 
-@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
-def test_a_full_disk_has_an_error_of_its_own(tmp_path: Path, code: int) -> None:
-    error = file_error(OSError(code, "x"), tmp_path / "none" / "file", "write")
+@pytest.mark.parametrize(
+    ("code", "reason", "command"),
+    [(errno.ENOSPC, r" \(\d+ bytes free\)", "df -h {disk}"), (errno.EDQUOT, " by our quota", "quota -s")],
+)
+def test_a_full_disk_has_an_error_of_its_own(tmp_path: Path, code: int, reason: str, command: str) -> None:
+    """The reason comes before the long path, and the command is about what is there also when the run has tidied up."""
+    written = tmp_path / "none" / "file"
+    error = file_error(OSError(code, "x"), written, "write")
+    disk = next(folder for folder in tmp_path.parents if folder.is_mount())
     assert isinstance(error, DiskSpaceError)
-    assert "bytes free" in error.message
+    assert re.fullmatch(f"No room left on {disk}{reason}: could not write {written}", error.message)
+    assert error.hint == f"Make room or delete old backups. See: {command.format(disk=disk)}"
+
+
+def test_what_is_not_there_is_looked_for_from_what_is(tmp_path: Path) -> None:
+    """`findmnt -T` says nothing at all about a path that does not exist."""
+    error = file_error(FileNotFoundError(errno.ENOENT, "x"), tmp_path / "none" / "file", "open")
+    assert error.hint.endswith(f"findmnt -T {tmp_path}")
 
 
 @pytest.mark.parametrize(

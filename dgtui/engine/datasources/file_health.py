@@ -8,6 +8,7 @@ from pathlib import Path
 from dgtui.engine.datasources.answer import HealthAnswer
 from dgtui.engine.datasources.places import disk_space, shown
 from dgtui.engine.errors import DatabaseConnectionError, PermissionDenied
+from dgtui.engine.files import nearest_folder
 
 
 def ask_tree(source: Path) -> HealthAnswer:
@@ -31,7 +32,7 @@ def ask_tree(source: Path) -> HealthAnswer:
         raise DatabaseConnectionError(
             f"{name} cannot be reached: {error.strerror}",
             subject=str(source),
-            hint=f"Is its disk mounted? See: findmnt -T {shown(str(source.parent))}",
+            hint=f"Is its disk mounted? See: findmnt -T {shown(str(nearest_folder(source)))}",
         ) from error
     latency = time.monotonic() - started
     free, total = disk_space(source)

@@ -23,7 +23,7 @@ from dgtui.engine.datasources.tar_dump import TarDump
 from dgtui.engine.datasources.tar_program import dump_arguments, find_tar, from_list, name_list
 from dgtui.engine.datasources.tar_reader import TarReader
 from dgtui.engine.errors import BackupCreationError, ConfigError, PermissionDenied
-from dgtui.engine.files import file_error
+from dgtui.engine.files import file_error, nearest_folder
 from dgtui.engine.properties import DatabaseProperties
 from dgtui.engine.reporting import Reporter
 
@@ -209,7 +209,9 @@ def _need_readable(source: Path) -> None:
     need_sight(source)
     if not os.path.lexists(source):
         raise BackupCreationError(
-            f"There is no {source}", subject=str(source), hint=f"Is its disk mounted? See: findmnt -T {source.parent}"
+            f"There is no {source}",
+            subject=str(source),
+            hint=f"Is its disk mounted? See: findmnt -T {nearest_folder(source)}",
         )
     if not os.access(source, os.R_OK | (os.X_OK if source.is_dir() else 0)):
         raise PermissionDenied(

@@ -11,6 +11,7 @@ from dgtui.engine.datasources.sqlite_dump import explain, reading_parameters, si
 from dgtui.engine.datasources.sqlite_locks import shared_lock
 from dgtui.engine.datasources.sqlite_snapshot import connect, open_source, side_file
 from dgtui.engine.errors import DatabaseConnectionError, DataGuardianError, ServerTimeout
+from dgtui.engine.files import nearest_folder
 
 _BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 
@@ -48,7 +49,9 @@ def _need_file(source: Path) -> None:
         source.stat()
     except FileNotFoundError:
         raise DatabaseConnectionError(
-            f"There is no file {source}", subject=str(source), hint=f"Is its disk mounted? See: findmnt -T {source}"
+            f"There is no file {source}",
+            subject=str(source),
+            hint=f"Is its disk mounted? See: findmnt -T {nearest_folder(source)}",
         ) from None
     except OSError as error:
         raise DatabaseConnectionError(

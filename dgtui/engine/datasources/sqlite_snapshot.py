@@ -24,7 +24,7 @@ from urllib.parse import quote
 
 from dgtui.engine.datasources.sqlite_locks import locked, shared_lock
 from dgtui.engine.errors import BackupCreationError, ConfigError, DataGuardianError, DiskSpaceError, PermissionDenied
-from dgtui.engine.files import file_error
+from dgtui.engine.files import file_error, nearest_folder
 
 MAGIC = b"SQLite format 3\x00"
 SIDE_FILES = ("-wal", "-shm", "-journal")
@@ -63,7 +63,9 @@ def open_source(path: Path) -> int:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         raise BackupCreationError(
-            f"There is no file {path}", subject=str(path), hint=f"Is its disk mounted? See: findmnt -T {path.parent}"
+            f"There is no file {path}",
+            subject=str(path),
+            hint=f"Is its disk mounted? See: findmnt -T {nearest_folder(path)}",
         ) from None
     except PermissionError:
         raise PermissionDenied(
