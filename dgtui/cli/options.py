@@ -31,6 +31,10 @@ Limit = Annotated[
 ]
 SchemaOnly = Annotated[bool, typer.Option("--schema-only", help="Only the definitions, no data.")]
 DataOnly = Annotated[bool, typer.Option("--data-only", help="Only the data, no definitions.")]
+InPlace = Annotated[
+    bool,
+    typer.Option("--in-place", help="Empty and fill what cannot be swapped; a cut in that lasts until the next start."),
+]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dgtui.cli.asking import confirm, need_answer
-from dgtui.cli.options import DataOnly, Execution, MessagesAsJson, SchemaOnly, Yes, refuse_both
+from dgtui.cli.options import DataOnly, Execution, InPlace, MessagesAsJson, SchemaOnly, Yes, refuse_both
 from dgtui.cli.output import print_data, print_json, say
 from dgtui.engine.errors import EXIT_DONE, ConfigError, RestoreError
 from dgtui.wording.words import one_line
@@ -92,6 +92,7 @@ def restore(
             "--safety-to", metavar="STORAGE", help="Where that backup goes; else as the job's do.", show_default=False
         ),
     ] = None,
+    in_place: InPlace = False,
     jobs: Annotated[
         int | None,
         typer.Option("--jobs", metavar="N", min=1, max=256, help="How many processes load.", show_default=False),
@@ -133,6 +134,7 @@ def restore(
             merge=merge,
             deep=deep,
             safety=not no_safety,
+            in_place=in_place,
         )
         safety = one_line(safety_line(no_safety=no_safety, safety_to=safety_to))
         lines = [*preview_lines(wanted, preview, selection, storage=storage), *([safety] if preview.replaces else [])]
@@ -159,6 +161,7 @@ def restore(
             reason=reason,
             safety=not no_safety,
             safety_to=safety_to,
+            in_place=in_place,
         )
         raise typer.Exit(watch(engine, run_id, as_json=as_json))
 

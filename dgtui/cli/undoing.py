@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dgtui.cli.asking import confirm, need_answer
-from dgtui.cli.options import AsJson, MessagesAsJson, Yes, refuse_both
+from dgtui.cli.options import AsJson, InPlace, MessagesAsJson, Yes, refuse_both
 from dgtui.cli.output import print_data, print_json, say
 from dgtui.engine.errors import EXIT_DONE, EXIT_FAILED, ConfigError
 from dgtui.wording.words import one_line, short_id, time_text
@@ -29,6 +29,7 @@ def undo(
         str | None,
         typer.Option("--safety-to", metavar="STORAGE", help="Back up what is there now to this.", show_default=False),
     ] = None,
+    in_place: InPlace = False,
     reason: Annotated[
         str, typer.Option("--reason", metavar="TEXT", help="Why, for the record.", show_default=False)
     ] = "",
@@ -48,7 +49,8 @@ def undo(
         if not choice.possible:
             raise ConfigError(f"Restore {short_id(wanted.restore_id)} cannot be undone. {choice.text}")
         confirm(f"undo the restore into {wanted.target}", word=wanted.target, yes=yes)
-        run_id = engine.start_undo(wanted, reason=reason, safety=False if no_safety else None, safety_to=safety_to)
+        safety = False if no_safety else None
+        run_id = engine.start_undo(wanted, reason=reason, safety=safety, safety_to=safety_to, in_place=in_place)
         raise typer.Exit(watch(engine, run_id, as_json=as_json))
 
 
@@ -58,6 +60,8 @@ def undo_lines(restore: "Row", choice: "UndoChoice") -> list[str]:
         f"Undo     restore {short_id(restore.restore_id)} of {time_text(restore.started_at)} into {restore.target}",
         f"How      {choice.text}",
     ]
+    if choice.obstacle:
+        lines.append(f"Note     {choice.obstacle}; it can only be emptied and filled in its own place, with --in-place")
     if choice.later:
         lines.append(f"Note     {choice.later} later restores into {restore.target} are replaced as well")
     return lines

@@ -20,18 +20,34 @@ class RestoreAftermath(RunStarter):
         return undo_choice(self.catalog, self.config, restore)
 
     def start_undo(
-        self, restore: Restore, *, reason: str = "", safety: bool | None = None, safety_to: str | None = None
+        self,
+        restore: Restore,
+        *,
+        reason: str = "",
+        safety: bool | None = None,
+        safety_to: str | None = None,
+        in_place: bool = False,
     ) -> str:
         """Start taking a restore back; the id of that, which is a restore too. Raises ConfigError, JobBusy.
 
         What is replaced by it is kept like any other; a safety backup is made besides where the way is a restore of
-        one, or with `safety`.
+        one, or with `safety`. `in_place` as for `start_restore`.
         """
         if safety_to is not None:
             self.config.require_storage(safety_to)
         choice, actor = self.undo_choice(restore), current_actor()
         return self._start_restore(
-            undo_order(self.config, restore, choice, actor, now(), reason=reason, safety=safety, safety_to=safety_to)
+            undo_order(
+                self.config,
+                restore,
+                choice,
+                actor,
+                now(),
+                reason=reason,
+                safety=safety,
+                safety_to=safety_to,
+                in_place=in_place,
+            )
         )
 
     def finish_restore(self, restore: Restore, *, reason: str = "") -> str:
@@ -51,6 +67,7 @@ class RestoreAftermath(RunStarter):
             database=restore.target,
             selection=Selection(backup_type=restore.backup_type, tables=restore.tables),
             overwrite=True,
+            in_place=True,
             reason=reason or f"Finishes restore {restore.restore_id[:8]}",
         )
 

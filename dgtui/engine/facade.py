@@ -231,6 +231,7 @@ class Engine(RestoreAftermath):
         merge: bool = False,
         deep: bool = False,
         safety: bool = True,
+        in_place: bool = False,
     ) -> RestorePreview:
         """What a restore would change, and in which way; changes nothing. Raises DataGuardianError."""
         return preview_restore(
@@ -246,6 +247,7 @@ class Engine(RestoreAftermath):
             merge=merge,
             deep=deep,
             safety=safety,
+            in_place=in_place,
         )
 
     # Acting on what is stored

@@ -56,6 +56,8 @@ class RestoreOrder(Order, frozen=True, kw_only=True, tag="restore"):
     """Whether a target that holds data is backed up before it is replaced."""
     safety_to: str | None = None
     """The storage that takes the safety backup; those of the backup's job where empty."""
+    in_place: bool = False
+    """Whether a target that cannot be swapped may be emptied and filled in its own place."""
     undo_of: str | None = None
     """The restore that is taken back by this one."""
     kept_as: str | None = None

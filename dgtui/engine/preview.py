@@ -78,6 +78,7 @@ def preview_restore(
     merge: bool,
     deep: bool,
     safety: bool,
+    in_place: bool,
 ) -> RestorePreview:
     """Look at the target, changing nothing. Raises ConfigError, and what the datasource raises when it is asked."""
     if deep:
@@ -112,6 +113,7 @@ def preview_restore(
         name_as=name_as,
         merge=merge,
         safety=safety,
+        in_place=in_place,
     )
     outlook = look_ahead(config, catalog, adapter, state, question)
     return RestorePreview(
@@ -143,4 +145,4 @@ def _way_of(adapter: Datasource[Any], state: TargetState, question: OutlookQuest
         return beside_way(adapter, tables[0], question.name_as)
     if tables or question.merge:
         return part_way(adapter, state, safety=question.safety)
-    return way_of(adapter, question.database, state)
+    return way_of(adapter, question.database, state, in_place=question.in_place)

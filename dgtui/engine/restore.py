@@ -1,8 +1,10 @@
 """A restore: check first, load beside the target, compare, and only then put the new in the old one's place.
 
 design.md, "Restore". The target is not touched before the whole archive has been read and loaded beside it. Then it is
-replaced by a swap; where the kind of database cannot swap what it holds, it is filled in its own place after a safety
-copy, which is put back when that fails. So a failure at any point leaves it as it was.
+replaced by a swap; where the kind of database cannot swap what it holds, the restore ends there, or where that was
+asked for it is filled in its own place after a safety copy, which is put back when that fails. So a failure at any
+point leaves it as it was; only a worker that is killed while it fills the target in its own place leaves it to the next
+start to put the former content back.
 """
 
 import contextlib
@@ -44,6 +46,7 @@ class RestoreRun:
             name_as=order.name_as,
             merge=order.merge,
             safety=order.safety,
+            in_place=order.in_place,
             overwrite=order.overwrite,
         )
         self._copies = CopyChoice(task)

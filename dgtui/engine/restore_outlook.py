@@ -93,6 +93,7 @@ class OutlookQuestion(Record, frozen=True):
     name_as: str | None = None
     merge: bool = False
     safety: bool = True
+    in_place: bool = False
 
 
 def look_ahead(
@@ -137,6 +138,7 @@ def _from_archive(
         name_as=question.name_as,
         merge=question.merge,
         safety=question.safety,
+        in_place=question.in_place,
     )
     there = _objects_of_target(target, state, database)
     found: dict[str, Any] = {"objects": _changes(manifest.objects, there, selection, question.name_as)}

@@ -23,7 +23,7 @@ from dgtui.engine.model import Execution
 from dgtui.engine.restore_copy import CopyChoice, GoodCopy
 from dgtui.engine.restore_load import compare_with, load_into
 from dgtui.engine.restore_model import Placing, Restore
-from dgtui.engine.restore_refusals import need_way_back, safety_needed
+from dgtui.engine.restore_refusals import need_way_back, safety_needed, swap_needed
 from dgtui.engine.restore_report import load_and_compare
 from dgtui.engine.restore_swap import Replacement
 from dgtui.engine.restore_task import LIKE_SUFFIX, NEW_SUFFIX, RestoreTask, put_back_command
@@ -47,7 +47,7 @@ class Placement(Replacement):
         """Whether the target may have lost something, so that it has to be filled by us."""
 
     def put_in_place(self, beside: str, copy: GoodCopy, state: TargetState) -> None:
-        """Swap `beside` in, or import the archive again where a swap would lose something."""
+        """Swap `beside` in, or where a swap would lose something and that was asked for, import the archive again."""
         task = self._task
         if not state.empty and task.order.safety:
             if not task.target.swaps_everything and task.target.swap_obstacles(task.order.database):
@@ -56,6 +56,8 @@ class Placement(Replacement):
         try:
             self.swap(beside, state)
         except SwapImpossible as obstacle:
+            if not task.order.in_place:
+                raise swap_needed(task.order.database, obstacle.message, obstacle.detail) from obstacle
             if not task.order.safety:
                 raise safety_needed(task.order.database, obstacle.message) from obstacle
             self._import(beside, copy, obstacle)

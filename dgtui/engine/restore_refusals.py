@@ -4,6 +4,7 @@ The restore asks it before it begins, and so does whoever wants to know beforeha
 a restore is one that the restore itself says nothing against.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +33,8 @@ class IntendedRestore:
     merge: bool = False
     safety: bool = True
     """Whether what is there is backed up first."""
+    in_place: bool = False
+    """Whether what cannot be swapped may be emptied and filled in its own place."""
     overwrite: bool | None = None
     """Whether what is there may be replaced; None where that is only asked later."""
 
@@ -109,13 +112,32 @@ def name_taken(database: str, name: str) -> RestoreError:
 def _refuse_unsaved(intended: IntendedRestore) -> None:
     """What is not kept beside its target has to be saved, and that whole."""
     target, database = intended.target, intended.database
-    obstacles = () if intended.rows_alone else target.swap_obstacles(database)
-    if obstacles and not intended.safety:
-        raise safety_needed(database, f"{database} cannot be swapped: that would not carry over {'; '.join(obstacles)}")
-    if intended.safety and obstacles:
+    if not intended.rows_alone and (cannot := cannot_swap(target, database)):
+        if intended.in_place and not intended.safety:
+            raise safety_needed(database, cannot)
         need_way_back(target, database)
+        if not intended.in_place:
+            raise swap_needed(database, cannot, target.swap_grants(database))
     elif intended.safety and intended.rows_alone:
         need_all_rights(target, database)
+
+
+def cannot_swap(target: Datasource[Any], database: str) -> str:
+    """Why a target cannot be swapped, for people; empty where it can."""
+    obstacles = target.swap_obstacles(database)
+    return f"{database} cannot be swapped: that would not carry over {'; '.join(obstacles)}" if obstacles else ""
+
+
+def swap_needed(database: str, obstacle: str, grants: Sequence[str]) -> RestoreError:
+    """The error where a target cannot be swapped, and nobody asked to fill it in its own place."""
+    rights = f"Give the rights: {' '.join(grants)} or" if grants else "Either"
+    return RestoreError(
+        f"{obstacle}; nothing was changed",
+        subject=database,
+        hint=f"{rights} restore under another name with --into NAME; or with --in-place: then {database} is backed up, "
+        "emptied and filled in its own place, and a kill or power cut in that leaves it partly filled until dgtui "
+        "starts again, which puts the former content back",
+    )
 
 
 def safety_needed(database: str, obstacle: str) -> RestoreError:
@@ -135,8 +157,8 @@ def need_way_back(target: Datasource[Any], database: str) -> None:
             f"{database} cannot be swapped, and from a safety backup it would not come back whole: "
             f"{'; '.join(lost)}; nothing was changed",
             subject=database,
-            hint="Give the user of the datasource these rights (SET USER, for what others have defined), or restore "
-            "under another name with --into NAME",
+            hint=f"Give the rights: {' '.join(target.swap_grants(database))} or restore under another name with "
+            "--into NAME",
             detail=lost,
         )
 

@@ -86,7 +86,7 @@ def started_restore(order: RestoreOrder) -> Restore:
 
 def put_back_command(execution_id: str, database: str) -> str:
     """The command that restores a safety backup over what is there."""
-    return f"dgtui restore {execution_id[:8]} --into {shlex.quote(database)} --overwrite"
+    return f"dgtui restore {execution_id[:8]} --into {shlex.quote(database)} --overwrite --in-place"
 
 
 def target_lock_name(target: Datasource[Any], database: str) -> str:

@@ -15,7 +15,10 @@ rows alone go into the tables that are there; what was chosen alone is exchanged
 
 _SWAP = "loaded beside it and compared, then swapped in by {rename}; the former content is kept"
 _IMPORT = "loaded beside it and compared, then, after a safety backup, imported in its own place"
-_IMPORT_WRITERS = "whoever reads or writes during the import sees a partly filled database"
+_IMPORT_WRITERS = (
+    "whoever reads or writes during the import sees a partly filled database, and so does everybody after a kill or "
+    "power cut in it, until dgtui starts again"
+)
 
 
 class ChosenWay(Record, frozen=True):
@@ -28,6 +31,8 @@ class ChosenWay(Record, frozen=True):
     """What happens to those who read and write meanwhile, for people; empty where nothing is replaced."""
     obstacles: tuple[str, ...] = ()
     """What in the target keeps it from being swapped."""
+    fillable: bool = False
+    """Whether a target that cannot be swapped can be filled in its own place, where that is asked for."""
 
     @property
     def sentence(self) -> str:
@@ -45,18 +50,23 @@ ROWS_ALONE = ChosenWay(
 )
 
 
-def way_of(target: Datasource[Any], database: str, state: TargetState) -> ChosenWay:
+def way_of(target: Datasource[Any], database: str, state: TargetState, *, in_place: bool) -> ChosenWay:
     """The way into a database, file or folder in this state. Raises what the datasource raises when it is asked."""
     if state.empty:
         return ChosenWay(kind="fresh")
     obstacles = target.swap_obstacles(database)
     if obstacles:
-        return ChosenWay(kind="import", text=_IMPORT, writers=_IMPORT_WRITERS, obstacles=obstacles)
+        text = _IMPORT if in_place else f"nothing is done without --in-place; with it: {_IMPORT}"
+        return ChosenWay(kind="import", text=text, writers=_IMPORT_WRITERS, obstacles=obstacles, fillable=True)
     swap = _SWAP.format(rename=target.swap_words)
     if target.swaps_everything:
         return ChosenWay(kind="swap", text=swap, writers=target.writers_at_swap)
+    if not in_place:
+        text = f"{swap}. Where the backup holds what that would not carry over, nothing is changed"
+        return ChosenWay(kind="swap", text=text, writers=target.writers_at_swap, fillable=True)
     return ChosenWay(
         kind="swap or import",
+        fillable=True,
         text=f"{swap}. Where the backup holds what that would not carry over: {_IMPORT}",
         writers=f"at a swap {target.writers_at_swap}; at an import {_IMPORT_WRITERS}",
     )

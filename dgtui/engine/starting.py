@@ -68,12 +68,14 @@ class RunStarter(Lookup):
         reason: str = "",
         safety: bool = True,
         safety_to: str | None = None,
+        in_place: bool = False,
     ) -> str:
         """Start a restore; its id. Raises ConfigError, JobBusy where the target is being restored already.
 
         A target that holds data is backed up first, to `safety_to` or the storages of the backup's job; without
         `safety` its former content is only kept beside it, where a swap is possible. With `name_as` the one chosen
-        table gets that name, and nothing is replaced.
+        table gets that name, and nothing is replaced. What cannot be swapped is left alone, or with `in_place` filled
+        in its own place, where a worker that is killed leaves it partly filled until the next start.
         """
         target = datasource or execution.datasource
         if deep:
@@ -98,6 +100,7 @@ class RunStarter(Lookup):
                 deep=deep,
                 safety=safety,
                 safety_to=safety_to,
+                in_place=in_place,
                 jobs=jobs,
                 reason=reason,
             )

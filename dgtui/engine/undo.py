@@ -12,6 +12,7 @@ from dgtui.engine.model import ENDED, Execution, Record
 from dgtui.engine.orders import RestoreOrder
 from dgtui.engine.replaced import safety_of
 from dgtui.engine.restore_model import Part, PartChange, Placing, Restore, RestoreReport
+from dgtui.engine.restore_refusals import cannot_swap
 from dgtui.engine.restore_rows import RowsReplacement
 from dgtui.engine.restore_task import NEW_SUFFIX, PART_SUFFIX, UndoTask, started_restore
 from dgtui.engine.restore_traces import kept_name, undone_by
@@ -40,6 +41,10 @@ class UndoChoice(Record, frozen=True):
     """What of the safety backup is restored: only what the restore changed."""
     part: Part | None = None
     """What is put back, where that is not the whole target."""
+    obstacle: str = ""
+    """Why the target cannot be swapped: then the safety backup can only go back in its own place."""
+    grants: tuple[str, ...] = ()
+    """The commands that would let it be swapped."""
     later: int = 0
     """How many restores into the same target came after it; what they brought is replaced too."""
 
@@ -70,14 +75,26 @@ def undo_choice(catalog: Catalog, config: Config, restore: Restore) -> UndoChoic
     if restore.part is not None:
         return _part_by_safety(catalog, restore, restore.part, safety, lost)
     if safety is not None:
-        return UndoChoice(
-            restore_id=restore.restore_id,
-            way="safety",
-            text=f"The safety backup {safety.execution_id[:8]} is restored into {restore.target}",
-            execution_id=safety.execution_id,
-            later=_later(catalog, restore),
-        )
+        return _by_safety(catalog, config, restore, safety)
     return UndoChoice(restore_id=restore.restore_id, way=None, text=_nothing_left(restore, lost))
+
+
+def _by_safety(catalog: Catalog, config: Config, restore: Restore, safety: Execution) -> UndoChoice:
+    target = config.datasource(restore.datasource)
+    try:
+        obstacle = cannot_swap(target, restore.target)
+        grants = target.swap_grants(restore.target) if obstacle else ()
+    except DataGuardianError as error:
+        return UndoChoice(restore_id=restore.restore_id, way=None, text=f"{restore.datasource}: {error.message}")
+    return UndoChoice(
+        restore_id=restore.restore_id,
+        way="safety",
+        text=f"The safety backup {safety.execution_id[:8]} is restored into {restore.target}",
+        execution_id=safety.execution_id,
+        obstacle=obstacle,
+        grants=grants,
+        later=_later(catalog, restore),
+    )
 
 
 def _part_by_safety(catalog: Catalog, restore: Restore, part: Part, safety: Execution | None, lost: str) -> UndoChoice:

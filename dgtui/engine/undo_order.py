@@ -8,6 +8,7 @@ from dgtui.engine.errors import ConfigError
 from dgtui.engine.notification_model import Actor
 from dgtui.engine.orders import RestoreOrder
 from dgtui.engine.restore_model import Restore
+from dgtui.engine.restore_refusals import swap_needed
 from dgtui.engine.undo import UndoChoice
 
 
@@ -21,12 +22,20 @@ def undo_order(
     reason: str = "",
     safety: bool | None = None,
     safety_to: str | None = None,
+    in_place: bool = False,
 ) -> RestoreOrder:
-    """The order that takes a restore back in the chosen way. Raises ConfigError where there is none."""
+    """The order that takes a restore back in the chosen way.
+
+    What is only partly filled may be filled in its own place: that makes nothing worse. Raises ConfigError where there
+    is no way, RestoreError where the only one needs `in_place`.
+    """
     if choice.way is None:
         raise ConfigError(
             f"Restore {restore.restore_id[:8]} cannot be undone. {choice.text}", subject=restore.restore_id
         )
+    in_place = in_place or restore.partly_filled
+    if choice.obstacle and not in_place:
+        raise swap_needed(restore.target, choice.obstacle, choice.grants)
     by_kept = choice.way == "kept"
     return RestoreOrder(
         run_id=str(uuid.uuid4()),
@@ -43,6 +52,7 @@ def undo_order(
         overwrite=True,
         safety=(not by_kept or safety_to is not None) if safety is None else safety,
         safety_to=safety_to,
+        in_place=in_place,
         reason=reason,
         undo_of=restore.restore_id,
         kept_as=choice.kept_as if by_kept else None,

@@ -145,7 +145,11 @@ class HistoryScreen(TabScreen):
                 safety = decision.safety
                 self.engine_app.start(
                     lambda engine: engine.start_undo(
-                        restore, reason=decision.reason, safety=safety.wanted, safety_to=safety.storage
+                        restore,
+                        reason=decision.reason,
+                        safety=safety.wanted,
+                        safety_to=safety.storage,
+                        in_place=decision.in_place,
                     ),
                     f"Undo {short_id(restore.restore_id)}",
                 )

@@ -20,6 +20,7 @@ class RestoreQuestion(Record, frozen=True):
     name_as: str | None
     merge: bool
     safety: bool = True
+    in_place: bool = False
 
     def ask(self, engine: "Engine", execution: Execution) -> "RestorePreview":
         """What it would do. Raises DataGuardianError."""
@@ -32,6 +33,7 @@ class RestoreQuestion(Record, frozen=True):
             name_as=self.name_as,
             merge=self.merge,
             safety=self.safety,
+            in_place=self.in_place,
         )
 
 
@@ -70,4 +72,5 @@ class RestoreChoice(Record, frozen=True):
             reason=self.reason,
             safety=self.safety.wanted,
             safety_to=self.safety.storage,
+            in_place=self.question.in_place,
         )

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from dgtui.engine.preview import RestorePreview
 
 _MOST_TICK_ROWS = 8
+IN_PLACE = "Empty and fill it in place; a cut lasts until the next start"
+"""What is done with what cannot be swapped, where somebody wants that."""
 
 
 class RestoreForm(Box):
@@ -68,6 +70,8 @@ class RestoreForm(Box):
         yield _row("Under", another, id="as-row")
         merge = Tick("Merge: put files over those that are there, keep all others", value=False, id="merge")
         yield _row("How", merge, id="merge-row")
+        in_place = Tick(IN_PLACE, value=False, id="in-place")
+        yield _row("No swap", in_place, id="in-place-row")
         yield SafetyRows(offer.safety_places(self._copies), look)
         yield _row("After", Tick("Compare every object's content by a checksum", value=False, id="deep"))
         yield _row("Roles", Tick("Go on without the roles that are missing", value=False, id="roles"), id="role-row")
@@ -120,6 +124,7 @@ class RestoreForm(Box):
             "#part-row": tables and len(self.query_one("#part", Choice).options) > 1,
             "#as-row": self._may_be_renamed,
             "#merge-row": self._is_tree and self.filled,
+            "#in-place-row": preview is not None and preview.chosen.fillable,
             "#safety-rows": self.filled and self._name_as is None,
             "#role-row": missing,
             "#jobs-row": self._offer.can(self.datasource, "parallel_restore"),
@@ -194,6 +199,7 @@ class RestoreForm(Box):
             name_as=self._name_as,
             merge=self._is_tree and self.filled and self.ticked("merge"),
             safety=self.safety.wanted,
+            in_place=self.ticked("in-place"),
         )
 
     @property

@@ -13,7 +13,8 @@ from dgtui.engine.model import Record
 from dgtui.engine.restore_model import Restore
 from dgtui.screens.dialog import Dialog
 from dgtui.screens.restore_choice import SafetyChoice
-from dgtui.screens.widgets.choice import Option
+from dgtui.screens.restore_form import IN_PLACE
+from dgtui.screens.widgets.choice import Option, Tick
 from dgtui.screens.widgets.facts import Fact, Facts
 from dgtui.screens.widgets.safety import SafetyRows
 from dgtui.wording.words import one_line, short_id, time_text
@@ -29,6 +30,7 @@ class UndoDecision(Record, frozen=True):
 
     safety: SafetyChoice
     reason: str = ""
+    in_place: bool = False
 
 
 class UndoScreen(Dialog[UndoDecision]):
@@ -55,6 +57,9 @@ class UndoScreen(Dialog[UndoDecision]):
     def compose_dialog(self) -> ComposeResult:
         """How, why, and the confirmation."""
         yield Facts(id="how")
+        with Horizontal(classes="row", id="in-place-row"):
+            yield Label("No swap")
+            yield Tick(IN_PLACE, value=False, id="in-place")
         yield SafetyRows([], self.engine_app.look)
         with Horizontal(classes="row"):
             yield Label("Reason")
@@ -111,6 +116,8 @@ class UndoScreen(Dialog[UndoDecision]):
         where = f"to {restore.target}" if choice.part is None else "to what comes back"
         kept = "; it is kept beside" if choice.way == "kept" else ""
         facts.append(("Goes", f"what was written {where} since {time_text(restore.finished_at)}{kept}"))
+        if choice.obstacle:
+            facts.append(("No swap", choice.obstacle))
         if choice.later:
             facts.append(("Note", f"{choice.later} later restores into {restore.target} are replaced as well"))
         return facts
@@ -120,12 +127,25 @@ class UndoScreen(Dialog[UndoDecision]):
         self.query_one(Facts).show(self._facts())
         self.query_one(SafetyRows).display = possible
         self.query_one("#confirm-row").display = possible
+        self.query_one("#in-place-row").display = self._needs_in_place
         self.query_one("#go", Button).disabled = not self._confirmed
 
     @property
     def _confirmed(self) -> bool:
         possible = self._choice is not None and self._choice.possible
+        if self._needs_in_place and not self.query_one("#in-place", Tick).value:
+            return False
         return possible and self.query_one("#confirm", Input).value.strip() == self.word
+
+    @property
+    def _needs_in_place(self) -> bool:
+        """Whether it has to be filled in its own place, and that is still to be decided."""
+        choice = self._choice
+        return choice is not None and bool(choice.obstacle) and not self._restore.partly_filled
+
+    def on_tick_changed(self) -> None:
+        """What cannot be swapped is undone only where that was ticked."""
+        self.query_one("#go", Button).disabled = not self._confirmed
 
     def on_input_changed(self) -> None:
         """Only the very word opens the button."""
@@ -148,4 +168,6 @@ class UndoScreen(Dialog[UndoDecision]):
     def _go(self) -> None:
         if self._confirmed:
             reason = self.query_one("#reason", Input).value.strip()
-            self.dismiss(UndoDecision(safety=self.query_one(SafetyRows).choice, reason=reason))
+            in_place = self._needs_in_place and self.query_one("#in-place", Tick).value
+            safety = self.query_one(SafetyRows).choice
+            self.dismiss(UndoDecision(safety=safety, reason=reason, in_place=in_place))

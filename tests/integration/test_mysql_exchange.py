@@ -15,6 +15,7 @@ class SwappedShop(NastyShop):
     """The same database, for a user who may drop and make everything anew, at both ends of the keys too."""
 
     user = "root"
+    in_place = False
 
     def kept(self) -> set[str]:
         """The names of what restores have kept."""

@@ -23,7 +23,7 @@ def shop(home: Home, mariadb: MariadbServer) -> NastyShop:
 @pytest.mark.parametrize("dropped", [False, True])
 def test_a_worker_killed_during_the_import(shop: NastyShop, *, dropped: bool) -> None:
     """The very next command puts the former content back by itself, whatever it is, and says so; once."""
-    run_id = cut(shop, lambda engine: engine.start_restore(shop.execution, database=shop.database, overwrite=True))
+    run_id = cut(shop, filling(shop))
     assert shop.digest() != shop.before
     if dropped:  # as it is between the two statements that empty it
         shop.server.drop_database(shop.database)
@@ -43,7 +43,7 @@ def test_a_worker_killed_during_the_import(shop: NastyShop, *, dropped: bool) ->
 
 def test_a_putting_back_that_is_killed_is_begun_anew(shop: NastyShop) -> None:
     """Before it touched anything: the next start begins once more, and so it ends well."""
-    run_id = cut(shop, lambda engine: engine.start_restore(shop.execution, database=shop.database, overwrite=True))
+    run_id = cut(shop, filling(shop))
     shop.misbehave(1, how=WAIT, program="mariadb-dump")
     engine = shop.home.engine()
     undone = engine.restores()[0].restore_id
@@ -62,7 +62,7 @@ def test_a_putting_back_that_is_killed_is_begun_anew(shop: NastyShop) -> None:
 
 def test_nothing_else_is_done_with_what_is_partly_filled(shop: NastyShop) -> None:
     """A backup begins the putting back and is refused; so is a restore while that goes on; then all is as ever."""
-    cut(shop, lambda engine: engine.start_restore(shop.execution, database=shop.database, overwrite=True))
+    cut(shop, filling(shop))
     shop.misbehave(2, how=WAIT)
     refused = shop.home.dgtui("run", "nightly")
     assert refused.exit_code == 1, refused
@@ -81,7 +81,7 @@ def test_nothing_else_is_done_with_what_is_partly_filled(shop: NastyShop) -> Non
 
 def test_what_cannot_be_put_back_is_named_at_every_start(shop: NastyShop) -> None:
     """The safety backup is out of reach: nothing is begun, each start says why; once it is there again, it is."""
-    run_id = cut(shop, lambda engine: engine.start_restore(shop.execution, database=shop.database, overwrite=True))
+    run_id = cut(shop, filling(shop))
     port = shop.server.port
     shop.home.config_path.write_text(shop.home.config_path.read_text().replace(f"port = {port}", "port = 1"))
     for _ in range(2):
@@ -94,6 +94,11 @@ def test_what_cannot_be_put_back_is_named_at_every_start(shop: NastyShop) -> Non
     assert engine.restores()[0].undo_of == run_id
     assert shop.home.finish(engine, engine.restores()[0].restore_id).status == "completed"
     assert shop.digest() == shop.before
+
+
+def filling(shop: NastyShop) -> Callable[[Engine], str]:
+    """A restore that fills it in its own place."""
+    return lambda engine: engine.start_restore(shop.execution, database=shop.database, overwrite=True, in_place=True)
 
 
 def cut(shop: NastyShop, start: Callable[[Engine], str]) -> str:
@@ -110,8 +115,8 @@ def cut(shop: NastyShop, start: Callable[[Engine], str]) -> str:
 
 def test_an_undo_that_is_cut_as_well(shop: NastyShop) -> None:
     """What it saved is only partly filled: that is not offered as the way back, and what the first one saved is."""
-    first = cut(shop, lambda engine: engine.start_restore(shop.execution, database=shop.database, overwrite=True))
-    second = cut(shop, lambda engine: engine.start_undo(engine.restore(first)))
+    first = cut(shop, filling(shop))
+    second = cut(shop, lambda engine: engine.start_undo(engine.restore(first), in_place=True))
     engine = shop.home.engine(put_back=False)
     told = "\n".join(engine.reconciled)
     assert f"dgtui undo {first[:8]}" in told
@@ -128,7 +133,7 @@ def test_an_undo_that_is_cut_as_well(shop: NastyShop) -> None:
 
 def test_the_daemon_puts_back_what_was_cut(shop: NastyShop, start_daemon: StartDaemon) -> None:
     """Nobody is there to do it: once, as soon as the server can be asked, and with what is there by then saved."""
-    run_id = cut(shop, lambda engine: engine.start_restore(shop.execution, database=shop.database, overwrite=True))
+    run_id = cut(shop, filling(shop))
     engine = shop.home.engine(put_back=False)
     daemon = start_daemon().wait_ready()
     daemon.wait_for(lambda: engine.restores()[0].status == "completed", "the undo")

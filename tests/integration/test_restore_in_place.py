@@ -1,6 +1,7 @@
 """Restoring over a database that cannot be swapped: a safety copy, an import in its own place, and the way back."""
 
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -38,6 +39,8 @@ class NastyShop:
     """A database with every kind of object that its user may not swap, backed up once and changed since."""
 
     user = KEEPER
+    in_place = True
+    """Whether it is asked for that it is filled in its own place."""
 
     def __init__(self, home: Home, server: MariadbServer) -> None:
         self.home = home
@@ -110,7 +113,7 @@ class NastyShop:
         """Start a restore over the database."""
         engine = self.home.engine()
         wanted = execution or self.execution
-        return engine, engine.start_restore(wanted, database=self.database, overwrite=True)
+        return engine, engine.start_restore(wanted, database=self.database, overwrite=True, in_place=self.in_place)
 
     def restore(self, execution: Execution | None = None) -> tuple[Restore, RunSnapshot]:
         """Restore over the database, to the end."""
@@ -144,6 +147,11 @@ def recorded(engine: Engine, run_id: str) -> Restore:
     return next(restore for restore in engine.restores() if restore.restore_id == run_id)
 
 
+def literal(name: str) -> str:
+    """A name for a GRANT command, where `_` stands for anything."""
+    return name.replace("_", "\\_")
+
+
 def safety_of(engine: Engine, restore: Restore) -> Execution:
     """The safety copy of a restore."""
     assert restore.safety_execution_id is not None
@@ -155,7 +163,7 @@ def test_the_content_is_exchanged_and_the_former_one_is_a_backup(shop: NastyShop
 
     A foreign key of another database, which no swap could carry over, still holds.
     """
-    done = shop.home.dgtui("restore", "nightly@latest", "--overwrite", "--yes")
+    done = shop.home.dgtui("restore", "nightly@latest", "--overwrite", "--in-place", "--yes")
     assert done.exit_code == 0, done
     assert any(line.startswith("How ") and "partly filled" in line for line in done.errors.splitlines()), done
     assert shop.digest() == shop.backed_up
@@ -169,11 +177,67 @@ def test_the_content_is_exchanged_and_the_former_one_is_a_backup(shop: NastyShop
     assert (safety.status, safety.job, safety.datasource) == ("completed", "safety-shop", "shop")
     assert restore.restore_id[:8] in safety.description
     assert safety in engine.executions(job="safety-shop")
-    command = f"dgtui restore {safety.execution_id[:8]} --into {shop.database} --overwrite"
+    command = f"dgtui restore {safety.execution_id[:8]} --into {shop.database} --overwrite --in-place"
     assert command in engine.paths.messages(restore.restore_id).read_text()
     assert shop.restore(safety)[0].status == "completed"
     assert shop.digest() == shop.before
     shop.nothing_left()
+
+
+def test_nothing_is_filled_in_its_own_place_unless_that_is_asked_for(shop: NastyShop) -> None:
+    """Refused before anything is touched, and nothing is saved; the GRANT commands that are named let it be swapped."""
+    refused = shop.home.dgtui("restore", "nightly@latest", "--overwrite", "--yes")
+    told = shop.home.dgtui("restore", "nightly@latest", "--overwrite", "--dry-run")
+    assert (refused.exit_code, told.exit_code) == (1, 1)
+    grants = list(dict.fromkeys(re.findall(r"GRANT [^;]* TO [^;]*;", refused.errors)))
+    assert grants == [f"GRANT ALTER ON `{literal(shop.outside)}`.* TO 'keeper'@'%';"], refused
+    for text in (refused.errors, told.output):
+        assert "--in-place" in text
+        assert grants[0] in text
+        assert "nothing is done without --in-place" in text
+    assert (shop.digest(), len(shop.home.engine().executions())) == (shop.before, 1)
+    shop.nothing_left()
+    shop.server.execute(*grants)
+    shop.in_place = False
+    restore, snapshot = shop.restore()
+    assert restore.status == "completed", snapshot.problem
+    assert restore.kept_as is not None
+    assert shop.digest() == shop.backed_up
+
+
+def test_an_undo_in_its_own_place_has_to_be_asked_for_as_well(shop: NastyShop) -> None:
+    """It says beforehand that it needs that."""
+    restore, _ = shop.restore()
+    refused = shop.home.dgtui("undo", restore.restore_id[:8], "--yes")
+    assert refused.exit_code == 1, refused
+    assert "with --in-place" in refused.errors
+    assert "GRANT ALTER ON" in refused.errors
+    assert shop.digest() == shop.backed_up
+    done = shop.home.dgtui("undo", restore.restore_id[:8], "--in-place", "--yes")
+    assert done.exit_code == 0, done
+    assert shop.digest() == shop.before
+    shop.nothing_left()
+
+
+def test_a_user_of_one_database_is_told_which_right_it_lacks(home: Home, mariadb: MariadbServer) -> None:
+    """To load beside it needs databases beside; with the named command, which reaches no others, it has them."""
+    name = mariadb.create_database()
+    mariadb.execute("CREATE TABLE t (a INT)", "INSERT INTO t VALUES (1)", database=name)
+    mariadb.execute("CREATE USER tenant@'%'", f"GRANT ALL ON `{literal(name)}`.* TO tenant@'%'")
+    home.configure(as_user(mariadb.config(name), "tenant"))
+    assert home.back_up().status == "completed"
+    content = mysql_digest(mariadb, name)
+    mariadb.execute("INSERT INTO t VALUES (2)", database=name)
+    before = mysql_digest(mariadb, name)
+    refused = home.dgtui("restore", "nightly@latest", "--overwrite", "--yes")
+    assert refused.exit_code == 1, refused
+    grant = f"GRANT ALL PRIVILEGES ON `{literal(name + '__dgtui')}%`.* TO 'tenant'@'%';"
+    assert grant in refused.errors, refused
+    assert (mysql_digest(mariadb, name), len(home.engine().restores())) == (before, 1)
+    mariadb.execute(grant)
+    done = home.dgtui("restore", "nightly@latest", "--overwrite", "--yes")
+    assert done.exit_code == 0, done
+    assert mysql_digest(mariadb, name) == content
 
 
 def test_a_failed_import_is_put_back(shop: NastyShop) -> None:
@@ -392,7 +456,8 @@ def test_another_database_has_safety_copies_of_its_own(home: Home, mariadb: Mari
     execution = home.back_up()
     content, before = mysql_digest(mariadb, name), mysql_digest(mariadb, other)
     engine = home.engine()
-    assert engine.preview_restore(execution, database=other).way == "swap or import"
+    assert engine.preview_restore(execution, database=other).way == "swap"
+    assert engine.preview_restore(execution, database=other, in_place=True).way == "swap or import"
     home.finish(engine, engine.start_restore(execution, database=other, overwrite=True))
     assert mysql_digest(mariadb, other) == content
     restore = engine.restores()[0]

@@ -49,7 +49,7 @@ def test_killed_at_every_step(
 
 
 def _over(source: Changing) -> Callable[[Engine], str]:
-    return lambda engine: engine.start_restore(source.execution, overwrite=True)
+    return source.start
 
 
 def _first_step(source: Changing, phase: str | None, stopping: Stopping) -> int:

@@ -190,7 +190,7 @@ def test_the_mariadb_client_is_killed(number: int, home: Home, request: pytest.F
     with changing("mariadb in its own place", home, request) as source:
         tools = hold_the_client(source, number)
         engine = home.engine()
-        run_id = engine.start_restore(source.execution, overwrite=True)
+        run_id = source.start(engine)
         reached(engine, run_id, tools)
         os.kill(int(tools.joinpath("pid").read_text()), signal.SIGKILL)
         snapshot = home.finish(engine, run_id)

@@ -197,7 +197,7 @@ def test_a_database_that_is_open_elsewhere_is_told_before(home: Home, request: p
 def test_a_way_that_needs_the_safety_backup_is_told_before(home: Home, request: pytest.FixtureRequest) -> None:
     """What is filled in its own place would be nowhere without it; that is seen before a byte is loaded."""
     with changing("mariadb in its own place", home, request) as source:
-        told, done = told_and_done(home, "--no-safety")
+        told, done = told_and_done(home, "--no-safety", "--in-place")
         assert told == done
         assert "without a safety backup" in told[1]
         assert (source.digest(), source.beside()) == (source.before, set())

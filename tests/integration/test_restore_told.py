@@ -22,7 +22,7 @@ from tests.support.stopping import Stopping
 
 
 def _over(source: Changing) -> Callable[[Engine], str]:
-    return lambda engine: engine.start_restore(source.execution, overwrite=True)
+    return source.start
 
 
 def _told(engine: Engine, restore: Restore) -> list[tuple[str, str]]:

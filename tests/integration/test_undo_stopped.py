@@ -32,12 +32,12 @@ def test_stopped_at_every_step(
         # What comes before is a restore like any other.
         first = 1
         if way == "safety":
-            assert stopping.at(0, lambda engine: engine.start_undo(restore)).status == "completed"
+            assert stopping.at(0, lambda engine: source.start_undo(engine, restore)).status == "completed"
             first = stopping.first("phase swap")
             restore = _restored(source, way)
         statuses = []
         for number in itertools.count(first):
-            undo = stopping.at(number, lambda engine, restore=restore: engine.start_undo(restore))  # type: ignore[misc]
+            undo = stopping.at(number, lambda engine, restore=restore: source.start_undo(engine, restore))  # type: ignore[misc]
             step = f"{number} of {stopping.steps}"
             made = _made(source, undo, restore, step, killed=sent == signal.SIGKILL)
             if len(stopping.steps) < number:

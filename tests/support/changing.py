@@ -55,6 +55,11 @@ class Changing:
         self.before = digest()
         assert self.before != self.backed_up
 
+    @property
+    def in_its_own_place(self) -> bool:
+        """Whether its user may not swap it, so that it has to be asked for that it is filled in its own place."""
+        return f'username = "{KEEPER}"' in self._config
+
     def configure(self, more: str = "") -> None:
         """Write the configuration, with what is added to the datasource."""
         self.home.configure(f"{self._config}{more}\n", storages=("disk", "nas"))
@@ -62,13 +67,22 @@ class Changing:
     def restore(self, **choices: object) -> tuple[Engine, Restore, RunSnapshot]:
         """Restore over it, to the end."""
         engine = self.home.engine()
-        run_id = engine.start_restore(self.execution, overwrite=True, **choices)  # type: ignore[arg-type]
+        run_id = self.start(engine, **choices)
         return self.finished(engine, run_id)
+
+    def start(self, engine: Engine, **choices: object) -> str:
+        """Start a restore over it, in the way that its user can go; its id."""
+        wanted = {"overwrite": True, "in_place": self.in_its_own_place, **choices}
+        return engine.start_restore(self.execution, **wanted)  # type: ignore[arg-type]
 
     def undo(self, restore: Restore) -> tuple[Engine, Restore, RunSnapshot]:
         """Undo a restore, to the end."""
         engine = self.home.engine()
-        return self.finished(engine, engine.start_undo(restore))
+        return self.finished(engine, self.start_undo(engine, restore))
+
+    def start_undo(self, engine: Engine, restore: Restore) -> str:
+        """Start an undo in the same way; its id."""
+        return engine.start_undo(restore, in_place=self.in_its_own_place)
 
     def finished(self, engine: Engine, run_id: str) -> tuple[Engine, Restore, RunSnapshot]:
         """Follow a run to its end; its record."""

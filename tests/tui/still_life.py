@@ -170,6 +170,7 @@ class StillEngine(Engine):
         merge: bool = False,
         deep: bool = False,
         safety: bool = True,
+        in_place: bool = False,
     ) -> RestorePreview:
         """A shop at work."""
         before = ("public.customers", 84_210, 84_733), ("public.orders", 1_200_000, 1_208_114)

@@ -66,13 +66,17 @@ def defined_keys(session: Session, database: str) -> tuple[CrossingKey, ...]:
     return tuple(keys)
 
 
-def bound_databases(session: Session, database: str) -> tuple[str, ...]:
-    """The databases that keys tie to this one and in which these may not be dropped and made anew."""
+def bound_databases(session: Session, database: str) -> tuple[tuple[str, str], ...]:
+    """The databases that keys tie to this one and in which these may not be made anew, each with a right for that."""
     keys = crossing_keys(session, database)
     grants = Grants(session) if keys else None
     needed = {(key.database, "ALTER") for key in keys} | {(key.parent_database, "REFERENCES") for key in keys}
     return tuple(
-        sorted({name for name, right in needed if grants is not None and not grants.allows(right, name)} - {database})
+        sorted(
+            (name, right)
+            for name, right in needed
+            if name != database and grants is not None and not grants.allows(right, name)
+        )
     )
 
 

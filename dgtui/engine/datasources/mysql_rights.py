@@ -35,7 +35,7 @@ class Grants:
         """GRANT commands for what a whole backup needs and the user lacks."""
         account = self.account()
         lacking = [right for right in NEEDED_FOR_BACKUP if not self.allows(right, database)]
-        commands = [f"GRANT {', '.join(lacking)} ON {_literal_pattern(database)}.* TO {account};"] if lacking else []
+        commands = [f"GRANT {', '.join(lacking)} ON {literal_pattern(database)}.* TO {account};"] if lacking else []
         if not self._reads_routines(database):
             commands.append(self._routines_command(account))
         return tuple(commands)
@@ -92,7 +92,8 @@ def _compiled(pattern: str) -> re.Pattern[str]:
     return re.compile(text, re.DOTALL | re.IGNORECASE)
 
 
-def _literal_pattern(database: str) -> str:
+def literal_pattern(database: str) -> str:
+    """A database's name for a GRANT command, where `_` and `%` would stand for anything."""
     return quote(re.sub(r"([_%\\])", r"\\\1", database))
 
 

@@ -6,71 +6,14 @@ from dgtui.engine.datasources.mysql_connection import Access, Session
 from dgtui.engine.datasources.mysql_contents import Silent
 from dgtui.engine.datasources.mysql_errors import quote
 from dgtui.engine.datasources.mysql_exchange import Exchange, exchange, holds_objects, settle_exchange
-from dgtui.engine.datasources.mysql_keys import bound_databases
 from dgtui.engine.datasources.mysql_look import database_exists, other_objects
+from dgtui.engine.datasources.mysql_obstacles import missing_grants, obstacles
 from dgtui.engine.datasources.mysql_properties import create_like
 from dgtui.engine.datasources.mysql_rename import disturbed, end_rename, movable, rename_tables, strangers_in
-from dgtui.engine.datasources.mysql_rights import MAKES_FOR_OTHERS, NEEDED_FOR_BACKUP, Grants
 from dgtui.engine.errors import DataGuardianError, RestoreError, SwapImpossible
 from dgtui.engine.reporting import Reporter
 
 _PATIENCE = 3600.0
-_REMAKING = (*NEEDED_FOR_BACKUP, "DROP", "CREATE VIEW", "CREATE ROUTINE", "ALTER ROUTINE")
-_MAKING = {"view": "CREATE VIEW", "routine": "CREATE ROUTINE", "event": "EVENT", "trigger": "TRIGGER"}
-_SHOWN = 5
-_DEFINERS = """
-SELECT DEFINER FROM information_schema.VIEWS WHERE TABLE_SCHEMA = %s
-UNION SELECT DEFINER FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = %s
-UNION SELECT DEFINER FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = %s
-UNION SELECT DEFINER FROM information_schema.EVENTS WHERE EVENT_SCHEMA = %s
-"""
-
-
-def obstacles(session: Session, database: str) -> tuple[str, ...]:
-    """Why a swap of the database would lose or bend something; empty where it can be moved.
-
-    RENAME TABLE moves tables and sequences; what else there is has to be made anew, by a user who may do that.
-    """
-    reasons = list(_not_remade(session, database))
-    if bound := bound_databases(session, database):
-        reasons.append(f"foreign keys to or from {', '.join(bound)}, which may not be made anew there")
-    return tuple(reasons)
-
-
-def never_again(session: Session, database: str) -> tuple[str, ...]:
-    """What in a database the user could not make again from a backup either; empty where all would come back."""
-    others = other_objects(session, database, sequences=False)
-    if not others:
-        return ()
-    grants = Grants(session)
-    reasons = [
-        f"{name}, for want of {right}"
-        for name in others
-        for right in (_MAKING[name.rpartition(" (")[2].rstrip(")")],)
-        if not grants.allows(right, database)
-    ]
-    return (*reasons[:_SHOWN], *_of_other_definers(session, grants, database))
-
-
-def _of_other_definers(session: Session, grants: Grants, database: str) -> list[str]:
-    if grants.allows_globally(*MAKES_FOR_OTHERS):
-        return []
-    mine = session.value("SELECT CURRENT_USER()")
-    definers = [str(name) for (name,) in session.rows(_DEFINERS, [database] * 4) if name != mine]
-    return [f"what {definers[0]} has defined, which may not be made anew"] if definers else []
-
-
-def _not_remade(session: Session, database: str) -> tuple[str, ...]:
-    """What in a database could not be dropped and made anew just as it is, each with the reason."""
-    others = other_objects(session, database, sequences=False)
-    if not others:
-        return ()
-    reasons = []
-    grants = Grants(session)
-    if lacking := [right for right in _REMAKING if not grants.allows(right, database)]:
-        shown = ", ".join(others[:5]) + (f" and {len(others) - 5} more" if len(others) > 5 else "")
-        reasons.append(f"{shown}, for want of {', '.join(lacking)}")
-    return (*reasons, *_of_other_definers(session, grants, database))
 
 
 def swap_databases(access: Access, new: str, current: str, keep_as: str, reporter: Reporter) -> None:
@@ -144,6 +87,7 @@ def _refuse_obstacles(session: Session, new: str, current: str, keep_as: str) ->
                 subject=database,
                 hint="Restore under another name with --into NAME and point the application there, or empty the target "
                 "and restore into it",
+                detail=missing_grants(session, database, current),
             )
     if database_exists(session, keep_as) and (movable(session, keep_as) or other_objects(session, keep_as)):
         raise RestoreError(f"{keep_as} already exists and is not empty", subject=keep_as, hint="Drop or rename it")

@@ -13,7 +13,7 @@ from dgtui.engine.datasources.dumping import Archive, DumpOptions
 from dgtui.engine.datasources.loading import Announce, LoadOutcome, MissingRoles, Selection, TargetState
 from dgtui.engine.datasources.mysql_archive import names_to_choose, table_names
 from dgtui.engine.datasources.mysql_beside import LEFT_OUT, place_table, refuse_taken
-from dgtui.engine.datasources.mysql_connection import Access
+from dgtui.engine.datasources.mysql_connection import Access, Session
 from dgtui.engine.datasources.mysql_contents import Silent, dump_blocks, dump_checksums
 from dgtui.engine.datasources.mysql_data import RowsLoad, fitting_targets, has_rows, settle_rows
 from dgtui.engine.datasources.mysql_errors import quote
@@ -35,11 +35,12 @@ from dgtui.engine.datasources.mysql_look import (
     view_names,
 )
 from dgtui.engine.datasources.mysql_objects import hold_events
+from dgtui.engine.datasources.mysql_obstacles import lacking_beside, missing_grants, never_again, obstacles
 from dgtui.engine.datasources.mysql_part import impossible, refuse_obstacles, replace_tables, settle_tables
 from dgtui.engine.datasources.mysql_properties import create_like, creation, possible_properties
 from dgtui.engine.datasources.mysql_rights import MAKES_FOR_OTHERS, Grants
 from dgtui.engine.datasources.mysql_script import Script
-from dgtui.engine.datasources.mysql_swap import never_again, obstacles, settle_databases, swap_databases
+from dgtui.engine.datasources.mysql_swap import settle_databases, swap_databases
 from dgtui.engine.datasources.mysql_tools import client_tool
 from dgtui.engine.datasources.places import NEW_SUFFIX
 from dgtui.engine.errors import PermissionDenied, RestoreError
@@ -111,6 +112,8 @@ class MysqlTarget(Datasource[MysqlSettings]):
                     subject=database,
                     hint=f"GRANT ALL PRIVILEGES ON {quote(database)}.* TO {grants.account()};",
                 )
+            if selection.backup_type != "data_only" and _holds_something(session, database):
+                self._need_places_beside(grants, database)
             if selection.backup_type == "data_only" and archive.total_size_bytes <= _MOST_BYTES_READ_BEFORE:
                 fitting_targets(session, database, table_names(archive.blocks()), selection)
             notes = list(flavour_notes(archive, session.server))
@@ -120,6 +123,18 @@ class MysqlTarget(Datasource[MysqlSettings]):
                     "(SET USER or SUPER); such ones fail to load"
                 )
             return tuple(notes)
+
+    def _need_places_beside(self, grants: Grants, database: str) -> None:
+        """Raise PermissionDenied where the databases beside a target, which a swap goes through, may not be made."""
+        places = [self.beside_name(database, suffix) for suffix in (NEW_SUFFIX, _KEPT_SUFFIX)]
+        if commands := lacking_beside(grants, places, _RESTORE_RIGHTS):
+            raise PermissionDenied(
+                f"{self._access.user} may not make the databases beside {database} that it is loaded into first and "
+                "kept in; nothing was changed",
+                subject=database,
+                hint=f"Give that right, which holds for these databases alone: {' '.join(commands)}",
+                detail=commands,
+            )
 
     def refuse_unknown(self, archive: Archive, listed: Sequence[str], selection: Selection) -> tuple[str, ...]:
         """The views are not listed, and can be chosen all the same."""
@@ -292,6 +307,11 @@ class MysqlTarget(Datasource[MysqlSettings]):
         with self._access.session() as session:
             return obstacles(session, database)
 
+    def swap_grants(self, database: str) -> tuple[str, ...]:
+        """GRANT commands for what the user lacks to make anew what a RENAME TABLE does not carry over."""
+        with self._access.session() as session:
+            return missing_grants(session, database)
+
     def never_again(self, database: str) -> tuple[str, ...]:
         """Views, triggers, routines and events that the user may not make, or not in the name of their definers."""
         with self._access.session() as session:
@@ -300,6 +320,11 @@ class MysqlTarget(Datasource[MysqlSettings]):
 
 _RESTORE_RIGHTS = ("SELECT", "INSERT", "CREATE", "DROP", "ALTER", "INDEX", "REFERENCES", "LOCK TABLES")
 _ROWS_RIGHTS = ("SELECT", "INSERT")
+_KEPT_SUFFIX = "__dgtui_old_00000000000000"
+
+
+def _holds_something(session: Session, database: str) -> bool:
+    return bool(existing_tables(session, database) or other_objects(session, database))
 
 
 def _refuse_system(database: str) -> None:

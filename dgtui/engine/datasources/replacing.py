@@ -135,6 +135,10 @@ class Replacing(ABC):
         """What in a database keeps `swap` from moving it; empty where nothing does."""
         return ()
 
+    def swap_grants(self, database: str) -> tuple[str, ...]:  # noqa: ARG002
+        """The commands that give the user the rights for want of which `swap` cannot move a database."""
+        return ()
+
     def never_again(self, database: str) -> tuple[str, ...]:  # noqa: ARG002
         """What in a database its user could not make again from a backup; where something is, it is not emptied."""
         return ()
