@@ -17,7 +17,6 @@ from dgtui.engine.errors import EXIT_DAMAGED, EXIT_DONE, ConfigError, RestoreErr
 
 if TYPE_CHECKING:
     from dgtui.engine import Engine
-    from dgtui.engine.model import Execution
 
 _CONFIG = """\
 [storages.disk]
@@ -96,7 +95,7 @@ def _there_and_back(database: Path) -> None:
         _must_succeed(engine, engine.start_job("shop-nightly"))
         backup = engine.execution("shop-nightly@latest")
         _step("dgtui list")
-        _list(backup)
+        _list(engine)
         _step("dgtui validate shop-nightly@latest")
         _must_succeed(engine, engine.start_validate(backup))
         _step(f'sqlite3 {shlex.quote(str(database))} "DROP TABLE orders"     (the bad moment)')
@@ -118,11 +117,11 @@ def _step(command: str) -> None:
     print_data(f"\n$ {command}")
 
 
-def _list(execution: "Execution") -> None:
+def _list(engine: "Engine") -> None:
     from dgtui.cli.looking import list_lines, output_width
     from dgtui.wording.terminal import look_of
 
-    for line in list_lines([execution], {}, look=look_of(sys.stdout), width=output_width()):
+    for line in list_lines(engine.listed(), {}, look=look_of(sys.stdout), width=output_width()):
         print_data(line)
 
 

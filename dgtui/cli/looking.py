@@ -1,24 +1,25 @@
 """`list`, `show` and `status`."""
 
+import json
 import sys
+from functools import cache, partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from dgtui.cli.options import LIST_LIMIT, AsJson, Execution, Limit
-from dgtui.cli.output import print_data, print_json, print_json_texts, say, say_how_many_more
+from dgtui.cli.output import print_data, print_json, print_json_texts, print_lines, say, say_how_many_more
 from dgtui.engine.errors import ConfigError
 from dgtui.wording.states import COPY_MARKS, EXECUTION_MARKS
 from dgtui.wording.terminal import is_terminal, look_of, size_of
-from dgtui.wording.words import one_line, short_id
+from dgtui.wording.words import counted, one_line, short_id
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from dgtui.engine import Engine
     from dgtui.engine.catalog.proofs import Proven
-    from dgtui.engine.model import Copy
-    from dgtui.engine.model import Execution as Row
+    from dgtui.engine.model import ExecutionStatus, Listed
     from dgtui.engine.run_follower import RunSnapshot
     from dgtui.engine.runs import RunInfo
     from dgtui.wording.terminal import Look
@@ -42,19 +43,18 @@ def list_executions(
                 _need_known(engine, datasource, job)
             print_json_texts(engine.execution_texts(job=job, datasource=datasource, status=status, limit=limit))
             return
-        proven = engine.proofs.proven()
-        found = engine.executions(job=job, datasource=datasource, status=status, limit=limit or LIST_LIMIT)
         total = engine.execution_count(job=job, datasource=datasource, status=status)
-        if not found:
+        if not total:
             _need_known(engine, datasource, job)
-    lines = list_lines(found, proven, look=look_of(sys.stdout), width=output_width()) if found else []
-    for line in lines:
-        print_data(line)
-    if not found:
-        chosen = datasource is not None or job is not None or status is not None
-        say("No such backups. All of them: dgtui list" if chosen else "No backups. Make one with: dgtui run JOB")
-    elif limit is None:
-        say_how_many_more(len(found), total)
+            chosen = datasource is not None or job is not None or status is not None
+            say("No such backups. All of them: dgtui list" if chosen else "No backups. Make one with: dgtui run JOB")
+            return
+        proven = engine.proofs.proven()
+        found = engine.listed(job=job, datasource=datasource, status=status, limit=limit or LIST_LIMIT)
+        lines = list_lines(found, proven, look=look_of(sys.stdout), width=output_width())
+    print_lines(lines)
+    if limit is None:
+        say_how_many_more(LIST_LIMIT, total)
 
 
 def _need_known(engine: "Engine", datasource: str | None, job: str | None) -> None:
@@ -71,36 +71,42 @@ def output_width() -> int | None:
 
 
 def list_lines(
-    executions: "list[Row]", proven: "Mapping[str, Proven]", *, look: "Look", width: int | None
-) -> list[str]:
+    pages: "Iterable[Sequence[Listed]]", proven: "Mapping[str, Proven]", *, look: "Look", width: int | None
+) -> "Iterator[str]":
     """The table of `list`."""
-    from dgtui.cli.table import table_lines
-    from dgtui.wording.words import known_size, time_text
+    from dgtui.cli.table import column_lines
+    from dgtui.wording.words import known_size, time_texts
 
-    rows = [
-        (
-            short_id(row.execution_id),
-            time_text(row.started_at),
-            one_line(row.job),
-            status_text(row, look),
-            row.backup_type if row.purpose == "backup" else f"{row.backup_type}, {row.purpose}",
-            known_size(row.total_size_bytes),
-            known_size(row.compressed_size_bytes),
-            kept_text(row),
-            proven_text(proven.get(row.execution_id)),
-            copies_text(row.copies, look),
-        )
-        for row in executions
-    ]
-    headers = ("ID", "Taken", "Job", "Status", "Type", "Size", "Stored", "Kept", "Proven", "Copies")
-    return table_lines(headers, rows, width=width)
+    # Many have the same job, the same state, the same copies: each of these is put into words once.
+    job_text, type_text = cache(one_line), cache(_type_text)
+    told_status, told_copies = cache(partial(status_text, look=look)), cache(partial(copies_text, look=look))
+    columns: dict[str, list[str]] = {}
+    for rows in pages:
+        words = {
+            "ID": [short_id(row.execution_id) for row in rows],
+            "Taken": time_texts(row.started_at for row in rows),
+            "Job": [job_text(row.job) for row in rows],
+            "Status": [told_status(row.status, row.warnings) for row in rows],
+            "Type": [type_text(row.backup_type, row.purpose) for row in rows],
+            "Size": [known_size(row.total_size_bytes) for row in rows],
+            "Stored": [known_size(row.compressed_size_bytes) for row in rows],
+            "Kept": [kept_text(row) for row in rows],
+            "Proven": [proven_text(proven.get(row.execution_id)) for row in rows],
+            "Copies": [told_copies(row.copies) for row in rows],
+        }
+        for header, column in words.items():
+            columns.setdefault(header, []).extend(column)
+    return column_lines(list(columns), list(columns.values()), width=width)
 
 
-def status_text(row: "Row", look: "Look") -> str:
+def status_text(status: "ExecutionStatus", warnings: int, look: "Look") -> str:
     """The state of an execution, and how many warnings it ended with."""
-    count = len(row.warnings)
-    warned = f", {count} warning{'' if count == 1 else 's'}" if count else ""
-    return f"{EXECUTION_MARKS[row.status].shown(look)} {row.status}{warned}"
+    warned = f", {counted(warnings, 'warnings')}" if warnings else ""
+    return f"{EXECUTION_MARKS[status].shown(look)} {status}{warned}"
+
+
+def _type_text(backup_type: str, purpose: str) -> str:
+    return backup_type if purpose == "backup" else f"{backup_type}, {purpose}"
 
 
 def proven_text(proof: "Proven | None") -> str:
@@ -110,19 +116,18 @@ def proven_text(proof: "Proven | None") -> str:
     return f"{'restored' if proof.how == 'restore' else 'rehearsed'} {proof.proven_at.astimezone():%Y-%m-%d}"
 
 
-def kept_text(row: "Row") -> str:
+def kept_text(row: "Listed") -> str:
     """Until when an execution is kept, as far as it is known."""
     if row.pin is not None:
         return "pinned"
     return "-" if row.expires_at is None else f"until {row.expires_at.astimezone():%Y-%m-%d}"
 
 
-def copies_text(copies: "tuple[Copy, ...]", look: "Look") -> str:
-    """The storages of the copies; a state is written out where it is not simply there."""
+def copies_text(copies: str, look: "Look") -> str:
+    """The storages of the copies (as the catalogue lists them); a state is written out where it is not simply there."""
     return "  ".join(
-        f"{one_line(copy.storage)} {COPY_MARKS[copy.status].shown(look)}"
-        + ("" if copy.status == "available" else f" {copy.status}")
-        for copy in copies
+        f"{one_line(storage)} {COPY_MARKS[status].shown(look)}" + ("" if status == "available" else f" {status}")
+        for storage, status in json.loads(copies)
     )
 
 

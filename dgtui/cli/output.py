@@ -11,7 +11,7 @@ from itertools import islice
 from typing import IO, Any, TextIO
 
 _GONE = frozenset({errno.EPIPE, errno.EIO, errno.EBADF})
-_LINES_AT_ONCE = 100
+_LINES_AT_ONCE = 1000
 _lost: list[str] = []
 """Why output was lost for another reason than a reader that went away."""
 
@@ -19,6 +19,13 @@ _lost: list[str] = []
 def print_data(text: str) -> None:
     """Add a line to the data on stdout."""
     write(sys.stdout, text + "\n")
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Add lines to the data on stdout, many at a time as they come."""
+    rest = iter(lines)
+    while some := list(islice(rest, _LINES_AT_ONCE)):
+        print_data("\n".join(some))
 
 
 def print_json(value: Any) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dgtui.config import Config
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.errors import ConfigError
-from dgtui.engine.model import ENDED, Execution, Purpose
+from dgtui.engine.model import ENDED, Execution, Listed, Purpose
 from dgtui.engine.references import find_execution, find_restore, find_run
 from dgtui.engine.restore_model import Restore
 from dgtui.engine.runs import RunPaths
@@ -41,6 +41,17 @@ class Lookup:
     ) -> Iterator[str]:
         """Executions as JSON objects with commas between, and when each was proven; the newest first, as read."""
         return self.catalog.execution_texts(job=job, datasource=datasource, status=status, limit=limit)
+
+    def listed(
+        self,
+        *,
+        job: str | None = None,
+        datasource: str | None = None,
+        status: str | None = None,
+        limit: int | None = None,
+    ) -> Iterator[list[Listed]]:
+        """What a line of a list tells of executions, some at a time, the newest first."""
+        return self.catalog.listed(job=job, datasource=datasource, status=status, limit=limit)
 
     def execution_count(
         self, *, job: str | None = None, datasource: str | None = None, status: str | None = None

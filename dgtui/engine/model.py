@@ -116,6 +116,25 @@ class Execution(Record, frozen=True, gc=False):
     """The catalogue's own order, which no clock can change."""
 
 
+class Listed(Record, frozen=True, gc=False, array_like=True):
+    """An execution as far as a line of a list tells of it."""
+
+    execution_id: str
+    job: str
+    status: ExecutionStatus
+    backup_type: BackupType
+    purpose: Purpose
+    started_at: datetime
+    total_size_bytes: int | None
+    compressed_size_bytes: int | None
+    expires_at: datetime | None
+    pin: str | None
+    warnings: int
+    """How many it ended with."""
+    copies: str
+    """The storages and states of its copies as JSON, the same text where they are the same."""
+
+
 class Backup(Record, frozen=True, gc=False, array_like=True):
     """An execution that left a backup, as far as retention and looks at its copies have to know it."""
 

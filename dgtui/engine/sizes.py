@@ -1,14 +1,20 @@
 """Sizes and numbers as people read them."""
 
+_UNITS = ("kB", "MB", "GB", "TB", "PB", "EB")
+_THOUSAND = 1000
+_ROUNDED_UP = 999.5
+"""From here on it is one of the next unit."""
+
 
 def size_text(size: float) -> str:
     """`742 MB`, `3.4 GB`: one decimal below ten."""
-    from humanize import naturalsize
-
-    number, _, unit = naturalsize(size, format="%.1f").partition(" ")
-    if unit in ("Byte", "Bytes"):
+    if abs(size) < _THOUSAND:
         return f"{int(size)} B"
-    return f"{number if float(number) < 10 else round(float(number))} {unit}"
+    amount, place = size / _THOUSAND, 0
+    while abs(amount) >= _ROUNDED_UP and place < len(_UNITS) - 1:
+        amount, place = amount / _THOUSAND, place + 1
+    number = f"{amount:.1f}"
+    return f"{number if float(number) < 10 else round(float(number))} {_UNITS[place]}"
 
 
 def counted(number: int, things: str) -> str:

@@ -1,13 +1,15 @@
 """Sizes, times and names as people read them; nothing in them can steer a terminal."""
 
 import unicodedata
-from datetime import datetime
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, time, timedelta
 
 from dgtui.engine import sizes
 from dgtui.engine.child import printable
 
 _INVISIBLE = frozenset({"Cf", "Cs", "Co", "Zl", "Zp"})
 """Categories of characters that a terminal acts upon, or that turn the text around."""
+_TO_THE_SECOND = len("2025-02-13 06:00:01")
 
 
 def one_line(text: str) -> str:
@@ -99,7 +101,24 @@ def left_text(seconds: float) -> str:
 
 def time_text(moment: datetime | None) -> str:
     """A moment in the local time zone, to the second."""
-    return "-" if moment is None else moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    return "-" if moment is None else moment.astimezone().isoformat(" ", "seconds")[:_TO_THE_SECOND]
+
+
+def time_texts(moments: Iterable[datetime]) -> list[str]:
+    """Like `time_text`, of many: how far local time is ahead is asked for once a day, but on days when that changes."""
+    ahead: dict[date, timedelta | None] = {}
+    found = []
+    for moment in moments:
+        day = moment.date()
+        if day not in ahead:
+            first, last = (datetime.combine(day, edge, UTC).astimezone().utcoffset() for edge in (time.min, time.max))
+            ahead[day] = first if first == last else None
+        offset = ahead[day]
+        if offset is None or moment.tzinfo is not UTC:
+            found.append(time_text(moment))
+        else:
+            found.append((moment + offset).isoformat(" ", "seconds")[:_TO_THE_SECOND])
+    return found
 
 
 def short_id(identity: str) -> str:

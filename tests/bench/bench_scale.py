@@ -60,6 +60,7 @@ BATCH = 10_000
 COMMANDS = (
     ("list",),
     ("list", "--limit", "1000"),
+    ("list", "--limit", "100000"),
     ("list", "--job", "job7"),
     ("list", "--status", "failed"),
     ("list", "--json"),

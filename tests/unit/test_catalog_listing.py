@@ -16,7 +16,7 @@ from dgtui.engine.catalog import Catalog, CatalogError, json_pages
 from dgtui.engine.catalog.backups import all_backups
 from dgtui.engine.catalog.helping import read_pages
 from dgtui.engine.catalog.proofs import Proof, Proofs, ProofWay
-from dgtui.engine.model import Backup, Copy, Execution, Problem
+from dgtui.engine.model import Backup, Copy, CopyStatus, Execution, Listed, Problem
 
 MOMENT = datetime(2025, 2, 13, 6, 0, 1, tzinfo=UTC)
 ODD = 'ein "Zitat" \\ und \x1b[31m Ä\n, {"copies":[]}'
@@ -137,6 +137,31 @@ def test_a_list_read_page_by_page_is_the_whole_list(
         assert listed(catalog, limit=limit) == expected(catalog, limit=limit)
 
 
+@pytest.mark.parametrize("page", [1, 3, 1000])
+def test_the_lines_of_a_list_are_those_of_its_executions(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch, page: int
+) -> None:
+    monkeypatch.setattr(json_pages, "PAGE", page)
+    states: tuple[CopyStatus, ...] = ("available", "missing", "corrupt")
+    for number in range(20):
+        copies = tuple(Copy(storage=name, status=states[number % 3], path=ODD) for name in ("nas", ODD)[: number % 3])
+        one = an_execution(number, started_at=MOMENT - timedelta(minutes=number // 3), copies=copies)
+        pin, end = (ODD, None) if number % 2 else (None, MOMENT)
+        catalog.save_execution(
+            msgspec.structs.replace(one, job=ODD, warnings=(ODD,) * (number % 4), pin=pin, expires_at=end)
+        )
+    catalog.save_execution(an_execution(20, status="failed", copies=(), purpose="safety", total_size_bytes=2**60))
+    for chosen in (dict[str, Any](), {"job": ODD}, {"status": "failed"}, {"limit": 7}):
+        found = [one for some in catalog.listed(**chosen) for one in some]
+        executions = catalog.executions(**chosen)
+        for line, one in zip(found, executions, strict=True):
+            assert json.loads(line.copies) == [[copy.storage, copy.status] for copy in one.copies]
+            known: dict[str, Any] = {"warnings": len(one.warnings), "copies": line.copies}
+            names = Listed.__struct_fields__
+            assert line == Listed(**{name: known.get(name, getattr(one, name)) for name in names})
+    assert list(catalog.listed(job="nobody's")) == []
+
+
 def test_what_is_removed_meanwhile_is_left_out(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(json_pages, "PAGE", 2)
     # A helper would read ahead.
@@ -196,6 +221,13 @@ def test_every_second_page_is_read_by_a_helper_that_is_gone_afterwards() -> None
     assert let_go == [os.getpid()]
     with pytest.raises(ProcessLookupError):
         os.kill(int(its.pop()), 0)
+
+
+@pytest.mark.usefixtures("two_processors")
+def test_a_helper_reads_all_for_somebody_who_has_more_to_do() -> None:
+    found = [text.split() for text in read_pages(PAGES, by, lambda: None, share=1)]
+    assert [page for page, _, _ in found] == PAGES
+    assert len({who for _, who, _ in found} - {str(os.getpid())}) == 1
 
 
 @pytest.mark.usefixtures("two_processors")

@@ -110,7 +110,7 @@ def test_run_job_is_started_without_the_parser_of_the_other_commands(tmp_path: o
     assert done.returncode == 2
     assert done.stdout == ""
     assert "none.toml" in done.stderr
-    assert not loaded & {"typer", "rich", "textual", "humanize"}
+    assert not loaded & {"typer", "rich", "textual"}
 
 
 def test_help_names_every_command() -> None:

@@ -14,12 +14,12 @@ from sqlalchemy.dialects.sqlite import insert
 
 from dgtui.engine.catalog import tables
 from dgtui.engine.catalog.database import Database, time_text
-from dgtui.engine.catalog.listing import execution_pages
+from dgtui.engine.catalog.listing import execution_pages, listed_executions
 from dgtui.engine.catalog.past import bring_back, move_to_past
 from dgtui.engine.catalog.proofs import proof_of_restore, write_proof
 from dgtui.engine.catalog.rows import columns_of, executions_of
 from dgtui.engine.messages import now
-from dgtui.engine.model import ENDED, RESTORABLE, UNDER_WAY, Copy, CopyStatus, Execution, Purpose
+from dgtui.engine.model import ENDED, RESTORABLE, UNDER_WAY, Copy, CopyStatus, Execution, Listed, Purpose
 from dgtui.engine.restore_model import Restore
 
 KNOWN_TO_BE_LOST: tuple[CopyStatus, ...] = ("missing", "corrupt")
@@ -123,8 +123,18 @@ class Catalog(Database):
 
         Beside what each is itself they say when and how it was proven last.
         """
-        query = sa.select(tables.executions.c.sequence).where(*_chosen(job, datasource, status))
-        return execution_pages(self, query.order_by(*_NEWEST_FIRST).limit(limit))
+        return execution_pages(self, _in_order(_chosen(job, datasource, status), limit))
+
+    def listed(
+        self,
+        *,
+        job: str | None = None,
+        datasource: str | None = None,
+        status: str | None = None,
+        limit: int | None = None,
+    ) -> Iterator[list[Listed]]:
+        """What a line of a list tells of executions, some at a time, the newest first."""
+        return listed_executions(self, _in_order(_chosen(job, datasource, status), limit))
 
     def execution_count(
         self, *, job: str | None = None, datasource: str | None = None, status: str | None = None
@@ -267,6 +277,10 @@ class Catalog(Database):
         statement = insert(tables.storages).values(name=storage, marker_id=marker_id)
         with self.transaction() as connection:
             connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"marker_id": marker_id}))
+
+
+def _in_order(chosen: list[sa.ColumnElement[bool]], limit: int | None) -> sa.Select[tuple[int]]:
+    return sa.select(tables.executions.c.sequence).where(*chosen).order_by(*_NEWEST_FIRST).limit(limit)
 
 
 def _chosen(job: str | None, datasource: str | None, status: str | None) -> list[sa.ColumnElement[bool]]:

@@ -16,19 +16,22 @@ _PIPE_BYTES = 1 << 20
 _LENGTH_BYTES = 8
 
 
-def read_pages(pages: Sequence[str], read: Callable[[str], str], let_go: Callable[[], None]) -> Iterator[str]:
-    """What `read` gives for each page, in their order; every second one is read by a helper where that is worth it.
+def read_pages(
+    pages: Sequence[str], read: Callable[[str], str], let_go: Callable[[], None], *, share: int = 2
+) -> Iterator[str]:
+    """What `read` gives for each page, in their order; a helper reads its `share` of them where that is worth it.
 
-    `let_go` closes what must not be open in two processes; `read` opens it again.
+    That is every second one, with 1 all of them: for somebody who has more to do with a page than to read it. `let_go`
+    closes what must not be open in two processes; `read` opens it again.
     """
     alone = threading.active_count() == 1 and len(os.sched_getaffinity(0)) > 1
     if len(pages) < _WORTH_PAGES or not alone:
         yield from map(read, pages)
         return
     let_go()
-    with _helper(pages[1::2], read) as answers:
+    with _helper(pages[share - 1 :: share], read) as answers:
         for place, page in enumerate(pages):
-            answer = _answer(answers) if place % 2 else None
+            answer = _answer(answers) if (place + 1) % share == 0 else None
             # A helper that died has left the rest to us.
             yield read(page) if answer is None else answer
 

@@ -16,10 +16,13 @@ _JSON = ("warnings", "problem")
 _MOMENTS = ("started_at", "finished_at", "expires_at", "protected_until", "checked_at")
 
 
-def json_pages(database: Database, chosen: sa.Select[tuple[int]], text: sa.SQLColumnExpression[str]) -> Iterator[str]:
+def json_pages(
+    database: Database, chosen: sa.Select[tuple[int]], text: sa.SQLColumnExpression[str], *, share: int = 2
+) -> Iterator[str]:
     """The `text` of each chosen execution (by their sequences, in their order) with commas between, page by page.
 
-    What is removed meanwhile is left out, and nobody waits for the catalogue while they are read.
+    What is removed meanwhile is left out, and nobody waits for the catalogue while they are read. Of the `share` that a
+    helper reads `read_pages` tells.
     """
     query = _page_query(text)
 
@@ -27,7 +30,7 @@ def json_pages(database: Database, chosen: sa.Select[tuple[int]], text: sa.SQLCo
         with database.transaction() as connection:
             return connection.scalar(query, {"page": page}) or ""
 
-    yield from filter(None, read_pages(_sequences(database, chosen), read, database.close))
+    yield from filter(None, read_pages(_sequences(database, chosen), read, database.close, share=share))
 
 
 def _sequences(database: Database, chosen: sa.Select[tuple[int]]) -> list[str]:

@@ -1,15 +1,18 @@
-"""Executions as `list --json` prints them."""
+"""Executions as `list` prints them: as JSON, and what a line of its table needs."""
 
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 
 from dgtui.engine.catalog import tables
 from dgtui.engine.catalog.database import Database
 from dgtui.engine.catalog.json_pages import copies_text, json_pages, literal, members, moment_text
 from dgtui.engine.catalog.proofs import proofs
-from dgtui.engine.model import Execution
+from dgtui.engine.model import Execution, Listed
+
+_listed = msgspec.json.Decoder(list[Listed])
 
 
 def execution_pages(database: Database, chosen: sa.Select[tuple[int]]) -> Iterator[str]:
@@ -29,6 +32,22 @@ def execution_pages(database: Database, chosen: sa.Select[tuple[int]]) -> Iterat
         sa.func.coalesce(_proof_text(), literal('"proven_at":null,"proven_by":null')),
     )
     return json_pages(database, chosen, text)
+
+
+def listed_executions(database: Database, chosen: sa.Select[tuple[int]]) -> Iterator[list[Listed]]:
+    """What a line tells of each of the chosen executions (by their sequences, in their order), page by page."""
+    columns, copies = tables.executions.c, tables.copies.c
+    states = sa.select(sa.func.json_group_array(sa.func.json_array(copies.storage, copies.status)))
+    reckoned: dict[str, sa.ColumnElement[Any]] = {
+        "warnings": sa.func.json_array_length(columns.warnings),
+        # A text in a text: read once for all that are the same.
+        "copies": states.where(copies.execution_id == columns.execution_id).scalar_subquery().op("||")(literal("")),
+    }
+    names = Listed.__struct_fields__
+    text = sa.func.json_array(*(reckoned[name] if name in reckoned else columns[name] for name in names))
+    # To put them into words takes as long as to read them.
+    for page in json_pages(database, chosen, text, share=1):
+        yield _listed.decode(f"[{page}]")
 
 
 def _proof_text() -> sa.ScalarSelect[Any]:
