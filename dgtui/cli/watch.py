@@ -12,6 +12,7 @@ from dgtui.cli.output import say
 from dgtui.cli.view import View, choose_view
 from dgtui.engine.errors import EXIT_CANCELLED
 from dgtui.engine.memory import uncollected
+from dgtui.wording.problem_text import other_warnings
 from dgtui.wording.words import amount_text, one_line, short_id, size_text, took_text
 
 if TYPE_CHECKING:
@@ -149,9 +150,8 @@ def watch(runs: Runs, run_id: str, *, as_json: bool = False, may_cancel: bool = 
 
 def conclude(title: str, snapshot: "RunSnapshot") -> None:
     """Say in a line how a run ended, with what it warned of and what went wrong."""
-    for warning in snapshot.warnings:
-        if snapshot.problem is None or snapshot.problem.message not in warning:
-            say(f"warning: {one_line(warning)}")
+    for warning in other_warnings(snapshot.warnings, snapshot.problem):
+        say(f"warning: {one_line(warning)}")
     if snapshot.problem is not None:
         report_problem(snapshot.problem, label="warning" if snapshot.status == "partial" else "error")
     say(summary(title, snapshot))

@@ -16,6 +16,7 @@ from dgtui.screens.widgets.listing import Listing
 from dgtui.screens.widgets.rows import Column, Row, measured
 from dgtui.screens.widgets.styled import plain, span
 from dgtui.wording.panel import Line, Span, log_text
+from dgtui.wording.problem_text import other_warnings
 from dgtui.wording.states import EXECUTION_MARKS
 from dgtui.wording.terminal import Look
 
@@ -140,7 +141,7 @@ def _end_rows(snapshot: "RunSnapshot", look: Look) -> Iterator[Row]:
     if not snapshot.ended:
         return
     problem, style = snapshot.problem, EXECUTION_MARKS[snapshot.status].style
-    lines = [span(f"warning: {warning}", "warning") for warning in snapshot.warnings]
+    lines = [span(f"warning: {warning}", "warning") for warning in other_warnings(snapshot.warnings, problem)]
     lines.append(span(snapshot.status if problem is None else f"{snapshot.status}: {problem.message}", style))
     if problem is not None and problem.hint:
         lines.append(span(f"{look.glyph('→', '->')} {problem.hint}"))

@@ -14,6 +14,7 @@ from dgtui.screens.engine_app import EngineApp
 from dgtui.screens.log import LogScreen
 from dgtui.screens.widgets.styled import Lines, span
 from dgtui.wording.panel import Panel
+from dgtui.wording.problem_text import other_warnings
 from dgtui.wording.words import one_line, short_id
 
 _OPERATIONS = {"backup": "Backup", "restore": "Restore", "validate": "Check", "rehearse": "Rehearsal"}
@@ -100,7 +101,7 @@ class RunScreen(ModalScreen[None]):
         """What went wrong and what to do next; the clock stops."""
         self._clock.stop()
         problem, arrow = self.snapshot.problem, self.engine_app.look.glyph("→", "->")
-        lines = [f"warning: {warning}" for warning in self.snapshot.warnings]
+        lines = [f"warning: {warning}" for warning in other_warnings(self.snapshot.warnings, problem)]
         if problem is not None:
             lines += [problem.message, *problem.detail[-5:], *([f"{arrow} {problem.hint}"] if problem.hint else [])]
         text = "\n".join(one_line(line) for entry in [*lines, _ENDED_KEYS] for line in entry.splitlines())

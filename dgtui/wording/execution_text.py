@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 from dgtui.engine.errors import DataGuardianError
 from dgtui.engine.model import RESTORABLE, Copy, Execution, Record
 from dgtui.engine.restore_model import Restore
-from dgtui.wording.problem_text import problem_lines
+from dgtui.wording.problem_text import other_warnings, problem_lines
 from dgtui.wording.retention_text import keep_text
 from dgtui.wording.states import COPY_MARKS, EXECUTION_MARKS
 from dgtui.wording.terminal import Look
@@ -75,7 +75,9 @@ def execution_lines(details: Details, look: Look) -> list[str]:
     """The lines of `show`."""
     execution = details.execution
     lines = [f"{name + ':':<13}{one_line(value)}" for name, value in _facts(execution, look) if value]
-    lines += [f"{'Warning:':<13}{one_line(warning)}" for warning in execution.warnings]
+    lines += [
+        f"{'Warning:':<13}{one_line(warning)}" for warning in other_warnings(execution.warnings, execution.problem)
+    ]
     if execution.problem is not None:
         lines += problem_lines(execution.problem, label="Problem")
     lines += _copy_lines(execution.copies, look)

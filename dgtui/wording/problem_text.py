@@ -5,7 +5,14 @@ from typing import TYPE_CHECKING
 from dgtui.wording.words import one_line
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from dgtui.engine.model import Problem
+
+
+def other_warnings(warnings: "Iterable[str]", problem: "Problem | None") -> list[str]:
+    """The warnings that tell of something else than the problem, which is told anyway."""
+    return [warning for warning in warnings if problem is None or problem.message not in warning]
 
 
 def problem_lines(problem: "Problem", *, label: str = "error") -> list[str]:

@@ -256,6 +256,19 @@ async def test_markup_in_names_of_databases_and_tables_in_log_lines_and_in_a_ser
             assert f"a message of {NAME}" in drawn
 
 
+async def test_what_ended_a_run_is_told_once(home: Home, shop: Path) -> None:
+    """On a small terminal there is no room for saying it again as a warning."""
+    home.storage("nas").write_text("no folder")
+    async with screens(home) as driver:
+        await driver.press("b", "enter")
+        panel = await driver.watch_to_end()
+        assert (panel.snapshot.status, panel.snapshot.problem is None) == ("partial", False)
+        reason = panel.snapshot.problem.message if panel.snapshot.problem is not None else ""
+        assert driver.text("#outcome").count(reason) == 1
+        await driver.press("l")
+        assert len([row for row in driver.rows("#log") if reason in row and "  nas: " not in row]) == 1
+
+
 def test_a_log_that_grows_keeps_every_line_once(home: Home, shop: Path) -> None:
     run_id = home.back_up().execution_id
     engine = home.engine()
