@@ -33,16 +33,31 @@ def gather_overview(engine: "Engine") -> Overview:
     return Overview(counts=tuple(sorted(engine.backup_counts().items())))
 
 
+class Keeping(Record, frozen=True):
+    """What the rules say of the backups of one datasource, by the states of their copies as they were known last."""
+
+    expiries: Mapping[str, datetime | None] = {}
+    """When each one goes from its last storage, where that is known."""
+    verdicts: Mapping[str, "tuple[Verdict, ...]"] = {}
+    """Why each one stays or goes, at each of its storages."""
+
+
+def gather_keeping(engine: "Engine", datasource: str) -> Keeping:
+    """What the rules say now."""
+    plan = engine.retention.plan_of_datasource(datasource)
+    verdicts: dict[str, tuple[Verdict, ...]] = {}
+    for verdict in plan.verdicts:
+        verdicts[verdict.execution_id] = (*verdicts.get(verdict.execution_id, ()), verdict)
+    return Keeping(expiries=plan.expiries(), verdicts=verdicts)
+
+
 class Backups(Record, frozen=True):
     """The backups of one datasource, and when some of them were proven."""
 
     datasource: str = ""
     executions: tuple[Execution, ...] = ()
     proven: Mapping[str, "Proven"] = {}
-    expiries: Mapping[str, datetime | None] = {}
-    """When each one goes from its last storage, where that is known."""
-    verdicts: Mapping[str, "tuple[Verdict, ...]"] = {}
-    """Why each one stays or goes, at each of its storages."""
+    keeping: Keeping = Keeping()
     by_id: Mapping[str, Execution] = {}
     at: Mapping[str, Mapping[str, Execution]] = {}
     """For each storage that was written to those that were written; sorted out in the thread that asks."""
@@ -53,10 +68,6 @@ def gather_backups(engine: "Engine", datasource: str) -> Backups:
     executions = tuple(one for one in engine.executions(datasource=datasource) if one.status in RESTORABLE)
     by_id = {one.execution_id: one for one in executions}
     proven = {name: proof for name, proof in engine.proofs.proven().items() if name in by_id}
-    plan = engine.retention.plan_of_datasource(datasource)
-    verdicts: dict[str, tuple[Verdict, ...]] = {}
-    for verdict in plan.verdicts:
-        verdicts[verdict.execution_id] = (*verdicts.get(verdict.execution_id, ()), verdict)
     at: dict[str, dict[str, Execution]] = {}
     for one in executions:
         for copy in one.copies:
@@ -67,8 +78,7 @@ def gather_backups(engine: "Engine", datasource: str) -> Backups:
         datasource=datasource,
         executions=executions,
         proven=proven,
-        expiries=plan.expiries(),
-        verdicts=verdicts,
+        keeping=gather_keeping(engine, datasource),
         by_id=by_id,
         at=at,
     )
@@ -144,7 +154,7 @@ class BackupTable:
 
     def _goes_at(self, one: Execution) -> datetime | None:
         """When it goes from its last storage."""
-        return self.backups.expiries.get(one.execution_id) or one.expires_at
+        return self.backups.keeping.expiries.get(one.execution_id) or one.expires_at
 
     def _expiry(self, one: Execution) -> Line:
         """That it stays whatever the rules say, or when it goes."""

@@ -8,7 +8,15 @@ from textual.containers import Horizontal, Vertical
 
 from dgtui.engine.model import Execution
 from dgtui.screens.backup_details import backup_details
-from dgtui.screens.backup_table import Backups, BackupTable, Overview, gather_backups, gather_overview
+from dgtui.screens.backup_table import (
+    Backups,
+    BackupTable,
+    Keeping,
+    Overview,
+    gather_backups,
+    gather_keeping,
+    gather_overview,
+)
 from dgtui.screens.copies import ask_validate
 from dgtui.screens.deleting import ask_delete
 from dgtui.screens.execution import ExecutionScreen
@@ -27,7 +35,7 @@ from dgtui.wording.states import COPY_MARKS
 from dgtui.wording.words import cells
 
 if TYPE_CHECKING:
-    pass
+    from collections.abc import Sequence
 
 _ROOM_FOR_WORDS = 130
 _ROOM_FOR_EXPIRY = 100
@@ -64,7 +72,7 @@ class BackupsScreen(TabScreen):
         self._wanted: str | None = None
         self._backups = Backups()
         self._storages: tuple[str, ...] = ()
-        self._live = LiveCopies(self, {}, lambda: (), self._show, self._show_details)
+        self._live = self._live_copies()
         self._waiting = False
         """Whether the backups of the selected datasource are still to come."""
 
@@ -145,11 +153,29 @@ class BackupsScreen(TabScreen):
     def _take_backups(self, backups: Backups) -> None:
         self._let_go_of_backups(backups)
         self._waiting = False
-        listing = self.query_one("#executions", Listing)
         self._storages = tuple(self._storages_of_all())
-        self._live = LiveCopies(self, backups.at, lambda: listing.keys_in_view, self._show, self._show_details)
+        self._live = self._live_copies()
         self._show()
         self._live.begin()
+
+    def _live_copies(self) -> LiveCopies:
+        def in_view() -> "Sequence[str]":
+            return self.query_one("#executions", Listing).keys_in_view
+
+        return LiveCopies(self, self._backups.at, in_view, self._show, self._show_details, self._ask_keeping)
+
+    def _ask_keeping(self) -> None:
+        """The rules go by where copies are, so that they may say something else by now."""
+        name = self._backups.datasource
+
+        def take(keeping: Keeping) -> None:
+            if name == self._backups.datasource:
+                import msgspec
+
+                self._backups = msgspec.structs.replace(self._backups, keeping=keeping)
+                self._show()
+
+        self.engine_app.ask(self, "keeping", lambda engine: gather_keeping(engine, name), take)
 
     def _storages_of_all(self) -> list[str]:
         """The storages of the shown backups, those of the configuration first."""
@@ -203,7 +229,7 @@ class BackupsScreen(TabScreen):
         one = self.selected
         lines: list[Line] = []
         if one is not None:
-            app, verdicts = self.engine_app, self._backups.verdicts.get(one.execution_id, ())
+            app, verdicts = self.engine_app, self._backups.keeping.verdicts.get(one.execution_id, ())
             lines = backup_details(one, verdicts, self._live.silent, app.look, app.clock())
         self.query_one("#details", Details).show(lines)
 

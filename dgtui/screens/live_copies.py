@@ -32,13 +32,17 @@ class LiveCopies:
         in_view: Callable[[], Sequence[str]],
         changed: Callable[[], None],
         confirmed: Callable[[], None],
+        learnt: Callable[[], None],
     ) -> None:
         """`at` has the backups by storage and id; `in_view` gives the ids of what is seen now; `changed` is called
-        where a state is not what was known, `confirmed` where an answer says nothing but that it still is."""
+        where a state is not what was known, `confirmed` where an answer says nothing but that it still is, `learnt`
+        once a storage has told of all of its copies and there was something new."""
         self._screen = screen
         self._in_view = in_view
         self._changed = changed
         self._confirmed = confirmed
+        self._learnt = learnt
+        self._news: set[str] = set()
         self._at = at
         self._left = {storage: dict(backups) for storage, backups in at.items()}
         self.found: dict[str, dict[str, Copy]] = {storage: {} for storage in at}
@@ -104,10 +108,15 @@ class LiveCopies:
             found |= {key: _unreachable(one, storage, copies) for key, one in left.items()}
             left.clear()
         self.found[storage].update(found)
-        if answers_again or any(self._is_news(storage, key, copy) for key, copy in found.items()):
+        if any(self._is_news(storage, key, copy) for key, copy in found.items()):
+            self._news.add(storage)
+            self._changed()
+        elif answers_again:
             self._changed()
         else:
             self._confirmed()
+        if not left and storage in self._news:
+            self._learnt()
         self._ask(storage)
 
     def _is_news(self, storage: str, key: str, copy: Copy) -> bool:

@@ -190,12 +190,12 @@ class TabScreen(Screen[None]):
         """Bring the strip up to date; under a dialog, which is sent anew each time, only where it is not true."""
         if not self.is_mounted:
             return
-        strip = self.query_one(RunStrip)
-        if self.app.screen is self or strip.is_outdated(self.engine_app.runs):
-            if self.focused is strip and not self.engine_app.runs:
-                self.query(self.AUTO_FOCUS or "Listing").first().focus()
-            strip.show_runs(self.engine_app.runs, self.engine_app.look)
-            self._place_toasts(len(strip.lines) if strip.display else 0)
+        for strip in self.query(RunStrip):  # none any more while the program closes
+            if self.app.screen is self or strip.is_outdated(self.engine_app.runs):
+                if self.focused is strip and not self.engine_app.runs:
+                    self.query(self.AUTO_FOCUS or "Listing").first().focus()
+                strip.show_runs(self.engine_app.runs, self.engine_app.look)
+                self._place_toasts(len(strip.lines) if strip.display else 0)
 
     def _place_toasts(self, strip_rows: int) -> None:
         """What is told stands above the keys and the runs."""

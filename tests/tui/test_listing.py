@@ -8,7 +8,7 @@ from textual.app import App, ComposeResult
 
 from dgtui.engine.catalog.proofs import Proven
 from dgtui.engine.model import Copy, Execution
-from dgtui.screens.backup_table import Backups, BackupTable
+from dgtui.screens.backup_table import Backups, BackupTable, Keeping
 from dgtui.screens.widgets.listing import Listing
 from dgtui.screens.widgets.rows import Column, Row, measured_columns
 from dgtui.wording.panel import Span
@@ -129,7 +129,9 @@ async def test_backups_are_sorted_by_when_they_were_proven_and_when_they_go_and_
             )
             for number, days in ((1, 10), (3, 12), (4, 9))
         },
-        expiries={f"backup-{number}": NOW + timedelta(days=days) for number, days in ((1, 30), (3, 9), (4, -1))},
+        keeping=Keeping(
+            expiries={f"backup-{number}": NOW + timedelta(days=days) for number, days in ((1, 30), (3, 9), (4, -1))}
+        ),
     )
     table = BackupTable(backups, (), Look(), NOW)
     labels = [column.label for column in table.columns]

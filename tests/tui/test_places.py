@@ -117,6 +117,17 @@ async def test_copies_are_asked_for_live(home: Home, shop: Path) -> None:
         assert driver.app.engine.execution(execution.execution_id).copies[1].status == "missing"
 
 
+async def test_the_rules_are_asked_again_when_copies_are_not_where_they_were(home: Home, shop: Path) -> None:
+    """A copy in doubt holds back what no rule keeps: where it turns out to be gone, the reason is no longer true."""
+    home.configure(sqlite_table("shop", shop), storages=("disk", "nas"), job="retention = { keep_last = 1 }")
+    execution = home.back_up()
+    async with screens(home) as driver:
+        shutil.rmtree(folder_at(execution, "nas"))
+        await driver.press("2")
+        assert "on nas" not in driver.text("#details")
+        assert "frees" in driver.text("#details")
+
+
 @pytest.mark.parametrize("key", ["ctrl+r", "f5"])
 async def test_what_changed_behind_our_back_is_seen_by_looking_again(home: Home, shop: Path, key: str) -> None:
     execution = home.back_up()
