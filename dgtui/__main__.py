@@ -35,18 +35,31 @@ def _take_streams() -> None:
 def _run(arguments: list[str]) -> int:
     from dgtui.cli.outcome import report_error
     from dgtui.cli.output import lost_output, say
-    from dgtui.engine.errors import EXIT_CANCELLED, EXIT_DONE, EXIT_FAILED, DataGuardianError
+    from dgtui.engine.errors import EXIT_CANCELLED, EXIT_DONE, EXIT_FAILED, ConfigError, DataGuardianError
 
     try:
         code = _dispatch(arguments)
     except DataGuardianError as error:
         code = report_error(error)
+    except FileNotFoundError:
+        if _stands_somewhere():
+            raise
+        hint = "Go to a folder that is there (cd /), or name the whole path"
+        code = report_error(ConfigError("The folder that you stand in was removed, so no path begins in it", hint=hint))
     except KeyboardInterrupt:
         return EXIT_CANCELLED
     for reason in lost_output():
         say(f"error: output was lost: {reason}")
         code = code if code != EXIT_DONE else EXIT_FAILED
     return code
+
+
+def _stands_somewhere() -> bool:
+    try:
+        os.getcwd()  # noqa: PTH109  # nothing of pathlib is needed here
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _dispatch(arguments: list[str]) -> int:

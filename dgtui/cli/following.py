@@ -19,17 +19,17 @@ _POLL_SECONDS = 0.05
 
 def follow(execution: Execution, as_json: MessagesAsJson = False) -> None:
     """Watch a run that is under way, and end as it does."""
-    from dgtui.cli.watch import open_engine, watch
+    from dgtui.cli.watch import open_beside_mistakes, watch
 
-    with open_engine() as engine:
+    with open_beside_mistakes() as engine:
         raise typer.Exit(watch(engine, engine.run_reference(execution), as_json=as_json, may_cancel=False))
 
 
 def cancel(execution: Execution, as_json: AsJson = False) -> None:
     """Cancel a run and wait until it has cleaned up."""
-    from dgtui.cli.watch import open_engine
+    from dgtui.cli.watch import open_beside_mistakes
 
-    with open_engine() as engine:
+    with open_beside_mistakes() as engine:
         snapshot, asked = _cancel(engine, engine.run_reference(execution))
     if as_json:
         print_json({"run_id": snapshot.run_id, "status": snapshot.status})

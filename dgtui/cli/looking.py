@@ -33,11 +33,11 @@ def list_executions(
     as_json: AsJson = False,
 ) -> None:
     """List the backups, the newest first."""
-    from dgtui.cli.watch import open_engine
+    from dgtui.cli.watch import open_beside_mistakes
 
     if status is not None and status not in EXECUTION_MARKS:
         raise ConfigError(f"There is no state {status!r}", hint=f"One of: {', '.join(EXECUTION_MARKS)}")
-    with open_engine() as engine:
+    with open_beside_mistakes() as engine:
         if as_json:
             if not engine.execution_count(job=job, datasource=datasource, status=status):
                 _need_known(engine, datasource, job)
@@ -133,10 +133,10 @@ def copies_text(copies: str, look: "Look") -> str:
 
 def show(execution: Execution, as_json: AsJson = False) -> None:
     """Show a backup, and how it is restored by hand."""
-    from dgtui.cli.watch import open_engine
+    from dgtui.cli.watch import open_beside_mistakes
     from dgtui.wording.execution_text import Details, execution_lines
 
-    with open_engine() as engine:
+    with open_beside_mistakes() as engine:
         details = Details.gather(engine, engine.execution(execution))
     if as_json:
         print_json(details.as_data())
@@ -152,9 +152,9 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """Show what is running now, whoever started it."""
-    from dgtui.cli.watch import open_engine
+    from dgtui.cli.watch import open_beside_mistakes
 
-    with open_engine() as engine:
+    with open_beside_mistakes() as engine:
         if execution is not None:
             run_id = engine.run_reference(execution)
             wanted = [(run_id, engine.run_info(run_id))]

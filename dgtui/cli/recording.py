@@ -32,13 +32,13 @@ def notifications(
     as_json: AsJson = False,
 ) -> None:
     """List what there was to tell, the unread first."""
-    from dgtui.cli.watch import open_engine
+    from dgtui.cli.watch import open_beside_mistakes
     from dgtui.engine.notification_model import NotificationKind
 
     kinds = get_args(NotificationKind)
     if kind is not None and kind not in kinds:
         raise ConfigError(f"There is no type {kind!r}", subject=kind, hint=f"One of: {', '.join(kinds)}")
-    with open_engine() as engine:
+    with open_beside_mistakes() as engine:
         records = engine.records
         if mark_read is not None:
             wanted = None if mark_read == "all" else [records.notification(mark_read).notification_id]
@@ -160,10 +160,10 @@ def audit(
     as_json: AsJson = False,
 ) -> None:
     """Show who did what, the newest first."""
-    from dgtui.cli.watch import open_engine
+    from dgtui.cli.watch import open_beside_mistakes
 
     begin = moment_of(since) if since is not None else None
-    with open_engine() as engine:
+    with open_beside_mistakes() as engine:
         if verify:
             verdict = engine.records.verify_audit()
             raise typer.Exit(_told_verdict(verdict, as_json=as_json))

@@ -48,7 +48,25 @@ def open_engine(*, look_only: bool = False, put_back: bool = True) -> "Iterator[
     with uncollected():
         from dgtui.engine.facade import Engine
 
-    engine = Engine.open(fork_workers=True, look_only=look_only, put_back=put_back)
+    with _opened(Engine.open(fork_workers=True, look_only=look_only, put_back=put_back)) as engine:
+        yield engine
+
+
+@contextlib.contextmanager
+def open_beside_mistakes() -> "Iterator[Engine]":
+    """As `open_engine`, for what no wrong configuration may hide: what was recorded, what runs, and how to end it.
+
+    Raises DataGuardianError.
+    """
+    with uncollected():
+        from dgtui.engine.facade import Engine
+
+    with _opened(Engine.open_beside_mistakes(fork_workers=True)) as engine:
+        yield engine
+
+
+@contextlib.contextmanager
+def _opened(engine: "Engine") -> "Iterator[Engine]":
     try:
         for sentence in engine.reconciled:
             say(f"note: {one_line(sentence)}")

@@ -56,7 +56,8 @@ class ConfigFile(NamedTuple):
 def expand(path: str | Path, folder: Path | None = None) -> Path:
     """A path in its absolute form, with `~` as a shell reads it; a relative one begins in `folder`."""
     # pathlib raises where it does not know a user.
-    return (folder or Path.cwd()) / os.path.expanduser(path)  # noqa: PTH111
+    expanded = Path(os.path.expanduser(path))  # noqa: PTH111
+    return expanded if expanded.is_absolute() else (folder or Path.cwd()) / expanded
 
 
 def home_folder() -> Path:

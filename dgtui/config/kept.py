@@ -5,8 +5,8 @@ from pathlib import Path
 
 import msgspec
 
-from dgtui.config.files import Source
-from dgtui.config.load import Sources, config_of
+from dgtui.config.files import Source, find_files
+from dgtui.config.load import Sources, config_of, load_config
 from dgtui.config.model import Config
 from dgtui.engine.errors import ConfigError
 from dgtui.engine.files import explained, make_private_folder, write_durably
@@ -25,6 +25,24 @@ class _File(msgspec.Struct, frozen=True, kw_only=True):
 class _Kept(msgspec.Struct, frozen=True, kw_only=True):
     main: str | None
     files: tuple[_File, ...]
+
+
+def kept_folder(state: Path) -> Path:
+    """Where they lie in a state folder."""
+    return state / "config"
+
+
+def load_or_former(state: Path) -> tuple[Config, ConfigError | None]:
+    """The configuration; where it is wrong, the last one that was kept, else an empty one, and what is wrong.
+
+    For those who only look: what was recorded, and what runs, is there whatever the configuration says now. Raises
+    ConfigError where it cannot be told which files it has.
+    """
+    try:
+        return load_config(), None
+    except ConfigError as error:
+        main = find_files(None).main
+        return last_kept(kept_folder(state), main) or Config(path=main), error
 
 
 def keep(sources: Sources, folder: Path) -> Path:

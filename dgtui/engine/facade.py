@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from dgtui.config import Config, Table, load_config, state_folder
+from dgtui.config.kept import load_or_former
 from dgtui.config.store import Values, read_values, remove_object, save_object
 from dgtui.engine.aftermath import RestoreAftermath
 from dgtui.engine.catalog.due_runs import MissedRun, missed_runs
@@ -92,6 +93,19 @@ class Engine(RestoreAftermath):
     def open(cls, *, fork_workers: bool = False, look_only: bool = False, put_back: bool = True) -> "Engine":
         """With the configuration and the state folder that the environment names. Raises ConfigError, CatalogError."""
         return cls(load_config(), state_folder(), fork_workers=fork_workers, look_only=look_only, put_back=put_back)
+
+    @classmethod
+    def open_beside_mistakes(cls, *, fork_workers: bool = False) -> "Engine":
+        """As `open`; where the configuration is wrong, only to look, with the one that was right last, and a warning.
+
+        Raises ConfigError where it cannot be told which files it has, CatalogError.
+        """
+        state = state_folder()
+        config, mistake = load_or_former(state)
+        engine = cls(config, state, fork_workers=fork_workers, look_only=mistake is not None)
+        if mistake is not None:
+            engine.warnings.append(f"The configuration is wrong, see dgtui check: {mistake.message}")
+        return engine
 
     def reconcile(self) -> tuple[str, ...]:
         """Record what became of runs and removals whose process died without notice; sentences for people."""

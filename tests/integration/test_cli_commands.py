@@ -155,7 +155,7 @@ def test_wrong_usage_ends_with_2_and_the_next_step(
 
 def test_a_broken_configuration_names_file_and_line(home: Home) -> None:
     home.config_path.write_text("[storages.disk]\ntype = 'local'\npth = '/x'\n")
-    outcome = home.dgtui("list")
+    outcome = home.dgtui("jobs")
     assert outcome.exit_code == 2
     assert f"{home.config_path}:3" in outcome.errors
     assert "hint:" in outcome.errors

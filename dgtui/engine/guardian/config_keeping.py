@@ -11,7 +11,7 @@ import msgspec
 
 from dgtui.config import Config
 from dgtui.config.files import find_files
-from dgtui.config.kept import keep, last_kept
+from dgtui.config.kept import keep, kept_folder, last_kept
 from dgtui.config.load import config_of, read_sources
 from dgtui.engine.config_changes import ConfigChanges
 from dgtui.engine.errors import ConfigError, DataGuardianError
@@ -83,7 +83,7 @@ def first_config(
     try:
         return _taken(path, paths, log), None
     except ConfigError as error:
-        former = last_kept(_folder(paths), find_files(path).main)
+        former = last_kept(kept_folder(paths.state), find_files(path).main)
         if former is None:
             raise
         return former, error
@@ -93,11 +93,7 @@ def _taken(path: Path | None, paths: RunPaths, log: Callable[[str, Level], None]
     sources = read_sources(path)
     config = config_of(sources)
     try:
-        return msgspec.structs.replace(config, kept=keep(sources, _folder(paths)))
+        return msgspec.structs.replace(config, kept=keep(sources, kept_folder(paths.state)))
     except DataGuardianError as error:
         log(f"The configuration could not be kept: {error.message}", "warning")
         return config
-
-
-def _folder(paths: RunPaths) -> Path:
-    return paths.state / "config"

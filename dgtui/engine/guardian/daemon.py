@@ -32,6 +32,7 @@ from dgtui.engine.model import Problem
 from dgtui.engine.problems import problem_of
 from dgtui.engine.runs import RunPaths
 from dgtui.engine.secrets import observe_secrets
+from dgtui.engine.sizes import counted
 from dgtui.engine.telling import SecretReads, Teller
 
 _TICK_SECONDS = 3.0
@@ -169,7 +170,8 @@ class Daemon:
             return "guarding with the last good configuration; the newest one is wrong: dgtui check"
         config = self._context.config
         hanging = f"; does not come to an end: {', '.join(self._hanging)}" if self._hanging else ""
-        return f"guarding {len(config.datasources)} datasources, {len(config.jobs)} jobs{hanging}"
+        watched, by_timetable = counted(len(config.datasources), "datasources"), counted(len(config.jobs), "jobs")
+        return f"guarding {watched}, {by_timetable}{hanging}"
 
     def _stop(self) -> None:
         self._notifier.stopping()
@@ -198,7 +200,7 @@ def run_daemon(config_path: Path | None, state: Path, *, log: Callable[[str, Lev
     paths.make()
     with _only_one(paths), contextlib.closing(Catalog(state)) as catalog:
         context = DutyContext(config, catalog, paths, log=log)
-        log(f"Guarding {len(config.jobs)} jobs, pid {os.getpid()}, state in {state}", "info")
+        log(f"Guarding {counted(len(config.jobs), 'jobs')}, pid {os.getpid()}, state in {state}", "info")
         observe_secrets(SecretReads(Teller(catalog, config, lambda text: log(text, "warning"))))
         try:
             Daemon(_named(config, config_path), context, SystemdNotifier(), mistake).run()
