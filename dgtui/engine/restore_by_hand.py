@@ -67,7 +67,9 @@ def moment_of(text: str) -> datetime:
         return datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError):
         raise ConfigError(
-            f"{text!r} is no time", subject=text, hint="Write it as 2025-02-13T06:00, or with a zone: ...T06:00+01:00"
+            f"{text!r} is no time such as 2025-02-13T06:00",
+            subject=text,
+            hint="With a zone where it is not that of this machine: 2025-02-13T06:00+01:00",
         ) from None
 
 

@@ -239,7 +239,8 @@ def _details(execution: Execution) -> tuple[str, ...]:
     details += [f"{copy.storage}: {copy.status}{_why(copy.problem)}" for copy in execution.copies]
     if execution.problem is not None and execution.problem.hint:
         details.append(f"Next: {execution.problem.hint}")
-    return (*details, *execution.warnings)
+    told = [one.message for one in (execution.problem, *(copy.problem for copy in execution.copies)) if one is not None]
+    return (*details, *(warning for warning in execution.warnings if not any(text in warning for text in told)))
 
 
 def _why(problem: Problem | None) -> str:

@@ -164,12 +164,16 @@ def _forbidden(catalog: Catalog, config: Config, restore: Restore) -> str:
 
 
 def _nothing_left(restore: Restore, lost: str) -> str:
+    if restore.by_hand:
+        return f"It was done by hand: what {restore.target} held before was not kept here"
     if lost or restore.dropped_at is not None:
         return f"{lost or 'What it replaced was dropped'}, and there is no safety backup of it"
     if restore.part_kept_as is not None and restore.part is None:
         return f"There is no safety backup; the part that was replaced lies in {restore.part_kept_as}"
     if restore.safety_execution_id is not None:
         return f"Its safety backup {restore.safety_execution_id[:8]} is not there any more"
+    if restore.part is not None and (restore.part.replaced or restore.part.removed):
+        return f"What it replaced in {restore.target} was not saved"
     return f"{restore.target} held nothing before, so there is nothing to put back; remove it by hand if it is unwanted"
 
 

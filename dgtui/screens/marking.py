@@ -47,7 +47,7 @@ class MarkRestoredScreen(Dialog[Restore]):
             yield Input(id="reason", placeholder="why, for the record", compact=True)
         with Horizontal(classes="row"):
             yield Label("When")
-            yield Input(id="at", placeholder="now, or such as 2025-02-13T06:00", compact=True)
+            yield Input(id="at", placeholder="empty for now, or such as 2025-02-13T06:00", compact=True)
         yield Static("", id="wrong", markup=False, classes="wrong")
         with Horizontal(classes="buttons"):
             yield Button("Record", id="go", variant="primary", compact=True)

@@ -38,6 +38,8 @@ def _begin(one: Done) -> datetime:
 def _row(one: Done, look: Look) -> Row:
     what, of, size, where = _words(one)
     took = (one.finished_at - one.started_at).total_seconds() if one.finished_at is not None else None
+    if isinstance(one, Restore) and one.by_hand:
+        took = None
     return Row(
         key=key_of(one),
         cells=(

@@ -26,9 +26,10 @@ def restored_lines(row: "Restore", next_steps: list[str], undone: "Restore | Non
 
 def restored_facts(row: "Restore", undone: "Restore | None" = None) -> list[tuple[str, str]]:
     """Who, when, why, from where, into what, and what is kept; a text is empty where there is nothing to tell."""
-    took = "" if row.seconds is None else f", {took_text(row.seconds)}"
+    took = "" if row.seconds is None or row.by_hand else f", {took_text(row.seconds)}"
     what = _WHAT.get(row.backup_type, "everything")
-    source = f"{row.execution_id} from {row.storage or 'no copy yet'}" if row.execution_id else ""
+    copy = "" if row.by_hand else f" from {row.storage or 'no copy yet'}"
+    source = f"{row.execution_id}{copy}" if row.execution_id else ""
     return [
         ("Restore", row.restore_id),
         ("Status", f"{row.status}{took}"),
@@ -37,7 +38,6 @@ def restored_facts(row: "Restore", undone: "Restore | None" = None) -> list[tupl
         ("Into", f"{row.target} ({row.datasource})"),
         ("What", f"{what} of {', '.join(row.tables)}" if row.tables else what),
         ("How", way_words(row, undone)),
-        ("Way", "by hand, without DataGuardian" if row.by_hand else ""),
         ("Merged", "into what was there" if row.merged else ""),
         ("Begun", time_text(row.started_at)),
         ("By", f"{row.restored_by} from {row.origin}" if row.origin else row.restored_by),

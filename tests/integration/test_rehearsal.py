@@ -274,3 +274,6 @@ def _mark_by_hand(home: Home, identity: str) -> None:
     assert "restore_completed" in {one.kind for one in Notifications(engine.catalog).listed()}
     assert "mark restored" in {entry.action for entry in AuditTable(engine.catalog).entries()}
     assert "by hand" in home.dgtui("restores", restore.restore_id).output
+    refused = home.dgtui("undo", restore.restore_id, "--yes").errors
+    assert "was not kept here" in refused
+    assert "held nothing" not in refused, "nobody may remove it because of that"

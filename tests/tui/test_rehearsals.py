@@ -104,7 +104,7 @@ async def test_a_restore_by_hand_is_recorded_from_the_backups_and_from_the_histo
         await driver.type("the disk died")
         await driver.fill("#at", "yesterday")
         await driver.press("enter")
-        assert said(driver) == "'yesterday' is no time"
+        assert said(driver) == "'yesterday' is no time such as 2025-02-13T06:00"
         driver.widget("#at", Input).value = ""
         await driver.press("enter")
         assert driver.focused == "executions"
@@ -113,7 +113,13 @@ async def test_a_restore_by_hand_is_recorded_from_the_backups_and_from_the_histo
 
         await driver.press("6")
         assert "restore" in driver.rows("#history")[0]
-        await driver.press("m")
+        assert "0.0 s" not in driver.rows("#history")[0], "nobody knows how long it took"
+        await driver.press("u")
+        assert f"It was done by hand: what {restore.target} held before was not kept here" in driver.text("#how")
+        await driver.press("escape", "enter")
+        assert driver.text("#text").count("by hand") == 1
+        assert "no copy" not in driver.text("#text")
+        await driver.press("escape", "m")
         assert driver.focused == "history", "a restore is no backup"
         await driver.press("down", "m")
         await driver.type("once more")

@@ -8,6 +8,7 @@ import pytest
 from textual.widgets import Button
 from textual.widgets._toast import Toast
 
+from dgtui.engine.catalog.notifications import Notifications
 from dgtui.engine.messages import StorageMessage
 from dgtui.engine.run_follower import RunSnapshot
 from dgtui.engine.runs import RunInfo
@@ -267,6 +268,8 @@ async def test_what_ended_a_run_is_told_once(home: Home, shop: Path) -> None:
         assert driver.text("#outcome").count(reason) == 1
         await driver.press("l")
         assert len([row for row in driver.rows("#log") if reason in row and "  nas: " not in row]) == 1
+        (told,) = Notifications(driver.app.engine.catalog).listed()
+        assert len([line for line in told.details if reason in line]) == 1
 
 
 def test_a_log_that_grows_keeps_every_line_once(home: Home, shop: Path) -> None:
