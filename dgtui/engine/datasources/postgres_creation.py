@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from dgtui.engine.datasources.postgres_connection import Access
+from dgtui.engine.datasources.postgres_databases import maintenance_database, with_names
 from dgtui.engine.datasources.postgres_names import shown
 from dgtui.engine.datasources.postgres_properties import adaptation, creation
-from dgtui.engine.datasources.postgres_targets import maintenance_database, with_names
 from dgtui.engine.errors import DataGuardianError, PermissionDenied, RestoreError
 from dgtui.engine.properties import DatabaseProperties
 

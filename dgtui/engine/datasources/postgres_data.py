@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from dgtui.engine.datasources.dumping import Archive
 from dgtui.engine.datasources.loading import Announce, LoadError, LoadOutcome, Selection
 from dgtui.engine.datasources.postgres_connection import Access
+from dgtui.engine.datasources.postgres_databases import with_names
 from dgtui.engine.datasources.postgres_names import parse_table_name, table_matches, table_name
 from dgtui.engine.datasources.postgres_queries import with_partitions
 from dgtui.engine.datasources.postgres_script import Replay, RowsOf
 from dgtui.engine.datasources.postgres_settling import transaction_mark
-from dgtui.engine.datasources.postgres_targets import with_names
 from dgtui.engine.datasources.postgres_toc import Toc, TocEntry, read_toc
 from dgtui.engine.datasources.postgres_tools import fitting_tool, major
 from dgtui.engine.errors import ConfigError, RestoreError

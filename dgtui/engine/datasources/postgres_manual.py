@@ -4,9 +4,9 @@ import re
 import shlex
 from collections.abc import Sequence
 
+from dgtui.engine.datasources.postgres_databases import with_names
 from dgtui.engine.datasources.postgres_names import connection_string
 from dgtui.engine.datasources.postgres_properties import adaptation
-from dgtui.engine.datasources.postgres_targets import with_names
 from dgtui.engine.properties import DatabaseProperties
 
 _ASKED = "# The password, where one is needed, is asked for, or taken from $PGPASSWORD or from ~/.pgpass."

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dgtui.engine.datasources.loading import MissingRoles, Selection
 from dgtui.engine.datasources.postgres_connection import Access
+from dgtui.engine.datasources.postgres_databases import maintenance_database
 from dgtui.engine.datasources.postgres_selection import entries_of_tables
-from dgtui.engine.datasources.postgres_targets import maintenance_database
 from dgtui.engine.datasources.postgres_toc import Toc, TocEntry
 from dgtui.engine.datasources.postgres_tools import fitting_tool, major
 from dgtui.engine.errors import RestoreError

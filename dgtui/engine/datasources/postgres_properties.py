@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from dgtui.engine.datasources.postgres_connection import Access
-from dgtui.engine.datasources.postgres_targets import maintenance_database, with_names
+from dgtui.engine.datasources.postgres_databases import maintenance_database, with_names
 from dgtui.engine.properties import DatabaseGrant, DatabaseProperties, DatabaseSetting
 
 if TYPE_CHECKING:

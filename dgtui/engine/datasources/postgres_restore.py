@@ -12,10 +12,10 @@ from dgtui.engine.datasources.loading import LoadError, LoadOutcome
 from dgtui.engine.datasources.postgres_connection import Access
 from dgtui.engine.datasources.postgres_counting import LoadedRows
 from dgtui.engine.datasources.postgres_creation import create_database
+from dgtui.engine.datasources.postgres_databases import drop_database
 from dgtui.engine.datasources.postgres_failures import known_failure
 from dgtui.engine.datasources.postgres_plan import RestorePlan
 from dgtui.engine.datasources.postgres_properties import properties
-from dgtui.engine.datasources.postgres_targets import drop_database
 from dgtui.engine.datasources.postgres_toc import Toc
 from dgtui.engine.datasources.postgres_tools import buffered
 from dgtui.engine.errors import DatabaseConnectionError, RestoreError, ValidationError

@@ -6,8 +6,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from dgtui.engine.datasources.postgres_connection import Access
+from dgtui.engine.datasources.postgres_databases import end_sessions, maintenance_database, with_names
 from dgtui.engine.datasources.postgres_names import shown
-from dgtui.engine.datasources.postgres_targets import end_sessions, maintenance_database, with_names
 from dgtui.engine.errors import DataGuardianError, RestoreError
 from dgtui.engine.reporting import Reporter
 
