@@ -480,19 +480,30 @@ def test_a_clock_that_went_back_is_told_once_and_hides_no_overdue_backup(home: H
     assert all(note.ended_at is not None for note in watch.told())
 
 
-def test_a_backup_of_unusual_size_is_told_once(home: Home, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("newest", "usual", "said", "question"),
+    [
+        (10_000, 50_000_000, "far smaller than usual: 10 kB, usually 50 MB", "Is all of it still there?"),
+        (50_000_000, 10_000, "far larger than usual: 50 MB, usually 10 kB", "Is that meant?"),
+    ],
+)
+def test_a_backup_of_unusual_size_is_told_once(
+    newest: int, usual: int, said: str, question: str, home: Home, tmp_path: Path
+) -> None:
+    """What there is more of asks for another look than what is lacking."""
     path = tmp_path / "shop.db"
     make_database(path)
     home.configure(sqlite_table("shop", path))
     made = home.back_up()
     engine = home.engine()
+    engine.catalog.save_execution(msgspec.structs.replace(made, total_size_bytes=newest))
     for number in range(5):
         engine.catalog.save_execution(
             msgspec.structs.replace(
                 made,
                 execution_id=f"older-{number}",
                 started_at=made.started_at - timedelta(days=number + 1),
-                total_size_bytes=50_000_000 + number,
+                total_size_bytes=usual + number,
                 folder=None,
                 copies=(),
             )
@@ -502,7 +513,8 @@ def test_a_backup_of_unusual_size_is_told_once(home: Home, tmp_path: Path) -> No
     for _ in range(2):
         (state,) = watch.health.check_now([job])
     assert state.status == "warning"
-    assert "far smaller than usual" in state.message
+    assert said in state.message
+    assert question in state.hint
     assert [note.kind for note in watch.told()] == ["backup_unusual"]
 
 

@@ -10,6 +10,7 @@ from dgtui.engine.catalog.health import HealthRecords
 from dgtui.engine.errors import DataGuardianError
 from dgtui.engine.health_model import Concern, Figures, HealthCheck, Watched
 from dgtui.engine.model import RESTORABLE, Copy, Execution
+from dgtui.engine.sizes import size_text
 from dgtui.engine.stored import folder_of, know_marker
 from dgtui.engine.timetable import Timetable
 
@@ -120,12 +121,12 @@ def _size(backups: Sequence[Execution]) -> list[Concern]:
     usual = statistics.median(before)
     if abs(size - usual) < _LEAST_DIFFERENCE or usual / _FAR_OFF <= size <= usual * _FAR_OFF:
         return []
-    way = "smaller" if size < usual else "larger"
+    way, question = ("smaller", "Is all of it still there?") if size < usual else ("larger", "Is that meant?")
     return [
         Concern(
             kind="backup_unusual",
-            message=f"The newest backup is far {way} than usual: {size:,} bytes, usually {int(usual):,}",
-            hint=f"Is all of it still there? Look with: dgtui show {newest.execution_id[:8]}",
+            message=f"The newest backup is far {way} than usual: {size_text(size)}, usually {size_text(usual)}",
+            hint=f"{question} Look with: dgtui show {newest.execution_id[:8]}",
             event=newest.execution_id,
         )
     ]
