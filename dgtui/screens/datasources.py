@@ -10,6 +10,7 @@ from dgtui.engine.datasources.kinds import kind_named
 from dgtui.engine.health_model import STATUS_ORDER, HealthState, Watched
 from dgtui.engine.model import RESTORABLE, Execution, Record
 from dgtui.screens.editing import EditingScreen
+from dgtui.screens.looked import object_count
 from dgtui.screens.marks import execution_mark, health_mark
 from dgtui.screens.themes import WIDE_COLUMNS
 from dgtui.screens.times import age_text, checked_text, seconds_text
@@ -213,7 +214,7 @@ class DatasourcesScreen(EditingScreen):
         facts = [
             figures.product or (look.product if look is not None else ""),
             counted(connections, "connections") if connections is not None else "",
-            counted(look.object_count, kind_named(settings.type).object_noun) if look and look.product else "",
+            object_count(look, settings.type) if look is not None else "",
             size_text(size) if size is not None else "",
         ]
         dot = app.look.glyph(" · ", " - ")

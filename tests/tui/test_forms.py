@@ -233,6 +233,31 @@ async def test_a_postgresql_database_is_configured_backed_up_and_restored_by_key
     assert orders(shop)
 
 
+async def test_one_key_does_not_throw_away_what_was_typed(home: Home, shop: Path) -> None:
+    async with screens(home) as driver:
+        await driver.press("1", "n")
+        await driver.type("crm")
+        await driver.press("escape")
+        assert isinstance(driver.screen, ConfirmScreen)
+        await driver.press("enter")
+        assert form(driver).name_text == "crm"
+        await driver.press("escape", "y")
+        assert driver.focused == "datasources"
+        await driver.press("n", "escape")
+        assert driver.focused == "datasources", "nothing was typed"
+
+
+async def test_a_tree_has_no_tables(home: Home, shop: Path) -> None:
+    async with screens(home) as driver:
+        await driver.press("1", "n")
+        await driver.type("web")
+        await choose(driver, "#type", "files")
+        await driver.fill("#field-path #value", str(home.folder))
+        await driver.press("ctrl+t")
+        assert "✔" in driver.text("#tested")
+        assert "table" not in driver.text("#tested")
+
+
 async def test_only_the_form_of_a_datasource_offers_to_connect(home: Home, shop: Path) -> None:
     async with screens(home) as driver:
         for place, offered in (("1", True), ("3", False), ("4", False)):

@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-import msgspec
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
@@ -10,16 +9,17 @@ from textual.events import DescendantFocus
 from textual.widget import Widget
 from textual.widgets import Button, Input, Label, Static
 
-from dgtui.config import JobSettings, Table
+from dgtui.config import Table
 from dgtui.config.store import decode_values, name_mistake, value_mistakes
-from dgtui.engine.datasources import DATASOURCE_TYPES, datasource_adapter
+from dgtui.engine.datasources import DATASOURCE_TYPES
 from dgtui.engine.datasources.kinds import kind_named
 from dgtui.engine.errors import ConfigError, DataGuardianError
-from dgtui.engine.storages import STORAGE_TYPES, storage_adapter
+from dgtui.engine.storages import STORAGE_TYPES
+from dgtui.screens.confirm import ConfirmScreen
 from dgtui.screens.dialog import Box, Dialog
 from dgtui.screens.forms.fields import SettingField, field_id
-from dgtui.screens.forms.specs import FieldSpec, field_specs
-from dgtui.screens.times import latency_text
+from dgtui.screens.forms.specs import FieldSpec, field_specs, settings_type
+from dgtui.screens.looked import tested_text
 from dgtui.screens.widgets.choice import Choice, Option, Tick
 from dgtui.screens.widgets.ticks import Ticks
 from dgtui.wording.words import one_line
@@ -29,13 +29,6 @@ if TYPE_CHECKING:
     from dgtui.engine.glance import DatasourceCheck
 
 _NAME_HELP = "A short name: letters, digits, '_', '-' and '.'"
-
-
-def settings_type(table: Table, kind: str) -> type[msgspec.Struct]:
-    """The struct that says what can be set."""
-    if table == "jobs":
-        return JobSettings
-    return datasource_adapter(kind).settings_type if table == "datasources" else storage_adapter(kind).settings_type
 
 
 class FormScreen(Dialog[str]):
@@ -72,6 +65,7 @@ class FormScreen(Dialog[str]):
         self._kind = str(values.get("type", self._types[0] if self._types else ""))
         self._introduction = introduction
         self._touched = False
+        self._at_first: dict[str, Any] = {}
 
     # What is asked
 
@@ -204,7 +198,25 @@ class FormScreen(Dialog[str]):
         """Enter goes on."""
         self.app.action_focus_next()
 
-    # Test and save
+    # Leave, test and save
+
+    def on_mount(self) -> None:
+        """Remember what it began with."""
+        super().on_mount()
+        self._at_first = {**self.values, "name": self.name_text}
+
+    async def action_dismiss(self, result: str | None = None) -> None:
+        """One key does not throw away what somebody has typed."""
+        if {**self.values, "name": self.name_text} == self._at_first:
+            self.dismiss(result)
+            return
+
+        def answered(sure: bool | None) -> None:
+            if sure:
+                self.dismiss(result)
+
+        text = ["What was changed in it is not saved."]
+        self.app.push_screen(ConfirmScreen("Leave the form?", text, yes="Leave", no="Go on with it"), answered)
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         """Save, test, or neither."""
@@ -249,14 +261,7 @@ class FormScreen(Dialog[str]):
         )
 
     def _tested(self, check: "DatasourceCheck") -> None:
-        look = self.engine_app.look
-        if check.problem is not None:
-            arrow = look.glyph("→", "->")
-            hint = f"\n{arrow} {check.problem.hint}" if check.problem.hint else ""
-            self._say("#tested", f"{look.glyph('✖', 'x')} {check.problem.message}{hint}")
-        else:
-            facts = f"{check.product}, {check.object_count} tables, {latency_text(check)}"
-            self._say("#tested", "\n".join([f"{look.glyph('✔', '+')} {facts}", *check.warnings]))
+        self._say("#tested", tested_text(check, self._kind, self.engine_app.look))
 
     def _failed(self, error: DataGuardianError) -> None:
         self._say("#tested", error.message)
