@@ -36,6 +36,9 @@ class Runs(Protocol):
     def cancel(self, run_id: str) -> None:
         """Ask a run to stop."""
 
+    def stop(self, run_id: str) -> None:
+        """Pass on that the machine or a service is being stopped."""
+
 
 @contextlib.contextmanager
 def open_engine(*, look_only: bool = False, put_back: bool = True) -> "Iterator[Engine]":
@@ -83,6 +86,8 @@ class Signals:
     def __init__(self) -> None:
         self.asked = 0
         """How often somebody pressed Ctrl+C or sent SIGTERM."""
+        self.stopping = False
+        """Whether the first of them was SIGTERM: a machine that goes down, or a service manager."""
         self.hung_up = False
         self._former = contextlib.ExitStack()
 
@@ -100,6 +105,7 @@ class Signals:
         if number == signal.SIGHUP:
             self.hung_up = True
         else:
+            self.stopping = self.stopping or (number == signal.SIGTERM and not self.asked)
             self.asked += 1
 
 
@@ -140,19 +146,20 @@ class Watch:
         if not signals.asked or self._cancelled:
             return
         if not self._noted:
-            self._view.note("cancelling… (once more leaves it to itself)")
+            word = "stopping" if signals.stopping else "cancelling"
+            self._view.note(f"{word}… (once more leaves it to itself)")
             self._noted = True
         # A worker that has not said anything yet does not listen to signals yet: one would kill it unheard.
         if self.snapshot.status != "queued":
-            self._runs.cancel(self._run_id)
+            (self._runs.stop if signals.stopping else self._runs.cancel)(self._run_id)
             self._cancelled = True
 
 
 def watch(runs: Runs, run_id: str, *, as_json: bool = False, may_cancel: bool = True) -> int:
     """Show a run until it ends; the exit code.
 
-    With `may_cancel`, Ctrl+C or SIGTERM cancels the run and a second one leaves it to itself; without, it only ends
-    the watching. A terminal that goes away never stops a run.
+    With `may_cancel`, Ctrl+C cancels the run, SIGTERM stops it, and a second one leaves it to itself; without, they
+    only end the watching. A terminal that goes away never stops a run.
     """
     info = runs.run_info(run_id)
     title = f"{_OPERATIONS[info.operation]} {info.title}" if info is not None else f"Run {short_id(run_id)}"

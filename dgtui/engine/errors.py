@@ -31,6 +31,7 @@ EXIT_PARTIAL = 3
 EXIT_BUSY = 4
 EXIT_DAMAGED = 5
 EXIT_CANCELLED = 130
+EXIT_STOPPED = 143
 
 
 @dataclass(frozen=True)
@@ -156,6 +157,12 @@ class Cancelled(DataGuardianError):
     exit_code = EXIT_CANCELLED
 
 
+class Stopped(DataGuardianError):
+    """A signal stopped it that nobody sent through this program: a machine that goes down sends such ones."""
+
+    exit_code = EXIT_STOPPED
+
+
 ERRORS_BY_KIND: dict[str, type[DataGuardianError]] = {
     cls.__name__: cls
     for cls in (
@@ -173,6 +180,7 @@ ERRORS_BY_KIND: dict[str, type[DataGuardianError]] = {
         PermissionDenied,
         JobBusy,
         RestoreError,
+        Stopped,
         Cancelled,
     )
 }

@@ -193,6 +193,11 @@ class Engine(RestoreAftermath):
         if not self.cancel_waiting(run_id):
             self._control.cancel(run_id)
 
+    def stop(self, run_id: str) -> None:
+        """Pass on that the machine or a service is being stopped: the run ends, says so, and it is news."""
+        if not self.cancel_waiting(run_id):
+            self._control.stop(run_id)
+
     def waiting(self) -> list[RunInfo]:
         """The runs of the timetable that wait for their turn, in its order."""
         return waiting_runs(self.catalog, self.paths)

@@ -1,6 +1,6 @@
 """Errors as data: how an error is stored, and how a stored one becomes an error again."""
 
-from dgtui.engine.errors import ERRORS_BY_KIND, EXIT_FAILED, DataGuardianError
+from dgtui.engine.errors import ERRORS_BY_KIND, EXIT_FAILED, DataGuardianError, Stopped
 from dgtui.engine.model import Problem
 
 
@@ -8,6 +8,11 @@ def problem_of(error: DataGuardianError) -> Problem:
     """An error as messages and the catalogue store it; a class that is not in the tree goes by its parent's name."""
     kind = next((cls.__name__ for cls in type(error).__mro__ if cls.__name__ in ERRORS_BY_KIND), "DataGuardianError")
     return Problem(kind=kind, message=error.message, subject=error.subject, hint=error.hint, detail=error.detail)
+
+
+def was_stopped(problem: Problem | None) -> bool:
+    """Whether a signal ended a run which nobody sent through this program."""
+    return problem is not None and problem.kind == Stopped.__name__
 
 
 def exit_code_of(problem: Problem) -> int:

@@ -11,6 +11,7 @@ from dgtui.engine.errors import DataGuardianError
 from dgtui.engine.model import ExecutionStatus
 from dgtui.engine.notification_model import Actor, NotificationKind
 from dgtui.engine.notify import raise_notification
+from dgtui.engine.problems import was_stopped
 from dgtui.engine.restore_model import Restore
 
 Warn = Callable[[str], None]
@@ -20,7 +21,7 @@ _KINDS: dict[ExecutionStatus, NotificationKind] = {
     "failed": "restore_failed",
     "interrupted": "restore_failed",
 }
-"""A restore that somebody cancelled is no news to them."""
+"""A restore that somebody cancelled is no news to them; one that a signal stopped is."""
 
 
 def tell_restore(catalog: Database, restore: Restore, warn: Warn) -> None:
@@ -59,7 +60,7 @@ def _tell(catalog: Database, restore: Restore, message: str, event: str, warn: W
     )
     backup = [f"execution {restore.execution_id}"] if restore.execution_id else []
     who = restore.restored_by + (f" from {restore.origin}" if restore.origin else "")
-    kind = _KINDS.get(restore.status)
+    kind = "restore_failed" if was_stopped(restore.problem) else _KINDS.get(restore.status)
     try:
         append_audit(
             catalog,

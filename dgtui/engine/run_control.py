@@ -6,6 +6,7 @@ import signal
 
 import msgspec
 
+from dgtui.engine.cancellation import CANCEL
 from dgtui.engine.orders import decode_order, run_info
 from dgtui.engine.run_follower import RunFollower
 from dgtui.engine.runs import RunInfo, RunPaths
@@ -34,7 +35,14 @@ class RunControl:
 
     def cancel(self, run_id: str) -> None:
         """Ask a run to stop; it says `cancelled` itself once everything is cleaned up. Does nothing when it ended."""
+        self._send(run_id, CANCEL)
+
+    def stop(self, run_id: str) -> None:
+        """Pass on that the machine or a service is being stopped: the same, but the run says so, and it is news."""
+        self._send(run_id, signal.SIGTERM)
+
+    def _send(self, run_id: str, number: signal.Signals) -> None:
         with contextlib.suppress(FileNotFoundError, ValueError, ProcessLookupError):
             pid = int(self.paths.lock(run_id).read_text())
             if self.paths.is_alive(run_id):
-                os.kill(pid, signal.SIGTERM)
+                os.kill(pid, number)

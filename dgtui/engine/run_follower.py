@@ -21,6 +21,8 @@ from dgtui.engine.messages import (
 from dgtui.engine.model import ENDED, ExecutionStatus, Phase, Problem, Record
 from dgtui.engine.runs import RunPaths
 
+_DIED = "Interrupted"
+
 
 class RunSnapshot(Record, frozen=True):
     """A run as it is now, for a screen or a command to show."""
@@ -45,6 +47,11 @@ class RunSnapshot(Record, frozen=True):
     def ended(self) -> bool:
         """Whether nothing more will come."""
         return self.status in ENDED
+
+    @property
+    def died(self) -> bool:
+        """Whether its worker ended without a last message."""
+        return self.problem is not None and self.problem.kind == _DIED
 
     @property
     def fraction(self) -> float | None:
@@ -85,7 +92,7 @@ class RunFollower:
                 StatusMessage(
                     status="interrupted",
                     problem=Problem(
-                        kind="Interrupted",
+                        kind=_DIED,
                         message="The worker ended without notice",
                         subject=self._run_id,
                         hint="Was it killed, or the machine switched off? Start it again",
@@ -156,7 +163,7 @@ def last_status(paths: RunPaths, run_id: str) -> StatusMessage | None:
     follower = RunFollower(paths, run_id)
     follower.poll()
     snapshot = follower.snapshot
-    if not snapshot.ended or snapshot.ended_at is None or snapshot.status == "interrupted":
+    if not snapshot.ended or snapshot.ended_at is None or snapshot.died:
         return None
     return StatusMessage(
         at=snapshot.ended_at or now(), status=snapshot.status, problem=snapshot.problem, warnings=snapshot.warnings

@@ -22,6 +22,7 @@ from dgtui.engine.notify import raise_notification
 from dgtui.engine.notify.connection import Deadline
 from dgtui.engine.notify.courier import Courier
 from dgtui.engine.notify.webhook_sender import request
+from dgtui.engine.problems import was_stopped
 from dgtui.engine.secrets import fetch_secret
 from dgtui.engine.sizes import size_text
 
@@ -58,7 +59,7 @@ class Teller:
     def backup_ended(self, execution: Execution) -> None:
         """Tell of a backup that ended, however it did."""
         self.backup_recorded(execution)
-        kind = _BACKUP_KINDS.get(execution.status)
+        kind = _kind_of(execution)
         if kind is None or execution.purpose != "backup":
             return
         self._notify(
@@ -95,7 +96,7 @@ class Teller:
     def heartbeat(self, execution: Execution) -> None:
         """Tell a service that watches for silence that a job ran, well or not; cancelled runs say nothing."""
         job = self._config.jobs.get(execution.job)
-        if job is None or job.heartbeat is None or execution.status not in _BACKUP_KINDS:
+        if job is None or job.heartbeat is None or _kind_of(execution) is None:
             return
         try:
             url = fetch_secret(job.heartbeat, subject=f"jobs.{execution.job}.heartbeat")
@@ -172,7 +173,11 @@ _BACKUP_KINDS: dict[str, NotificationKind] = {
     "failed": "backup_failed",
     "interrupted": "backup_failed",
 }
-"""A run that somebody cancelled is no news to them."""
+"""A run that somebody cancelled is no news to them; one that a signal stopped is."""
+
+
+def _kind_of(execution: Execution) -> NotificationKind | None:
+    return "backup_failed" if was_stopped(execution.problem) else _BACKUP_KINDS.get(execution.status)
 
 
 class SecretReads:

@@ -68,4 +68,4 @@ class RunWatch:
 def _ended(follower: RunFollower) -> bool:
     """Whether a run said its last message; a run too short to be seen alive is told of all the same."""
     follower.poll()
-    return follower.snapshot.ended and follower.snapshot.status != "interrupted"
+    return follower.snapshot.ended and not follower.snapshot.died

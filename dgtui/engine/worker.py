@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from dgtui.engine.cancellation import Cancellation
-from dgtui.engine.errors import Cancelled, DataGuardianError
+from dgtui.engine.errors import DataGuardianError
 from dgtui.engine.memory import memory_explained, need_room_to_load
 from dgtui.engine.model import Problem
 from dgtui.engine.orders import AnyOrder, BackupOrder, RehearseOrder, RestoreOrder, ValidateOrder, decode_order
-from dgtui.engine.problems import problem_of
 from dgtui.engine.run_writer import RunWriter
 from dgtui.engine.runs import RunPaths
-from dgtui.engine.worker_base import Worker
+from dgtui.engine.worker_base import Worker, end_of
 
 
 def main(arguments: list[str]) -> None:
@@ -34,7 +33,8 @@ def main(arguments: list[str]) -> None:
                 worker = _worker(state, order, run, cancellation)
             worker.execute()
     except DataGuardianError as error:
-        run.status("cancelled" if isinstance(error, Cancelled) else "failed", problem=problem_of(error))
+        status, problem = end_of(cancellation.explained(error))
+        run.status(status, problem=problem)
     except (OSError, MemoryError) as error:
         run.status("failed", problem=_system_problem(error, run_id))
         raise

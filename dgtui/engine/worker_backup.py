@@ -4,7 +4,7 @@ import contextlib
 import functools
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 
@@ -13,7 +13,7 @@ from dgtui.engine.cancellation import Cancellation
 from dgtui.engine.errors import DataGuardianError, DiskSpaceError
 from dgtui.engine.job_commands import JobCommands
 from dgtui.engine.memory import need_room_to_load, uncollected
-from dgtui.engine.model import Execution
+from dgtui.engine.model import Execution, ExecutionStatus
 from dgtui.engine.orders import BackupOrder
 from dgtui.engine.patience import with_retries
 from dgtui.engine.run_writer import RunWriter
@@ -31,6 +31,8 @@ class BackupWorker(Worker[BackupOrder]):
 
     The catalogue takes longer to load than a dump tool to start, so it is opened while the tool looks around.
     """
+
+    _stopped: ClassVar[ExecutionStatus] = "interrupted"
 
     def __init__(self, state: Path, order: BackupOrder, run: RunWriter, cancellation: Cancellation) -> None:
         super().__init__(state, order, run, cancellation)

@@ -4,14 +4,14 @@ import abc
 import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import msgspec
 
 from dgtui.config import Config, load_config
 from dgtui.config.kept import load_kept
 from dgtui.engine.cancellation import Cancellation
-from dgtui.engine.errors import Cancelled, DataGuardianError
+from dgtui.engine.errors import Cancelled, DataGuardianError, Stopped
 from dgtui.engine.files import make_private_folder
 from dgtui.engine.memory import memory_explained
 from dgtui.engine.messages import now
@@ -32,8 +32,18 @@ def _config_of(order: Order) -> Config:
     return load_config(Path(order.config_path) if order.config_path else None)
 
 
+def end_of(error: DataGuardianError, *, stopped: ExecutionStatus = "cancelled") -> tuple[ExecutionStatus, Problem]:
+    """The status of a run that an error ended, `stopped` where a signal did, and the error as it is stored."""
+    if isinstance(error, Stopped):
+        return stopped, problem_of(error)
+    return "cancelled" if isinstance(error, Cancelled) else "failed", problem_of(error)
+
+
 class Worker(abc.ABC, Generic[OrderT]):
     """Carries out one order, in a process of its own."""
+
+    _stopped: ClassVar[ExecutionStatus] = "cancelled"
+    """How a run ends that a signal stops which nobody sent through this program. All of it is cleaned up then."""
 
     def __init__(self, state: Path, order: OrderT, run: RunWriter, cancellation: Cancellation) -> None:
         self._paths = RunPaths(state)
@@ -86,14 +96,13 @@ class Worker(abc.ABC, Generic[OrderT]):
             with memory_explained():
                 yield
         except DataGuardianError as error:
-            status: ExecutionStatus = "cancelled" if isinstance(error, Cancelled) else "failed"
+            status, problem = self._end_of(error)
             with self._cancellation.shield():
                 if started is not None:
                     with contextlib.suppress(DataGuardianError), memory_explained():
-                        record(
-                            msgspec.structs.replace(
-                                started, status=status, finished_at=now(), problem=problem_of(error)
-                            )
-                        )
-                warnings = after(status, problem_of(error))
-                self._say_end(status, problem=problem_of(error), warnings=warnings)
+                        record(msgspec.structs.replace(started, status=status, finished_at=now(), problem=problem))
+                warnings = after(status, problem)
+                self._say_end(status, problem=problem, warnings=warnings)
+
+    def _end_of(self, error: DataGuardianError) -> tuple[ExecutionStatus, Problem]:
+        return end_of(self._cancellation.explained(error), stopped=self._stopped)

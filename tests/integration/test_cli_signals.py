@@ -79,17 +79,22 @@ def status_of(home: Home, run_id: str) -> str:
     return str(home.dgtui("status", run_id, "--json").json()["status"])
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_cancels_the_run_and_waits_for_it(slow: Home, number: signal.Signals) -> None:
+@pytest.mark.parametrize(
+    ("number", "code", "status", "said"),
+    [(signal.SIGINT, 130, "cancelled", "cancelling"), (signal.SIGTERM, 143, "interrupted", "stopping")],
+)
+def test_a_signal_ends_the_run_and_waits_for_it(
+    slow: Home, number: signal.Signals, code: int, status: str, said: str
+) -> None:
     with started(slow, "--run-job", "nightly", "--json") as process:
         run_id = run_under_way(slow)
         process.send_signal(number)
         output, errors = process.communicate(timeout=PATIENCE_SECONDS)
-    assert process.returncode == 130, errors
-    assert json.loads(output.splitlines()[-1])["status"] == "cancelled"
-    assert "cancelling" in errors
+    assert process.returncode == code, errors
+    assert json.loads(output.splitlines()[-1])["status"] == status
+    assert said in errors
     assert "Traceback" not in errors
-    assert slow.engine().execution(run_id).status == "cancelled"
+    assert slow.engine().execution(run_id).status == status
     wait_until(lambda: not slow.engine().paths.is_alive(run_id), "the worker's exit")
     assert slow.litter() == []
     assert not list(slow.storage("disk").glob("*/*/manifest.json"))

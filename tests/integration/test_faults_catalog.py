@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from dgtui.engine.cancellation import CANCEL
 from dgtui.engine.catalog import SCHEMA_VERSION
 from dgtui.engine.catalog.health import HealthRecords
 from dgtui.engine.health_model import Watched
@@ -272,7 +273,7 @@ def test_a_run_cancelled_while_the_catalogue_is_loaded_ends_cancelled(home: Home
         wait_until(reached.exists, "the worker to load the catalogue")
         runs = RunPaths(home.state)
         (run_id,) = runs.living()
-        os.kill(int(runs.lock(run_id).read_text()), signal.SIGTERM)
+        os.kill(int(runs.lock(run_id).read_text()), CANCEL)
         go.touch()
         assert command.wait(PATIENCE_SECONDS) == 130
     assert [row["status"] for row in home.dgtui("list", "--json").json()] == ["cancelled"]

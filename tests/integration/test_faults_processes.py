@@ -79,12 +79,17 @@ def test_a_killed_worker_is_found_and_its_litter_removed(shop: Shop, percent: in
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_to_the_worker_cancels_cleanly(slow_shop: Shop, number: signal.Signals) -> None:
+def test_a_signal_of_the_system_stops_a_worker_cleanly_and_is_told(slow_shop: Shop, number: signal.Signals) -> None:
+    """A machine that goes down sends one: the backup is not there in the morning, and nobody wanted that."""
     engine, run_id = start_and_wait(slow_shop, 30)
     os.kill(worker_pid(engine, run_id), number)
     snapshot = slow_shop.home.finish(engine, run_id)
-    assert snapshot.status == "cancelled"
-    assert engine.execution(run_id).status == "cancelled"
+    assert snapshot.status == "interrupted"
+    execution = engine.execution(run_id)
+    assert execution.status == "interrupted"
+    assert execution.problem is not None
+    assert execution.problem.message == f"Stopped by signal {number} ({number.name})"
+    assert [(told.kind, told.subject) for told in engine.records.notifications()] == [("backup_failed", "nightly")]
     wait_until(lambda: not dump_tools_of(slow_shop), "the end of the dump tool")
     assert slow_shop.folders() == []
     slow_shop.nothing_left()
@@ -170,7 +175,7 @@ def test_many_starts_at_once_make_one_run(slow_shop: Shop) -> None:
     assert len(slow_shop.folders()) == 1
 
 
-def test_sigterm_to_the_command_cancels_the_run(slow_shop: Shop) -> None:
+def test_sigterm_to_the_command_stops_the_run(slow_shop: Shop) -> None:
     command = subprocess.Popen(
         [sys.executable, "-m", "dgtui", "--run-job", "nightly"],
         env=slow_shop.home.environment,
@@ -182,8 +187,8 @@ def test_sigterm_to_the_command_cancels_the_run(slow_shop: Shop) -> None:
     wait_until(lambda: bool(dump_tools_of(slow_shop)), "the dump tool")
     command.terminate()
     _, errors = command.communicate(timeout=60)
-    assert command.returncode == 130, errors
-    assert engine.executions()[0].status == "cancelled"
+    assert command.returncode == 143, errors
+    assert engine.executions()[0].status == "interrupted"
     slow_shop.nothing_left()
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from dgtui.config import load_config
 from dgtui.engine import starting
+from dgtui.engine.cancellation import CANCEL
 from dgtui.engine.catalog.notifications import Notifications
 from dgtui.engine.errors import EXIT_FAILED
 from dgtui.engine.facade import Engine
@@ -86,11 +87,22 @@ def test_an_undo_is_called_so_and_a_cancel_is_no_news(
         place = f"in {restore.target} (shop)"
         undo = f"Undo of restore {restore.restore_id[:8]} {place}: completed"
         assert _told(engine, undone) == [("restore_completed", undo)]
-        stopping = Stopping(home, monkeypatch, sent=signal.SIGTERM)
+        stopping = Stopping(home, monkeypatch, sent=CANCEL)
         cancelled = stopping.at(3, _over(source))
         engine = home.engine()
         assert (cancelled.status, _told(engine, cancelled)) == ("cancelled", [])
         assert [outcome for _, _, outcome in _written(engine, cancelled)] == ["cancelled"]
+
+
+def test_a_restore_that_a_signal_of_the_system_stopped_is_news(
+    home: Home, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody wanted that, and nobody may be there to see it: the machine goes down."""
+    with changing("sqlite", home, request) as source:
+        stopped = Stopping(home, monkeypatch, sent=signal.SIGTERM).at(3, _over(source))
+        assert stopped.status == "cancelled"
+        ((kind, message),) = _told(home.engine(), stopped)
+        assert (kind, "Stopped by signal 15 (SIGTERM)" in message) == ("restore_failed", True)
 
 
 def _checked_shop(server: PostgresServer, database: str, home: Home, *, check: str) -> None:
