@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from dgtui.engine.guardian.status import DaemonStatus
 
 _REFRESH_SECONDS = 5
+_DUTY_WIDTH = 14
 
 
 class DaemonScreen(Dialog[None]):
@@ -82,19 +83,20 @@ class DaemonScreen(Dialog[None]):
                 (span(report.config_problem.hint, "dim"),),
                 (Span("The last good one stays in use.", "dim"),),
             ]
-        return [*lines, (), *(self._duty(duty) for duty in report.duties)]
+        width = max([_DUTY_WIDTH, *(len(duty.name) for duty in report.duties)])
+        return [*lines, (), *(self._duty(duty, width) for duty in report.duties)]
 
-    def _duty(self, duty: "DutyState") -> Line:
+    def _duty(self, duty: "DutyState", width: int) -> Line:
         app = self.engine_app
         now = app.clock()
         if duty.problem is not None:
             mark = Span(f"{app.look.glyph('✖', 'x')} ", "bad")
-            return (mark, span(f"{duty.name:<14} "), span(duty.problem.message, "bad"))
+            return (mark, span(f"{duty.name:<{width}} "), span(duty.problem.message, "bad"))
         if duty.running_since is not None:
             words = f"at work since {age_text(duty.running_since, now)}"
         else:
             words = f"next {until_text(duty.next_due, now)}" if duty.next_due is not None else "nothing to do"
-        return (Span(f"{app.look.glyph('●', '*')} ", "good"), span(f"{duty.name:<14} {words}"))
+        return (Span(f"{app.look.glyph('●', '*')} ", "good"), span(f"{duty.name:<{width}} {words}"))
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         """Start it, or close."""

@@ -2,6 +2,9 @@
 
 import signal
 
+import pytest
+
+from dgtui.engine.errors import DataGuardianError
 from tests.support.daemons import Notifications, StartDaemon
 from tests.support.homes import Home, wait_until
 
@@ -35,6 +38,15 @@ def test_a_wrong_configuration_at_the_start_is_refused(home: Home, start_daemon:
     refused = home.dgtui("daemon")
     assert refused.exit_code == 2
     assert "config.toml:2: guardian.max_concurrent: expected a whole number of at least 1" in refused.errors
+
+
+def test_a_daemon_that_a_screen_could_not_start_says_why(home: Home) -> None:
+    """The lines of its log are nothing that a toast has room for."""
+    home.config_path.write_text(GOOD)
+    engine = home.engine()
+    home.config_path.write_text(WRONG)
+    with pytest.raises(DataGuardianError, match=r"did not come up: .*config.toml:2: guardian.max_concurrent: expected"):
+        engine.start_daemon()
 
 
 def test_a_wrong_configuration_later_is_survived_and_told(home: Home, start_daemon: StartDaemon) -> None:

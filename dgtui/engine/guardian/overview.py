@@ -25,6 +25,8 @@ from dgtui.engine.spawning import keep_process
 
 _LARGEST_LOG = 1 << 20
 _START_SECONDS = 20.0
+_LAST_LINES = 5
+_REASON = "error: "
 
 
 class NextRun(Record, frozen=True):
@@ -155,11 +157,18 @@ def start_daemon(config: Config, paths: RunPaths) -> DaemonStatus:
         if status.report is not None:
             return status
         time.sleep(0.1)
-    raise DataGuardianError(
-        "The daemon did not come up",
+    raise _not_up(paths, ended=process.poll() is not None)
+
+
+def _not_up(paths: RunPaths, *, ended: bool) -> DataGuardianError:
+    """With the reason that the daemon gave where it ended, which is in the last lines of its log."""
+    lines = _log_path(paths).read_text("utf-8", "replace").splitlines()[-_LAST_LINES:]
+    reasons = [line.removeprefix(_REASON) for line in lines if line.startswith(_REASON)] if ended else []
+    return DataGuardianError(
+        f"The daemon did not come up: {reasons[-1]}" if reasons else "The daemon did not come up",
         subject=str(paths.state),
-        hint="Start it in the foreground to see why: dgtui daemon",
-        detail=tuple(_log_path(paths).read_text("utf-8", "replace").splitlines()[-5:]),
+        hint="Start it in the foreground to see more: dgtui daemon",
+        detail=tuple(lines),
     )
 
 
