@@ -6,7 +6,7 @@ A reader that went away (`| head -1`, a closed terminal) ends the writing, never
 import errno
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import IO, Any, TextIO
 
@@ -33,6 +33,22 @@ def print_json(value: Any) -> None:
     import msgspec
 
     write(sys.stdout, msgspec.json.format(msgspec.json.encode(value)).decode() + "\n")
+
+
+def print_json_object(members: Mapping[str, Any]) -> None:
+    """Print an object as JSON on stdout; of lists in it one value a line, as there may be a hundred thousand."""
+    import msgspec
+
+    before = "{"
+    for name, value in members.items():
+        write(sys.stdout, f"{before}\n  {msgspec.json.encode(name).decode()}: ")
+        if isinstance(value, list | tuple) and value:
+            texts = (msgspec.json.encode(one).decode() for one in value)
+            write(sys.stdout, "[\n    " + ",\n    ".join(texts) + "\n  ]")
+        else:
+            write(sys.stdout, msgspec.json.encode(value).decode())
+        before = ","
+    write(sys.stdout, "\n}\n")
 
 
 def print_json_rows(values: Iterable[Any]) -> None:

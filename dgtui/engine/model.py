@@ -3,6 +3,8 @@
 Times are timezone-aware UTC. Sizes are bytes.
 """
 
+import functools
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Literal
 
@@ -31,6 +33,10 @@ Phase = Literal[
     "record",
 ]
 
+OWN_FOLDERS = "\x1f"
+"""Stands for `<job id>/<folder>` in what tells where many backups lie: no path has it."""
+_PLACES = 4096
+"""So many combinations of places and states are known at once."""
 ENDED: frozenset[str] = frozenset({"completed", "partial", "failed", "cancelled", "interrupted"})
 """The states in which nothing happens any more."""
 UNDER_WAY: frozenset[str] = frozenset({"queued", "running"})
@@ -135,8 +141,19 @@ class Listed(Record, frozen=True, gc=False, array_like=True):
     """The storages and states of its copies as JSON, the same text where they are the same."""
 
 
+class KnownCopy(Record, frozen=True, gc=False, array_like=True):
+    """A copy as far as retention has to know it: the same for many backups."""
+
+    storage: str
+    status: CopyStatus
+    judged: bool
+    """Whether it was read, and found to be what a look at its folder would not tell."""
+    place: str
+    """Where it lies, with `OWN_FOLDERS` for those of the backup; empty where it never arrived."""
+
+
 class Backup(Record, frozen=True, gc=False, array_like=True):
-    """An execution that left a backup, as far as retention and looks at its copies have to know it."""
+    """An execution that left a backup, as far as retention has to know it."""
 
     execution_id: str
     job_id: str
@@ -151,9 +168,25 @@ class Backup(Record, frozen=True, gc=False, array_like=True):
     protected_until: datetime | None
     pin: str | None
     sequence: int
-    copies: tuple[Copy, ...]
+    where: str
+    """Its copies as JSON: of a hundred thousand backups most have them at the same places in the same states."""
 
-    @classmethod
-    def of(cls, execution: Execution) -> "Backup":
-        """What of an execution it is."""
-        return cls(**{name: getattr(execution, name) for name in cls.__struct_fields__})
+    @property
+    def copies(self) -> tuple[KnownCopy, ...]:
+        """Its copies."""
+        return copies_of(self.where)
+
+    def path(self, copy: KnownCopy) -> str:
+        """Where a copy of it lies."""
+        return copy.place.replace(OWN_FOLDERS, f"{self.job_id}/{self.folder}")
+
+
+@functools.lru_cache(_PLACES)
+def copies_of(where: str) -> tuple[KnownCopy, ...]:
+    """The copies that a text tells of."""
+    return msgspec.json.decode(where, type=tuple[KnownCopy, ...])
+
+
+def where_text(copies: Iterable[KnownCopy]) -> str:
+    """Copies as the text that tells of them."""
+    return msgspec.json.encode(tuple(copies)).decode()

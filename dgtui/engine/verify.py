@@ -5,7 +5,6 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from dgtui.engine.datasources.dumping import ArchiveCheck
 from dgtui.engine.errors import DataGuardianError, StorageError, ValidationError
 from dgtui.engine.manifest import Manifest
 from dgtui.engine.messages import now
-from dgtui.engine.model import Backup, Copy, CopyStatus, Execution
+from dgtui.engine.model import Copy, CopyStatus, Execution
 from dgtui.engine.problems import problem_of
 from dgtui.engine.storages.base import RESTORE_TEXT, FolderRef, Storage
 from dgtui.engine.storages.local import LocalSettings, LocalStorage
@@ -47,18 +46,10 @@ def live_copies(catalog: Catalog, config: Config, execution: Execution) -> tuple
     return copies
 
 
-def copies_at(
-    catalog: Catalog,
-    config: Config,
-    storage: str,
-    executions: Sequence[Execution | Backup],
-    *,
-    at: datetime | None = None,
-) -> dict[str, Copy]:
+def copies_at(catalog: Catalog, config: Config, storage: str, executions: Sequence[Execution]) -> dict[str, Copy]:
     """The copies of executions at one storage as they are now, by the execution's id; the catalogue learns it.
 
-    Where the storage does not answer, what is known to be missing stays so. With `at` all of it is as of that look,
-    whatever the clock does meanwhile.
+    Where the storage does not answer, what is known to be missing stays so.
     """
     known = {
         execution.execution_id: (execution, copy)
@@ -71,7 +62,7 @@ def copies_at(
     statuses = _ask(catalog, config, storage, [execution for execution, _ in asked.values()])
     answers = any(status in _ANSWERS for status in statuses.values())
     changed: dict[str, Copy] = {}
-    checked_at = at or now()
+    checked_at = now()
     for execution_id, (_, copy) in asked.items():
         status = statuses[execution_id]
         if status not in _ANSWERS and copy.status in KNOWN_TO_BE_LOST:
@@ -86,9 +77,7 @@ def copies_at(
     return {execution_id: found[execution_id] for execution_id in known}
 
 
-def _ask(
-    catalog: Catalog, config: Config, storage: str, executions: Sequence[Execution | Backup]
-) -> dict[str, CopyStatus]:
+def _ask(catalog: Catalog, config: Config, storage: str, executions: Sequence[Execution]) -> dict[str, CopyStatus]:
     """By the execution's id what a storage tells of its copy."""
     if storage not in config.storages:
         return {one.execution_id: "unknown" for one in executions}

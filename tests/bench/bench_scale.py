@@ -221,7 +221,7 @@ def fill_tables(catalog: Catalog) -> None:
     end = now()
     for table, rows in (
         (executions, (execution_row(number, end) for number in range(EXECUTIONS))),
-        (copies, copy_rows()),
+        (copies, copy_rows(end)),
         (past_executions, (past_row(number, end) for number in range(PAST))),
         (health_checks, check_rows(end)),
         (health_states, state_rows(end)),
@@ -292,14 +292,15 @@ def past_row(number: int, end: datetime) -> dict[str, object]:
     }
 
 
-def copy_rows() -> Rows:
+def copy_rows(end: datetime) -> Rows:
     """Two of each good execution; one in a thousand is missing."""
     for number in range(EXECUTIONS):
-        if number % 100 != 99:
+        row = execution_row(number, end)
+        if row["folder"] is not None:
             for storage in STORAGES:
                 status = "missing" if number % 1000 == 0 and storage == "nas" else "available"
-                path = f"/nowhere/{storage}/j{number % JOBS}/{number}"
-                yield {"execution_id": f"e{number:07}", "storage": storage, "status": status, "path": path}
+                path = f"/srv/{storage}/{row['job_id']}/{row['folder']}"
+                yield {"execution_id": row["execution_id"], "storage": storage, "status": status, "path": path}
 
 
 def watched() -> list[Watched]:

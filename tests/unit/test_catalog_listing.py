@@ -176,6 +176,11 @@ def test_what_is_removed_meanwhile_is_left_out(catalog: Catalog, monkeypatch: py
     assert found == [f"{number:04}" for number in reversed(range(3, 40))]
 
 
+def usual(folder: str) -> tuple[Copy, ...]:
+    """A copy where a storage lays it."""
+    return (Copy(storage="disk", status="available", path=f"/srv/job-id/{folder}"),)
+
+
 def test_backups_are_read_as_what_their_executions_are(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(json_pages, "PAGE", 2)
     problem = Problem(kind="StorageError", message=ODD, detail=(ODD,))
@@ -185,11 +190,22 @@ def test_backups_are_read_as_what_their_executions_are(catalog: Catalog, monkeyp
         an_execution(0, copies=(nas,), pin=ODD, folder="2025-02-13_060001"),
         an_execution(1, copies=(), job=ODD, compressed_size_bytes=2**60),
         an_execution(2, status="failed"),
-        an_execution(3, purpose="safety", protected_until=MOMENT, status="partial", started_at=MOMENT),
+        an_execution(3, purpose="safety", protected_until=MOMENT, status="partial", copies=usual("another")),
+        an_execution(4, folder="2025-02-13_060005", copies=usual("2025-02-13_060005")),
+        an_execution(5, folder="2025-02-13_060006", copies=usual("2025-02-13_060006")),
     ):
         catalog.save_execution(one)
-    wanted = [Backup.of(one) for one in catalog.executions() if one.status != "failed"]
-    assert all_backups(catalog) == sorted(wanted, key=lambda one: one.sequence)
+    wanted = sorted((one for one in catalog.executions() if one.status != "failed"), key=lambda one: one.sequence)
+    found = all_backups(catalog)
+    for backup, one in zip(found, wanted, strict=True):
+        names = [name for name in Backup.__struct_fields__ if name != "where"]
+        assert [getattr(backup, name) for name in names] == [getattr(one, name) for name in names]
+        for known, copy in zip(backup.copies, one.copies, strict=True):
+            assert (known.storage, known.status, backup.path(known)) == (copy.storage, copy.status, copy.path)
+            assert known.judged == (copy.status == "corrupt" or copy.problem is not None)
+    # Where they lie as storages lay them, they share one text.
+    assert [copy.place for one in found for copy in one.copies][-2:] == ["/srv/\x1f"] * 2
+    assert found[-1].where == found[-2].where
 
 
 # With a helper

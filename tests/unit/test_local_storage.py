@@ -11,7 +11,7 @@ import pytest
 from dgtui.engine.errors import StorageError, ValidationError
 from dgtui.engine.settings import decode_setting
 from dgtui.engine.storages import storage_adapter
-from dgtui.engine.storages.base import FolderRef, StorageState
+from dgtui.engine.storages.base import FolderRef, Orphan, StorageState
 from dgtui.engine.storages.deadline import with_deadline
 from dgtui.engine.storages.local import LocalSettings, LocalStorage
 from tests.support.backup_folders import EXECUTION_ID, FOLDER, JOB_ID, make_backup, new_id, some_bytes
@@ -372,6 +372,41 @@ def test_many_are_told_as_each_of_them_would_be(storage: LocalStorage, monkeypat
     assert [told[ref] for ref in refs] == ["missing", "missing", "available", "missing", "unreachable"]
     storage.known_id = new_id()
     assert set(storage.copy_statuses(refs).values()) == {"unreachable"}
+
+
+def test_the_names_in_the_folders_of_jobs(storage: LocalStorage, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = put(storage)
+    (path.parent / "a file").write_text("")
+    empty, odd, file = new_id(), "../x", new_id()
+    (path.parent.parent / file).write_text("")
+    told = storage.folders([empty, odd, JOB_ID, file])
+    assert told == {empty: frozenset(), JOB_ID: {path.name, "a file"}, file: frozenset()}
+    frozen = threading.Event()
+    with monkeypatch.context() as patch:
+        patch.setattr("dgtui.engine.storages.local_root.LocalRoot.names", lambda *_: frozen.wait())
+        storage.answer_seconds = 0.05
+        try:
+            assert storage.folders([JOB_ID]) == {}
+        finally:
+            frozen.set()
+    storage.known_id = new_id()
+    assert storage.folders([JOB_ID]) == {}
+
+
+def test_strangers_are_all_but_the_known_folders(interrupted: LocalStorage) -> None:
+    bare = FolderRef(job_id=JOB_ID, folder="2025-02-13_060004")
+    whole = FolderRef(job_id=JOB_ID, folder="2025-02-13_060005")
+    put(interrupted, whole)
+    (Path(interrupted.path(bare))).mkdir()
+    Path(interrupted.path(bare)).with_name("no backup").mkdir()
+    left, orphan, backup = sorted(
+        interrupted.strangers({}), key=lambda one: ["Leftover", "Orphan", "FolderRef"].index(type(one).__name__)
+    )
+    assert [left] == list(interrupted.leftovers())
+    assert isinstance(orphan, Orphan)
+    assert (orphan.ref, backup) == (bare, whole)
+    known = {JOB_ID: {bare.folder, whole.folder}, new_id(): {REF.folder}}
+    assert list(interrupted.strangers(known)) == [left]
 
 
 def test_a_deadline_hands_on_results_and_errors() -> None:

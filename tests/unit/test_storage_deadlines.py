@@ -76,7 +76,7 @@ CALLS: dict[str, Callable[[LocalStorage], object]] = {
     "delete": lambda storage: storage.delete(REF),
     "leftovers": lambda storage: list(storage.leftovers()),
     "remove_leftover": lambda storage: storage.remove_leftover(leftover(storage)),
-    "orphans": lambda storage: list(storage.orphans()),
+    "strangers": lambda storage: list(storage.strangers({})),
     "remove_orphan": lambda storage: storage.remove_orphan(orphan(storage)),
     "append_system_log": lambda storage: storage.append_system_log("cleanup.log", "line"),
 }

@@ -7,8 +7,8 @@ import sqlalchemy as sa
 
 from dgtui.engine.catalog import tables
 from dgtui.engine.catalog.database import Database
-from dgtui.engine.catalog.json_pages import copies_text, json_pages, literal
-from dgtui.engine.model import RESTORABLE, Backup
+from dgtui.engine.catalog.json_pages import json_pages, literal
+from dgtui.engine.model import OWN_FOLDERS, RESTORABLE, Backup
 
 _RESTORABLE = tables.executions.c.status.in_(sorted(RESTORABLE))
 _backups = msgspec.json.Decoder(list[Backup])
@@ -35,6 +35,21 @@ def _select(database: Database, *chosen: sa.ColumnElement[bool]) -> list[Backup]
     columns = tables.executions.c
     sequences = sa.select(columns.sequence).where(*chosen).order_by(columns.sequence)
     # An array, as its type says: names would have to be read a hundred thousand times.
-    own = sa.func.json_array(*(columns[name] for name in Backup.__struct_fields__ if name != "copies"))
-    text = sa.func.printf(literal("%s,[%s]]"), sa.func.rtrim(own, literal("]")), copies_text())
+    own = (columns[name] for name in Backup.__struct_fields__ if name != "where")
+    text = sa.func.json_array(*own, _where_text())
     return [one for page in json_pages(database, sequences, text) for one in _backups.decode(f"[{page}]")]
+
+
+def _where_text() -> sa.ColumnElement[str]:
+    """The copies of an execution as the JSON of their `KnownCopy`, as a text within the text."""
+    executions, copies = tables.executions.c, tables.copies.c
+    judged = (copies.status == "corrupt") | ((copies.status == "unknown") & copies.problem.is_not(None))
+    own_folders = executions.job_id + literal("/") + executions.folder
+    copy = sa.func.json_array(
+        copies.storage,
+        copies.status,
+        sa.func.json(sa.case((judged, literal("true")), else_=literal("false"))),
+        sa.func.coalesce(sa.func.replace(copies.path, own_folders, literal(OWN_FOLDERS)), copies.path),
+    )
+    text = sa.select(sa.func.json_group_array(copy)).where(copies.execution_id == executions.execution_id)
+    return text.scalar_subquery().op("||")(literal(""))

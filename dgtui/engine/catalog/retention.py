@@ -141,12 +141,19 @@ class RetentionTable:
         with self._catalog.transaction() as connection:
             return connection.scalar(query.limit(1)) is not None
 
-    def known_folders(self) -> frozenset[str]:
-        """The folder of every execution that has one: `<job id>/<folder>`."""
+    def known_folders(self) -> dict[str, frozenset[str]]:
+        """The folders of all executions that have one, by the job's id."""
         columns = tables.executions.c
-        query = sa.select(columns.job_id + "/" + columns.folder).where(columns.folder.is_not(None))
+        query = sa.select(columns.job_id, sa.func.json_group_array(columns.folder)).where(columns.folder.is_not(None))
         with self._catalog.transaction() as connection:
-            return frozenset(connection.scalars(query))
+            rows = connection.execute(query.group_by(columns.job_id)).all()
+        return {job_id: frozenset(msgspec.json.decode(folders, type=list[str])) for job_id, folders in rows}
+
+    def bytes_of_all(self) -> int:
+        """What all backups would take at one storage: at none they take more."""
+        query = sa.select(sa.func.sum(tables.executions.c.compressed_size_bytes)).where(_RESTORABLE)
+        with self._catalog.transaction() as connection:
+            return connection.scalar(query) or 0
 
     def bytes_at(self, storages: Collection[str]) -> dict[str, int]:
         """What the backups at each of these storages take together, whatever state their copies are in."""

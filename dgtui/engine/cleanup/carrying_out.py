@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
+from typing import Any
 
 from dgtui.config import Config
 from dgtui.engine.audit import append_audit, current_actor
@@ -14,16 +15,16 @@ from dgtui.engine.cleanup.report import CleanupReport, NotRemoved, Removed
 from dgtui.engine.cleanup.strays import Stray, Strays
 from dgtui.engine.cleanup.telling import tell_failures, tell_removed
 from dgtui.engine.deletion import log_removal
-from dgtui.engine.errors import DataGuardianError, JobBusy, ValidationError
+from dgtui.engine.errors import DataGuardianError, JobBusy, StorageError, ValidationError
 from dgtui.engine.locks import take_lock
 from dgtui.engine.messages import now
-from dgtui.engine.model import Copy
+from dgtui.engine.model import Copy, CopyStatus, Execution
 from dgtui.engine.notification_model import Actor
 from dgtui.engine.problems import problem_of
 from dgtui.engine.retention import Verdict
 from dgtui.engine.runs import RunPaths
-from dgtui.engine.storages.base import FolderRef
-from dgtui.engine.stored import know_marker, read_known_manifest, status_by
+from dgtui.engine.storages.base import FolderRef, Storage
+from dgtui.engine.stored import folder_of, know_marker, read_known_manifest, status_by
 
 _PATIENCE_SECONDS = 30.0
 
@@ -108,9 +109,12 @@ class Cleanup:
             actor=self._actor.user,
         )
         ref = FolderRef(job_id=verdict.job_id, folder=verdict.folder)
+        if self._is_hollow(verdict, storage, ref):
+            return
         try:
             # Whether it is the very backup that was judged, and no other one in its place.
             read_known_manifest(storage, execution)
+            self._need_certainty(execution, verdict.storage)
         except DataGuardianError as error:
             self._fail(verdict, error)
             if isinstance(error, ValidationError):
@@ -124,6 +128,31 @@ class Cleanup:
             self._settle(removal, 0)
         else:
             self._end(removal, freed)
+
+    def _is_hollow(self, verdict: Verdict, storage: Storage[Any], ref: FolderRef) -> bool:
+        """Whether there is but a folder of its name; the catalogue learns that the backup is gone."""
+        if storage.copy_status(ref) != "missing":
+            return False
+        copy = Copy(storage=verdict.storage, status="missing", path=verdict.path, checked_at=self._clock())
+        self._catalog.save_copy(verdict.execution_id, copy)
+        return True
+
+    def _need_certainty(self, execution: Execution, storage: str) -> None:
+        """Raise StorageError where a copy elsewhere cannot be looked into, which its name alone did not tell."""
+        for copy in execution.copies:
+            if copy.storage == storage or not copy.path or copy.status == "missing":
+                continue
+            status: CopyStatus = "unknown"
+            if copy.status != "corrupt" and copy.storage in self._config.storages:
+                other = self._config.storage(copy.storage)
+                know_marker(self._catalog, other)
+                status = other.copy_status(folder_of(execution))
+            if status not in ("available", "missing"):
+                raise StorageError(
+                    f"It stays, since its copy at {copy.storage} is in doubt",
+                    subject=copy.path,
+                    hint=f"See what is wrong there: dgtui validate {execution.execution_id[:8]}",
+                )
 
     def _fail(self, verdict: Verdict, error: DataGuardianError) -> None:
         self._not_removed.append(

@@ -1,5 +1,6 @@
 """What retention has to know before it decides: the catalogue, the rules, and the copies as they are now."""
 
+import dataclasses
 import zoneinfo
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -13,15 +14,15 @@ from dgtui.engine.catalog import Catalog
 from dgtui.engine.catalog.backups import all_backups, backups_of
 from dgtui.engine.catalog.proofs import Proofs
 from dgtui.engine.catalog.retention import RetentionTable, jobs_of_datasources
+from dgtui.engine.cleanup.presence import Presence
 from dgtui.engine.cleanup.readers import Readers
-from dgtui.engine.model import Backup, Copy, Execution, Record
+from dgtui.engine.model import Backup, Execution, Record, copies_of
 from dgtui.engine.retention import JobRules, NextBackup, RetentionPlan, Situation, Verdict, decide, expected_by_history
 from dgtui.engine.retention.situation import with_needed
 from dgtui.engine.retention_settings import RetentionSettings
 from dgtui.engine.runs import RunPaths
 from dgtui.engine.schedules import parse_schedule
 from dgtui.engine.timetable import time_zone
-from dgtui.engine.verify import copies_at
 from dgtui.engine.ways_back import ways_back
 
 _STORAGE_FAULTS = frozenset({"StorageError", "ValidationError", "PermissionDenied"})
@@ -70,52 +71,47 @@ class Look:
     def plan(self, scope: Scope, *, now: datetime, live: bool) -> RetentionPlan:
         """The verdicts on what the scope names; with `live` the storages are asked first. Raises CatalogError."""
         known = self._backups(scope)
-        since = None
-        if live:
-            since, known = now, self._as_they_are(known, now)
+        told = self._told(scope)
+        if not live:
+            return decide(self._situation(known, now), told)
+        presence = Presence(self._catalog, self._config, now)
+        situation = self._situation(presence.as_they_are(known), now)
+        plan = decide(situation, told)
+        # Until all that others go for was looked into.
+        while (otherwise := presence.without_hollow(situation.backups, plan.relied_on)) is not None:
+            situation = dataclasses.replace(situation, backups=otherwise)
+            plan = decide(situation, told)
+        return plan
+
+    def _told(self, scope: Scope) -> Callable[[Backup], bool] | None:
         if scope.jobs is None:
-            return self._decide(known, now, since)
+            return None
         wanted = self._datasources_of(scope.jobs)
         datasources = frozenset(wanted.values())
-        return self._decide(
-            known,
-            now,
-            since,
-            lambda one: one.job_id in wanted or (one.purpose == "safety" and one.datasource in datasources),
-        )
+        return lambda one: one.job_id in wanted or (one.purpose == "safety" and one.datasource in datasources)
 
     def plan_of_datasource(self, datasource: str, *, now: datetime) -> RetentionPlan:
         """The verdicts on the backups of a datasource, by the states that are known. Raises CatalogError."""
         known = self._with_room(jobs_of_datasources(self._catalog, [datasource]), [datasource])
-        return self._decide(known, now, None, lambda one: one.datasource == datasource)
+        return decide(self._situation(known, now), lambda one: one.datasource == datasource)
 
     def verdicts_on(self, execution: Execution, *, now: datetime) -> tuple[Verdict, ...]:
         """What becomes of one backup at each of its storages, by the states that are known. Raises CatalogError."""
         known = self._with_room([execution.job_id], [execution.datasource])
-        return self._decide(known, now, None, lambda one: one.execution_id == execution.execution_id).verdicts
+        return decide(self._situation(known, now), lambda one: one.execution_id == execution.execution_id).verdicts
 
-    def _decide(
-        self,
-        known: Sequence[Backup],
-        now: datetime,
-        checked_since: datetime | None,
-        told: Callable[[Backup], bool] | None = None,
-    ) -> RetentionPlan:
+    def _situation(self, known: Sequence[Backup], now: datetime) -> Situation:
         rules = self._rules(known)
-        return decide(
-            Situation(
-                now=now,
-                backups=known,
-                rules=rules,
-                room=self._room(),
-                proven=Proofs(self._catalog).proven_executions(),
-                needs=self._needs,
-                in_use=self.in_use(),
-                ways_back=ways_back(self._catalog),
-                failed_uploads=self._failed_uploads(rules),
-                checked_since=checked_since,
-            ),
-            told,
+        return Situation(
+            now=now,
+            backups=known,
+            rules=rules,
+            room=self._room(),
+            proven=Proofs(self._catalog).proven_executions(),
+            needs=self._needs,
+            in_use=self.in_use(),
+            ways_back=ways_back(self._catalog),
+            failed_uploads=self._failed_uploads(rules),
         )
 
     def has_safety_copies(self, datasource: str) -> bool:
@@ -146,7 +142,8 @@ class Look:
     def _with_room(self, job_ids: Collection[str], safety_of: Collection[str] | None) -> list[Backup]:
         """The backups of these jobs; all where a storage is too small, since its room is everybody's."""
         room = self._room()
-        taken = self._table.bytes_at(room) if room else {}
+        # To ask what lies at each storage takes longer.
+        taken = self._table.bytes_at(room) if room and self._table.bytes_of_all() > min(room.values()) else {}
         if any(taken.get(storage, 0) > size for storage, size in room.items()):
             return all_backups(self._catalog)
         return backups_of(self._catalog, job_ids, safety_of=safety_of)
@@ -154,19 +151,9 @@ class Look:
     def _datasources_of(self, jobs: Sequence[str]) -> dict[str, str]:
         return {self._config.job_id(name): self._config.job(name).datasource for name in jobs}
 
-    def _as_they_are(self, known: Sequence[Backup], now: datetime) -> list[Backup]:
-        found: dict[str, list[Copy]] = defaultdict(list)
-        for storage in sorted({copy.storage for one in known for copy in one.copies if copy.path}):
-            for execution_id, copy in copies_at(self._catalog, self._config, storage, known, at=now).items():
-                found[execution_id].append(copy)
-        replace = msgspec.structs.replace
-        return [
-            replace(one, copies=(*found[one.execution_id], *(copy for copy in one.copies if not copy.path)))
-            for one in known
-        ]
-
     def _rules(self, known: Sequence[Backup]) -> dict[tuple[str, str], JobRules]:
-        storages = {copy.storage for one in known for copy in one.copies if copy.path}
+        wheres = {one.where for one in known}
+        storages = {copy.storage for where in wheres for copy in copies_of(where) if copy.place}
         histories: dict[str, list[Backup]] = defaultdict(list)
         for one in known:
             if one.purpose != "safety":

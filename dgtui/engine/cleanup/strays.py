@@ -10,7 +10,7 @@ from dgtui.engine.catalog.retention import RetentionTable
 from dgtui.engine.errors import StorageError
 from dgtui.engine.model import Record
 from dgtui.engine.runs import RunPaths
-from dgtui.engine.storages.base import Leftover, Orphan, Storage
+from dgtui.engine.storages.base import KnownFolders, Leftover, Orphan, Storage
 from dgtui.engine.stored import know_marker
 
 
@@ -37,7 +37,7 @@ class Strays:
     """The strays of one storage, and how to remove them."""
 
     def __init__(
-        self, catalog: Catalog, config: Config, paths: RunPaths, storage: str, known: frozenset[str] | None = None
+        self, catalog: Catalog, config: Config, paths: RunPaths, storage: str, known: KnownFolders | None = None
     ) -> None:
         """`known` has the folders of the catalogue where it was asked already. Raises ConfigError, StorageError."""
         self._storage: Storage[Any] = config.storage(storage)
@@ -69,19 +69,21 @@ class Strays:
             self._storage.remove_orphan(thing)
 
     def _look(self) -> None:
-        for leftover in self._storage.leftovers():
-            self._things[leftover.path] = leftover
-            owner = leftover.execution_id if leftover.execution_id in self._owners else ""
-            self._add("leftover", leftover, self._leftovers_grace, owner)
-        # One that the catalogue knows is a damaged backup: perhaps all that is left of it.
-        for orphan in self._storage.orphans(self._known):
-            self._things[orphan.path] = orphan
-            self._add("orphan", orphan, self._orphans_grace, "")
-        for ref in self._storage.backups(self._known):
-            self.found.append(Stray(storage=self._storage.name, kind="unknown backup", path=self._storage.path(ref)))
+        # A folder without a manifest that the catalogue knows is a damaged backup: perhaps all that is left of it.
+        for one in self._storage.strangers(self._known):
+            if isinstance(one, Leftover):
+                owner = one.execution_id if one.execution_id in self._owners else ""
+                self._add("leftover", one, self._leftovers_grace, owner)
+            elif isinstance(one, Orphan):
+                self._add("orphan", one, self._orphans_grace, "")
+            else:
+                self.found.append(
+                    Stray(storage=self._storage.name, kind="unknown backup", path=self._storage.path(one))
+                )
         self.found.sort(key=lambda stray: (PurePath(stray.path).name.lstrip("."), stray.path))
 
     def _add(self, kind: Literal["leftover", "orphan"], thing: Leftover | Orphan, grace: timedelta, owner: str) -> None:
+        self._things[thing.path] = thing
         self.found.append(
             Stray(
                 storage=self._storage.name,

@@ -14,12 +14,13 @@ How the rules work, for every storage by itself:
   and what either of them keeps is kept.
 """
 
-from dgtui.engine.retention.decision import decide
 from dgtui.engine.retention.expiry import NextBackup, expected_by_history
+from dgtui.engine.retention.plan import Going, RetentionPlan, decide
 from dgtui.engine.retention.situation import JobRules, Situation
-from dgtui.engine.retention.verdicts import Hold, RetentionPlan, Rule, Verdict
+from dgtui.engine.retention.verdicts import Hold, Rule, Verdict
 
 __all__ = [
+    "Going",
     "Hold",
     "JobRules",
     "NextBackup",

@@ -8,6 +8,8 @@ from dgtui.engine.model import Backup, Record
 from dgtui.engine.retention.verdicts import KeepRule
 from dgtui.engine.retention_settings import RetentionSettings
 
+_DIFFERENCE = timedelta(days=2)
+"""More than local time is ever ahead of UTC or behind it, and more than a clock was ever put back."""
 Key = tuple[int, ...]
 """Names an hour, a day, ... of a time zone; equal for two moments within the same one."""
 
@@ -20,6 +22,8 @@ class Period(Record, frozen=True):
     """Of a local time."""
     next_day: Callable[[date], date] | None
     """The day at whose start the one after that of a day begins; None for hours, which the clock does not count."""
+    first_day: Callable[[date], date] | None = None
+    """The first day of that of a day; None where there are too few backups in one for it to matter."""
 
 
 def _hour(local: datetime) -> Key:
@@ -40,13 +44,24 @@ _PERIODS = (
         key=lambda local: (local.year, local.month, local.day),
         next_day=lambda day: day + timedelta(days=1),
     ),
-    Period(rule="weekly", key=_week, next_day=lambda day: day + timedelta(days=8 - day.isoweekday())),
+    Period(
+        rule="weekly",
+        key=_week,
+        next_day=lambda day: day + timedelta(days=8 - day.isoweekday()),
+        first_day=lambda day: day - timedelta(days=day.isoweekday() - 1),
+    ),
     Period(
         rule="monthly",
         key=lambda local: (local.year, local.month),
         next_day=lambda day: date(day.year + day.month // 12, day.month % 12 + 1, 1),
+        first_day=lambda day: date(day.year, day.month, 1),
     ),
-    Period(rule="yearly", key=lambda local: (local.year,), next_day=lambda day: date(day.year + 1, 1, 1)),
+    Period(
+        rule="yearly",
+        key=lambda local: (local.year,),
+        next_day=lambda day: date(day.year + 1, 1, 1),
+        first_day=lambda day: date(day.year, 1, 1),
+    ),
 )
 
 
@@ -75,18 +90,42 @@ def rule_counts(rules: RetentionSettings) -> Iterator[tuple[KeepRule, Period | N
             yield period.rule, period, count
 
 
-def newest_of_each(ordered: Sequence[Backup], period: Period | None, count: int, zone: tzinfo | None) -> list[Backup]:
-    """Of backups with the newest first, the newest of each of the first `count` stretches that have one."""
+def newest_of_each(
+    ordered: Sequence[Backup], period: Period | None, count: int, zone: tzinfo | None, *, by_time: bool
+) -> list[Backup]:
+    """Of backups with the newest first, the newest of each of the first `count` stretches that have one.
+
+    `by_time` where they are ordered by their times: not each of a month has to be looked at then.
+    """
     if period is None:
         return list(ordered[:count])
     found: dict[Key, Backup] = {}
-    for execution in ordered:
-        key = period.key(local_time(execution.started_at, zone))
+    place = 0
+    while place < len(ordered):
+        execution = ordered[place]
+        local = local_time(execution.started_at, zone)
+        key = period.key(local)
+        place += 1
         if key not in found:
             if len(found) == count:
                 break
             found[key] = execution
+            if period.first_day is not None and by_time:
+                begun = datetime.combine(period.first_day(local.date()), time(), UTC)
+                place = _place_before(ordered, begun + _DIFFERENCE, place)
     return list(found.values())
+
+
+def _place_before(ordered: Sequence[Backup], moment: datetime, place: int) -> int:
+    """From a place on, of backups with the newest first, that of the first one which was not taken after a moment."""
+    low, high = place, len(ordered)
+    while low < high:
+        middle = (low + high) // 2
+        if ordered[middle].started_at > moment:
+            low = middle + 1
+        else:
+            high = middle
+    return low
 
 
 def both_orders(backups: Sequence[Backup]) -> Sequence[list[Backup]]:

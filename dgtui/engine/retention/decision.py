@@ -1,134 +1,150 @@
-"""What stays and what goes, decided from nothing but what is handed in: preview and deletion are this function."""
+"""What stays and what goes, decided from nothing but what is handed in: preview and deletion are this function.
+
+Of the backups of a job, and of all of them, what can be said at once is said at once: there may be a hundred thousand.
+"""
 
 import heapq
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Collection, Mapping, Sequence
+from datetime import timedelta
 from functools import cached_property
+from operator import attrgetter
 
-from dgtui.engine.model import Backup, Copy
+from dgtui.engine.model import Backup
 from dgtui.engine.retention.calendar import both_orders, newest_of_each, rule_counts
-from dgtui.engine.retention.expiry import Outlook
-from dgtui.engine.retention.situation import JobRules, Placed, Situation, concerned, places_of
-from dgtui.engine.retention.verdicts import Expiry, Hold, HoldKind, KeepRule, Limit, RetentionPlan, Verdict
+from dgtui.engine.retention.situation import JobRules, Situation
+from dgtui.engine.retention.verdicts import Hold, HoldKind, KeepRule, Limit
 
 
-def decide(situation: Situation, told: Callable[[Backup], bool] | None = None) -> RetentionPlan:
-    """The verdict on each backup at each of its storages; with `told` on those alone, decided as among all."""
-    places, doubts = places_of(situation)
-    verdicts: list[Verdict] = []
-    for storage in sorted(places):
-        here = places[storage]
-        chosen = here if told is None else [(one, copy) for one, copy in here if told(one)]
-        if chosen:
-            here = concerned(situation, storage, here, chosen)
-            verdicts += _Decision(situation, storage, here, doubts).verdicts(chosen)
-    return RetentionPlan(made_at=situation.now, verdicts=tuple(verdicts))
-
-
-class _Decision:
+class Decision:
     """The decision for one storage."""
 
     def __init__(
-        self, situation: Situation, storage: str, here: Sequence[Placed], doubts: Mapping[str, Sequence[str]]
+        self, situation: Situation, storage: str, here: Sequence[Backup], doubts: Mapping[str, Sequence[str]]
     ) -> None:
-        self._situation = situation
-        self._storage = storage
-        self._here = here
+        """`here` lies there, or may; `doubts` are those of places_of."""
+        self.situation = situation
+        self.storage = storage
+        self.here = here
+        self.kept_by: dict[str, list[KeepRule]] = {}
+        self.goes: dict[str, Limit] = {}
+        self._holds: dict[str, list[Hold]] = {}
         self._doubts = doubts
-        self._holds: dict[str, list[Hold]] = defaultdict(list)
-        self._kept_by: dict[str, list[KeepRule]] = defaultdict(list)
-        self._goes: dict[str, Limit] = {}
+        self._unsure = {execution_id for execution_id, storages in doubts.items() if storage in storages}
+        self._kept: dict[str, Backup] = {}
+        """What rules keep, and the newest of jobs that have rules."""
+        self._over: list[Backup] = []
+        """Safety copies whose time is over."""
         self._needed: dict[str, Limit] = {}
         """What would go if nothing needed it."""
-        self._jobs: dict[str, list[Backup]] = defaultdict(list)
+        self.jobs: dict[str, list[Backup]] = defaultdict(list)
         """Whole backups by job, without safety copies: what the rules count."""
-        for one, _ in here:
-            if one.purpose != "safety" and self._is_sure(one):
-                self._jobs[one.job_id].append(one)
+        for one in here:
+            if one.purpose != "safety" and one.execution_id not in self._unsure:
+                self.jobs[one.job_id].append(one)
+        self._decide()
 
-    def verdicts(self, told: Sequence[Placed]) -> list[Verdict]:
-        for one, copy in self._here:
-            self._protect(one, copy)
-        for job_id, backups in self._jobs.items():
+    def _decide(self) -> None:
+        self._protect()
+        for job_id, backups in self.jobs.items():
             orders = both_orders(backups)
-            self._protect_newest(orders)
-            self._count(self._rules(job_id), orders)
-        for one, _ in self._here:
-            self._let_go(one)
+            newest = self._protect_newest(orders)
+            if (job := self.rules(job_id)) is not None:
+                self._kept |= newest | self._count(job, orders)
+            self._let_go(job_id, backups)
+        self._let_safety_go()
         self._keep_needed()
         self._make_room()
         self._release_needed()
-        jobs = {one.job_id for one, _ in told}
-        outlooks = {job_id: self._outlook(job_id, backups) for job_id, backups in self._jobs.items() if job_id in jobs}
-        return [self._verdict(one, copy, outlooks.get(one.job_id)) for one, copy in told]
 
-    @cached_property
-    def _datasources(self) -> frozenset[str]:
-        """Those with a whole backup here."""
-        return frozenset(one.datasource for backups in self._jobs.values() for one in backups)
+    def rules(self, job_id: str) -> JobRules | None:
+        """The rules of a job here."""
+        return self.situation.rules.get((job_id, self.storage))
 
-    @cached_property
-    def _standing(self) -> dict[str, HoldKind | None]:
-        """By job what protects all of its backups."""
-        standing: dict[str, HoldKind | None] = {}
-        for job_id in {one.job_id for one, _ in self._here}:
-            if self._rules(job_id) is None:
-                standing[job_id] = "no_rule"
-            else:
-                failed = (job_id, self._storage) in self._situation.failed_uploads
-                standing[job_id] = "upload_failed" if failed else None
-        return standing
+    def holds(self, one: Backup) -> Sequence[Hold]:
+        """What keeps a backup whatever the rules say."""
+        found = self._holds.get(one.execution_id)
+        return self._of_job(one) if found is None else found
 
-    def _is_sure(self, one: Backup) -> bool:
-        return one.execution_id not in self._doubts or self._storage not in self._doubts[one.execution_id]
-
-    def _rules(self, job_id: str) -> JobRules | None:
-        return self._situation.rules.get((job_id, self._storage))
+    @property
+    def relied_on(self) -> list[Backup]:
+        """The backups that others go for: what rules keep, the newest of jobs with rules and of datasources."""
+        found = [one for one in self._kept.values() if one.execution_id not in self.goes]
+        return found + [self._newest_of(datasource) for datasource in {one.datasource for one in self._over}]
 
     # What is protected
 
+    def _of_job(self, one: Backup) -> Sequence[Hold]:
+        """What protects all backups of its job."""
+        return () if one.purpose == "safety" else self._standing[one.job_id]
+
+    @cached_property
+    def _standing(self) -> dict[str, tuple[Hold, ...]]:
+        standing: dict[str, tuple[Hold, ...]] = {}
+        for job_id in {one.job_id for one in self.here}:
+            if self.rules(job_id) is None:
+                standing[job_id] = (Hold(kind="no_rule"),)
+            elif (job_id, self.storage) in self.situation.failed_uploads:
+                standing[job_id] = (Hold(kind="upload_failed", detail=self.storage),)
+            else:
+                standing[job_id] = ()
+        return standing
+
     def _hold(self, one: Backup, kind: HoldKind, detail: str = "") -> None:
+        if one.execution_id not in self._holds:
+            self._holds[one.execution_id] = list(self._of_job(one))
         self._holds[one.execution_id].append(Hold(kind=kind, detail=detail))
 
-    def _protect(self, one: Backup, mine: Copy) -> None:
-        situation, execution_id = self._situation, one.execution_id
-        if one.pin is not None:
-            self._hold(one, "pinned", one.pin)
-        if one.purpose == "safety":
-            self._protect_safety(one)
-        elif (kind := self._standing[one.job_id]) is not None:
-            self._hold(one, kind, self._storage if kind == "upload_failed" else "")
-        if execution_id in situation.in_use:
-            self._hold(one, "in_use")
-        if execution_id in situation.ways_back:
-            self._hold(one, "way_back", situation.ways_back[execution_id])
-        if execution_id not in self._doubts:
-            return
-        if not self._is_sure(one):
-            self._hold(one, "in_doubt", mine.status)
-        for storage in self._doubts[execution_id]:
-            if storage != self._storage:
-                self._hold(one, "copy_in_doubt", storage)
+    def _protect(self) -> None:
+        situation, doubts = self.situation, self._doubts
+        named: Collection[str] = situation.in_use | situation.ways_back.keys() | doubts.keys()
+        for one in [
+            one for one in self.here if one.pin is not None or one.execution_id in named or one.purpose == "safety"
+        ]:
+            if one.pin is not None:
+                self._holds[one.execution_id] = [Hold(kind="pinned", detail=one.pin), *self._of_job(one)]
+            if one.purpose == "safety":
+                self._protect_safety(one)
+            if one.execution_id in situation.in_use:
+                self._hold(one, "in_use")
+            if one.execution_id in situation.ways_back:
+                self._hold(one, "way_back", situation.ways_back[one.execution_id])
+            if one.execution_id in doubts:
+                self._protect_doubtful(one)
 
     def _protect_safety(self, one: Backup) -> None:
         until = one.protected_until
-        if until is None or until > self._situation.now:
+        if until is None or until > self.situation.now:
             self._hold(one, "safety")
         elif one.datasource not in self._datasources:
             self._hold(one, "newest")
 
-    def _protect_newest(self, orders: Sequence[Sequence[Backup]]) -> None:
+    @cached_property
+    def _datasources(self) -> frozenset[str]:
+        """Those with a whole backup here."""
+        return frozenset(one.datasource for backups in self.jobs.values() for one in backups)
+
+    def _newest_of(self, datasource: str) -> Backup:
+        """The newest whole one of a datasource that has one."""
+        own = (one for backups in self.jobs.values() for one in backups if one.datasource == datasource)
+        return max(own, key=attrgetter("sequence"))
+
+    def _protect_doubtful(self, one: Backup) -> None:
+        if one.execution_id in self._unsure:
+            self._hold(one, "in_doubt", next(copy.status for copy in one.copies if copy.storage == self.storage))
+        for storage in self._doubts[one.execution_id]:
+            if storage != self.storage:
+                self._hold(one, "copy_in_doubt", storage)
+
+    def _protect_newest(self, orders: Sequence[Sequence[Backup]]) -> dict[str, Backup]:
         """The newest whole backup of each kind, and the newest proven one, in both orders."""
         newest: dict[str, Backup] = {}
         proven: dict[str, Backup] = {}
         for ordered in orders:
-            kinds: set[str] = set()
-            for one in ordered:
-                if one.backup_type not in kinds:
-                    kinds.add(one.backup_type)
-                    newest[one.execution_id] = one
-            known = self._situation.proven
+            # The first of each is the last that is written down of those that come from the end.
+            of_kinds = {one.backup_type: one for one in reversed(ordered)}
+            newest |= {one.execution_id: one for one in of_kinds.values()}
+            known = self.situation.proven
             newest_proven = next((one for one in ordered if one.execution_id in known), None) if known else None
             if newest_proven is not None:
                 proven[newest_proven.execution_id] = newest_proven
@@ -136,43 +152,49 @@ class _Decision:
             self._hold(one, "newest")
         for one in proven.values():
             self._hold(one, "newest_proven")
+        return newest | proven
 
     # What the rules say
 
-    def _count(self, job: JobRules | None, orders: Sequence[Sequence[Backup]]) -> None:
-        if job is None:
-            return
+    def _count(self, job: JobRules, orders: Sequence[Sequence[Backup]]) -> dict[str, Backup]:
+        found: dict[str, Backup] = {}
         for rule, period, count in rule_counts(job.rules):
-            kept = {one.execution_id for ordered in orders for one in newest_of_each(ordered, period, count, job.zone)}
+            kept = {
+                one.execution_id: one
+                for place, ordered in enumerate(orders)
+                for one in newest_of_each(ordered, period, count, job.zone, by_time=not place)
+            }
             for execution_id in kept:
-                self._kept_by[execution_id].append(rule)
+                self.kept_by.setdefault(execution_id, []).append(rule)
+            found |= kept
+        return found
 
-    def _let_go(self, one: Backup) -> None:
-        if one.execution_id not in self._holds and (limit := self._limit_of(one)) is not None:
-            self._goes[one.execution_id] = limit
+    def _let_go(self, job_id: str, backups: Sequence[Backup]) -> None:
+        job = self.rules(job_id)
+        if job is None or self._standing[job_id]:
+            return
+        free = [one for one in backups if one.execution_id not in self._holds]
+        if job.counts:
+            kept_by = self.kept_by
+            self.goes |= {one.execution_id: "not_kept" for one in free if one.execution_id not in kept_by}
+        if job.rules.max_age is not None:
+            now, oldest = self.situation.now, timedelta(seconds=job.rules.max_age)
+            self.goes |= {one.execution_id: "max_age" for one in free if now - one.started_at > oldest}
 
-    def _limit_of(self, one: Backup) -> Limit | None:
-        if one.purpose == "safety":
-            return "safety_over"
-        job = self._rules(one.job_id)
-        if job is None:
-            return None
-        if job.rules.max_age is not None and self._situation.now - one.started_at > timedelta(
-            seconds=job.rules.max_age
-        ):
-            return "max_age"
-        return "not_kept" if job.counts and one.execution_id not in self._kept_by else None
+    def _let_safety_go(self) -> None:
+        self._over = [one for one in self.here if one.purpose == "safety" and one.execution_id not in self._holds]
+        self.goes |= {one.execution_id: "safety_over" for one in self._over}
 
     def _keep_needed(self) -> None:
         """What a backup that stays needs stays too, and what that needs."""
-        if not self._situation.needs:
+        if not self.situation.needs:
             return
-        by_id = {one.execution_id: one for one, _ in self._here}
-        staying = [execution_id for execution_id in by_id if execution_id not in self._goes]
+        by_id = {one.execution_id: one for one in self.here}
+        staying = [execution_id for execution_id in by_id if execution_id not in self.goes]
         while staying:
-            for needed in self._situation.needs.get(user := staying.pop(), frozenset()):
-                if needed in self._goes:
-                    self._needed[needed] = self._goes.pop(needed)
+            for needed in self.situation.needs.get(user := staying.pop(), frozenset()):
+                if needed in self.goes:
+                    self._needed[needed] = self.goes.pop(needed)
                     self._hold(by_id[needed], "needed", user)
                     staying.append(needed)
 
@@ -184,25 +206,25 @@ class _Decision:
             if not free:
                 return
             for execution_id in free:
-                self._goes[execution_id] = self._needed.pop(execution_id)
+                self.goes[execution_id] = self._needed.pop(execution_id)
                 del self._holds[execution_id]
 
     def _make_room(self) -> None:
-        for job_id, backups in self._jobs.items():
-            job = self._rules(job_id)
+        for job_id, backups in self.jobs.items():
+            job = self.rules(job_id)
             if job is not None and job.rules.max_total_size is not None:
                 self._shrink(backups, job.rules.max_total_size)
-        if (room := self._situation.room.get(self._storage)) is not None:
-            self._shrink([one for one, _ in self._here if self._is_sure(one)], room)
+        if (room := self.situation.room.get(self.storage)) is not None:
+            self._shrink([one for one in self.here if one.execution_id not in self._unsure], room)
 
     def _shrink(self, backups: Sequence[Backup], room: int) -> None:
         """Let the oldest go, until the rest fits or all that is left is protected."""
-        left = [one for one in backups if one.execution_id not in self._goes]
-        total = sum(_size(one) for one in left)
+        left = [one for one in backups if one.execution_id not in self.goes]
+        total = sum(size_of(one) for one in left)
         if total <= room:
             return
         oldest_first = both_orders(left)[0][::-1]
-        places = {one.execution_id: place for place, one in enumerate(oldest_first)} if self._situation.needs else {}
+        places = {one.execution_id: place for place, one in enumerate(oldest_first)} if self.situation.needs else {}
         users = self._users()
         # Sorted already, and so a heap.
         to_look_at = list(range(len(oldest_first)))
@@ -210,85 +232,26 @@ class _Decision:
             one = oldest_first[heapq.heappop(to_look_at)]
             if not self._may_go(one) or users[one.execution_id]:
                 continue
-            self._goes[one.execution_id] = "max_total_size"
-            total -= _size(one)
+            self.goes[one.execution_id] = "max_total_size"
+            total -= size_of(one)
             # What only this one needed may go now, although it was passed over.
-            for needed in self._situation.needs.get(one.execution_id, frozenset()):
+            for needed in self.situation.needs.get(one.execution_id, frozenset()):
                 users[needed] -= 1
                 if not users[needed] and needed in places:
                     heapq.heappush(to_look_at, places[needed])
 
     def _may_go(self, one: Backup) -> bool:
-        return one.execution_id not in self._goes and one.execution_id not in self._holds
+        return not (one.execution_id in self.goes or one.execution_id in self._holds or self._of_job(one))
 
     def _users(self) -> Counter[str]:
         """How many that stay need each one."""
-        needs = self._situation.needs
+        needs = self.situation.needs
         if not needs:
             return Counter()
-        staying = (one.execution_id for one, _ in self._here if one.execution_id not in self._goes)
+        staying = (one.execution_id for one in self.here if one.execution_id not in self.goes)
         return Counter(needed for user in staying for needed in needs.get(user, frozenset()))
 
-    # What is said of it
 
-    def _outlook(self, job_id: str, backups: Sequence[Backup]) -> Outlook | None:
-        job = self._rules(job_id)
-        if job is None:
-            return None
-        staying = [one for one in backups if one.execution_id not in self._goes]
-        return Outlook(staying, job.rules, job.zone, job.next_backup, self._situation.now)
-
-    def _verdict(self, one: Backup, copy: Copy, outlook: Outlook | None) -> Verdict:
-        removed_by = self._goes.get(one.execution_id)
-        expires_at, expiry = self._expiry(one, outlook)
-        return Verdict(
-            execution_id=one.execution_id,
-            job_id=one.job_id,
-            job=one.job,
-            datasource=one.datasource,
-            storage=self._storage,
-            folder=one.folder or "",
-            path=copy.path,
-            taken_at=one.started_at,
-            bytes=_size(one),
-            removed_by=removed_by,
-            kept_by=tuple(self._kept_by.get(one.execution_id, ())),
-            holds=tuple(self._holds.get(one.execution_id, ())),
-            expires_at=expires_at,
-            expiry=expiry,
-        )
-
-    def _expiry(self, one: Backup, outlook: Outlook | None) -> tuple[datetime | None, Expiry]:
-        if one.execution_id in self._goes:
-            return self._situation.now, "known"
-        kinds: set[HoldKind] = {hold.kind for hold in self._holds.get(one.execution_id, ())}
-        if kinds & {"pinned", "no_rule"}:
-            return None, "never"
-        if "safety" in kinds and kinds == {"safety"} and one.protected_until is not None:
-            return one.protected_until, "known"
-        if outlook is None or kinds - {"newest"}:
-            return None, "unknown"
-        return self._end_by_rules(one, outlook, newest="newest" in kinds)
-
-    def _end_by_rules(self, one: Backup, outlook: Outlook, *, newest: bool) -> tuple[datetime | None, Expiry]:
-        rules = outlook.rules
-        limited = rules.max_total_size is not None or self._storage in self._situation.room
-        kept_by = self._kept_by.get(one.execution_id, ())
-        end = outlook.end(one.execution_id, kept_by)
-        counts = any(True for _ in rule_counts(rules))
-        if rules.max_age is not None:
-            too_old = one.started_at + timedelta(seconds=rules.max_age)
-            end = too_old if end is None else min(end, too_old)
-            limited = limited or (counts and outlook.end(one.execution_id, kept_by) is None)
-        elif not counts:
-            return None, "unknown" if limited else "never"
-        if newest:
-            coming = outlook.next_backup(self._situation.now)
-            end = None if end is None or coming is None else max(end, coming)
-        if end is None:
-            return None, "unknown"
-        return end, "at_latest" if limited else "known"
-
-
-def _size(one: Backup) -> int:
+def size_of(one: Backup) -> int:
+    """What goes free when it goes."""
     return one.compressed_size_bytes or 0

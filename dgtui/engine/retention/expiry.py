@@ -60,7 +60,10 @@ class Outlook:
         orders = both_orders(self.backups)
         for rule, period, count in rule_counts(self.rules):
             ends = self._ends.setdefault(rule, {})
-            of_orders = [newest_of_each(ordered, period, count, self.zone) for ordered in orders]
+            of_orders = [
+                newest_of_each(ordered, period, count, self.zone, by_time=not place)
+                for place, ordered in enumerate(orders)
+            ]
             nearest = count - max(map(len, of_orders)) + 1
             # The one that is kept longest has the farthest to go: nothing is worked out beyond what can be told.
             comings = list(self._comings(period, orders[0], count)) if nearest <= _FARTHEST_STEPS else []

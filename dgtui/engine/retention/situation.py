@@ -1,18 +1,14 @@
 """What a decision about backups has to know, and which of them bear on which."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from functools import cached_property
 
-from dgtui.engine.model import Backup, Copy
+from dgtui.engine.model import Backup, copies_of
 from dgtui.engine.retention.calendar import rule_counts
 from dgtui.engine.retention.expiry import NextBackup
 from dgtui.engine.retention_settings import RetentionSettings
-
-Placed = tuple[Backup, Copy]
-"""A backup, and its copy at the storage that is talked of."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +32,7 @@ class Situation:
 
     now: datetime
     backups: Sequence[Backup]
-    """Completed and partial executions, with their copies in the states they were found in."""
+    """Completed and partial executions in the catalogue's order, with their copies in the states they were found in."""
     rules: Mapping[tuple[str, str], JobRules]
     """By the ids of jobs and the names of storages; where there are none, everything stays."""
     room: Mapping[str, int] = field(default_factory=dict)
@@ -51,35 +47,34 @@ class Situation:
     """Executions that alone can bring a target back to a whole state, with the restores that left it otherwise."""
     failed_uploads: frozenset[tuple[str, str]] = frozenset()
     """Jobs (by id) and storages whose last upload failed."""
-    checked_since: datetime | None = None
-    """A state that was found earlier than this is in doubt; None where every known state counts."""
 
 
-def concerned(situation: Situation, storage: str, here: list[Placed], chosen: list[Placed]) -> list[Placed]:
+def concerned(situation: Situation, storage: str, here: Sequence[Backup], chosen: Sequence[Backup]) -> Sequence[Backup]:
     """What the verdicts on the chosen ones depend on: where nothing binds jobs together, their own jobs."""
     if here is chosen or storage in situation.room or situation.needs:
         return here
-    jobs = {one.job_id for one, _ in chosen}
+    jobs = {one.job_id for one in chosen}
     # A safety copy goes only where its datasource has a backup, of whatever job.
-    datasources = {one.datasource for one, _ in chosen if one.purpose == "safety"}
-    return [(one, copy) for one, copy in here if one.job_id in jobs or one.datasource in datasources]
+    datasources = {one.datasource for one in chosen if one.purpose == "safety"}
+    return [one for one in here if one.job_id in jobs or one.datasource in datasources]
 
 
-def places_of(situation: Situation) -> tuple[dict[str, list[Placed]], dict[str, list[str]]]:
+def places_of(situation: Situation) -> tuple[dict[str, Sequence[Backup]], dict[str, tuple[str, ...]]]:
     """What lies, or may lie, at each storage; and by execution the storages whose copies are in doubt."""
-    places: dict[str, list[Placed]] = defaultdict(list)
-    doubts: dict[str, list[str]] = defaultdict(list)
-    since = situation.checked_since
-    for one in situation.backups:
-        for copy in one.copies:
-            # Without a path it never came to be there, and what is missing is known to be: nothing is in doubt.
-            if not copy.path or copy.status == "missing":
-                continue
-            places[copy.storage].append((one, copy))
-            fresh = since is None or (copy.checked_at is not None and copy.checked_at >= since)
-            if copy.status != "available" or not fresh:
-                doubts[one.execution_id].append(copy.storage)
-    return places, doubts
+    backups = situation.backups
+    places: dict[str, set[str]] = {}
+    doubtful: dict[str, tuple[str, ...]] = {}
+    for where in {one.where for one in backups}:
+        # What never came to be there has no path, and what is missing is known to be: nothing is in doubt.
+        there = [copy for copy in copies_of(where) if copy.place and copy.status != "missing"]
+        for copy in there:
+            places.setdefault(copy.storage, set()).add(where)
+        if doubts := tuple(copy.storage for copy in there if copy.status != "available"):
+            doubtful[where] = doubts
+    return (
+        {storage: [one for one in backups if one.where in wheres] for storage, wheres in places.items()},
+        {one.execution_id: doubtful[one.where] for one in backups if one.where in doubtful} if doubtful else {},
+    )
 
 
 def with_needed(needs: Mapping[str, frozenset[str]], ids: Iterable[str]) -> frozenset[str]:

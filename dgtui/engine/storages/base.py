@@ -5,7 +5,7 @@ there when, and only when, its manifest stands in the folder under its final nam
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, BinaryIO, ClassVar, Generic, TypeVar
 
@@ -16,6 +16,8 @@ from dgtui.engine.retention_settings import RetentionSettings, retention_mistake
 
 MANIFEST = "manifest.json"
 RESTORE_TEXT = "RESTORE.txt"
+KnownFolders = Mapping[str, Collection[str]]
+"""By the ids of jobs the names of folders that are left out."""
 
 
 class StorageSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -184,8 +186,8 @@ class Storage(ABC, Generic[SettingsT]):
         """Start writing a backup. Raises StorageError."""
 
     @abstractmethod
-    def backups(self, known: Container[str] = ()) -> Iterator[FolderRef]:
-        """All folders with a manifest, in no order, but the known ones: `<job id>/<folder>`. Raises StorageError."""
+    def backups(self) -> Iterator[FolderRef]:
+        """All folders with a manifest, in no order. Raises StorageError."""
 
     @abstractmethod
     def read_manifest(self, ref: FolderRef) -> bytes:
@@ -202,6 +204,13 @@ class Storage(ABC, Generic[SettingsT]):
     @abstractmethod
     def copy_status(self, ref: FolderRef) -> CopyStatus:
         """Whether the backup is there: `available`, `missing`, or `unreachable` (cannot be told); never raises."""
+
+    @abstractmethod
+    def folders(self, job_ids: Collection[str]) -> dict[str, frozenset[str]]:
+        """The names in the folders of these jobs, whatever they are; a job that is left out cannot be told of.
+
+        Never raises; once it does not answer, the rest is not asked any more.
+        """
 
     def copy_statuses(self, refs: Sequence[FolderRef]) -> dict[FolderRef, CopyStatus]:
         """Like `copy_status`, of many; once nothing can be told of one, the rest is not asked any more."""
@@ -229,8 +238,8 @@ class Storage(ABC, Generic[SettingsT]):
         """Remove an unfinished folder. Raises StorageError."""
 
     @abstractmethod
-    def orphans(self, known: Container[str] = ()) -> Iterator[Orphan]:
-        """Folders with the name of a backup and without a manifest, but the known ones. Raises StorageError."""
+    def strangers(self, known: KnownFolders) -> Iterator[Leftover | Orphan | FolderRef]:
+        """What is unfinished, without a manifest, or a backup, but the known folders. Raises StorageError."""
 
     @abstractmethod
     def remove_orphan(self, orphan: Orphan) -> None:

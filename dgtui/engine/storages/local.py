@@ -5,7 +5,7 @@ import errno
 import os
 import threading
 import uuid
-from collections.abc import Container, Generator, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, BinaryIO, ClassVar
@@ -30,6 +30,7 @@ from dgtui.engine.storages.base import (
     MANIFEST,
     BackupWriter,
     FolderRef,
+    KnownFolders,
     Leftover,
     Orphan,
     Storage,
@@ -37,10 +38,16 @@ from dgtui.engine.storages.base import (
     StorageState,
 )
 from dgtui.engine.storages.deadline import answers_within, with_deadline
-from dgtui.engine.storages.local_look import has_manifest, holds, statuses_of_job
+from dgtui.engine.storages.local_look import folders_of_job, has_manifest, holds, statuses_of_job
 from dgtui.engine.storages.local_marker import MARKER, make_marker, read_marker
 from dgtui.engine.storages.local_reader import open_for_reading
-from dgtui.engine.storages.local_removal import delete_backup, leftovers, orphans, remove_leftover, remove_orphan
+from dgtui.engine.storages.local_removal import (
+    delete_backup,
+    leftovers,
+    remove_leftover,
+    remove_orphan,
+    strangers,
+)
 from dgtui.engine.storages.local_root import FOLDER_NAME, PLAIN_NAME, UUID_NAME, LocalRoot, check_ref
 from dgtui.engine.storages.local_writer import LocalWriter
 
@@ -184,17 +191,16 @@ class LocalStorage(Storage[LocalSettings]):
             given_up.set()
             raise
 
-    def backups(self, known: Container[str] = ()) -> Iterator[FolderRef]:
-        """All folders with a manifest, in no order, but the known ones: `<job id>/<folder>`. Raises StorageError."""
+    def backups(self) -> Iterator[FolderRef]:
+        """All folders with a manifest, in no order. Raises StorageError."""
         # Some at a time: to hand over each one from thread to thread would cost more than to look at it.
-        for some in answers_within(self._backups(known), self.prepare_seconds, subject=self.root):
+        for some in answers_within(self._backups(), self.prepare_seconds, subject=self.root):
             yield from some
 
-    def _backups(self, known: Container[str]) -> Generator[list[FolderRef], None, None]:
+    def _backups(self) -> Generator[list[FolderRef], None, None]:
         with self._root.opened() as root:
             for job_id, job in self._root.jobs(root):
-                found = [name for name in self._root.names(job, job_id) if FOLDER_NAME.fullmatch(name)]
-                names = [name for name in found if f"{job_id}/{name}" not in known]
+                names = [name for name in self._root.names(job, job_id) if FOLDER_NAME.fullmatch(name)]
                 for start in range(0, len(names), _ASKED_AT_ONCE):
                     refs = [FolderRef(job_id=job_id, folder=name) for name in names[start : start + _ASKED_AT_ONCE]]
                     yield [ref for ref in refs if has_manifest(self._root, job, ref)]
@@ -212,6 +218,18 @@ class LocalStorage(Storage[LocalSettings]):
                 return "available" if holds(MANIFEST, folder) else "missing"
         except ValidationError:
             return "missing"
+
+    def folders(self, job_ids: Collection[str]) -> dict[str, frozenset[str]]:
+        """The names in the folders of these jobs; once it does not answer, the rest is not asked."""
+        found: dict[str, frozenset[str]] = {}
+        with contextlib.suppress(StorageError):
+            for job_id in job_ids:
+                names = with_deadline(
+                    partial(folders_of_job, self._root, job_id), self.answer_seconds, subject=self.root
+                )
+                if names is not None:
+                    found[job_id] = names
+        return found
 
     def copy_statuses(self, refs: Sequence[FolderRef]) -> dict[FolderRef, CopyStatus]:
         """Like `copy_status`, of many, some of a job at a time; once it does not answer, the rest is not asked."""
@@ -274,9 +292,9 @@ class LocalStorage(Storage[LocalSettings]):
         """Remove an unfinished folder. Raises StorageError."""
         with_deadline(lambda: remove_leftover(self._root, leftover), self.removal_seconds, subject=self.root)
 
-    def orphans(self, known: Container[str] = ()) -> Iterator[Orphan]:
-        """Folders with the name of a backup and without a manifest, but the known ones. Raises StorageError."""
-        return answers_within(orphans(self._root, known), self.prepare_seconds, subject=self.root)
+    def strangers(self, known: KnownFolders) -> Iterator[Leftover | Orphan | FolderRef]:
+        """What is unfinished, without a manifest, or a backup, but the known folders. Raises StorageError."""
+        return answers_within(strangers(self._root, known), self.prepare_seconds, subject=self.root)
 
     def remove_orphan(self, orphan: Orphan) -> None:
         """Remove a folder that still has no manifest. Raises StorageError, also where it has one by now."""

@@ -10,6 +10,26 @@ from dgtui.engine.storages.base import MANIFEST, FolderRef
 from dgtui.engine.storages.local_root import LocalRoot, check_ref
 
 
+def folders_of_job(root: LocalRoot, job_id: str) -> frozenset[str] | None:
+    """The names in a job's folder, None where it tells nothing; raises StorageError where the root cannot be asked."""
+    with root.opened() as folder:
+        try:
+            check_ref(FolderRef(job_id=job_id, folder=job_id))
+            with explained(f"{root.path}/{job_id}", "list"):
+                return _names(root, job_id, folder)
+        except StorageError as error:
+            absent = isinstance(error.__cause__, FileNotFoundError | NotADirectoryError)
+            return frozenset() if absent else None
+
+
+def _names(root: LocalRoot, job_id: str, folder: int) -> frozenset[str]:
+    job = open_folder(job_id, folder=folder)
+    try:
+        return frozenset(root.names(job, job_id))
+    finally:
+        os.close(job)
+
+
 def statuses_of_job(root: LocalRoot, refs: Sequence[FolderRef]) -> dict[FolderRef, CopyStatus]:
     """The states of backups of one job; raises StorageError where the root cannot be asked."""
     with root.opened() as folder:

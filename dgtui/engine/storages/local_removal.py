@@ -5,14 +5,14 @@ import os
 import re
 import stat
 import uuid
-from collections.abc import Container, Generator
+from collections.abc import Generator
 from datetime import UTC, datetime
 
 import msgspec
 
 from dgtui.engine.errors import StorageError
 from dgtui.engine.files import explained, open_folder, rename_folder
-from dgtui.engine.storages.base import MANIFEST, FolderRef, Leftover, Orphan
+from dgtui.engine.storages.base import MANIFEST, FolderRef, KnownFolders, Leftover, Orphan
 from dgtui.engine.storages.local_look import holds
 from dgtui.engine.storages.local_reader import open_for_reading
 from dgtui.engine.storages.local_root import FOLDER_NAME, UUID_NAME, LocalRoot, check_ref
@@ -60,13 +60,18 @@ def leftovers(root: LocalRoot) -> Generator[Leftover, None, None]:
     with root.opened() as root_fd:
         for job_id, job in root.jobs(root_fd):
             for name in root.names(job, job_id):
-                if match := _LEFTOVER.fullmatch(name):
-                    path = root.path / job_id / name
-                    with explained(path, "look into"):
-                        size, changed = _size_and_change(name, job)
-                    yield Leftover(
-                        path=str(path), execution_id=match["execution"].lower(), bytes=size, changed_at=changed
-                    )
+                if (leftover := _leftover(root, job_id, name, job)) is not None:
+                    yield leftover
+
+
+def _leftover(root: LocalRoot, job_id: str, name: str, job: int) -> Leftover | None:
+    # Most names are those of backups: they are told apart by their first character.
+    if name[:1] != "." or (match := _LEFTOVER.fullmatch(name)) is None:
+        return None
+    path = root.path / job_id / name
+    with explained(path, "look into"):
+        size, changed = _size_and_change(name, job)
+    return Leftover(path=str(path), execution_id=match["execution"].lower(), bytes=size, changed_at=changed)
 
 
 def remove_leftover(root: LocalRoot, leftover: Leftover) -> None:
@@ -86,28 +91,31 @@ def remove_leftover(root: LocalRoot, leftover: Leftover) -> None:
         _remove_job_folder(job_id, root_fd)
 
 
-def orphans(root: LocalRoot, known: Container[str]) -> Generator[Orphan, None, None]:
-    """The folders with the name of a backup and without a manifest, but the known ones. Raises StorageError."""
+def strangers(root: LocalRoot, known: KnownFolders) -> Generator[Leftover | Orphan | FolderRef, None, None]:
+    """All that is unfinished, and the folders with the name of a backup but the known ones. Raises StorageError."""
     with root.opened() as root_fd:
         for job_id, job in root.jobs(root_fd):
-            for name in root.names(job, job_id):
-                if not FOLDER_NAME.fullmatch(name) or f"{job_id}/{name}" in known:
-                    continue
-                path = f"{root.path}/{job_id}/{name}"
-                with explained(path, "look into"):
-                    try:
-                        folder = open_folder(name, folder=job)
-                    except (FileNotFoundError, NotADirectoryError):
-                        continue
-                    try:
-                        bare = not holds(MANIFEST, folder)
-                    finally:
-                        os.close(folder)
-                    if not bare:
-                        continue
-                    size, changed = _size_and_change(name, job)
-                ref = FolderRef(job_id=job_id, folder=name)
-                yield Orphan(ref=ref, path=path, bytes=size, changed_at=changed)
+            for name in set(root.names(job, job_id)).difference(known.get(job_id, ())):
+                if (leftover := _leftover(root, job_id, name, job)) is not None:
+                    yield leftover
+                elif FOLDER_NAME.fullmatch(name) and (found := _backup_or_orphan(root, job_id, name, job)) is not None:
+                    yield found
+
+
+def _backup_or_orphan(root: LocalRoot, job_id: str, name: str, job: int) -> FolderRef | Orphan | None:
+    path, ref = f"{root.path}/{job_id}/{name}", FolderRef(job_id=job_id, folder=name)
+    with explained(path, "look into"):
+        try:
+            folder = open_folder(name, folder=job)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        try:
+            if holds(MANIFEST, folder):
+                return ref
+        finally:
+            os.close(folder)
+        size, changed = _size_and_change(name, job)
+    return Orphan(ref=ref, path=path, bytes=size, changed_at=changed)
 
 
 def remove_orphan(root: LocalRoot, orphan: Orphan) -> None:
