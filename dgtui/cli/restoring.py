@@ -139,7 +139,9 @@ def restore(
         safety = one_line(safety_line(no_safety=no_safety, safety_to=safety_to))
         lines = [*preview_lines(wanted, preview, selection, storage=storage), *([safety] if preview.replaces else [])]
         if dry_run:
-            raise typer.Exit(_tell_whole(preview, lines, as_json=as_json))
+            options = {"--overwrite": overwrite or merge, "--without-roles": without_roles}
+            given = [option for option, wanted_so in options.items() if wanted_so]
+            raise typer.Exit(_tell_whole(preview, lines, given, as_json=as_json))
         for line in (*lines, *map(one_line, cannot_work_lines(preview))):
             say(line)
         if not overwrite and not merge:
@@ -183,7 +185,7 @@ def _refuse_replacing(preview: "RestorePreview", selection: "Selection") -> None
         )
 
 
-def _tell_whole(preview: "RestorePreview", lines: list[str], *, as_json: bool) -> int:
+def _tell_whole(preview: "RestorePreview", lines: list[str], given: list[str], *, as_json: bool) -> int:
     """Print the whole preview after these lines; the exit code, which tells whether the restore could work."""
     from dgtui.engine.problems import exit_code_of
     from dgtui.wording.preview_text import dry_run_lines
@@ -191,7 +193,7 @@ def _tell_whole(preview: "RestorePreview", lines: list[str], *, as_json: bool) -
     if as_json:
         print_json(preview)
     else:
-        for line in (*lines, *dry_run_lines(preview)):
+        for line in (*lines, *dry_run_lines(preview, given)):
             print_data(line)
     problem = preview.outlook.problem if preview.outlook is not None else None
     return EXIT_DONE if problem is None else exit_code_of(problem)

@@ -7,6 +7,8 @@ from dgtui.wording.problem_text import problem_lines
 from dgtui.wording.words import counted, known_size, left_text, one_line, short_id, time_text
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from dgtui.engine.datasources.loading import Selection
     from dgtui.engine.model import Execution
     from dgtui.engine.preview import RestorePreview
@@ -130,16 +132,16 @@ def _role_facts(outlook: "RestoreOutlook") -> list[tuple[str, str]]:
     return facts
 
 
-def dry_run_lines(preview: "RestorePreview") -> list[str]:
-    """What the short form leaves out: every object, and what stands against the restore."""
+def dry_run_lines(preview: "RestorePreview", given: "Collection[str]" = ()) -> list[str]:
+    """What the short form leaves out: every object, and what stands against the restore, or which options it lacks
+    beside the given ones."""
     outlook = preview.outlook
     if outlook is None:
         return []
     lines = ["", f"{'Rows now':>14}  {'In the backup':>14}  Object"] if outlook.objects else []
     lines += [f"{now:>14}  {then:>14}  {entry.name}" for entry in outlook.objects for now, then in [object_rows(entry)]]
-    return [
-        one_line(line) for line in (*lines, "", *(cannot_work_lines(preview) or (_what_it_needs(preview, outlook),)))
-    ]
+    ends = cannot_work_lines(preview) or [_what_it_needs(preview, outlook, given)]
+    return [one_line(line) for line in (*lines, "", *ends)]
 
 
 def cannot_work_lines(preview: "RestorePreview") -> list[str]:
@@ -148,9 +150,9 @@ def cannot_work_lines(preview: "RestorePreview") -> list[str]:
     return problem_lines(problem, label="This restore cannot work") if problem is not None else []
 
 
-def _what_it_needs(preview: "RestorePreview", outlook: "RestoreOutlook") -> str:
-    needed = ["--overwrite"] if preview.replaces else []
-    if outlook.missing_roles.costs_something:
+def _what_it_needs(preview: "RestorePreview", outlook: "RestoreOutlook", given: "Collection[str]") -> str:
+    needed = ["--overwrite"] if preview.replaces and "--overwrite" not in given else []
+    if outlook.missing_roles.costs_something and "--without-roles" not in given:
         needed.append("with --yes also --without-roles" if needed else "with --yes --without-roles")
     return "Nothing was changed" + (f". The restore itself needs {', '.join(needed)}" if needed else "")
 

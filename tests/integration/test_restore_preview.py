@@ -84,6 +84,10 @@ def test_missing_roles_are_told_and_somebody_has_to_choose(shop: Shop, strange_r
     assert "owner_gone" in shown.output
     assert "public.orders (to reader_gone)" in shown.output or "TABLE orders (to reader_gone)" in shown.output, shown
     assert "needs --overwrite, with --yes also --without-roles" in shown.output
+    shown = shop.home.dgtui("restore", reference, "--dry-run", "--overwrite")
+    assert "needs with --yes --without-roles" in shown.output, "what is given is not lacking"
+    shown = shop.home.dgtui("restore", reference, "--dry-run", "--overwrite", "--without-roles")
+    assert "itself needs" not in shown.output
     refused = shop.home.dgtui("restore", reference, "--overwrite", "--yes")
     assert refused.exit_code == 1, refused
     assert "owner_gone, reader_gone" in refused.errors
