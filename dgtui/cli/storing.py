@@ -17,7 +17,10 @@ def delete(
         str | None, typer.Option(metavar="S", help="Only the copy at this storage.", show_default=False)
     ] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Also a job's last good one, one in use, or a restore's only way back.")
+        bool,
+        typer.Option(
+            "--force", help="Also a pinned one, one in use, a job's last good one, a restore's only way back."
+        ),
     ] = False,
     yes: Yes = False,
     as_json: AsJson = False,

@@ -22,8 +22,8 @@ CLEANUP_LOG = "cleanup.log"
 def delete_copies(catalog: Catalog, config: Config, execution: Execution, *, storage: str | None, force: bool) -> int:
     """Delete an execution's copies, or the one at `storage`; the bytes freed.
 
-    Raises ConfigError where it is the last good backup of its job, or the only way back of a restore, and `force` is
-    not given; StorageError.
+    Raises ConfigError where it is pinned, the last good backup of its job, or the only way back of a restore, and
+    `force` is not given; StorageError.
     """
     if execution.status not in RESTORABLE:
         catalog.forget_execution(execution.execution_id)
@@ -41,7 +41,14 @@ def delete_copies(catalog: Catalog, config: Config, execution: Execution, *, sto
 
 
 def _refuse_needed(catalog: Catalog, execution: Execution) -> None:
-    """Raise ConfigError where nothing could take the place of this backup."""
+    """Raise ConfigError where nothing could take the place of this backup, or somebody wants it kept."""
+    known = catalog.execution(execution.execution_id)
+    if known is not None and known.pin is not None:
+        raise ConfigError(
+            f"Execution {execution.execution_id[:8]} is pinned: {known.pin}; nothing was deleted",
+            subject=execution.execution_id,
+            hint=f"First unpin it: dgtui unpin {execution.execution_id[:8]}, or p in the backups",
+        )
     restore_id = ways_back(catalog).get(execution.execution_id)
     if restore_id is not None:
         raise ConfigError(

@@ -95,6 +95,10 @@ def test_a_pinned_one_stays_until_it_is_unpinned(home: Home, engine: Engine) -> 
     assert home.dgtui("pin", oldest.execution_id, "--reason", "the merger").exit_code == 0
     assert home.dgtui("cleanup", "--yes").exit_code == 0
     assert folders(home) == ["01", "04", "05"]
+    refused = home.dgtui("delete", oldest.execution_id, "--yes")
+    assert refused.exit_code == 2
+    assert "is pinned: the merger; nothing was deleted" in refused.errors
+    assert folders(home) == ["01", "04", "05"]
     assert home.dgtui("unpin", oldest.execution_id).exit_code == 0
     assert home.dgtui("cleanup").exit_code == 2, "nobody was there to ask"
     shown = home.dgtui("cleanup", "--dry-run", "--json").json()

@@ -174,6 +174,9 @@ async def test_a_backup_is_pinned_with_a_reason_and_unpinned(home: Home, shop: P
         await driver.press("enter")
         assert "pinned" in driver.rows("#executions")[0]
         assert driver.app.engine.execution(execution.execution_id).pin == "before migration 42"
+        await driver.press("x", "enter", "y")
+        assert "is pinned: before migration 42; nothing was deleted" in driver.toasts[-1]
+        assert len(driver.app.engine.executions()) == 1
         await driver.press("p")
         assert isinstance(driver.screen, ConfirmScreen)
         await driver.press("y")
