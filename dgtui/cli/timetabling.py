@@ -48,13 +48,19 @@ def job_lines(found: "Sequence[JobOverview]", *, look: Look, width: int | None) 
             one_line(job.name),
             one_line(job.datasource),
             one_line(job.schedule_words + (f" ({job.timezone})" if job.schedule and job.timezone else "")) or "-",
-            "yes" if job.enabled else "off",
+            _switched(job),
             time_text(job.next_run),
             _last(job, look),
         )
         for job in found
     ]
     return table_lines(("Job", "Datasource", "Schedule", "Enabled", "Next run", "Last"), rows, width=width)
+
+
+def _switched(job: "JobOverview") -> str:
+    if not job.enabled:
+        return "off"
+    return "yes" if job.followed else "datasource off"
 
 
 def _last(job: "JobOverview", look: Look) -> str:
@@ -79,4 +85,8 @@ def _switch(job: str, *, enabled: bool) -> None:
 
     with open_engine() as engine:
         engine.switch_job(job, enabled=enabled)
+        datasource = engine.config.job(job).datasource
+        waits = enabled and not engine.config.require_datasource(datasource).enabled
     say(f"{one_line(job)} is {'enabled' if enabled else 'disabled'}")
+    if waits:
+        say(f"note: its datasource {one_line(datasource)} is switched off, so that its schedule is not followed")

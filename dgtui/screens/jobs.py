@@ -105,7 +105,7 @@ class JobsScreen(EditingScreen):
                 None,
                 None,
                 None,
-                STATUS_ORDER.index(self._state(name).status) if job.enabled else len(STATUS_ORDER),
+                STATUS_ORDER.index(self._state(name).status) if app.config.is_followed(name) else len(STATUS_ORDER),
                 None,
                 next_run,
                 last.started_at if last is not None else None,
@@ -124,7 +124,7 @@ class JobsScreen(EditingScreen):
         return self.engine_app.guard.pulse.state(Watched(kind="job", name=name))
 
     def _state_cell(self, name: str) -> Span:
-        if not self.engine_app.config.jobs[name].enabled:
+        if not self.engine_app.config.is_followed(name):
             return Span("off", "warning")
         return health_mark(self._state(name).status, self.engine_app.look, word=True)
 
@@ -153,8 +153,13 @@ class JobsScreen(EditingScreen):
 
     def _trouble(self, name: str, known: "JobOverview | None") -> list[Line]:
         """What is not well with it: overdue, far off its size, a copy missing, or how the last run ended."""
-        state, last = self._state(name), known.last if known is not None else None
-        if state.message and self.engine_app.config.jobs[name].enabled:
+        config, state, last = self.engine_app.config, self._state(name), known.last if known is not None else None
+        job = config.jobs[name]
+        if job.enabled and not config.is_followed(name):
+            told = f"Its datasource {job.datasource} is switched off: it runs by hand alone"
+            hint = f"enabled = true  in [datasources.{job.datasource}]"
+            return trouble_lines(told, hint, "warning", self.engine_app.look)
+        if state.message and job.enabled:
             style = "bad" if state.status == "critical" else "warning"
             return trouble_lines(state.message, state.hint, style, self.engine_app.look)
         if last is not None and last.problem is not None:

@@ -165,6 +165,18 @@ async def test_storages_tell_their_health_and_the_room_for_the_next_backups(home
         assert "The next backups take about" in driver.text("#details")
 
 
+async def test_a_job_of_a_datasource_that_is_off_says_why_it_does_not_run(home: Home, shop: Path) -> None:
+    off = f"{sqlite_table('shop', shop)}enabled = false\n"
+    home.configure(off, storages=("disk", "nas"), job='schedule = "0 3 * * *"')
+    async with screens(home) as driver:
+        await driver.press("3")
+        assert "off" in driver.rows("#jobs")[0]
+        assert "unknown" not in driver.rows("#jobs")[0]
+        assert "Its datasource shop is switched off: it runs by hand alone" in driver.text("#details")
+    assert "datasource off" in home.dgtui("jobs").output
+    assert "its datasource shop is switched off" in home.dgtui("enable", "nightly").errors
+
+
 async def test_a_backup_is_pinned_with_a_reason_and_unpinned(home: Home, shop: Path) -> None:
     execution = home.back_up()
     async with screens(home) as driver:

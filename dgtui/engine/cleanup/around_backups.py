@@ -52,7 +52,7 @@ class RoundBackup:
             cleanup = Cleanup(self._catalog, self._config, self._paths, stop=self._cancellation.event)
             report = cleanup.run(scope, strays=False)
         for one in report.removed:
-            self._run.log(f"Retention removed {one.path}: {one.rule}, {one.bytes:,} bytes freed")
+            self._run.log(f"Retention removed {one.path}: {one.rule.replace('_', ' ')}, {one.bytes:,} bytes freed")
         for failure in report.not_removed:
             self._run.log(f"{failure.path or failure.storage}: {failure.problem.message}", level="warning")
         for note in report.notes:

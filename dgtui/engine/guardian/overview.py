@@ -45,6 +45,8 @@ class JobOverview(Record, frozen=True):
     datasource: str
     storages: tuple[str, ...]
     enabled: bool
+    followed: bool
+    """Whether its timetable is followed: it and its datasource are switched on."""
     schedule: str | None
     schedule_words: str
     """The schedule as people say it; empty where it has none."""
@@ -80,6 +82,7 @@ def job_overviews(config: Config, catalog: Catalog, now: datetime) -> list[JobOv
                 datasource=job.datasource,
                 storages=job.storages,
                 enabled=job.enabled,
+                followed=config.is_followed(name),
                 schedule=job.schedule,
                 schedule_words=schedule_words(job.schedule) if job.schedule is not None else "",
                 timezone=job.timezone,
