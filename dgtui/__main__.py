@@ -115,7 +115,9 @@ def _run_job(name: str, *, as_json: bool) -> int:
 
 
 def _report_fault(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """A fault of the program itself: no traceback for users, but a way to see it."""
+    """A fault of the program itself: no traceback for users, but a way to see it. To be interrupted is none."""
+    if issubclass(kind, KeyboardInterrupt):
+        return
     if os.environ.get("DGTUI_TRACEBACK"):
         sys.__excepthook__(kind, error, trace)
         return

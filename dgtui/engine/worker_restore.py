@@ -8,12 +8,12 @@ from dgtui.config import JobSettings
 from dgtui.engine.cancellation import Cancellation
 from dgtui.engine.errors import ConfigError, DataGuardianError
 from dgtui.engine.messages import now
-from dgtui.engine.model import Execution
+from dgtui.engine.model import Execution, ExecutionStatus, Problem
 from dgtui.engine.orders import RestoreOrder
 from dgtui.engine.restore import RestoreRun
 from dgtui.engine.restore_model import Restore
 from dgtui.engine.restore_task import RestoreTask, UndoTask, started_restore
-from dgtui.engine.restore_telling import tell_restore
+from dgtui.engine.restore_telling import content_of, tell_restore
 from dgtui.engine.run_writer import RunWriter
 from dgtui.engine.safety_copy import safety_settings
 from dgtui.engine.undo import UndoRun, only_removes
@@ -40,6 +40,8 @@ class RestoreWorker(ReadingWorker[RestoreOrder]):
             )
             self._catalog.save_restore(ended)
             self._tell_restore(ended)
+            if not ended.took_effect and not ended.partly_filled and (ended.placing is None or not ended.placing.mark):
+                self._run.log(f"{ended.target} {content_of(ended)}")
 
         started = started_restore(order)
         with self._recording_failure(record, started):
@@ -54,6 +56,13 @@ class RestoreWorker(ReadingWorker[RestoreOrder]):
                     warnings += (f"The restored content is in place, but could not be recorded: {error.message}",)
                 self._tell_restore(ended)
                 self._say_end("completed", warnings=warnings)
+
+    def _end_of(self, error: DataGuardianError) -> tuple[ExecutionStatus, Problem]:
+        status, problem = super()._end_of(error)
+        if problem.kind == "Cancelled":
+            # What a restore keeps is the former content: of that nothing is said here.
+            problem = msgspec.structs.replace(problem, hint="Start it again when it suits")
+        return status, problem
 
     def _put_back(self, order: RestoreOrder) -> Restore:
         """Undo a restore by what it kept; where that is damaged, by the safety backup."""

@@ -92,6 +92,11 @@ def test_an_undo_is_called_so_and_a_cancel_is_no_news(
         engine = home.engine()
         assert (cancelled.status, _told(engine, cancelled)) == ("cancelled", [])
         assert [outcome for _, _, outcome in _written(engine, cancelled)] == ["cancelled"]
+        follower = engine.follower(cancelled.restore_id)
+        follower.poll()
+        assert follower.snapshot.log[-1].text == f"{cancelled.target} is as it was"
+        assert cancelled.problem is not None
+        assert "kept" not in cancelled.problem.hint, "that is the former content"
 
 
 def test_a_restore_that_a_signal_of_the_system_stopped_is_news(

@@ -1,6 +1,7 @@
 """The start: what is answered, and what is not even loaded."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,16 @@ import pytest
 
 from dgtui import __version__
 
+_INTERRUPTED = """
+import sys
+class Interrupted:
+    def find_spec(self, name, path=None, target=None):
+        if name == "dgtui.cli.outcome":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupted())
+from dgtui.__main__ import main
+main(["list"])
+"""
 HEAVY = {"textual", "sqlalchemy", "psycopg", "pymysql", "zstandard"}
 _PROGRAM = """
 import sys
@@ -140,3 +151,8 @@ def test_a_fault_of_the_program_shows_no_traceback_unless_asked() -> None:
         assert done.returncode == 1
         assert ("Traceback" in done.stderr) == bool(asked)
         assert "ZeroDivisionError" in done.stderr
+
+
+def test_an_interrupt_while_it_begins_is_no_fault_of_the_program() -> None:
+    done = subprocess.run([sys.executable, "-c", _INTERRUPTED], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
