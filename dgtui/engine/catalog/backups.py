@@ -1,13 +1,13 @@
 """The backups of the catalogue as retention has to know them: all of them, when room has to be made."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 import msgspec
 import sqlalchemy as sa
 
 from dgtui.engine.catalog import tables
 from dgtui.engine.catalog.database import Database
-from dgtui.engine.catalog.json_pages import json_pages, literal
+from dgtui.engine.catalog.json_pages import json_pages, json_ranges, literal
 from dgtui.engine.model import OWN_FOLDERS, RESTORABLE, Backup
 
 _RESTORABLE = tables.executions.c.status.in_(sorted(RESTORABLE))
@@ -16,7 +16,7 @@ _backups = msgspec.json.Decoder(list[Backup])
 
 def all_backups(database: Database) -> list[Backup]:
     """The executions that left a backup, in the order of the catalogue."""
-    return _select(database, _RESTORABLE)
+    return _decoded(json_ranges(database, _text(), _RESTORABLE))
 
 
 def backups_of(
@@ -32,12 +32,18 @@ def backups_of(
 
 
 def _select(database: Database, *chosen: sa.ColumnElement[bool]) -> list[Backup]:
-    columns = tables.executions.c
-    sequences = sa.select(columns.sequence).where(*chosen).order_by(columns.sequence)
-    # An array, as its type says: names would have to be read a hundred thousand times.
-    own = (columns[name] for name in Backup.__struct_fields__ if name != "where")
-    text = sa.func.json_array(*own, _where_text())
-    return [one for page in json_pages(database, sequences, text) for one in _backups.decode(f"[{page}]")]
+    sequence = tables.executions.c.sequence
+    return _decoded(json_pages(database, sa.select(sequence).where(*chosen).order_by(sequence), _text()))
+
+
+def _decoded(pages: Iterable[str]) -> list[Backup]:
+    return [one for page in pages for one in _backups.decode(f"[{page}]")]
+
+
+def _text() -> sa.ColumnElement[str]:
+    """A backup as an array, as its type says: names would have to be read a hundred thousand times."""
+    own = (tables.executions.c[name] for name in Backup.__struct_fields__ if name != "where")
+    return sa.func.json_array(*own, _where_text())
 
 
 def _where_text() -> sa.ColumnElement[str]:

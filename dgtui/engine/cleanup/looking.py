@@ -154,19 +154,18 @@ class Look:
     def _rules(self, known: Sequence[Backup]) -> dict[tuple[str, str], JobRules]:
         wheres = {one.where for one in known}
         storages = {copy.storage for where in wheres for copy in copies_of(where) if copy.place}
-        histories: dict[str, list[Backup]] = defaultdict(list)
-        for one in known:
-            if one.purpose != "safety":
-                histories[one.job_id].append(one)
+        with_backups = {one.job_id for one in known if one.purpose != "safety"}
+        # Only where a job has no timetable.
+        histories = cache(lambda: _by_job(known))
         rules: dict[tuple[str, str], JobRules] = {}
         for name, job in self._config.jobs.items():
             job_id = self._config.job_id(name)
-            if job_id not in histories:
+            if job_id not in with_backups:
                 continue
             if job.schedule is not None and self._config.is_followed(name):
                 expected: NextBackup = parse_schedule(job.schedule, time_zone(job.timezone)).next_after
             else:
-                expected = expected_by_history(histories[job_id])
+                expected = expected_by_history(histories()[job_id])
             # Asked for the same moments by each rule at each storage.
             expected = cache(expected)
             zone = zoneinfo.ZoneInfo(job.timezone) if job.timezone else None
@@ -212,3 +211,12 @@ class Look:
 
 def _failed(kind: str) -> bool:
     return kind not in ("", "DiskSpaceError")
+
+
+def _by_job(known: Sequence[Backup]) -> dict[str, list[Backup]]:
+    """The backups of each job, by its id."""
+    found: dict[str, list[Backup]] = defaultdict(list)
+    for one in known:
+        if one.purpose != "safety":
+            found[one.job_id].append(one)
+    return found

@@ -23,6 +23,16 @@ _Found = dict[str, CopyStatus]
 """By execution the states that differ from what was known."""
 
 
+class _OfJob:
+    """The backups of a job, and what can be asked of all of them at once."""
+
+    def __init__(self, job_id: str, backups: Sequence[Backup]) -> None:
+        self.job_id = job_id
+        self.backups = backups
+        self.wheres = {one.where for one in backups}
+        self.folders = [one.folder for one in backups]
+
+
 class Presence:
     """Asks the storages, and tells the catalogue what is not as it knew it."""
 
@@ -34,17 +44,18 @@ class Presence:
 
     def as_they_are(self, known: Sequence[Backup]) -> list[Backup]:
         """Backups with their copies as they are now."""
-        wheres = {one.where for one in known}
+        by_job: dict[str, list[Backup]] = defaultdict(list)
+        for one in known:
+            by_job[one.job_id].append(one)
+        jobs = [_OfJob(job_id, backups) for job_id, backups in by_job.items()]
         places: dict[str, dict[str, KnownCopy]] = defaultdict(dict)
-        for where in wheres:
+        for where in set[str]().union(*(job.wheres for job in jobs)):
             for copy in copies_of(where):
                 if not copy.judged and copy.place:
                     places[copy.storage][where] = copy
-        found: dict[str, _Found] = {}
-        for storage, copies in sorted(places.items()):
-            asked = [one for one in known if one.where in copies]
-            found[storage] = self._found_at(storage, asked, copies)
-        return _changed(known, found)
+        return _changed(
+            known, {storage: self._found_at(storage, jobs, copies) for storage, copies in sorted(places.items())}
+        )
 
     def without_hollow(
         self, known: Sequence[Backup], relied_on: Iterable[tuple[str, Sequence[Backup]]]
@@ -58,44 +69,46 @@ class Presence:
             self._save(storage, [one for one in new if one.execution_id in found[storage]], found[storage])
         return _changed(known, found) if any(found.values()) else None
 
-    def _found_at(self, storage: str, asked: Sequence[Backup], copies: Mapping[str, KnownCopy]) -> _Found:
-        there = {where for where, copy in copies.items() if copy.status == "available"}
-        told, answers = self._told(storage, asked, there)
+    def _found_at(self, storage: str, jobs: "Sequence[_OfJob]", copies: Mapping[str, KnownCopy]) -> _Found:
+        told, answers = self._told(storage, [job for job in jobs if not job.wheres.isdisjoint(copies)], copies)
+        changed: list[Backup] = []
         found: _Found = {}
-        # What was known to be there, and of which nothing else is told, is there.
-        for one in [one for one in asked if one.execution_id in told] if told else ():
-            status, known = told.get(one.execution_id, "available"), copies[one.where].status
+        for one, status in told:
+            known = copies[one.where].status
             if status != known and (status in _ANSWERS or known not in KNOWN_TO_BE_LOST):
                 found[one.execution_id] = status
+                changed.append(one)
         if answers:
-            self._save(storage, [one for one in asked if one.execution_id in found], found)
+            self._save(storage, changed, found)
         elif found:
             self._catalog.save_silence(storage, next(iter(found.values())), self._at)
         return found
 
-    def _told(self, storage: str, asked: Sequence[Backup], there: set[str]) -> tuple[_Found, bool]:
-        """What a storage says of copies but "available", and whether it says anything; `there` were so before."""
+    def _told(
+        self, storage: str, jobs: "Sequence[_OfJob]", copies: Mapping[str, KnownCopy]
+    ) -> tuple[list[tuple[Backup, CopyStatus]], bool]:
+        """What a storage says of copies, but of those that are there as they were; and whether it says anything."""
         if storage not in self._config.storages:
-            return {one.execution_id: "unknown" for one in asked}, False
+            return [(one, "unknown") for job in jobs for one in job.backups if one.where in copies], False
         adapter = self._config.storage(storage)
         know_marker(self._catalog, adapter)
-        by_job: dict[str, list[Backup]] = defaultdict(list)
-        for one in asked:
-            by_job[one.job_id].append(one)
-        folders = adapter.folders(by_job.keys())
-        told: _Found = {}
+        folders = adapter.folders([job.job_id for job in jobs])
+        there = {where for where, copy in copies.items() if copy.status == "available"}
+        told: list[tuple[Backup, CopyStatus]] = []
         uncertain: list[Backup] = []
-        for job_id, backups in by_job.items():
-            names = folders.get(job_id)
-            if names is None:
-                told |= {one.execution_id: "unreachable" for one in backups}
+        for job in jobs:
+            names = folders.get(job.job_id)
+            if names is not None and job.wheres <= there and names.issuperset(job.folders):
                 continue
-            for one in [one for one in backups if one.folder not in names or one.where not in there]:
-                if one.folder in names:
+            for one in [one for one in job.backups if one.where in copies]:
+                if names is None:
+                    told.append((one, "unreachable"))
+                elif one.folder not in names:
+                    told.append((one, "missing"))
+                elif one.where not in there:
                     uncertain.append(one)
-                else:
-                    told[one.execution_id] = "missing"
-        return told | self._look_into(storage, uncertain), bool(folders)
+        statuses = self._look_into(storage, uncertain)
+        return [*told, *((one, statuses[one.execution_id]) for one in uncertain)], bool(folders)
 
     def _look_into(self, storage: str, backups: Sequence[Backup]) -> _Found:
         """The states of copies by what is in their folders."""

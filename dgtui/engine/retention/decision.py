@@ -5,7 +5,7 @@ Of the backups of a job, and of all of them, what can be said at once is said at
 
 import heapq
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import timedelta
 from functools import cached_property
 from operator import attrgetter
@@ -173,13 +173,13 @@ class Decision:
         job = self.rules(job_id)
         if job is None or self._standing[job_id]:
             return
-        free = [one for one in backups if one.execution_id not in self._holds]
+        free = {one.execution_id for one in backups} - self._holds.keys()
         if job.counts:
-            kept_by = self.kept_by
-            self.goes |= {one.execution_id: "not_kept" for one in free if one.execution_id not in kept_by}
+            self.goes |= dict.fromkeys(free - self.kept_by.keys(), "not_kept")
         if job.rules.max_age is not None:
             now, oldest = self.situation.now, timedelta(seconds=job.rules.max_age)
-            self.goes |= {one.execution_id: "max_age" for one in free if now - one.started_at > oldest}
+            too_old = {one.execution_id for one in backups if now - one.started_at > oldest}
+            self.goes |= dict.fromkeys(free & too_old, "max_age")
 
     def _let_safety_go(self) -> None:
         self._over = [one for one in self.here if one.purpose == "safety" and one.execution_id not in self._holds]
@@ -220,20 +220,27 @@ class Decision:
     def _shrink(self, backups: Sequence[Backup], room: int) -> None:
         """Let the oldest go, until the rest fits or all that is left is protected."""
         left = [one for one in backups if one.execution_id not in self.goes]
-        total = sum(size_of(one) for one in left)
-        if total <= room:
+        excess = sum(map(size_of, left)) - room
+        if excess <= 0:
             return
         oldest_first = both_orders(left)[0][::-1]
-        places = {one.execution_id: place for place, one in enumerate(oldest_first)} if self.situation.needs else {}
+        for one in self._in_turn(oldest_first) if self.situation.needs else filter(self._may_go, oldest_first):
+            self.goes[one.execution_id] = "max_total_size"
+            excess -= size_of(one)
+            if excess <= 0:
+                return
+
+    def _in_turn(self, oldest_first: Sequence[Backup]) -> Iterator[Backup]:
+        """What may go, the oldest first of what nothing needs that is left: what was let go is gone when it goes on."""
+        places = {one.execution_id: place for place, one in enumerate(oldest_first)}
         users = self._users()
         # Sorted already, and so a heap.
         to_look_at = list(range(len(oldest_first)))
-        while total > room and to_look_at:
+        while to_look_at:
             one = oldest_first[heapq.heappop(to_look_at)]
             if not self._may_go(one) or users[one.execution_id]:
                 continue
-            self.goes[one.execution_id] = "max_total_size"
-            total -= size_of(one)
+            yield one
             # What only this one needed may go now, although it was passed over.
             for needed in self.situation.needs.get(one.execution_id, frozenset()):
                 users[needed] -= 1

@@ -1,8 +1,10 @@
 """What was decided, as it is told: the sums of what goes at once, each verdict where somebody asks for it."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
+from operator import attrgetter
 
 from dgtui.engine.model import Backup, Record
 from dgtui.engine.retention.calendar import rule_counts
@@ -10,6 +12,8 @@ from dgtui.engine.retention.decision import Decision, size_of
 from dgtui.engine.retention.expiry import Outlook
 from dgtui.engine.retention.situation import Situation, concerned, places_of
 from dgtui.engine.retention.verdicts import Expiry, HoldKind, Limit, Verdict
+
+_taken = attrgetter("started_at")
 
 
 class Going(Record, frozen=True):
@@ -111,9 +115,9 @@ class _Part:
 
     def summed_up(self) -> list[Going]:
         goes = self.decision.goes
-        groups: dict[tuple[str, Limit], list[Backup]] = {}
+        groups: dict[tuple[str, Limit], list[Backup]] = defaultdict(list)
         for one in self.going:
-            groups.setdefault((one.job, goes[one.execution_id]), []).append(one)
+            groups[one.job, goes[one.execution_id]].append(one)
         return [
             Going(
                 job=job,
@@ -121,8 +125,8 @@ class _Part:
                 removed_by=removed_by,
                 count=len(group),
                 bytes=sum(map(size_of, group)),
-                oldest=min(one.started_at for one in group),
-                newest=max(one.started_at for one in group),
+                oldest=min(map(_taken, group)),
+                newest=max(map(_taken, group)),
             )
             for (job, removed_by), group in groups.items()
         ]
