@@ -45,8 +45,9 @@ class MysqlDatasource(MysqlTarget):
     swap_words: ClassVar[str] = "one RENAME TABLE of all tables"
     writers_at_swap: ClassVar[str] = (
         "transactions under way are waited for, statements wait for the moment of the rename, and nobody is cut off; "
-        "views, triggers, routines, events and the foreign keys of other databases are made anew around it: a write in "
-        "that moment is made without its trigger or that check"
+        "triggers go with their tables, and no write misses one; views, routines, events and the foreign keys of other "
+        "databases are made anew around it: what uses a view or routine in that moment fails, and a write is made "
+        "without that check"
     )
     settings_type = MysqlSettings
     options: ClassVar[frozenset[str]] = frozenset(

@@ -6,9 +6,9 @@ from dgtui.engine.datasources.loading import Announce
 from dgtui.engine.datasources.mysql_connection import Access, Session
 from dgtui.engine.datasources.mysql_errors import quote
 from dgtui.engine.datasources.mysql_look import existing_tables, has_table
-from dgtui.engine.datasources.mysql_objects import drop_triggers
 from dgtui.engine.datasources.mysql_part import has_sequence_default, impossible
-from dgtui.engine.datasources.mysql_rename import rename_tables
+from dgtui.engine.datasources.mysql_rename import Move, rename_tables
+from dgtui.engine.datasources.mysql_triggers import drop_triggers
 from dgtui.engine.errors import RestoreError
 from dgtui.engine.reporting import Reporter
 from dgtui.engine.restore_model import Part, PartChange
@@ -47,7 +47,7 @@ def place_table(access: Access, change: PartChange, name: str, announce: Announc
             raise impossible(table, "a column takes its default from a sequence")
         _strip(session, change, table, reporter)
         announce(msgspec.json.encode((beside, table, database)).decode(), Part(kind="objects", added=(name,)))
-        rename_tables(session, [], int(access.settings.lock_timeout), renamed=(beside, table, database, name))
+        rename_tables(session, [Move(beside, table, database, name)], int(access.settings.lock_timeout))
         reporter.log(f"{table} of the backup is in {database} now, as {name}")
         session.execute(f"DROP DATABASE IF EXISTS {quote(beside)}")
 

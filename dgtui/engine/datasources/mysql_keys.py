@@ -60,10 +60,15 @@ def defined_keys(session: Session, database: str) -> tuple[CrossingKey, ...]:
     for key in crossing_keys(session, database):
         place = key.database, key.table
         if place not in statements:
-            statement = session.rows(f"SHOW CREATE TABLE {quote(key.database)}.{quote(key.table)}")[0][1]
-            statements[place] = dict(_DEFINITION.findall(str(statement)))
+            statements[place] = key_definitions(session, *place)
         keys.append(msgspec.structs.replace(key, definition=statements[place].get(quote(key.name), "")))
     return tuple(keys)
+
+
+def key_definitions(session: Session, database: str, table: str) -> dict[str, str]:
+    """What stands behind the name of each foreign key of a table; the names are quoted."""
+    statement = session.rows(f"SHOW CREATE TABLE {_table(database, table)}")[0][1]
+    return dict(_DEFINITION.findall(str(statement)))
 
 
 def bound_databases(session: Session, database: str) -> tuple[tuple[str, str], ...]:

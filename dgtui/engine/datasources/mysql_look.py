@@ -12,6 +12,12 @@ OBJECTS_TABLE = "__dgtui_objects"
 """The table in which it is written down what a database holds beside its tables, before a swap takes that away."""
 MOVED_TABLE = "__dgtui_moved"
 """The same of the database that a swap brought in, as long as the swap is not at its end."""
+CARRIED = "__dgtui_carried_"
+"""What the tables and triggers are called that a swap carries through the target's own database begins so."""
+CARRIED_IN = f"{CARRIED}in_"
+"""Of the tables that come in."""
+CARRIED_OUT = f"{CARRIED}out_"
+"""Of those that go."""
 _TABLE_TYPES = ("BASE TABLE", "SYSTEM VERSIONED")
 _TRANSACTIONAL = frozenset({"INNODB", "ROCKSDB", "TOKUDB", "SEQUENCE", "NDBCLUSTER"})
 WITHOUT_DATA = frozenset({"BLACKHOLE", "MRG_MYISAM", "FEDERATED", "CONNECT", "SPIDER"})
@@ -63,6 +69,7 @@ def existing_tables(session: Session, database: str) -> tuple[Table, ...]:
             "AND TABLE_NAME NOT IN %s ORDER BY TABLE_NAME",
             [database, _TABLE_TYPES, (OBJECTS_TABLE, MOVED_TABLE)],
         )
+        if not name.startswith(CARRIED)
     )
 
 

@@ -22,6 +22,7 @@ from dgtui.engine.datasources.mysql_look import OBJECTS_TABLE, has_table, other_
 from dgtui.engine.datasources.mysql_rights import text_literal
 from dgtui.engine.datasources.mysql_script import Script
 from dgtui.engine.datasources.mysql_tools import dump_tool
+from dgtui.engine.datasources.mysql_triggers import Trigger, read_triggers, table_by_table
 from dgtui.engine.errors import RestoreError
 from dgtui.engine.model import Record
 from dgtui.engine.reporting import Reporter
@@ -38,7 +39,6 @@ _KIND_OF_SECTION: Mapping[SectionKind, str] = {
 _MADE = re.compile(rb"CREATE\b")
 _PIECE_BYTES = 256 << 10
 """A server may take statements of no more than 1 MiB."""
-_TRIGGERS = "SELECT TRIGGER_NAME FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = %s"
 _EVENTS = "SELECT EVENT_NAME FROM information_schema.EVENTS WHERE EVENT_SCHEMA = %s"
 _ROUTINES = "SELECT ROUTINE_NAME, ROUTINE_TYPE FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = %s"
 _GRANTS_READABLE = (
@@ -62,6 +62,10 @@ class Objects(Record, frozen=True):
     """The foreign keys of other databases to its tables."""
     keys_to_others: tuple[CrossingKey, ...] = ()
     """The foreign keys of its tables to other databases."""
+    triggers: tuple[Trigger, ...] = ()
+    """Its triggers once more, by which they can be made anew under other names and on other tables."""
+    renamed_keys: tuple[tuple[str, str], ...] = ()
+    """The foreign keys, each with its table, that have another name while a swap is under way."""
 
 
 def read_objects(access: Access, session: Session, database: str, *, events: bytes = b"") -> Objects:
@@ -90,6 +94,7 @@ def read_objects(access: Access, session: Session, database: str, *, events: byt
         grants=_grants(session, database),
         keys_of_others=tuple(key for key in keys if key.parent_database == database),
         keys_to_others=tuple(key for key in keys if key.database == database),
+        triggers=read_triggers(session, database),
     )
 
 
@@ -102,13 +107,15 @@ def hold_events(access: Access, database: str, events: bytes) -> None:
 
 
 def save_objects(session: Session, place: str, objects: Objects) -> None:
-    """Write them down in a database: all of it, or nothing but an empty table."""
+    """Write them down in a database, in the place of what is written there: all of it, or nothing of it."""
     table = f"{quote(place)}.{quote(OBJECTS_TABLE)}"
     session.execute(
-        f"CREATE TABLE {table} (number INT PRIMARY KEY, part LONGBLOB NOT NULL) ENGINE=InnoDB CHARACTER SET utf8mb4"
+        f"CREATE TABLE IF NOT EXISTS {table} (number INT PRIMARY KEY, part LONGBLOB NOT NULL) "
+        "ENGINE=InnoDB CHARACTER SET utf8mb4"
     )
     text = msgspec.msgpack.encode(objects)
     session.execute("START TRANSACTION")
+    session.execute(f"DELETE FROM {table}")  # noqa: S608  # quoted
     for number, start in enumerate(range(0, len(text), _PIECE_BYTES)):
         session.execute(f"INSERT INTO {table} VALUES (%s, %s)", [number, text[start : start + _PIECE_BYTES]])  # noqa: S608  # quoted
     session.execute("COMMIT")
@@ -130,9 +137,20 @@ def make_objects(access: Access, database: str, objects: Objects, reporter: Repo
     if objects.dump:
         # As long as a restore waits for a table; the server's own default is a day.
         patience = f"SET SESSION lock_wait_timeout = {max(1, int(access.settings.lock_timeout))};\n".encode()
-        replay_statements(access, patience + objects.dump, Script(database, Selection()), reporter)
+        replay_statements(access, patience + _with_triggers_replaced(objects), Script(database, Selection()), reporter)
     if objects.grants:
         _grant_again(access, database, objects.grants, reporter)
+
+
+def _with_triggers_replaced(objects: Objects) -> bytes:
+    """The dump, in which each trigger takes the place of the one that acts for it."""
+    whole, section = b"", b""
+    for piece in sections([objects.dump]):
+        if piece.name == _TRIGGERS_NAME:
+            section += piece.data
+        else:
+            whole, section = whole + table_by_table(section, objects.triggers) + piece.data, b""
+    return whole + table_by_table(section, objects.triggers)
 
 
 def make_missing(access: Access, session: Session, database: str, objects: Objects, reporter: Reporter) -> None:
@@ -149,12 +167,6 @@ def make_missing(access: Access, session: Session, database: str, objects: Objec
         make_objects(access, database, msgspec.structs.replace(objects, dump=kept), reporter)
 
 
-def drop_triggers(session: Session, database: str) -> None:
-    """Drop all triggers of a database."""
-    for (name,) in session.rows(_TRIGGERS, [database]):
-        session.execute(f"DROP TRIGGER IF EXISTS {quote(database)}.{quote(str(name))}")
-
-
 def drop_events(session: Session, database: str) -> None:
     """Drop all events of a database."""
     for (name,) in session.rows(_EVENTS, [database]):
@@ -169,8 +181,7 @@ def drop_views(session: Session, database: str, names: Collection[str]) -> None:
 
 
 def drop_objects(session: Session, database: str) -> None:
-    """Drop all that a database holds beside its tables."""
-    drop_triggers(session, database)
+    """Drop all that a database holds beside its tables and their triggers."""
     drop_events(session, database)
     drop_views(session, database, view_names(session, database))
     for name, kind in session.rows(_ROUTINES, [database]):

@@ -11,7 +11,7 @@ from dgtui.engine.datasources.mysql_connection import Access, Session
 from dgtui.engine.datasources.mysql_errors import quote
 from dgtui.engine.datasources.mysql_look import database_exists, existing_tables
 from dgtui.engine.datasources.mysql_properties import create_like
-from dgtui.engine.datasources.mysql_rename import end_rename, rename_tables
+from dgtui.engine.datasources.mysql_rename import Move, end_rename, rename_tables
 from dgtui.engine.errors import RestoreError
 from dgtui.engine.reporting import Reporter
 from dgtui.engine.restore_model import Part, PartChange
@@ -61,7 +61,7 @@ def replace_tables(access: Access, change: PartChange, announce: Announce, repor
         if away:
             create_like(session, keep_as, database)
             _remember_keys(session, database, keep_as, away)
-        moves = [(database, name, keep_as) for name in away] + [(beside, name, database) for name in tables]
+        moves = [Move(database, name, keep_as) for name in away] + [Move(beside, name, database) for name in tables]
         added = tuple(name for name in tables if name not in there)
         announce(_mark(moves), Part(kind="objects", replaced=tuple(replaced), added=added, removed=tuple(removed)))
         rename_tables(session, moves, int(access.settings.lock_timeout))
@@ -94,8 +94,8 @@ def settle_tables(access: Access, mark: str, change: PartChange) -> Literal["old
         return "old"
 
 
-def _mark(moves: Sequence[tuple[str, str, str]]) -> str:
-    return msgspec.json.encode(moves[0]).decode()
+def _mark(moves: Sequence[Move]) -> str:
+    return msgspec.json.encode(moves[0][:3]).decode()
 
 
 def _chosen(session: Session, change: PartChange) -> list[str]:

@@ -3,17 +3,33 @@
 import contextlib
 import time
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from dgtui.engine.datasources.mysql_connection import Session
 from dgtui.engine.datasources.mysql_errors import LOCK_TIMEOUT, quote
-from dgtui.engine.datasources.mysql_look import existing_tables, other_objects, sequence_names
+from dgtui.engine.datasources.mysql_look import CARRIED, CARRIED_IN, existing_tables, other_objects, sequence_names
 from dgtui.engine.errors import RestoreError
 
 _END_SECONDS = 30.0
 _RENAMES = """
 SELECT ID FROM information_schema.PROCESSLIST
-WHERE ID <> CONNECTION_ID() AND INFO LIKE 'RENAME TABLE %%' AND LOCATE(%s, INFO) > 0
+WHERE ID <> CONNECTION_ID() AND INFO LIKE 'RENAME TABLE %%' AND (LOCATE(%s, INFO) > 0 OR LOCATE(%s, INFO) > 0)
 """
+
+
+class Move(NamedTuple):
+    """A table that goes from one database to another, or gets another name."""
+
+    source: str
+    name: str
+    destination: str
+    new_name: str = ""
+    """As before where empty."""
+
+    @property
+    def back(self) -> "Move":
+        """The opposite one."""
+        return Move(self.destination, self.new_name or self.name, self.source, self.name)
 
 
 def movable(session: Session, database: str) -> list[str]:
@@ -22,11 +38,15 @@ def movable(session: Session, database: str) -> list[str]:
 
 
 def end_rename(session: Session, keep_as: str, current: str) -> None:
-    """End every RENAME TABLE that names `keep_as`: its client is gone. Raises RestoreError."""
+    """End every RENAME TABLE of ours, which names `keep_as` or brings tables in: its client is gone.
+
+    Raises RestoreError.
+    """
     import pymysql
 
+    ours = f"{quote(current)}.`{CARRIED_IN}"
     deadline = time.monotonic() + _END_SECONDS
-    while found := session.rows(_RENAMES, [quote(keep_as)]):
+    while found := session.rows(_RENAMES, [quote(keep_as), ours]):
         for (connection,) in found:
             with contextlib.suppress(pymysql.MySQLError):
                 session.execute(f"KILL {int(connection)}")
@@ -39,32 +59,21 @@ def end_rename(session: Session, keep_as: str, current: str) -> None:
         time.sleep(0.05)
 
 
-def rename_tables(
-    session: Session,
-    moves: Sequence[tuple[str, str, str]],
-    lock_timeout: int,
-    *,
-    renamed: tuple[str, str, str, str] | None = None,
-) -> None:
-    """Move tables (from, name, to) by one statement, which waits at most `lock_timeout` seconds for each.
-
-    `renamed` (from, name, to, new name) comes in the same statement.
-    """
+def rename_tables(session: Session, moves: Sequence[Move], lock_timeout: int) -> None:
+    """Move tables by one statement, in this order; it waits at most `lock_timeout` seconds for each."""
     import pymysql
 
-    all_moves = [(source, name, destination, name) for source, name, destination in moves]
-    all_moves += [renamed] if renamed is not None else []
-    if not all_moves:
+    if not moves:
         return
     parts = (
-        f"{quote(source)}.{quote(name)} TO {quote(destination)}.{quote(new_name)}"
-        for source, name, destination, new_name in all_moves
+        f"{quote(move.source)}.{quote(move.name)} TO {quote(move.destination)}.{quote(move.new_name or move.name)}"
+        for move in moves
     )
     session.execute(f"SET SESSION lock_wait_timeout = {max(1, lock_timeout)}")
     try:
         session.execute(f"RENAME TABLE {', '.join(parts)}")
     except pymysql.MySQLError as error:
-        raise not_swapped(error, all_moves[0][0], lock_timeout) from None
+        raise not_swapped(error, moves[0].source, lock_timeout) from None
 
 
 def not_swapped(error: Exception, database: str, lock_timeout: int) -> RestoreError:
@@ -79,7 +88,11 @@ def not_swapped(error: Exception, database: str, lock_timeout: int) -> RestoreEr
 
 def strangers_in(session: Session, current: str, expected: Sequence[str], known: Sequence[str] = ()) -> list[str]:
     """What somebody made in a database between our look and the rename."""
-    others = [name for name in other_objects(session, current, sequences=False) if name not in known]
+    others = [
+        name
+        for name in other_objects(session, current, sequences=False)
+        if name not in known and not name.startswith(CARRIED)
+    ]
     return sorted(set(movable(session, current)) - set(expected)) + others
 
 

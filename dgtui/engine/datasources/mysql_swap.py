@@ -2,14 +2,15 @@
 
 from typing import Literal
 
+from dgtui.engine.datasources.mysql_carrying import Exchange
 from dgtui.engine.datasources.mysql_connection import Access, Session
 from dgtui.engine.datasources.mysql_contents import Silent
 from dgtui.engine.datasources.mysql_errors import quote
-from dgtui.engine.datasources.mysql_exchange import Exchange, exchange, holds_objects, settle_exchange
+from dgtui.engine.datasources.mysql_exchange import exchange, holds_objects, settle_exchange
 from dgtui.engine.datasources.mysql_look import database_exists, other_objects
 from dgtui.engine.datasources.mysql_obstacles import missing_grants, obstacles
 from dgtui.engine.datasources.mysql_properties import create_like
-from dgtui.engine.datasources.mysql_rename import disturbed, end_rename, movable, rename_tables, strangers_in
+from dgtui.engine.datasources.mysql_rename import Move, disturbed, end_rename, movable, rename_tables, strangers_in
 from dgtui.engine.errors import DataGuardianError, RestoreError, SwapImpossible
 from dgtui.engine.reporting import Reporter
 
@@ -44,7 +45,7 @@ def _swap_tables(access: Access, session: Session, change: Exchange, reporter: R
     created = not database_exists(session, keep_as) and bool(old_tables)
     if created:
         create_like(session, keep_as, current)
-    moves = [(current, name, keep_as) for name in old_tables] + [(new, name, current) for name in new_tables]
+    moves = [Move(current, name, keep_as) for name in old_tables] + [Move(new, name, current) for name in new_tables]
     try:
         rename_tables(session, moves, int(access.settings.lock_timeout))
     except DataGuardianError:
@@ -52,8 +53,7 @@ def _swap_tables(access: Access, session: Session, change: Exchange, reporter: R
             session.execute(f"DROP DATABASE {quote(keep_as)}")
         raise
     if strangers := strangers_in(session, current, new_tables):
-        back = [(destination, name, source) for source, name, destination in reversed(moves)]
-        rename_tables(session, back, int(access.settings.lock_timeout))
+        rename_tables(session, [move.back for move in reversed(moves)], int(access.settings.lock_timeout))
         raise disturbed(current, strangers)
     reporter.log(f"{len(old_tables)} tables of {current} are now in {keep_as}")
     session.execute(f"DROP DATABASE {quote(new)}")
