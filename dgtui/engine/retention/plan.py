@@ -1,7 +1,7 @@
 """What was decided, as it is told: the sums of what goes at once, each verdict where somebody asks for it."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
 from operator import attrgetter
@@ -113,23 +113,24 @@ class _Part:
         goes = self.decision.goes
         return [one for one in self.told if one.execution_id not in goes]
 
-    def summed_up(self) -> list[Going]:
+    def summed_up(self) -> Iterator[Going]:
         goes = self.decision.goes
-        groups: dict[tuple[str, Limit], list[Backup]] = defaultdict(list)
+        by_job: dict[str, list[Backup]] = defaultdict(list)
         for one in self.going:
-            groups[one.job, goes[one.execution_id]].append(one)
-        return [
-            Going(
-                job=job,
-                storage=self.decision.storage,
-                removed_by=removed_by,
-                count=len(group),
-                bytes=sum(map(size_of, group)),
-                oldest=min(map(_taken, group)),
-                newest=max(map(_taken, group)),
-            )
-            for (job, removed_by), group in groups.items()
-        ]
+            by_job[one.job_id].append(one)
+        for backups in by_job.values():
+            limits = [goes[one.execution_id] for one in backups]
+            for removed_by in dict.fromkeys(limits):
+                group = [one for one, limit in zip(backups, limits, strict=True) if limit == removed_by]
+                yield Going(
+                    job=group[0].job,
+                    storage=self.decision.storage,
+                    removed_by=removed_by,
+                    count=len(group),
+                    bytes=sum(map(size_of, group)),
+                    oldest=min(map(_taken, group)),
+                    newest=max(map(_taken, group)),
+                )
 
     def verdicts(self, told: Iterable[Backup]) -> Iterable[Verdict]:
         return map(self._verdict, told)
