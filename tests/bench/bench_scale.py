@@ -87,6 +87,10 @@ COMMANDS = (
     ("metrics",),
     ("cleanup", "--dry-run"),
     ("cleanup", "--dry-run", "--job", "job7"),
+    ("cleanup", "--dry-run", "--all"),
+    ("cleanup", "--dry-run", "--json"),
+    ("pin", "e0099001"),
+    ("unpin", "e0099001"),
     ("check",),
     ("daemon", "--status"),
 )
