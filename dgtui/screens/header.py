@@ -57,9 +57,11 @@ def tab_line(titles: Mapping[str, str], current: str, width: int) -> Line:
     while sum(map(cells, shown.values())) > width:
         others = [name for name in shown if name != current]
         longest = max(others, key=lambda name: cells(shown[name]), default=current)
-        if cells(shown[longest]) <= _SHORTEST_TAB:
+        shorter = _shorter(shown[longest])
+        # A count stays however long it is, so that a tab may be long without a character that could go.
+        if cells(shown[longest]) <= _SHORTEST_TAB or cells(shorter) >= cells(shown[longest]):
             break
-        shown[longest] = _shorter(shown[longest])
+        shown[longest] = shorter
     return tuple(Span(text, "tab" if name == current else "dim") for name, text in shown.items())
 
 
