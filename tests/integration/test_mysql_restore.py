@@ -218,6 +218,9 @@ def test_rights_and_triggers_are_looked_at_before(mariadb: MariadbServer, tmp_pa
     with pytest.raises(PermissionDenied) as caught:
         mariadb.datasource(name, "pw", username="poor").check_restore(archive, name, Selection())
     mariadb.execute(caught.value.hint)
+    with pytest.raises(PermissionDenied, match="beside") as beside:
+        mariadb.datasource(name, "pw", username="poor").check_restore(archive, name, Selection())
+    mariadb.execute(*beside.value.detail)
     notes = mariadb.datasource(name, "pw", username="poor").check_restore(archive, name, Selection())
     assert any("definer" in note for note in notes)
     assert source.check_restore(archive, name, Selection()) == ()
