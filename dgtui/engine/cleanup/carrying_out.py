@@ -142,8 +142,9 @@ class Cleanup:
         for copy in execution.copies:
             if copy.storage == storage or not copy.path or copy.status == "missing":
                 continue
-            status: CopyStatus = "unknown"
-            if copy.status != "corrupt" and copy.storage in self._config.storages:
+            # The decision has brought the catalogue up to date: what it knows to be in doubt is.
+            status: CopyStatus = copy.status if copy.storage in self._config.storages else "unknown"
+            if status == "available":
                 other = self._config.storage(copy.storage)
                 know_marker(self._catalog, other)
                 status = other.copy_status(folder_of(execution))
