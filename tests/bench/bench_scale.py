@@ -89,8 +89,6 @@ COMMANDS = (
     ("cleanup", "--dry-run", "--job", "job7"),
     ("cleanup", "--dry-run", "--all"),
     ("cleanup", "--dry-run", "--json"),
-    ("pin", "e0099001"),
-    ("unpin", "e0099001"),
     ("check",),
     ("daemon", "--status"),
 )
