@@ -15,8 +15,6 @@ from dgtui.wording.states import HEALTH_MARKS
 from dgtui.wording.terminal import Look
 from dgtui.wording.words import cells, cut
 
-_SHORTEST_TAB = 5
-
 
 def header_line(pulse: Pulse, config: Config, look: Look, now: datetime, width: int) -> Line:
     """Name of the program and of the machine, how many datasources are well, and at the right what comes next."""
@@ -55,17 +53,18 @@ def tab_line(titles: Mapping[str, str], current: str, width: int) -> Line:
     """The tabs with their numbers; where there is too little room, the longest names give way."""
     shown = {name: f" {number} {title} " for number, (name, title) in enumerate(titles.items())}
     while sum(map(cells, shown.values())) > width:
-        others = [name for name in shown if name != current]
-        longest = max(others, key=lambda name: cells(shown[name]), default=current)
-        shorter = _shorter(shown[longest])
-        # A count stays however long it is, so that a tab may be long without a character that could go.
-        if cells(shown[longest]) <= _SHORTEST_TAB or cells(shorter) >= cells(shown[longest]):
+        others = {name: _shorter(text) for name, text in shown.items() if name != current}
+        able = [name for name in others if others[name] != shown[name]]
+        if not able:
             break
-        shown[longest] = shorter
+        longest = max(able, key=lambda name: cells(shown[name]))
+        shown[longest] = others[longest]
     return tuple(Span(text, "tab" if name == current else "dim") for name, text in shown.items())
 
 
 def _shorter(text: str) -> str:
-    """One character less of the name, which ends in a full stop then; a count at its end stays."""
-    name, bracket, count = text.rstrip().partition(" (")
-    return f"{name.rstrip('.')[:-1]}.{bracket}{count} "
+    """One character less of the name, which ends in a full stop then; number, first letter and a count stay."""
+    number, space, titled = text.strip().partition(" ")
+    name, bracket, count = titled.partition(" (")
+    bare = name.rstrip(".")
+    return f" {number}{space}{bare[:-1]}.{bracket}{count} " if len(bare) > 1 else text

@@ -16,4 +16,5 @@ def test_tabs_are_shortened_to_any_width_and_no_further_than_they_can_be(unread:
         text = "".join(piece.text for piece in line)
         assert " 2 Jobs " in text
         assert unread in text
+        assert len(text) <= max(width, len(" 0 D.  1 B.  2 Jobs  3 N. ") + len(unread)), "what could go has gone"
     assert [piece.text for piece in line] == [f" {place} {title} " for place, title in enumerate(titles.values())]
