@@ -33,6 +33,7 @@ class RunScreen(ModalScreen[None]):
         Binding("l", "log", "Whole log", id="run.log"),
         Binding("enter", "done", "Close", show=False, id="run.close"),
         Binding("question_mark,f1", "app.keys", "Keys", show=False, id="app.keys", tooltip="All keys"),
+        Binding("q", "app.leave", "Quit", show=False, id="app.quit", tooltip="Leave; what runs goes on"),
     ]
     DEFAULT_CSS = """
     RunScreen { align: center middle; background: $background 60%; }

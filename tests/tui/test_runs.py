@@ -106,6 +106,17 @@ async def test_a_run_whose_end_is_told_in_the_panel_does_not_go_on_in_the_strip_
         assert not strip.display
 
 
+async def test_who_leaves_from_the_panel_is_told_that_the_run_goes_on(home: Home, slow_shop: Path) -> None:
+    """The keys of the place below stand there still, and `q` is what a hand finds in a hurry."""
+    async with screens(home) as driver:
+        await driver.press("b", "enter")
+        await see_it_run(driver)
+        await driver.press("q")
+        assert isinstance(driver.screen, ConfirmScreen)
+        await driver.press("escape")
+        await see_it_run(driver)
+
+
 async def test_a_run_that_waits_no_more_is_not_told_as_waiting(home: Home, slow_shop: Path) -> None:
     async with screens(home) as driver:
         await driver.press("3", "b")
