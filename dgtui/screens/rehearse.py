@@ -67,7 +67,9 @@ class RehearseScreen(Dialog[RehearseChoice]):
         """Where the job says, and wherever else a throw-away database of this kind can be made."""
         source, job = self._execution.datasource, offer.config.jobs.get(self._execution.job)
         usual = job.rehearse_in if job is not None else None
-        named = {None: f"beside {source}", PRIVATE_PLACE: f"{_PRIVATE}, as the job says"}
+        settings = offer.config.datasources.get(source)
+        beside = f"beside {source}" if settings is None or settings.on_server else "in the scratch folder"
+        named = {None: beside, PRIVATE_PLACE: f"{_PRIVATE}, as the job says"}
         options = [Option(_AS_USUAL, named.get(usual) or f"at {usual}, as the job says")]
         datasources = [source] if usual is not None and source in offer.config.datasources else []
         options += [Option(name, f"at {name}") for name in [*datasources, *offer.others] if name != usual]

@@ -76,7 +76,7 @@ async def test_a_rehearsal_that_failed_is_among_the_failures_with_its_reason(hom
 
 
 @pytest.mark.parametrize(
-    ("key", "usual"), [("", "beside shop"), ('rehearse_in = "spare"', "at spare, as the job says")]
+    ("key", "usual"), [("", "in the scratch folder"), ('rehearse_in = "spare"', "at spare, as the job says")]
 )
 async def test_only_places_of_the_same_kind_are_offered(home: Home, shop: Path, key: str, usual: str) -> None:
     make_shop(home.folder / "spare.db")
