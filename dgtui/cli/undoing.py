@@ -33,6 +33,7 @@ def undo(
     reason: Annotated[
         str, typer.Option("--reason", metavar="TEXT", help="Why, for the record.", show_default=False)
     ] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what it would do; change nothing.")] = False,
     yes: Yes = False,
     as_json: MessagesAsJson = False,
 ) -> None:
@@ -42,8 +43,11 @@ def undo(
     refuse_both(no_safety, "--no-safety", safety_to is not None, "--safety-to")
     with open_engine(put_back=False) as engine:
         wanted = engine.restore(restore)
-        need_answer("undo a restore", yes=yes)
+        if not dry_run:
+            need_answer("undo a restore", yes=yes)
         choice = engine.undo_choice(wanted)
+        if dry_run:
+            raise typer.Exit(_tell_choice(wanted, choice, as_json=as_json))
         for line in undo_lines(wanted, choice):
             say(one_line(line))
         if not choice.possible:
@@ -52,6 +56,15 @@ def undo(
         safety = False if no_safety else None
         run_id = engine.start_undo(wanted, reason=reason, safety=safety, safety_to=safety_to, in_place=in_place)
         raise typer.Exit(watch(engine, run_id, as_json=as_json))
+
+
+def _tell_choice(restore: "Row", choice: "UndoChoice", *, as_json: bool) -> int:
+    """Print what an undo would do; the exit code, which tells whether there is a way."""
+    if as_json:
+        print_json(choice)
+    for line in [] if as_json else [*undo_lines(restore, choice), "", "Nothing was changed"]:
+        print_data(one_line(line))
+    return EXIT_DONE if choice.possible else EXIT_FAILED
 
 
 def undo_lines(restore: "Row", choice: "UndoChoice") -> list[str]:

@@ -70,6 +70,21 @@ def test_undo_from_the_safety_backup(kind: str, home: Home, request: pytest.Fixt
         assert engine.undo_choice(undone).possible
 
 
+def test_an_undo_can_be_looked_at_before(home: Home, request: pytest.FixtureRequest) -> None:
+    """Also where nobody is there to be asked, and where there is no way."""
+    with changing("sqlite", home, request) as source:
+        _, restore, _ = source.restore()
+        shown = home.dgtui("undo", restore.restore_id, "--dry-run")
+        assert shown.exit_code == 0, shown
+        assert "the former content, takes the place of" in shown.output
+        assert home.dgtui("undo", restore.restore_id, "--dry-run", "--json").json()["way"] == "kept"
+        assert len(home.engine().restores()) == 1, "nothing was done"
+        assert home.dgtui("undo", restore.restore_id, "--yes").exit_code == 0
+        again = home.dgtui("undo", restore.restore_id, "--dry-run")
+        assert again.exit_code == 1
+        assert "It was undone already" in again.output
+
+
 def test_without_a_safety_backup(home: Home, request: pytest.FixtureRequest) -> None:
     """It is said what that means; what is kept still undoes it, and once that is dropped nothing does."""
     with changing("sqlite", home, request) as source:
