@@ -19,7 +19,13 @@ from dgtui.engine.messages import now
 from dgtui.engine.model import ENDED, Copy, Execution, Problem
 from dgtui.engine.orders import BackupOrder, RehearseOrder, decode_order
 from dgtui.engine.rebuild import rebuild_if_new
-from dgtui.engine.reconcile_restores import end_restore, name_leftovers, settle_imports, settle_swaps
+from dgtui.engine.reconcile_restores import (
+    end_restore,
+    name_leftovers,
+    remove_from_targets,
+    settle_imports,
+    settle_swaps,
+)
 from dgtui.engine.rehearsal import settle_rehearsals
 from dgtui.engine.restore_model import Restore
 from dgtui.engine.run_follower import last_status
@@ -49,6 +55,7 @@ def reconcile(catalog: Catalog, config: Config, paths: RunPaths) -> tuple[str, .
     told += settle_swaps(catalog, config, paths, dead, unsaid.append)
     told += settle_imports(catalog, config, paths, dead, unsaid.append)
     told += settle_rehearsals(catalog, config, paths)
+    remove_from_targets(catalog, config, paths)
     told += name_leftovers(catalog)
     _remove_scratch(paths)
     return (*told, *unsaid)

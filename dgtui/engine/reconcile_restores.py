@@ -84,6 +84,22 @@ def settle_imports(catalog: Catalog, config: Config, paths: RunPaths, just_asked
     return told
 
 
+def remove_from_targets(catalog: Catalog, config: Config, paths: RunPaths) -> None:
+    """Remove what interrupted restores left within their targets; where that cannot be done now, it is named."""
+    for restore in unsettled(catalog):
+        if restore.placing is None or _is_unknown(restore) or restore.datasource not in config.datasources:
+            continue
+        with contextlib.suppress(DataGuardianError):
+            target = config.datasource(restore.datasource)
+            if not target.lies_in_target(restore.placing.beside):
+                continue
+            with _held(paths, target_lock_name(target, restore.target), "cleaning up after a restore"):
+                newest = catalog.restore(restore.restore_id)
+                if newest is not None and newest.placing == restore.placing:
+                    target.drop_target(restore.placing.beside)
+                    catalog.save_restore(msgspec.structs.replace(newest, placing=None))
+
+
 def name_leftovers(catalog: Catalog) -> list[str]:
     """What restores left beside their targets, however they ended, and the command that removes it."""
     restores = catalog.restores()

@@ -184,7 +184,11 @@ class RestoreRun:
     def _name_to_load_into(self, state: TargetState) -> str:
         """A name beside the target, or the target where it holds nothing and cannot be swapped."""
         database = self._task.order.database
-        return self._task.target.beside_name(database, NEW_SUFFIX) if self._loads_beside(state) else database
+        if not self._loads_beside(state):
+            return database
+        if self._intended.part:
+            return self._task.target.beside_name(database, NEW_SUFFIX)
+        return self._task.target.loading_place(database)
 
     def _create_target(self, loaded: str, state: TargetState, manifest: Manifest) -> None:
         """Make the fresh database to load into; the target itself only where it still is as it was looked at."""

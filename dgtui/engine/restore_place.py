@@ -53,6 +53,8 @@ class Placement(Replacement):
             if not task.target.swaps_everything and task.target.swap_obstacles(task.order.database):
                 need_way_back(task.target, task.order.database)
             self.save_former_content()
+        elif task.target.lies_in_target(beside):
+            raise safety_needed(task.order.database, f"{task.order.database} can only be exchanged within itself")
         try:
             self.swap(beside, state)
         except SwapImpossible as obstacle:

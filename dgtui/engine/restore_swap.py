@@ -84,7 +84,7 @@ class Replacement:
                     self.note(placing=msgspec.structs.replace(placing, keep_as=None, mark=None))
                     raise
                 task.run.log("The swap was made all the same", level="warning")
-            self._keep(keep_as, state)
+            self._keep(keep_as, state, beside)
 
     def exchange_part(self, change: PartChange, archive: Archive | None, *, disposable: bool = True) -> None:
         """Exchange a part of the target, and keep the former one where the kind does so.
@@ -134,9 +134,10 @@ class Replacement:
                 detail=(unknown.message,),
             ) from error
 
-    def _keep(self, keep_as: str, state: TargetState) -> None:
+    def _keep(self, keep_as: str, state: TargetState, beside: str) -> None:
         task, database = self._target_task, self._target_task.order.database
-        if state.empty and (not state.exists or self._dropped(keep_as, if_empty=True)):
+        kept = not task.target.lies_in_target(beside)
+        if not kept or (state.empty and (not state.exists or self._dropped(keep_as, if_empty=True))):
             self.note(placing=None, in_place=True)
             return
         for_seconds = int(task.target.settings.keep_replaced)

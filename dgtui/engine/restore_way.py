@@ -14,6 +14,10 @@ rows alone go into the tables that are there; what was chosen alone is exchanged
 """
 
 _SWAP = "loaded beside it and compared, then swapped in by {rename}; the former content is kept"
+_INSIDE = (
+    "loaded into it under other names and compared, for its user may make no database beside it; then, after a safety "
+    "backup, swapped in by {rename}; the former content is kept in that backup alone"
+)
 _IMPORT = "loaded beside it and compared, then, after a safety backup, imported in its own place"
 _IMPORT_WRITERS = (
     "whoever reads or writes during the import sees a partly filled database, and so does everybody after a kill or "
@@ -58,6 +62,9 @@ def way_of(target: Datasource[Any], database: str, state: TargetState, *, in_pla
     if obstacles:
         text = _IMPORT if in_place else f"nothing is done without --in-place; with it: {_IMPORT}"
         return ChosenWay(kind="import", text=text, writers=_IMPORT_WRITERS, obstacles=obstacles, fillable=True)
+    if not target.keeps_former(database):
+        text = _INSIDE.format(rename=target.swap_words)
+        return ChosenWay(kind="swap", text=text, writers=target.writers_at_swap)
     swap = _SWAP.format(rename=target.swap_words)
     if target.swaps_everything:
         return ChosenWay(kind="swap", text=swap, writers=target.writers_at_swap)

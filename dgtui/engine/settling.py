@@ -84,7 +84,8 @@ def _as_it_was(restore: Restore, left: Placing | None) -> Restore:
 
 
 def _swapped(catalog: Catalog, target: _Target, restore: Restore, placing: Placing) -> Restore:
-    kept = placing.keep_as if placing.existed and placing.keep_as else None
+    keeps = placing.existed and not target.lies_in_target(placing.beside)
+    kept = placing.keep_as if keeps and placing.keep_as else None
     if not placing.disposable and restore.undo_of is not None:
         forget_kept(catalog, restore.undo_of)
     return msgspec.structs.replace(

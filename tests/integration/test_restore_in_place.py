@@ -220,7 +220,7 @@ def test_an_undo_in_its_own_place_has_to_be_asked_for_as_well(shop: NastyShop) -
 
 
 def test_a_user_of_one_database_is_told_which_right_it_lacks(home: Home, mariadb: MariadbServer) -> None:
-    """To load beside it needs databases beside; with the named command, which reaches no others, it has them."""
+    """Chosen tables need databases beside; with the named command, which reaches no others, it has them."""
     name = mariadb.create_database()
     mariadb.execute("CREATE TABLE t (a INT)", "INSERT INTO t VALUES (1)", database=name)
     mariadb.execute("CREATE USER tenant@'%'", f"GRANT ALL ON `{literal(name)}`.* TO tenant@'%'")
@@ -229,13 +229,13 @@ def test_a_user_of_one_database_is_told_which_right_it_lacks(home: Home, mariadb
     content = mysql_digest(mariadb, name)
     mariadb.execute("INSERT INTO t VALUES (2)", database=name)
     before = mysql_digest(mariadb, name)
-    refused = home.dgtui("restore", "nightly@latest", "--overwrite", "--yes")
+    refused = home.dgtui("restore", "nightly@latest", "--table", "t", "--overwrite", "--yes")
     assert refused.exit_code == 1, refused
     grant = f"GRANT ALL PRIVILEGES ON `{literal(name + '__dgtui')}%`.* TO 'tenant'@'%';"
     assert grant in refused.errors, refused
     assert (mysql_digest(mariadb, name), len(home.engine().restores())) == (before, 1)
     mariadb.execute(grant)
-    done = home.dgtui("restore", "nightly@latest", "--overwrite", "--yes")
+    done = home.dgtui("restore", "nightly@latest", "--table", "t", "--overwrite", "--yes")
     assert done.exit_code == 0, done
     assert mysql_digest(mariadb, name) == content
 

@@ -18,10 +18,16 @@ FIRST_SWAP_STEPS = {
     "mariadb": "phase compare",
     "mariadb with a view": "phase compare",
     "mariadb in its own place": "phase compare",
+    "mariadb within itself": "phase compare",
     "files": "phase compare",
 }
 """For these kinds only what comes after this phase is tried step by step."""
-KILLED_FROM = {**FIRST_SWAP_STEPS, "mariadb with a view": "phase swap", "mariadb in its own place": "phase swap"}
+KILLED_FROM = {
+    **FIRST_SWAP_STEPS,
+    "mariadb with a view": "phase swap",
+    "mariadb in its own place": "phase swap",
+    "mariadb within itself": "phase swap",
+}
 """The same where each step takes a whole way on, and what comes before is as for other kinds."""
 
 

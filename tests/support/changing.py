@@ -25,7 +25,15 @@ _OBJECTS = (
     "CREATE FUNCTION longest() RETURNS INT READS SQL DATA RETURN (SELECT MAX(LENGTH(word)) FROM words)",
     "CREATE EVENT yearly ON SCHEDULE EVERY 1 YEAR STARTS '2037-01-01 00:00:00' DO DELETE FROM word WHERE id < 0",
 )
-KINDS = ("postgres", "sqlite", "files", "mariadb", "mariadb with a view", "mariadb in its own place")
+KINDS = (
+    "postgres",
+    "sqlite",
+    "files",
+    "mariadb",
+    "mariadb with a view",
+    "mariadb in its own place",
+    "mariadb within itself",
+)
 
 
 class Changing:
@@ -164,6 +172,8 @@ def _mariadb(home: Home, server: MariadbServer, kind: str) -> Changing:
     name = server.create_database()
     server.execute("CREATE TABLE word (id INT PRIMARY KEY, word TEXT)", database=name)
     server.execute("INSERT INTO word SELECT seq, MD5(seq) FROM seq_1_to_500", database=name)
+    if kind == "mariadb within itself":
+        return _mariadb_within_itself(home, server, name)
     if kind != "mariadb":
         server.execute("CREATE VIEW words AS SELECT word FROM word", database=name)
     outside = server.create_database()
@@ -196,6 +206,39 @@ def _mariadb(home: Home, server: MariadbServer, kind: str) -> Changing:
         home,
         mysql_table(server, name, username=KEEPER if kind == "mariadb in its own place" else "root"),
         lambda: {**mysql_digest(server, name), **{f"outside {k}": v for k, v in mysql_digest(server, outside).items()}},
+        change,
+        lambda: {other for other in server.databases() if other.startswith(f"{name}__dgtui")},
+    )
+
+
+def _mariadb_within_itself(home: Home, server: MariadbServer, name: str) -> Changing:
+    """Its user may do all in it, and make no database beside it."""
+    user, literal = "tenant", name.replace("_", "\\_")
+    server.execute(f"CREATE USER IF NOT EXISTS {user}@'%'", f"GRANT ALL ON `{literal}`.* TO {user}@'%'")
+
+    def run(*statements: str) -> None:
+        with server.connect(name, user=user) as connection, connection.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+
+    def change(number: int) -> None:
+        run(
+            f"CREATE TABLE since_{number} (a INT)",
+            f"DELETE FROM word WHERE id % 7 = {number % 7}",
+            f"CREATE VIEW view_{number} AS SELECT COUNT(*) AS n FROM words",
+            f"CREATE TRIGGER trigger_{number} AFTER DELETE ON word FOR EACH ROW SET @gone = OLD.id",
+        )
+
+    run(
+        "CREATE VIEW words AS SELECT word FROM word",
+        "CREATE TABLE tied (id INT, CONSTRAINT up FOREIGN KEY (id) REFERENCES word (id))",
+        "CREATE TRIGGER upper_case BEFORE UPDATE ON word FOR EACH ROW SET NEW.word = UPPER(NEW.word)",
+        "CREATE FUNCTION longest() RETURNS INT READS SQL DATA RETURN (SELECT MAX(LENGTH(word)) FROM words)",
+    )
+    return Changing(
+        home,
+        mysql_table(server, name, username=user),
+        lambda: mysql_digest(server, name),
         change,
         lambda: {other for other in server.databases() if other.startswith(f"{name}__dgtui")},
     )

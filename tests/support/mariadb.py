@@ -17,7 +17,7 @@ import pymysql
 import pytest
 
 from dgtui.engine.datasources.mysql import MysqlDatasource
-from dgtui.engine.datasources.mysql_target import MysqlSettings
+from dgtui.engine.datasources.mysql_parts import MysqlSettings
 from tests.support.mariadb_digest import mysql_digest as mysql_digest
 from tests.support.mariadb_digest import quoted as quoted
 from tests.support.mariadb_nasty import mysql_nasty as mysql_nasty

@@ -17,6 +17,7 @@ from dgtui.engine.datasources.answer import HealthAnswer
 from dgtui.engine.datasources.datasource_settings import DatasourceSettings, ServerSettings
 from dgtui.engine.datasources.dumping import Archive, ArchiveCheck, Dump, DumpOptions, Probe
 from dgtui.engine.datasources.loading import LoadOutcome, MissingRoles, Selection, TargetState
+from dgtui.engine.datasources.places import NEW_SUFFIX
 from dgtui.engine.datasources.replacing import Replacing
 from dgtui.engine.errors import BackupCreationError, ConfigError
 from dgtui.engine.model import ObjectInfo, ToolVersion
@@ -122,6 +123,10 @@ class Datasource(Replacing, Generic[SettingsT]):
     @abstractmethod
     def beside_name(self, database: str, suffix: str) -> str:
         """Name (or path) of a second database beside `database`, within the kind's limits of length."""
+
+    def loading_place(self, database: str) -> str:
+        """Where an archive is loaded that shall take the place of all that a database holds."""
+        return self.beside_name(database, NEW_SUFFIX)
 
     @abstractmethod
     def check_restore(self, archive: Archive, database: str, selection: Selection) -> tuple[str, ...]:

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
+import msgspec
+
 from dgtui.engine.datasources.answer import HealthAnswer
 from dgtui.engine.datasources.dumping import Archive, ArchiveCheck, Dump, DumpOptions, Probe
 from dgtui.engine.datasources.mysql_archive import SqlCheck, table_names
@@ -14,6 +16,7 @@ from dgtui.engine.datasources.mysql_estimate import estimated_dump_bytes
 from dgtui.engine.datasources.mysql_health import ask_mysql
 from dgtui.engine.datasources.mysql_look import (
     Table,
+    carried_tables,
     connected_clients,
     dumped_tables,
     existing_tables,
@@ -23,9 +26,10 @@ from dgtui.engine.datasources.mysql_look import (
     view_names,
 )
 from dgtui.engine.datasources.mysql_manual import manual_lines
+from dgtui.engine.datasources.mysql_parts import MysqlSettings
 from dgtui.engine.datasources.mysql_properties import read_properties
 from dgtui.engine.datasources.mysql_rights import Grants
-from dgtui.engine.datasources.mysql_target import MysqlSettings, MysqlTarget
+from dgtui.engine.datasources.mysql_target import MysqlTarget
 from dgtui.engine.datasources.mysql_tools import client_tool, dump_tool, refuse_generated
 from dgtui.engine.errors import ConfigError, DatabaseConnectionError, ToolMissing
 from dgtui.engine.properties import DatabaseProperties
@@ -95,6 +99,8 @@ class MysqlDatasource(MysqlTarget):
             tool = probe.tool or dump_tool(session.server, self.settings.tools)
             versioned = any(table.versioned for table in existing_tables(session, self.database))
             views = len(view_names(session, self.database))
+            if not options.tables and (ours := carried_tables(session, self.database)):
+                options = msgspec.structs.replace(options, exclude_tables=(*options.exclude_tables, *ours))
             connection = int(session.value("SELECT CONNECTION_ID()"))
         facts = DumpFacts(
             object_count=len(options.tables) or len(probe.objects) + views,

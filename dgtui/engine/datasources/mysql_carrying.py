@@ -83,7 +83,7 @@ def bring_in(session: Session, change: Exchange, patience: int) -> None:
     """Let what comes in with triggers lie ready in the target's database, all its triggers acting there."""
     tables = change.tables_in()
     for number, (table, name) in enumerate(change.keys):
-        _rename_key(session, change.new, table, name, f"{_KEY}{number}")
+        rename_key(session, change.new, table, name, f"{_KEY}{number}")
     rename_tables(session, [Move(change.new, name, change.current, tables[name]) for name in tables], patience)
     make_stand_ins(session, change.current, change.incoming, tables.__getitem__)
 
@@ -132,10 +132,10 @@ def names_again(session: Session, change: Exchange, database: str) -> None:
     """Give the keys of what came in, and is in this database, their own names. It may be done again."""
     for number, (table, name) in enumerate(change.keys):
         if (table, f"{_KEY}{number}") in {(str(one), str(key)) for one, key in session.rows(_KEYS, [database])}:
-            _rename_key(session, database, table, f"{_KEY}{number}", name)
+            rename_key(session, database, table, f"{_KEY}{number}", name)
 
 
-def _rename_key(session: Session, database: str, table: str, name: str, new_name: str) -> None:
+def rename_key(session: Session, database: str, table: str, name: str, new_name: str) -> None:
     """Give a foreign key another name by one statement, in which it is never absent; its rows are not read.
 
     The index that MariaDB makes with a key would get that name too, and be built anew: it is told the one that is

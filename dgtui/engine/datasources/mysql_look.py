@@ -73,6 +73,12 @@ def existing_tables(session: Session, database: str) -> tuple[Table, ...]:
     )
 
 
+def carried_tables(session: Session, database: str) -> tuple[str, ...]:
+    """The tables of our own that a swap has laid into a database."""
+    names = _names(session, "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = %s", database)
+    return tuple(name for name in names if name.startswith(CARRIED))
+
+
 def is_transactional(table: Table) -> bool:
     """Whether what is written to a table can be rolled back."""
     return table.engine.upper() in _TRANSACTIONAL

@@ -18,18 +18,30 @@ from dgtui.engine.datasources.mysql_dump import DumpFacts, MysqlDump
 from dgtui.engine.datasources.mysql_errors import quote
 from dgtui.engine.datasources.mysql_keys import CrossingKey, defined_keys
 from dgtui.engine.datasources.mysql_load import replay_statements
-from dgtui.engine.datasources.mysql_look import OBJECTS_TABLE, has_table, other_objects, view_names
+from dgtui.engine.datasources.mysql_look import (
+    CARRIED,
+    OBJECTS_TABLE,
+    carried_tables,
+    has_table,
+    other_objects,
+    view_names,
+)
 from dgtui.engine.datasources.mysql_rights import text_literal
 from dgtui.engine.datasources.mysql_script import Script
 from dgtui.engine.datasources.mysql_tools import dump_tool
-from dgtui.engine.datasources.mysql_triggers import Trigger, read_triggers, table_by_table
+from dgtui.engine.datasources.mysql_triggers import (
+    TRIGGERS_NAME,
+    TRIGGERS_TITLE,
+    Trigger,
+    is_stand_in,
+    read_triggers,
+    table_by_table,
+)
 from dgtui.engine.errors import RestoreError
 from dgtui.engine.model import Record
 from dgtui.engine.reporting import Reporter
 
 _KINDS: tuple[SectionKind, ...] = ("triggers", "placeholder", "events", "routines", "view")
-_TRIGGERS_NAME = "its triggers"
-_TITLE = f"\n--\n-- Dumping routines for database '{_TRIGGERS_NAME}'\n--\n\n".encode()
 _KIND_OF_SECTION: Mapping[SectionKind, str] = {
     "placeholder": "view",
     "view": "view",
@@ -64,6 +76,10 @@ class Objects(Record, frozen=True):
     """The foreign keys of its tables to other databases."""
     triggers: tuple[Trigger, ...] = ()
     """Its triggers once more, by which they can be made anew under other names and on other tables."""
+    tables: tuple[tuple[str, str], ...] = ()
+    """Its tables, each with its name while a swap within the database is under way."""
+    properties: tuple[str, str] | None = None
+    """Character set and collation of the database, where a swap within it may change them on its way."""
     renamed_keys: tuple[tuple[str, str], ...] = ()
     """The foreign keys, each with its table, that have another name while a swap is under way."""
 
@@ -73,7 +89,8 @@ def read_objects(access: Access, session: Session, database: str, *, events: byt
     tool = dump_tool(session.server, access.settings.tools)
     settings = msgspec.structs.replace(access.settings, database=database)
     # The tool writes triggers after a table's rows; of rows it finds none.
-    options = DumpOptions(extra_arguments=("--where=false", "--add-drop-trigger"))
+    ours = carried_tables(session, database)
+    options = DumpOptions(extra_arguments=("--where=false", "--add-drop-trigger"), exclude_tables=ours)
     facts = DumpFacts(connection=int(session.value("SELECT CONNECTION_ID()")))
     dump = MysqlDump(tool, Access(settings, access.password), options, facts, Silent(), ())
     held: list[tuple[SectionKind, bytes]] = []
@@ -83,10 +100,9 @@ def read_objects(access: Access, session: Session, database: str, *, events: byt
                 held.append((piece.kind, b""))
             held[-1] = piece.kind, held[-1][1] + piece.data
     made = [(kind, data) for kind, data in held if kind == "header" or _MADE.search(data)]
-    # Triggers have no comment before them by which they would be a section.
-    parts = ((_TITLE if kind == "triggers" else b"") + data for kind, data in made)
+    parts = ((TRIGGERS_TITLE if kind == "triggers" else b"") + data for kind, data in made)
     whole = b"".join(parts) + events if len(made) > 1 or events else b""
-    names = other_objects(session, database, sequences=False)
+    names = tuple(name for name in other_objects(session, database, sequences=False) if not name.startswith(CARRIED))
     keys = defined_keys(session, database)
     return Objects(
         dump=whole,
@@ -94,7 +110,7 @@ def read_objects(access: Access, session: Session, database: str, *, events: byt
         grants=_grants(session, database),
         keys_of_others=tuple(key for key in keys if key.parent_database == database),
         keys_to_others=tuple(key for key in keys if key.database == database),
-        triggers=read_triggers(session, database),
+        triggers=tuple(one for one in read_triggers(session, database) if not is_stand_in(one)),
     )
 
 
@@ -106,9 +122,9 @@ def hold_events(access: Access, database: str, events: bytes) -> None:
             drop_events(session, database)
 
 
-def save_objects(session: Session, place: str, objects: Objects) -> None:
+def save_objects(session: Session, place: str, objects: Objects, name: str = OBJECTS_TABLE) -> None:
     """Write them down in a database, in the place of what is written there: all of it, or nothing of it."""
-    table = f"{quote(place)}.{quote(OBJECTS_TABLE)}"
+    table = f"{quote(place)}.{quote(name)}"
     session.execute(
         f"CREATE TABLE IF NOT EXISTS {table} (number INT PRIMARY KEY, part LONGBLOB NOT NULL) "
         "ENGINE=InnoDB CHARACTER SET utf8mb4"
@@ -146,7 +162,7 @@ def _with_triggers_replaced(objects: Objects) -> bytes:
     """The dump, in which each trigger takes the place of the one that acts for it."""
     whole, section = b"", b""
     for piece in sections([objects.dump]):
-        if piece.name == _TRIGGERS_NAME:
+        if piece.name == TRIGGERS_NAME:
             section += piece.data
         else:
             whole, section = whole + table_by_table(section, objects.triggers) + piece.data, b""
@@ -160,7 +176,7 @@ def make_missing(access: Access, session: Session, database: str, objects: Objec
     kept, taken = b"", False
     for piece in sections([objects.dump]):
         if piece.first:
-            kind = "trigger" if piece.name == _TRIGGERS_NAME else _KIND_OF_SECTION.get(piece.kind, "")
+            kind = "trigger" if piece.name == TRIGGERS_NAME else _KIND_OF_SECTION.get(piece.kind, "")
             taken = piece.kind == "header" or kind in kinds
         kept += piece.data if taken else b""
     if kinds:

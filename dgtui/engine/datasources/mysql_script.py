@@ -10,7 +10,7 @@ from dgtui.engine.datasources.mysql_archive import Piece, SectionKind, sections
 from dgtui.engine.datasources.mysql_errors import quote
 from dgtui.engine.errors import RestoreError
 
-_PREAMBLE = b"/*M!100101 SET max_statement_time=0 */;\n"
+PREAMBLE = b"/*M!100101 SET max_statement_time=0 */;\n"
 """No more than this: one transaction a table (autocommit=0) took twice the server's CPU time."""
 _SQL_MODE = b"SQL_MODE='NO_AUTO_VALUE_ON_ZERO'"
 _EXACT_DATES = b"SQL_MODE='NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES'"
@@ -84,7 +84,7 @@ class Script:
 
     def blocks(self, archive: Iterable[bytes]) -> Iterator[bytes]:
         """The script's bytes; raises RestoreError at a statement that would act on another database."""
-        yield self._numbered(_PREAMBLE, "preamble")
+        yield self._numbered(PREAMBLE, "preamble")
         if self._atomic:
             yield self._numbered(self._beginning(), "emptying the tables")
         for piece in sections(archive):
@@ -142,11 +142,14 @@ class Script:
         return piece.kind in ("header", "sequence")  # a column's default may need any of the sequences
 
     def _data(self, piece: Piece) -> bytes:
-        self._counters.setdefault(piece.name, _RowCounter()).feed(piece.data)
+        self._count_rows(piece)
         if _USE in piece.data:
             raise _outside(_USE)
         data = _COMMITTING.sub(b"", piece.data) if self._atomic else piece.data
         return self._numbered(data, f"data of table {piece.name}")
+
+    def _count_rows(self, piece: Piece) -> None:
+        self._counters.setdefault(piece.name, _RowCounter()).feed(piece.data)
 
     def _rewritten(self, piece: Piece) -> bytes:
         """The same statements for the target: some name the database that was dumped."""

@@ -1,22 +1,29 @@
 """A MySQL or MariaDB database as the target of a restore."""
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
-from dgtui.engine.datasources.base import Datasource
-from dgtui.engine.datasources.datasource_settings import ServerSettings
-from dgtui.engine.datasources.dumping import Archive, DumpOptions
-from dgtui.engine.datasources.loading import Announce, LoadOutcome, MissingRoles, Selection, TargetState
+from dgtui.engine.datasources.dumping import Archive, DumpOptions, Probe
+from dgtui.engine.datasources.loading import LoadOutcome, MissingRoles, Selection, TargetState
 from dgtui.engine.datasources.mysql_archive import names_to_choose, table_names
-from dgtui.engine.datasources.mysql_beside import LEFT_OUT, place_table, refuse_taken
-from dgtui.engine.datasources.mysql_connection import Access, Session
+from dgtui.engine.datasources.mysql_connection import Session
 from dgtui.engine.datasources.mysql_contents import Silent, dump_blocks, dump_checksums
-from dgtui.engine.datasources.mysql_data import RowsLoad, fitting_targets, has_rows, settle_rows
+from dgtui.engine.datasources.mysql_data import fitting_targets
 from dgtui.engine.datasources.mysql_errors import quote
+from dgtui.engine.datasources.mysql_inside import (
+    exchange_inside,
+    inside_name,
+    inside_of,
+    is_loaded,
+    load_inside,
+    loaded_objects,
+    loaded_tables,
+    remove_loaded,
+    settle_within,
+)
 from dgtui.engine.datasources.mysql_load import (
     definers_in,
     flavour_notes,
@@ -24,7 +31,6 @@ from dgtui.engine.datasources.mysql_load import (
     missing_definers,
 )
 from dgtui.engine.datasources.mysql_look import (
-    SYSTEM_DATABASES,
     connected_clients,
     count_rows,
     database_exists,
@@ -32,54 +38,34 @@ from dgtui.engine.datasources.mysql_look import (
     object_infos,
     other_objects,
     sequence_names,
-    view_names,
 )
 from dgtui.engine.datasources.mysql_objects import hold_events
 from dgtui.engine.datasources.mysql_obstacles import lacking_beside, missing_grants, never_again, obstacles
-from dgtui.engine.datasources.mysql_part import impossible, refuse_obstacles, replace_tables, settle_tables
+from dgtui.engine.datasources.mysql_parts import MysqlParts, refuse_system
 from dgtui.engine.datasources.mysql_properties import create_like, creation, possible_properties
 from dgtui.engine.datasources.mysql_rights import MAKES_FOR_OTHERS, Grants
 from dgtui.engine.datasources.mysql_script import Script
 from dgtui.engine.datasources.mysql_swap import settle_databases, swap_databases
 from dgtui.engine.datasources.mysql_tools import client_tool
 from dgtui.engine.datasources.places import NEW_SUFFIX
-from dgtui.engine.errors import PermissionDenied, RestoreError
+from dgtui.engine.errors import PermissionDenied, RestoreError, SwapImpossible
 from dgtui.engine.model import ObjectInfo
 from dgtui.engine.properties import DatabaseProperties
 from dgtui.engine.reporting import Reporter
-from dgtui.engine.restore_model import PartChange
 
 _PATIENCE = 3600.0
-_LONGEST_NAME = 64
 _MOST_BYTES_READ_BEFORE = 1 << 30
 """A larger archive is not read to its end only to know beforehand what the loading finds out."""
 
 
-class MysqlSettings(ServerSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The keys of a datasource of type `mysql`."""
-
-
-class MysqlTarget(Datasource[MysqlSettings]):
+class MysqlTarget(MysqlParts):
     """What the adapter does with a database that a restore writes to."""
-
-    def __init__(self, name: str, settings: MysqlSettings, password: str | None = None) -> None:
-        """`password` is the secret itself, already fetched."""
-        super().__init__(name, settings, password)
-        self._access = Access(settings, password)
-
-    @property
-    def database(self) -> str:
-        """The database's name."""
-        return self.settings.database
-
-    @property
-    def location(self) -> str:
-        """Host and port, or the socket."""
-        return self.settings.socket or f"{self.settings.host}:{self._access.port}"
 
     def target_state(self, database: str) -> TargetState:
         """Look at a possible target."""
         with self._access.session() as session:
+            if (within := inside_of(database)) is not None:
+                return TargetState(exists=is_loaded(session, within))
             if not database_exists(session, database):
                 return TargetState(exists=False)
             tables = existing_tables(session, database)
@@ -91,16 +77,35 @@ class MysqlTarget(Datasource[MysqlSettings]):
                 size_bytes=sum(table.total_bytes for table in tables),
             )
 
-    def beside_name(self, database: str, suffix: str) -> str:
-        """The name with the suffix; a long one is cut and told apart by a digest."""
-        if len(database) + len(suffix) <= _LONGEST_NAME:
-            return database + suffix
-        digest = hashlib.sha256(database.encode("utf-8", "surrogateescape")).hexdigest()[:8]
-        return f"{database[: _LONGEST_NAME - len(suffix) - 9].rstrip()}_{digest}{suffix}"
+    def loading_place(self, database: str) -> str:
+        """A database beside; for a user who may make none, tables of our own within it."""
+        with self._access.session() as session:
+            within = self._goes_inside(session, Grants(session), database)
+        return inside_name(database) if within else super().loading_place(database)
+
+    def keeps_former(self, database: str) -> bool:
+        """Not in a database that is exchanged within itself."""
+        with self._access.session() as session:
+            return not self._goes_inside(session, Grants(session), database)
+
+    def lies_in_target(self, beside: str) -> bool:
+        """Tables of our own within a database."""
+        return inside_of(beside) is not None
+
+    def _goes_inside(self, session: Session, grants: Grants, database: str) -> bool:
+        """Whether a database has to be exchanged within itself, and can be."""
+        return (
+            session.server.flavour == "mariadb"
+            and bool(lacking_beside(grants, self._places_beside(database), _RESTORE_RIGHTS))
+            and not sequence_names(session, database)
+        )
+
+    def _places_beside(self, database: str) -> list[str]:
+        return [self.beside_name(database, suffix) for suffix in (NEW_SUFFIX, _KEPT_SUFFIX)]
 
     def check_restore(self, archive: Archive, database: str, selection: Selection) -> tuple[str, ...]:
         """What can be known before the target is touched."""
-        _refuse_system(database)
+        refuse_system(database)
         with self._access.session() as session:
             client_tool(session.server, self.settings.tools)
             grants = Grants(session)
@@ -113,7 +118,7 @@ class MysqlTarget(Datasource[MysqlSettings]):
                     hint=f"GRANT ALL PRIVILEGES ON {quote(database)}.* TO {grants.account()};",
                 )
             if selection.backup_type != "data_only" and _holds_something(session, database):
-                self._need_places_beside(grants, database)
+                self._need_places_beside(session, grants, database, selection)
             if selection.backup_type == "data_only" and archive.total_size_bytes <= _MOST_BYTES_READ_BEFORE:
                 fitting_targets(session, database, table_names(archive.blocks()), selection)
             notes = list(flavour_notes(archive, session.server))
@@ -124,10 +129,10 @@ class MysqlTarget(Datasource[MysqlSettings]):
                 )
             return tuple(notes)
 
-    def _need_places_beside(self, grants: Grants, database: str) -> None:
-        """Raise PermissionDenied where the databases beside a target, which a swap goes through, may not be made."""
-        places = [self.beside_name(database, suffix) for suffix in (NEW_SUFFIX, _KEPT_SUFFIX)]
-        if commands := lacking_beside(grants, places, _RESTORE_RIGHTS):
+    def _need_places_beside(self, session: Session, grants: Grants, database: str, selection: Selection) -> None:
+        """Raise PermissionDenied where the databases beside a target may not be made, and it cannot do without."""
+        commands = lacking_beside(grants, self._places_beside(database), _RESTORE_RIGHTS)
+        if commands and (selection != Selection() or not self._goes_inside(session, grants, database)):
             raise PermissionDenied(
                 f"{self._access.user} may not make the databases beside {database} that it is loaded into first and "
                 "kept in; nothing was changed",
@@ -153,7 +158,9 @@ class MysqlTarget(Datasource[MysqlSettings]):
 
     def create_target(self, database: str, like: str | None = None) -> None:
         """Make an empty database; without `like` with the character set of our own one, where that is there."""
-        _refuse_system(database)
+        if inside_of(database) is not None:
+            return
+        refuse_system(database)
         with self._access.session(fallback=RestoreError) as session:
             create_like(session, database, like or self.database)
 
@@ -164,15 +171,20 @@ class MysqlTarget(Datasource[MysqlSettings]):
 
     def create_as_recorded(self, database: str, recorded: DatabaseProperties) -> tuple[str, ...]:
         """Make an empty database with the recorded character set and collation."""
-        _refuse_system(database)
+        refuse_system(database)
+        if inside_of(database) is not None:
+            return ()
         with self._access.session(fallback=RestoreError) as session:
             session.execute(creation(database, possible_properties(session, recorded)[0], session.server))
         return ()
 
     def drop_target(self, database: str) -> None:
         """Drop a database with all that is in it."""
-        _refuse_system(database)
+        refuse_system(database)
         with self._access.session(patience=_PATIENCE, fallback=RestoreError) as session:
+            if (within := inside_of(database)) is not None:
+                remove_loaded(session, within)
+                return
             # Tables of other databases may refer to ours; half of a database is dropped before the server notices.
             session.execute("SET SESSION foreign_key_checks = 0")
             session.execute(f"SET SESSION lock_wait_timeout = {max(1, int(self.settings.lock_timeout))}")
@@ -189,33 +201,30 @@ class MysqlTarget(Datasource[MysqlSettings]):
         scratch_folder: Path,  # noqa: ARG002  # nothing has to be put down
     ) -> LoadOutcome:
         """Replay the dump with the client."""
-        _refuse_system(database)
+        refuse_system(database)
+        if (within := inside_of(database)) is not None:
+            return self._load_inside(archive, within, reporter)
         script = Script(database, selection)
         outcome = load_archive(self._access, archive, script, reporter)
         if database.endswith(NEW_SUFFIX) and not outcome.errors:
             hold_events(self._access, database, script.events)
         return outcome
 
-    def load_data(
-        self,
-        archive: Archive,
-        database: str,
-        selection: Selection,
-        reporter: Reporter,
-        *,
-        overwrite: bool,
-        keep_as: str,  # noqa: ARG002  # a transaction needs no second name
-        scratch_folder: Path,  # noqa: ARG002
-        announce: Announce,
-    ) -> LoadOutcome:
-        """Replay the rows in one transaction; refused where triggers would act on them."""
-        _refuse_system(database)
-        load = RowsLoad(self._access, database, self.beside_name(database, NEW_SUFFIX), announce)
-        return load.run(archive, selection, reporter, overwrite=overwrite)
+    def _load_inside(self, archive: Archive, database: str, reporter: Reporter) -> LoadOutcome:
+        try:
+            return load_inside(self._access, archive, database, reporter)
+        except SwapImpossible as error:
+            with self._access.session() as session:
+                commands = lacking_beside(Grants(session), self._places_beside(database), _RESTORE_RIGHTS)
+            error.hint = f"Let it be loaded into a database beside: {' '.join(commands)}"
+            raise
 
     def inventory(self, database: str) -> tuple[ObjectInfo, ...]:
         """All tables with their rows counted."""
+        within = inside_of(database)
         with self._access.session(patience=_PATIENCE) as session:
+            if within is not None:
+                return loaded_objects(session, within)
             return tuple(
                 ObjectInfo(
                     name=table.name,
@@ -226,54 +235,6 @@ class MysqlTarget(Datasource[MysqlSettings]):
                 for table in existing_tables(session, database)
             )
 
-    def check_part(self, database: str, listed: Sequence[str], chosen: Sequence[str]) -> None:
-        """A view, and what keeps the live tables from being renamed."""
-        if others := [name for name in chosen if listed and name not in listed]:
-            raise impossible(others[0], f"{', '.join(others)} is no table")
-        with self._access.session(fallback=RestoreError) as session:
-            if others := [
-                name for name in (*view_names(session, database), *sequence_names(session, database)) if name in chosen
-            ]:
-                raise impossible(others[0], f"{', '.join(others)} is no table in {database}")
-            refuse_obstacles(session, database, chosen)
-
-    def check_name(self, database: str, table: str, name: str) -> str:  # noqa: ARG002
-        """A table, view or sequence of that name, or one that is too long."""
-        if len(name) > _LONGEST_NAME:
-            raise RestoreError(f"{name} is longer than {_LONGEST_NAME} characters", subject=name, hint="Shorten it")
-        with self._access.session(fallback=RestoreError) as session:
-            refuse_taken(session, database, name)
-        return f"{name} comes without {LEFT_OUT}"
-
-    def holding_rows(self, database: str, names: Sequence[str]) -> tuple[str, ...]:
-        """Asks each for its first row."""
-        with self._access.session(patience=_PATIENCE) as session:
-            there = [table for table in existing_tables(session, database) if table.name in names]
-            return tuple(table.name for table in there if has_rows(session, database, table))
-
-    def replace_part(
-        self,
-        change: PartChange,
-        archive: Archive | None,  # noqa: ARG002  # the database beside has it all
-        reporter: Reporter,
-        announce: Announce,
-    ) -> bool:
-        """Replace the chosen tables by one RENAME TABLE; the old ones are kept."""
-        for name in (change.beside, change.database, change.keep_as):
-            _refuse_system(name)
-        if change.name_as is not None:
-            place_table(self._access, change, change.name_as, announce, reporter)
-            return False
-        return replace_tables(self._access, change, announce, reporter)
-
-    def settle_part(self, mark: str, change: PartChange) -> Literal["old", "new"]:
-        """One RENAME TABLE moved all tables, or none of them."""
-        return settle_tables(self._access, mark, change)
-
-    def settle_data(self, mark: str, database: str, keep_as: str) -> Literal["old", "new"]:  # noqa: ARG002
-        """One transaction did all of it, or nothing; tables without transactions are emptied again."""
-        return settle_rows(self._access, mark, database)
-
     def archive_checksums(self, archive: Archive, selection: Selection, scratch_folder: Path) -> dict[str, str]:  # noqa: ARG002
         """The rows as the dump tool wrote them; empty where this server would write them otherwise."""
         with self._access.session() as session:
@@ -283,15 +244,26 @@ class MysqlTarget(Datasource[MysqlSettings]):
 
     def content_checksums(self, database: str, names: Sequence[str], scratch_folder: Path) -> dict[str, str]:
         """The rows of another dump."""
-        restored = self.for_database(database)
-        options = DumpOptions(tables=tuple(names), scratch_folder=str(scratch_folder))
-        dump = restored.open_dump(restored.probe(options), options, Silent())
-        return dump_checksums(dump_blocks(dump), names)
+        called = {name: name for name in names}
+        if (within := inside_of(database)) is not None:
+            with self._access.session() as session:
+                called = loaded_tables(session, within)
+        restored = self.for_database(within or database)
+        wanted = tuple(called[name] for name in names if name in called)
+        options = DumpOptions(tables=wanted, scratch_folder=str(scratch_folder))
+        dump = restored.open_dump(
+            Probe(product="", version="") if within else restored.probe(options), options, Silent()
+        )
+        found = dump_checksums(dump_blocks(dump), wanted)
+        return {name: found[called[name]] for name in names if called.get(name) in found}
 
     def swap(self, new: str, current: str, keep_as: str, reporter: Reporter) -> None:
         """Swap by one RENAME TABLE, and make the rest anew; refused where that would bend something."""
         for database in (new, current, keep_as):
-            _refuse_system(database)
+            refuse_system(database)
+        if inside_of(new) is not None:
+            exchange_inside(self._access, current, reporter)
+            return
         swap_databases(self._access, new, current, keep_as, reporter)
 
     def swap_mark(self, new: str) -> str:
@@ -300,6 +272,8 @@ class MysqlTarget(Datasource[MysqlSettings]):
 
     def settle_swap(self, mark: str, new: str, current: str, keep_as: str) -> Literal["old", "new"]:  # noqa: ARG002
         """One RENAME TABLE moved all tables, or none; what is made anew around it is made to its end or back."""
+        if inside_of(new) is not None:
+            return settle_within(self._access, current)
         return settle_databases(self._access, new, current, keep_as)
 
     def swap_obstacles(self, database: str) -> tuple[str, ...]:
@@ -325,10 +299,3 @@ _KEPT_SUFFIX = "__dgtui_old_00000000000000"
 
 def _holds_something(session: Session, database: str) -> bool:
     return bool(existing_tables(session, database) or other_objects(session, database))
-
-
-def _refuse_system(database: str) -> None:
-    if database.lower() in SYSTEM_DATABASES:
-        raise RestoreError(
-            f"{database} belongs to the server itself", subject=database, hint="Restore into a database of your own"
-        )

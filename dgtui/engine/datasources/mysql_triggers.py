@@ -10,7 +10,10 @@ from dgtui.engine.datasources.mysql_errors import quote
 from dgtui.engine.datasources.mysql_look import CARRIED
 from dgtui.engine.model import Record
 
-_STAND_IN = f"{CARRIED}trigger_"
+STAND_IN = f"{CARRIED}trigger_"
+TRIGGERS_NAME = "its triggers"
+TRIGGERS_TITLE = f"\n--\n-- Dumping routines for database '{TRIGGERS_NAME}'\n--\n\n".encode()
+"""Triggers have no comment before them by which they would be a section of a dump."""
 _TRIGGERS = """
 SELECT TRIGGER_NAME, EVENT_OBJECT_TABLE, ACTION_TIMING, EVENT_MANIPULATION, ACTION_STATEMENT, DEFINER, SQL_MODE,
 COLLATION_CONNECTION FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = %s
@@ -52,7 +55,7 @@ def drop_triggers(session: Session, database: str, chosen: Callable[[Trigger], b
 
 def is_stand_in(trigger: Trigger) -> bool:
     """Whether it is one of ours, that acts for another."""
-    return trigger.name.startswith(_STAND_IN)
+    return trigger.name.startswith(STAND_IN)
 
 
 def make_stand_ins(session: Session, database: str, triggers: Sequence[Trigger], name_of: Callable[[str], str]) -> None:
@@ -63,7 +66,7 @@ def make_stand_ins(session: Session, database: str, triggers: Sequence[Trigger],
         definer = f"{quote(user)}@{quote(host)}" if user and host else quote(user or host)
         session.execute("SET SESSION sql_mode = %s, collation_connection = %s", [trigger.sql_mode, trigger.collation])
         session.execute(
-            f"CREATE DEFINER = {definer} TRIGGER {quote(database)}.{quote(f'{_STAND_IN}{number}')} "
+            f"CREATE DEFINER = {definer} TRIGGER {quote(database)}.{quote(f'{STAND_IN}{number}')} "
             f"{trigger.timing} {trigger.event} ON {quote(database)}.{quote(name_of(trigger.table))} "
             f"FOR EACH ROW {trigger.body}"
         )
@@ -109,7 +112,7 @@ class _Making:
         return cls(
             _ALTER_DATABASE.sub(b"", head) + body + inside + end + _ALTER_DATABASE.sub(b"", tail),
             table=found[1],
-            stand_in=f"{_STAND_IN}{found[0]}",
+            stand_in=f"{STAND_IN}{found[0]}",
             before=b"".join(_ALTER_DATABASE.findall(head)),
             after=b"".join(_ALTER_DATABASE.findall(tail)),
         )
@@ -129,6 +132,15 @@ def _locked(group: Sequence[_Making]) -> bytes:
     lock = f"LOCK TABLES {quote(first.table)} WRITE;\n".encode("utf-8", "surrogateescape")
     stand_ins = b"".join(f"DROP TRIGGER IF EXISTS {quote(one.stand_in)};\n".encode() for one in group)
     return first.before + lock + making + b"\n" + stand_ins + b"UNLOCK TABLES;\n" + first.after
+
+
+def with_drops(section: bytes, names: Sequence[str]) -> bytes:
+    """A dump's statements that make these triggers, as a section of its own, each dropped before it is made."""
+    head, *bodies = section.split(_BODY)
+    drops = (
+        f"\n/*!50032 DROP TRIGGER IF EXISTS {quote(name)} */;".encode("utf-8", "surrogateescape") for name in names
+    )
+    return TRIGGERS_TITLE + head + b"".join(drop + _BODY + body for drop, body in zip(drops, bodies, strict=True))
 
 
 def _parts(section: bytes) -> Iterator[bytes]:

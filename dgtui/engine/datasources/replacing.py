@@ -135,6 +135,14 @@ class Replacing(ABC):
         """What in a database keeps `swap` from moving it; empty where nothing does."""
         return ()
 
+    def keeps_former(self, database: str) -> bool:  # noqa: ARG002
+        """Whether `swap` keeps what it replaces there; where not, nothing but a safety backup does."""
+        return True
+
+    def lies_in_target(self, beside: str) -> bool:  # noqa: ARG002
+        """Whether what is loaded under this name lies in the target itself, where it must not stay."""
+        return False
+
     def swap_grants(self, database: str) -> tuple[str, ...]:  # noqa: ARG002
         """The commands that give the user the rights for want of which `swap` cannot move a database."""
         return ()
