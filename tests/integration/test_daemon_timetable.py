@@ -120,7 +120,7 @@ def test_a_wrong_configuration_stops_no_backup_also_of_a_daemon_that_begins_then
     daemon.wait_for(lambda: "did you mean 'keep_last'?" in daemon.log, "the mistake in the log")
     _wait_for_two_more(engine)
     daemon.stop()
-    assert files.dgtui("list").exit_code == 2
+    assert files.dgtui("jobs").exit_code == 2
     second = start_daemon().wait_ready()
     assert "the last good one stays in use" in second.log
     _wait_for_two_more(engine)

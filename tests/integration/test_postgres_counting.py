@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from dgtui.engine import starting, worker
-from dgtui.engine.datasources import postgres, postgres_queries
+from dgtui.engine.datasources import postgres_queries, postgres_target
 from dgtui.engine.datasources.loading import Selection
 from dgtui.engine.datasources.postgres_connection import Access, PostgresSettings
 from dgtui.engine.datasources.postgres_counting import LoadedRows
@@ -53,7 +53,7 @@ def test_what_was_counted_at_the_loading_is_right_and_not_counted_again(
         source = datasource(postgres_server, name)
         dump_to(source, tmp_path / "backup.dump", scratch=tmp_path)
         before = {entry.name: entry.rows for entry in source.inventory(name)}
-        monkeypatch.setattr(postgres, "count_rows", count_rows)
+        monkeypatch.setattr(postgres_target, "count_rows", count_rows)
         archive = FileArchive(tmp_path / "backup.dump")
         outcome = source.load(archive, copy, Selection(), SilentReporter(), jobs=jobs, scratch_folder=tmp_path)
         assert outcome.error_count == 0
