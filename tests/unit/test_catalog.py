@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from dgtui.engine.catalog import SCHEMA_VERSION, Catalog, CatalogDamaged, CatalogError
+from dgtui.engine.catalog.backups import save_states
 from dgtui.engine.catalog.catalog import write_execution
 from dgtui.engine.model import Copy, CopyStatus, Execution, ExecutionStatus, Problem
 from dgtui.engine.restore_model import Restore
@@ -235,11 +236,38 @@ def test_many_states_are_saved_in_pieces_and_nobody_waits(tmp_path: Path) -> Non
     catalog.close()
 
 
+def test_what_all_copies_at_a_storage_were_found_to_be_is_saved_in_pieces_too(tmp_path: Path) -> None:
+    catalog = Catalog(tmp_path)
+    other_copy = Copy(storage="nas", status="available", path="/y")
+    with catalog.transaction() as connection:
+        for number in range(7000):
+            one = an_execution(f"{number:04}")
+            write_execution(connection, msgspec.structs.replace(one, copies=(*one.copies, other_copy)))
+    pieces: list[str] = []
+    other = sqlite3.connect(tmp_path / "catalog.db", timeout=0, isolation_level=None)
+
+    @sa.event.listens_for(catalog._engine, "before_cursor_execute")
+    def write_between(_1: object, _2: object, statement: str, _3: object, _4: object, _5: bool) -> None:
+        other.execute("INSERT INTO meta VALUES (?, '')", (f"piece {len(pieces)}",))
+        pieces.append(statement.split()[0])
+
+    gone: dict[str, CopyStatus] = {f"{number:04}": "missing" for number in range(6000)}
+    save_states(catalog, "disk", gone | {"6000": "unreachable", "never known": "missing"}, MOMENT)
+    assert pieces == ["UPDATE", "UPDATE", "UPDATE"]
+    found = {one.execution_id: one.copies for one in catalog.executions()}
+    assert {copies[1] for copies in found.values()} == {other_copy}
+    assert {found[one][0] for one in gone} == {Copy(storage="disk", status="missing", path="/x", checked_at=MOMENT)}
+    assert [found[one][0].status for one in ("6000", "6001")] == ["unreachable", "available"]
+    other.close()
+    catalog.close()
+
+
 def test_the_state_of_a_copy_that_was_removed_meanwhile_brings_it_not_back(tmp_path: Path) -> None:
     catalog = Catalog(tmp_path)
     catalog.save_execution(an_execution("0000"))
     catalog.remove_copy("0000", "disk")
     catalog.save_copies({"0000": Copy(storage="disk", status="available", path="/x")})
+    save_states(catalog, "disk", {"0000": "available"}, MOMENT)
     with catalog.transaction() as connection:
         assert connection.scalar(sa.text("SELECT count(*) FROM copies")) == 0
     catalog.close()

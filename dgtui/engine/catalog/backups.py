@@ -1,16 +1,19 @@
 """The backups of the catalogue as retention has to know them: all of them, when room has to be made."""
 
-from collections.abc import Collection, Iterable
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
 
 import msgspec
 import sqlalchemy as sa
 
 from dgtui.engine.catalog import tables
-from dgtui.engine.catalog.database import Database
+from dgtui.engine.catalog.database import Database, time_text
 from dgtui.engine.catalog.json_pages import json_pages, json_ranges, literal
-from dgtui.engine.model import OWN_FOLDERS, RESTORABLE, Backup
+from dgtui.engine.model import OWN_FOLDERS, RESTORABLE, Backup, CopyStatus
 
 _RESTORABLE = tables.executions.c.status.in_(sorted(RESTORABLE))
+_PIECE = 5000
 _backups = msgspec.json.Decoder(list[Backup])
 
 
@@ -29,6 +32,25 @@ def backups_of(
     if safety_of is not None:
         safety &= columns.datasource.in_(sorted(safety_of))
     return _select(database, _RESTORABLE, sa.or_(chosen, safety))
+
+
+def save_states(database: Database, storage: str, states: Mapping[str, CopyStatus], at: datetime) -> None:
+    """Store the states that the copies of executions at a storage were found in, as far as they are known still.
+
+    In pieces, between which others write: however many there are, nobody waits for long.
+    """
+    by_status: dict[CopyStatus, list[str]] = defaultdict(list)
+    for execution_id, status in states.items():
+        by_status[status].append(execution_id)
+    columns = tables.copies.c
+    # One statement for a piece: with one for each of its rows SQLite and its driver would be busy five times as long.
+    wanted = sa.select(sa.func.json_each(sa.bindparam("ids")).table_valued("value").c.value)
+    statement = sa.update(tables.copies).where(columns.storage == storage, columns.execution_id.in_(wanted))
+    for status, ids in by_status.items():
+        changed = statement.values(status=status, checked_at=time_text(at), problem=None)
+        for start in range(0, len(ids), _PIECE):
+            with database.transaction() as connection:
+                connection.execute(changed, {"ids": msgspec.json.encode(ids[start : start + _PIECE]).decode()})
 
 
 def _select(database: Database, *chosen: sa.ColumnElement[bool]) -> list[Backup]:

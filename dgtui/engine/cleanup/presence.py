@@ -13,8 +13,9 @@ import msgspec
 
 from dgtui.config import Config
 from dgtui.engine.catalog import Catalog
+from dgtui.engine.catalog.backups import save_states
 from dgtui.engine.catalog.catalog import KNOWN_TO_BE_LOST
-from dgtui.engine.model import Backup, Copy, CopyStatus, KnownCopy, copies_of, where_text
+from dgtui.engine.model import Backup, CopyStatus, KnownCopy, copies_of, where_text
 from dgtui.engine.stored import folder_of, know_marker
 
 _ANSWERS: tuple[CopyStatus, ...] = ("available", "missing")
@@ -66,20 +67,19 @@ class Presence:
             new = [one for one in backups if (storage, one.execution_id) not in self._looked_into]
             statuses = self._look_into(storage, new)
             found[storage] = {one: status for one, status in statuses.items() if status != "available"}
-            self._save(storage, [one for one in new if one.execution_id in found[storage]], found[storage])
+            save_states(self._catalog, storage, found[storage], self._at)
         return _changed(known, found) if any(found.values()) else None
 
     def _found_at(self, storage: str, jobs: "Sequence[_OfJob]", copies: Mapping[str, KnownCopy]) -> _Found:
         told, answers = self._told(storage, [job for job in jobs if not job.wheres.isdisjoint(copies)], copies)
-        changed: list[Backup] = []
         found: _Found = {}
-        for one, status in told:
+        # As they follow each other in the catalogue, so that each of its pages is written once.
+        for one, status in sorted(told, key=lambda each: each[0].sequence):
             known = copies[one.where].status
             if status != known and (status in _ANSWERS or known not in KNOWN_TO_BE_LOST):
                 found[one.execution_id] = status
-                changed.append(one)
         if answers:
-            self._save(storage, changed, found)
+            save_states(self._catalog, storage, found, self._at)
         elif found:
             self._catalog.save_silence(storage, next(iter(found.values())), self._at)
         return found
@@ -120,19 +120,6 @@ class Presence:
         places = {one.execution_id: folder_of(one) for one in backups}
         statuses = adapter.copy_statuses(list(places.values()))
         return {execution_id: statuses[place] for execution_id, place in places.items()}
-
-    def _save(self, storage: str, changed: Sequence[Backup], found: _Found) -> None:
-        self._catalog.save_copies(
-            {
-                one.execution_id: Copy(
-                    storage=storage,
-                    status=found[one.execution_id],
-                    path=next(one.path(copy) for copy in one.copies if copy.storage == storage),
-                    checked_at=self._at,
-                )
-                for one in changed
-            }
-        )
 
 
 def _changed(known: Sequence[Backup], found: Mapping[str, _Found]) -> list[Backup]:
