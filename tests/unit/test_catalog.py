@@ -198,6 +198,7 @@ def test_a_catalogue_of_an_earlier_schema_is_brought_up_to_date_with_all_it_hold
     catalog.save_execution(an_execution("0000"))
     catalog.close()
     with sqlite3.connect(tmp_path / "catalog.db") as connection:
+        connection.execute("DROP INDEX safety_copies")
         for column in ("purpose", "protected_until", "pin"):
             connection.execute(f"ALTER TABLE executions DROP COLUMN {column}")
         connection.execute("UPDATE meta SET value = '1' WHERE key = 'schema_version'")

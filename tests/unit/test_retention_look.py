@@ -6,12 +6,15 @@ import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
+import sqlalchemy as sa
 
 from dgtui.config import Config, load_config
 from dgtui.engine.catalog import Catalog, backups
+from dgtui.engine.catalog.retention import RetentionTable, jobs_of_datasources
 from dgtui.engine.cleanup import Cleanup, Look, Scope, looking
 from dgtui.engine.cleanup.readers import Readers
 from dgtui.engine.locks import Lock, take_lock
@@ -264,3 +267,21 @@ def test_ended_runs_are_looked_at_once(tmp_path: Path, monkeypatch: pytest.Monke
         assert readers.executions() == {"e1"}
     assert len(looks) == 21 + 10
     living.release()
+
+
+def test_few_backups_of_many_are_found_without_looking_through_all_executions(place: Place) -> None:
+    plans: list[str] = []
+
+    @sa.event.listens_for(place.catalog._engine, "before_cursor_execute")
+    def explain(connection: sa.Connection, _1: object, statement: str, given: Any, _2: object, _3: bool) -> None:
+        if statement.startswith("SELECT"):
+            cursor = connection.connection.cursor()
+            plans.extend(row[3] for row in cursor.execute(f"EXPLAIN QUERY PLAN {statement}", given).fetchall())
+            cursor.close()
+
+    assert backups.backups_of(place.catalog, [place.config.job_id("crm")]) != []
+    assert backups.backups_of(place.catalog, [place.config.job_id("crm")], safety_of=["crm"]) != []
+    assert jobs_of_datasources(place.catalog) == frozenset()
+    assert not RetentionTable(place.catalog).has_safety_copies("crm")
+    assert plans != []
+    assert "SCAN executions" not in plans

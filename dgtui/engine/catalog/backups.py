@@ -28,10 +28,18 @@ def backups_of(
     """The backups of these jobs, and the safety copies of these datasources; None for those of all."""
     columns = tables.executions.c
     chosen = columns.job_id.in_(sorted(job_ids))
-    safety = columns.purpose == "safety"
-    if safety_of is not None:
-        safety &= columns.datasource.in_(sorted(safety_of))
-    return _select(database, _RESTORABLE, sa.or_(chosen, safety))
+    safety = is_safety_copy()
+    # Those of all are named as well: else all executions would be looked through.
+    of_all = sa.select(columns.datasource).where(is_safety_copy()).distinct()
+    safety &= columns.datasource.in_(of_all if safety_of is None else sorted(safety_of))
+    # By the jobs and the safety copies: almost all executions are restorable.
+    restorable = columns.status.op("||")("").in_(sorted(RESTORABLE))
+    return _select(database, restorable, sa.or_(chosen, safety))
+
+
+def is_safety_copy() -> sa.ColumnElement[bool]:
+    """Whether an execution is a safety copy, in the words that their index is found by."""
+    return tables.executions.c.purpose == literal("safety")
 
 
 def save_states(database: Database, storage: str, states: Mapping[str, CopyStatus], at: datetime) -> None:

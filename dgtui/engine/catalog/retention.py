@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
 from dgtui.engine.catalog import tables
+from dgtui.engine.catalog.backups import is_safety_copy
 from dgtui.engine.catalog.catalog import Catalog
 from dgtui.engine.catalog.database import Database, time_text
 from dgtui.engine.model import RESTORABLE, Record
@@ -137,7 +138,7 @@ class RetentionTable:
     def has_safety_copies(self, datasource: str) -> bool:
         """Whether there is a safety copy of a datasource."""
         columns = tables.executions.c
-        query = sa.select(columns.sequence).where(columns.purpose == "safety", columns.datasource == datasource)
+        query = sa.select(columns.sequence).where(is_safety_copy(), columns.datasource == datasource)
         with self._catalog.transaction() as connection:
             return connection.scalar(query.limit(1)) is not None
 
@@ -224,7 +225,7 @@ def _last_upload(connection: sa.Connection, storage: str, *chosen: sa.ColumnElem
 def jobs_of_datasources(catalog: Catalog, datasources: Collection[str] | None = None) -> frozenset[str]:
     """The jobs (by id) with backups of these datasources; of those that have safety copies where none are given."""
     columns = tables.executions.c
-    wanted = sa.select(columns.datasource).where(columns.purpose == "safety").distinct()
+    wanted = sa.select(columns.datasource).where(is_safety_copy()).distinct()
     names = wanted if datasources is None else sorted(datasources)
     # By the datasource: almost all executions are restorable.
     restorable = _in_order(columns.status).in_(sorted(RESTORABLE))
