@@ -10,7 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dgtui.config import load_config
 from dgtui.config.model import job_id
+from dgtui.engine.catalog import Catalog
+from dgtui.engine.catalog.backups import all_backups
 from dgtui.engine.cleanup import CleanupReport, Scope
 from dgtui.engine.cleanup.presence import Presence
 from dgtui.engine.facade import Engine
@@ -137,6 +140,41 @@ def test_a_storage_that_tells_nothing_keeps_what_lies_elsewhere_too(home: Home, 
     (home.storage("nas") / MARKER).unlink()
     assert going(engine.retention.preview(Scope())) == [("disk", 2)]
     assert states(engine, "nas") == {2: "missing"} | dict.fromkeys((1, 3, 4, 5, 6), "unreachable")
+
+
+def test_what_comes_while_the_catalogue_is_read_is_there(home: Home, engine: Engine) -> None:
+    elsewhere, path = home.folder / "elsewhere", folder(home, 6)
+    catalog = Catalog(home.state)
+    presence = Presence(catalog, load_config(home.config_path), START)
+    shutil.move(path, elsewhere)
+    assert len(list(presence.ahead([JOB]))) == 2
+    shutil.move(elsewhere, path)
+    shutil.rmtree(folder(home, 1))
+    found = presence.as_they_are(all_backups(catalog))
+    assert [one.started_at.day for one in present(found, "disk")] == [2, 3, 4, 5, 6]
+    assert states(engine, "disk") == {1: "missing"} | dict.fromkeys(range(2, 7), "available")
+    catalog.close()
+
+
+def test_a_storage_that_is_silent_ahead_is_not_asked_again(
+    home: Home, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home.storage("nas") / MARKER).unlink()
+    asked: list[str] = []
+    folders = LocalStorage.folders
+
+    def counted(storage: LocalStorage, job_ids: Sequence[str]) -> dict[str, frozenset[str] | None]:
+        asked.append(storage.name)
+        return folders(storage, job_ids)
+
+    monkeypatch.setattr(LocalStorage, "folders", counted)
+    catalog = Catalog(home.state)
+    presence = Presence(catalog, load_config(home.config_path), START)
+    list(presence.ahead([JOB]))
+    assert present(presence.as_they_are(all_backups(catalog)), "nas") == []
+    catalog.close()
+    assert asked == ["disk", "nas"]
+    assert states(engine, "nas") == dict.fromkeys(range(1, 7), "unreachable")
 
 
 LAYOUTS = st.lists(st.sampled_from(["whole", "whole", "whole", "hollow", "gone", "file"]), min_size=DAYS, max_size=DAYS)

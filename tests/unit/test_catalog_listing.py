@@ -241,7 +241,7 @@ def test_every_second_page_is_read_by_a_helper_that_is_gone_afterwards() -> None
 
 @pytest.mark.usefixtures("two_processors")
 def test_a_helper_reads_all_for_somebody_who_has_more_to_do() -> None:
-    found = [text.split() for text in read_pages(PAGES, by, lambda: None, share=1)]
+    found = [text.split() for text in read_pages(PAGES, by, lambda: None, ours=0)]
     assert [page for page, _, _ in found] == PAGES
     assert len({who for _, who, _ in found} - {str(os.getpid())}) == 1
 

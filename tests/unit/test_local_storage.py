@@ -1,6 +1,7 @@
 """Local storages: how a backup gets there, is found, read and taken away again."""
 
 import os
+import shutil
 import stat
 import threading
 from pathlib import Path
@@ -380,7 +381,7 @@ def test_the_names_in_the_folders_of_jobs(storage: LocalStorage, monkeypatch: py
     empty, odd, file = new_id(), "../x", new_id()
     (path.parent.parent / file).write_text("")
     told = storage.folders([empty, odd, JOB_ID, file])
-    assert told == {empty: frozenset(), JOB_ID: {path.name, "a file"}, file: frozenset()}
+    assert told == {empty: frozenset(), odd: None, JOB_ID: {path.name, "a file"}, file: frozenset()}
     frozen = threading.Event()
     with monkeypatch.context() as patch:
         patch.setattr("dgtui.engine.storages.local_root.LocalRoot.names", lambda *_: frozen.wait())
@@ -407,6 +408,17 @@ def test_strangers_are_all_but_the_known_folders(interrupted: LocalStorage) -> N
     assert (orphan.ref, backup) == (bare, whole)
     known = {JOB_ID: {bare.folder, whole.folder}, new_id(): {REF.folder}}
     assert list(interrupted.strangers(known)) == [left]
+
+
+def test_strangers_by_the_names_that_were_listed_before(interrupted: LocalStorage) -> None:
+    names = {job_id: names for job_id, names in interrupted.folders([JOB_ID]).items() if names is not None}
+    put(interrupted, FolderRef(job_id=JOB_ID, folder="2025-02-13_060005"))
+    other = FolderRef(job_id=new_id(), folder="2025-02-13_060006")
+    put(interrupted, other)
+    (left,) = interrupted.leftovers()
+    assert sorted(map(repr, interrupted.strangers({}, names))) == sorted(map(repr, [left, other]))
+    shutil.rmtree(left.path)
+    assert list(interrupted.strangers({}, names)) == [other]
 
 
 def test_a_deadline_hands_on_results_and_errors() -> None:

@@ -1,8 +1,9 @@
 """The backups of the catalogue as retention has to know them: all of them, when room has to be made."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
+from typing import get_args
 
 import msgspec
 import sqlalchemy as sa
@@ -17,15 +18,25 @@ _PIECE = 5000
 _backups = msgspec.json.Decoder(list[Backup])
 
 
-def all_backups(database: Database) -> list[Backup]:
-    """The executions that left a backup, in the order of the catalogue."""
-    return _decoded(json_ranges(database, _text(), _RESTORABLE))
+def all_backups(database: Database, beside: Iterator[None] | None = None) -> list[Backup]:
+    """The executions that left a backup, in the order of the catalogue.
+
+    Of `beside` a step is done after each page: a helper reads most of them then.
+    """
+    return _decoded(json_ranges(database, _text(), _RESTORABLE, ours=_ours(beside)), beside)
 
 
 def backups_of(
-    database: Database, job_ids: Collection[str], *, safety_of: Collection[str] | None = None
+    database: Database,
+    job_ids: Collection[str],
+    *,
+    safety_of: Collection[str] | None = None,
+    beside: Iterator[None] | None = None,
 ) -> list[Backup]:
-    """The backups of these jobs, and the safety copies of these datasources; None for those of all."""
+    """The backups of these jobs, and the safety copies of these datasources; None for those of all.
+
+    `beside` is that of `all_backups`.
+    """
     columns = tables.executions.c
     chosen = columns.job_id.in_(sorted(job_ids))
     safety = is_safety_copy()
@@ -34,12 +45,35 @@ def backups_of(
     safety &= columns.datasource.in_(of_all if safety_of is None else sorted(safety_of))
     # By the jobs and the safety copies: almost all executions are restorable.
     restorable = columns.status.op("||")("").in_(sorted(RESTORABLE))
-    return _select(database, restorable, sa.or_(chosen, safety))
+    sequence = columns.sequence
+    wanted = sa.select(sequence).where(restorable, sa.or_(chosen, safety)).order_by(sequence)
+    return _decoded(json_pages(database, wanted, _text(), ours=_ours(beside)), beside)
 
 
 def is_safety_copy() -> sa.ColumnElement[bool]:
     """Whether an execution is a safety copy, in the words that their index is found by."""
     return tables.executions.c.purpose == literal("safety")
+
+
+def storages_with_copies(database: Database, storages: Iterable[str]) -> list[str]:
+    """Those of these storages where anything of a backup was ever stored."""
+    columns = tables.copies.c
+    # With each status: so their index is searched.
+    states = sorted(get_args(CopyStatus))
+    with database.transaction() as connection:
+        return [
+            storage
+            for storage in storages
+            if connection.scalar(
+                sa.select(sa.literal(1)).where(columns.status.in_(states), columns.storage == storage).limit(1)
+            )
+        ]
+
+
+def jobs_with_executions(database: Database) -> list[str]:
+    """The jobs (by id) that ever ran."""
+    with database.transaction() as connection:
+        return list(connection.scalars(sa.select(tables.executions.c.job_id).distinct()))
 
 
 def save_states(database: Database, storage: str, states: Mapping[str, CopyStatus], at: datetime) -> None:
@@ -61,13 +95,17 @@ def save_states(database: Database, storage: str, states: Mapping[str, CopyStatu
                 connection.execute(changed, {"ids": msgspec.json.encode(ids[start : start + _PIECE]).decode()})
 
 
-def _select(database: Database, *chosen: sa.ColumnElement[bool]) -> list[Backup]:
-    sequence = tables.executions.c.sequence
-    return _decoded(json_pages(database, sa.select(sequence).where(*chosen).order_by(sequence), _text()))
+def _ours(beside: Iterator[None] | None) -> int:
+    return 2 if beside is None else 3
 
 
-def _decoded(pages: Iterable[str]) -> list[Backup]:
-    return [one for page in pages for one in _backups.decode(f"[{page}]")]
+def _decoded(pages: Iterable[str], beside: Iterator[None] | None) -> list[Backup]:
+    found: list[Backup] = []
+    for page in pages:
+        found += _backups.decode(f"[{page}]")
+        if beside is not None:
+            next(beside, None)
+    return found
 
 
 def _text() -> sa.ColumnElement[str]:

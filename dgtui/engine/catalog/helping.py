@@ -8,6 +8,7 @@ import fcntl
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from itertools import compress
 from typing import BinaryIO
 
 _WORTH_PAGES = 8
@@ -17,21 +18,22 @@ _LENGTH_BYTES = 8
 
 
 def read_pages(
-    pages: Sequence[str], read: Callable[[str], str], let_go: Callable[[], None], *, share: int = 2
+    pages: Sequence[str], read: Callable[[str], str], let_go: Callable[[], None], *, ours: int = 2
 ) -> Iterator[str]:
-    """What `read` gives for each page, in their order; a helper reads its `share` of them where that is worth it.
+    """What `read` gives for each page, in their order; where that is worth it, we read but some of them ourselves.
 
-    That is every second one, with 1 all of them: for somebody who has more to do with a page than to read it. `let_go`
-    closes what must not be open in two processes; `read` opens it again.
+    Those are every second one, or how many `ours` says, with 0 none, for somebody who has more to do than to read; the
+    others are read by a helper. `let_go` closes what must not be open in two processes; `read` opens it again.
     """
     alone = threading.active_count() == 1 and len(os.sched_getaffinity(0)) > 1
     if len(pages) < _WORTH_PAGES or not alone:
         yield from map(read, pages)
         return
     let_go()
-    with _helper(pages[share - 1 :: share], read) as answers:
-        for place, page in enumerate(pages):
-            answer = _answer(answers) if (place + 1) % share == 0 else None
+    helped = [not ours or place % ours != 0 for place in range(len(pages))]
+    with _helper(list(compress(pages, helped)), read) as answers:
+        for page, is_helped in zip(pages, helped, strict=True):
+            answer = _answer(answers) if is_helped else None
             # A helper that died has left the rest to us.
             yield read(page) if answer is None else answer
 

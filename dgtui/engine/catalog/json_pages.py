@@ -20,12 +20,12 @@ _MOMENTS = ("started_at", "finished_at", "expires_at", "protected_until", "check
 
 
 def json_pages(
-    database: Database, chosen: sa.Select[tuple[int]], text: sa.SQLColumnExpression[str], *, share: int = 2
+    database: Database, chosen: sa.Select[tuple[int]], text: sa.SQLColumnExpression[str], *, ours: int = 2
 ) -> Iterator[str]:
     """The `text` of each chosen execution (by their sequences, in their order) with commas between, page by page.
 
-    What is removed meanwhile is left out, and nobody waits for the catalogue while they are read. Of the `share` that a
-    helper reads `read_pages` tells.
+    What is removed meanwhile is left out, and nobody waits for the catalogue while they are read. Which of them
+    are `ours` to read `read_pages` tells.
     """
     query = _page_query(text)
 
@@ -33,10 +33,12 @@ def json_pages(
         with database.transaction() as connection:
             return connection.scalar(query, {"page": page}) or ""
 
-    yield from filter(None, read_pages(_sequences(database, chosen), read, database.close, share=share))
+    yield from filter(None, read_pages(_sequences(database, chosen), read, database.close, ours=ours))
 
 
-def json_ranges(database: Database, text: sa.SQLColumnExpression[str], chosen: sa.ColumnElement[bool]) -> Iterator[str]:
+def json_ranges(
+    database: Database, text: sa.SQLColumnExpression[str], chosen: sa.ColumnElement[bool], *, ours: int = 2
+) -> Iterator[str]:
     """Like `json_pages`, of almost all executions, in the order of their sequences: by where each page begins."""
     sequence = tables.executions.c.sequence
     begin, end = sa.bindparam("begin", type_=sa.Integer), sa.bindparam("end", type_=sa.Integer)
@@ -47,7 +49,7 @@ def json_ranges(database: Database, text: sa.SQLColumnExpression[str], chosen: s
         with database.transaction() as connection:
             return connection.scalar(query, {"begin": int(begins), "end": int(ends)}) or ""
 
-    yield from filter(None, read_pages(_ranges(database), read, database.close))
+    yield from filter(None, read_pages(_ranges(database), read, database.close, ours=ours))
 
 
 def _ranges(database: Database) -> list[str]:

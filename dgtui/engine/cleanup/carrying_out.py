@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 from dgtui.config import Config
@@ -23,7 +24,7 @@ from dgtui.engine.notification_model import Actor
 from dgtui.engine.problems import problem_of
 from dgtui.engine.retention import Verdict
 from dgtui.engine.runs import RunPaths
-from dgtui.engine.storages.base import FolderRef, Storage
+from dgtui.engine.storages.base import FolderRef, KnownFolders, Storage
 from dgtui.engine.stored import folder_of, know_marker, read_known_manifest, status_by
 
 _PATIENCE_SECONDS = 30.0
@@ -60,7 +61,8 @@ class Cleanup:
         """What `run` would do now; removes nothing. Raises ConfigError, CatalogError."""
         scope.check(self._config)
         plan = self._look.plan(scope, now=self._clock(), live=True)
-        found = [stray for _, stray in self._strays(scope)] if strays else []
+        # What the storages said of their folders before the decision is told once more: nothing is removed by it.
+        found = [stray for _, stray in self._strays(scope, self._look.names)] if strays else []
         return CleanupReport(plan=plan, not_removed=tuple(self._not_removed), strays=tuple(found))
 
     def run(self, scope: Scope, *, strays: bool) -> CleanupReport:
@@ -235,14 +237,17 @@ class Cleanup:
 
     # What broken runs left
 
-    def _strays(self, scope: Scope) -> list[tuple[Strays, Stray]]:
+    def _strays(
+        self, scope: Scope, names: Mapping[str, KnownFolders] = MappingProxyType({})
+    ) -> list[tuple[Strays, Stray]]:
+        """`names` are those that storages were asked for already."""
         found: list[tuple[Strays, Stray]] = []
         known = self._table.known_folders()
         for name in self._config.storages:
             if not scope.allows(name):
                 continue
             try:
-                strays = Strays(self._catalog, self._config, self._paths, name, known)
+                strays = Strays(self._catalog, self._config, self._paths, name, known=known, names=names.get(name))
             except DataGuardianError as error:
                 self._not_removed.append(NotRemoved(storage=name, path="", problem=problem_of(error)))
                 continue

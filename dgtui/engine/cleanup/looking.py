@@ -11,7 +11,7 @@ import msgspec
 
 from dgtui.config import Config, JobSettings
 from dgtui.engine.catalog import Catalog
-from dgtui.engine.catalog.backups import all_backups, backups_of
+from dgtui.engine.catalog.backups import all_backups, backups_of, jobs_with_executions
 from dgtui.engine.catalog.proofs import Proofs
 from dgtui.engine.catalog.retention import RetentionTable, jobs_of_datasources
 from dgtui.engine.cleanup.presence import Presence
@@ -67,14 +67,17 @@ class Look:
         self._table = RetentionTable(catalog)
         self._needs = dict(needs or {})
         self._readers = Readers(paths)
+        self.names: dict[str, dict[str, frozenset[str]]] = {}
+        """By storage and job (by id) what lay there when the last plan was made, as far as it was asked for."""
 
     def plan(self, scope: Scope, *, now: datetime, live: bool) -> RetentionPlan:
         """The verdicts on what the scope names; with `live` the storages are asked first. Raises CatalogError."""
-        known = self._backups(scope)
         told = self._told(scope)
         if not live:
-            return decide(self._situation(known, now), told)
+            return decide(self._situation(self._backups(scope, None), now), told)
         presence = Presence(self._catalog, self._config, now)
+        known = self._backups(scope, presence)
+        self.names = presence.names
         situation = self._situation(presence.as_they_are(known), now)
         plan = decide(situation, told)
         # Until all that others go for was looked into.
@@ -130,23 +133,30 @@ class Look:
             if any(self.rules_at(job, storage) not in (None, RetentionSettings()) for storage in self._config.storages)
         )
 
-    def _backups(self, scope: Scope) -> list[Backup]:
+    def _backups(self, scope: Scope, presence: Presence | None) -> list[Backup]:
         if scope.everything and scope.jobs is None:
-            return all_backups(self._catalog)
+            return self._all(presence)
         if scope.jobs is None:
             # A safety copy that is the last of its datasource stays: whether it is, the datasource's backups tell.
-            return self._with_room(self.ruled_jobs() | jobs_of_datasources(self._catalog), None)
+            return self._with_room(self.ruled_jobs() | jobs_of_datasources(self._catalog), None, presence)
         datasources = self._datasources_of(scope.jobs)
-        return self._with_room(datasources, list(datasources.values()))
+        return self._with_room(datasources, list(datasources.values()), presence)
 
-    def _with_room(self, job_ids: Collection[str], safety_of: Collection[str] | None) -> list[Backup]:
+    def _all(self, presence: Presence | None) -> list[Backup]:
+        beside = presence.ahead(jobs_with_executions(self._catalog)) if presence else None
+        return all_backups(self._catalog, beside)
+
+    def _with_room(
+        self, job_ids: Collection[str], safety_of: Collection[str] | None, presence: Presence | None = None
+    ) -> list[Backup]:
         """The backups of these jobs; all where a storage is too small, since its room is everybody's."""
         room = self._room()
         # To ask what lies at each storage takes longer.
         taken = self._table.bytes_at(room) if room and self._table.bytes_of_all() > min(room.values()) else {}
         if any(taken.get(storage, 0) > size for storage, size in room.items()):
-            return all_backups(self._catalog)
-        return backups_of(self._catalog, job_ids, safety_of=safety_of)
+            return self._all(presence)
+        beside = presence.ahead(job_ids) if presence else None
+        return backups_of(self._catalog, job_ids, safety_of=safety_of, beside=beside)
 
     def _datasources_of(self, jobs: Sequence[str]) -> dict[str, str]:
         return {self._config.job_id(name): self._config.job(name).datasource for name in jobs}

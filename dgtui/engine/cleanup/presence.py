@@ -6,16 +6,18 @@ other copies, just before it is removed.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
 from dgtui.config import Config
 from dgtui.engine.catalog import Catalog
-from dgtui.engine.catalog.backups import save_states
+from dgtui.engine.catalog.backups import save_states, storages_with_copies
 from dgtui.engine.catalog.catalog import KNOWN_TO_BE_LOST
 from dgtui.engine.model import Backup, CopyStatus, KnownCopy, copies_of, where_text
+from dgtui.engine.storages.base import Storage
 from dgtui.engine.stored import folder_of, know_marker
 
 _ANSWERS: tuple[CopyStatus, ...] = ("available", "missing")
@@ -33,6 +35,14 @@ class _OfJob:
         self.wheres = {one.where for one in backups}
         self.folders = [one.folder for one in backups]
 
+    def lacks(self, names: frozenset[str] | None, there: Collection[str]) -> bool:
+        """Whether these names are not yet those of all that is known to be there (`there` has its places)."""
+        if names is None:
+            return True
+        return not names.issuperset(self.folders) and any(
+            one.where in there and one.folder not in names for one in self.backups
+        )
+
 
 class Presence:
     """Asks the storages, and tells the catalogue what is not as it knew it."""
@@ -42,6 +52,23 @@ class Presence:
         self._config = config
         self._at = at
         self._looked_into: set[tuple[str, str]] = set()
+        self.names: dict[str, dict[str, frozenset[str]]] = {}
+        """By storage and job (by id) what lay there when it was asked."""
+        self._silent: set[str] = set()
+
+    def ahead(self, job_ids: Collection[str]) -> Iterator[None]:
+        """Ask the storages for the names in the folders of these jobs, a job at each step.
+
+        For somebody who waits for the catalogue: what is not found by these names is asked for again.
+        """
+        for storage in storages_with_copies(self._catalog, self._config.storages):
+            adapter = self._config.storage(storage)
+            know_marker(self._catalog, adapter)
+            for job_id in job_ids:
+                self._list(storage, adapter, [job_id])
+                if storage in self._silent:
+                    break
+                yield
 
     def as_they_are(self, known: Sequence[Backup]) -> list[Backup]:
         """Backups with their copies as they are now."""
@@ -92,12 +119,16 @@ class Presence:
             return [(one, "unknown") for job in jobs for one in job.backups if one.where in copies], False
         adapter = self._config.storage(storage)
         know_marker(self._catalog, adapter)
-        folders = adapter.folders([job.job_id for job in jobs])
         there = {where for where, copy in copies.items() if copy.status == "available"}
+        listed = self.names.setdefault(storage, {})
+        # What was asked for ahead may have come since.
+        again = [job.job_id for job in jobs if job.lacks(listed.get(job.job_id), there)]
+        if again and storage not in self._silent:
+            self._list(storage, adapter, again)
         told: list[tuple[Backup, CopyStatus]] = []
         uncertain: list[Backup] = []
         for job in jobs:
-            names = folders.get(job.job_id)
+            names = listed.get(job.job_id)
             if names is not None and job.wheres <= there and names.issuperset(job.folders):
                 continue
             for one in [one for one in job.backups if one.where in copies]:
@@ -108,7 +139,17 @@ class Presence:
                 elif one.where not in there:
                     uncertain.append(one)
         statuses = self._look_into(storage, uncertain)
-        return [*told, *((one, statuses[one.execution_id]) for one in uncertain)], bool(folders)
+        return [*told, *((one, statuses[one.execution_id]) for one in uncertain)], bool(listed)
+
+    def _list(self, storage: str, adapter: Storage[Any], job_ids: Sequence[str]) -> None:
+        """Ask for the names in the folders of these jobs; what cannot be told, is not told of any more."""
+        listed, told = self.names.setdefault(storage, {}), adapter.folders(job_ids)
+        for job_id in job_ids:
+            listed.pop(job_id, None)
+            if (names := told.get(job_id)) is not None:
+                listed[job_id] = names
+        if len(told) < len(job_ids):
+            self._silent.add(storage)
 
     def _look_into(self, storage: str, backups: Sequence[Backup]) -> _Found:
         """The states of copies by what is in their folders."""

@@ -37,9 +37,19 @@ class Strays:
     """The strays of one storage, and how to remove them."""
 
     def __init__(
-        self, catalog: Catalog, config: Config, paths: RunPaths, storage: str, known: KnownFolders | None = None
+        self,
+        catalog: Catalog,
+        config: Config,
+        paths: RunPaths,
+        storage: str,
+        *,
+        known: KnownFolders | None = None,
+        names: KnownFolders | None = None,
     ) -> None:
-        """`known` has the folders of the catalogue where it was asked already. Raises ConfigError, StorageError."""
+        """`known` and `names` are the folders of the catalogue and of the storage where they were asked for already.
+
+        Raises ConfigError, StorageError.
+        """
         self._storage: Storage[Any] = config.storage(storage)
         know_marker(catalog, self._storage)
         state = self._storage.examine()
@@ -53,7 +63,7 @@ class Strays:
         self._things: dict[str, Leftover | Orphan] = {}
         self.found: list[Stray] = []
         if self._storage.marker_id() is not None:
-            self._look()
+            self._look(names)
 
     @property
     def adapter(self) -> Storage[Any]:
@@ -68,9 +78,9 @@ class Strays:
         else:
             self._storage.remove_orphan(thing)
 
-    def _look(self) -> None:
+    def _look(self, names: KnownFolders | None) -> None:
         # A folder without a manifest that the catalogue knows is a damaged backup: perhaps all that is left of it.
-        for one in self._storage.strangers(self._known):
+        for one in self._storage.strangers(self._known, names):
             if isinstance(one, Leftover):
                 owner = one.execution_id if one.execution_id in self._owners else ""
                 self._add("leftover", one, self._leftovers_grace, owner)

@@ -64,7 +64,7 @@ class RetentionPlan:
     @property
     def relied_on(self) -> "Iterable[tuple[str, list[Backup]]]":
         """By storage the backups that others may go for, because these stay."""
-        return ((part.decision.storage, part.decision.relied_on) for part in self._parts if part.going)
+        return ((part.decision.storage, part.decision.relied_on) for part in self._parts if part.lets_go)
 
     def of(self, execution_id: str) -> tuple[Verdict, ...]:
         """The verdicts on one backup, one for each of its storages."""
@@ -103,7 +103,12 @@ class _Part:
         self.told = told
         self._outlooks: dict[str, Outlook | None] = {}
 
-    @cached_property
+    @property
+    def lets_go(self) -> bool:
+        goes = self.decision.goes
+        return any(one.execution_id in goes for one in self.told)
+
+    @property
     def going(self) -> list[Backup]:
         goes = self.decision.goes
         return [one for one in self.told if one.execution_id in goes]
@@ -115,13 +120,12 @@ class _Part:
 
     def summed_up(self) -> Iterator[Going]:
         goes = self.decision.goes
-        by_job: dict[str, list[Backup]] = defaultdict(list)
-        for one in self.going:
-            by_job[one.job_id].append(one)
-        for backups in by_job.values():
-            limits = [goes[one.execution_id] for one in backups]
-            for removed_by in dict.fromkeys(limits):
-                group = [one for one, limit in zip(backups, limits, strict=True) if limit == removed_by]
+        by_job: dict[str, dict[Limit, list[Backup]]] = defaultdict(lambda: defaultdict(list))
+        for one in self.told:
+            if (removed_by := goes.get(one.execution_id)) is not None:
+                by_job[one.job_id][removed_by].append(one)
+        for groups in by_job.values():
+            for removed_by, group in groups.items():
                 yield Going(
                     job=group[0].job,
                     storage=self.decision.storage,

@@ -206,10 +206,10 @@ class Storage(ABC, Generic[SettingsT]):
         """Whether the backup is there: `available`, `missing`, or `unreachable` (cannot be told); never raises."""
 
     @abstractmethod
-    def folders(self, job_ids: Collection[str]) -> dict[str, frozenset[str]]:
-        """The names in the folders of these jobs, whatever they are; a job that is left out cannot be told of.
+    def folders(self, job_ids: Collection[str]) -> dict[str, frozenset[str] | None]:
+        """The names in the folders of these jobs, whatever they are; None of a job that cannot be told of.
 
-        Never raises; once it does not answer, the rest is not asked any more.
+        Never raises; once it does not answer, the rest is not asked any more, and left out.
         """
 
     def copy_statuses(self, refs: Sequence[FolderRef]) -> dict[FolderRef, CopyStatus]:
@@ -238,8 +238,14 @@ class Storage(ABC, Generic[SettingsT]):
         """Remove an unfinished folder. Raises StorageError."""
 
     @abstractmethod
-    def strangers(self, known: KnownFolders) -> Iterator[Leftover | Orphan | FolderRef]:
-        """What is unfinished, without a manifest, or a backup, but the known folders. Raises StorageError."""
+    def strangers(
+        self, known: KnownFolders, names: KnownFolders | None = None
+    ) -> Iterator[Leftover | Orphan | FolderRef]:
+        """What is unfinished, without a manifest, or a backup, but the known folders. Raises StorageError.
+
+        `names` are those of `folders` that were asked for already: what came since to the folders of these jobs is not
+        among it.
+        """
 
     @abstractmethod
     def remove_orphan(self, orphan: Orphan) -> None:

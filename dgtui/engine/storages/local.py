@@ -219,16 +219,14 @@ class LocalStorage(Storage[LocalSettings]):
         except ValidationError:
             return "missing"
 
-    def folders(self, job_ids: Collection[str]) -> dict[str, frozenset[str]]:
+    def folders(self, job_ids: Collection[str]) -> dict[str, frozenset[str] | None]:
         """The names in the folders of these jobs; once it does not answer, the rest is not asked."""
-        found: dict[str, frozenset[str]] = {}
+        found: dict[str, frozenset[str] | None] = {}
         with contextlib.suppress(StorageError):
             for job_id in job_ids:
-                names = with_deadline(
+                found[job_id] = with_deadline(
                     partial(folders_of_job, self._root, job_id), self.answer_seconds, subject=self.root
                 )
-                if names is not None:
-                    found[job_id] = names
         return found
 
     def copy_statuses(self, refs: Sequence[FolderRef]) -> dict[FolderRef, CopyStatus]:
@@ -292,9 +290,11 @@ class LocalStorage(Storage[LocalSettings]):
         """Remove an unfinished folder. Raises StorageError."""
         with_deadline(lambda: remove_leftover(self._root, leftover), self.removal_seconds, subject=self.root)
 
-    def strangers(self, known: KnownFolders) -> Iterator[Leftover | Orphan | FolderRef]:
+    def strangers(
+        self, known: KnownFolders, names: KnownFolders | None = None
+    ) -> Iterator[Leftover | Orphan | FolderRef]:
         """What is unfinished, without a manifest, or a backup, but the known folders. Raises StorageError."""
-        return answers_within(strangers(self._root, known), self.prepare_seconds, subject=self.root)
+        return answers_within(strangers(self._root, known, names or {}), self.prepare_seconds, subject=self.root)
 
     def remove_orphan(self, orphan: Orphan) -> None:
         """Remove a folder that still has no manifest. Raises StorageError, also where it has one by now."""

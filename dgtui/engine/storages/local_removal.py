@@ -70,7 +70,10 @@ def _leftover(root: LocalRoot, job_id: str, name: str, job: int) -> Leftover | N
         return None
     path = root.path / job_id / name
     with explained(path, "look into"):
-        size, changed = _size_and_change(name, job)
+        try:
+            size, changed = _size_and_change(name, job)
+        except FileNotFoundError:
+            return None
     return Leftover(path=str(path), execution_id=match["execution"].lower(), bytes=size, changed_at=changed)
 
 
@@ -91,11 +94,14 @@ def remove_leftover(root: LocalRoot, leftover: Leftover) -> None:
         _remove_job_folder(job_id, root_fd)
 
 
-def strangers(root: LocalRoot, known: KnownFolders) -> Generator[Leftover | Orphan | FolderRef, None, None]:
+def strangers(
+    root: LocalRoot, known: KnownFolders, listed: KnownFolders
+) -> Generator[Leftover | Orphan | FolderRef, None, None]:
     """All that is unfinished, and the folders with the name of a backup but the known ones. Raises StorageError."""
     with root.opened() as root_fd:
         for job_id, job in root.jobs(root_fd):
-            for name in set(root.names(job, job_id)).difference(known.get(job_id, ())):
+            names = listed[job_id] if job_id in listed else root.names(job, job_id)
+            for name in set(names).difference(known.get(job_id, ())):
                 if (leftover := _leftover(root, job_id, name, job)) is not None:
                     yield leftover
                 elif FOLDER_NAME.fullmatch(name) and (found := _backup_or_orphan(root, job_id, name, job)) is not None:
