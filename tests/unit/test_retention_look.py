@@ -269,6 +269,29 @@ def test_ended_runs_are_looked_at_once(tmp_path: Path, monkeypatch: pytest.Monke
     living.release()
 
 
+def test_a_storage_that_has_not_all_of_them_takes_what_lies_there(place: Place, loaded: list[int]) -> None:
+    place.add("crm", copies=(Copy(storage="disk", status="available", path="/disk"),))
+    place.configure(room="650 B")
+    place.plan()
+    assert loaded == [3]
+    place.configure(room="550 B")
+    place.plan()
+    assert loaded == [3, 7]
+
+
+def test_most_backups_are_read_as_few_are(place: Place) -> None:
+    place.add("nightly", status="failed")
+    safety = place.add("other", purpose="safety")
+    jobs = {name: place.config.job_id(name) for name in ("nightly", "crm", "other")}
+    everything = backups.all_backups(place.catalog)
+    assert len(everything) == 7
+    few = backups.backups_of(place.catalog, [jobs["crm"]], safety_of=["crm"])
+    assert few == [one for one in everything if one.job == "crm"]
+    most = backups.backups_of(place.catalog, [jobs["crm"], jobs["nightly"]], safety_of=["crm"])
+    assert most == [one for one in everything if one.execution_id != safety]
+    assert backups.backups_of(place.catalog, [jobs["crm"], jobs["nightly"]]) == everything
+
+
 def test_few_backups_of_many_are_found_without_looking_through_all_executions(place: Place) -> None:
     plans: list[str] = []
 

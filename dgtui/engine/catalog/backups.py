@@ -43,6 +43,9 @@ def backups_of(
     # Those of all are named as well: else all executions would be looked through.
     of_all = sa.select(columns.datasource).where(is_safety_copy()).distinct()
     safety &= columns.datasource.in_(of_all if safety_of is None else sorted(safety_of))
+    if _are_most(database, chosen):
+        # Their sequences would have to be sorted into pages first.
+        return _decoded(json_ranges(database, _text(), _RESTORABLE & (chosen | safety), ours=_ours(beside)), beside)
     # By the jobs and the safety copies: almost all executions are restorable.
     restorable = columns.status.op("||")("").in_(sorted(RESTORABLE))
     sequence = columns.sequence
@@ -93,6 +96,13 @@ def save_states(database: Database, storage: str, states: Mapping[str, CopyStatu
         for start in range(0, len(ids), _PIECE):
             with database.transaction() as connection:
                 connection.execute(changed, {"ids": msgspec.json.encode(ids[start : start + _PIECE]).decode()})
+
+
+def _are_most(database: Database, chosen: sa.ColumnElement[bool]) -> bool:
+    """Whether more than half of all executions are chosen."""
+    count = sa.select(sa.func.count()).select_from(tables.executions)
+    with database.transaction() as connection:
+        return (connection.scalar(count.where(chosen)) or 0) * 2 > (connection.scalar(count) or 0)
 
 
 def _ours(beside: Iterator[None] | None) -> int:

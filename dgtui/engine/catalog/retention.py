@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
+from typing import get_args
 
 import msgspec
 import sqlalchemy as sa
@@ -11,7 +12,7 @@ from dgtui.engine.catalog import tables
 from dgtui.engine.catalog.backups import is_safety_copy
 from dgtui.engine.catalog.catalog import Catalog
 from dgtui.engine.catalog.database import Database, time_text
-from dgtui.engine.model import RESTORABLE, Record
+from dgtui.engine.model import RESTORABLE, CopyStatus, Record
 
 _PIECE = 1000
 _RESTORABLE = tables.executions.c.status.in_(sorted(RESTORABLE))
@@ -156,6 +157,17 @@ class RetentionTable:
         with self._catalog.transaction() as connection:
             return connection.scalar(query) or 0
 
+    def storages_of_all(self, storages: Collection[str]) -> frozenset[str]:
+        """Those of these storages that have as many copies as there are backups: what they take is what all take."""
+        columns = tables.copies.c
+        # With each status: so their index is searched.
+        states = sorted(get_args(CopyStatus))
+        count = sa.select(sa.func.count()).select_from(tables.copies).where(columns.status.in_(states))
+        with self._catalog.transaction() as connection:
+            number = connection.scalar(sa.select(sa.func.count()).select_from(tables.executions).where(_RESTORABLE))
+            counts = {storage: connection.scalar(count.where(columns.storage == storage)) for storage in storages}
+        return frozenset(storage for storage, copies in counts.items() if (copies or 0) >= (number or 0))
+
     def bytes_at(self, storages: Collection[str]) -> dict[str, int]:
         """What the backups at each of these storages take together, whatever state their copies are in."""
         query = (
@@ -169,30 +181,32 @@ class RetentionTable:
 
     def last_uploads(self, places: Collection[tuple[str, str]]) -> list[LastUpload]:
         """How the last upload of each of these jobs (by id) to this storage ended, as far as there was one."""
+        # Made once: that takes longer than to be answered.
+        query = _last_upload_query(tables.executions.c.job_id == sa.bindparam("job_id"))
         with self._catalog.transaction() as connection:
-            found = [
-                _last_upload(connection, storage, tables.executions.c.job_id == job_id) for job_id, storage in places
-            ]
+            found = [_last_upload(connection, query, storage, {"job_id": job_id}) for job_id, storage in places]
         return [one for one in found if one is not None]
 
     def newest_uploads(self, storages: Collection[str]) -> list[LastUpload]:
         """How the last upload of any job to each of these storages ended, as far as there was one."""
         with self._catalog.transaction() as connection:
-            found = [_last_upload(connection, storage) for storage in storages]
+            found = [_last_upload(connection, _last_upload_query(), storage, {}) for storage in storages]
         return [one for one in found if one is not None]
 
     def last_failures(self, job_ids: Collection[str]) -> dict[str, str]:
         """Which of these jobs (by id) failed when they ran last, and the kind of the error."""
         columns = tables.executions.c
+        query = (
+            sa.select(columns.status, columns.problem)
+            .where(columns.job_id == sa.bindparam("job_id"), columns.purpose == "backup")
+            .where(_in_order(columns.status).in_([*sorted(RESTORABLE), "failed"]))
+            .order_by(columns.sequence.desc())
+            .limit(1)
+        )
         found = {}
         with self._catalog.transaction() as connection:
             for job_id in job_ids:
-                query = (
-                    sa.select(columns.status, columns.problem)
-                    .where(columns.job_id == job_id, columns.purpose == "backup")
-                    .where(_in_order(columns.status).in_([*sorted(RESTORABLE), "failed"]))
-                )
-                last = connection.execute(query.order_by(columns.sequence.desc()).limit(1)).one_or_none()
+                last = connection.execute(query, {"job_id": job_id}).one_or_none()
                 if last is not None and last.status == "failed":
                     found[job_id] = _kind(last.problem)
         return found
@@ -203,15 +217,24 @@ def _in_order(column: sa.ColumnElement[str]) -> sa.ColumnElement[str]:
     return column.op("||")("")
 
 
-def _last_upload(connection: sa.Connection, storage: str, *chosen: sa.ColumnElement[bool]) -> LastUpload | None:
+def _last_upload_query(*chosen: sa.ColumnElement[bool]) -> sa.Select[tuple[str, int, str, str | None]]:
     executions, copies = tables.executions.c, tables.copies.c
     query = (
         sa.select(executions.job_id, executions.sequence, copies.path, copies.problem)
         .join(tables.copies, copies.execution_id == executions.execution_id)
-        .where(copies.storage == storage, executions.purpose == "backup", *chosen)
+        .where(copies.storage == sa.bindparam("storage"), executions.purpose == "backup", *chosen)
         .where(_in_order(executions.status).in_(sorted(RESTORABLE)))
     )
-    row = connection.execute(query.order_by(executions.sequence.desc()).limit(1)).one_or_none()
+    return query.order_by(executions.sequence.desc()).limit(1)
+
+
+def _last_upload(
+    connection: sa.Connection,
+    query: sa.Select[tuple[str, int, str, str | None]],
+    storage: str,
+    values: Mapping[str, str],
+) -> LastUpload | None:
+    row = connection.execute(query, {"storage": storage, **values}).one_or_none()
     if row is None:
         return None
     return LastUpload(

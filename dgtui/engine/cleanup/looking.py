@@ -150,13 +150,21 @@ class Look:
         self, job_ids: Collection[str], safety_of: Collection[str] | None, presence: Presence | None = None
     ) -> list[Backup]:
         """The backups of these jobs; all where a storage is too small, since its room is everybody's."""
-        room = self._room()
-        # To ask what lies at each storage takes longer.
-        taken = self._table.bytes_at(room) if room and self._table.bytes_of_all() > min(room.values()) else {}
-        if any(taken.get(storage, 0) > size for storage, size in room.items()):
+        if self._lacks_room():
             return self._all(presence)
         beside = presence.ahead(job_ids) if presence else None
         return backups_of(self._catalog, job_ids, safety_of=safety_of, beside=beside)
+
+    def _lacks_room(self) -> bool:
+        """Whether what lies at any storage may be more than it has room for."""
+        room = self._room()
+        most = self._table.bytes_of_all() if room else 0
+        # To add up what lies at each of them takes longer.
+        small = {storage: size for storage, size in room.items() if most > size}
+        if not small or self._table.storages_of_all(small):
+            return bool(small)
+        taken = self._table.bytes_at(small)
+        return any(taken.get(storage, 0) > size for storage, size in small.items())
 
     def _datasources_of(self, jobs: Sequence[str]) -> dict[str, str]:
         return {self._config.job_id(name): self._config.job(name).datasource for name in jobs}
