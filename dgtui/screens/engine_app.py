@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from textual.app import App
 from textual.message import Message
 from textual.message_pump import MessagePump
 
@@ -15,6 +14,7 @@ from dgtui.engine.errors import DataGuardianError
 from dgtui.engine.messages import now
 from dgtui.engine.model import Execution, Problem
 from dgtui.screens.asking import Answered, Asking
+from dgtui.screens.faults import FaultApp
 from dgtui.screens.guard import PULSE_SECONDS, Guard
 from dgtui.wording.terminal import Look
 from dgtui.wording.words import one_line, size_text
@@ -45,7 +45,7 @@ class EngineOpened(Message):
     engine: "Engine"
 
 
-class EngineApp(App[int]):
+class EngineApp(FaultApp):
     """Holds the engine and what is known of the moment; screens ask it and show."""
 
     def __init__(
