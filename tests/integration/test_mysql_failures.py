@@ -10,6 +10,7 @@ import pytest
 from dgtui.engine.datasources.dumping import ArchiveCheck, DumpOptions
 from dgtui.engine.datasources.mysql import MysqlDatasource
 from dgtui.engine.datasources.mysql_dump import MysqlDump
+from dgtui.engine.datasources.mysql_errors import translate_error
 from dgtui.engine.errors import (
     AuthenticationError,
     BackupCreationError,
@@ -150,6 +151,30 @@ def test_a_right_missing_on_a_table(mariadb: MariadbServer, tmp_path: Path) -> N
     assert source.missing_rights() == ()
     dump_to(source, tmp_path / "all.sql")
     assert source.probe().warnings == ()
+
+
+def test_all_rights_on_a_database_show_no_routine_of_another_account(mariadb: MariadbServer, tmp_path: Path) -> None:
+    """Before MariaDB 11.3 they do not, and the dump tool would fail at the first one."""
+    name = mariadb.create_database()
+    mariadb.execute(
+        "CREATE FUNCTION four() RETURNS INT DETERMINISTIC RETURN 4",
+        "CREATE USER owner@'%' IDENTIFIED BY 'pw'",
+        f"GRANT ALL PRIVILEGES ON {quoted(name)}.* TO owner@'%'",
+        database=name,
+    )
+    source = mariadb.datasource(name, "pw", username="owner")
+    commands = source.missing_rights()
+    assert commands == ("GRANT SELECT ON mysql.proc TO 'owner'@'%';",)
+    assert any("mysql.proc" in warning for warning in source.probe().warnings)
+    mariadb.execute(*commands)
+    assert source.missing_rights() == ()
+    dump_to(source, tmp_path / "all.sql")
+
+
+def test_a_socket_that_is_not_there_is_named_without_a_port() -> None:
+    error = translate_error(2002, "No such file", user="any", host="/run/no.sock", port=3306, database="any")
+    assert error.message == "/run/no.sock: No such file"
+    assert error.hint == "Is the server running, and is its socket there? See: ls -la /run/no.sock"
 
 
 def test_what_a_user_cannot_see_is_not_passed_over(mariadb: MariadbServer) -> None:

@@ -5,6 +5,7 @@ how to look at its source, how to dump it as a stream of bytes, how to tell that
 load it again. It never writes to a storage and never decides what a failure means for the run.
 """
 
+import shlex
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -279,5 +280,7 @@ def not_in_backup(name: str, what: str = "table") -> ConfigError:
 
 
 def connection_hint(host: str, port: int) -> str:
-    """The next step when a server does not answer."""
+    """The next step when a server does not answer; `host` may be a socket, or the folder of one."""
+    if host.startswith("/"):
+        return f"Is the server running, and is its socket there? See: ls -la {shlex.quote(host)}"
     return f"Is the server running, and does it listen on {host}:{port}? See: ss -ltn"

@@ -70,7 +70,8 @@ def translate_error(
         return _authentication(code, text, user, host, detail)
     if code in _CONNECTION:
         hint = connection_hint(host, port)
-        return DatabaseConnectionError(f"{host}:{port}: {text}", subject=database, hint=hint, detail=detail)
+        place = host if host.startswith("/") else f"{host}:{port}"
+        return DatabaseConnectionError(f"{place}: {text}", subject=database, hint=hint, detail=detail)
     if code in _DENIED or "nsufficient privileges" in text or "nsufficent privileges" in text:
         return PermissionDenied(text, subject=subject, hint=_grant_hint(code, user, database), detail=detail)
     if code in _NO_ROOM or "No space left" in text or "errno: 28" in text.lower():

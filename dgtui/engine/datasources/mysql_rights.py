@@ -8,6 +8,8 @@ from dgtui.engine.datasources.mysql_errors import quote
 NEEDED_FOR_BACKUP = ("SELECT", "SHOW VIEW", "TRIGGER", "EVENT", "LOCK TABLES")
 MAKES_FOR_OTHERS = ("SUPER", "SET USER", "SET_USER_ID", "SET_ANY_DEFINER")
 """One of these is needed to make what another account defines."""
+_SHOW_CREATE_ROUTINE_SINCE = (11, 3)
+"""Of MariaDB; MySQL has no such version."""
 _GRANT = re.compile(r"GRANT (.+?) ON (?:TABLE |PROCEDURE |FUNCTION |PACKAGE )?(\S.*?) TO ", re.DOTALL)
 _SCHEMA = re.compile(r"(`(?:[^`]|``)*`|\*)\.\*")
 
@@ -46,7 +48,10 @@ class Grants:
         return f"{text_literal(user)}@{text_literal(host)}"
 
     def _reads_routines(self, database: str) -> bool:
-        if self.allows_globally("SELECT") or self.allows("SHOW CREATE ROUTINE", database):
+        if self.allows_globally("SELECT"):
+            return True
+        # Before it existed ALL PRIVILEGES did not hold it.
+        if self._session.server.numbers >= _SHOW_CREATE_ROUTINE_SINCE and self.allows("SHOW CREATE ROUTINE", database):
             return True
         if self.allows_globally("SHOW_ROUTINE"):
             return True
