@@ -223,9 +223,25 @@ def test_rights_and_triggers_are_looked_at_before(mariadb: MariadbServer, tmp_pa
     mariadb.execute(*beside.value.detail)
     notes = mariadb.datasource(name, "pw", username="poor").check_restore(archive, name, Selection())
     assert any("definer" in note for note in notes)
+    # One grant is enough for the database of each rehearsal, whose name is never the same.
+    mariadb.datasource(name, "pw", username="poor").check_restore(archive, f"{name}__dgtui_rehearsal_1", Selection())
     assert source.check_restore(archive, name, Selection()) == ()
     with pytest.raises(RestoreError, match="after_words"):
         source.check_restore(archive, name, Selection(backup_type="data_only"))
+
+
+def test_the_right_for_the_databases_of_rehearsals_is_named_for_all_of_them(
+    mariadb: MariadbServer, tmp_path: Path
+) -> None:
+    name = plain_database(mariadb)
+    dump_to(mariadb.datasource(name), tmp_path / "all.sql")
+    archive = FileArchive(tmp_path / "all.sql")
+    mariadb.execute("CREATE USER some@'%' IDENTIFIED BY 'pw'", f"GRANT ALL ON {quoted(name)}.* TO some@'%'")
+    user = mariadb.datasource(name, "pw", username="some")
+    with pytest.raises(PermissionDenied) as caught:
+        user.check_restore(archive, f"{name}__dgtui_rehearsal_1", Selection())
+    mariadb.execute(caught.value.hint)
+    user.check_restore(archive, f"{name}__dgtui_rehearsal_2", Selection())
 
 
 def test_another_product_is_noted(mariadb: MariadbServer, tmp_path: Path) -> None:

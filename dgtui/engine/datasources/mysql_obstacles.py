@@ -74,8 +74,17 @@ def lacking_beside(grants: Grants, places: Sequence[str], rights: Iterable[str])
     """The commands that give the user these rights in the databases beside one, where they are wanting there."""
     wanted = tuple(rights)
     lacking = [place for place in places if not all(grants.allows(right, place) for right in wanted)]
-    heads = dict.fromkeys(_OWN_NAME.sub(r"\1", place) for place in lacking)
-    return tuple(f"GRANT ALL PRIVILEGES ON {literal_pattern(head)[:-1]}%`.* TO {grants.account()};" for head in heads)
+    return tuple(dict.fromkeys(full_grant(grants, place) for place in lacking))
+
+
+def full_grant(grants: Grants, database: str) -> str:
+    """The command that gives the user all rights on a database; where it is one of ours, on all of ours like it.
+
+    Their names end otherwise each time.
+    """
+    ours = _OWN_NAME.fullmatch(database)
+    pattern = f"{literal_pattern(ours[1])[:-1]}%`" if ours else literal_pattern(database)
+    return f"GRANT ALL PRIVILEGES ON {pattern}.* TO {grants.account()};"
 
 
 def _foreign_definers(session: Session, grants: Grants, database: str) -> list[str]:

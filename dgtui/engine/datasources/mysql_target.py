@@ -40,7 +40,7 @@ from dgtui.engine.datasources.mysql_look import (
     sequence_names,
 )
 from dgtui.engine.datasources.mysql_objects import hold_events
-from dgtui.engine.datasources.mysql_obstacles import lacking_beside, missing_grants, never_again, obstacles
+from dgtui.engine.datasources.mysql_obstacles import full_grant, lacking_beside, missing_grants, never_again, obstacles
 from dgtui.engine.datasources.mysql_parts import MysqlParts, refuse_system
 from dgtui.engine.datasources.mysql_properties import create_like, creation, possible_properties
 from dgtui.engine.datasources.mysql_rights import MAKES_FOR_OTHERS, Grants
@@ -115,7 +115,7 @@ class MysqlTarget(MysqlParts):
                 raise PermissionDenied(
                     f"{self._access.user} lacks {', '.join(lacking)} on {database}",
                     subject=database,
-                    hint=f"GRANT ALL PRIVILEGES ON {quote(database)}.* TO {grants.account()};",
+                    hint=full_grant(grants, database),
                 )
             if selection.backup_type != "data_only" and _holds_something(session, database):
                 self._need_places_beside(session, grants, database, selection)
