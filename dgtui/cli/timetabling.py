@@ -8,7 +8,7 @@ import typer
 from dgtui.cli.looking import output_width
 from dgtui.cli.options import AsJson
 from dgtui.cli.output import print_data, print_json, say
-from dgtui.wording.states import EXECUTION_MARKS
+from dgtui.wording.states import EXECUTION_MARKS, again_text
 from dgtui.wording.terminal import Look, look_of
 from dgtui.wording.words import one_line, time_text
 
@@ -35,6 +35,9 @@ def jobs(as_json: AsJson = False) -> None:
         return
     for line in job_lines(found, look=look_of(sys.stdout), width=output_width()):
         print_data(line)
+    for job in found:
+        if job.again and job.last is not None:
+            say(f"note: {one_line(job.name)}: {again_text(job.last.status)}")
     if not guarded and any(job.next_run is not None for job in found):
         say("note: no daemon is running, so that nothing runs by itself: see dgtui daemon --install")
 

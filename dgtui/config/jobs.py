@@ -121,7 +121,8 @@ class JobSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         Duration, Meta(description="Up to how much later it begins, each time by another amount, to spread the load")
     ] = Duration(0)
     grace: Annotated[
-        Duration, Meta(description="How long after its time a run is caught up that was missed while nothing ran")
+        Duration,
+        Meta(description="How long after its time a run is caught up that was missed, or stopped, with the machine"),
     ] = Duration(86400)
     retries: Annotated[
         Retries | None, Meta(description="How often it is tried again when that helps; empty for what suits the error")

@@ -124,6 +124,10 @@ class Timetable:
             due_at = self._last_due(due_at - _INSTANT)
         return None
 
+    def starts_at(self, due_at: datetime) -> datetime:
+        """When the run of a due time is to begin."""
+        return self._run(due_at).starts_at
+
     def may_start(self, moment: datetime) -> bool:
         """Whether a run may begin now."""
         return self.window is None or self.window.holds(moment, self.zone)

@@ -15,6 +15,7 @@ from dgtui.screens.widgets.listing import Listing
 from dgtui.screens.widgets.rows import Column, Row
 from dgtui.screens.widgets.styled import span
 from dgtui.wording.panel import Line, Span
+from dgtui.wording.states import again_text
 
 if TYPE_CHECKING:
     from dgtui.engine.guardian.overview import JobOverview
@@ -140,6 +141,7 @@ class JobsScreen(EditingScreen):
             dot = self.engine_app.look.glyph(" · ", " - ")
             zone = f"time zone {known.timezone}" if known is not None and known.timezone else ""
             facts = [
+                again_text(known.last.status) if known is not None and known.again and known.last is not None else "",
                 self._schedule(name),
                 f"{job.datasource} to {', '.join(job.storages)}",
                 job.backup_type,

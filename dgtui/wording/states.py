@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from dgtui.engine.model import UNDER_WAY, ExecutionStatus
 from dgtui.wording.terminal import Look
 
 
@@ -80,3 +81,8 @@ PHASE_WORDS = {
 }
 MOVING_PHASES = frozenset({"dump", "validate", "restore"})
 """The phases that progress messages speak of."""
+
+
+def again_text(status: ExecutionStatus) -> str:
+    """Why there is a run in the place of another one."""
+    return f"{'runs' if status in UNDER_WAY else 'ran'} again, after the machine stopped it"

@@ -1,12 +1,14 @@
 """The timetable as real daemons and workers carry it out."""
 
 import signal
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from dgtui.engine.catalog.due_runs import queued_runs
+from dgtui.engine.catalog.due_runs import queued_runs, timetable_states
 from dgtui.engine.facade import Engine
 from dgtui.engine.model import ENDED
 from tests.support.daemons import StartDaemon
@@ -106,6 +108,36 @@ def test_runs_wait_in_order_are_shown_and_can_be_cancelled(files: Home, start_da
     assert waiting.execution_id not in {run.execution_id for run in queued_runs(engine.catalog)}
     run_id = next(run["run_id"] for run in shown if run["status"] == "running")
     assert engine.execution(run_id).status == "completed"
+
+
+def test_a_run_that_the_machine_stopped_is_made_again_once_it_is_up(files: Home, start_daemon: StartDaemon) -> None:
+    configure(files, f'before = ["{blocker(files)}"]\nschedule = "yearly"\ngrace = "400 d"\nretries = 3\n')
+    engine = files.engine()
+    daemon = start_daemon().wait_ready()
+    daemon.wait_for(lambda: bool(timetable_states(engine.catalog)), "the timetable to be followed")
+    daemon.stop()
+    with engine.catalog.transaction() as connection:
+        connection.exec_driver_sql("UPDATE timetables SET handled_until = '2024-06-01T00:00:00.000000Z'")
+    daemon = start_daemon().wait_ready()
+    daemon.wait_for(lambda: began(files) == ["nightly"], "the run that is caught up")
+    (run_id,) = engine.paths.living()
+    engine.stop(run_id)
+    daemon.stop()
+    assert files.finish(engine, run_id).status == "interrupted"
+    (files.folder / "gate").unlink()
+    stopped = engine.execution(run_id)
+    assert stopped.finished_at is not None
+    # As if the machine had been off for a while.
+    engine.catalog.save_execution(
+        msgspec.structs.replace(stopped, finished_at=stopped.finished_at - timedelta(hours=1))
+    )
+    last = start_daemon().wait_ready()
+    last.wait_for(lambda: bool(_good(engine)) and not engine.paths.living(), "the run that is made again")
+    outcome = files.dgtui("jobs")
+    assert "note: nightly: ran again, after the machine stopped it" in outcome.errors
+    last.stop()
+    start_daemon().wait_ready().stop()
+    assert began(files) == ["nightly"] * 2
 
 
 def test_a_wrong_configuration_stops_no_backup_also_of_a_daemon_that_begins_then(

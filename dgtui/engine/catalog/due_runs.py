@@ -1,10 +1,11 @@
 """What the timetable asked for: each due time of each job once, and what became of it.
 
 A due time is claimed in the transaction that writes its execution, before any worker starts: a daemon that is killed
-at whatever moment finds it again as waiting, and the same time is never claimed a second time.
+at whatever moment finds it again as waiting, and the same time is never claimed a second time. Where the machine
+stopped its run, it gets another one in its place, once.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -15,7 +16,7 @@ from sqlalchemy.dialects.sqlite import insert
 from dgtui.engine.catalog import tables
 from dgtui.engine.catalog.catalog import Catalog, write_execution
 from dgtui.engine.catalog.database import time_text
-from dgtui.engine.model import Execution, ExecutionStatus, Problem, Record
+from dgtui.engine.model import UNDER_WAY, Execution, ExecutionStatus, Problem, Record
 
 DueState = Literal["waiting", "starting", "started", "missed", "ended"]
 """`ended` is a run that was taken from the queue before it started; `missed` one that was never in it."""
@@ -33,6 +34,7 @@ due_runs = sa.Table(
     sa.Column("noticed_at", sa.String, nullable=False),
     sa.Column("state", sa.String, nullable=False, index=True),
     sa.Column("execution_id", sa.String, unique=True),
+    sa.Column("stopped_execution_id", sa.String),
     sa.UniqueConstraint("job_id", "due_at"),
     sqlite_autoincrement=True,
 )
@@ -55,6 +57,16 @@ class QueuedRun(Record, frozen=True):
     datasource: str
     due_at: datetime
     state: DueState = "waiting"
+
+
+class UndecidedRun(Record, frozen=True):
+    """A run that the timetable started and that may have to be made again: under way, or stopped by the machine."""
+
+    execution_id: str
+    job_id: str
+    due_at: datetime
+    stopped_at: datetime | None
+    """When it ended; None while it is under way."""
 
 
 class MissedRun(Record, frozen=True):
@@ -154,6 +166,64 @@ def queued_runs(catalog: Catalog) -> list[QueuedRun]:
         return [msgspec.convert(_plain(row), QueuedRun) for row in connection.execute(query).mappings()]
 
 
+def undecided_runs(catalog: Catalog) -> list[UndecidedRun]:
+    """The runs that may have to be made again: each the newest one of its job, and the first one of its due time."""
+    executions = tables.executions
+    later = executions.alias()
+    is_newest = ~(
+        sa.select(later.c.sequence)
+        .where(
+            later.c.job_id == executions.c.job_id,
+            later.c.sequence > executions.c.sequence,
+            later.c.purpose == "backup",
+        )
+        .exists()
+    )
+    query = (
+        sa.select(
+            due_runs.c.execution_id, due_runs.c.job_id, due_runs.c.due_at, executions.c.finished_at.label("stopped_at")
+        )
+        .join(executions, executions.c.execution_id == due_runs.c.execution_id)
+        .where(
+            executions.c.status.in_([*sorted(UNDER_WAY), "interrupted"]),
+            due_runs.c.state == "started",
+            due_runs.c.stopped_execution_id.is_(None),
+            is_newest,
+        )
+        .order_by(due_runs.c.sequence)
+    )
+    with catalog.transaction() as connection:
+        return [msgspec.convert(_plain(row), UndecidedRun) for row in connection.execute(query).mappings()]
+
+
+def claim_again(catalog: Catalog, execution: Execution, stopped_execution_id: str) -> bool:
+    """Have a run that the machine stopped wait again, as another execution. False where it was made again before."""
+    statement = sa.update(due_runs).where(
+        due_runs.c.execution_id == stopped_execution_id,
+        due_runs.c.state == "started",
+        due_runs.c.stopped_execution_id.is_(None),
+    )
+    values = {
+        "state": "waiting",
+        "execution_id": execution.execution_id,
+        "stopped_execution_id": stopped_execution_id,
+    }
+    with catalog.transaction() as connection:
+        claimed = connection.execute(statement.values(**values)).rowcount == 1
+        if claimed:
+            write_execution(connection, execution)
+    return claimed
+
+
+def stopped_before(catalog: Catalog, execution_ids: Iterable[str]) -> dict[str, str]:
+    """Those of the executions that are made again, each with the one that the machine stopped."""
+    query = sa.select(due_runs.c.execution_id, due_runs.c.stopped_execution_id).where(
+        due_runs.c.execution_id.in_(list(execution_ids)), due_runs.c.stopped_execution_id.is_not(None)
+    )
+    with catalog.transaction() as connection:
+        return {str(made): str(stopped) for made, stopped in connection.execute(query)}
+
+
 def missed_runs(catalog: Catalog, since: datetime) -> list[MissedRun]:
     """Runs that were due since a moment and never came."""
     query = sa.select(due_runs).where(due_runs.c.state == "missed", due_runs.c.due_at >= time_text(since))
@@ -182,7 +252,7 @@ def end_waiting_run(
     return moved
 
 
-def _plain(row: sa.RowMapping) -> dict[str, str]:
+def _plain(row: sa.RowMapping) -> dict[str, str | None]:
     return {str(name): value for name, value in row.items()}
 
 

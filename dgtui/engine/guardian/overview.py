@@ -11,7 +11,7 @@ from pathlib import Path
 from dgtui.config import Config
 from dgtui.config.store import is_ours, read_values, save_object
 from dgtui.engine.catalog import Catalog
-from dgtui.engine.catalog.due_runs import end_waiting_run, queued_runs
+from dgtui.engine.catalog.due_runs import end_waiting_run, queued_runs, stopped_before
 from dgtui.engine.check import Finding
 from dgtui.engine.errors import ConfigError, DataGuardianError, JobBusy
 from dgtui.engine.files import explained
@@ -54,6 +54,8 @@ class JobOverview(Record, frozen=True):
     next_run: datetime | None
     """When the timetable starts it next; None where it does not."""
     last: Execution | None
+    again: bool
+    """Whether that one was made again, after the machine had stopped the one before."""
     editable: bool
     """Whether it was made on a screen, so that it can be switched on and off here."""
     file: str
@@ -73,8 +75,11 @@ def next_runs(config: Config, now: datetime) -> list[NextRun]:
 def job_overviews(config: Config, catalog: Catalog, now: datetime) -> list[JobOverview]:
     """All jobs in the order of the configuration."""
     coming = {run.job: run.starts_at for run in next_runs(config, now)}
+    newest = {name: next(iter(catalog.executions(job=name, limit=1)), None) for name in config.jobs}
+    again = stopped_before(catalog, [last.execution_id for last in newest.values() if last is not None])
     overviews = []
     for name, job in config.jobs.items():
+        last = newest[name]
         origin = config.origin("jobs", name)
         overviews.append(
             JobOverview(
@@ -87,7 +92,8 @@ def job_overviews(config: Config, catalog: Catalog, now: datetime) -> list[JobOv
                 schedule_words=schedule_words(job.schedule) if job.schedule is not None else "",
                 timezone=job.timezone,
                 next_run=coming.get(name),
-                last=next(iter(catalog.executions(job=name, limit=1)), None),
+                last=last,
+                again=last is not None and last.execution_id in again,
                 editable=is_ours(config, "jobs", name),
                 file=str(origin.file),
                 line=origin.line,

@@ -6,11 +6,9 @@ started once. Runs that people start begin at once and are counted; only those o
 """
 
 import contextlib
-import uuid
 from datetime import datetime, timedelta
 
 from dgtui.config import Config, JobSettings
-from dgtui.engine.backup import BackupPlan, started_execution
 from dgtui.engine.catalog.due_runs import (
     QueuedRun,
     TimetableState,
@@ -24,12 +22,13 @@ from dgtui.engine.catalog.due_runs import (
     timetable_states,
 )
 from dgtui.engine.errors import JobBusy
-from dgtui.engine.files import explained
 from dgtui.engine.guardian.duty import DutyContext
 from dgtui.engine.guardian.places import Places
+from dgtui.engine.guardian.queueing import due_text, queued_execution, write_queued
+from dgtui.engine.guardian.stopped_runs import StoppedRuns
 from dgtui.engine.health.jobs import good_backups
 from dgtui.engine.locks import take_lock
-from dgtui.engine.model import Execution, Problem
+from dgtui.engine.model import Problem
 from dgtui.engine.notify import raise_notification
 from dgtui.engine.orders import BackupOrder
 from dgtui.engine.run_follower import has_begun
@@ -57,6 +56,7 @@ class TimetableDuty:
         self._parsed: dict[str, tuple[str, Timetable]] = {}
         self._coming: dict[str, tuple[TimetableState, datetime, datetime | None]] = {}
         self._look_again: datetime | None = None
+        self._stopped = StoppedRuns(context)
 
     def next_due(self, now: datetime) -> datetime | None:
         """When the next run begins; soon where one waits for a place."""
@@ -70,7 +70,8 @@ class TimetableDuty:
         times = [self._next_of(config.job_id(name), job, states, now) for name, job in followed.items()]
         if self._look_again is not None and self._look_again > now + _LOOK_AGAIN:
             self._look_again = now
-        return min((time for time in [*times, self._look_again] if time is not None), default=None)
+        looks = (self._look_again, self._stopped.next_look(now))
+        return min((time for time in [*times, *looks] if time is not None), default=None)
 
     def _next_of(
         self, job_id: str, job: JobSettings, states: dict[str, TimetableState], now: datetime
@@ -99,6 +100,7 @@ class TimetableDuty:
         waiting = {run.job_id for run in queued_runs(self._context.catalog)}
         for name, job in followed.items():
             self._follow(name, config.job_id(name), job, now, already_waits=config.job_id(name) in waiting)
+        self._make_again(config, followed, now)
         self._start_waiting(config, now)
 
     def _forget(self, job_ids: set[str]) -> None:
@@ -132,18 +134,17 @@ class TimetableDuty:
             # The run that waits is a backup of a later moment than this due time: one is enough for both.
             save_timetable(self._context.catalog, job_id, handled)
         elif now - due.starts_at > max(timedelta(seconds=job.grace), _ON_TIME):
-            self._miss(name, job_id, job, due, now, handled)
+            self._miss(name, job, due, now, handled)
         else:
-            self._claim(name, job_id, job, due, now, handled)
+            self._claim(name, job, due, now, handled)
         self._states[job_id] = handled
 
-    def _miss(
-        self, name: str, job_id: str, job: JobSettings, due: DueRun, now: datetime, handled: TimetableState
-    ) -> None:
+    def _miss(self, name: str, job: JobSettings, due: DueRun, now: datetime, handled: TimetableState) -> None:
         self._tell_missed(name, job, due, now)
-        execution = self._execution(name, job_id, job, now)
+        execution = queued_execution(self._context.config, name, job, now)
         if record_missed_run(self._context.catalog, execution, due.due_at, now, handled):
-            self._context.log(f"{name}: the run of {_utc(due.due_at)} was missed, and it is too late for it", "warning")
+            text = f"{name}: the run of {due_text(due.due_at)} was missed, and it is too late for it"
+            self._context.log(text, "warning")
 
     def _tell_missed(self, name: str, job: JobSettings, due: DueRun, now: datetime) -> None:
         """Before it is recorded, so that a kill in between loses nothing: told twice, it is stored once."""
@@ -155,38 +156,34 @@ class TimetableDuty:
             "backup_overdue",
             subject_kind="job",
             subject=name,
-            message=f"{name}: the run of {_utc(due.due_at)} was missed, and it is too late for it",
+            message=f"{name}: the run of {due_text(due.due_at)} was missed, and it is too late for it",
             details=(f"No daemon followed the timetable at that time, or not within `grace`. Now: dgtui run {name}",),
             related=(job.datasource, *job.storages),
             at=now,
         )
 
-    def _claim(
-        self, name: str, job_id: str, job: JobSettings, due: DueRun, now: datetime, handled: TimetableState
-    ) -> None:
-        execution = self._execution(name, job_id, job, now)
-        messages = self._context.paths.messages(execution.execution_id)
-        with explained(messages, "write"), contextlib.closing(RunWriter(messages)) as run:
-            run.status("queued")
-            late = " and is caught up" if now - due.starts_at > _ON_TIME else ""
-            run.log(f"It was due at {_utc(due.due_at)} by the timetable{late}")
+    def _claim(self, name: str, job: JobSettings, due: DueRun, now: datetime, handled: TimetableState) -> None:
+        execution = queued_execution(self._context.config, name, job, now)
+        late = " and is caught up" if now - due.starts_at > _ON_TIME else ""
+        reason = f"It was due at {due_text(due.due_at)} by the timetable{late}"
+        messages = write_queued(self._context.paths, execution, reason)
         if not claim_due_run(self._context.catalog, execution, due.due_at, now, handled):
             messages.unlink(missing_ok=True)
 
-    def _execution(self, name: str, job_id: str, job: JobSettings, now: datetime) -> Execution:
-        plan = BackupPlan(
-            execution_id=str(uuid.uuid4()),
-            job_id=job_id,
-            job_name=name,
-            job=job,
-            description=job.description,
-            scratch_folder="",
-        )
-        return started_execution(plan, self._context.config.require_datasource(job.datasource).type, now)
+    def _make_again(self, config: Config, followed: dict[str, JobSettings], now: datetime) -> None:
+        """What the machine stopped, and nothing newer has taken the place of."""
+        assert self._states is not None
+        undecided = self._stopped.undecided()
+        for name, job in followed.items() if undecided else ():
+            job_id = config.job_id(name)
+            if (run := undecided.get(job_id)) is not None:
+                self._stopped.make_again(run, name, job, self._timetable(job_id, job)[1], self._states[job_id], now)
 
     def _start_waiting(self, config: Config, now: datetime) -> None:
         queue = [run for run in queued_runs(self._context.catalog) if not self._has_begun(run)]
         places = Places.look(self._context.catalog, self._context.paths, config, queue) if queue else None
+        if queue:
+            self._stopped.expect(now)
         left = [run for run in queue if places is not None and not self._take_turn(run, config, places, now)]
         self._look_again = self._context.clock() + _LOOK_AGAIN if left else None
 
@@ -218,7 +215,7 @@ class TimetableDuty:
             return False
         places.take(job.datasource)
         move_due_run(self._context.catalog, run.execution_id, old=("starting",), new="started")
-        self._context.log(f"{run.job}: started {run.execution_id[:8]}, due at {_utc(run.due_at)}")
+        self._context.log(f"{run.job}: started {run.execution_id[:8]}, due at {due_text(run.due_at)}")
         return True
 
     def _launch(self, run: QueuedRun, config: Config, job: JobSettings) -> None:
@@ -267,7 +264,3 @@ def timetable_of(job_id: str, job: JobSettings) -> Timetable:
 
 def _outdated(state: TimetableState, text: str, now: datetime) -> bool:
     return state.timetable != text or state.handled_until > now + _CLOCK_SET_BACK
-
-
-def _utc(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
