@@ -114,7 +114,7 @@ def take_out(session: Session, change: Exchange, patience: int) -> None:
     """After the swap: move what stayed to the rest of what is kept, and give keys their names. It may be done again."""
     for name, staying in change.tables_out().items():
         if has_table(session, change.current, staying):
-            drop_triggers(session, change.current, lambda trigger, table=staying: trigger.table == table)  # type: ignore[misc]
+            drop_triggers(session, change.current, table=staying)
             rename_tables(session, [Move(change.current, staying, change.keep_as, name)], patience)
     names_again(session, change, change.current)
 
@@ -123,7 +123,7 @@ def bring_back(session: Session, change: Exchange, patience: int) -> None:
     """Take back what was brought in, where the swap was not made. It may be done again."""
     for name, ready in change.tables_in().items():
         if has_table(session, change.current, ready):
-            drop_triggers(session, change.current, lambda trigger, table=ready: trigger.table == table)  # type: ignore[misc]
+            drop_triggers(session, change.current, table=ready)
             rename_tables(session, [Move(change.current, ready, change.new, name)], patience)
     names_again(session, change, change.new)
 

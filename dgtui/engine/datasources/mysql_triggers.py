@@ -46,10 +46,12 @@ def read_triggers(session: Session, database: str) -> tuple[Trigger, ...]:
     return tuple(Trigger(*map(str, row)) for row in session.rows(_TRIGGERS, [database]))
 
 
-def drop_triggers(session: Session, database: str, chosen: Callable[[Trigger], bool] = lambda _: True) -> None:
-    """Drop all triggers of a database, or the chosen ones."""
+def drop_triggers(
+    session: Session, database: str, chosen: Callable[[Trigger], bool] = lambda _: True, *, table: str | None = None
+) -> None:
+    """Drop all triggers of a database, or the chosen ones, or those of one table."""
     for trigger in read_triggers(session, database):
-        if chosen(trigger):
+        if chosen(trigger) and table in (None, trigger.table):
             session.execute(f"DROP TRIGGER IF EXISTS {quote(database)}.{quote(trigger.name)}")
 
 
