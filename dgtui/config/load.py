@@ -8,27 +8,22 @@ from typing import Any, NamedTuple, TypeVar, get_args
 
 import msgspec
 
-from dgtui.config.channels import CHANNEL_SETTINGS, REFERENCE_KEYS, ChannelSettings
+from dgtui.config.channels import REFERENCE_KEYS, ChannelSettings
 from dgtui.config.files import ConfigFile, Source, find_files, parse_source, read_source
 from dgtui.config.guardian import GuardianSettings
 from dgtui.config.jobs import PRIVATE_PLACE, JobSettings, unknown_options
+from dgtui.config.kinds import KINDS, settings_of
 from dgtui.config.mistakes import Mistake, error_of, one_of, show_path, suggestion
 from dgtui.config.model import Config, Origin, Table, job_id
 from dgtui.config.tables import TableReader
-from dgtui.engine.datasources import DATASOURCE_TYPES, datasource_adapter
+from dgtui.engine.datasources import datasource_adapter
 from dgtui.engine.datasources.datasource_settings import DatasourceSettings
-from dgtui.engine.storages import STORAGE_TYPES, storage_adapter
 from dgtui.engine.storages.base import StorageSettings
 
 StructT = TypeVar("StructT", bound=msgspec.Struct)
 
 _TABLES: tuple[Table, ...] = get_args(Table)
 _GUARDIAN = "guardian"
-_KINDS: dict[Table, tuple[str, ...]] = {
-    "datasources": DATASOURCE_TYPES,
-    "storages": STORAGE_TYPES,
-    "channels": tuple(CHANNEL_SETTINGS),
-}
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
 
@@ -171,7 +166,7 @@ class _Loader:
     def _settings_type(self, table: Table, name: str, definition: _Definition) -> type[msgspec.Struct] | None:
         if table == "jobs":
             return JobSettings
-        allowed = _KINDS[table]
+        allowed = KINDS[table]
         kind = definition.content.get("type")
         if kind is None:
             self._report(definition, (table, name), f"the key 'type' is missing; expected {one_of(allowed)}")
@@ -181,9 +176,7 @@ class _Loader:
             text = f"expected {one_of(allowed)}" + (near if "did you mean" in near else "")
             self._report(definition, (table, name, "type"), text)
             return None
-        if table == "channels":
-            return CHANNEL_SETTINGS[kind]
-        return datasource_adapter(kind).settings_type if table == "datasources" else storage_adapter(kind).settings_type
+        return settings_of(table, kind)
 
     def _check_references(self) -> None:
         """Look at what jobs and channels name, also in those that have other mistakes."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dgtui.config import Config, Table, load_config, state_folder
 from dgtui.config.kept import load_or_former
+from dgtui.config.kinds import ObjectKind, object_kinds
 from dgtui.config.store import Values, read_values, remove_object, save_object
 from dgtui.engine.aftermath import RestoreAftermath
 from dgtui.engine.catalog.due_runs import MissedRun, missed_runs
@@ -128,6 +129,10 @@ class Engine(RestoreAftermath):
     def values(self, table: Table, name: str) -> Values:
         """What is written about an object, key by key. Raises ConfigError."""
         return read_values(self.config, table, name)
+
+    def object_kinds(self, table: Table) -> tuple[ObjectKind, ...]:
+        """The kinds of objects that a table of the configuration may hold, with what can be set for each."""
+        return object_kinds(table)
 
     def save_object(self, table: Table, name: str, values: Values, *, new: bool) -> None:
         """Write an object to a file of its own and take it up. Raises ConfigError, StorageError."""

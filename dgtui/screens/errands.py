@@ -72,12 +72,12 @@ class ErrandApp(EngineApp):
                 self.config_changed(said)
 
         def show(values: dict[str, Any]) -> None:
-            self.push_screen(FormScreen(table, name, values, introduction), saved)
+            self.push_screen(FormScreen(table, name, values, self.engine.object_kinds(table), introduction), saved)
 
-        if name is None:
-            show({})
-        else:
+        if name is not None:
             self.ask(self, f"values {table} {name}", lambda engine: dict(engine.values(table, name)), show)
+        elif self.is_ready:
+            show({})
 
     def data_changed(self) -> None:
         """Every place asks again when it is seen next, the one that is seen at once."""

@@ -11,20 +11,20 @@ from textual.widgets import Button, Input, Label, Static
 
 from dgtui.config import Table
 from dgtui.config.store import decode_values, name_mistake, value_mistakes
-from dgtui.engine.datasources import DATASOURCE_TYPES
-from dgtui.engine.datasources.kinds import kind_named
 from dgtui.engine.errors import ConfigError, DataGuardianError
-from dgtui.engine.storages import STORAGE_TYPES
 from dgtui.screens.confirm import ConfirmScreen
 from dgtui.screens.dialog import Box, Dialog
 from dgtui.screens.forms.fields import SettingField, field_id
-from dgtui.screens.forms.specs import FieldSpec, field_specs, settings_type
+from dgtui.screens.forms.specs import FieldSpec, field_specs
 from dgtui.screens.looked import tested_text
 from dgtui.screens.widgets.choice import Choice, Option, Tick
 from dgtui.screens.widgets.ticks import Ticks
 from dgtui.wording.words import one_line
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dgtui.config.kinds import ObjectKind
     from dgtui.engine.datasources.datasource_settings import DatasourceSettings
     from dgtui.engine.glance import DatasourceCheck
 
@@ -53,16 +53,22 @@ class FormScreen(Dialog[str]):
     FormScreen .buttons { margin-top: 0; }
     """
 
-    def __init__(self, table: Table, name: str | None, values: dict[str, Any], introduction: str = "") -> None:
-        """`name` is None for a new object; `values` is what is written about it."""
+    def __init__(
+        self,
+        table: Table,
+        name: str | None,
+        values: dict[str, Any],
+        kinds: "Sequence[ObjectKind]",
+        introduction: str = "",
+    ) -> None:
+        """`name` is None for a new object; `values` is what is written about it; `kinds` are all there are."""
         noun = table.removesuffix("s")
         super().__init__(f"New {noun}" if name is None else f"{noun.capitalize()} {name}")
         self._table = table
         self._name = name
         self._values = values
-        types = DATASOURCE_TYPES if table == "datasources" else STORAGE_TYPES
-        self._types = () if table == "jobs" else types
-        self._kind = str(values.get("type", self._types[0] if self._types else ""))
+        self._kinds = {kind.name: kind for kind in kinds}
+        self._kind = str(values.get("type", kinds[0].name))
         self._introduction = introduction
         self._touched = False
         self._at_first: dict[str, Any] = {}
@@ -78,10 +84,10 @@ class FormScreen(Dialog[str]):
                 with Horizontal(classes="row"):
                     yield Label("Name *")
                     yield Input(id="name", compact=True)
-                if len(self._types) > 1:
+                if len(self._kinds) > 1:
                     with Horizontal(classes="row"):
                         yield Label("Type *")
-                        options = [Option(kind, kind_named(kind).label) for kind in self._types]
+                        options = [Option(kind.name, kind.label) for kind in self._kinds.values()]
                         yield Choice(options, self.engine_app.look, id="type", key=self._kind)
             yield Vertical(*self._fields(), id="all")
         yield Static("", id="help", markup=False)
@@ -101,7 +107,7 @@ class FormScreen(Dialog[str]):
     @property
     def specs(self) -> list[FieldSpec]:
         """What can be set."""
-        return field_specs(self._table, settings_type(self._table, self._kind))
+        return field_specs(self._table, self._kinds[self._kind].settings)
 
     def _fields(self) -> list[SettingField]:
         config = self.engine_app.config
@@ -141,9 +147,8 @@ class FormScreen(Dialog[str]):
     def mistakes(self) -> dict[str, str]:
         """What is wrong, by key; `name` is the name's."""
         config = self.engine_app.config
-        found = value_mistakes(
-            config, self._table, self.name_text or "new", settings_type(self._table, self._kind), self.values
-        )
+        kind = self._kinds[self._kind].settings
+        found = value_mistakes(config, self._table, self.name_text or "new", kind, self.values)
         if self._name is None and (mistake := name_mistake(config, self._table, self.name_text)):
             found = {"name": mistake, **found}
         return found
@@ -251,7 +256,7 @@ class FormScreen(Dialog[str]):
         """Connect with what was entered, without saving it."""
         if self._table != "datasources" or self._show_mistakes():
             return
-        kind, name = settings_type(self._table, self._kind), self.name_text
+        kind, name = self._kinds[self._kind].settings, self.name_text
         settings = cast(
             "DatasourceSettings", decode_values(kind, self.engine_app.config, self._table, name, self.values)
         )

@@ -6,12 +6,9 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
 
-from dgtui.config import JobSettings, Table
-from dgtui.engine.datasources import datasource_adapter
 from dgtui.engine.model import Record
 from dgtui.engine.settings import ByteSize, Duration, SecretReference, encode_setting
 from dgtui.engine.sizes import size_text
-from dgtui.engine.storages import storage_adapter
 
 FieldKind = Literal["text", "number", "flag", "choice", "words", "secret", "group", "reference", "references"]
 
@@ -24,13 +21,6 @@ _TYPE_KEY = "type"
 _SPANS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 _WRITTEN = {"tls": "TLS", "ca": "CA", "id": "ID", "mb": "MB", "url": "URL", "ssh": "SSH", "s3": "S3"}
 """Words of keys that are not written like others."""
-
-
-def settings_type(table: Table, kind: str) -> type[msgspec.Struct]:
-    """The struct that says what can be set."""
-    if table == "jobs":
-        return JobSettings
-    return datasource_adapter(kind).settings_type if table == "datasources" else storage_adapter(kind).settings_type
 
 
 class FieldSpec(Record, frozen=True):
