@@ -4,7 +4,8 @@ import re
 import shlex
 import types
 from collections.abc import Callable, Iterator, Mapping
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+from functools import cache
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin
 
 import msgspec
 
@@ -65,7 +66,9 @@ class TableReader:
     def read(self, kind: type[StructT], table: dict[str, Any], path: KeyPath) -> StructT | None:
         """The table as a struct, or None where anything in it is wrong."""
         before = len(self._mistakes)
-        fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+        fields = _fields(kind)
+        # Where the whole is right, each of its values is: to look at them one by one takes longer.
+        whole = _converted(table, kind)
         to_come: Mapping[str, str] = getattr(kind, "keys_to_come", {})
         for key, value in table.items():
             if key not in fields:
@@ -73,36 +76,40 @@ class TableReader:
         rules: Rules = getattr(kind, "rules", {})
         for key, field in fields.items():
             if key in table:
-                self._check_value(field.type, table[key], (*path, key), rules.get(key))
+                self._check_value(field, table[key], (*path, key), rules.get(key), whole)
             elif field.required:
                 self.report(path, f"the key '{key}' is missing")
         if len(self._mistakes) > before:
             return None
-        try:
-            settings = msgspec.convert(table, kind, dec_hook=decode_setting)
-        except msgspec.ValidationError as error:
+        if isinstance(whole, msgspec.ValidationError):
             # What only the whole can tell; such a message may begin with a key and a colon.
-            text = _PATH_IN_VALUE.sub("", str(error))
+            text = _PATH_IN_VALUE.sub("", str(whole))
             key, _, rest = text.partition(": ")
             self.report(*(((*path, key), rest) if key in table else (path, text)))
             return None
-        return self._with_secrets(settings, path)
+        return self._with_secrets(whole, path)
 
     def _check_value(
-        self, annotation: Any, value: Any, path: KeyPath, rule: Callable[[Any], str | None] | None
+        self,
+        field: "_Field",
+        value: Any,
+        path: KeyPath,
+        rule: Callable[[Any], str | None] | None,
+        whole: msgspec.Struct | msgspec.ValidationError,
     ) -> None:
-        if SecretReference in _leaves(annotation) and isinstance(value, str) and self._file.readable_by_others:
+        if field.may_be_secret and isinstance(value, str) and self._file.readable_by_others:
             self.report(path, self._exposed())
-        nested = next((leaf for leaf in _leaves(annotation) if _is_struct(leaf)), None)
-        if nested is not None and isinstance(value, dict):
-            read = self.read(nested, value, path)
+        if field.nested is not None and isinstance(value, dict):
+            read: Any = self.read(field.nested, value, path)
             if read is None:
                 return
+        elif isinstance(whole, msgspec.Struct):
+            read = getattr(whole, field.name)
         else:
             try:
-                read = msgspec.convert(value, annotation, dec_hook=decode_setting)
+                read = msgspec.convert(value, field.annotation, dec_hook=decode_setting)
             except msgspec.ValidationError as error:
-                self._report_value(error, annotation, value, path)
+                self._report_value(error, field.annotation, value, path)
                 return
         mistake = rule(read) if rule is not None else None
         if mistake is not None:
@@ -124,20 +131,52 @@ class TableReader:
         """Check the references to secrets; their relative paths begin in the folder of the file that names them."""
         before = len(self._mistakes)
         changes: dict[str, Secret] = {}
-        for field in msgspec.structs.fields(settings):
-            secret = getattr(settings, field.name)
-            if SecretReference not in _leaves(field.type) or secret is None:
+        for key, field in _fields(type(settings)).items():
+            if not field.may_be_secret or (secret := getattr(settings, field.name)) is None:
                 continue
             if isinstance(secret, str):
                 changes[field.name] = HiddenText(secret)
             elif mistake := reference_mistake(secret):
-                key, _, text = mistake.partition(": ")
-                self.report((*path, field.encode_name, key), text)
+                part, _, text = mistake.partition(": ")
+                self.report((*path, key, part), text)
             elif secret.file is not None:
                 changes[field.name] = SecretReference(file=str(expand(secret.file, self._file.path.parent)))
         if len(self._mistakes) > before:
             return None
-        return msgspec.structs.replace(settings, **changes)
+        return msgspec.structs.replace(settings, **changes) if changes else settings
+
+
+class _Field(NamedTuple):
+    """What there is to know of a key."""
+
+    name: str
+    annotation: Any
+    required: bool
+    may_be_secret: bool
+    nested: type[msgspec.Struct] | None
+    """Its type where that is a table."""
+
+
+@cache
+def _fields(kind: type[msgspec.Struct]) -> dict[str, _Field]:
+    """By key those of a struct: there may be hundreds of the same kind, and to find them out takes long."""
+    return {
+        field.encode_name: _Field(
+            name=field.name,
+            annotation=field.type,
+            required=field.required,
+            may_be_secret=SecretReference in _leaves(field.type),
+            nested=next((leaf for leaf in _leaves(field.type) if _is_struct(leaf)), None),
+        )
+        for field in msgspec.structs.fields(kind)
+    }
+
+
+def _converted(table: dict[str, Any], kind: type[StructT]) -> StructT | msgspec.ValidationError:
+    try:
+        return msgspec.convert(table, kind, dec_hook=decode_setting)
+    except msgspec.ValidationError as error:
+        return error
 
 
 def _leaves(annotation: Any) -> Iterator[Any]:
