@@ -59,7 +59,7 @@ def compare_objects(
         sentence = f"{name} has {after.rows} rows, the backup says {'' if before.rows_exact else 'about '}{before.rows}"
         if before.rows_exact and after.rows_exact:
             wrong.append(sentence)
-        elif abs(before.rows - after.rows) > _USUAL_ERROR * max(before.rows, after.rows):
+        elif not may_be_equal(before.rows, after.rows):
             estimated.append(sentence)
     return Comparison(
         missing=tuple(sorted(wanted.keys() - present.keys())),
@@ -68,6 +68,11 @@ def compare_objects(
         estimated_rows=tuple(sorted(estimated)),
         objects=tuple(_report(wanted[name], present.get(name), compare_rows=compare_rows) for name in sorted(wanted)),
     )
+
+
+def may_be_equal(one: int, other: int) -> bool:
+    """Whether two numbers of rows, of which at least one is estimated, differ by no more than estimates do."""
+    return abs(one - other) <= _USUAL_ERROR * max(one, other)
 
 
 def _report(expected: ObjectInfo, found: ObjectInfo | None, *, compare_rows: bool) -> ObjectReport:

@@ -13,7 +13,7 @@ from dgtui.config import Config
 from dgtui.engine.archive import StoredArchive
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.catalog.proofs import Proofs
-from dgtui.engine.comparison import is_selected
+from dgtui.engine.comparison import is_selected, may_be_equal
 from dgtui.engine.datasources.base import Datasource
 from dgtui.engine.datasources.dumping import Client
 from dgtui.engine.datasources.loading import MissingRoles, Selection, TargetState
@@ -32,6 +32,7 @@ _LIKE_SIZED = 4
 _MEASURED_AT_MOST = 200
 
 ObjectSide = Literal["both", "only in the backup", "only in the target"]
+OtherRows = Literal["yes", "no", "perhaps", "unknown"]
 DurationSource = Literal["restores", "rehearsals", "unknown"]
 
 
@@ -44,6 +45,17 @@ class ObjectChange(Record, frozen=True):
     backup_rows_exact: bool = False
     target_rows: int | None = None
     target_rows_exact: bool = False
+
+    @property
+    def other_rows(self) -> OtherRows:
+        """Whether both sides have other numbers of rows: estimates that are near each other tell nothing."""
+        before, after = self.backup_rows, self.target_rows
+        if before is None or after is None:
+            return "unknown"
+        if before == after:
+            return "no"
+        estimated = not (self.backup_rows_exact and self.target_rows_exact)
+        return "perhaps" if estimated and may_be_equal(before, after) else "yes"
 
 
 class RestoreOutlook(Record, frozen=True):

@@ -103,16 +103,25 @@ def _loss_facts(outlook: "RestoreOutlook") -> list[tuple[str, str]]:
 def rows_fact(outlook: "RestoreOutlook") -> tuple[str, str] | None:
     """How many rows the objects have that are on both sides; None where that is not known of a single one."""
     both = [entry for entry in outlook.objects if entry.side == "both"]
-    known = [entry for entry in both if entry.backup_rows is not None and entry.target_rows is not None]
+    known = [entry for entry in both if entry.other_rows != "unknown"]
     if not known:
         return None
     exact = len(known) == len(both) and all(entry.backup_rows_exact and entry.target_rows_exact for entry in known)
     now = _rows(sum(entry.target_rows or 0 for entry in known), exact=exact, there=True)
     then = _rows(sum(entry.backup_rows or 0 for entry in known), exact=exact, there=True)
-    changed = sum(entry.backup_rows != entry.target_rows for entry in known)
-    noun = "object has" if len(known) == 1 else "objects have"
-    text = f"{now} there now, {then} in the backup; {changed} of {len(known)} {noun} other numbers"
+    text = f"{now} there now, {then} in the backup; {_difference(known)}"
     return "Rows", f"{text}; of {len(both) - len(known)} more they are not known" if len(known) < len(both) else text
+
+
+def _difference(known: "Sequence[ObjectChange]") -> str:
+    changed, perhaps = (sum(entry.other_rows == answer for entry in known) for answer in ("yes", "perhaps"))
+    of_all = f"of {len(known)} object{'' if len(known) == 1 else 's'}"
+    verb = "has" if len(known) == 1 else "have"
+    alike = "may have the same, by estimate"
+    if not changed and perhaps:
+        return f"{perhaps} {of_all} {alike}"
+    told = f"{changed} {of_all} {verb} other numbers"
+    return f"{told}, {perhaps} {alike}" if perhaps else told
 
 
 def _role_facts(outlook: "RestoreOutlook") -> list[tuple[str, str]]:

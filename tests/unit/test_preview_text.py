@@ -5,10 +5,10 @@ from dgtui.engine.restore_outlook import ObjectChange, RestoreOutlook
 from dgtui.wording.preview_text import rows_fact
 
 
-def said(*numbers: tuple[int | None, int | None]) -> str:
-    """The fact on objects of so many rows in the backup and in the target."""
+def said(*numbers: tuple[int | None, int | None], exact: bool = True) -> str:
+    """The fact on objects of so many rows in the backup, which are counted there, and in the target."""
     objects = tuple(
-        ObjectChange(f"t{place}", "both", before, before is not None, after, after is not None)
+        ObjectChange(f"t{place}", "both", before, before is not None, after, after is not None and exact)
         for place, (before, after) in enumerate(numbers)
     )
     fact = rows_fact(RestoreOutlook(execution_id="e", taken_at=now(), looked_at=now(), objects=objects))
@@ -21,3 +21,13 @@ def test_objects_whose_rows_are_not_known_are_told_beside_those_that_are() -> No
     )
     assert said((500, 501), (7, 7)) == "508 there now, 507 in the backup; 1 of 2 objects have other numbers"
     assert said((None, 100)) == ""
+
+
+def test_estimates_that_are_near_each_other_are_no_difference() -> None:
+    assert said((500, 501), (7, 7), exact=False) == (
+        "~508 there now, ~507 in the backup; 1 of 2 objects may have the same, by estimate"
+    )
+    assert said((500, 501), (9, 1000), (0, 90), (4, 0), exact=False) == (
+        "~1,591 there now, ~513 in the backup; 3 of 4 objects have other numbers, 1 may have the same, by estimate"
+    )
+    assert said((500, 501), exact=True) == "501 there now, 500 in the backup; 1 of 1 object has other numbers"
