@@ -10,8 +10,7 @@ from dgtui.app import DataGuardianApp
 from dgtui.config import load_config
 from dgtui.engine.catalog.health import HealthRecords, Judge
 from dgtui.engine.catalog.notifications import Notifications
-from dgtui.engine.datasources.dumping import Client
-from dgtui.engine.datasources.loading import MissingRoles, Selection
+from dgtui.engine.datasources.loading import Selection
 from dgtui.engine.facade import Engine
 from dgtui.engine.figures import Figures as RunFigures
 from dgtui.engine.glance import DatasourceCheck
@@ -26,8 +25,6 @@ from dgtui.engine.notification_model import Notification, NotificationKind, Seve
 from dgtui.engine.preview import RestorePreview
 from dgtui.engine.records import Records
 from dgtui.engine.restore_model import ObjectReport, Restore, RestoreReport
-from dgtui.engine.restore_outlook import ObjectChange, RestoreOutlook
-from dgtui.engine.restore_way import ChosenWay
 from dgtui.engine.run_follower import RunSnapshot
 from dgtui.engine.runs import RunInfo
 from dgtui.engine.storages.base import StorageState
@@ -35,6 +32,7 @@ from dgtui.engine.undo import UndoChoice
 from dgtui.engine.watching import RunWatch, WatchedRun
 from dgtui.wording.terminal import Look
 from tests.tui.driver import Driver
+from tests.tui.still_previews import still_preview, still_preview_in_place
 from tests.tui.still_records import LOST, NOON, StillRecords, fill_records, still_daemon
 
 GB = 10**9
@@ -172,54 +170,10 @@ class StillEngine(Engine):
         safety: bool = True,
         in_place: bool = False,
     ) -> RestorePreview:
-        """A shop at work."""
-        before = ("public.customers", 84_210, 84_733), ("public.orders", 1_200_000, 1_208_114)
-        objects = [
-            ObjectChange(
-                name=name,
-                side="both",
-                backup_rows=backup,
-                backup_rows_exact=True,
-                target_rows=target,
-                target_rows_exact=True,
-            )
-            for name, backup, target in before
-        ]
-        objects.append(ObjectChange(name="public.coupons", side="only in the target", target_rows=12))
-        outlook = RestoreOutlook(
-            execution_id=execution.execution_id,
-            taken_at=execution.started_at,
-            looked_at=NOON,
-            size_bytes=execution.total_size_bytes,
-            storage="disk",
-            objects=tuple(objects),
-            newest_execution_id="00000001-0000-4000-8000-000000000000",
-            newest_taken_at=NOON.replace(hour=6, second=1),
-            expected_seconds=44,
-            expected_from="restores",
-            clients=(
-                Client(user="shop", program="gunicorn", address="10.0.0.7"),
-                Client(user="anna", program="psql", address="10.0.0.12"),
-            ),
-            missing_roles=MissingRoles(owners=("reporting",)),
-        )
-        return RestorePreview(
-            datasource="shop",
-            label="PostgreSQL",
-            target="shop",
-            exists=True,
-            object_count=48,
-            size_bytes=int(3.4 * GB),
-            client_count=2,
-            chosen=ChosenWay(
-                kind="swap",
-                text="loaded beside it and compared, then swapped in by renaming both databases in one transaction; "
-                "the former content is kept",
-                writers="all sessions are ended at the swap and may come back a moment later; what they wrote is in "
-                "the kept database",
-            ),
-            outlook=outlook,
-        )
+        """A shop at work; what the other one holds cannot be swapped."""
+        if execution.datasource == "crm":
+            return still_preview_in_place(execution, in_place=in_place)
+        return still_preview(execution)
 
     def live_copies(self, execution: Execution) -> tuple[Copy, ...]:
         """As the catalogue knows them."""

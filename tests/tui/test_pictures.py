@@ -34,6 +34,7 @@ PLACES = {
     "notification": ("5", "enter"),
     "history": ("6", "down"),
     "restore": ("2", "left", "end", "right", "down", "down", "r"),
+    "restore-in-place": ("down", "r"),
     "restored": ("6", "down", "enter"),
     "undo": ("6", "down", "u"),
     "back-up": ("b",),
