@@ -33,6 +33,7 @@ class DaemonScreen(Dialog[None]):
 
     def __init__(self) -> None:
         super().__init__("Daemon")
+        self._looked = False
 
     def compose_dialog(self) -> ComposeResult:
         """What is known, and two buttons."""
@@ -51,7 +52,11 @@ class DaemonScreen(Dialog[None]):
 
     def _show(self, status: "DaemonStatus") -> None:
         starting = self.engine_app.asking.is_asked("start daemon")
-        self.query_one("#start", Button).disabled = status.running or starting
+        start, first = self.query_one("#start", Button), not self._looked
+        self._looked = True
+        start.disabled = status.running or starting
+        if first and not start.disabled and self.focused is self.query_one("#close"):
+            start.focus()
         if not status.running:
             lines: list[Line] = [
                 (Span("No daemon runs for this state folder.", "warning"),),
@@ -103,6 +108,7 @@ class DaemonScreen(Dialog[None]):
         if event.button.id == "close":
             self.dismiss()
             return
+        self.query_one("#close").focus()
         event.button.disabled = True
         self.engine_app.ask(
             self.app, "start daemon", lambda engine: engine.start_daemon(), lambda _: self._started(), slow=True

@@ -203,7 +203,9 @@ async def test_the_daemon_is_started_from_the_screens(home: Home, shop: Path) ->
         await driver.press("D")
         assert isinstance(driver.screen, DaemonScreen)
         await driver.until(lambda: not driver.widget("#start", Button).disabled, "the button")
-        await driver.press("left", "enter")
+        assert driver.screen.focused is driver.widget("#start", Button), "that is what one comes for"
+        await driver.press("enter")
+        assert driver.screen.focused is driver.widget("#close", Button)
         await driver.until(lambda: "running" in driver.text("#status"), "the daemon")
         pid = driver.app.engine.daemon_status().pid
         assert pid is not None
