@@ -142,10 +142,12 @@ def restore(
             options = {"--overwrite": overwrite or merge, "--without-roles": without_roles}
             given = [option for option, wanted_so in options.items() if wanted_so]
             raise typer.Exit(_tell_whole(preview, lines, given, as_json=as_json))
-        for line in (*lines, *map(one_line, cannot_work_lines(preview))):
+        for line in lines:
             say(line)
         if not overwrite and not merge:
             _refuse_replacing(preview, selection)
+        for line in cannot_work_lines(preview):
+            say(one_line(line))
         confirm(f"restore into {preview.target}", word=preview.target, yes=yes)
         run_id = engine.start_restore(
             wanted,
@@ -177,7 +179,12 @@ def _replaces(preview: "RestorePreview", selection: "Selection") -> bool:
 
 
 def _refuse_replacing(preview: "RestorePreview", selection: "Selection") -> None:
+    from dgtui.engine.problems import error_of
+
     if _replaces(preview, selection):
+        if preview.outlook is not None and preview.outlook.problem is not None:
+            # To replace what is there would be of no help.
+            raise error_of(preview.outlook.problem)
         raise RestoreError(
             f"{preview.target} holds {preview.object_count} objects; nothing was changed",
             subject=preview.target,

@@ -10,6 +10,12 @@ def problem_of(error: DataGuardianError) -> Problem:
     return Problem(kind=kind, message=error.message, subject=error.subject, hint=error.hint, detail=error.detail)
 
 
+def error_of(problem: Problem) -> DataGuardianError:
+    """A stored error as one that can be raised."""
+    error_class = ERRORS_BY_KIND.get(problem.kind, DataGuardianError)
+    return error_class(problem.message, subject=problem.subject, hint=problem.hint, detail=problem.detail)
+
+
 def was_stopped(problem: Problem | None) -> bool:
     """Whether a signal ended a run which nobody sent through this program."""
     return problem is not None and problem.kind == Stopped.__name__

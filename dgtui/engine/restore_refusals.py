@@ -88,9 +88,9 @@ def _refuse_name(intended: IntendedRestore, name: str, state: TargetState) -> No
         )
     if len(intended.chosen.tables) != 1 or intended.merge or not intended.part:
         raise ConfigError(
-            "--as gives another name to one table, with its rows",
+            "--as names a new table beside the live one, and needs exactly one --table",
             subject=name,
-            hint="Give exactly one --table of a full backup, without --data-only and --schema-only",
+            hint="Name that table with --table, of a full backup, without --data-only, --schema-only and --merge",
         )
     if state.empty:
         raise ConfigError(

@@ -155,7 +155,8 @@ def test_what_as_does_not_go_with(home: Home) -> None:
     for more in (["--table", "customers"], ["--data-only"], ["--schema-only"]):
         assert "exactly one --table" in refused(home, "other", *more).errors
     whole = home.dgtui("restore", "nightly@latest", "--as", "other", "--yes")
-    assert whole.exit_code != 0
-    assert "exactly one --table" in whole.errors
+    assert whole.exit_code == 2
+    assert "--as names a new table beside the live one, and needs exactly one --table" in whole.errors
+    assert "--overwrite" not in whole.errors
     empty = refused(home, "other", "--into", str(home.folder / "new.db"))
     assert "Leave out --as" in empty.errors
