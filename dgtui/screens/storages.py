@@ -62,6 +62,8 @@ class StoragesScreen(EditingScreen):
         super().__init__()
         self._usage: dict[str, Usage] = {}
         self._states: dict[str, StorageState] = {}
+        self._checked_for: set[str] = set()
+        """Those that were checked because they were seen to stand differently from what is known of their health."""
 
     def compose_content(self) -> ComposeResult:
         """The table, and below it where the selected one is."""
@@ -94,7 +96,18 @@ class StoragesScreen(EditingScreen):
 
     def _take_state(self, name: str, state: StorageState) -> None:
         self._states[name] = state
+        self._check_if_other(name, state)
         self._show()
+
+    def _check_if_other(self, name: str, state: StorageState) -> None:
+        """Where it is not as its last check found it, have it checked now: once, not with every look."""
+        guard, subject = self.engine_app.guard, Watched(kind="storage", name=name)
+        result = self._health(name).result
+        if result is None or (result == "ok") == (state.status == "available"):
+            self._checked_for.discard(name)
+        elif name not in self._checked_for and not guard.is_checking(subject):
+            self._checked_for.add(name)
+            guard.check(subject)
 
     def _show(self) -> None:
         self.query_one("#storages", Listing).show([self._row(name) for name in self.engine_app.config.storages])

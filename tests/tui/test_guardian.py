@@ -157,6 +157,26 @@ async def test_a_job_of_the_screens_is_switched_off_by_a_key(home: Home, shop: P
         assert "enabled = false" in driver.toasts[-1], "where it is to be written"
 
 
+async def test_a_storage_that_is_seen_to_be_gone_is_checked_at_once_and_once(home: Home, shop: Path) -> None:
+    disk = Watched(kind="storage", name="disk")
+    home.back_up()
+    async with screens(home, size=(120, 40)) as driver:
+        await driver.press("4")
+        assert "● healthy" in driver.rows("#storages")[0]
+        root = home.storage("disk")
+        away = root.rename(root.with_name("away"))
+        driver.app.data_changed()
+        await driver.until(lambda: "▲ warning" in driver.rows("#storages")[0], "the health that was seen")
+        for _ in range(3):
+            driver.app.data_changed()
+            await driver.settle()
+        history = driver.app.engine.health.history(disk)
+        assert [check.good for check in history] == [False, True], "a look is no further failure"
+        away.rename(root)
+        driver.app.data_changed()
+        await driver.until(lambda: "● healthy" in driver.rows("#storages")[0], "the good news")
+
+
 async def test_storages_tell_their_health_and_the_room_for_the_next_backups(home: Home, shop: Path) -> None:
     home.back_up()
     async with screens(home, size=(120, 40)) as driver:
