@@ -4,7 +4,7 @@ import difflib
 from datetime import datetime, timedelta
 
 from dgtui.engine.catalog import Catalog
-from dgtui.engine.catalog.folders import folders_around
+from dgtui.engine.catalog.naming import folders_around
 from dgtui.engine.errors import ConfigError
 from dgtui.engine.model import Execution
 from dgtui.engine.restore_model import Restore

@@ -1,11 +1,14 @@
 """Reading a storage into the catalogue, on a machine that may never have seen it."""
 
-from typing import Any
+import time
+from collections.abc import Generator, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 
 from dgtui.config import Config
 from dgtui.engine.catalog import Catalog
+from dgtui.engine.catalog.naming import executions_named
 from dgtui.engine.errors import StorageError, ValidationError
 from dgtui.engine.manifest import Manifest
 from dgtui.engine.messages import now
@@ -21,6 +24,11 @@ from dgtui.engine.stored import (
     remember_marker,
     status_by,
 )
+
+_AT_ONCE = 200
+_AT_ONCE_SECONDS = 1.0
+_MOST_OBJECTS = 20_000
+"""So much of what is in backups is in memory at once."""
 
 
 class DamagedFolder(Record, frozen=True):
@@ -52,8 +60,9 @@ def scan_storage(catalog: Catalog, config: Config, name: str) -> ScanReport:
     if state.status != "available":
         raise StorageError(state.message, subject=name, hint=state.hint)
     scan = _Scan(catalog, storage)
-    for ref in sorted(storage.backups(), key=lambda ref: (ref.folder, ref.job_id)):
-        scan.take(ref)
+    refs = sorted(storage.backups(), key=lambda ref: (ref.folder, ref.job_id))
+    for some in storage.in_turn(_folders(storage, refs)):
+        scan.take(some)
     gone = scan.end()
     remember_marker(catalog, storage)
     return ScanReport(
@@ -64,6 +73,43 @@ def scan_storage(catalog: Catalog, config: Config, name: str) -> ScanReport:
         damaged=tuple(scan.damaged),
         leftovers=tuple(storage.leftovers()),
     )
+
+
+class _Folder(NamedTuple):
+    """What a look into a backup's folder tells."""
+
+    ref: FolderRef
+    manifest: Manifest | None
+    sha256: str
+    error: ValidationError | None
+    """Why there is no manifest that can be read, or which file is not as it says."""
+
+
+def _folders(storage: Storage[Any], refs: Sequence[FolderRef]) -> Generator[list[_Folder], None, None]:
+    """Look into folders, and tell of some at a time. Raises StorageError."""
+    # To hand over each one from thread to thread, and to look up each one alone, would cost more than to read it.
+    some: list[_Folder] = []
+    began, objects = time.monotonic(), 0
+    for ref in refs:
+        some.append(_look_into(storage, ref))
+        manifest = some[-1].manifest
+        objects += len(manifest.objects) if manifest is not None else 0
+        if len(some) >= _AT_ONCE or objects > _MOST_OBJECTS or time.monotonic() > began + _AT_ONCE_SECONDS:
+            yield some
+            some, began, objects = [], time.monotonic(), 0
+    yield some
+
+
+def _look_into(storage: Storage[Any], ref: FolderRef) -> _Folder:
+    try:
+        manifest, sha256 = read_manifest(storage, ref)
+    except ValidationError as error:
+        return _Folder(ref, None, "", error)
+    try:
+        check_sizes(storage, ref, manifest)
+    except ValidationError as error:
+        return _Folder(ref, manifest, sha256, error)
+    return _Folder(ref, manifest, sha256, None)
 
 
 class _Scan:
@@ -80,15 +126,19 @@ class _Scan:
         self._copies: dict[str, Copy] = {}
         """What was found of copies that are known, by their executions: written at the end, many at a time."""
 
-    def take(self, ref: FolderRef) -> None:
-        """Read one folder. Raises StorageError."""
-        try:
-            manifest, sha256 = read_manifest(self._storage, ref)
-        except ValidationError as error:
-            self._refuse(ref, error)
-            return
-        execution = self._catalog.execution(manifest.execution_id)
-        if execution is not None and execution.manifest_sha256 not in (None, sha256):
+    def take(self, some: Sequence[_Folder]) -> None:
+        """Learn from some folders."""
+        ids = [folder.manifest.execution_id for folder in some if folder.manifest is not None]
+        known = executions_named(self._catalog, ids)
+        for folder in some:
+            if folder.manifest is not None:
+                self._take(folder, folder.manifest, known)
+            elif folder.error is not None:
+                self._refuse(folder.ref, folder.error)
+
+    def _take(self, folder: _Folder, manifest: Manifest, known: dict[str, Execution]) -> None:
+        ref, execution = folder.ref, known.get(manifest.execution_id)
+        if execution is not None and execution.manifest_sha256 not in (None, folder.sha256):
             changed = ValidationError(
                 "The manifest was changed since the backup was made",
                 subject=self._storage.path(ref),
@@ -97,33 +147,38 @@ class _Scan:
             self._refuse(ref, changed)
             return
         self._seen.add(manifest.execution_id)
-        self._learn(execution, manifest, sha256, self._copy(ref, execution, manifest))
+        learned = self._learn(execution, manifest, folder.sha256, self._copy(folder, execution))
+        if learned is not None:
+            known[manifest.execution_id] = learned
 
-    def _copy(self, ref: FolderRef, execution: Execution | None, manifest: Manifest) -> Copy:
-        try:
-            check_sizes(self._storage, ref, manifest)
-        except ValidationError as error:
+    def _copy(self, folder: _Folder, execution: Execution | None) -> Copy:
+        ref, error = folder.ref, folder.error
+        if error is not None:
             self._complain(ref, error)
             return self._found(ref, status_by(error), error)
         former = [copy for copy in execution.copies if copy.storage == self._storage.name] if execution else []
         # What a check of bytes found is not taken back by a look at names and sizes.
         return former[0] if former and former[0].status == "corrupt" else self._found(ref, "available")
 
-    def _learn(self, execution: Execution | None, manifest: Manifest, sha256: str, copy: Copy) -> None:
+    def _learn(self, execution: Execution | None, manifest: Manifest, sha256: str, copy: Copy) -> Execution | None:
+        """Note a copy, and what it is one of where that was not known: that is given back."""
+        learned = None
         if execution is None:
-            self.added += 1
-            self._catalog.save_execution(execution_from_manifest(manifest, sha256, (copy,)))
+            learned = execution_from_manifest(manifest, sha256, (copy,))
         elif execution.status in ENDED and execution.status not in RESTORABLE:
             # Its storage could not be asked when its worker was found dead.
-            self.added += 1
             others = tuple(other for other in execution.copies if other.storage != copy.storage)
-            self._catalog.save_execution(execution_from_manifest(manifest, sha256, (copy, *others)))
+            learned = execution_from_manifest(manifest, sha256, (copy, *others))
+        elif any(other.storage == copy.storage for other in execution.copies):
+            self._copies[execution.execution_id] = copy
         else:
+            self._catalog.save_copy(execution.execution_id, copy)
+        if learned is None:
             self.known += 1
-            if any(other.storage == copy.storage for other in execution.copies):
-                self._copies[execution.execution_id] = copy
-            else:
-                self._catalog.save_copy(execution.execution_id, copy)
+        else:
+            self.added += 1
+            self._catalog.save_execution(learned)
+        return learned
 
     def end(self) -> int:
         """Mark the copies that the catalogue believes in and the storage does not hold; how many are gone."""

@@ -5,7 +5,7 @@ there when, and only when, its manifest stands in the folder under its final nam
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, BinaryIO, ClassVar, Generic, TypeVar
 
@@ -131,6 +131,7 @@ class BackupWriter(ABC):
 
 
 SettingsT = TypeVar("SettingsT", bound=StorageSettings)
+ItemT = TypeVar("ItemT")
 
 
 class Storage(ABC, Generic[SettingsT]):
@@ -220,6 +221,13 @@ class Storage(ABC, Generic[SettingsT]):
             if found[ref] == "unreachable":
                 break
         return found
+
+    def in_turn(self, looks: Generator[ItemT, None, None]) -> Iterator[ItemT]:
+        """What a generator gives that looks at much here; each item may take as long as one look.
+
+        Raises what it raises, and StorageError.
+        """
+        return looks
 
     @abstractmethod
     def path(self, ref: FolderRef) -> str:

@@ -30,6 +30,7 @@ from dgtui.engine.storages.base import (
     MANIFEST,
     BackupWriter,
     FolderRef,
+    ItemT,
     KnownFolders,
     Leftover,
     Orphan,
@@ -37,7 +38,7 @@ from dgtui.engine.storages.base import (
     StorageSettings,
     StorageState,
 )
-from dgtui.engine.storages.deadline import answers_within, with_deadline
+from dgtui.engine.storages.deadline import answers_within, in_turn, with_deadline
 from dgtui.engine.storages.local_look import folders_of_job, has_manifest, holds, statuses_of_job
 from dgtui.engine.storages.local_marker import MARKER, make_marker, read_marker
 from dgtui.engine.storages.local_reader import open_for_reading
@@ -241,6 +242,10 @@ class LocalStorage(Storage[LocalSettings]):
                     look = partial(statuses_of_job, self._root, of_job[start : start + _ASKED_AT_ONCE])
                     found |= with_deadline(look, self.answer_seconds, subject=self.root)
         return found
+
+    def in_turn(self, looks: Generator[ItemT, None, None]) -> Iterator[ItemT]:
+        """What a generator gives that looks at much here. Raises what it raises, and StorageError."""
+        return in_turn(looks, self.prepare_seconds, subject=self.root)
 
     def read_manifest(self, ref: FolderRef) -> bytes:
         """The manifest as stored, at most 64 MiB of it. Raises StorageError; ValidationError where there is none."""

@@ -1,10 +1,21 @@
-"""Backup folders by their names, which are times."""
+"""Executions by their ids, many at once, and backup folders by their names, which are times."""
 
+from collections.abc import Sequence
+
+import msgspec
 import sqlalchemy as sa
 
 from dgtui.engine.catalog import tables
 from dgtui.engine.catalog.catalog import Catalog
-from dgtui.engine.model import RESTORABLE
+from dgtui.engine.model import RESTORABLE, Execution
+
+
+def executions_named(catalog: Catalog, execution_ids: Sequence[str]) -> dict[str, Execution]:
+    """Those of these executions that are known, by their ids."""
+    ids = msgspec.json.encode(list(execution_ids)).decode()
+    wanted = sa.select(sa.func.json_each(ids).table_valued("value").c.value)
+    query = sa.select(tables.executions).where(tables.executions.c.execution_id.in_(wanted))
+    return {found.execution_id: found for found in catalog.select_executions(query)}
 
 
 def folders_around(catalog: Catalog, job: str, name: str) -> tuple[str, ...]:

@@ -1,0 +1,124 @@
+"""Reading a storage into the catalogue: what it costs, and that what was changed behind our back is seen."""
+
+import os
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from dgtui.config import Config
+from dgtui.engine.catalog import Catalog
+from dgtui.engine.errors import StorageError
+from dgtui.engine.scan import scan_storage
+from dgtui.engine.storages.local import LocalSettings, LocalStorage
+from tests.support.backup_folders import add_backup, mark_storage
+
+FOLDERS = 450
+START = datetime(2025, 1, 1, tzinfo=UTC)
+
+
+class Scanned:
+    """A storage with many backups, and a catalogue that knows them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.root = folder / "disk"
+        self.root.mkdir()
+        mark_storage(self.root)
+        self.folders = [add_backup(self.root, "nightly", START + timedelta(hours=hour), b"x") for hour in range(3)]
+        self.config = Config(storages={"disk": LocalSettings(type="local", path=str(self.root))})
+        self.catalog = Catalog(folder)
+
+    def more(self) -> None:
+        """As many backups as are not looked at one by one."""
+        for number in range(len(self.folders), FOLDERS):
+            self.folders.append(add_backup(self.root, f"job{number % 3}", START + timedelta(hours=number), b"x"))
+
+
+@pytest.fixture
+def scanned(tmp_path: Path) -> Iterator[Scanned]:
+    made = Scanned(tmp_path)
+    yield made
+    made.catalog.close()
+
+
+def test_many_folders_need_few_threads_and_statements(scanned: Scanned, monkeypatch: pytest.MonkeyPatch) -> None:
+    scanned.more()
+    report = scan_storage(scanned.catalog, scanned.config, "disk")
+    assert (report.added, report.known) == (FOLDERS, 0)
+    in_order = [one.folder for one in sorted(scanned.catalog.executions(), key=lambda one: one.sequence)]
+    assert in_order == sorted(folder.name for folder in scanned.folders), "the catalogue learns them in their order"
+    statements: list[str] = []
+    threads: list[str] = []
+    begin = threading.Thread.start
+
+    def start(thread: threading.Thread) -> None:
+        threads.append(thread.name)
+        begin(thread)
+
+    def executed(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        statements.append(statement)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    sa.event.listen(sa.Engine, "before_cursor_execute", executed)
+    try:
+        report = scan_storage(scanned.catalog, scanned.config, "disk")
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", executed)
+    assert (report.added, report.known, report.damaged) == (0, FOLDERS, ())
+    assert len(threads) < FOLDERS / 10
+    assert len(statements) < FOLDERS / 10
+
+
+@pytest.mark.parametrize("change", ["manifest", "same size and time", "part cut", "part gone", "gone"])
+def test_what_was_changed_since_is_seen(scanned: Scanned, change: str) -> None:
+    scan_storage(scanned.catalog, scanned.config, "disk")
+    folder = scanned.folders[1]
+    manifest, part = folder / "manifest.json", next(folder.glob("backup.*"))
+    if change == "manifest":
+        manifest.write_bytes(manifest.read_bytes() + b" ")
+    elif change == "same size and time":
+        before = manifest.stat()
+        manifest.write_text(manifest.read_text().replace('"shop"', '"sh0p"'))
+        os.utime(manifest, ns=(before.st_atime_ns, before.st_mtime_ns))
+    elif change == "part cut":
+        part.write_bytes(part.read_bytes()[:-1])
+    elif change == "part gone":
+        part.unlink()
+    else:
+        manifest.unlink()
+    report = scan_storage(scanned.catalog, scanned.config, "disk")
+    states = [one.copies[0].status for one in sorted(scanned.catalog.executions(), key=lambda one: one.sequence)]
+    assert states == ["available", "missing" if change == "gone" else "corrupt", "available"]
+    assert len(report.damaged) == (change != "gone")
+
+
+def test_a_backup_that_lies_there_twice_is_learned_once(scanned: Scanned) -> None:
+    copied = scanned.folders[2].with_name("2026-01-01_000000")
+    copied.mkdir()
+    for file in scanned.folders[2].iterdir():
+        text = file.read_bytes()
+        (copied / file.name).write_bytes(text.replace(scanned.folders[2].name.encode(), copied.name.encode()))
+    report = scan_storage(scanned.catalog, scanned.config, "disk")
+    assert (report.added, report.known) == (3, 0)
+    assert [one.path for one in report.damaged] == [str(copied)], "another manifest of the same backup"
+
+
+def test_a_storage_that_stops_to_answer_ends_it(scanned: Scanned, monkeypatch: pytest.MonkeyPatch) -> None:
+    thawed = threading.Event()
+
+    def hang(_storage: LocalStorage, _ref: object, _name: str) -> int:
+        thawed.wait()
+        return 0
+
+    monkeypatch.setattr(LocalStorage, "file_size", hang)
+    monkeypatch.setattr(LocalStorage, "prepare_seconds", 0.2)
+    try:
+        with pytest.raises(StorageError, match="does not answer"):
+            scan_storage(scanned.catalog, scanned.config, "disk")
+    finally:
+        thawed.set()
+    assert scanned.catalog.executions() == []
