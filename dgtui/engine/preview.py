@@ -15,7 +15,7 @@ from dgtui.engine.model import Execution, Record
 from dgtui.engine.own_places import refuse_own_places
 from dgtui.engine.problems import problem_of
 from dgtui.engine.restore_outlook import OutlookQuestion, RestoreOutlook, look_ahead
-from dgtui.engine.restore_refusals import refuse_deep
+from dgtui.engine.restore_refusals import refuse_deep, refuse_nameless
 from dgtui.engine.restore_way import ROWS_ALONE, ChosenWay, RestoreWay, beside_way, part_way, way_of
 
 
@@ -83,6 +83,8 @@ def preview_restore(
     """Look at the target, changing nothing. Raises ConfigError, and what the datasource raises when it is asked."""
     if deep:
         refuse_deep(execution, selection)
+    if name_as is not None:
+        refuse_nameless(execution, selection, name_as, merge=merge)
     places = [copy.storage for copy in execution.copies if copy.path]
     if storage is not None and storage not in places:
         raise ConfigError(

@@ -86,12 +86,7 @@ def _refuse_name(intended: IntendedRestore, name: str, state: TargetState) -> No
             subject=name,
             hint="Leave out --as; what is chosen can be restored into another place with --into",
         )
-    if len(intended.chosen.tables) != 1 or intended.merge or not intended.part:
-        raise ConfigError(
-            "--as names a new table beside the live one, and needs exactly one --table",
-            subject=name,
-            hint="Name that table with --table, of a full backup, without --data-only, --schema-only and --merge",
-        )
+    refuse_nameless(intended.execution, intended.chosen, name, merge=intended.merge)
     if state.empty:
         raise ConfigError(
             f"{intended.database} holds nothing beside which a table could lie under another name",
@@ -100,6 +95,17 @@ def _refuse_name(intended: IntendedRestore, name: str, state: TargetState) -> No
         )
     if name in {entry.name for entry in state.objects}:
         raise name_taken(intended.database, name)
+
+
+def refuse_nameless(execution: Execution, chosen: Selection, name: str, *, merge: bool) -> None:
+    """Raise ConfigError where there is not the one table that shall get another name."""
+    kinds = {chosen.backup_type, execution.backup_type}
+    if len(chosen.tables) != 1 or merge or kinds != {"full"}:
+        raise ConfigError(
+            "--as names a new table beside the live one, and needs exactly one --table",
+            subject=name,
+            hint="Name that table with --table, of a full backup, without --data-only, --schema-only and --merge",
+        )
 
 
 def name_taken(database: str, name: str) -> RestoreError:

@@ -158,5 +158,6 @@ def test_what_as_does_not_go_with(home: Home) -> None:
     assert whole.exit_code == 2
     assert "--as names a new table beside the live one, and needs exactly one --table" in whole.errors
     assert "--overwrite" not in whole.errors
+    assert "Goes" not in whole.errors, "nothing is told of a restore that nobody means"
     empty = refused(home, "other", "--into", str(home.folder / "new.db"))
     assert "Leave out --as" in empty.errors
