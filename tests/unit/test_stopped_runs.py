@@ -3,12 +3,15 @@
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from dgtui.engine.catalog.due_runs import queued_runs, stopped_before
+from dgtui.engine.catalog import Catalog
+from dgtui.engine.catalog.due_runs import queued_runs, stopped_before, undecided_runs
 from dgtui.engine.guardian.overview import cancel_waiting, job_overviews
 from dgtui.engine.guardian.timetable_duty import TimetableDuty
 from dgtui.engine.model import Execution, ExecutionStatus
@@ -187,6 +190,27 @@ def test_it_waits_for_the_hours_in_which_the_job_may_begin(tmp_path: Path) -> No
     assert len(guard.started) == 1
     guard.until(DUE + timedelta(hours=23, minutes=2))
     assert len(guard.started) == 2
+
+
+def test_looking_for_them_does_not_go_through_all_due_times(tmp_path: Path) -> None:
+    """There may be a hundred thousand, and they are looked for once a minute."""
+    catalog = Catalog(tmp_path)
+    plans: list[str] = []
+
+    def explain(connection: Any, cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        if statement.startswith("SELECT due_runs"):
+            rows = connection.connection.cursor().execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
+            plans.extend(row[3] for row in rows)
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", explain)
+    try:
+        undecided_runs(catalog)
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", explain)
+    catalog.close()
+    searches = [plan for plan in plans if plan.startswith(("SEARCH", "SCAN"))]
+    assert any(plan.startswith("SEARCH executions USING INDEX ix_executions_status") for plan in searches)
+    assert any(plan.startswith("SEARCH due_runs") and "(execution_id=?)" in plan for plan in searches)
 
 
 OUTCOMES = st.sampled_from(["completed", "failed", "cancelled", "interrupted", "interrupted", "running"])
