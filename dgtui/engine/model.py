@@ -152,7 +152,22 @@ class KnownCopy(Record, frozen=True, gc=False, array_like=True):
     """Where it lies, with `OWN_FOLDERS` for those of the backup; empty where it never arrived."""
 
 
-class Backup(Record, frozen=True, gc=False, array_like=True):
+class Alike(Record, frozen=True, gc=False, array_like=True):
+    """What many backups of a job have in common, as far as retention has to know it."""
+
+    job_id: str
+    job: str
+    datasource: str
+    status: ExecutionStatus
+    backup_type: BackupType
+    purpose: Purpose
+    protected_until: datetime | None
+    pin: str | None
+    where: str
+    """Their copies as JSON: of a hundred thousand backups most have them at the same places in the same states."""
+
+
+class Backup(Record, frozen=True, gc=False):
     """An execution that left a backup, as far as retention has to know it."""
 
     execution_id: str
@@ -169,7 +184,6 @@ class Backup(Record, frozen=True, gc=False, array_like=True):
     pin: str | None
     sequence: int
     where: str
-    """Its copies as JSON: of a hundred thousand backups most have them at the same places in the same states."""
 
     @property
     def copies(self) -> tuple[KnownCopy, ...]:
@@ -184,9 +198,10 @@ class Backup(Record, frozen=True, gc=False, array_like=True):
 @functools.lru_cache(_PLACES)
 def copies_of(where: str) -> tuple[KnownCopy, ...]:
     """The copies that a text tells of."""
-    return msgspec.json.decode(where, type=tuple[KnownCopy, ...])
+    # SQLite has 0 and 1 for what is not so and what is.
+    return msgspec.json.decode(f"[{where}]", type=tuple[KnownCopy, ...], strict=False)
 
 
 def where_text(copies: Iterable[KnownCopy]) -> str:
     """Copies as the text that tells of them."""
-    return msgspec.json.encode(tuple(copies)).decode()
+    return msgspec.json.encode(tuple(copies)).decode()[1:-1]

@@ -17,6 +17,7 @@ from dgtui.engine.catalog.backups import all_backups
 from dgtui.engine.cleanup import CleanupReport, Scope
 from dgtui.engine.cleanup.presence import Presence
 from dgtui.engine.facade import Engine
+from dgtui.engine.job_backups import Backups
 from dgtui.engine.model import Backup, CopyStatus
 from dgtui.engine.storages.base import MANIFEST, FolderRef
 from dgtui.engine.storages.local import LocalStorage
@@ -183,7 +184,7 @@ LAYOUTS = st.lists(st.sampled_from(["whole", "whole", "whole", "hollow", "gone",
 class Everywhere(Presence):
     """Looks into every folder."""
 
-    def as_they_are(self, known: Sequence[Backup]) -> list[Backup]:
+    def as_they_are(self, known: Backups) -> Backups:
         found = super().as_they_are(known)
         return self.without_hollow(found, [(name, present(found, name)) for name in ("disk", "nas")]) or found
 

@@ -3,11 +3,12 @@
 import heapq
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from functools import cached_property
 
+from dgtui.engine.job_backups import by_job
 from dgtui.engine.model import Backup, KnownCopy
-from dgtui.engine.retention.calendar import both_orders, newest_of_each, rule_counts
+from dgtui.engine.retention.calendar import Key, Period, local_time, rule_counts
 from dgtui.engine.retention.expiry import Outlook
 from dgtui.engine.retention.situation import JobRules, Situation
 from dgtui.engine.retention.verdicts import Expiry, Hold, HoldKind, KeepRule, Limit, Verdict
@@ -38,6 +39,23 @@ def _places_of(situation: Situation) -> tuple[dict[str, list[Placed]], dict[str,
     return places, doubts
 
 
+def _both_orders(backups: Sequence[Backup]) -> Sequence[Sequence[Backup]]:
+    """By their times and by the catalogue's sequence, the newest first."""
+    return (
+        sorted(backups, key=lambda one: (one.started_at, one.sequence), reverse=True),
+        sorted(backups, key=lambda one: one.sequence, reverse=True),
+    )
+
+
+def _newest_of_each(
+    newest_first: Sequence[Backup], period: Period | None, count: int, zone: tzinfo | None
+) -> Sequence[Backup]:
+    found: dict[Key, Backup] = {}
+    for one in newest_first:
+        found.setdefault((one.sequence,) if period is None else period.key(local_time(one.started_at, zone)), one)
+    return list(found.values())[:count]
+
+
 class _Decision:
     """The decision for one storage."""
 
@@ -63,7 +81,7 @@ class _Decision:
         for one, copy in self._here:
             self._protect(one, copy)
         for job_id, backups in self._jobs.items():
-            orders = both_orders(backups)
+            orders = _both_orders(backups)
             self._protect_newest(orders)
             self._count(self._rules(job_id), orders)
         for one, _ in self._here:
@@ -154,11 +172,7 @@ class _Decision:
         if job is None:
             return
         for rule, period, count in rule_counts(job.rules):
-            kept = {
-                one.execution_id
-                for ordered in orders
-                for one in newest_of_each(ordered, period, count, job.zone, by_time=False)
-            }
+            kept = {one.execution_id for ordered in orders for one in _newest_of_each(ordered, period, count, job.zone)}
             for execution_id in kept:
                 self._kept_by[execution_id].append(rule)
 
@@ -216,7 +230,7 @@ class _Decision:
         total = sum(_size(one) for one in left)
         if total <= room:
             return
-        oldest_first = both_orders(left)[0][::-1]
+        oldest_first = _both_orders(left)[0][::-1]
         places = {one.execution_id: place for place, one in enumerate(oldest_first)} if self._situation.needs else {}
         users = self._users()
         # Sorted already, and so a heap.
@@ -251,7 +265,9 @@ class _Decision:
         if job is None:
             return None
         staying = [one for one in backups if one.execution_id not in self._goes]
-        return Outlook(staying, job.rules, job.zone, job.next_backup, self._situation.now)
+        if not staying:
+            return None
+        return Outlook(by_job(staying)[0], job.rules, job.zone, job.next_backup, self._situation.now)
 
     def _verdict(self, one: Backup, copy: KnownCopy, outlook: Outlook | None) -> Verdict:
         removed_by = self._goes.get(one.execution_id)

@@ -66,7 +66,11 @@ def situation(
 ) -> Situation:
     """What `decide` is asked; an hour after the newest backup where nothing else is said."""
     moment = now or max((one.started_at for one in backups), default=START) + timedelta(hours=1)
-    job = None if rules is None else JobRules(rules, zone or zoneinfo.ZoneInfo("UTC"), expected_by_history(backups))
+    job = (
+        None
+        if rules is None
+        else JobRules(rules, zone or zoneinfo.ZoneInfo("UTC"), expected_by_history(one.started_at for one in backups))
+    )
     known: Mapping[tuple[str, str], JobRules] = {} if job is None else {("job", name): job for name in storages}
     return Situation(now=moment, backups=backups, rules=known)
 
@@ -561,7 +565,7 @@ def test_what_is_told_of_one_backup_is_what_is_told_of_it_among_all(asked: Situa
     ]
     values = {name: getattr(asked, name) for name in asked.__dataclass_fields__}
     situation = Situation(**{**values, "backups": backups})
-    alone = decide(situation, lambda one: one.execution_id == execution_id)
+    alone = decide(situation, only=execution_id)
     assert alone.verdicts == decide(situation).of(execution_id)
 
 
@@ -592,10 +596,11 @@ def test_what_is_decided_of_many_at_once_is_what_is_decided_of_each(asked: Situa
         backups.append(msgspec.structs.replace(one, **changes))
     ids = [one.execution_id for one in backups]
     rules = dict(asked.rules)
+    expected = expected_by_history(one.started_at for one in backups)
     for job in jobs[1:]:
         for storage in ("disk", "nas"):
             if not some(2):
-                rules[job, storage] = JobRules(data.draw(RULES), ZURICH, expected_by_history(backups))
+                rules[job, storage] = JobRules(data.draw(RULES), ZURICH, expected)
     picked = st.sets(st.sampled_from(ids), max_size=2)
     values = {name: getattr(asked, name) for name in asked.__dataclass_fields__}
     changes = {

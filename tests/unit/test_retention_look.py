@@ -286,10 +286,10 @@ def test_most_backups_are_read_as_few_are(place: Place) -> None:
     everything = backups.all_backups(place.catalog)
     assert len(everything) == 7
     few = backups.backups_of(place.catalog, [jobs["crm"]], safety_of=["crm"])
-    assert few == [one for one in everything if one.job == "crm"]
+    assert list(few) == [one for one in everything if one.job == "crm"]
     most = backups.backups_of(place.catalog, [jobs["crm"], jobs["nightly"]], safety_of=["crm"])
-    assert most == [one for one in everything if one.execution_id != safety]
-    assert backups.backups_of(place.catalog, [jobs["crm"], jobs["nightly"]]) == everything
+    assert list(most) == [one for one in everything if one.execution_id != safety]
+    assert list(backups.backups_of(place.catalog, [jobs["crm"], jobs["nightly"]])) == list(everything)
 
 
 def test_few_backups_of_many_are_found_without_looking_through_all_executions(place: Place) -> None:
@@ -302,8 +302,8 @@ def test_few_backups_of_many_are_found_without_looking_through_all_executions(pl
             plans.extend(row[3] for row in cursor.execute(f"EXPLAIN QUERY PLAN {statement}", given).fetchall())
             cursor.close()
 
-    assert backups.backups_of(place.catalog, [place.config.job_id("crm")]) != []
-    assert backups.backups_of(place.catalog, [place.config.job_id("crm")], safety_of=["crm"]) != []
+    assert backups.backups_of(place.catalog, [place.config.job_id("crm")])
+    assert backups.backups_of(place.catalog, [place.config.job_id("crm")], safety_of=["crm"])
     assert jobs_of_datasources(place.catalog) == frozenset()
     assert not RetentionTable(place.catalog).has_safety_copies("crm")
     assert plans != []

@@ -1,8 +1,13 @@
-"""The backups of the catalogue as retention has to know them: all of them, when room has to be made."""
+"""The backups of the catalogue as retention has to know them: all of them, when room has to be made.
+
+SQLite puts them together column by column, of those of a job that are alike.
+"""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import chain
+from operator import lt
 from typing import get_args
 
 import msgspec
@@ -10,20 +15,37 @@ import sqlalchemy as sa
 
 from dgtui.engine.catalog import tables
 from dgtui.engine.catalog.database import Database, time_text
-from dgtui.engine.catalog.json_pages import json_pages, json_ranges, literal
-from dgtui.engine.model import OWN_FOLDERS, RESTORABLE, Backup, CopyStatus
+from dgtui.engine.catalog.json_pages import literal, texts_of_ranges, texts_of_sequences
+from dgtui.engine.job_backups import Backups, JobBackups
+from dgtui.engine.model import OWN_FOLDERS, RESTORABLE, Alike, CopyStatus, Record
 
 _RESTORABLE = tables.executions.c.status.in_(sorted(RESTORABLE))
 _PIECE = 5000
-_backups = msgspec.json.Decoder(list[Backup])
+PAGE = 4000
+"""So many executions are read at once: of few of them a job has too few that are alike."""
+_STEPS_BESIDE = 4
 
 
-def all_backups(database: Database, beside: Iterator[None] | None = None) -> list[Backup]:
-    """The executions that left a backup, in the order of the catalogue.
+class _Group(Record, frozen=True, gc=False, array_like=True):
+    """Backups that are alike."""
 
-    Of `beside` a step is done after each page: a helper reads most of them then.
+    kind: Alike
+    execution_ids: list[str]
+    taken: list[datetime]
+    sizes: list[int | None]
+    folders: list[str | None]
+    sequences: list[int]
+
+
+_groups = msgspec.json.Decoder(list[_Group])
+
+
+def all_backups(database: Database, beside: Iterator[None] | None = None) -> Backups:
+    """The executions that left a backup.
+
+    Of `beside` some steps are done after each page: a helper reads most of them then.
     """
-    return _decoded(json_ranges(database, _text(), _RESTORABLE, ours=_ours(beside)), beside)
+    return _decoded(texts_of_ranges(database, _text_of, _RESTORABLE, size=PAGE, ours=_ours(beside)), beside)
 
 
 def backups_of(
@@ -32,7 +54,7 @@ def backups_of(
     *,
     safety_of: Collection[str] | None = None,
     beside: Iterator[None] | None = None,
-) -> list[Backup]:
+) -> Backups:
     """The backups of these jobs, and the safety copies of these datasources; None for those of all.
 
     `beside` is that of `all_backups`.
@@ -45,12 +67,12 @@ def backups_of(
     safety &= columns.datasource.in_(of_all if safety_of is None else sorted(safety_of))
     if _are_most(database, chosen):
         # Their sequences would have to be sorted into pages first.
-        return _decoded(json_ranges(database, _text(), _RESTORABLE & (chosen | safety), ours=_ours(beside)), beside)
+        wanted = _RESTORABLE & (chosen | safety)
+        return _decoded(texts_of_ranges(database, _text_of, wanted, size=PAGE, ours=_ours(beside)), beside)
     # By the jobs and the safety copies: almost all executions are restorable.
     restorable = columns.status.op("||")("").in_(sorted(RESTORABLE))
-    sequence = columns.sequence
-    wanted = sa.select(sequence).where(restorable, sa.or_(chosen, safety)).order_by(sequence)
-    return _decoded(json_pages(database, wanted, _text(), ours=_ours(beside)), beside)
+    sequences = sa.select(columns.sequence).where(restorable, sa.or_(chosen, safety)).order_by(columns.sequence)
+    return _decoded(texts_of_sequences(database, _text_of, sequences, size=PAGE, ours=_ours(beside)), beside)
 
 
 def is_safety_copy() -> sa.ColumnElement[bool]:
@@ -109,31 +131,57 @@ def _ours(beside: Iterator[None] | None) -> int:
     return 2 if beside is None else 3
 
 
-def _decoded(pages: Iterable[str], beside: Iterator[None] | None) -> list[Backup]:
-    found: list[Backup] = []
+def _decoded(pages: Iterable[str], beside: Iterator[None] | None) -> Backups:
+    groups: dict[str, list[_Group]] = {}
     for page in pages:
-        found += _backups.decode(f"[{page}]")
+        for group in _groups.decode(f"[{page}]"):
+            groups.setdefault(group.kind.job_id, []).append(group)
         if beside is not None:
-            next(beside, None)
-    return found
+            for _ in range(_STEPS_BESIDE):
+                next(beside, None)
+    return Backups([_joined(job_id, of_job) for job_id, of_job in groups.items()])
 
 
-def _text() -> sa.ColumnElement[str]:
-    """A backup as an array, as its type says: names would have to be read a hundred thousand times."""
-    own = (tables.executions.c[name] for name in Backup.__struct_fields__ if name != "where")
-    return sa.func.json_array(*own, _where_text())
+def _joined(job_id: str, groups: Sequence[_Group]) -> JobBackups:
+    kinds: dict[Alike, int] = {}
+    kind_of: list[int] = []
+    for group in groups:
+        kind_of += [kinds.setdefault(group.kind, len(kinds))] * len(group.sequences)
+    joined = JobBackups(
+        job_id=job_id,
+        kinds=tuple(kinds),
+        kind_of=kind_of,
+        execution_ids=list(chain.from_iterable(group.execution_ids for group in groups)),
+        taken=list(chain.from_iterable(group.taken for group in groups)),
+        sizes=list(chain.from_iterable(group.sizes for group in groups)),
+        folders=list(chain.from_iterable(group.folders for group in groups)),
+        sequences=list(chain.from_iterable(group.sequences for group in groups)),
+    )
+    sequences = joined.sequences
+    if all(map(lt, sequences, sequences[1:])):
+        return joined
+    return joined.at(sorted(range(len(joined)), key=sequences.__getitem__))
 
 
-def _where_text() -> sa.ColumnElement[str]:
-    """The copies of an execution as the JSON of their `KnownCopy`, as a text within the text."""
+def _text_of(chosen: sa.ColumnElement[bool]) -> sa.Select[tuple[str]]:
+    """The chosen ones as `_Group`s with commas between; names would have to be read again and again."""
+    columns = tables.executions.c
+    names = ("execution_id", "started_at", "compressed_size_bytes", "folder", "sequence")
+    alike = [columns[name] for name in Alike.__struct_fields__ if name != "where"]
+    one = sa.select(*alike, _where_text().label("where"), *(columns[name] for name in names)).where(chosen).subquery()
+    kind = [one.c[name] for name in Alike.__struct_fields__]
+    of_each = (sa.func.json_group_array(one.c[name]) for name in names)
+    group = sa.func.printf(literal("[%s,%s,%s,%s,%s,%s]"), sa.func.json_array(*kind), *of_each).label("text")
+    groups = sa.select(group).group_by(*kind).subquery()
+    return sa.select(sa.func.group_concat(groups.c.text, literal(",\n")))
+
+
+def _where_text() -> sa.ScalarSelect[str]:
+    """The copies of an execution as the JSON of their `KnownCopy` with commas between."""
     executions, copies = tables.executions.c, tables.copies.c
     judged = (copies.status == "corrupt") | ((copies.status == "unknown") & copies.problem.is_not(None))
     own_folders = executions.job_id + literal("/") + executions.folder
-    copy = sa.func.json_array(
-        copies.storage,
-        copies.status,
-        sa.func.json(sa.case((judged, literal("true")), else_=literal("false"))),
-        sa.func.coalesce(sa.func.replace(copies.path, own_folders, literal(OWN_FOLDERS)), copies.path),
-    )
-    text = sa.select(sa.func.json_group_array(copy)).where(copies.execution_id == executions.execution_id)
-    return text.scalar_subquery().op("||")(literal(""))
+    place = sa.func.coalesce(sa.func.replace(copies.path, own_folders, literal(OWN_FOLDERS)), copies.path)
+    copy = sa.func.json_array(copies.storage, copies.status, judged, place)
+    text = sa.select(sa.func.coalesce(sa.func.group_concat(copy), literal("")))
+    return text.where(copies.execution_id == executions.execution_id).scalar_subquery()

@@ -1,7 +1,6 @@
 """Executions by the hundred thousand as JSON that SQLite writes itself, without a row of them becoming an object."""
 
-from collections.abc import Iterable, Iterator
-from itertools import pairwise
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,8 +12,8 @@ from dgtui.engine.model import Copy
 
 PAGE = 1000
 """So many executions are read at once."""
-_BEYOND = 2**63 - 1
-"""What no sequence reaches."""
+TextOf = Callable[[sa.ColumnElement[bool]], sa.Select[tuple[str]]]
+"""The statement for the text of all executions for which something holds; None where there are none."""
 _JSON = ("warnings", "problem")
 _MOMENTS = ("started_at", "finished_at", "expires_at", "protected_until", "checked_at")
 
@@ -33,40 +32,56 @@ def json_pages(
         with database.transaction() as connection:
             return connection.scalar(query, {"page": page}) or ""
 
-    yield from filter(None, read_pages(_sequences(database, chosen), read, database.close, ours=ours))
+    yield from filter(None, read_pages(_sequences(database, chosen, PAGE), read, database.close, ours=ours))
 
 
-def json_ranges(
-    database: Database, text: sa.SQLColumnExpression[str], chosen: sa.ColumnElement[bool], *, ours: int = 2
+def texts_of_ranges(
+    database: Database, text_of: TextOf, chosen: sa.ColumnElement[bool], *, size: int, ours: int
 ) -> Iterator[str]:
-    """Like `json_pages`, of almost all executions, in the order of their sequences: by where each page begins."""
+    """What `text_of` tells of almost all executions, `size` at once, in the order of their sequences."""
     sequence = tables.executions.c.sequence
     begin, end = sa.bindparam("begin", type_=sa.Integer), sa.bindparam("end", type_=sa.Integer)
-    query = sa.select(sa.func.group_concat(text, literal(",\n"))).where(sequence >= begin, sequence < end, chosen)
+    query = text_of((sequence >= begin) & (sequence < end) & chosen)
 
     def read(page: str) -> str:
         begins, ends = page.split()
         with database.transaction() as connection:
             return connection.scalar(query, {"begin": int(begins), "end": int(ends)}) or ""
 
-    yield from filter(None, read_pages(_ranges(database), read, database.close, ours=ours))
+    yield from filter(None, read_pages(_ranges(database, size), read, database.close, ours=ours))
 
 
-def _ranges(database: Database) -> list[str]:
-    """The first sequence of each page and of the next one."""
-    place = sa.func.row_number().over(order_by=tables.executions.c.sequence)
-    numbered = sa.select(tables.executions.c.sequence, place.label("place")).subquery()
-    query = sa.select(numbered.c.sequence).where(numbered.c.place % PAGE == 1 % PAGE).order_by(numbered.c.sequence)
+def texts_of_sequences(
+    database: Database, text_of: TextOf, chosen: sa.Select[tuple[int]], *, size: int, ours: int
+) -> Iterator[str]:
+    """What `text_of` tells of the chosen executions (by their sequences), `size` at once."""
+    wanted = sa.func.json_each(sa.bindparam("page")).table_valued("value")
+    query = text_of(tables.executions.c.sequence.in_(sa.select(wanted.c.value)))
+
+    def read(page: str) -> str:
+        with database.transaction() as connection:
+            return connection.scalar(query, {"page": page}) or ""
+
+    yield from filter(None, read_pages(_sequences(database, chosen, size), read, database.close, ours=ours))
+
+
+def _ranges(database: Database, size: int) -> list[str]:
+    """The first sequence of each page and of the next one; where few were removed, each has about as many."""
+    sequence = tables.executions.c.sequence
+    query = sa.select(sa.func.min(sequence), sa.func.max(sequence), sa.func.count(sequence))
     with database.transaction() as connection:
-        begins = connection.scalars(query).all()
-    return [f"{begin} {end}" for begin, end in pairwise([*begins, _BEYOND])]
+        first, last, number = connection.execute(query).one()
+    if not number:
+        return []
+    step = -(-(last + 1 - first) // -(-number // size))
+    return [f"{begin} {begin + step}" for begin in range(first, last + 1, step)]
 
 
-def _sequences(database: Database, chosen: sa.Select[tuple[int]]) -> list[str]:
+def _sequences(database: Database, chosen: sa.Select[tuple[int]], size: int) -> list[str]:
     """The sequences of each page as a JSON array."""
     found = chosen.subquery()
     place = sa.func.row_number().over()
-    numbered = sa.select(found.c.sequence, ((place - 1) // PAGE).label("page")).subquery()
+    numbered = sa.select(found.c.sequence, ((place - 1) // size).label("page")).subquery()
     query = sa.select(sa.func.json_group_array(numbered.c.sequence)).group_by(numbered.c.page)
     with database.transaction() as connection:
         return list(connection.scalars(query.order_by(numbered.c.page)))

@@ -2,7 +2,6 @@
 
 import dataclasses
 import zoneinfo
-from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from functools import cache
@@ -16,7 +15,8 @@ from dgtui.engine.catalog.proofs import Proofs
 from dgtui.engine.catalog.retention import RetentionTable, jobs_of_datasources
 from dgtui.engine.cleanup.presence import Presence
 from dgtui.engine.cleanup.readers import Readers
-from dgtui.engine.model import Backup, Execution, Record, copies_of
+from dgtui.engine.job_backups import Backups
+from dgtui.engine.model import Alike, Execution, Record, copies_of
 from dgtui.engine.retention import JobRules, NextBackup, RetentionPlan, Situation, Verdict, decide, expected_by_history
 from dgtui.engine.retention.situation import with_needed
 from dgtui.engine.retention_settings import RetentionSettings
@@ -78,32 +78,37 @@ class Look:
         presence = Presence(self._catalog, self._config, now)
         known = self._backups(scope, presence)
         self.names = presence.names
-        situation = self._situation(presence.as_they_are(known), now)
+        known = presence.as_they_are(known)
+        situation = self._situation(known, now)
         plan = decide(situation, told)
         # Until all that others go for was looked into.
-        while (otherwise := presence.without_hollow(situation.backups, plan.relied_on)) is not None:
-            situation = dataclasses.replace(situation, backups=otherwise)
+        while (otherwise := presence.without_hollow(known, plan.relied_on)) is not None:
+            known = otherwise
+            situation = dataclasses.replace(situation, backups=known)
             plan = decide(situation, told)
         return plan
 
-    def _told(self, scope: Scope) -> Callable[[Backup], bool] | None:
+    def _told(self, scope: Scope) -> Callable[[Alike], bool] | None:
         if scope.jobs is None:
             return None
         wanted = self._datasources_of(scope.jobs)
         datasources = frozenset(wanted.values())
-        return lambda one: one.job_id in wanted or (one.purpose == "safety" and one.datasource in datasources)
+        return lambda kind: kind.job_id in wanted or (kind.purpose == "safety" and kind.datasource in datasources)
 
     def plan_of_datasource(self, datasource: str, *, now: datetime) -> RetentionPlan:
         """The verdicts on the backups of a datasource, by the states that are known. Raises CatalogError."""
         known = self._with_room(jobs_of_datasources(self._catalog, [datasource]), [datasource])
-        return decide(self._situation(known, now), lambda one: one.datasource == datasource)
+        return decide(self._situation(known, now), lambda kind: kind.datasource == datasource)
 
     def verdicts_on(self, execution: Execution, *, now: datetime) -> tuple[Verdict, ...]:
         """What becomes of one backup at each of its storages, by the states that are known. Raises CatalogError."""
         known = self._with_room([execution.job_id], [execution.datasource])
-        return decide(self._situation(known, now), lambda one: one.execution_id == execution.execution_id).verdicts
+        of_job = decide(
+            self._situation(known, now), lambda kind: kind.job_id == execution.job_id, only=execution.execution_id
+        )
+        return of_job.verdicts
 
-    def _situation(self, known: Sequence[Backup], now: datetime) -> Situation:
+    def _situation(self, known: Backups, now: datetime) -> Situation:
         rules = self._rules(known)
         return Situation(
             now=now,
@@ -133,7 +138,7 @@ class Look:
             if any(self.rules_at(job, storage) not in (None, RetentionSettings()) for storage in self._config.storages)
         )
 
-    def _backups(self, scope: Scope, presence: Presence | None) -> list[Backup]:
+    def _backups(self, scope: Scope, presence: Presence | None) -> Backups:
         if scope.everything and scope.jobs is None:
             return self._all(presence)
         if scope.jobs is None:
@@ -142,13 +147,13 @@ class Look:
         datasources = self._datasources_of(scope.jobs)
         return self._with_room(datasources, list(datasources.values()), presence)
 
-    def _all(self, presence: Presence | None) -> list[Backup]:
+    def _all(self, presence: Presence | None) -> Backups:
         beside = presence.ahead(jobs_with_executions(self._catalog)) if presence else None
         return all_backups(self._catalog, beside)
 
     def _with_room(
         self, job_ids: Collection[str], safety_of: Collection[str] | None, presence: Presence | None = None
-    ) -> list[Backup]:
+    ) -> Backups:
         """The backups of these jobs; all where a storage is too small, since its room is everybody's."""
         if self._lacks_room():
             return self._all(presence)
@@ -169,28 +174,38 @@ class Look:
     def _datasources_of(self, jobs: Sequence[str]) -> dict[str, str]:
         return {self._config.job_id(name): self._config.job(name).datasource for name in jobs}
 
-    def _rules(self, known: Sequence[Backup]) -> dict[tuple[str, str], JobRules]:
-        wheres = {one.where for one in known}
-        storages = {copy.storage for where in wheres for copy in copies_of(where) if copy.place}
-        with_backups = {one.job_id for one in known if one.purpose != "safety"}
-        # Only where a job has no timetable.
-        histories = cache(lambda: _by_job(known))
+    def _rules(self, known: Backups) -> dict[tuple[str, str], JobRules]:
+        kinds = [kind for job in known.jobs for kind in job.kinds]
+        storages = {copy.storage for where in {kind.where for kind in kinds} for copy in copies_of(where) if copy.place}
+        with_backups = {kind.job_id for kind in kinds if kind.purpose != "safety"}
         rules: dict[tuple[str, str], JobRules] = {}
         for name, job in self._config.jobs.items():
             job_id = self._config.job_id(name)
             if job_id not in with_backups:
                 continue
-            if job.schedule is not None and self._config.is_followed(name):
-                expected: NextBackup = parse_schedule(job.schedule, time_zone(job.timezone)).next_after
-            else:
-                expected = expected_by_history(histories()[job_id])
             # Asked for the same moments by each rule at each storage.
-            expected = cache(expected)
+            expected = cache(self._expected(name, job, known))
             zone = zoneinfo.ZoneInfo(job.timezone) if job.timezone else None
             for storage in storages & self._config.storages.keys():
                 if (merged := self.rules_at(job, storage)) is not None:
                     rules[job_id, storage] = JobRules(rules=merged, zone=zone, next_backup=expected)
         return rules
+
+    def _expected(self, name: str, job: JobSettings, known: Backups) -> NextBackup:
+        """When backups of a job will come; found out once somebody asks, as few do."""
+
+        @cache
+        def source() -> NextBackup:
+            if job.schedule is not None and self._config.is_followed(name):
+                return parse_schedule(job.schedule, time_zone(job.timezone)).next_after
+            job_id = self._config.job_id(name)
+            own = next(one for one in known.jobs if one.job_id == job_id)
+            return expected_by_history(own.of_kinds(lambda kind: kind.purpose != "safety").taken)
+
+        def expected(after: datetime) -> datetime | None:
+            return source()(after)
+
+        return expected
 
     def rules_at(self, job: JobSettings, storage: str) -> RetentionSettings | None:
         """The rules of a job at a storage: the storage's own ones in the place of the job's; None where none are."""
@@ -229,12 +244,3 @@ class Look:
 
 def _failed(kind: str) -> bool:
     return kind not in ("", "DiskSpaceError")
-
-
-def _by_job(known: Sequence[Backup]) -> dict[str, list[Backup]]:
-    """The backups of each job, by its id."""
-    found: dict[str, list[Backup]] = defaultdict(list)
-    for one in known:
-        if one.purpose != "safety":
-            found[one.job_id].append(one)
-    return found

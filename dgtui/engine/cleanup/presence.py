@@ -16,7 +16,8 @@ from dgtui.config import Config
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.catalog.backups import save_states, storages_with_copies
 from dgtui.engine.catalog.catalog import KNOWN_TO_BE_LOST
-from dgtui.engine.model import Backup, CopyStatus, KnownCopy, copies_of, where_text
+from dgtui.engine.job_backups import Backups, JobBackups
+from dgtui.engine.model import Alike, Backup, CopyStatus, KnownCopy, copies_of, where_text
 from dgtui.engine.storages.base import Storage
 from dgtui.engine.stored import folder_of, know_marker
 
@@ -26,22 +27,14 @@ _Found = dict[str, CopyStatus]
 """By execution the states that differ from what was known."""
 
 
-class _OfJob:
-    """The backups of a job, and what can be asked of all of them at once."""
-
-    def __init__(self, job_id: str, backups: Sequence[Backup]) -> None:
-        self.job_id = job_id
-        self.backups = backups
-        self.wheres = {one.where for one in backups}
-        self.folders = [one.folder for one in backups]
-
-    def lacks(self, names: frozenset[str] | None, there: Collection[str]) -> bool:
-        """Whether these names are not yet those of all that is known to be there (`there` has its places)."""
-        if names is None:
-            return True
-        return not names.issuperset(self.folders) and any(
-            one.where in there and one.folder not in names for one in self.backups
-        )
+def _lacks(job: JobBackups, names: frozenset[str] | None, there: Collection[str]) -> bool:
+    """Whether names are not yet those of all of a job that is known to be there (`there` has its places)."""
+    if names is None:
+        return True
+    if names.issuperset(job.folders):
+        return False
+    known = [kind.where in there for kind in job.kinds]
+    return any(known[kind] and folder not in names for kind, folder in zip(job.kind_of, job.folders, strict=True))
 
 
 class Presence:
@@ -70,24 +63,18 @@ class Presence:
                     break
                 yield
 
-    def as_they_are(self, known: Sequence[Backup]) -> list[Backup]:
+    def as_they_are(self, known: Backups) -> Backups:
         """Backups with their copies as they are now."""
-        by_job: dict[str, list[Backup]] = defaultdict(list)
-        for one in known:
-            by_job[one.job_id].append(one)
-        jobs = [_OfJob(job_id, backups) for job_id, backups in by_job.items()]
         places: dict[str, dict[str, KnownCopy]] = defaultdict(dict)
-        for where in set[str]().union(*(job.wheres for job in jobs)):
+        for where in {kind.where for job in known.jobs for kind in job.kinds}:
             for copy in copies_of(where):
                 if not copy.judged and copy.place:
                     places[copy.storage][where] = copy
         return _changed(
-            known, {storage: self._found_at(storage, jobs, copies) for storage, copies in sorted(places.items())}
+            known, {storage: self._found_at(storage, known.jobs, copies) for storage, copies in sorted(places.items())}
         )
 
-    def without_hollow(
-        self, known: Sequence[Backup], relied_on: Iterable[tuple[str, Sequence[Backup]]]
-    ) -> list[Backup] | None:
+    def without_hollow(self, known: Backups, relied_on: Iterable[tuple[str, Sequence[Backup]]]) -> Backups | None:
         """The backups as they are once those that are relied on were looked into; None where nothing is otherwise."""
         found: dict[str, _Found] = {}
         for storage, backups in relied_on:
@@ -97,8 +84,9 @@ class Presence:
             save_states(self._catalog, storage, found[storage], self._at)
         return _changed(known, found) if any(found.values()) else None
 
-    def _found_at(self, storage: str, jobs: "Sequence[_OfJob]", copies: Mapping[str, KnownCopy]) -> _Found:
-        told, answers = self._told(storage, [job for job in jobs if not job.wheres.isdisjoint(copies)], copies)
+    def _found_at(self, storage: str, jobs: Sequence[JobBackups], copies: Mapping[str, KnownCopy]) -> _Found:
+        with_copies = (job.of_kinds(lambda kind: kind.where in copies) for job in jobs)
+        told, answers = self._told(storage, [job for job in with_copies if len(job)], copies)
         found: _Found = {}
         # As they follow each other in the catalogue, so that each of its pages is written once.
         for one, status in sorted(told, key=lambda each: each[0].sequence):
@@ -112,32 +100,30 @@ class Presence:
         return found
 
     def _told(
-        self, storage: str, jobs: "Sequence[_OfJob]", copies: Mapping[str, KnownCopy]
+        self, storage: str, jobs: Sequence[JobBackups], copies: Mapping[str, KnownCopy]
     ) -> tuple[list[tuple[Backup, CopyStatus]], bool]:
         """What a storage says of copies, but of those that are there as they were; and whether it says anything."""
         if storage not in self._config.storages:
-            return [(one, "unknown") for job in jobs for one in job.backups if one.where in copies], False
+            return [(one, "unknown") for job in jobs for one in job], False
         adapter = self._config.storage(storage)
         know_marker(self._catalog, adapter)
         there = {where for where, copy in copies.items() if copy.status == "available"}
         listed = self.names.setdefault(storage, {})
         # What was asked for ahead may have come since.
-        again = [job.job_id for job in jobs if job.lacks(listed.get(job.job_id), there)]
+        again = [job.job_id for job in jobs if _lacks(job, listed.get(job.job_id), there)]
         if again and storage not in self._silent:
             self._list(storage, adapter, again)
         told: list[tuple[Backup, CopyStatus]] = []
         uncertain: list[Backup] = []
         for job in jobs:
             names = listed.get(job.job_id)
-            if names is not None and job.wheres <= there and names.issuperset(job.folders):
+            if names is None:
+                told += [(one, "unreachable") for one in job]
                 continue
-            for one in [one for one in job.backups if one.where in copies]:
-                if names is None:
-                    told.append((one, "unreachable"))
-                elif one.folder not in names:
-                    told.append((one, "missing"))
-                elif one.where not in there:
-                    uncertain.append(one)
+            if not names.issuperset(job.folders):
+                told += [(one, "missing") for one in job.selected([folder not in names for folder in job.folders])]
+            elsewhere = job.of_kinds(lambda kind: kind.where not in there)
+            uncertain += [one for one in elsewhere if one.folder in names]
         statuses = self._look_into(storage, uncertain)
         return [*told, *((one, statuses[one.execution_id]) for one in uncertain)], bool(listed)
 
@@ -163,20 +149,34 @@ class Presence:
         return {execution_id: statuses[place] for execution_id, place in places.items()}
 
 
-def _changed(known: Sequence[Backup], found: Mapping[str, _Found]) -> list[Backup]:
+def _changed(known: Backups, found: Mapping[str, _Found]) -> Backups:
     """The backups with the states that were found."""
     changed: dict[str, dict[str, CopyStatus]] = defaultdict(dict)
     for storage, states in found.items():
         for execution_id, status in states.items():
             changed[execution_id][storage] = status
-    if not changed:
-        return list(known)
-    return [_with(one, changed[one.execution_id]) if one.execution_id in changed else one for one in known]
+    return Backups([_with(job, changed) for job in known.jobs]) if changed else known
 
 
-def _with(one: Backup, states: Mapping[str, CopyStatus]) -> Backup:
+def _with(job: JobBackups, changed: Mapping[str, Mapping[str, CopyStatus]]) -> JobBackups:
+    places = [place for place, one in enumerate(job.execution_ids) if one in changed]
+    if not places:
+        return job
+    kinds, kind_of = list(job.kinds), list(job.kind_of)
+    made: dict[tuple[int, tuple[tuple[str, CopyStatus], ...]], int] = {}
+    for place in places:
+        states = changed[job.execution_ids[place]]
+        what = kind_of[place], tuple(states.items())
+        if what not in made:
+            made[what] = len(kinds)
+            kinds.append(_in_states(kinds[kind_of[place]], states))
+        kind_of[place] = made[what]
+    return job.like(kinds, kind_of)
+
+
+def _in_states(kind: Alike, states: Mapping[str, CopyStatus]) -> Alike:
     copies = (
         msgspec.structs.replace(copy, status=states[copy.storage]) if copy.storage in states else copy
-        for copy in one.copies
+        for copy in copies_of(kind.where)
     )
-    return msgspec.structs.replace(one, where=where_text(copies))
+    return msgspec.structs.replace(kind, where=where_text(copies))

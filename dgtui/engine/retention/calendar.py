@@ -1,10 +1,10 @@
 """The hours, days, weeks, months and years of a time zone, and which backups are the newest of each."""
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
-from operator import attrgetter, le
 
-from dgtui.engine.model import Backup, Record
+from dgtui.engine.model import Record
 from dgtui.engine.retention.verdicts import KeepRule
 from dgtui.engine.retention_settings import RetentionSettings
 
@@ -91,48 +91,25 @@ def rule_counts(rules: RetentionSettings) -> Iterator[tuple[KeepRule, Period | N
 
 
 def newest_of_each(
-    ordered: Sequence[Backup], period: Period | None, count: int, zone: tzinfo | None, *, by_time: bool
-) -> list[Backup]:
-    """Of backups with the newest first, the newest of each of the first `count` stretches that have one.
+    taken: Sequence[datetime], period: Period | None, count: int, zone: tzinfo | None, *, by_time: bool
+) -> list[int]:
+    """Of times with the newest last, the places of the newest of each of the last `count` stretches that have one.
 
-    `by_time` where they are ordered by their times: not each of a month has to be looked at then.
+    The newest comes first. `by_time` where they are in their own order: not each of a month is looked at then.
     """
     if period is None:
-        return list(ordered[:count])
-    found: dict[Key, Backup] = {}
-    place = 0
-    while place < len(ordered):
-        execution = ordered[place]
-        local = local_time(execution.started_at, zone)
+        return list(range(len(taken) - 1, max(len(taken) - 1 - count, -1), -1))
+    found: dict[Key, int] = {}
+    place = len(taken)
+    while place:
+        place -= 1
+        local = local_time(taken[place], zone)
         key = period.key(local)
-        place += 1
         if key not in found:
             if len(found) == count:
                 break
-            found[key] = execution
+            found[key] = place
             if period.first_day is not None and by_time:
                 begun = datetime.combine(period.first_day(local.date()), time(), UTC)
-                place = _place_before(ordered, begun + _DIFFERENCE, place)
+                place = bisect_right(taken, begun + _DIFFERENCE, 0, place)
     return list(found.values())
-
-
-def _place_before(ordered: Sequence[Backup], moment: datetime, place: int) -> int:
-    """From a place on, of backups with the newest first, that of the first one which was not taken after a moment."""
-    low, high = place, len(ordered)
-    while low < high:
-        middle = (low + high) // 2
-        if ordered[middle].started_at > moment:
-            low = middle + 1
-        else:
-            high = middle
-    return low
-
-
-def both_orders(backups: Sequence[Backup]) -> Sequence[list[Backup]]:
-    """Backups with the newest first, by their times and, where that is another order, by the catalogue's sequence."""
-    by_sequence = sorted(backups, key=attrgetter("sequence"))
-    times = [one.started_at for one in by_sequence]
-    by_sequence.reverse()
-    if all(map(le, times, times[1:])):
-        return (by_sequence,)
-    return sorted(backups, key=lambda one: (one.started_at, one.sequence), reverse=True), by_sequence

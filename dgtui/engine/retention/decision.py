@@ -4,53 +4,65 @@ Of the backups of a job, and of all of them, what can be said at once is said at
 """
 
 import heapq
-from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from datetime import timedelta
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from functools import cached_property
-from operator import attrgetter
+from itertools import compress
+from operator import attrgetter, itemgetter
+from typing import NamedTuple
 
-from dgtui.engine.model import Backup
-from dgtui.engine.retention.calendar import both_orders, newest_of_each, rule_counts
-from dgtui.engine.retention.situation import JobRules, Situation
+from dgtui.engine.job_backups import JobBackups
+from dgtui.engine.model import Alike, Backup
+from dgtui.engine.retention.calendar import newest_of_each, rule_counts
+from dgtui.engine.retention.situation import JobRules, Situation, doubts_of
 from dgtui.engine.retention.verdicts import Hold, HoldKind, KeepRule, Limit
+
+
+class _Candidate(NamedTuple):
+    """What may have to make room."""
+
+    sequence: int
+    taken: datetime
+    execution_id: str
+    size: int | None
 
 
 class Decision:
     """The decision for one storage."""
 
-    def __init__(
-        self, situation: Situation, storage: str, here: Sequence[Backup], doubts: Mapping[str, Sequence[str]]
-    ) -> None:
-        """`here` lies there, or may; `doubts` are those of places_of."""
+    def __init__(self, situation: Situation, storage: str, here: Sequence[JobBackups]) -> None:
+        """`here` lies there, or may."""
         self.situation = situation
         self.storage = storage
         self.here = here
         self.kept_by: dict[str, list[KeepRule]] = {}
         self.goes: dict[str, Limit] = {}
         self._holds: dict[str, list[Hold]] = {}
-        self._doubts = doubts
-        self._unsure = {execution_id for execution_id, storages in doubts.items() if storage in storages}
         self._kept: dict[str, Backup] = {}
         """What rules keep, and the newest of jobs that have rules."""
         self._over: list[Backup] = []
         """Safety copies whose time is over."""
         self._needed: dict[str, Limit] = {}
         """What would go if nothing needed it."""
-        self.jobs: dict[str, list[Backup]] = defaultdict(list)
+        self.jobs: Mapping[str, JobBackups] = {
+            whole.job_id: whole for job in here if len(whole := job.of_kinds(self._counts))
+        }
         """Whole backups by job, without safety copies: what the rules count."""
-        for one in here:
-            if one.purpose != "safety" and one.execution_id not in self._unsure:
-                self.jobs[one.job_id].append(one)
         self._decide()
+
+    def _counts(self, kind: Alike) -> bool:
+        return kind.purpose != "safety" and self._is_sure(kind)
+
+    def _is_sure(self, kind: Alike) -> bool:
+        return self.storage not in doubts_of(kind.where)
 
     def _decide(self) -> None:
         self._protect()
         for job_id, backups in self.jobs.items():
-            orders = both_orders(backups)
-            newest = self._protect_newest(orders)
+            newest = self._protect_newest(backups.orders)
             if (job := self.rules(job_id)) is not None:
-                self._kept |= newest | self._count(job, orders)
+                self._kept |= newest | self._count(job, backups.orders)
             self._let_go(job_id, backups)
         self._let_safety_go()
         self._keep_needed()
@@ -81,7 +93,7 @@ class Decision:
     @cached_property
     def _standing(self) -> dict[str, tuple[Hold, ...]]:
         standing: dict[str, tuple[Hold, ...]] = {}
-        for job_id in {one.job_id for one in self.here}:
+        for job_id in [job.job_id for job in self.here]:
             if self.rules(job_id) is None:
                 standing[job_id] = (Hold(kind="no_rule"),)
             elif (job_id, self.storage) in self.situation.failed_uploads:
@@ -96,11 +108,8 @@ class Decision:
         self._holds[one.execution_id].append(Hold(kind=kind, detail=detail))
 
     def _protect(self) -> None:
-        situation, doubts = self.situation, self._doubts
-        named: Collection[str] = situation.in_use | situation.ways_back.keys() | doubts.keys()
-        for one in [
-            one for one in self.here if one.pin is not None or one.execution_id in named or one.purpose == "safety"
-        ]:
+        situation = self.situation
+        for one in self._special():
             if one.pin is not None:
                 self._holds[one.execution_id] = [Hold(kind="pinned", detail=one.pin), *self._of_job(one)]
             if one.purpose == "safety":
@@ -109,8 +118,21 @@ class Decision:
                 self._hold(one, "in_use")
             if one.execution_id in situation.ways_back:
                 self._hold(one, "way_back", situation.ways_back[one.execution_id])
-            if one.execution_id in doubts:
-                self._protect_doubtful(one)
+            self._protect_doubtful(one)
+
+    def _special(self) -> Iterator[Backup]:
+        """What anything but rules may protect."""
+        named: Collection[str] = self.situation.in_use | self.situation.ways_back.keys()
+        for job in self.here:
+            marked = [
+                kind.pin is not None or kind.purpose == "safety" or bool(doubts_of(kind.where)) for kind in job.kinds
+            ]
+            if any(marked):
+                yield from job.selected(
+                    [marked[kind] or one in named for kind, one in zip(job.kind_of, job.execution_ids, strict=True)]
+                )
+            elif named:
+                yield from job.selected([one in named for one in job.execution_ids])
 
     def _protect_safety(self, one: Backup) -> None:
         until = one.protected_until
@@ -122,32 +144,32 @@ class Decision:
     @cached_property
     def _datasources(self) -> frozenset[str]:
         """Those with a whole backup here."""
-        return frozenset(one.datasource for backups in self.jobs.values() for one in backups)
+        return frozenset(kind.datasource for job in self.jobs.values() for kind in job.kinds)
 
     def _newest_of(self, datasource: str) -> Backup:
         """The newest whole one of a datasource that has one."""
-        own = (one for backups in self.jobs.values() for one in backups if one.datasource == datasource)
-        return max(own, key=attrgetter("sequence"))
+        own = (job.of_kinds(lambda kind: kind.datasource == datasource) for job in self.jobs.values())
+        return max((job.backup(-1) for job in own if len(job)), key=attrgetter("sequence"))
 
     def _protect_doubtful(self, one: Backup) -> None:
-        if one.execution_id in self._unsure:
+        doubts = doubts_of(one.where)
+        if self.storage in doubts:
             self._hold(one, "in_doubt", next(copy.status for copy in one.copies if copy.storage == self.storage))
-        for storage in self._doubts[one.execution_id]:
+        for storage in doubts:
             if storage != self.storage:
                 self._hold(one, "copy_in_doubt", storage)
 
-    def _protect_newest(self, orders: Sequence[Sequence[Backup]]) -> dict[str, Backup]:
+    def _protect_newest(self, orders: Sequence[JobBackups]) -> dict[str, Backup]:
         """The newest whole backup of each kind, and the newest proven one, in both orders."""
         newest: dict[str, Backup] = {}
         proven: dict[str, Backup] = {}
+        known = self.situation.proven
         for ordered in orders:
-            # The first of each is the last that is written down of those that come from the end.
-            of_kinds = {one.backup_type: one for one in reversed(ordered)}
-            newest |= {one.execution_id: one for one in of_kinds.values()}
-            known = self.situation.proven
-            newest_proven = next((one for one in ordered if one.execution_id in known), None) if known else None
+            newest |= {ordered.execution_ids[place]: ordered.backup(place) for place in _newest_of_types(ordered)}
+            places = range(len(ordered) - 1, -1, -1) if known else ()
+            newest_proven = next((place for place in places if ordered.execution_ids[place] in known), None)
             if newest_proven is not None:
-                proven[newest_proven.execution_id] = newest_proven
+                proven[ordered.execution_ids[newest_proven]] = ordered.backup(newest_proven)
         for one in newest.values():
             self._hold(one, "newest")
         for one in proven.values():
@@ -156,40 +178,44 @@ class Decision:
 
     # What the rules say
 
-    def _count(self, job: JobRules, orders: Sequence[Sequence[Backup]]) -> dict[str, Backup]:
+    def _count(self, job: JobRules, orders: Sequence[JobBackups]) -> dict[str, Backup]:
         found: dict[str, Backup] = {}
         for rule, period, count in rule_counts(job.rules):
             kept = {
-                one.execution_id: one
-                for place, ordered in enumerate(orders)
-                for one in newest_of_each(ordered, period, count, job.zone, by_time=not place)
+                ordered.execution_ids[place]: (ordered, place)
+                for number, ordered in enumerate(orders)
+                for place in newest_of_each(ordered.taken, period, count, job.zone, by_time=not number)
             }
-            for execution_id in kept:
+            for execution_id, (ordered, place) in kept.items():
                 self.kept_by.setdefault(execution_id, []).append(rule)
-            found |= kept
+                if execution_id not in found:
+                    found[execution_id] = ordered.backup(place)
         return found
 
-    def _let_go(self, job_id: str, backups: Sequence[Backup]) -> None:
+    def _let_go(self, job_id: str, backups: JobBackups) -> None:
         job = self.rules(job_id)
         if job is None or self._standing[job_id]:
             return
-        free = {one.execution_id for one in backups} - self._holds.keys()
+        holds, kept_by = self._holds, self.kept_by
         if job.counts:
-            self.goes |= dict.fromkeys(free - self.kept_by.keys(), "not_kept")
+            going = [one for one in backups.execution_ids if one not in holds and one not in kept_by]
+            self.goes |= dict.fromkeys(going, "not_kept")
         if job.rules.max_age is not None:
             now, oldest = self.situation.now, timedelta(seconds=job.rules.max_age)
-            too_old = {one.execution_id for one in backups if now - one.started_at > oldest}
-            self.goes |= dict.fromkeys(free & too_old, "max_age")
+            for one, taken in zip(backups.execution_ids, backups.taken, strict=True):
+                if one not in holds and now - taken > oldest:
+                    self.goes[one] = "max_age"
 
     def _let_safety_go(self) -> None:
-        self._over = [one for one in self.here if one.purpose == "safety" and one.execution_id not in self._holds]
+        safety = (job.of_kinds(lambda kind: kind.purpose == "safety") for job in self.here)
+        self._over = [one for job in safety for one in job if one.execution_id not in self._holds]
         self.goes |= {one.execution_id: "safety_over" for one in self._over}
 
     def _keep_needed(self) -> None:
         """What a backup that stays needs stays too, and what that needs."""
         if not self.situation.needs:
             return
-        by_id = {one.execution_id: one for one in self.here}
+        by_id = {one.execution_id: one for job in self.here for one in job}
         staying = [execution_id for execution_id in by_id if execution_id not in self.goes]
         while staying:
             for needed in self.situation.needs.get(user := staying.pop(), frozenset()):
@@ -213,24 +239,38 @@ class Decision:
         for job_id, backups in self.jobs.items():
             job = self.rules(job_id)
             if job is not None and job.rules.max_total_size is not None:
-                self._shrink(backups, job.rules.max_total_size)
+                self._shrink([backups], job.rules.max_total_size)
         if (room := self.situation.room.get(self.storage)) is not None:
-            self._shrink([one for one in self.here if one.execution_id not in self._unsure], room)
+            self._shrink([job.of_kinds(self._is_sure) for job in self.here], room)
 
-    def _shrink(self, backups: Sequence[Backup], room: int) -> None:
+    def _shrink(self, jobs: Sequence[JobBackups], room: int) -> None:
         """Let the oldest go, until the rest fits or all that is left is protected."""
-        left = [one for one in backups if one.execution_id not in self.goes]
-        excess = sum(map(size_of, left)) - room
+        excess = sum(map(self._size_left, jobs)) - room
         if excess <= 0:
             return
-        oldest_first = both_orders(left)[0][::-1]
-        for one in self._in_turn(oldest_first) if self.situation.needs else filter(self._may_go, oldest_first):
+        candidates = [one for job in jobs for one in self._candidates(job)]
+        # Most are in the order of their times already, which sorting makes use of.
+        candidates.sort(key=itemgetter(0))
+        candidates.sort(key=itemgetter(1))
+        for one in self._in_turn(candidates) if self.situation.needs else candidates:
             self.goes[one.execution_id] = "max_total_size"
-            excess -= size_of(one)
+            excess -= one.size or 0
             if excess <= 0:
                 return
 
-    def _in_turn(self, oldest_first: Sequence[Backup]) -> Iterator[Backup]:
+    def _size_left(self, job: JobBackups) -> int:
+        goes = self.goes
+        return sum(filter(None, compress(job.sizes, [one not in goes for one in job.execution_ids])))
+
+    def _candidates(self, job: JobBackups) -> Iterable[_Candidate]:
+        """What may go of a job."""
+        if self._standing[job.job_id]:
+            job = job.of_kinds(lambda kind: kind.purpose == "safety")
+        goes, holds = self.goes, self._holds
+        free = [one not in goes and one not in holds for one in job.execution_ids]
+        return compress(map(_Candidate, job.sequences, job.taken, job.execution_ids, job.sizes), free)
+
+    def _in_turn(self, oldest_first: Sequence[_Candidate]) -> Iterator[_Candidate]:
         """What may go, the oldest first of what nothing needs that is left: what was let go is gone when it goes on."""
         places = {one.execution_id: place for place, one in enumerate(oldest_first)}
         users = self._users()
@@ -238,7 +278,7 @@ class Decision:
         to_look_at = list(range(len(oldest_first)))
         while to_look_at:
             one = oldest_first[heapq.heappop(to_look_at)]
-            if not self._may_go(one) or users[one.execution_id]:
+            if one.execution_id in self.goes or users[one.execution_id]:
                 continue
             yield one
             # What only this one needed may go now, although it was passed over.
@@ -247,16 +287,28 @@ class Decision:
                 if not users[needed] and needed in places:
                     heapq.heappush(to_look_at, places[needed])
 
-    def _may_go(self, one: Backup) -> bool:
-        return not (one.execution_id in self.goes or one.execution_id in self._holds or self._of_job(one))
-
     def _users(self) -> Counter[str]:
         """How many that stay need each one."""
         needs = self.situation.needs
         if not needs:
             return Counter()
-        staying = (one.execution_id for one in self.here if one.execution_id not in self.goes)
+        staying = (one for job in self.here for one in job.execution_ids if one not in self.goes)
         return Counter(needed for user in staying for needed in needs.get(user, frozenset()))
+
+
+def _is_special(kind: Alike) -> bool:
+    return kind.pin is not None or kind.purpose == "safety" or bool(doubts_of(kind.where))
+
+
+def _newest_of_types(ordered: JobBackups) -> Iterable[int]:
+    """The place of the newest of each type."""
+    types = [kind.backup_type for kind in ordered.kinds]
+    found: dict[str, int] = {}
+    for place in range(len(ordered) - 1, -1, -1):
+        found.setdefault(types[ordered.kind_of[place]], place)
+        if len(found) == len(set(types)):
+            break
+    return found.values()
 
 
 def size_of(one: Backup) -> int:

@@ -1,16 +1,15 @@
 """When a backup that stays now would go, if backups go on coming."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
 from itertools import islice, pairwise
 from statistics import median
 
-from dgtui.engine.model import Backup
+from dgtui.engine.job_backups import JobBackups
 from dgtui.engine.retention.calendar import (
     Key,
     Period,
-    both_orders,
     local_time,
     newest_of_each,
     rule_counts,
@@ -27,9 +26,9 @@ _FARTHEST_STEPS = 1_000
 _RECENT = 21
 
 
-def expected_by_history(backups: Sequence[Backup]) -> NextBackup:
+def expected_by_history(taken: Iterable[datetime]) -> NextBackup:
     """Backups go on coming as they came: with the usual distance between the last ones, from the newest on."""
-    moments = sorted(one.started_at for one in backups)[-_RECENT:]
+    moments = sorted(taken)[-_RECENT:]
     gaps = [(later - earlier).total_seconds() for earlier, later in pairwise(moments)]
     step = timedelta(seconds=median(gaps)) if gaps else timedelta(0)
 
@@ -48,7 +47,7 @@ def expected_by_history(backups: Sequence[Backup]) -> NextBackup:
 class Outlook:
     """What backups to come will do to the backups of one job at one storage."""
 
-    backups: Sequence[Backup]
+    backups: JobBackups
     """Those that stay."""
     rules: RetentionSettings
     zone: tzinfo | None
@@ -57,21 +56,21 @@ class Outlook:
     _ends: dict[KeepRule, dict[str, datetime | None]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        orders = both_orders(self.backups)
+        orders = self.backups.orders
         for rule, period, count in rule_counts(self.rules):
             ends = self._ends.setdefault(rule, {})
             of_orders = [
-                newest_of_each(ordered, period, count, self.zone, by_time=not place)
-                for place, ordered in enumerate(orders)
+                newest_of_each(ordered.taken, period, count, self.zone, by_time=not number)
+                for number, ordered in enumerate(orders)
             ]
             nearest = count - max(map(len, of_orders)) + 1
             # The one that is kept longest has the farthest to go: nothing is worked out beyond what can be told.
-            comings = list(self._comings(period, orders[0], count)) if nearest <= _FARTHEST_STEPS else []
-            for kept in of_orders:
-                for position, one in enumerate(kept):
-                    end = self._end(one, position, period, count, comings)
-                    former = ends.get(one.execution_id, end)
-                    ends[one.execution_id] = None if end is None or former is None else max(end, former)
+            comings = list(self._comings(period, orders[0].taken, count)) if nearest <= _FARTHEST_STEPS else []
+            for ordered, kept in zip(orders, of_orders, strict=True):
+                for position, place in enumerate(kept):
+                    end = self._end(ordered.taken[place], position, period, count, comings)
+                    former = ends.get(ordered.execution_ids[place], end)
+                    ends[ordered.execution_ids[place]] = None if end is None or former is None else max(end, former)
 
     def end(self, execution_id: str, kept_by: Sequence[KeepRule]) -> datetime | None:
         """When the last of these rules lets go of a backup; None where that cannot be known."""
@@ -80,18 +79,18 @@ class Outlook:
         return max(known) if known and len(known) == len(ends) else None
 
     def _end(
-        self, one: Backup, position: int, period: Period | None, count: int, comings: list[datetime]
+        self, taken: datetime, position: int, period: Period | None, count: int, comings: list[datetime]
     ) -> datetime | None:
         if period is not None and position == 0:
             coming = self.next_backup(self.now)
-            if coming is not None and self._key(period, coming) == self._key(period, one.started_at):
+            if coming is not None and self._key(period, coming) == self._key(period, taken):
                 return coming
         missing = count - position
         return comings[missing - 1] if len(comings) >= missing else None
 
-    def _comings(self, period: Period | None, by_time: Sequence[Backup], count: int) -> Iterator[datetime]:
+    def _comings(self, period: Period | None, by_time: Sequence[datetime], count: int) -> Iterator[datetime]:
         """The backups to come that will take another one's place: all, or the first of each new stretch."""
-        seen = {self._key(period, one.started_at) for one in by_time[:1]} if period is not None else set()
+        seen = {self._key(period, taken) for taken in by_time[-1:]} if period is not None else set()
         yield from islice(self._expected(period, seen), count)
 
     def _expected(self, period: Period | None, seen: set[Key]) -> Iterator[datetime]:

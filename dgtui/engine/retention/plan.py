@@ -1,19 +1,16 @@
 """What was decided, as it is told: the sums of what goes at once, each verdict where somebody asks for it."""
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
-from operator import attrgetter
 
-from dgtui.engine.model import Backup, Record
+from dgtui.engine.job_backups import JobBackups, in_order
+from dgtui.engine.model import Alike, Backup, Record
 from dgtui.engine.retention.calendar import rule_counts
 from dgtui.engine.retention.decision import Decision, size_of
 from dgtui.engine.retention.expiry import Outlook
 from dgtui.engine.retention.situation import Situation, concerned, places_of
 from dgtui.engine.retention.verdicts import Expiry, HoldKind, Limit, Verdict
-
-_taken = attrgetter("started_at")
 
 
 class Going(Record, frozen=True):
@@ -82,23 +79,29 @@ class RetentionPlan:
         return found
 
 
-def decide(situation: Situation, told: Callable[[Backup], bool] | None = None) -> RetentionPlan:
-    """The verdict on each backup at each of its storages; with `told` on those alone, decided as among all."""
-    places, doubts = places_of(situation)
+def decide(
+    situation: Situation, told: Callable[[Alike], bool] | None = None, *, only: str | None = None
+) -> RetentionPlan:
+    """The verdict on each backup at each of its storages.
+
+    With `told` on those of such kinds, with `only` on the one with this id, decided as among all.
+    """
+    places = places_of(situation)
     parts: list[_Part] = []
     for storage in sorted(places):
         here = places[storage]
-        chosen = here if told is None else [one for one in here if told(one)]
+        chosen = here if told is None else [some for job in here if len(some := job.of_kinds(told))]
+        if only is not None:
+            chosen = [one for job in chosen if len(one := job.only(only))]
         if chosen:
-            decision = Decision(situation, storage, concerned(situation, storage, here, chosen), doubts)
-            parts.append(_Part(decision, chosen))
+            parts.append(_Part(Decision(situation, storage, concerned(situation, storage, here, chosen)), chosen))
     return RetentionPlan(situation.now, parts)
 
 
 class _Part:
     """What is told of the decision for one storage."""
 
-    def __init__(self, decision: Decision, told: Sequence[Backup]) -> None:
+    def __init__(self, decision: Decision, told: Sequence[JobBackups]) -> None:
         self.decision = decision
         self.told = told
         self._outlooks: dict[str, Outlook | None] = {}
@@ -106,38 +109,39 @@ class _Part:
     @property
     def lets_go(self) -> bool:
         goes = self.decision.goes
-        return any(one.execution_id in goes for one in self.told)
+        return any(one in goes for job in self.told for one in job.execution_ids)
 
     @property
-    def going(self) -> list[Backup]:
+    def going(self) -> Sequence[JobBackups]:
         goes = self.decision.goes
-        return [one for one in self.told if one.execution_id in goes]
+        return [job.selected([one in goes for one in job.execution_ids]) for job in self.told]
 
     @property
-    def staying(self) -> list[Backup]:
+    def staying(self) -> Sequence[JobBackups]:
+        return [self._staying(job) for job in self.told]
+
+    def _staying(self, job: JobBackups) -> JobBackups:
         goes = self.decision.goes
-        return [one for one in self.told if one.execution_id not in goes]
+        return job.selected([one not in goes for one in job.execution_ids])
 
     def summed_up(self) -> Iterator[Going]:
-        goes = self.decision.goes
-        by_job: dict[str, dict[Limit, list[Backup]]] = defaultdict(lambda: defaultdict(list))
-        for one in self.told:
-            if (removed_by := goes.get(one.execution_id)) is not None:
-                by_job[one.job_id][removed_by].append(one)
-        for groups in by_job.values():
-            for removed_by, group in groups.items():
+        going = [job for job in self.going if len(job)]
+        for job in sorted(going, key=lambda one: one.sequences[0]):
+            limits = list(map(self.decision.goes.__getitem__, job.execution_ids))
+            for removed_by in dict.fromkeys(limits):
+                some = job if limits.count(removed_by) == len(job) else _with(job, limits, removed_by)
                 yield Going(
-                    job=group[0].job,
+                    job=some.kinds[some.kind_of[0]].job,
                     storage=self.decision.storage,
                     removed_by=removed_by,
-                    count=len(group),
-                    bytes=sum(map(size_of, group)),
-                    oldest=min(map(_taken, group)),
-                    newest=max(map(_taken, group)),
+                    count=len(some),
+                    bytes=sum(filter(None, some.sizes)),
+                    oldest=min(some.taken),
+                    newest=max(some.taken),
                 )
 
-    def verdicts(self, told: Iterable[Backup]) -> Iterable[Verdict]:
-        return map(self._verdict, told)
+    def verdicts(self, told: Iterable[JobBackups]) -> Iterable[Verdict]:
+        return map(self._verdict, in_order(told))
 
     def _verdict(self, one: Backup) -> Verdict:
         decision = self.decision
@@ -163,12 +167,11 @@ class _Part:
         """What becomes of a job's backups; None where it has no rules, or none that is whole."""
         if job_id not in self._outlooks:
             decision, job = self.decision, self.decision.rules(job_id)
-            backups = decision.jobs.get(job_id, ())
-            staying = [one for one in backups if one.execution_id not in decision.goes]
+            backups = decision.jobs.get(job_id)
             self._outlooks[job_id] = (
                 None
-                if job is None or not backups
-                else Outlook(staying, job.rules, job.zone, job.next_backup, decision.situation.now)
+                if job is None or backups is None
+                else Outlook(self._staying(backups), job.rules, job.zone, job.next_backup, decision.situation.now)
             )
         return self._outlooks[job_id]
 
@@ -204,3 +207,8 @@ class _Part:
         if end is None:
             return None, "unknown"
         return end, "at_latest" if limited else "known"
+
+
+def _with(job: JobBackups, limits: Sequence[Limit], removed_by: Limit) -> JobBackups:
+    """Those that go for a reason."""
+    return job.selected([limit == removed_by for limit in limits])

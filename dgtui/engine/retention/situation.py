@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from functools import cached_property
 
+from dgtui.engine.job_backups import JobBackups, by_job
 from dgtui.engine.model import Backup, copies_of
 from dgtui.engine.retention.calendar import rule_counts
 from dgtui.engine.retention.expiry import NextBackup
@@ -48,33 +49,50 @@ class Situation:
     failed_uploads: frozenset[tuple[str, str]] = frozenset()
     """Jobs (by id) and storages whose last upload failed."""
 
+    @cached_property
+    def jobs(self) -> Sequence[JobBackups]:
+        """The backups by job."""
+        return by_job(self.backups)
 
-def concerned(situation: Situation, storage: str, here: Sequence[Backup], chosen: Sequence[Backup]) -> Sequence[Backup]:
+
+def concerned(
+    situation: Situation, storage: str, here: Sequence[JobBackups], chosen: Sequence[JobBackups]
+) -> Sequence[JobBackups]:
     """What the verdicts on the chosen ones depend on: where nothing binds jobs together, their own jobs."""
     if here is chosen or storage in situation.room or situation.needs:
         return here
-    jobs = {one.job_id for one in chosen}
+    jobs = {job.job_id for job in chosen}
     # A safety copy goes only where its datasource has a backup, of whatever job.
-    datasources = {one.datasource for one in chosen if one.purpose == "safety"}
-    return [one for one in here if one.job_id in jobs or one.datasource in datasources]
-
-
-def places_of(situation: Situation) -> tuple[dict[str, Sequence[Backup]], dict[str, tuple[str, ...]]]:
-    """What lies, or may lie, at each storage; and by execution the storages whose copies are in doubt."""
-    backups = situation.backups
-    places: dict[str, set[str]] = {}
-    doubtful: dict[str, tuple[str, ...]] = {}
-    for where in {one.where for one in backups}:
-        # What never came to be there has no path, and what is missing is known to be: nothing is in doubt.
-        there = [copy for copy in copies_of(where) if copy.place and copy.status != "missing"]
-        for copy in there:
-            places.setdefault(copy.storage, set()).add(where)
-        if doubts := tuple(copy.storage for copy in there if copy.status != "available"):
-            doubtful[where] = doubts
-    return (
-        {storage: [one for one in backups if one.where in wheres] for storage, wheres in places.items()},
-        {one.execution_id: doubtful[one.where] for one in backups if one.where in doubtful} if doubtful else {},
+    datasources = {kind.datasource for job in chosen for kind in job.kinds if kind.purpose == "safety"}
+    return _filled(
+        job if job.job_id in jobs else job.of_kinds(lambda kind: kind.datasource in datasources) for job in here
     )
+
+
+def places_of(situation: Situation) -> dict[str, Sequence[JobBackups]]:
+    """What lies, or may lie, at each storage."""
+    storages = {storage for job in situation.jobs for kind in job.kinds for storage in lies_at(kind.where)}
+    return {storage: _filled(_at(storage, job) for job in situation.jobs) for storage in storages}
+
+
+def _at(storage: str, job: JobBackups) -> JobBackups:
+    return job.of_kinds(lambda kind: storage in lies_at(kind.where))
+
+
+def _filled(jobs: Iterable[JobBackups]) -> Sequence[JobBackups]:
+    return [job for job in jobs if len(job)]
+
+
+def lies_at(where: str) -> frozenset[str]:
+    """The storages where backups with these copies lie, or may lie."""
+    # What never came to be there has no path, and what is missing is known to be: nothing is in doubt.
+    return frozenset(copy.storage for copy in copies_of(where) if copy.place and copy.status != "missing")
+
+
+def doubts_of(where: str) -> Sequence[str]:
+    """The storages whose copies are in doubt."""
+    there = (copy for copy in copies_of(where) if copy.place)
+    return [copy.storage for copy in there if copy.status not in ("available", "missing")]
 
 
 def with_needed(needs: Mapping[str, frozenset[str]], ids: Iterable[str]) -> frozenset[str]:
