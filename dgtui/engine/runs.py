@@ -67,7 +67,13 @@ class RunPaths:
 
     def living(self) -> list[str]:
         """The ids of all runs whose worker lives, whoever started it."""
-        return sorted(path.stem for path in self.runs.glob("*.lock") if self.is_alive(path.stem))
+        return sorted(filter(self.is_alive, self.with_locks()))
+
+    def with_locks(self) -> set[str]:
+        """The ids of all runs that have a lock, held or not."""
+        # By names alone: of runs that ended there may be tens of thousands of other files.
+        names = os.listdir(self.runs) if self.runs.is_dir() else []  # noqa: PTH208  # no path each
+        return {name.removesuffix(".lock") for name in names if name.endswith(".lock")}
 
     def unrecorded_runs(self) -> list[str]:
         """The ids of the runs that the catalogue did not learn of."""

@@ -32,7 +32,7 @@ class Readers:
         if changed_at + _YOUNG_SECONDS * 1e9 < self._looked_at:
             return
         first, self._looked_at = not self._looked_at, time.time_ns()
-        for run_id in {path.stem for path in self._paths.runs.glob("*.lock")} - self._known:
+        for run_id in self._paths.with_locks() - self._known:
             self._known.add(run_id)
             if first and not self._paths.is_alive(run_id) and not self._is_young(run_id):
                 continue

@@ -6,26 +6,16 @@ Of the backups of a job, and of all of them, what can be said at once is said at
 import heapq
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import cached_property
-from itertools import compress
-from operator import attrgetter, itemgetter
-from typing import NamedTuple
+from itertools import chain, compress
+from operator import attrgetter
 
 from dgtui.engine.job_backups import JobBackups
 from dgtui.engine.model import Alike, Backup
 from dgtui.engine.retention.calendar import newest_of_each, rule_counts
 from dgtui.engine.retention.situation import JobRules, Situation, doubts_of
 from dgtui.engine.retention.verdicts import Hold, HoldKind, KeepRule, Limit
-
-
-class _Candidate(NamedTuple):
-    """What may have to make room."""
-
-    sequence: int
-    taken: datetime
-    execution_id: str
-    size: int | None
 
 
 class Decision:
@@ -248,13 +238,13 @@ class Decision:
         excess = sum(map(self._size_left, jobs)) - room
         if excess <= 0:
             return
-        candidates = [one for job in jobs for one in self._candidates(job)]
-        # Most are in the order of their times already, which sorting makes use of.
-        candidates.sort(key=itemgetter(0))
-        candidates.sort(key=itemgetter(1))
-        for one in self._in_turn(candidates) if self.situation.needs else candidates:
-            self.goes[one.execution_id] = "max_total_size"
-            excess -= one.size or 0
+        free = [self._free(job) for job in jobs]
+        ids = list(chain.from_iterable(job.execution_ids for job in free))
+        sizes = list(chain.from_iterable(job.sizes for job in free))
+        order = _oldest_first(free)
+        for place in self._in_turn([ids[place] for place in order], order) if self.situation.needs else order:
+            self.goes[ids[place]] = "max_total_size"
+            excess -= sizes[place] or 0
             if excess <= 0:
                 return
 
@@ -262,27 +252,27 @@ class Decision:
         goes = self.goes
         return sum(filter(None, compress(job.sizes, [one not in goes for one in job.execution_ids])))
 
-    def _candidates(self, job: JobBackups) -> Iterable[_Candidate]:
+    def _free(self, job: JobBackups) -> JobBackups:
         """What may go of a job."""
         if self._standing[job.job_id]:
             job = job.of_kinds(lambda kind: kind.purpose == "safety")
         goes, holds = self.goes, self._holds
-        free = [one not in goes and one not in holds for one in job.execution_ids]
-        return compress(map(_Candidate, job.sequences, job.taken, job.execution_ids, job.sizes), free)
+        return job.selected([one not in goes and one not in holds for one in job.execution_ids])
 
-    def _in_turn(self, oldest_first: Sequence[_Candidate]) -> Iterator[_Candidate]:
+    def _in_turn(self, oldest_first: Sequence[str], order: Sequence[int]) -> Iterator[int]:
         """What may go, the oldest first of what nothing needs that is left: what was let go is gone when it goes on."""
-        places = {one.execution_id: place for place, one in enumerate(oldest_first)}
+        places = {one: place for place, one in enumerate(oldest_first)}
         users = self._users()
         # Sorted already, and so a heap.
         to_look_at = list(range(len(oldest_first)))
         while to_look_at:
-            one = oldest_first[heapq.heappop(to_look_at)]
-            if one.execution_id in self.goes or users[one.execution_id]:
+            place = heapq.heappop(to_look_at)
+            one = oldest_first[place]
+            if one in self.goes or users[one]:
                 continue
-            yield one
+            yield order[place]
             # What only this one needed may go now, although it was passed over.
-            for needed in self.situation.needs.get(one.execution_id, frozenset()):
+            for needed in self.situation.needs.get(one, frozenset()):
                 users[needed] -= 1
                 if not users[needed] and needed in places:
                     heapq.heappush(to_look_at, places[needed])
@@ -294,6 +284,15 @@ class Decision:
             return Counter()
         staying = (one for job in self.here for one in job.execution_ids if one not in self.goes)
         return Counter(needed for user in staying for needed in needs.get(user, frozenset()))
+
+
+def _oldest_first(jobs: Sequence[JobBackups]) -> Sequence[int]:
+    """The places of the backups of jobs, of one after the other, in the order of their times."""
+    sequences = list(chain.from_iterable(job.sequences for job in jobs))
+    order = sorted(range(len(sequences)), key=sequences.__getitem__)
+    # That is their order already, but for clocks that were set back, and sorting makes use of it.
+    order.sort(key=list(chain.from_iterable(job.taken for job in jobs)).__getitem__)
+    return order
 
 
 def _is_special(kind: Alike) -> bool:

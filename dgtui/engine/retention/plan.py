@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
+from itertools import compress
+from operator import itemgetter
 
 from dgtui.engine.job_backups import JobBackups, in_order
 from dgtui.engine.model import Alike, Backup, Record
@@ -125,19 +127,24 @@ class _Part:
         return job.selected([one not in goes for one in job.execution_ids])
 
     def summed_up(self) -> Iterator[Going]:
-        going = [job for job in self.going if len(job)]
-        for job in sorted(going, key=lambda one: one.sequences[0]):
-            limits = list(map(self.decision.goes.__getitem__, job.execution_ids))
-            for removed_by in dict.fromkeys(limits):
-                some = job if limits.count(removed_by) == len(job) else _with(job, limits, removed_by)
+        going = []
+        for job in self.told:
+            limits = list(map(self.decision.goes.get, job.execution_ids))
+            if any(limits):
+                first = next(compress(job.sequences, limits))
+                going.append((first, job, limits))
+        for _, job, limits in sorted(going, key=itemgetter(0)):
+            for removed_by in dict.fromkeys(limit for limit in limits if limit is not None):
+                selectors = [limit == removed_by for limit in limits]
+                taken = list(compress(job.taken, selectors))
                 yield Going(
-                    job=some.kinds[some.kind_of[0]].job,
+                    job=job.kinds[next(compress(job.kind_of, selectors))].job,
                     storage=self.decision.storage,
                     removed_by=removed_by,
-                    count=len(some),
-                    bytes=sum(filter(None, some.sizes)),
-                    oldest=min(some.taken),
-                    newest=max(some.taken),
+                    count=len(taken),
+                    bytes=sum(filter(None, compress(job.sizes, selectors))),
+                    oldest=min(taken),
+                    newest=max(taken),
                 )
 
     def verdicts(self, told: Iterable[JobBackups]) -> Iterable[Verdict]:
@@ -207,8 +214,3 @@ class _Part:
         if end is None:
             return None, "unknown"
         return end, "at_latest" if limited else "known"
-
-
-def _with(job: JobBackups, limits: Sequence[Limit], removed_by: Limit) -> JobBackups:
-    """Those that go for a reason."""
-    return job.selected([limit == removed_by for limit in limits])
