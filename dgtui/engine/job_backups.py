@@ -64,6 +64,8 @@ class JobBackups:
         chosen = [wanted(kind) for kind in self.kinds]
         if all(chosen):
             return self
+        if not any(chosen):
+            return self.selected(())
         return self.selected([chosen[kind] for kind in self.kind_of])
 
     def only(self, execution_id: str) -> "JobBackups":

@@ -1,6 +1,7 @@
 """Folders at a storage that are no backup of the catalogue: leftovers of broken runs, and what nobody knows."""
 
 from datetime import datetime, timedelta
+from functools import cached_property
 from pathlib import PurePath
 from typing import Any, Literal
 
@@ -59,7 +60,7 @@ class Strays:
         # How long nothing may have changed in them: another machine's run may own them.
         self._leftovers_grace = timedelta(seconds=config.guardian.leftovers_grace)
         self._orphans_grace = timedelta(seconds=config.guardian.orphans_grace)
-        self._owners = _owners(catalog, paths)
+        self._catalog, self._paths = catalog, paths
         self._things: dict[str, Leftover | Orphan] = {}
         self.found: list[Stray] = []
         if self._storage.marker_id() is not None:
@@ -69,6 +70,11 @@ class Strays:
     def adapter(self) -> Storage[Any]:
         """The storage."""
         return self._storage
+
+    @cached_property
+    def _owners(self) -> frozenset[str]:
+        """The executions that living runs write; asked for once something unfinished was found."""
+        return _owners(self._catalog, self._paths)
 
     def remove(self, stray: Stray) -> None:
         """Remove one that was found. Raises StorageError."""
