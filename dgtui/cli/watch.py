@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from dgtui.engine.run_follower import RunFollower, RunSnapshot
     from dgtui.engine.runs import RunInfo
 
-_POLL_SECONDS = 0.02
+_NEWS_SECONDS = 0.01
+_LOOKS_FOR_NEWS = 10
+"""How often news are looked for before the whole run is looked at, which costs twenty times as much."""
 _OPERATIONS = {"backup": "Backup", "restore": "Restore", "validate": "Validate", "rehearse": "Rehearsal"}
 
 
@@ -140,7 +142,14 @@ class Watch:
                 say(f"Not watched any more; the run goes on: dgtui follow {short_id(self._run_id)}")
                 return EXIT_CANCELLED
             self._pass_on(signals)
-            time.sleep(_POLL_SECONDS)
+            self._wait_for_news(signals)
+
+    def _wait_for_news(self, signals: Signals) -> None:
+        asked = signals.asked
+        for _ in range(_LOOKS_FOR_NEWS):
+            time.sleep(_NEWS_SECONDS)
+            if self._follower.has_news() or signals.asked != asked or signals.hung_up:
+                return
 
     def _pass_on(self, signals: Signals) -> None:
         if not signals.asked or self._cancelled:

@@ -12,7 +12,7 @@ from dgtui.config import JobSettings
 from dgtui.engine.cancellation import Cancellation
 from dgtui.engine.codecs import backup_file_name
 from dgtui.engine.datasources.base import Datasource
-from dgtui.engine.datasources.dumping import Dump, DumpOptions, DumpSummary, Probe
+from dgtui.engine.datasources.dumping import ArchiveCheck, Dump, DumpOptions, DumpSummary, Probe
 from dgtui.engine.destinations import Destinations
 from dgtui.engine.errors import (
     BackupCreationError,
@@ -120,11 +120,12 @@ class Backup:
         source = ProgressSource(
             total=probe.estimated_dump_bytes, total_kind=probe.estimate_kind, unit=probe.progress_unit
         )
-        check = self._datasource.live_check(Path(self._plan.scratch_folder))
         dump: Dump | None = None
+        check: ArchiveCheck | None = None
         try:
             with self._progress(source):
                 dump = self._datasource.open_dump(probe, options, self._run)
+            check = self._datasource.live_check(Path(self._plan.scratch_folder))
             meanwhile()
             # The pipeline looks at `cancelled` itself: an exception in the middle of its queues could leave one locked.
             with self._progress(source), self._cancellation.shield():
@@ -152,7 +153,8 @@ class Backup:
             with self._cancellation.shield():
                 if dump is not None:
                     dump.stop()
-                check.stop()
+                if check is not None:
+                    check.stop()
         self._destinations.drop_failed(result.failures)
         return result, summary
 

@@ -102,6 +102,13 @@ class RunFollower:
             )
         return messages
 
+    def has_news(self) -> bool:
+        """Whether `poll` would give messages; costs next to nothing."""
+        try:
+            return self._paths.messages(self._run_id).stat().st_size != self._offset
+        except FileNotFoundError:
+            return False
+
     def _waits(self, *, begun: bool) -> bool:
         """Whether the run is known of, and no worker was started for it yet."""
         return not begun and self.snapshot.status == "queued" and self.snapshot.started_at is not None

@@ -8,22 +8,22 @@ import argparse
 from pathlib import Path
 
 from tests.bench.measure import Case, shell
-from tests.bench.place import SMALL_MEGABYTES, Place, dgtui, run_bench, show
+from tests.bench.place import Place, dgtui, run_bench, show
 from tests.support.postgres import PostgresServer, running_server
 
 _DATA = """
 CREATE TABLE accounts AS SELECT i AS id, i % 10 AS branch, (random() * 100000)::int AS balance,
-    repeat(' ', 84) AS filler FROM generate_series(1, {scale} * 1300000) i;
+    repeat(' ', 84) AS filler FROM generate_series(1, {megabytes} * 3514) i;
 ALTER TABLE accounts ADD PRIMARY KEY (id);
 CREATE TABLE logs AS SELECT i AS id, now() - (i || ' s')::interval AS at, format(
     '{{"level":"info","req":"%s","path":"/api/v1/orders/%s","ms":%s,"msg":"handled request for user %s"}}',
     md5(i::text), (random() * 5000)::int, (random() * 700)::int, (random() * 10000)::int) AS line
-    FROM generate_series(1, {scale} * 800000) i;
+    FROM generate_series(1, {megabytes} * 2162) i;
 CREATE TABLE documents AS SELECT i AS id, jsonb_build_object('id', i, 'tags', array[md5(i::text), md5((i * 7)::text)],
     'body', (SELECT string_agg(md5((i * 31 + n)::text), ' ') FROM generate_series(1, 12) n)) AS document
-    FROM generate_series(1, {scale} * 90000) i;
+    FROM generate_series(1, {megabytes} * 243) i;
 CREATE TABLE blobs AS SELECT i AS id, decode((SELECT string_agg(md5((i * 57 + n)::text), '')
-    FROM generate_series(1, 40) n), 'hex') AS bytes FROM generate_series(1, {scale} * 36000) i;
+    FROM generate_series(1, 40) n), 'hex') AS bytes FROM generate_series(1, {megabytes} * 97) i;
 VACUUM ANALYZE;
 """
 
@@ -31,7 +31,7 @@ VACUUM ANALYZE;
 def _make_database(server: PostgresServer, megabytes: int) -> None:
     server.create_database("bench")
     with server.connect("bench") as connection:
-        for statement in _DATA.format(scale=max(1, round(megabytes / SMALL_MEGABYTES))).split(";\n"):
+        for statement in _DATA.format(megabytes=megabytes).split(";\n"):
             if statement.strip():
                 connection.execute(statement.encode())
 
