@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from dgtui.engine.beside import Beside
 from dgtui.engine.datasources.dumping import ArchiveCheck
 from dgtui.engine.errors import Cancelled, DataGuardianError, DiskSpaceError, StorageError, ValidationError
 from dgtui.engine.manifest import Chunk, Manifest, StoredFile
@@ -129,6 +130,10 @@ class StoredArchive:
         self._scratch_folder = scratch_folder
         self._cancelled = cancelled
         self._file: Path | None = None
+        self._unpacking: Beside | None = None
+        self._closed = threading.Event()
+        self.read_whole = False
+        """Whether all of what is stored was read once, and is good."""
         self.bytes_read = 0
         """How much of the archive the reading under way has given."""
         self.failure: DataGuardianError | None = None
@@ -139,14 +144,18 @@ class StoredArchive:
 
         Raises ValidationError where a part or the archive is damaged, StorageError, and Cancelled.
         """
-        self.bytes_read = 0
+        bytes_read = 0
         try:
             for block in self._unpacked():
-                self.bytes_read += len(block)
+                if self._closed.is_set():
+                    raise Cancelled("Cancelled", subject=self._ref.folder)
+                bytes_read += len(block)
+                self.bytes_read = bytes_read
                 yield block
         except (ValidationError, StorageError) as error:
             self.failure = error
             raise
+        self.read_whole = True
 
     def _unpacked(self) -> Iterator[bytes]:
         codec = Compression.parse(self._manifest.compression).codec
@@ -170,12 +179,35 @@ class StoredArchive:
 
         Raises as `blocks` does, and DiskSpaceError where the scratch folder has no room.
         """
+        if self._unpacking is not None:
+            self._unpacking.finish()
         if self._file is None:
             self._file = self._spool()
         return self._file
 
+    def begin_file(self) -> None:
+        """Begin to make the file of `as_file`, beside what is done until it is needed; what fails is raised there."""
+
+        def unpack() -> None:
+            self._file = self._spool()
+
+        self._unpacking = Beside(unpack)
+
+    @property
+    def file_begun(self) -> bool:
+        """Whether `begin_file` was called."""
+        return self._unpacking is not None
+
+    @property
+    def unpacking(self) -> bool:
+        """Whether the file is being made."""
+        return self._unpacking is not None and not self._unpacking.done
+
     def close(self) -> None:
         """Remove the file that `as_file` made."""
+        self._closed.set()
+        if self._unpacking is not None:
+            self._unpacking.wait()
         if self._file is not None:
             self._file.unlink(missing_ok=True)
             self._file = None
@@ -184,16 +216,21 @@ class StoredArchive:
         """Compare what is stored with the manifest, byte by byte. Raises as `blocks` does."""
         try:
             _read_to_end(self._stored())
-            self._check_files()
         except (ValidationError, StorageError) as error:
             self.failure = error
             raise
+        self.read_whole = True
+        self.check_files()
 
-    def _check_files(self) -> None:
-        """The files beside the backup file, which no reading of the archive touches."""
-        check_parts(
-            lambda name: self._storage.open_file(self._ref, name), self._manifest.files, cancelled=self._cancelled
-        )
+    def check_files(self) -> None:
+        """Compare the files beside the backup file, which no reading of the archive touches. Raises as `blocks`."""
+        try:
+            check_parts(
+                lambda name: self._storage.open_file(self._ref, name), self._manifest.files, cancelled=self._cancelled
+            )
+        except (ValidationError, StorageError) as error:
+            self.failure = error
+            raise
 
     def check(self, adapter_check: ArchiveCheck | None, *, keep: bool = False) -> None:
         """Read the archive to its end, by checksum and, where given, its kind's own reader. Raises as `blocks` does.
@@ -204,11 +241,7 @@ class StoredArchive:
             self._file = self._spool(adapter_check)
         else:
             self._feed(self.blocks(), adapter_check)
-        try:
-            self._check_files()
-        except (ValidationError, StorageError) as error:
-            self.failure = error
-            raise
+        self.check_files()
 
     def _feed(self, blocks: Iterator[bytes], adapter_check: ArchiveCheck | None) -> None:
         if adapter_check is None:

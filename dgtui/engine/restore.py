@@ -78,7 +78,9 @@ class RestoreRun:
 
     def _restore_from_first_good_copy(self, state: TargetState) -> Comparison:
         """Take the copies in order, also where one turns bad only while it is loaded: the target is untouched then."""
-        for copy in self._copies.good_copies(beside=self._loads_beside(state)):
+        beside = self._loads_beside(state)
+        apart = beside and self._task.target.loads_apart and not self._intended.rows_alone
+        for copy in self._copies.good_copies(beside=beside, apart=apart):
             with contextlib.closing(copy.archive):
                 self._place.record = msgspec.structs.replace(self.record, storage=copy.storage.name)
                 try:
@@ -100,7 +102,10 @@ class RestoreRun:
         loaded = self._name_to_load_into(state)
         try:
             self._create_target(loaded, state, copy.manifest)
-            comparison = load_and_compare(task, loaded, copy, self._place.hear)
+            self._copies.wait_for_file(copy)
+            comparison = load_and_compare(
+                task, loaded, copy, self._place.hear, loaded=lambda: self._copies.confirm(copy)
+            )
             self._place.note(differences=comparison.sentences)
             if loaded != task.order.database:
                 self._placing = True

@@ -3,6 +3,9 @@
 The bytes of a good copy are those of the manifest, by SHA-256, and were read to their end by the archive's own reader
 before that manifest was written. Where the archive is loaded beside the target, that loading is the second such
 reading, so only what is loaded into the target itself is read through once more before.
+
+Where it is loaded into a database of its own, which nobody else uses, its bytes are compared on that very way: the
+database is thrown away where they turn out to be others, and the target is not touched before all of them were read.
 """
 
 from collections.abc import Iterator
@@ -38,46 +41,80 @@ class CopyChoice:
         self._task = task
         self.found: list[Copy] = []
         """The states that copies were found in on the way, for the catalogue."""
+        self._confirmed: set[str] = set()
         self._last: DataGuardianError = StorageError(
             "No storage of the configuration holds this backup", subject=task.execution.execution_id
         )
 
-    def good_copies(self, *, beside: bool) -> Iterator[GoodCopy]:
+    def good_copies(self, *, beside: bool, apart: bool = False) -> Iterator[GoodCopy]:
         """The copies that can be read to their end, one after the other; the caller closes each archive.
 
         Those that cannot are reported and left out; where none is left, raises what was wrong with the last one.
-        `beside` says that the archive is loaded where nothing is lost when it cannot be.
+        `beside` says that the archive is loaded where nothing is lost when it cannot be; `apart` that its loading can
+        touch nothing else either, and that `confirm` is called before anything is done with what was loaded.
         """
         task = self._task
         for storage in task.storages:
             try:
-                archive, manifest = self._read_to_end(storage, beside=beside)
+                copy = self._open(storage)
+                self._read(copy, beside=beside, apart=apart)
             except (ValidationError, StorageError) as error:
                 self.leave_out(storage, error)
                 continue
-            self._tell(storage, "done", manifest.compressed_size_bytes)
-            task.run.log(f"Restoring from {storage.name}: every byte was read and is good")
-            self._note(storage, "available")
-            yield GoodCopy(storage, archive, manifest)
+            if not apart:
+                self.confirm(copy)
+            yield copy
         raise self._last
 
-    def _read_to_end(self, storage: Storage[Any], *, beside: bool) -> tuple[StoredArchive, Manifest]:
+    def _open(self, storage: Storage[Any]) -> GoodCopy:
         task = self._task
         manifest, _ = read_known_manifest(storage, task.execution)
         self._tell(storage, "checking", manifest.compressed_size_bytes)
         archive = StoredArchive(storage, folder_of(task.execution), manifest, task.scratch, task.cancellation.event)
+        return GoodCopy(storage, archive, manifest)
+
+    def _read(self, copy: GoodCopy, *, beside: bool, apart: bool) -> None:
+        """Read it to its end; where it is loaded `apart`, only what the loading will not read."""
+        task, archive = self._task, copy.archive
+        in_parallel = load_jobs(task, copy.manifest) > 1
         try:
-            in_parallel = load_jobs(task, manifest) > 1
-            if beside and not in_parallel:
+            if apart:
+                archive.check_files()
+                if in_parallel:
+                    archive.begin_file()
+            elif beside and not in_parallel:
                 archive.check_stored()
             else:
-                check = None if beside else archive_check_of(manifest, task.scratch)
+                check = None if beside else archive_check_of(copy.manifest, task.scratch)
                 with archive_progress(task.run, archive, "exact"):
                     archive.check(check, keep=in_parallel)
         except BaseException:
             archive.close()
             raise
-        return archive, manifest
+
+    def wait_for_file(self, copy: GoodCopy) -> None:
+        """Wait until a copy is unpacked that is loaded from a file. Raises as the reading of it does."""
+        if copy.archive.unpacking:
+            self._task.run.phase("validate")
+            with archive_progress(self._task.run, copy.archive, "exact"):
+                copy.archive.as_file()
+        if copy.archive.file_begun:
+            copy.archive.as_file()
+            self.confirm(copy)
+
+    def confirm(self, copy: GoodCopy) -> None:
+        """Tell once that a copy is good, when all of it was read; what its loading left unread is read now.
+
+        Raises as the reading of it does.
+        """
+        if copy.storage.name in self._confirmed:
+            return
+        if not copy.archive.read_whole:
+            copy.archive.check_stored()
+        self._confirmed.add(copy.storage.name)
+        self._tell(copy.storage, "done", copy.manifest.compressed_size_bytes)
+        self._task.run.log(f"Restoring from {copy.storage.name}: every byte was read and is good")
+        self._note(copy.storage, "available")
 
     def verdict(self, copy: GoodCopy) -> DataGuardianError | None:
         """What the archive's own reader says of a copy that could not be loaded; None where the copy is good."""

@@ -38,6 +38,7 @@ class PostgresDatasource(PostgresTarget):
     part_words: ClassVar[str] = "in one transaction, during which others wait for those tables"
     label: ClassVar[str] = "PostgreSQL"
     loads_data = True
+    loads_apart = True
     archive_format: ClassVar[str] = "dump"
     swap_words: ClassVar[str] = "renaming both databases in one transaction"
     writers_at_swap: ClassVar[str] = (

@@ -177,8 +177,12 @@ class Loader:
                 stdout=subprocess.DEVNULL,
             )
             widen_pipe(child.stdin_fd)
+            blocks = self._archive.blocks()
             try:
-                child.feed(self._archive.blocks(), idle_timeout=_IDLE_SECONDS)
+                child.feed(blocks, idle_timeout=_IDLE_SECONDS)
+                # What pg_restore had no need of is read as well: the bytes are known to be good at their end only.
+                for _ in blocks:
+                    pass
                 return self._outcome(child, complaints)
             finally:
                 child.stop()

@@ -21,6 +21,9 @@ class Replacing(ABC):
     swaps_everything: ClassVar[bool] = True
     """Whether `swap` can move whatever a database holds. Where not, an empty target is loaded in its own place."""
 
+    loads_apart: ClassVar[bool] = False
+    """Whether what is loaded beside a target is a database of its own, whose loading can touch nothing else."""
+
     swap_words: ClassVar[str] = "a rename"
     """What a swap is, for people."""
     writers_at_swap: ClassVar[str]

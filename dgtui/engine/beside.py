@@ -1,0 +1,35 @@
+"""Work that goes on beside the way of an operation, in a thread of its own, so that neither waits for the other."""
+
+import threading
+from collections.abc import Callable
+
+
+class Beside:
+    """Work under way in a thread; whatever it raises is raised by `finish`."""
+
+    def __init__(self, work: Callable[[], None]) -> None:
+        self._work = work
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="beside", daemon=True)
+        self._thread.start()
+
+    @property
+    def done(self) -> bool:
+        """Whether the work has come to its end, whichever."""
+        return not self._thread.is_alive()
+
+    def finish(self) -> None:
+        """Wait for the end of the work. Raises its error."""
+        self.wait()
+        if self._error is not None:
+            raise self._error
+
+    def wait(self) -> None:
+        """Wait for the end of the work, however it ends."""
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            self._work()
+        except BaseException as error:  # noqa: BLE001  # raised again where its end is waited for
+            self._error = error
