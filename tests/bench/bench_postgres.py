@@ -57,7 +57,7 @@ def _restores(place: Place, server: PostgresServer) -> list[Case]:
     by_hand = f"createdb bench_copy && zstd -qdc {archive} | pg_restore -d bench_copy"
     return [
         shell("zstd -dc \\| pg_restore", by_hand, drop_copy),
-        Case("dgtui restore, serial", [*restore, "--jobs", "1"], drop_copy),
+        Case("dgtui restore --jobs 1", [*restore, "--jobs", "1"], drop_copy),
         Case("dgtui restore", restore, drop_copy),
     ]
 
