@@ -53,8 +53,7 @@ class CopyChoice:
         `beside` says that the archive is loaded where nothing is lost when it cannot be; `apart` that its loading can
         touch nothing else either, and that `confirm` is called before anything is done with what was loaded.
         """
-        task = self._task
-        for storage in task.storages:
+        for storage in self._in_order():
             try:
                 copy = self._open(storage)
                 self._read(copy, beside=beside, apart=apart)
@@ -65,6 +64,11 @@ class CopyChoice:
                 self.confirm(copy)
             yield copy
         raise self._last
+
+    def _in_order(self) -> list[Storage[Any]]:
+        """The storages as they were chosen, but last those whose copy was found damaged before: it may be mended."""
+        damaged = {copy.storage for copy in self._task.execution.copies if copy.status == "corrupt"}
+        return sorted(self._task.storages, key=lambda storage: storage.name in damaged)
 
     def _open(self, storage: Storage[Any]) -> GoodCopy:
         task = self._task

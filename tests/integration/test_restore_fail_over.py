@@ -136,4 +136,5 @@ def test_a_byte_that_the_loading_did_not_need_is_compared_before_the_target_is_t
     snapshot = copies.shop.home.finish(engine, run_id)
     assert (snapshot.status, snapshot.problem) == ("completed", None)
     assert engine.restores()[0].storage == "nas"
+    assert [source.name for source in snapshot.sources] == ["nas"], "the damage was known: it is not loaded again first"
     assert copies.shop.database + "__dgtui_new" not in copies.shop.server.databases()
