@@ -27,7 +27,7 @@ from dgtui.engine.verify import archive_check_of
 
 @dataclass(frozen=True)
 class GoodCopy:
-    """A copy that was read to its end and is good."""
+    """A copy that was read to its end and is good, or whose bytes are compared while it is loaded apart."""
 
     storage: Storage[Any]
     archive: StoredArchive
