@@ -16,6 +16,7 @@ from dgtui.config import load_config
 from dgtui.engine.facade import Engine
 from dgtui.engine.model import Execution
 from dgtui.engine.run_follower import RunSnapshot
+from dgtui.engine.runs import RunPaths
 
 PATIENCE_SECONDS = 120.0
 """How long a test waits for something that surely comes; it fails then, and never passes because of it."""
@@ -39,6 +40,7 @@ class Home:
         self.state = folder / "state"
         self.path_prefix = ""
         self._engines: list[Engine] = []
+        self._gated = False
 
     def storage(self, name: str = "disk") -> Path:
         """Folder of a local storage."""
@@ -84,12 +86,17 @@ class Home:
         return engine
 
     def close(self) -> None:
-        """Cancel what still runs and close the engines."""
+        """Cancel what still runs, let go and see out what waits behind the gate, and close the engines."""
         for engine in self._engines:
             for info in engine.running():
                 engine.cancel(info.run_id)
         for engine in self._engines:
             engine.close()
+        if self._gated:
+            # The screens and commands start runs too, which no engine here knows of.
+            self.open_gate()
+            paths = RunPaths(self.state)
+            wait_until(lambda: not paths.living(), "the end of the runs behind the gate")
 
     def close_catalogues(self) -> None:
         """Close what engines have open, as a process has to before it forks; each opens its own again."""
@@ -98,7 +105,8 @@ class Home:
 
     @property
     def gate(self) -> str:
-        """A line for a job: each of its runs waits, once it runs, until `open_gate`."""
+        """A line for a job: each of its runs waits, once it runs, until `open_gate` or the end of the test."""
+        self._gated = True
         waiting = f"until [ -e {shlex.quote(str(self._opened))} ]; do sleep 0.1; done"
         return f'before = ["sh", "-c", {json.dumps(waiting)}]'
 
