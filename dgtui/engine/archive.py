@@ -8,7 +8,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 from dgtui.engine.beside import Beside
 from dgtui.engine.datasources.dumping import ArchiveCheck
@@ -28,6 +28,8 @@ _BLOCK_BYTES = 1 << 18
 _HINT = "Restore from another copy; `dgtui validate` tells the state of each"
 
 OpenFile = Callable[[str], BinaryIO]
+FileState = Literal["not begun", "under way", "ended"]
+"""How far the making of a file is that goes on beside; `ended` also where it failed."""
 
 
 def check_parts(
@@ -194,14 +196,11 @@ class StoredArchive:
         self._unpacking = Beside(unpack)
 
     @property
-    def file_begun(self) -> bool:
-        """Whether `begin_file` was called."""
-        return self._unpacking is not None
-
-    @property
-    def unpacking(self) -> bool:
-        """Whether the file is being made."""
-        return self._unpacking is not None and not self._unpacking.done
+    def file_state(self) -> FileState:
+        """How far the file is that `begin_file` began."""
+        if self._unpacking is None:
+            return "not begun"
+        return "ended" if self._unpacking.done else "under way"
 
     def close(self) -> None:
         """Remove the file that `as_file` made."""

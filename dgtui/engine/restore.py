@@ -17,7 +17,7 @@ from dgtui.engine.errors import Cancelled, ConfigError, DatabaseConnectionError,
 from dgtui.engine.manifest import Manifest
 from dgtui.engine.model import Copy
 from dgtui.engine.properties import DatabaseProperties, from_metadata
-from dgtui.engine.restore_copy import CopyChoice, GoodCopy
+from dgtui.engine.restore_copy import CopyCheck, CopyChoice, GoodCopy
 from dgtui.engine.restore_data import DataRestore
 from dgtui.engine.restore_load import refuse_missing_roles
 from dgtui.engine.restore_model import Placing, Restore
@@ -78,9 +78,7 @@ class RestoreRun:
 
     def _restore_from_first_good_copy(self, state: TargetState) -> Comparison:
         """Take the copies in order, also where one turns bad only while it is loaded: the target is untouched then."""
-        beside = self._loads_beside(state)
-        apart = beside and self._task.target.loads_apart and not self._intended.rows_alone
-        for copy in self._copies.good_copies(beside=beside, apart=apart):
+        for copy in self._copies.good_copies(self._copy_check(state)):
             with contextlib.closing(copy.archive):
                 self._place.record = msgspec.structs.replace(self.record, storage=copy.storage.name)
                 try:
@@ -181,6 +179,13 @@ class RestoreRun:
     def _tell_of_backup(self, copy: GoodCopy, state: TargetState) -> None:
         for note in refuse_backup(self._intended, copy.archive, copy.manifest, state):
             self._task.run.log(note, level="warning")
+
+    def _copy_check(self, state: TargetState) -> CopyCheck:
+        """What the loading may rely on."""
+        if not self._loads_beside(state):
+            return "read first"
+        apart = self._task.target.loads_apart and not self._intended.rows_alone
+        return "compared on the way" if apart else "compared first"
 
     def _loads_beside(self, state: TargetState) -> bool:
         """Whether the target is not touched by the loading."""

@@ -10,7 +10,7 @@ database is thrown away where they turn out to be others, and the target is not 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from dgtui.engine.archive import StoredArchive
 from dgtui.engine.errors import DataGuardianError, StorageError, ValidationError
@@ -24,14 +24,22 @@ from dgtui.engine.storages.base import Storage
 from dgtui.engine.stored import folder_of, read_known_manifest, status_by
 from dgtui.engine.verify import archive_check_of
 
+CopyCheck = Literal["read first", "compared first", "compared on the way"]
+"""How a copy is known to be good: it is read to its end by the archive's own reader before it is loaded, as what goes
+into the target itself has to be; its bytes are compared before, which is enough where nothing is lost when it cannot be
+loaded; or they are compared while it is loaded, where that touches nothing else either.
+"""
 
-@dataclass(frozen=True)
+
+@dataclass
 class GoodCopy:
-    """A copy that was read to its end and is good, or whose bytes are compared while it is loaded apart."""
+    """A copy that was read to its end and is good, or whose bytes are compared while it is loaded."""
 
     storage: Storage[Any]
     archive: StoredArchive
     manifest: Manifest
+    confirmed: bool = False
+    """Whether it was told that all of it was read and is good."""
 
 
 class CopyChoice:
@@ -41,26 +49,24 @@ class CopyChoice:
         self._task = task
         self.found: list[Copy] = []
         """The states that copies were found in on the way, for the catalogue."""
-        self._confirmed: set[str] = set()
         self._last: DataGuardianError = StorageError(
             "No storage of the configuration holds this backup", subject=task.execution.execution_id
         )
 
-    def good_copies(self, *, beside: bool, apart: bool = False) -> Iterator[GoodCopy]:
+    def good_copies(self, check: CopyCheck) -> Iterator[GoodCopy]:
         """The copies that can be read to their end, one after the other; the caller closes each archive.
 
         Those that cannot are reported and left out; where none is left, raises what was wrong with the last one.
-        `beside` says that the archive is loaded where nothing is lost when it cannot be; `apart` that its loading can
-        touch nothing else either, and that `confirm` is called before anything is done with what was loaded.
+        Of one that is compared on the way, `confirm` is called before anything is done with what was loaded.
         """
         for storage in self._in_order():
             try:
                 copy = self._open(storage)
-                self._read(copy, beside=beside, apart=apart)
+                self._read(copy, check)
             except (ValidationError, StorageError) as error:
                 self.leave_out(storage, error)
                 continue
-            if not apart:
+            if check != "compared on the way":
                 self.confirm(copy)
             yield copy
         raise self._last
@@ -77,45 +83,47 @@ class CopyChoice:
         archive = StoredArchive(storage, folder_of(task.execution), manifest, task.scratch, task.cancellation.event)
         return GoodCopy(storage, archive, manifest)
 
-    def _read(self, copy: GoodCopy, *, beside: bool, apart: bool) -> None:
-        """Read it to its end; where it is loaded `apart`, only what the loading will not read."""
+    def _read(self, copy: GoodCopy, check: CopyCheck) -> None:
+        """Read it to its end; where it is compared on the way, only what the loading will not read."""
         task, archive = self._task, copy.archive
         in_parallel = load_jobs(task, copy.manifest) > 1
         try:
-            if apart:
+            if check == "compared on the way":
                 archive.check_files()
                 if in_parallel:
                     archive.begin_file()
-            elif beside and not in_parallel:
+            elif check == "compared first" and not in_parallel:
                 archive.check_stored()
             else:
-                check = None if beside else archive_check_of(copy.manifest, task.scratch)
+                reader = archive_check_of(copy.manifest, task.scratch) if check == "read first" else None
                 with archive_progress(task.run, archive, "exact"):
-                    archive.check(check, keep=in_parallel)
+                    archive.check(reader, keep=in_parallel)
         except BaseException:
             archive.close()
             raise
 
     def wait_for_file(self, copy: GoodCopy) -> None:
         """Wait until a copy is unpacked that is loaded from a file. Raises as the reading of it does."""
-        if copy.archive.unpacking:
+        state = copy.archive.file_state
+        if state == "not begun":
+            return
+        if state == "under way":
             self._task.run.phase("validate")
             with archive_progress(self._task.run, copy.archive, "exact"):
                 copy.archive.as_file()
-        if copy.archive.file_begun:
-            copy.archive.as_file()
-            self.confirm(copy)
+        copy.archive.as_file()
+        self.confirm(copy)
 
     def confirm(self, copy: GoodCopy) -> None:
         """Tell once that a copy is good, when all of it was read; what its loading left unread is read now.
 
         Raises as the reading of it does.
         """
-        if copy.storage.name in self._confirmed:
+        if copy.confirmed:
             return
         if not copy.archive.read_whole:
             copy.archive.check_stored()
-        self._confirmed.add(copy.storage.name)
+        copy.confirmed = True
         self._tell(copy.storage, "done", copy.manifest.compressed_size_bytes)
         self._task.run.log(f"Restoring from {copy.storage.name}: every byte was read and is good")
         self._note(copy.storage, "available")

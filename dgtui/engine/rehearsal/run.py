@@ -108,7 +108,7 @@ class Rehearsal:
         restore = _restore_task(task)
         copies = CopyChoice(restore)
         self.found_copies = copies.found
-        for copy in copies.good_copies(beside=True):
+        for copy in copies.good_copies("compared first"):
             with contextlib.closing(copy.archive):
                 self._note(storage=copy.storage.name)
                 try:
