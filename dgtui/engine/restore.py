@@ -14,7 +14,6 @@ import msgspec
 from dgtui.engine.comparison import Comparison
 from dgtui.engine.datasources.loading import TargetState
 from dgtui.engine.errors import Cancelled, ConfigError, DatabaseConnectionError, DataGuardianError, RestoreError
-from dgtui.engine.manifest import Manifest
 from dgtui.engine.model import Copy
 from dgtui.engine.properties import DatabaseProperties, from_metadata
 from dgtui.engine.restore_copy import CopyCheck, CopyChoice, GoodCopy
@@ -99,7 +98,7 @@ class RestoreRun:
         self._check_target(copy, state)
         loaded = self._name_to_load_into(state)
         try:
-            self._create_target(loaded, state, copy.manifest)
+            self._create_target(loaded, state, copy)
             self._copies.wait_for_file(copy)
             comparison = load_and_compare(
                 task, loaded, copy, self._place.hear, loaded=lambda: self._copies.confirm(copy)
@@ -200,17 +199,21 @@ class RestoreRun:
             return self._task.target.beside_name(database, NEW_SUFFIX)
         return self._task.target.loading_place(database)
 
-    def _create_target(self, loaded: str, state: TargetState, manifest: Manifest) -> None:
+    def _create_target(self, loaded: str, state: TargetState, copy: GoodCopy) -> None:
         """Make the fresh database to load into; the target itself only where it still is as it was looked at."""
         database, target = self._task.order.database, self._task.target
-        self._task.run.phase("create")
+        if copy.archive.file_state == "under way":
+            # The checking of the copy goes on meanwhile, and longer.
+            self._task.run.log(f"Making {loaded} while the copy is unpacked")
+        else:
+            self._task.run.phase("create")
         if loaded == database:
             self._refuse_changed(state)
         self._place.note(placing=Placing(beside=loaded, existed=state.exists))
         if loaded != database:
             target.drop_target(loaded)
         if loaded != database or not state.exists:
-            self._create(loaded, self._place.original(state), from_metadata(manifest.metadata))
+            self._create(loaded, self._place.original(state), from_metadata(copy.manifest.metadata))
 
     def _refuse_changed(self, state: TargetState) -> None:
         """Raise RestoreError where somebody made or filled the target while the archive was read."""

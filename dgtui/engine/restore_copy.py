@@ -69,6 +69,8 @@ class CopyChoice:
             if check != "compared on the way":
                 self.confirm(copy)
             yield copy
+            # It turned bad while it was loaded.
+            self._task.run.phase("validate")
         raise self._last
 
     def _in_order(self) -> list[Storage[Any]]:
@@ -108,7 +110,6 @@ class CopyChoice:
         if state == "not begun":
             return
         if state == "under way":
-            self._task.run.phase("validate")
             with archive_progress(self._task.run, copy.archive, "exact"):
                 copy.archive.as_file()
         copy.archive.as_file()

@@ -7,7 +7,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from dgtui.engine import starting, worker
+from dgtui.engine import starting
 from dgtui.engine.datasources import postgres_queries, postgres_target
 from dgtui.engine.datasources.loading import Selection
 from dgtui.engine.datasources.postgres_connection import Access, PostgresSettings
@@ -15,9 +15,9 @@ from dgtui.engine.datasources.postgres_counting import LoadedRows
 from dgtui.engine.datasources.postgres_queries import Table
 from dgtui.engine.datasources.postgres_toc import TocEntry
 from dgtui.engine.reporting import SilentReporter
-from dgtui.engine.runs import RunPaths
 from tests.integration.postgres_case import datasource
 from tests.support.changing import changing
+from tests.support.forking import forked
 from tests.support.homes import Home
 from tests.support.postgres import PostgresServer
 from tests.support.pump import FileArchive, dump_to
@@ -90,19 +90,10 @@ def test_a_database_that_cannot_be_reached_to_count_is_left_to_the_comparison(
     assert rows.counted == {}
 
 
-def counts_too_early(paths: RunPaths, run_id: str, _locks: tuple[int, ...], faults: int) -> int:
-    """Starts workers that have counted a table before it was loaded. No catalogue may be open."""
-    pid = os.fork()
-    if pid:
-        return pid
-    try:
-        os.setsid()
-        os.dup2(faults, 2)
-        count = "_count"
-        setattr(LoadedRows, count, lambda rows, *_: rows.counted.update({"public.word": 1}))
-        worker.main([str(paths.state), run_id])
-    finally:
-        os._exit(0)
+def count_too_early() -> None:
+    """Let this process have counted a table before it was loaded."""
+    count = "_count"
+    setattr(LoadedRows, count, lambda rows, *_: rows.counted.update({"public.word": 1}))
 
 
 def test_a_table_that_was_counted_too_early_is_counted_again(
@@ -112,7 +103,7 @@ def test_a_table_that_was_counted_too_early_is_counted_again(
         home.close_catalogues()
         engine = home.engine(fork_workers=True)
         with monkeypatch.context() as patched:
-            patched.setattr(starting, "fork_worker", counts_too_early)
+            patched.setattr(starting, "fork_worker", forked(count_too_early))
             run_id = engine.start_rehearsal(source.execution)
         os.waitpid(int(engine.paths.lock(run_id).read_text()), 0)
         proof = home.engine().proofs.get(run_id)

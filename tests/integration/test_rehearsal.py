@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dgtui.engine import starting, worker
+from dgtui.engine import starting
 from dgtui.engine.catalog.audit import AuditTable
 from dgtui.engine.catalog.notifications import Notifications
 from dgtui.engine.catalog.proofs import Proof
@@ -19,9 +19,9 @@ from dgtui.engine.facade import Engine
 from dgtui.engine.messages import Message, PhaseMessage
 from dgtui.engine.model import Execution
 from dgtui.engine.run_writer import RunWriter
-from dgtui.engine.runs import RunPaths
 from dgtui.engine.spawning import Start
 from tests.support.changing import Changing, changing
+from tests.support.forking import forked
 from tests.support.homes import Home, wait_until
 from tests.support.postgres import PostgresServer
 
@@ -120,12 +120,7 @@ def backed_up_with_index(source: Changing, request: pytest.FixtureRequest, state
 def stopped_in(phase: str) -> Start:
     """Starts workers that die of SIGKILL as that phase begins. No catalogue may be open."""
 
-    def start(paths: RunPaths, run_id: str, _locks: tuple[int, ...], faults: int) -> int:
-        pid = os.fork()
-        if pid:
-            return pid
-        os.setsid()
-        os.dup2(faults, 2)
+    def prepare() -> None:
         real = RunWriter.write
 
         def write(writer: RunWriter, message: Message) -> None:
@@ -134,10 +129,8 @@ def stopped_in(phase: str) -> Start:
                 os.kill(os.getpid(), signal.SIGKILL)
 
         setattr(RunWriter, "write", write)  # noqa: B010  # in the forked process alone
-        worker.main([str(paths.state), run_id])
-        os._exit(0)
 
-    return start
+    return forked(prepare)
 
 
 def test_a_damaged_copy_fails_is_told_and_leaves_nothing(home: Home, request: pytest.FixtureRequest) -> None:

@@ -7,21 +7,20 @@ something, a transaction's end, a file or folder that is made, renamed, linked o
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dgtui.engine import starting, worker
+from dgtui.engine import starting
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.facade import Engine
 from dgtui.engine.messages import PhaseMessage
 from dgtui.engine.restore_model import Restore
 from dgtui.engine.run_writer import RunWriter
-from dgtui.engine.runs import RunPaths
 from dgtui.engine.spawning import Start
+from tests.support.forking import forked
 from tests.support.homes import Home
 
 _FILE_EVENTS = frozenset({"os.rename", "os.link", "os.remove", "os.mkdir", "os.rmdir"})
@@ -63,21 +62,7 @@ class Stopping:
 def _stopped_at(number: int, steps: Path, sent: signal.Signals) -> Start:
     """Starts workers that get a signal before that step; `steps` gets the name of each. No catalogue may be open."""
 
-    def start(paths: RunPaths, run_id: str, _locks: tuple[int, ...], faults: int) -> int:
-        pid = os.fork()
-        if pid:
-            return pid
-        try:
-            os.setsid()
-            os.dup2(faults, 2)
-            _watch(_Steps(number, steps, sent))
-            worker.main([str(paths.state), run_id])
-        except BaseException:  # noqa: BLE001  # nothing of this may run on in the stack of the test
-            traceback.print_exc()
-        finally:
-            os._exit(0)
-
-    return start
+    return forked(lambda: _watch(_Steps(number, steps, sent)))
 
 
 class _Steps:
