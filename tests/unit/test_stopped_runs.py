@@ -11,9 +11,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dgtui.engine.catalog import Catalog
-from dgtui.engine.catalog.due_runs import queued_runs, stopped_before, undecided_runs
+from dgtui.engine.catalog.due_runs import stopped_before, undecided_runs
 from dgtui.engine.guardian.overview import cancel_waiting, job_overviews
-from dgtui.engine.guardian.timetable_duty import TimetableDuty
 from dgtui.engine.model import Execution, ExecutionStatus
 from dgtui.engine.reconcile import reconcile
 from dgtui.engine.run_follower import RunFollower
@@ -108,33 +107,23 @@ def test_one_that_ended_by_itself_or_by_a_person_is_not(tmp_path: Path, status: 
 
 def test_one_that_a_person_takes_from_the_queue_is_not_made_again_after_all(tmp_path: Path) -> None:
     guard = stopped(tmp_path)
-    guard.duty = TimetableDuty(guard.context, start=_killed)
-    with pytest.raises(KeyboardInterrupt):
-        guard.duty.run(guard.now)
-    (waiting,) = queued_runs(guard.catalog)
+    waiting = guard.kill_at_the_start()
     with guard.catalog.transaction() as connection:
         connection.exec_driver_sql("UPDATE due_runs SET state = 'waiting'")
-    assert cancel_waiting(guard.catalog, guard.paths, waiting.execution_id, guard.now)
+    assert cancel_waiting(guard.catalog, guard.paths, waiting, guard.now)
     guard.restart()
     guard.until(DUE + timedelta(hours=20))
     assert len(guard.started) == 1
 
 
-def _killed(*_: object) -> int:
-    raise KeyboardInterrupt
-
-
 def test_a_daemon_that_is_killed_meanwhile_loses_and_doubles_nothing(tmp_path: Path) -> None:
     guard = stopped(tmp_path)
-    guard.duty = TimetableDuty(guard.context, start=_killed)
-    with pytest.raises(KeyboardInterrupt):
-        guard.duty.run(guard.now)
-    (waiting,) = queued_runs(guard.catalog)
+    waiting = guard.kill_at_the_start()
     assert reconcile(guard.catalog, guard.config, guard.paths) == ()
     for _ in range(3):
         guard.restart()
         guard.step()
-    assert guard.started[1:] == [waiting.execution_id]
+    assert guard.started[1:] == [waiting]
 
 
 def test_beyond_its_grace_time_it_is_too_late(tmp_path: Path) -> None:

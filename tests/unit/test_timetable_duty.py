@@ -11,10 +11,8 @@ from hypothesis import strategies as st
 
 from dgtui.engine.catalog.due_runs import TimetableState, claim_due_run, missed_runs, queued_runs
 from dgtui.engine.catalog.notifications import Notifications
-from dgtui.engine.guardian.timetable_duty import TimetableDuty
 from dgtui.engine.model import Execution
 from dgtui.engine.reconcile import reconcile
-from dgtui.engine.runs import RunPaths
 from tests.unit.timetable_support import START, Guard, job
 
 
@@ -163,23 +161,16 @@ def test_a_claim_that_was_never_started_is_started_once(tmp_path: Path) -> None:
     guard = Guard(tmp_path, job('schedule = "hourly"\ntimezone = "UTC"'))
     guard.step()
     guard.now = START + timedelta(hours=1)
-
-    def killed(*_: object) -> int:
-        raise KeyboardInterrupt
-
-    guard.duty = TimetableDuty(guard.context, start=killed)
-    with pytest.raises(KeyboardInterrupt):
-        guard.duty.run(guard.now)
-    (waiting,) = queued_runs(guard.catalog)
+    waiting = guard.kill_at_the_start()
     # Nobody else takes it for a run that died.
     assert reconcile(guard.catalog, guard.config, guard.paths) == ()
     guard.now += timedelta(days=3)
     guard.restart()
     guard.step()
-    assert guard.started == [waiting.execution_id], "it covers all that was due since"
+    assert guard.started == [waiting], "it covers all that was due since"
     guard.restart()
     guard.step()
-    assert guard.started == [waiting.execution_id]
+    assert guard.started == [waiting]
     assert queued_runs(guard.catalog) == []
 
 
@@ -187,15 +178,7 @@ def test_one_that_began_is_not_started_again(tmp_path: Path) -> None:
     guard = Guard(tmp_path, job('schedule = "hourly"\ntimezone = "UTC"'))
     guard.step()
     guard.now = START + timedelta(hours=1)
-
-    def started_and_killed(paths: RunPaths, run_id: str, locks: tuple[int, ...], faults: int) -> int:
-        guard._start(paths, run_id, locks, faults)
-        raise KeyboardInterrupt
-
-    guard.duty = TimetableDuty(guard.context, start=started_and_killed)
-    with pytest.raises(KeyboardInterrupt):
-        guard.duty.run(guard.now)
-    assert len(queued_runs(guard.catalog)) == 1
+    guard.kill_at_the_start(begun=True)
     guard.restart()
     guard.step()
     assert len(guard.started) == 1
@@ -206,9 +189,7 @@ def test_a_job_that_went_while_its_run_waited(tmp_path: Path) -> None:
     guard = Guard(tmp_path, job('schedule = "hourly"\ntimezone = "UTC"'))
     guard.step()
     guard.now = START + timedelta(hours=1)
-    guard.duty = TimetableDuty(guard.context, start=lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-    with pytest.raises(KeyboardInterrupt):
-        guard.duty.run(guard.now)
+    guard.kill_at_the_start()
     guard.configure(job("", "other"))
     guard.restart()
     guard.step()

@@ -4,9 +4,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from dgtui.config import load_config
 from dgtui.engine.catalog import Catalog
+from dgtui.engine.catalog.due_runs import queued_runs
 from dgtui.engine.guardian.duty import DutyContext
 from dgtui.engine.guardian.timetable_duty import TimetableDuty
 from dgtui.engine.model import ExecutionStatus
@@ -43,6 +45,20 @@ class Guard:
         """As after a kill -9: a new duty that knows what lies on the disk alone."""
         self.context = DutyContext(self.config, self.catalog, self.paths, clock=lambda: self.now)
         self.duty = TimetableDuty(self.context, start=self._start)
+
+    def kill_at_the_start(self, *, begun: bool = False) -> str:
+        """Let it be killed as it starts the one run that waits, before its worker began or after; the run's id."""
+
+        def start(paths: RunPaths, run_id: str, locks: tuple[int, ...], faults: int) -> int:
+            if begun:
+                self._start(paths, run_id, locks, faults)
+            raise KeyboardInterrupt
+
+        self.duty = TimetableDuty(self.context, start=start)
+        with pytest.raises(KeyboardInterrupt):
+            self.duty.run(self.now)
+        (waiting,) = queued_runs(self.catalog)
+        return waiting.execution_id
 
     def _start(self, paths: RunPaths, run_id: str, _locks: tuple[int, ...], _faults: int) -> int:
         self.started.append(run_id)
