@@ -6,7 +6,7 @@ A reader that went away (`| head -1`, a closed terminal) ends the writing, never
 import errno
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import IO, Any, TextIO
 
@@ -42,9 +42,8 @@ def print_json_object(members: Mapping[str, Any]) -> None:
     before = "{"
     for name, value in members.items():
         write(sys.stdout, f"{before}\n  {msgspec.json.encode(name).decode()}: ")
-        if isinstance(value, list | tuple) and value:
-            texts = (msgspec.json.encode(one).decode() for one in value)
-            write(sys.stdout, "[\n    " + ",\n    ".join(texts) + "\n  ]")
+        if isinstance(value, list | tuple):
+            _write_array(_json_texts(value, between=",\n    "), before="[\n    ", between=",\n    ", end="\n  ]")
         else:
             write(sys.stdout, msgspec.json.encode(value).decode())
         before = ","
@@ -53,19 +52,31 @@ def print_json_object(members: Mapping[str, Any]) -> None:
 
 def print_json_rows(values: Iterable[Any]) -> None:
     """Print values as a JSON array on stdout, one a line, as they come: however many, they are never all in memory."""
+    print_json_texts(_json_texts(values, between=",\n"))
+
+
+def _json_texts(values: Iterable[Any], *, between: str) -> Iterator[str]:
+    """Some values at a time as JSON, with this between them."""
     import msgspec
 
-    encoded = (msgspec.json.encode(value).decode() for value in values)
-    print_json_texts(iter(lambda: ",\n".join(islice(encoded, _LINES_AT_ONCE)), ""))
+    encoder, rest, separator = msgspec.json.Encoder(), iter(values), between.encode()
+    while some := list(islice(rest, _LINES_AT_ONCE)):
+        # Each is followed by the end of a line, of which there is none within a value.
+        yield encoder.encode_lines(some)[:-1].replace(b"\n", separator).decode()
 
 
 def print_json_texts(texts: Iterable[str]) -> None:
     """Print what is JSON already as a JSON array on stdout; each text is one value, or several with commas between."""
-    before = "["
+    _write_array(texts, before="[\n", between=",\n", end="\n]")
+    write(sys.stdout, "\n")
+
+
+def _write_array(texts: Iterable[str], *, before: str, between: str, end: str) -> None:
+    is_empty = True
     for text in texts:
-        write(sys.stdout, f"{before}\n{text}")
-        before = ","
-    write(sys.stdout, "[]\n" if before == "[" else "\n]\n")
+        write(sys.stdout, (before if is_empty else between) + text)
+        is_empty = False
+    write(sys.stdout, "[]" if is_empty else end)
 
 
 def say_how_many_more(shown: int, total: int) -> None:

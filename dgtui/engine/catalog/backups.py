@@ -45,7 +45,7 @@ def all_backups(database: Database, beside: Iterator[None] | None = None) -> Bac
 
     Of `beside` some steps are done after each page: a helper reads most of them then.
     """
-    return _decoded(texts_of_ranges(database, _text_of, _RESTORABLE, size=PAGE, ours=_ours(beside)), beside)
+    return _decoded(texts_of_ranges(database, _text_of, _RESTORABLE, size=PAGE), beside)
 
 
 def backups_of(
@@ -68,11 +68,11 @@ def backups_of(
     if _are_most(database, chosen):
         # Their sequences would have to be sorted into pages first.
         wanted = _RESTORABLE & (chosen | safety)
-        return _decoded(texts_of_ranges(database, _text_of, wanted, size=PAGE, ours=_ours(beside)), beside)
+        return _decoded(texts_of_ranges(database, _text_of, wanted, size=PAGE), beside)
     # By the jobs and the safety copies: almost all executions are restorable.
     restorable = columns.status.op("||")("").in_(sorted(RESTORABLE))
     sequences = sa.select(columns.sequence).where(restorable, sa.or_(chosen, safety)).order_by(columns.sequence)
-    return _decoded(texts_of_sequences(database, _text_of, sequences, size=PAGE, ours=_ours(beside)), beside)
+    return _decoded(texts_of_sequences(database, _text_of, sequences, size=PAGE), beside)
 
 
 def is_safety_copy() -> sa.ColumnElement[bool]:
@@ -125,11 +125,6 @@ def _are_most(database: Database, chosen: sa.ColumnElement[bool]) -> bool:
     count = sa.select(sa.func.count()).select_from(tables.executions)
     with database.transaction() as connection:
         return (connection.scalar(count.where(chosen)) or 0) * 2 > (connection.scalar(count) or 0)
-
-
-def _ours(beside: Iterator[None] | None) -> int:
-    # To list what lies at the storages takes almost as long as to read all.
-    return 2 if beside is None else 8
 
 
 def _decoded(pages: Iterable[str], beside: Iterator[None] | None) -> Backups:

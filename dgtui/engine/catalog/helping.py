@@ -6,72 +6,114 @@ Two threads would take longer than one: all connections of a process ask for the
 import contextlib
 import fcntl
 import os
+import select
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from itertools import compress
-from typing import BinaryIO
 
 _WORTH_PAGES = 8
 """Fewer are read before a helper has begun."""
+_READY_AT_MOST = 4
+"""So many pages lie ready while the helper has not yet done the one that is wanted."""
 _PIPE_BYTES = 1 << 20
+_PLACE_BYTES = 4
 _LENGTH_BYTES = 8
+_MOST_HELPED = select.PIPE_BUF // _PLACE_BYTES
+"""So many places any pipe takes before somebody reads them."""
 
 
-def read_pages(
-    pages: Sequence[str], read: Callable[[str], str], let_go: Callable[[], None], *, ours: int = 2
-) -> Iterator[str]:
-    """What `read` gives for each page, in their order; where that is worth it, we read but some of them ourselves.
+def read_pages(pages: Sequence[str], read: Callable[[str], str], let_go: Callable[[], None]) -> Iterator[str]:
+    """What `read` gives for each page, in their order; where that is worth it, a helper reads some of them.
 
-    Those are every second one, or how many `ours` says, with 0 none, for somebody who has more to do than to read; the
-    others are read by a helper. `let_go` closes what must not be open in two processes; `read` opens it again.
+    Who is done with one takes the next: for somebody who has more to do than to read, the helper reads almost all.
+    `let_go` closes what must not be open in two processes; `read` opens it again.
     """
     alone = threading.active_count() == 1 and len(os.sched_getaffinity(0)) > 1
     if len(pages) < _WORTH_PAGES or not alone:
         yield from map(read, pages)
         return
     let_go()
-    helped = [not ours or place % ours != 0 for place in range(len(pages))]
-    with _helper(list(compress(pages, helped)), read) as answers:
-        for page, is_helped in zip(pages, helped, strict=True):
-            answer = _answer(answers) if is_helped else None
-            # A helper that died has left the rest to us.
-            yield read(page) if answer is None else answer
+    with _tickets(min(len(pages), _MOST_HELPED)) as tickets, _helper(tickets, pages, read) as answers:
+        ready: dict[int, str] = {}
+        for wanted, page in enumerate(pages):
+            while wanted not in ready:
+                waits = len(ready) >= _READY_AT_MOST or _has_news(answers)
+                if not waits and (place := _next(tickets)) is not None:
+                    ready[place] = read(pages[place])
+                elif (answer := _answer(answers)) is not None:
+                    ready[answer[0]] = answer[1]
+                else:
+                    # A helper that died has left the rest to us.
+                    ready[wanted] = read(page)
+            yield ready.pop(wanted)
 
 
 @contextlib.contextmanager
-def _helper(pages: Sequence[str], read: Callable[[str], str]) -> Iterator[BinaryIO]:
-    """A child that reads these pages, and ends when nobody wants its answers any more."""
+def _tickets(number: int) -> Iterator[int]:
+    """Where the places of pages are read from, by two processes, each by one of them."""
+    reading, writing = os.pipe()
+    try:
+        os.write(writing, b"".join(place.to_bytes(_PLACE_BYTES) for place in range(number)))
+        os.close(writing)
+        yield reading
+    finally:
+        os.close(reading)
+
+
+def _next(tickets: int) -> int | None:
+    """The place of a page that nobody has begun with; None where there is none."""
+    ticket = os.read(tickets, _PLACE_BYTES)
+    return int.from_bytes(ticket) if ticket else None
+
+
+@contextlib.contextmanager
+def _helper(tickets: int, pages: Sequence[str], read: Callable[[str], str]) -> Iterator[int]:
+    """Where a child tells of pages that it has read; it ends when nobody wants its answers any more."""
     reading, writing = os.pipe()
     with contextlib.suppress(OSError):
         fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
     pid = os.fork()
     if pid == 0:
         os.close(reading)
-        _help(pages, read, writing)
+        _help(tickets, pages, read, writing)
     os.close(writing)
     try:
-        with os.fdopen(reading, "rb") as answers:
-            yield answers
+        yield reading
     finally:
+        os.close(reading)
         os.waitpid(pid, 0)
 
 
-def _help(pages: Sequence[str], read: Callable[[str], str], writing: int) -> None:
+def _help(tickets: int, pages: Sequence[str], read: Callable[[str], str], writing: int) -> None:
     """Never returns, whatever happens: what is open and registered here belongs to the parent."""
     try:
         with os.fdopen(writing, "wb") as answers:
-            for page in pages:
-                text = read(page).encode()
-                answers.write(len(text).to_bytes(_LENGTH_BYTES))
+            while (place := _next(tickets)) is not None:
+                text = read(pages[place]).encode()
+                answers.write(place.to_bytes(_PLACE_BYTES) + len(text).to_bytes(_LENGTH_BYTES))
                 answers.write(text)
+                answers.flush()
     finally:
         os._exit(0)
 
 
-def _answer(answers: BinaryIO) -> str | None:
-    """The next one; None where there is none, or not the whole."""
-    head = answers.read(_LENGTH_BYTES)
-    length = int.from_bytes(head)
-    if len(head) < _LENGTH_BYTES or len(text := answers.read(length)) < length:
+def _has_news(answers: int) -> bool:
+    poll = select.poll()
+    poll.register(answers, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def _answer(answers: int) -> tuple[int, str] | None:
+    """The place and the text of a page that the helper has read; None where none comes any more, or not the whole."""
+    head = _read(answers, _PLACE_BYTES + _LENGTH_BYTES)
+    place, length = int.from_bytes(head[:_PLACE_BYTES]), int.from_bytes(head[_PLACE_BYTES:])
+    if len(head) < _PLACE_BYTES + _LENGTH_BYTES or len(text := _read(answers, length)) < length:
         return None
-    return text.decode()
+    return place, text.decode()
+
+
+def _read(file: int, length: int) -> bytes:
+    """As many bytes, or those before its end."""
+    pieces = bytearray()
+    while len(pieces) < length and (piece := os.read(file, length - len(pieces))):
+        pieces += piece
+    return bytes(pieces)

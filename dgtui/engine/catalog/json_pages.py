@@ -18,13 +18,10 @@ _JSON = ("warnings", "problem")
 _MOMENTS = ("started_at", "finished_at", "expires_at", "protected_until", "checked_at")
 
 
-def json_pages(
-    database: Database, chosen: sa.Select[tuple[int]], text: sa.SQLColumnExpression[str], *, ours: int = 2
-) -> Iterator[str]:
+def json_pages(database: Database, chosen: sa.Select[tuple[int]], text: sa.SQLColumnExpression[str]) -> Iterator[str]:
     """The `text` of each chosen execution (by their sequences, in their order) with commas between, page by page.
 
-    What is removed meanwhile is left out, and nobody waits for the catalogue while they are read. Which of them
-    are `ours` to read `read_pages` tells.
+    What is removed meanwhile is left out, and nobody waits for the catalogue while they are read.
     """
     query = _page_query(text)
 
@@ -32,12 +29,10 @@ def json_pages(
         with database.transaction() as connection:
             return connection.scalar(query, {"page": page}) or ""
 
-    yield from filter(None, read_pages(_sequences(database, chosen, PAGE), read, database.close, ours=ours))
+    yield from filter(None, read_pages(_sequences(database, chosen, PAGE), read, database.close))
 
 
-def texts_of_ranges(
-    database: Database, text_of: TextOf, chosen: sa.ColumnElement[bool], *, size: int, ours: int
-) -> Iterator[str]:
+def texts_of_ranges(database: Database, text_of: TextOf, chosen: sa.ColumnElement[bool], *, size: int) -> Iterator[str]:
     """What `text_of` tells of almost all executions, `size` at once, in the order of their sequences."""
     sequence = tables.executions.c.sequence
     begin, end = sa.bindparam("begin", type_=sa.Integer), sa.bindparam("end", type_=sa.Integer)
@@ -48,11 +43,11 @@ def texts_of_ranges(
         with database.transaction() as connection:
             return connection.scalar(query, {"begin": int(begins), "end": int(ends)}) or ""
 
-    yield from filter(None, read_pages(_ranges(database, size), read, database.close, ours=ours))
+    yield from filter(None, read_pages(_ranges(database, size), read, database.close))
 
 
 def texts_of_sequences(
-    database: Database, text_of: TextOf, chosen: sa.Select[tuple[int]], *, size: int, ours: int
+    database: Database, text_of: TextOf, chosen: sa.Select[tuple[int]], *, size: int
 ) -> Iterator[str]:
     """What `text_of` tells of the chosen executions (by their sequences), `size` at once."""
     wanted = sa.func.json_each(sa.bindparam("page")).table_valued("value")
@@ -62,7 +57,7 @@ def texts_of_sequences(
         with database.transaction() as connection:
             return connection.scalar(query, {"page": page}) or ""
 
-    yield from filter(None, read_pages(_sequences(database, chosen, size), read, database.close, ours=ours))
+    yield from filter(None, read_pages(_sequences(database, chosen, size), read, database.close))
 
 
 def _ranges(database: Database, size: int) -> list[str]:

@@ -46,7 +46,7 @@ def listed_executions(database: Database, chosen: sa.Select[tuple[int]]) -> Iter
     names = Listed.__struct_fields__
     text = sa.func.json_array(*(reckoned[name] if name in reckoned else columns[name] for name in names))
     # To put them into words takes as long as to read them.
-    for page in json_pages(database, chosen, text, ours=0):
+    for page in json_pages(database, chosen, text):
         yield _listed.decode(f"[{page}]")
 
 

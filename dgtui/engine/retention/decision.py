@@ -186,10 +186,9 @@ class Decision:
         job = self.rules(job_id)
         if job is None or self._standing[job_id]:
             return
-        holds, kept_by = self._holds, self.kept_by
+        holds = self._holds
         if job.counts:
-            going = [one for one in backups.execution_ids if one not in holds and one not in kept_by]
-            self.goes |= dict.fromkeys(going, "not_kept")
+            self.goes |= dict.fromkeys(set(backups.execution_ids).difference(holds, self.kept_by), "not_kept")
         if job.rules.max_age is not None:
             now, oldest = self.situation.now, timedelta(seconds=job.rules.max_age)
             for one, taken in zip(backups.execution_ids, backups.taken, strict=True):

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
-from itertools import compress
-from operator import itemgetter
+from itertools import chain, compress
+from operator import attrgetter, itemgetter
 
 from dgtui.engine.job_backups import JobBackups, in_order
-from dgtui.engine.model import Alike, Backup, Record
+from dgtui.engine.model import OWN_FOLDERS, Alike, Backup, Record, copies_of
 from dgtui.engine.retention.calendar import rule_counts
 from dgtui.engine.retention.decision import Decision, size_of
 from dgtui.engine.retention.expiry import Outlook
@@ -42,8 +42,9 @@ class RetentionPlan:
     @cached_property
     def removals(self) -> tuple[Verdict, ...]:
         """What goes, the oldest first."""
-        going = (verdict for part in self._parts for verdict in part.verdicts(part.going))
-        return tuple(sorted(going, key=lambda one: (one.taken_at, one.storage)))
+        going = chain.from_iterable(part.removals(job) for part in self._parts for job in part.going)
+        # Of one moment they stay in the order of their storages.
+        return tuple(sorted(going, key=attrgetter("taken_at")))
 
     @cached_property
     def kept(self) -> tuple[Verdict, ...]:
@@ -146,6 +147,33 @@ class _Part:
                     oldest=min(taken),
                     newest=max(taken),
                 )
+
+    def removals(self, going: JobBackups) -> Iterator[Verdict]:
+        """The verdicts on what goes of a job, of which there may be a hundred thousand; nothing holds any of it."""
+        decision, kept_by = self.decision, self.decision.kept_by
+        places = [
+            next(copy.place for copy in copies_of(kind.where) if copy.storage == decision.storage)
+            for kind in going.kinds
+        ]
+        columns = (going.kind_of, going.execution_ids, going.taken, going.sizes, going.folders)
+        for number, one, taken, size, folder in zip(*columns, strict=True):
+            kind = going.kinds[number]
+            yield Verdict(
+                execution_id=one,
+                job_id=kind.job_id,
+                job=kind.job,
+                datasource=kind.datasource,
+                storage=decision.storage,
+                folder=folder or "",
+                path=places[number].replace(OWN_FOLDERS, f"{kind.job_id}/{folder}"),
+                taken_at=taken,
+                bytes=size or 0,
+                removed_by=decision.goes[one],
+                kept_by=tuple(kept_by[one]) if one in kept_by else (),
+                holds=(),
+                expires_at=decision.situation.now,
+                expiry="known",
+            )
 
     def verdicts(self, told: Iterable[JobBackups]) -> Iterable[Verdict]:
         return map(self._verdict, in_order(told))
