@@ -135,7 +135,7 @@ class StoredArchive:
         self._unpacking: Beside | None = None
         self._closed = threading.Event()
         self.read_whole = False
-        """Whether all of what is stored was read once, and is good."""
+        """Whether all of what is stored was read, and is good."""
         self.bytes_read = 0
         """How much of the archive the reading under way has given."""
         self.failure: DataGuardianError | None = None
@@ -202,11 +202,19 @@ class StoredArchive:
             return "not begun"
         return "ended" if self._unpacking.done else "under way"
 
+    def begin_loading(self) -> None:
+        """Let `read_whole` tell of what is loaded: what is read anew may have changed since it was compared."""
+        self.read_whole = self._file is not None and self.read_whole
+
+    def wait(self) -> None:
+        """Wait until nothing is unpacked beside any more; what failed there is raised by `as_file` alone."""
+        if self._unpacking is not None:
+            self._unpacking.wait()
+
     def close(self) -> None:
         """Remove the file that `as_file` made."""
         self._closed.set()
-        if self._unpacking is not None:
-            self._unpacking.wait()
+        self.wait()
         if self._file is not None:
             self._file.unlink(missing_ok=True)
             self._file = None

@@ -13,7 +13,7 @@ import msgspec
 
 from dgtui.engine.comparison import Comparison
 from dgtui.engine.datasources.loading import TargetState
-from dgtui.engine.errors import Cancelled, ConfigError, DatabaseConnectionError, DataGuardianError, RestoreError
+from dgtui.engine.errors import ConfigError, DatabaseConnectionError, DataGuardianError, RestoreError
 from dgtui.engine.model import Copy
 from dgtui.engine.properties import DatabaseProperties, from_metadata
 from dgtui.engine.restore_copy import CopyCheck, CopyChoice, GoodCopy
@@ -83,7 +83,7 @@ class RestoreRun:
                 try:
                     return self._restore_from(copy, state)
                 except DataGuardianError as error:
-                    failure = None if self._placing or isinstance(error, Cancelled) else self._copies.verdict(copy)
+                    failure = None if self._placing else self._copies.verdict(copy, error)
                     if failure is None:
                         raise
                     if error is not failure:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from dgtui.engine.archive import StoredArchive
-from dgtui.engine.errors import DataGuardianError, StorageError, ValidationError
+from dgtui.engine.errors import Cancelled, DataGuardianError, StorageError, ValidationError
 from dgtui.engine.manifest import Manifest
 from dgtui.engine.messages import StorageMessage, StorageState, now
 from dgtui.engine.model import Copy, CopyStatus, Problem
@@ -129,14 +129,22 @@ class CopyChoice:
         self._task.run.log(f"Restoring from {copy.storage.name}: every byte was read and is good")
         self._note(copy.storage, "available")
 
-    def verdict(self, copy: GoodCopy) -> DataGuardianError | None:
-        """What the archive's own reader says of a copy that could not be loaded; None where the copy is good."""
+    def verdict(self, copy: GoodCopy, error: DataGuardianError) -> DataGuardianError | None:
+        """What is wrong with a copy that could not be restored; None where it is good, and `error` another matter.
+
+        Its own reader says so, unless the very bytes in use were compared and the error does not speak of bytes.
+        """
+        if isinstance(error, Cancelled):
+            return None
+        copy.archive.wait()
         if copy.archive.failure is not None:
             return copy.archive.failure
+        if copy.archive.read_whole and not isinstance(error, ValidationError | StorageError):
+            return None
         try:
             copy.archive.check(archive_check_of(copy.manifest, self._task.scratch))
-        except (ValidationError, StorageError) as error:
-            return error
+        except (ValidationError, StorageError) as damage:
+            return damage
         return None
 
     def leave_out(self, storage: Storage[Any], error: DataGuardianError) -> None:

@@ -30,6 +30,7 @@ class DataRestore(RowsReplacement):
             task.run.log(f"The former content of {order.database} is saved in {safety.path}")
         task.run.phase("restore")
         task.run.log(f"Loading rows into {order.database}")
+        copy.archive.begin_loading()
         with archive_progress(task.run, copy.archive, "exact"):
             outcome = self.load(copy.archive, selection)
         try:

@@ -77,6 +77,7 @@ def load_into(
     task.run.phase("restore")
     task.run.log(f"Loading into {database}")
     jobs = load_jobs(task, manifest)
+    archive.begin_loading()
     with archive_progress(task.run, archive, "exact" if jobs == 1 else "unknown"):
         outcome = task.target.load(archive, database, selection, task.run, jobs=jobs, scratch_folder=task.scratch)
     judge(task, database, outcome)

@@ -205,7 +205,7 @@ class Placement(Replacement):
             try:
                 load(copy)
             except RestoreError as error:
-                if (failure := self._copies.verdict(copy)) is not None:
+                if (failure := self._copies.verdict(copy, error)) is not None:
                     raise failure from error
                 raise
 

@@ -17,7 +17,7 @@ from dgtui.engine.catalog import Catalog
 from dgtui.engine.catalog.proofs import Leftover, Proof, Proofs, counted_rows
 from dgtui.engine.datasources.base import Datasource
 from dgtui.engine.datasources.loading import Selection
-from dgtui.engine.errors import Cancelled, ConfigError, DataGuardianError, DiskSpaceError, RestoreError
+from dgtui.engine.errors import ConfigError, DataGuardianError, DiskSpaceError, RestoreError
 from dgtui.engine.manifest import Manifest
 from dgtui.engine.messages import now
 from dgtui.engine.model import Copy, Execution
@@ -114,7 +114,7 @@ class Rehearsal:
                 try:
                     return self._prove(task, restore, copy)
                 except DataGuardianError as error:
-                    failure = None if isinstance(error, Cancelled) else copies.verdict(copy)
+                    failure = copies.verdict(copy, error)
                     if failure is None:
                         raise
                     if error is not failure:
