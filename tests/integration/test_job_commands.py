@@ -6,11 +6,16 @@ import os
 import signal
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from dgtui.engine import starting
+from dgtui.engine.backup_records import BackupRecords
+from dgtui.engine.cancellation import CANCEL
 from dgtui.engine.errors import BackupCreationError, DatabaseConnectionError, DataGuardianError
 from dgtui.engine.patience import with_retries
+from tests.support.forking import forked
 from tests.support.homes import Home, wait_until
 
 
@@ -99,6 +104,30 @@ def test_a_run_is_cancelled_while_before_runs(files: Home) -> None:
     assert files.finish(engine, run_id).status == "cancelled"
     with pytest.raises(ProcessLookupError):
         os.kill(int(started.read_text()), signal.SIGCONT)
+
+
+def test_a_run_that_is_cancelled_while_the_catalogue_is_opened_runs_nothing(
+    files: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is interrupted then; the cancelling is heeded right after."""
+    started = files.folder / "started"
+    configure(files, before=[script(files, "before.sh", f'touch "{started}"')])
+
+    def prepare() -> None:
+        opening = BackupRecords.__init__
+
+        def cancelled(records: BackupRecords, *arguments: Any) -> None:
+            os.kill(os.getpid(), CANCEL)
+            opening(records, *arguments)
+
+        setattr(BackupRecords, "__init__", cancelled)  # noqa: B010  # in the forked process alone
+
+    engine = files.engine(fork_workers=True)
+    with monkeypatch.context() as patched:
+        patched.setattr(starting, "fork_worker", forked(prepare))
+        run_id = engine.start_job("nightly")
+    assert files.finish(engine, run_id).status == "cancelled"
+    assert not started.exists()
 
 
 def test_what_before_leaves_running_stays(files: Home) -> None:
