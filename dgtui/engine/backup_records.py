@@ -11,6 +11,7 @@ from dgtui.engine.cancellation import Cancellation
 from dgtui.engine.catalog import open_or_stand_in
 from dgtui.engine.cleanup import RoundBackup
 from dgtui.engine.errors import DataGuardianError
+from dgtui.engine.made_again import next_step
 from dgtui.engine.model import Execution
 from dgtui.engine.orders import BackupOrder
 from dgtui.engine.putting_back import refuse_partly_filled
@@ -93,6 +94,10 @@ class BackupRecords:
         """Record how a backup ended that was not made, and tell those who want to know."""
         self.save(execution)
         self.tell(execution)
+
+    def next_step(self) -> str:
+        """What is left to do about this backup where the machine stops it. Raises CatalogError."""
+        return next_step(self._catalog, self._order.run_id)
 
     def save(self, execution: Execution) -> bool:
         """Write the execution to the catalogue; False where that fails, and then it is taken up later."""

@@ -14,6 +14,8 @@ from types import FrameType
 from dgtui.engine.errors import Cancelled, DataGuardianError, Stopped
 
 CANCEL = signal.SIGUSR1
+STOPPED_HINT = "Did the machine go down, or did somebody end the process? Nothing was kept"
+"""What is told first of a run that nobody cancelled; then what to do about it."""
 
 
 class Cancellation:
@@ -46,7 +48,7 @@ class Cancellation:
         return Stopped(
             f"Stopped by signal {self._first} ({name})",
             subject=error.subject,
-            hint="Did the machine go down, or did somebody end the process? Nothing was kept; start it again",
+            hint=f"{STOPPED_HINT}; start it again",
         )
 
     def wait(self, seconds: float) -> None:

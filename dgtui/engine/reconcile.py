@@ -14,6 +14,7 @@ from dgtui.engine.catalog import Catalog, CatalogError
 from dgtui.engine.catalog.due_runs import queued_runs
 from dgtui.engine.errors import DataGuardianError, JobBusy
 from dgtui.engine.locks import take_lock
+from dgtui.engine.made_again import next_step
 from dgtui.engine.manifest import Manifest
 from dgtui.engine.messages import now
 from dgtui.engine.model import ENDED, Copy, Execution, Problem
@@ -152,17 +153,18 @@ def _ended(catalog: Catalog, config: Config, paths: RunPaths, execution: Executi
         )
     else:
         ended = msgspec.structs.replace(
-            execution, status="interrupted", finished_at=now(), problem=_interruption(execution.execution_id)
+            execution, status="interrupted", finished_at=now(), problem=_interruption(catalog, execution)
         )
     return ended, f"The backup of {execution.job} from {execution.started_at:%Y-%m-%d %H:%M} UTC ended {ended.status}"
 
 
-def _interruption(run_id: str) -> Problem:
+def _interruption(catalog: Catalog, execution: Execution) -> Problem:
+    step = next_step(catalog, execution.execution_id)
     return Problem(
         kind="Interrupted",
         message="The worker ended without notice",
-        subject=run_id,
-        hint="Was it killed, or the machine switched off? What it had written was removed; start it again",
+        subject=execution.execution_id,
+        hint=f"Was it killed, or the machine switched off? What it had written was removed; {step}",
     )
 
 

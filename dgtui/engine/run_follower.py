@@ -95,7 +95,8 @@ class RunFollower:
                         kind=_DIED,
                         message="The worker ended without notice",
                         subject=self._run_id,
-                        hint="Was it killed, or the machine switched off? Start it again",
+                        hint="Was it killed, or the machine switched off? What the timetable asked for, a daemon "
+                        "makes again by itself within its grace; start anything else again",
                         detail=self._last_faults(),
                     ),
                 )

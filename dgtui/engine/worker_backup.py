@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import msgspec
 
 from dgtui.engine.backup import Backup, ordered_plan, started_execution
-from dgtui.engine.cancellation import Cancellation
+from dgtui.engine.cancellation import STOPPED_HINT, Cancellation
 from dgtui.engine.errors import DataGuardianError, DiskSpaceError
 from dgtui.engine.job_commands import JobCommands
 from dgtui.engine.memory import need_room_to_load, uncollected
-from dgtui.engine.model import Execution, ExecutionStatus
+from dgtui.engine.model import Execution, ExecutionStatus, Problem
 from dgtui.engine.orders import BackupOrder
 from dgtui.engine.patience import with_retries
 from dgtui.engine.run_writer import RunWriter
@@ -78,6 +78,13 @@ class BackupWorker(Worker[BackupOrder]):
                 self._records.tell(execution)
                 warnings = (*execution.warnings, *self._records.after_backup(recorded=recorded))
                 self._say_end(execution.status, problem=execution.problem, warnings=warnings)
+
+    def _end_of(self, error: DataGuardianError) -> tuple[ExecutionStatus, Problem]:
+        status, problem = super()._end_of(error)
+        if status == self._stopped:
+            with contextlib.suppress(DataGuardianError):
+                problem = msgspec.structs.replace(problem, hint=f"{STOPPED_HINT}; {self._records.next_step()}")
+        return status, problem
 
     def _record_failure(self, failed: Execution) -> None:
         self._records.ended(failed)

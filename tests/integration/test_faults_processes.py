@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from dgtui.engine.catalog.database import time_text
+from dgtui.engine.catalog.due_runs import due_runs
 from dgtui.engine.facade import Engine
 from dgtui.engine.model import Execution
 from tests.support.gates import GatedTool
@@ -93,6 +95,41 @@ def test_a_signal_of_the_system_stops_a_worker_cleanly_and_is_told(slow_shop: Sh
     wait_until(lambda: not dump_tools_of(slow_shop), "the end of the dump tool")
     assert slow_shop.folders() == []
     slow_shop.nothing_left()
+
+
+@pytest.mark.parametrize("timetable", [True, False])
+def test_who_makes_a_stopped_backup_again_is_told(home: Home, timetable: bool) -> None:
+    source = home.folder / "files"
+    source.mkdir()
+    home.configure(f'[datasources.shop]\ntype = "files"\npath = "{source}"\n', job=home.gate)
+    engine = home.engine()
+    run_id = engine.start_job("nightly")
+    follower = engine.follower(run_id)
+    wait_until(lambda: bool(follower.poll()) and follower.snapshot.status == "running", "the run")
+    if timetable:
+        order_by_timetable(engine, run_id)
+    os.kill(worker_pid(engine, run_id), signal.SIGTERM)
+    problem = home.finish(engine, run_id).problem
+    assert problem is not None
+    assert ("makes it again by itself" in problem.hint) == timetable, problem.hint
+    assert problem.hint.endswith("start it again")
+
+
+def order_by_timetable(engine: Engine, run_id: str) -> None:
+    """Have the catalogue say of a run that the timetable asked for it."""
+    execution = engine.execution(run_id)
+    with engine.catalog.transaction() as connection:
+        connection.execute(
+            due_runs.insert().values(
+                job_id=execution.job_id,
+                job=execution.job,
+                datasource=execution.datasource,
+                due_at=time_text(execution.started_at),
+                noticed_at=time_text(execution.started_at),
+                state="started",
+                execution_id=run_id,
+            )
+        )
 
 
 def test_a_hang_up_does_not_stop_a_worker(slow_shop: Shop) -> None:

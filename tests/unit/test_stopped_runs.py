@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 from hypothesis import example, given, settings
@@ -78,10 +79,30 @@ def test_a_run_that_was_cut_off_without_a_word_is_one_of_them(tmp_path: Path) ->
     guard.step()
     assert len(guard.started) == 1, "nobody has recorded yet that it is dead"
     reconcile(guard.catalog, guard.config, guard.paths)
-    assert [one.status for one in guard.catalog.executions()] == ["interrupted"]
+    assert [(one.status, by_itself(one)) for one in guard.catalog.executions()] == [("interrupted", True)]
     guard.end(guard.started[0], "interrupted")  # by the clock of the test
     guard.until(guard.now + timedelta(minutes=3))
     assert len(guard.started) == 2
+
+
+def by_itself(execution: Execution) -> bool:
+    """Whether the hint of a run that was stopped says that it is made again, and not only to start it again."""
+    assert execution.problem is not None
+    assert execution.problem.hint.endswith("start it again")
+    return "makes it again by itself" in execution.problem.hint
+
+
+def test_who_has_to_start_another_one_is_told(tmp_path: Path) -> None:
+    """Of one that a person started, and of one that was made again once; a newer one takes the place of both."""
+    guard = stopped(tmp_path)
+    guard.status = "running"
+    guard.step()
+    for name in ("by hand", "and again"):
+        begun = msgspec.structs.replace(guard.catalog.executions()[0], execution_id=name, started_at=guard.now)
+        guard.catalog.save_execution(begun)
+    reconcile(guard.catalog, guard.config, guard.paths)
+    ended = {one.execution_id: by_itself(one) for one in guard.catalog.executions() if one.problem is not None}
+    assert ended == {guard.started[1]: False, "by hand": False, "and again": False}
 
 
 def test_a_daemon_that_stays_up_finds_it_too(tmp_path: Path) -> None:
