@@ -23,7 +23,6 @@ _RESTORABLE = tables.executions.c.status.in_(sorted(RESTORABLE))
 _PIECE = 5000
 PAGE = 4000
 """So many executions are read at once: of few of them a job has too few that are alike."""
-_STEPS_BESIDE = 4
 
 
 class _Group(Record, frozen=True, gc=False, array_like=True):
@@ -43,7 +42,7 @@ _groups = msgspec.json.Decoder(list[_Group])
 def all_backups(database: Database, beside: Iterator[None] | None = None) -> Backups:
     """The executions that left a backup.
 
-    Of `beside` some steps are done after each page: a helper reads most of them then.
+    Of `beside` a step is done after each page: a helper reads most of them then.
     """
     return _decoded(texts_of_ranges(database, _text_of, _RESTORABLE, size=PAGE), beside)
 
@@ -133,8 +132,7 @@ def _decoded(pages: Iterable[str], beside: Iterator[None] | None) -> Backups:
         for group in _groups.decode(f"[{page}]"):
             groups.setdefault(group.kind.job_id, []).append(group)
         if beside is not None:
-            for _ in range(_STEPS_BESIDE):
-                next(beside, None)
+            next(beside, None)
     return Backups([_joined(job_id, of_job) for job_id, of_job in groups.items()])
 
 

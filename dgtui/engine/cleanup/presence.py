@@ -8,6 +8,7 @@ other copies, just before it is removed.
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -23,6 +24,7 @@ from dgtui.engine.stored import folder_of, know_marker
 
 _ANSWERS: tuple[CopyStatus, ...] = ("available", "missing")
 """What a storage says of a copy that it can be asked for."""
+_LISTED_AT_ONCE = 4
 _Found = dict[str, CopyStatus]
 """By execution the states that differ from what was known."""
 
@@ -50,15 +52,16 @@ class Presence:
         self._silent: set[str] = set()
 
     def ahead(self, job_ids: Collection[str]) -> Iterator[None]:
-        """Ask the storages for the names in the folders of these jobs, a job at each step.
+        """Ask the storages for the names in the folders of these jobs, some jobs at each step.
 
         For somebody who waits for the catalogue: what is not found by these names is asked for again.
         """
         for storage in storages_with_copies(self._catalog, self._config.storages):
             adapter = self._config.storage(storage)
             know_marker(self._catalog, adapter)
-            for job_id in job_ids:
-                self._list(storage, adapter, [job_id])
+            rest = iter(job_ids)
+            while some := list(islice(rest, _LISTED_AT_ONCE)):
+                self._list(storage, adapter, some)
                 if storage in self._silent:
                     break
                 yield
