@@ -18,11 +18,15 @@ from dgtui.screens.restore_offer import RestoreOffer
 from dgtui.screens.widgets.choice import Choice
 from dgtui.screens.widgets.facts import Fact, Facts
 from dgtui.screens.widgets.ticks import Ticks
+from dgtui.wording.dialog_words import in_dialog
 from dgtui.wording.preview_text import effect_facts, target_fact
 from dgtui.wording.words import one_line, time_text
 
 if TYPE_CHECKING:
     from dgtui.engine.preview import RestorePreview
+
+_ADVICE = frozenset({"Do", "How", "Note"})
+"""The lines that tell what one may do; the others may hold names that only look like options."""
 
 
 class RestoreScreen(Dialog[RestoreChoice]):
@@ -157,7 +161,7 @@ class RestoreScreen(Dialog[RestoreChoice]):
         preview = self._preview
         self.form.show()
         self.query_one("#confirm-row").display = bool(self.word)
-        self.query_one(Facts).show(self._facts())
+        self.query_one(Facts).show([self._in_own_words(*fact) for fact in self._facts()])
         self.query_one("#confirm-label", Static).update(f"Type  {one_line(self.word)}  to confirm  ")
         reason = self.form.incomplete or self._forbidden()
         wrong = self.query_one("#wrong", Static)
@@ -176,6 +180,9 @@ class RestoreScreen(Dialog[RestoreChoice]):
         elif self.form.filled and not self.form.safety.wanted and self._preview.way != "beside":
             facts.append(("Warning", "there is no way back once what is kept beside the target is dropped"))
         return facts
+
+    def _in_own_words(self, name: str, text: str) -> Fact:
+        return name, in_dialog(text, self.form.offer.kind.new_target) if name in _ADVICE else text
 
     def _forbidden(self) -> str:
         """What is chosen and cannot work together."""

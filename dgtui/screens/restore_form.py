@@ -47,12 +47,12 @@ class RestoreForm(Box):
         super().__init__(id="body", can_focus=False)
         self._execution = execution
         self._copies = dict(copies)
-        self._offer = offer
+        self.offer = offer
         self._preview: RestorePreview | None = None
 
     def compose(self) -> ComposeResult:
         """A row for each choice."""
-        look, offer, datasource = self._offer.look, self._offer, self._execution.datasource
+        look, offer, datasource = self.offer.look, self.offer, self._execution.datasource
         yield _row("From", Choice(offer.storages(self._copies), look, id="storage"))
         yield _row("Into", Choice(offer.targets(), look, id="target"))
         yield _row("Name", Input(id="name", compact=True, value=offer.proposed_name), id="name-row")
@@ -89,8 +89,8 @@ class RestoreForm(Box):
         """The states of the copies as they are now."""
         for copy in copies.values():
             self._copies[copy.storage] = copy
-        self.query_one("#storage", Choice).set_options(self._offer.storages(self._copies))
-        self.query_one(SafetyRows).offer(self._offer.safety_places(self._copies))
+        self.query_one("#storage", Choice).set_options(self.offer.storages(self._copies))
+        self.query_one(SafetyRows).offer(self.offer.safety_places(self._copies))
 
     def take_manifest(self, manifest: Manifest) -> None:
         """What the backup holds, to tick."""
@@ -109,8 +109,8 @@ class RestoreForm(Box):
     def take_preview(self, preview: "RestorePreview | None") -> None:
         """What is possible depends on the target; None where it is not known."""
         self._preview = preview
-        self.query_one("#what", Choice).set_options(self._offer.what(self.datasource, preview))
-        self.query_one("#part", Choice).set_options(self._offer.parts(self.datasource, preview))
+        self.query_one("#what", Choice).set_options(self.offer.what(self.datasource, preview))
+        self.query_one("#part", Choice).set_options(self.offer.parts(self.datasource, preview))
 
     def show(self) -> None:
         """Only what matters for what is chosen."""
@@ -127,7 +127,7 @@ class RestoreForm(Box):
             "#in-place-row": preview is not None and preview.chosen.fillable,
             "#safety-rows": self.filled and self._name_as is None,
             "#role-row": missing,
-            "#jobs-row": self._offer.can(self.datasource, "parallel_restore"),
+            "#jobs-row": self.offer.can(self.datasource, "parallel_restore"),
         }
         for selector, visible in shown.items():
             self.query_one(selector).display = visible
@@ -160,7 +160,7 @@ class RestoreForm(Box):
 
     @property
     def _is_tree(self) -> bool:
-        return self._offer.kind.objects_are_paths
+        return self.offer.kind.objects_are_paths
 
     @property
     def filled(self) -> bool:
@@ -181,7 +181,7 @@ class RestoreForm(Box):
         """Whether what is chosen can be put beside what is there, under another name."""
         selection = self.selection
         whole = selection.backup_type == self._execution.backup_type == "full"
-        return whole and self.filled and len(selection.tables) == 1 and self._offer.can(self.datasource, "name_as")
+        return whole and self.filled and len(selection.tables) == 1 and self.offer.can(self.datasource, "name_as")
 
     @property
     def _name_as(self) -> str | None:

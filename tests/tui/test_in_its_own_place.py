@@ -29,8 +29,15 @@ async def test_what_cannot_be_swapped_has_to_be_decided(home: Home, request: pyt
     with changing("mariadb in its own place", home, request) as source:
         async with screens(home, size=(80, 24)) as driver:
             await driver.press("r")
-            for said in ("cannot be swapped", "foreign keys", "GRANT ALTER ON", "nothing is done without"):
+            for said in (
+                "cannot be swapped",
+                "foreign keys",
+                "GRANT ALTER ON",
+                "nothing is done without",
+                "or tick No swap",
+            ):
                 assert said in driver.text("#preview")
+            assert "--" not in driver.text("#preview"), "the words of the command"
             await tick_and_go(driver)
             assert source.digest() == source.backed_up
             await driver.press("escape", "6", "down", "u")
