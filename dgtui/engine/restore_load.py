@@ -101,7 +101,7 @@ def compare_with(
 
     comparison = compare()
     if comparison.sentences:
-        # Rows may have been counted while others were loaded, by what the tool's lines said of its progress.
+        # Rows may have been told by the server, as what it took in: now they are counted.
         comparison = compare()
     hear(comparison)
     for sentence in comparison.sentences:

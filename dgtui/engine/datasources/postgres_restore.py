@@ -1,16 +1,14 @@
 """A running pg_restore: by pipe or in parallel from a file, its errors collected."""
 
-import contextlib
 import re
 import subprocess
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from dgtui.engine.child import Child, describe_exit, widen_pipe
 from dgtui.engine.datasources.dumping import Archive
 from dgtui.engine.datasources.loading import LoadError, LoadOutcome
 from dgtui.engine.datasources.postgres_connection import Access
-from dgtui.engine.datasources.postgres_counting import LoadedRows
+from dgtui.engine.datasources.postgres_counting import loaded_rows
 from dgtui.engine.datasources.postgres_creation import create_database
 from dgtui.engine.datasources.postgres_databases import drop_database
 from dgtui.engine.datasources.postgres_failures import known_failure
@@ -85,14 +83,6 @@ class _Complaints:
         return "\n".join(error.message for error in self.errors)
 
 
-def _both(complaints: _Complaints, rows: LoadedRows) -> Callable[[str], None]:
-    def hear(line: str) -> None:
-        complaints.take(line)
-        rows.hear(line)
-
-    return hear
-
-
 def _writable(access: Access) -> dict[str, str]:
     """The tools' environment; a database whose sessions are read-only by default can be loaded all the same."""
     return {**access.environment(), "PGOPTIONS": "-c default_transaction_read_only=off"}
@@ -112,7 +102,7 @@ class Loader:
         folder: Path,
     ) -> None:
         self.counted: dict[str, int] = {}
-        """Rows of the tables that were counted while others were loaded."""
+        """Rows of the tables, by the server's account of what they took in."""
         self._access = access
         self._archive = archive
         self._database = database
@@ -133,15 +123,15 @@ class Loader:
     def load(self, jobs: int) -> LoadOutcome:
         """In parallel where several jobs are asked for, and once more serially where that failed."""
         if jobs <= 1:
-            return self._serially()
+            return self._with_rows(self._serially())
         outcome = self._in_parallel(jobs)
         if not outcome.error_count:
-            return outcome
+            return self._with_rows(outcome)
         first = outcome.errors[0].message if outcome.errors else "unknown reason"
         note = f"The restore with {jobs} processes failed ({first}); it was done again with one"
         self._reporter.log(note, level="warning")
         self._empty_database()
-        again = self._serially()
+        again = self._with_rows(self._serially())
         return LoadOutcome(errors=again.errors, error_count=again.error_count, notes=(note, *again.notes))
 
     def _empty_database(self) -> None:
@@ -149,53 +139,45 @@ class Loader:
         drop_database(self._access, self._database)
         create_database(self._access, self._database, like)
 
+    def _with_rows(self, outcome: LoadOutcome) -> LoadOutcome:
+        self.counted = {} if outcome.error_count else loaded_rows(self._access, self._database, self._entries)
+        return outcome
+
     def _in_parallel(self, jobs: int) -> LoadOutcome:
         file = self._archive.as_file()
         complaints = _Complaints(self._reporter, self._tables)
-        with self._counting(in_parallel=True) as rows:
-            child = Child(
-                [self._plan.tool.path, "-j", str(jobs), *self._arguments, "--", str(file)],
-                environment=_writable(self._access),
-                on_line=_both(complaints, rows),
-                secrets=self._access.secrets,
-                stdout=subprocess.DEVNULL,
-            )
-            try:
-                return self._outcome(child, complaints)
-            finally:
-                child.stop()
+        child = Child(
+            [self._plan.tool.path, "-j", str(jobs), *self._arguments, "--", str(file)],
+            environment=_writable(self._access),
+            on_line=complaints.take,
+            secrets=self._access.secrets,
+            stdout=subprocess.DEVNULL,
+        )
+        try:
+            return self._outcome(child, complaints)
+        finally:
+            child.stop()
 
     def _serially(self) -> LoadOutcome:
         complaints = _Complaints(self._reporter, self._tables)
-        with self._counting(in_parallel=False) as rows:
-            child = Child(
-                [*buffered("-i"), self._plan.tool.path, *self._arguments],
-                environment=_writable(self._access),
-                on_line=_both(complaints, rows),
-                secrets=self._access.secrets,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-            )
-            widen_pipe(child.stdin_fd)
-            blocks = self._archive.blocks()
-            try:
-                child.feed(blocks, idle_timeout=_IDLE_SECONDS)
-                # What pg_restore had no need of is read as well: the bytes are known to be good at their end only.
-                for _ in blocks:
-                    pass
-                return self._outcome(child, complaints)
-            finally:
-                child.stop()
-
-    @contextlib.contextmanager
-    def _counting(self, *, in_parallel: bool) -> Iterator[LoadedRows]:
-        rows = LoadedRows(self._access, self._database, self._entries, in_parallel=in_parallel)
+        child = Child(
+            [*buffered("-i"), self._plan.tool.path, *self._arguments],
+            environment=_writable(self._access),
+            on_line=complaints.take,
+            secrets=self._access.secrets,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+        )
+        widen_pipe(child.stdin_fd)
+        blocks = self._archive.blocks()
         try:
-            yield rows
-            rows.wait()
+            child.feed(blocks, idle_timeout=_IDLE_SECONDS)
+            # What pg_restore had no need of is read as well: the bytes are known to be good at their end only.
+            for _ in blocks:
+                pass
+            return self._outcome(child, complaints)
         finally:
-            rows.stop()
-        self.counted = dict(rows.counted)
+            child.stop()
 
     def _outcome(self, child: Child, complaints: _Complaints) -> LoadOutcome:
         code = child.wait()

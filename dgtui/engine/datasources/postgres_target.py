@@ -51,7 +51,7 @@ class PostgresTarget(Datasource[PostgresSettings]):
         self._access = Access(settings, password)
         self._checked_toc: Toc | None = None
         self._loaded_rows: dict[str, dict[str, int]] = {}
-        """By database, the rows that were counted while others were still loaded."""
+        """By database, the rows that tables took in when they were loaded, by the server's account."""
 
     @property
     def database(self) -> str:
@@ -171,7 +171,7 @@ class PostgresTarget(Datasource[PostgresSettings]):
         remove_private_server(folders)
 
     def inventory(self, database: str) -> tuple[ObjectInfo, ...]:
-        """All tables and materialised views, counted; what was counted at its loading is not counted again."""
+        """All tables and materialised views with their rows, counted where the server did not at their loading."""
         loaded = self._loaded_rows.pop(database, {})
         with self._access.connect(database, seconds=None) as connection:
             tables = tables_of(connection)
