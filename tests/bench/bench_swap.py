@@ -20,21 +20,19 @@ sys.path.insert(0, str(ROOT))
 
 from dgtui.engine.datasources.postgres import PostgresDatasource  # noqa: E402
 from dgtui.engine.datasources.postgres_connection import PostgresSettings  # noqa: E402
+from dgtui.engine.reporting import SilentReporter  # noqa: E402
 from tests.support.postgres import PostgresServer, running_server, wait_until  # noqa: E402
 from tests.support.postgres_writers import writers_at_work  # noqa: E402
 
 TARGET_MS = 100.0
 
 
-class Silent:
+class Silent(SilentReporter):
     """Hears what the swap reports."""
 
     def log(self, text: str, *, origin: str = "dgtui", level: str = "info") -> None:
         """Print it."""
         print(f"  {level} {origin}: {text}")
-
-    def current_object(self, name: str, *, number: int = 0, count: int = 0) -> None:
-        """Nothing is shown."""
 
 
 class Watcher(threading.Thread):

@@ -13,8 +13,9 @@ import pytest
 from dgtui.engine.datasources.dumping import Dump, DumpOptions
 from dgtui.engine.datasources.loading import Selection
 from dgtui.engine.datasources.mysql import MysqlDatasource
-from dgtui.engine.datasources.mysql_contents import Silent, dump_blocks
+from dgtui.engine.datasources.mysql_contents import dump_blocks
 from dgtui.engine.datasources.mysql_inside import exchange_inside, inside_name, remove_loaded, settle_within
+from dgtui.engine.reporting import SilentReporter
 from tests.integration.test_mysql_swap_killed import Dying, Killed
 from tests.integration.test_mysql_triggers import Writers
 from tests.integration.test_restore_in_place import HANG
@@ -229,7 +230,7 @@ class NastyTools:
 def dump_of(shop: OneDatabase) -> Dump:
     """A dump of it."""
     datasource = shop.server.datasource(shop.name, username=shop.user)
-    return datasource.open_dump(datasource.probe(DumpOptions()), DumpOptions(), Silent())
+    return datasource.open_dump(datasource.probe(DumpOptions()), DumpOptions(), SilentReporter())
 
 
 class _Archive:
@@ -260,7 +261,7 @@ def test_the_old_or_the_new_wherever_the_process_dies(shop: OneDatabase, monkeyp
         load(datasource, archive, place)
         dying.after(number)
         try:
-            exchange_inside(access, shop.name, Silent())
+            exchange_inside(access, shop.name, SilentReporter())
             found, died = "new", dying.has_died
         except Killed:
             died = True
@@ -284,5 +285,5 @@ def test_the_old_or_the_new_wherever_the_process_dies(shop: OneDatabase, monkeyp
 def load(datasource: MysqlDatasource, archive: _Archive, place: str) -> None:
     """Load it as a restore does."""
     datasource.drop_target(place)
-    outcome = datasource.load(archive, place, Selection(), Silent(), jobs=1, scratch_folder=Path("/tmp"))  # type: ignore[arg-type]
+    outcome = datasource.load(archive, place, Selection(), SilentReporter(), jobs=1, scratch_folder=Path("/tmp"))  # type: ignore[arg-type]
     assert outcome.errors == ()

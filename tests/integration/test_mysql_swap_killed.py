@@ -9,12 +9,11 @@ import pytest
 
 from dgtui.engine.datasources import mysql_objects
 from dgtui.engine.datasources.mysql_connection import Access, Session
-from dgtui.engine.datasources.mysql_contents import Silent
 from dgtui.engine.datasources.mysql_load import replay_statements
 from dgtui.engine.datasources.mysql_script import Script
 from dgtui.engine.datasources.mysql_swap import settle_databases, swap_databases
 from dgtui.engine.errors import RestoreError
-from dgtui.engine.reporting import Reporter
+from dgtui.engine.reporting import Reporter, SilentReporter
 from tests.support.mariadb import MariadbServer, mysql_digest
 
 _CHANGES = re.compile(rb"(?m)^(?:/\*!\d+ )?(?:CREATE|DROP|LOCK|UNLOCK|ALTER)\b")
@@ -118,7 +117,7 @@ def test_the_old_or_the_new_wherever_the_process_dies(
         keep_as = f"{current}__dgtui_old_{number}"
         dying.after(number)
         try:
-            swap_databases(access, new, current, keep_as, Silent())
+            swap_databases(access, new, current, keep_as, SilentReporter())
         except Killed:
             found = _settled(dying, access, new, current, keep_as, number)
         else:
@@ -134,7 +133,7 @@ def test_the_old_or_the_new_wherever_the_process_dies(
             break
     assert outcomes == {"old", "new"}
     dying.after(0)
-    swap_databases(access, new, current, f"{current}__dgtui_old", Silent())
+    swap_databases(access, new, current, f"{current}__dgtui_old", SilentReporter())
     assert mysql_digest(server, current) == contents[1]
 
 

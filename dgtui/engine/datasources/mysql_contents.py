@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Collection, Iterable, Iterator
-from typing import Literal
 
 from dgtui.engine.datasources.contents import RowsChecksum
 from dgtui.engine.datasources.dumping import Dump
@@ -34,16 +33,6 @@ class _Rows:
     def text(self) -> str | None:
         """The checksum; None where several rows stand in a line."""
         return self._checksum.text if self._one_a_line else None
-
-
-class Silent:
-    """Listens to a dump that is made only to be compared."""
-
-    def log(self, text: str, *, origin: str = "dgtui", level: Literal["info", "warning", "error"] = "info") -> None:
-        """Nobody needs to know."""
-
-    def current_object(self, name: str, *, number: int = 0, count: int = 0) -> None:
-        """Nobody needs to know."""
 
 
 def dump_checksums(blocks: Iterable[bytes], names: Collection[str]) -> dict[str, str]:

@@ -15,7 +15,6 @@ from dgtui.engine.datasources.dumping import Archive
 from dgtui.engine.datasources.loading import LoadOutcome
 from dgtui.engine.datasources.mysql_carrying import rename_key
 from dgtui.engine.datasources.mysql_connection import Access, Session
-from dgtui.engine.datasources.mysql_contents import Silent
 from dgtui.engine.datasources.mysql_errors import quote
 from dgtui.engine.datasources.mysql_inside_script import KEY, InsideScript
 from dgtui.engine.datasources.mysql_keys import drop_keys, key_definitions, make_keys
@@ -46,7 +45,7 @@ from dgtui.engine.datasources.mysql_rename import Move, disturbed, end_rename, m
 from dgtui.engine.datasources.mysql_triggers import drop_triggers, is_stand_in
 from dgtui.engine.errors import RestoreError, SwapImpossible
 from dgtui.engine.model import ObjectInfo
-from dgtui.engine.reporting import Reporter
+from dgtui.engine.reporting import Reporter, SilentReporter
 
 _PATIENCE = 3600.0
 _COMING = f"{CARRIED}coming"
@@ -135,7 +134,7 @@ def exchange_inside(access: Access, database: str, reporter: Reporter) -> None:
 def settle_within(access: Access, database: str) -> Literal["old", "new"]:
     """Bring a swap to its end or back, by what is where; whether the new content is in place. Raises RestoreError."""
     with access.session(patience=_PATIENCE, fallback=RestoreError) as session:
-        return _settle(access, session, database, Silent())
+        return _settle(access, session, database, SilentReporter())
 
 
 def _exchange(access: Access, session: Session, database: str, reporter: Reporter) -> None:

@@ -13,7 +13,7 @@ from dgtui.engine.datasources.dumping import DumpOptions
 from dgtui.engine.datasources.loading import Selection
 from dgtui.engine.datasources.mysql_archive import SectionKind, sections
 from dgtui.engine.datasources.mysql_connection import Access, Session
-from dgtui.engine.datasources.mysql_contents import Silent, dump_blocks
+from dgtui.engine.datasources.mysql_contents import dump_blocks
 from dgtui.engine.datasources.mysql_dump import DumpFacts, MysqlDump
 from dgtui.engine.datasources.mysql_errors import quote
 from dgtui.engine.datasources.mysql_keys import CrossingKey, defined_keys
@@ -39,7 +39,7 @@ from dgtui.engine.datasources.mysql_triggers import (
 )
 from dgtui.engine.errors import RestoreError
 from dgtui.engine.model import Record
-from dgtui.engine.reporting import Reporter
+from dgtui.engine.reporting import Reporter, SilentReporter
 
 _KINDS: tuple[SectionKind, ...] = ("triggers", "placeholder", "events", "routines", "view")
 _KIND_OF_SECTION: Mapping[SectionKind, str] = {
@@ -92,7 +92,7 @@ def read_objects(access: Access, session: Session, database: str, *, events: byt
     ours = carried_tables(session, database)
     options = DumpOptions(extra_arguments=("--where=false", "--add-drop-trigger"), exclude_tables=ours)
     facts = DumpFacts(connection=int(session.value("SELECT CONNECTION_ID()")))
-    dump = MysqlDump(tool, Access(settings, access.password), options, facts, Silent(), ())
+    dump = MysqlDump(tool, Access(settings, access.password), options, facts, SilentReporter(), ())
     held: list[tuple[SectionKind, bytes]] = []
     for piece in sections(dump_blocks(dump)):
         if piece.kind == "header" or piece.kind in _KINDS:

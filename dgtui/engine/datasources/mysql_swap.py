@@ -4,7 +4,6 @@ from typing import Literal
 
 from dgtui.engine.datasources.mysql_carrying import Exchange
 from dgtui.engine.datasources.mysql_connection import Access, Session
-from dgtui.engine.datasources.mysql_contents import Silent
 from dgtui.engine.datasources.mysql_errors import quote
 from dgtui.engine.datasources.mysql_exchange import exchange, holds_objects, settle_exchange
 from dgtui.engine.datasources.mysql_look import database_exists, other_objects
@@ -12,7 +11,7 @@ from dgtui.engine.datasources.mysql_obstacles import missing_grants, obstacles
 from dgtui.engine.datasources.mysql_properties import create_like
 from dgtui.engine.datasources.mysql_rename import Move, disturbed, end_rename, movable, rename_tables, strangers_in
 from dgtui.engine.errors import DataGuardianError, RestoreError, SwapImpossible
-from dgtui.engine.reporting import Reporter
+from dgtui.engine.reporting import Reporter, SilentReporter
 
 _PATIENCE = 3600.0
 
@@ -67,7 +66,7 @@ def settle_databases(access: Access, new: str, current: str, keep_as: str) -> Li
     with access.session(patience=_PATIENCE, fallback=RestoreError) as session:
         end_rename(session, keep_as, current)
         change = Exchange(new=new, current=current, keep_as=keep_as)
-        if (found := settle_exchange(access, session, change, Silent())) is not None:
+        if (found := settle_exchange(access, session, change, SilentReporter())) is not None:
             return found
         moved = database_exists(session, keep_as) and bool(movable(session, keep_as))
         empty = new if moved else keep_as

@@ -10,7 +10,7 @@ from dgtui.engine.datasources.dumping import Archive, DumpOptions, Probe
 from dgtui.engine.datasources.loading import LoadOutcome, MissingRoles, Selection, TargetState
 from dgtui.engine.datasources.mysql_archive import names_to_choose, table_names
 from dgtui.engine.datasources.mysql_connection import Session
-from dgtui.engine.datasources.mysql_contents import Silent, dump_blocks, dump_checksums
+from dgtui.engine.datasources.mysql_contents import dump_blocks, dump_checksums
 from dgtui.engine.datasources.mysql_data import fitting_targets
 from dgtui.engine.datasources.mysql_errors import quote
 from dgtui.engine.datasources.mysql_inside import (
@@ -51,7 +51,7 @@ from dgtui.engine.datasources.places import NEW_SUFFIX
 from dgtui.engine.errors import PermissionDenied, RestoreError, SwapImpossible
 from dgtui.engine.model import ObjectInfo
 from dgtui.engine.properties import DatabaseProperties
-from dgtui.engine.reporting import Reporter
+from dgtui.engine.reporting import Reporter, SilentReporter
 
 _PATIENCE = 3600.0
 _MOST_BYTES_READ_BEFORE = 1 << 30
@@ -252,7 +252,7 @@ class MysqlTarget(MysqlParts):
         wanted = tuple(called[name] for name in names if name in called)
         options = DumpOptions(tables=wanted, scratch_folder=str(scratch_folder))
         dump = restored.open_dump(
-            Probe(product="", version="") if within else restored.probe(options), options, Silent()
+            Probe(product="", version="") if within else restored.probe(options), options, SilentReporter()
         )
         found = dump_checksums(dump_blocks(dump), wanted)
         return {name: found[called[name]] for name in names if called.get(name) in found}
