@@ -12,6 +12,9 @@ class Reporter(Protocol):
     def current_object(self, name: str, *, number: int = 0, count: int = 0) -> None:
         """Say which object is being worked on now, and its number of how many."""
 
+    def loaded(self, name: str, rows: int | None = None) -> None:
+        """Say how many rows of an object are loaded: all of them where None, and none any more where 0."""
+
 
 class SilentReporter:
     """Nobody listens."""
@@ -21,3 +24,6 @@ class SilentReporter:
 
     def current_object(self, name: str, *, number: int = 0, count: int = 0) -> None:
         """Drop the name."""
+
+    def loaded(self, name: str, rows: int | None = None) -> None:
+        """Drop the number."""

@@ -98,7 +98,7 @@ class CopyChoice:
                 archive.check_stored()
             else:
                 reader = archive_check_of(copy.manifest, task.scratch) if check == "read first" else None
-                with archive_progress(task.run, archive, "exact"):
+                with archive_progress(task.run, archive):
                     archive.check(reader, keep=in_parallel)
         except BaseException:
             archive.close()
@@ -110,7 +110,7 @@ class CopyChoice:
         if state == "not begun":
             return
         if state == "under way":
-            with archive_progress(self._task.run, copy.archive, "exact"):
+            with archive_progress(self._task.run, copy.archive):
                 copy.archive.as_file()
         copy.archive.as_file()
         self.confirm(copy)

@@ -31,7 +31,7 @@ class DataRestore(RowsReplacement):
         task.run.phase("restore")
         task.run.log(f"Loading rows into {order.database}")
         copy.archive.begin_loading()
-        with archive_progress(task.run, copy.archive, "exact"):
+        with archive_progress(task.run, copy.archive):
             outcome = self.load(copy.archive, selection)
         try:
             judge(task, order.database, outcome)

@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from dgtui.engine.archive import StoredArchive
-from dgtui.engine.comparison import Comparison, compare_objects
+from dgtui.engine.comparison import Comparison, compare_objects, is_selected
 from dgtui.engine.datasources.loading import LoadOutcome, MissingRoles, Selection
 from dgtui.engine.errors import RestoreError
 from dgtui.engine.manifest import Manifest
-from dgtui.engine.messages import TotalKind
+from dgtui.engine.reporting import Reporter
+from dgtui.engine.restore_progress import LoadProgress
 from dgtui.engine.restore_task import SHOWN_AT_MOST, RestoreTask
 from dgtui.engine.run_writer import ProgressSource, RunWriter
 from dgtui.engine.sizes import counted
@@ -35,12 +36,35 @@ class LoadFailed(RestoreError):
 
 
 @contextlib.contextmanager
-def archive_progress(run: RunWriter, archive: StoredArchive, total_kind: TotalKind) -> Iterator[None]:
-    """Report how much of the archive was read; where that says nothing of the loading, only the current object."""
-    total = archive.total_size_bytes if total_kind == "exact" else None
-    run.start_progress(lambda: archive.bytes_read, ProgressSource(total=total, total_kind=total_kind))
+def archive_progress(run: RunWriter, archive: StoredArchive) -> Iterator[None]:
+    """Report how much of the archive was read."""
+    source = ProgressSource(total=archive.total_size_bytes, total_kind="exact")
+    run.start_progress(lambda: archive.bytes_read, source)
     try:
         yield
+    finally:
+        run.stop_progress()
+
+
+@contextlib.contextmanager
+def _loading_progress(
+    run: RunWriter, archive: StoredArchive, manifest: Manifest, selection: Selection, jobs: int
+) -> Iterator[Reporter]:
+    """Report how far the loading is: by what is read of the archive, or where several processes load by their objects.
+
+    Gives who has to be told of the loading.
+    """
+    if jobs == 1:
+        with archive_progress(run, archive):
+            yield run
+        return
+    rows = "schema_only" not in (selection.backup_type, manifest.backup_type)
+    wanted = [entry for entry in manifest.objects if rows and is_selected(entry.name, selection.tables)]
+    progress = LoadProgress(run, wanted)
+    source = ProgressSource(total=progress.total, total_kind="estimated") if progress.total else ProgressSource()
+    run.start_progress(lambda: progress.done, source)
+    try:
+        yield progress
     finally:
         run.stop_progress()
 
@@ -78,8 +102,8 @@ def load_into(
     task.run.log(f"Loading into {database}")
     jobs = load_jobs(task, manifest)
     archive.begin_loading()
-    with archive_progress(task.run, archive, "exact" if jobs == 1 else "unknown"):
-        outcome = task.target.load(archive, database, selection, task.run, jobs=jobs, scratch_folder=task.scratch)
+    with _loading_progress(task.run, archive, manifest, selection, jobs) as reporter:
+        outcome = task.target.load(archive, database, selection, reporter, jobs=jobs, scratch_folder=task.scratch)
     judge(task, database, outcome)
 
 

@@ -110,6 +110,9 @@ class RunWriter:
         """Remember what is being worked on; the next progress message says it."""
         self._object = (printable(name), number, count)
 
+    def loaded(self, name: str, rows: int | None = None) -> None:
+        """Nothing of that is written: where it means something, somebody adds it up."""
+
     def phase(self, phase: Phase) -> None:
         """Another part of the work begins."""
         self.write(PhaseMessage(phase=phase))

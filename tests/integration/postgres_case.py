@@ -72,6 +72,9 @@ class Listener:
         """Keep the name."""
         self.objects.append((name, number, count))
 
+    def loaded(self, name: str, rows: int | None = None) -> None:
+        """Nobody asks."""
+
 
 class BrokenArchive:
     """An archive whose storage fails half way."""

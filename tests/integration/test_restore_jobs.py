@@ -14,7 +14,7 @@ from dgtui.engine.archive import StoredArchive
 from dgtui.engine.messages import PhaseMessage
 from tests.support.changing import Changing, changing
 from tests.support.forking import forked
-from tests.support.homes import Home
+from tests.support.homes import Home, wait_until
 from tests.support.shops import Shop
 
 _NOTING = '#!/bin/sh\nprintf "%s\\n" "$*" >> {calls}\nexec {real} "$@"\n'
@@ -95,3 +95,35 @@ def test_each_phase_of_a_parallel_restore_is_told_once(
         told = [message.phase for message in follower.poll() if isinstance(message, PhaseMessage)]
         assert follower.snapshot.status == "completed", follower.snapshot.problem
         assert told == [*before, "restore", "compare", "swap", "record"]
+
+
+HALTING = """
+CREATE FUNCTION fits(int) RETURNS bool LANGUAGE sql AS 'SELECT true';
+ALTER TABLE customers ADD CHECK (fits(id));
+CREATE OR REPLACE FUNCTION fits(int) RETURNS bool LANGUAGE sql
+AS 'SELECT CASE WHEN $1 = 126 THEN pg_sleep(600) IS NOT NULL ELSE true END';
+"""
+"""The loading of the 500 customers, which come in order, halts after a quarter of them."""
+
+
+def test_a_parallel_restore_tells_how_much_of_the_tables_is_loaded(shop: Shop) -> None:
+    shop.server.execute(HALTING, database=shop.database)
+    execution = shop.home.back_up()
+    engine = shop.home.engine()
+    sizes = {entry.name: entry.bytes or 0 for entry in engine.manifest(execution).objects}
+    halted = sizes["public.orders"] + sizes["public.customers"] * 125 // 500
+    run_id = engine.start_restore(execution, overwrite=True, jobs=2, safety=False)
+    follower = engine.follower(run_id)
+
+    def halts() -> bool:
+        follower.poll()
+        progress = follower.snapshot.progress
+        assert not follower.snapshot.ended, follower.snapshot.problem
+        return follower.snapshot.phase == "restore" and progress is not None and progress.done == halted
+
+    wait_until(halts, "the loading of all orders, and of a quarter of the customers")
+    progress = follower.snapshot.progress
+    assert progress is not None
+    assert (progress.total, progress.total_kind) == (sum(sizes.values()), "estimated")
+    engine.cancel(run_id)
+    assert shop.home.finish(engine, run_id).status == "cancelled"

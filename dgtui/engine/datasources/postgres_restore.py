@@ -1,13 +1,16 @@
 """A running pg_restore: by pipe or in parallel from a file, its errors collected."""
 
+import contextlib
 import re
 import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from dgtui.engine.child import Child, describe_exit, widen_pipe
 from dgtui.engine.datasources.dumping import Archive
 from dgtui.engine.datasources.loading import LoadError, LoadOutcome
 from dgtui.engine.datasources.postgres_connection import Access
+from dgtui.engine.datasources.postgres_copy_watch import CopyWatch
 from dgtui.engine.datasources.postgres_counting import loaded_rows
 from dgtui.engine.datasources.postgres_creation import create_database
 from dgtui.engine.datasources.postgres_databases import drop_database
@@ -83,6 +86,18 @@ class _Complaints:
         return "\n".join(error.message for error in self.errors)
 
 
+def _unheard(line: str) -> None:
+    """Nobody else wants the line."""
+
+
+def _both(one: Callable[[str], None], other: Callable[[str], None]) -> Callable[[str], None]:
+    def hear(line: str) -> None:
+        one(line)
+        other(line)
+
+    return hear
+
+
 def _writable(access: Access) -> dict[str, str]:
     """The tools' environment; a database whose sessions are read-only by default can be loaded all the same."""
     return {**access.environment(), "PGOPTIONS": "-c default_transaction_read_only=off"}
@@ -123,15 +138,18 @@ class Loader:
     def load(self, jobs: int) -> LoadOutcome:
         """In parallel where several jobs are asked for, and once more serially where that failed."""
         if jobs <= 1:
-            return self._with_rows(self._serially())
-        outcome = self._in_parallel(jobs)
+            return self._with_rows(self._serially(_unheard))
+        with self._watching(in_parallel=True) as hear:
+            outcome = self._in_parallel(jobs, hear)
         if not outcome.error_count:
             return self._with_rows(outcome)
         first = outcome.errors[0].message if outcome.errors else "unknown reason"
         note = f"The restore with {jobs} processes failed ({first}); it was done again with one"
         self._reporter.log(note, level="warning")
         self._empty_database()
-        again = self._with_rows(self._serially())
+        with self._watching(in_parallel=False) as hear:
+            again = self._serially(hear)
+        again = self._with_rows(again)
         return LoadOutcome(errors=again.errors, error_count=again.error_count, notes=(note, *again.notes))
 
     def _empty_database(self) -> None:
@@ -143,13 +161,21 @@ class Loader:
         self.counted = {} if outcome.error_count else loaded_rows(self._access, self._database, self._entries)
         return outcome
 
-    def _in_parallel(self, jobs: int) -> LoadOutcome:
+    @contextlib.contextmanager
+    def _watching(self, *, in_parallel: bool) -> Iterator[Callable[[str], None]]:
+        watch = CopyWatch(self._access, self._database, self._entries, self._reporter, in_parallel=in_parallel)
+        try:
+            yield watch.hear
+        finally:
+            watch.stop()
+
+    def _in_parallel(self, jobs: int, hear: Callable[[str], None]) -> LoadOutcome:
         file = self._archive.as_file()
         complaints = _Complaints(self._reporter, self._tables)
         child = Child(
             [self._plan.tool.path, "-j", str(jobs), *self._arguments, "--", str(file)],
             environment=_writable(self._access),
-            on_line=complaints.take,
+            on_line=_both(complaints.take, hear),
             secrets=self._access.secrets,
             stdout=subprocess.DEVNULL,
         )
@@ -158,12 +184,12 @@ class Loader:
         finally:
             child.stop()
 
-    def _serially(self) -> LoadOutcome:
+    def _serially(self, hear: Callable[[str], None]) -> LoadOutcome:
         complaints = _Complaints(self._reporter, self._tables)
         child = Child(
             [*buffered("-i"), self._plan.tool.path, *self._arguments],
             environment=_writable(self._access),
-            on_line=complaints.take,
+            on_line=_both(complaints.take, hear),
             secrets=self._access.secrets,
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
