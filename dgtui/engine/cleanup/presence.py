@@ -24,7 +24,7 @@ from dgtui.engine.stored import folder_of, know_marker
 
 _ANSWERS: tuple[CopyStatus, ...] = ("available", "missing")
 """What a storage says of a copy that it can be asked for."""
-_LISTED_AT_ONCE = 4
+_LISTED_AT_ONCE = 25
 _Found = dict[str, CopyStatus]
 """By execution the states that differ from what was known."""
 
