@@ -16,7 +16,8 @@ from dgtui.engine.errors import DataGuardianError
 
 _KEPT_IN_SHARED_MEMORY = 150000
 """The version from which a session has told all of it once it is gone; before, it was sent, and could be lost."""
-_SESSION_END_SECONDS = 5.0
+_SESSION_END_SECONDS = 2.0
+"""A session that a pool keeps never ends."""
 _LOOK_AGAIN_SECONDS = 0.01
 _OTHERS = """
 SELECT count(*) FROM pg_stat_activity
