@@ -124,9 +124,11 @@ class Presence:
                 told += [(one, "unreachable") for one in job]
                 continue
             if not names.issuperset(job.folders):
-                told += [(one, "missing") for one in job.selected([folder not in names for folder in job.folders])]
+                # Of those that were known to be gone there is nothing to tell, and they may be almost all.
+                known = job.of_kinds(lambda kind: copies[kind.where].status != "missing")
+                told += [(one, "missing") for one in known.selected([folder not in names for folder in known.folders])]
             elsewhere = job.of_kinds(lambda kind: kind.where not in there)
-            uncertain += [one for one in elsewhere if one.folder in names]
+            uncertain += elsewhere.selected([folder in names for folder in elsewhere.folders])
         statuses = self._look_into(storage, uncertain)
         return [*told, *((one, statuses[one.execution_id]) for one in uncertain)], bool(listed)
 
