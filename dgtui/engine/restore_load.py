@@ -19,6 +19,8 @@ from dgtui.engine.run_writer import ProgressSource, RunWriter
 from dgtui.engine.sizes import counted
 
 _PARALLEL_FROM_BYTES = 32 << 20
+_TWO_GAIN_UP_TO_BYTES = 1_500_000_000
+"""Beyond, two processors gain less than it costs to unpack the archive to a file (`tests/bench/bench_postgres.py`)."""
 _JOBS_AT_MOST = 4
 _FULL = re.compile(
     "No space left on device|disk (is )?full|Disk quota exceeded|The table '[^']*' is full", re.IGNORECASE
@@ -70,14 +72,23 @@ def _loading_progress(
 
 
 def load_jobs(task: RestoreTask, manifest: Manifest) -> int:
-    """How many processes load at once: several are faster where the archive is large and there is room for it."""
+    """How many processes load at once: as many as are asked for, else as fit the archive and this machine."""
     if "parallel_restore" not in task.target.options:
         return 1
     if task.processes is not None:
         return task.processes
-    room = shutil.disk_usage(task.scratch).free > 2 * manifest.total_size_bytes
-    large = room and manifest.total_size_bytes >= _PARALLEL_FROM_BYTES
-    return min(os.cpu_count() or 1, _JOBS_AT_MOST) if large else 1
+    return fitting_jobs(
+        manifest.total_size_bytes, free_bytes=shutil.disk_usage(task.scratch).free, processors=os.cpu_count() or 1
+    )
+
+
+def fitting_jobs(archive_bytes: int, *, free_bytes: int, processors: int) -> int:
+    """How many processes load an archive in the shortest time, as a file that takes its size for a while."""
+    if archive_bytes < _PARALLEL_FROM_BYTES or free_bytes <= 2 * archive_bytes:
+        return 1
+    if processors <= 2 and archive_bytes > _TWO_GAIN_UP_TO_BYTES:
+        return 1
+    return min(processors, _JOBS_AT_MOST)
 
 
 def refuse_missing_roles(missing: MissingRoles, database: str) -> None:

@@ -58,7 +58,7 @@ def _restores(place: Place, server: PostgresServer) -> list[Case]:
     return [
         shell("zstd -dc \\| pg_restore", by_hand, drop_copy),
         Case("dgtui restore --jobs 1", [*restore, "--jobs", "1"], drop_copy),
-        Case("dgtui restore", restore, drop_copy),
+        Case("dgtui restore --jobs 2", [*restore, "--jobs", "2"], drop_copy),
     ]
 
 
