@@ -138,6 +138,9 @@ class RunFollower:
         match message:
             case PhaseMessage():
                 changes["phase"] = message.phase
+                if message.phase == "restore":
+                    # How much was read to check the backup says nothing of the loading.
+                    changes["progress"] = None
             case LogMessage():
                 self._log.append(message)
                 changes = {"log": tuple(self._log), "log_count": self.snapshot.log_count + 1}

@@ -9,7 +9,7 @@ import pytest
 from dgtui.engine.messages import LogMessage, StatusMessage
 from dgtui.engine.model import Problem
 from dgtui.engine.run_follower import RunFollower, last_status
-from dgtui.engine.run_writer import RunWriter
+from dgtui.engine.run_writer import ProgressSource, RunWriter
 from dgtui.engine.runs import RunPaths
 from tests.support.shops import fill_up
 
@@ -75,3 +75,24 @@ def test_a_run_that_is_just_being_started_is_not_taken_for_one_that_died(tmp_pat
     paths.lock("r1").touch()
     follower.poll()
     assert (starting.status, follower.snapshot.status) == ("queued", "interrupted")
+
+
+def test_how_far_the_checking_was_is_not_told_of_the_loading(tmp_path: Path) -> None:
+    paths = RunPaths(tmp_path)
+    paths.make()
+    run = RunWriter(paths.messages("r1"))
+    follower = RunFollower(paths, "r1")
+    run.status("running")
+    run.phase("validate")
+    run.start_progress(lambda: 5, ProgressSource(total=5, total_kind="exact"))
+    run.stop_progress()
+    follower.poll()
+    checking = follower.snapshot
+    run.phase("restore")
+    follower.poll()
+    loading = follower.snapshot
+    assert [(one.phase, one.progress is None) for one in (checking, loading)] == [
+        ("validate", False),
+        ("restore", True),
+    ]
+    run.close()
