@@ -4,6 +4,7 @@ import contextlib
 import time
 from collections.abc import Callable
 
+from dgtui.engine.messages import now
 from dgtui.engine.model import Record
 from dgtui.engine.run_follower import RunFollower, RunSnapshot
 from dgtui.engine.runs import RunInfo, RunPaths
@@ -28,6 +29,7 @@ class RunWatch:
         self._folder_changed_at: int | None = None
         self._known: set[str] = set()
         self._followed: dict[str, tuple[RunInfo, RunFollower]] = {}
+        self._made_at = now()
 
     def sample(self) -> tuple[WatchedRun, ...]:
         """All runs under way, and those that ended since the last call, this once, with their outcome."""
@@ -51,13 +53,17 @@ class RunWatch:
             alive, young = self._paths.is_alive(run_id), self._is_young(run_id)
             follower = RunFollower(self._paths, run_id)
             info = self._describe(run_id) if alive or young else None
-            if info is not None and (alive or (not first and _ended(follower))):
+            if info is not None and (alive or self._ended_meanwhile(follower, first=first)):
                 self._followed[run_id] = (info, follower)
             elif young and not (first and _ended(follower)):
                 # Between the making of its file and the taking of its lock a run looks like one that ended.
                 self._folder_changed_at = -1
                 continue
             self._known.add(run_id)
+
+    def _ended_meanwhile(self, follower: RunFollower, *, first: bool) -> bool:
+        """Whether a run ended since this watches; what is found at the first look may have ended long before."""
+        return _ended(follower) and (not first or (follower.snapshot.ended_at or self._made_at) >= self._made_at)
 
     def _is_young(self, run_id: str) -> bool:
         with contextlib.suppress(FileNotFoundError):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from dgtui.engine.facade import Engine
     from dgtui.engine.glance import DatasourceCheck
     from dgtui.engine.scan import ScanReport
-    from dgtui.engine.watching import WatchedRun
+    from dgtui.engine.watching import RunWatch, WatchedRun
 
 T = TypeVar("T")
 
@@ -121,7 +121,9 @@ class EngineApp(FaultApp):
         self.looks.clear()
         self.runs = ()
         self._stop_sampling = threading.Event()
-        threading.Thread(target=self._sample, args=(engine, self._stop_sampling), name="runs", daemon=True).start()
+        # Made before anybody can start a run: one may be over before the first look.
+        watch = engine.run_watch()
+        threading.Thread(target=self._sample, args=(watch, self._stop_sampling), name="runs", daemon=True).start()
         self.post_message(EngineOpened(engine))
         self.guard.begin(engine)
 
@@ -142,9 +144,9 @@ class EngineApp(FaultApp):
 
     # The runs
 
-    def _sample(self, engine: "Engine", stop: threading.Event) -> None:
+    def _sample(self, watch: "RunWatch", stop: threading.Event) -> None:
         """Look at the runs twice a second, and post what changed."""
-        watch, last = engine.run_watch(), ()
+        last: tuple[Any, ...] = ()
         while not stop.wait(SAMPLE_SECONDS):
             try:
                 runs: tuple[Any, ...] = watch.sample()

@@ -1,0 +1,51 @@
+"""Every run is seen that begins while somebody watches, however short it is."""
+
+from pathlib import Path
+
+import pytest
+
+from dgtui.engine.run_writer import RunWriter
+from dgtui.engine.runs import RunInfo, RunPaths
+from dgtui.engine.watching import RunWatch
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> RunPaths:
+    """A state folder of its own."""
+    made = RunPaths(tmp_path)
+    made.make()
+    return made
+
+
+def a_watch(paths: RunPaths) -> RunWatch:
+    """Knows of each run what it was asked to do."""
+    return RunWatch(paths, lambda run_id: RunInfo(run_id=run_id, operation="backup", title="nightly"))
+
+
+def run_through(paths: RunPaths, run_id: str) -> None:
+    """Leave the files of a run that is over."""
+    paths.lock(run_id).touch()
+    run = RunWriter(paths.messages(run_id))
+    run.status("running")
+    run.status("completed")
+    run.close()
+
+
+def seen(watch: RunWatch) -> list[tuple[str, str]]:
+    """The runs of the next look, and how they stand."""
+    return [(run.info.run_id, run.snapshot.status) for run in watch.sample()]
+
+
+def test_a_run_that_is_over_before_the_first_look_is_told(paths: RunPaths) -> None:
+    watch = a_watch(paths)
+    run_through(paths, "r1")
+    assert seen(watch) == [("r1", "completed")]
+    assert seen(watch) == []
+
+
+def test_a_run_that_was_over_before_is_not_told(paths: RunPaths) -> None:
+    run_through(paths, "r1")
+    watch = a_watch(paths)
+    assert seen(watch) == []
+    run_through(paths, "r2")
+    assert seen(watch) == [("r2", "completed")]
