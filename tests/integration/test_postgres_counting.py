@@ -86,6 +86,15 @@ def test_while_somebody_is_connected_nothing_is_told(
             assert loaded_rows(access, name, [entry]) == {}
 
 
+def test_of_a_server_without_the_account_nothing_is_told(postgres_server: PostgresServer) -> None:
+    entry = TocEntry(7, "TABLE DATA", "public", "a", "", "", "", ())
+    with postgres_server.database() as name:
+        postgres_server.execute("CREATE TABLE a AS SELECT generate_series(1, 5) AS i", name)
+        postgres_server.execute("ALTER FUNCTION pg_stat_get_tuples_inserted RENAME TO only_like_postgres", name)
+        access = Access(datasource(postgres_server, name).settings, None)
+        assert loaded_rows(access, name, [entry]) == {}
+
+
 def tell_too_little() -> None:
     """Let this process hear from the server of one row in a table."""
     setattr(postgres_restore, "loaded_rows", lambda *_: {"public.word": 1})  # noqa: B010  # it is not its to export

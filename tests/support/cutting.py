@@ -7,8 +7,12 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Literal
 
-Cut = Literal["before", "after", "terminated", "down"]
-"""Before the message reaches the server; after it; only what the test does; after it, and nobody gets through again."""
+Cut = Literal["before", "after", "late", "terminated", "down"]
+"""When connections are lost.
+
+Before the message reaches the server; after it; before it, but the server gets it when `deliver` says; only what the
+test does; after it, and nobody gets through again.
+"""
 
 
 class CuttingProxy:
@@ -25,6 +29,7 @@ class CuttingProxy:
         self.connections = 0
         """How many it was asked for since `cut_at` was last set, or since it began."""
         self._cut_at = 0
+        self._late: tuple[socket.socket, bytes] | None = None
         self._muted: set[socket.socket] = set()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
@@ -36,6 +41,16 @@ class CuttingProxy:
     def cut_at(self, number: int) -> None:
         """Cut all connections when the Nth one from now on is asked for, and refuse that one."""
         self.connections, self._cut_at, self.has_cut = 0, number, False
+
+    def deliver(self) -> None:
+        """Let the server have the message that is late; returns once the server has ended that connection."""
+        assert self._late is not None
+        server, data = self._late
+        with contextlib.suppress(OSError):  # where the server has ended it before
+            server.sendall(data)
+            server.shutdown(socket.SHUT_WR)
+        for thread in self._forwarding:
+            thread.join()
 
     def close(self) -> None:
         """End it and all its connections."""
@@ -84,8 +99,9 @@ class CuttingProxy:
                     self._disturb(sink, data)
                 elif sink not in self._muted:
                     sink.sendall(data)
-        with contextlib.suppress(OSError):
-            sink.shutdown(socket.SHUT_WR)
+        if self._late is None or sink is not self._late[0]:
+            with contextlib.suppress(OSError):
+                sink.shutdown(socket.SHUT_WR)
 
     def _disturb(self, sink: socket.socket, data: bytes) -> None:
         if self._cut != "terminated":
@@ -95,14 +111,18 @@ class CuttingProxy:
         self.open = self._cut != "down"
         if self._cut == "terminated":
             self._act()
-        if self._cut != "before":
+        if self._cut == "late":
+            self._late = (sink, data)
+        elif self._cut != "before":
             sink.sendall(data)
         if self._cut != "terminated":
-            self._cut_all()
+            self._cut_all(sparing=sink if self._cut == "late" else None)
 
-    def _cut_all(self) -> None:
+    def _cut_all(self, sparing: socket.socket | None = None) -> None:
         for pair in self._pairs:
             for end in pair:
+                if end is sparing:
+                    continue
                 with contextlib.suppress(OSError):
                     end.shutdown(socket.SHUT_RDWR)
 

@@ -7,7 +7,7 @@ from dgtui.engine.datasources.mysql_connection import Access, Session
 from dgtui.engine.datasources.mysql_errors import quote
 from dgtui.engine.datasources.mysql_look import existing_tables, has_table
 from dgtui.engine.datasources.mysql_part import has_sequence_default, impossible
-from dgtui.engine.datasources.mysql_rename import Move, rename_tables
+from dgtui.engine.datasources.mysql_rename import Move, claim_renaming, rename_tables
 from dgtui.engine.datasources.mysql_triggers import drop_triggers
 from dgtui.engine.errors import RestoreError
 from dgtui.engine.reporting import Reporter
@@ -46,6 +46,7 @@ def place_table(access: Access, change: PartChange, name: str, announce: Announc
         if has_sequence_default(session, beside, [table]):
             raise impossible(table, "a column takes its default from a sequence")
         _strip(session, change, table, reporter)
+        claim_renaming(session, change.keep_as)
         announce(msgspec.json.encode((beside, table, database)).decode(), Part(kind="objects", added=(name,)))
         rename_tables(session, [Move(beside, table, database, name)], int(access.settings.lock_timeout))
         reporter.log(f"{table} of the backup is in {database} now, as {name}")

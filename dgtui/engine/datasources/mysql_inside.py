@@ -41,7 +41,15 @@ from dgtui.engine.datasources.mysql_objects import (
 )
 from dgtui.engine.datasources.mysql_obstacles import missing_grants, obstacles
 from dgtui.engine.datasources.mysql_properties import read_properties
-from dgtui.engine.datasources.mysql_rename import Move, disturbed, end_rename, movable, rename_tables, strangers_in
+from dgtui.engine.datasources.mysql_rename import (
+    Move,
+    claim_renaming,
+    disturbed,
+    end_rename,
+    movable,
+    rename_tables,
+    strangers_in,
+)
 from dgtui.engine.datasources.mysql_triggers import drop_triggers, is_stand_in
 from dgtui.engine.errors import RestoreError, SwapImpossible
 from dgtui.engine.model import ObjectInfo
@@ -128,6 +136,7 @@ def exchange_inside(access: Access, database: str, reporter: Reporter) -> None:
                 subject=database,
                 detail=missing_grants(session, database),
             )
+        claim_renaming(session, database)
         _exchange(access, session, database, reporter)
 
 
@@ -166,6 +175,7 @@ def _exchange(access: Access, session: Session, database: str, reporter: Reporte
 
 def _settle(access: Access, session: Session, database: str, reporter: Reporter) -> Literal["old", "new"]:
     """Bring a swap to its end or back, by what is where."""
+    claim_renaming(session, database)
     end_rename(session, CARRIED, database)
     session.execute(f"SET SESSION lock_wait_timeout = {max(1, int(access.settings.lock_timeout))}")
     if has_table(session, database, _CAME):

@@ -11,7 +11,7 @@ from dgtui.engine.datasources.mysql_connection import Access, Session
 from dgtui.engine.datasources.mysql_errors import quote
 from dgtui.engine.datasources.mysql_look import database_exists, existing_tables
 from dgtui.engine.datasources.mysql_properties import create_like
-from dgtui.engine.datasources.mysql_rename import Move, end_rename, rename_tables
+from dgtui.engine.datasources.mysql_rename import Move, claim_renaming, end_rename, rename_tables
 from dgtui.engine.errors import RestoreError
 from dgtui.engine.reporting import Reporter
 from dgtui.engine.restore_model import Part, PartChange
@@ -63,6 +63,7 @@ def replace_tables(access: Access, change: PartChange, announce: Announce, repor
             _remember_keys(session, database, keep_as, away)
         moves = [Move(database, name, keep_as) for name in away] + [Move(beside, name, database) for name in tables]
         added = tuple(name for name in tables if name not in there)
+        claim_renaming(session, keep_as)
         announce(_mark(moves), Part(kind="objects", replaced=tuple(replaced), added=added, removed=tuple(removed)))
         rename_tables(session, moves, int(access.settings.lock_timeout))
         reporter.log(f"{len(tables) + len(removed)} tables of {database} were exchanged by one RENAME TABLE")
@@ -77,6 +78,7 @@ def settle_tables(access: Access, mark: str, change: PartChange) -> Literal["old
     """
     source, name, destination = msgspec.json.decode(mark, type=tuple[str, str, str])
     with access.session(patience=_PATIENCE, fallback=RestoreError) as session:
+        claim_renaming(session, change.keep_as)
         # What another statement of ours renames names the live database too.
         end_rename(session, destination if destination == change.keep_as else source, change.database)
         if destination == change.keep_as:

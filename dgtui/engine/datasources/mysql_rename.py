@@ -1,6 +1,7 @@
 """RENAME TABLE: what it can move, how it is made, how one of ours is ended whose client has died."""
 
 import contextlib
+import hashlib
 import time
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -11,6 +12,11 @@ from dgtui.engine.datasources.mysql_look import CARRIED, CARRIED_IN, existing_ta
 from dgtui.engine.errors import RestoreError
 
 _END_SECONDS = 30.0
+_LOOK_AGAIN_SECONDS = 0.05
+_LOCK_NAME_DIGITS = 40
+"""MySQL takes names of locks up to 64 characters, which a database may have alone."""
+_NO_NAMED_LOCKS = (1105, 1235)
+"""What a cluster says that has none (Galera): ER_UNKNOWN_ERROR in its strict mode, or ER_NOT_SUPPORTED_YET."""
 _RENAMES = """
 SELECT ID FROM information_schema.PROCESSLIST
 WHERE ID <> CONNECTION_ID() AND INFO LIKE 'RENAME TABLE %%' AND (LOCATE(%s, INFO) > 0 OR LOCATE(%s, INFO) > 0)
@@ -37,26 +43,56 @@ def movable(session: Session, database: str) -> list[str]:
     return [*(table.name for table in existing_tables(session, database)), *sequence_names(session, database)]
 
 
+def claim_renaming(session: Session, keep_as: str) -> None:
+    """Let this session alone rename tables into `keep_as`; one that did so before is ended: its client is gone.
+
+    The server may not have begun to read the statement of a lost connection, and would then make it later. A named
+    lock is held until its session is over, whatever that session is at. Raises RestoreError.
+    """
+    import pymysql
+
+    name = f"dgtui {hashlib.sha256(keep_as.encode()).hexdigest()[:_LOCK_NAME_DIGITS]}"
+    deadline = time.monotonic() + _END_SECONDS
+    try:
+        while session.value("SELECT GET_LOCK(%s, 0)", [name]) != 1:
+            if (holder := session.value("SELECT IS_USED_LOCK(%s)", [name])) is not None:
+                _kill(session, holder)
+            if time.monotonic() > deadline:
+                raise _still_renamed(keep_as)
+            time.sleep(_LOOK_AGAIN_SECONDS)
+    except pymysql.MySQLError as error:
+        if error.args[0] not in _NO_NAMED_LOCKS:
+            raise
+
+
+def _kill(session: Session, connection: object) -> None:
+    import pymysql
+
+    with contextlib.suppress(pymysql.MySQLError):
+        session.execute(f"KILL {int(str(connection))}")
+
+
+def _still_renamed(subject: str) -> RestoreError:
+    return RestoreError(
+        f"The tables of {subject} are still being renamed",
+        subject=subject,
+        hint="Look at SHOW PROCESSLIST for who does so, then try again",
+    )
+
+
 def end_rename(session: Session, keep_as: str, current: str) -> None:
     """End every RENAME TABLE of ours, which names `keep_as` or brings tables in: its client is gone.
 
     Raises RestoreError.
     """
-    import pymysql
-
     ours = f"{quote(current)}.`{CARRIED_IN}"
     deadline = time.monotonic() + _END_SECONDS
     while found := session.rows(_RENAMES, [quote(keep_as), ours]):
         for (connection,) in found:
-            with contextlib.suppress(pymysql.MySQLError):
-                session.execute(f"KILL {int(connection)}")
+            _kill(session, connection)
         if time.monotonic() > deadline:
-            raise RestoreError(
-                f"The tables of {current} are still being renamed",
-                subject=current,
-                hint="Look at SHOW PROCESSLIST for who does so, then try again",
-            )
-        time.sleep(0.05)
+            raise _still_renamed(current)
+        time.sleep(_LOOK_AGAIN_SECONDS)
 
 
 def rename_tables(session: Session, moves: Sequence[Move], lock_timeout: int) -> None:

@@ -9,7 +9,15 @@ from dgtui.engine.datasources.mysql_exchange import exchange, holds_objects, set
 from dgtui.engine.datasources.mysql_look import database_exists, other_objects
 from dgtui.engine.datasources.mysql_obstacles import missing_grants, obstacles
 from dgtui.engine.datasources.mysql_properties import create_like
-from dgtui.engine.datasources.mysql_rename import Move, disturbed, end_rename, movable, rename_tables, strangers_in
+from dgtui.engine.datasources.mysql_rename import (
+    Move,
+    claim_renaming,
+    disturbed,
+    end_rename,
+    movable,
+    rename_tables,
+    strangers_in,
+)
 from dgtui.engine.errors import DataGuardianError, RestoreError, SwapImpossible
 from dgtui.engine.reporting import Reporter, SilentReporter
 
@@ -30,6 +38,7 @@ def swap_databases(access: Access, new: str, current: str, keep_as: str, reporte
     """
     with access.session(patience=_PATIENCE, fallback=RestoreError) as session:
         _refuse_obstacles(session, new, current, keep_as)
+        claim_renaming(session, keep_as)
         if holds_objects(session, new, current):
             exchange(access, session, Exchange(new=new, current=current, keep_as=keep_as), reporter)
         else:
@@ -64,6 +73,7 @@ def settle_databases(access: Access, new: str, current: str, keep_as: str) -> Li
     A server goes on with a statement whose client has died: it is ended first. Raises RestoreError.
     """
     with access.session(patience=_PATIENCE, fallback=RestoreError) as session:
+        claim_renaming(session, keep_as)
         end_rename(session, keep_as, current)
         change = Exchange(new=new, current=current, keep_as=keep_as)
         if (found := settle_exchange(access, session, change, SilentReporter())) is not None:

@@ -35,6 +35,8 @@ def loaded_rows(access: Access, database: str, entries: Iterable[TocEntry]) -> d
 
     Only of the tables whose rows are among the entries; none where the server does not know it for sure.
     """
+    import psycopg
+
     wanted = {table_name(entry.schema, entry.tag) for entry in entries if entry.kind == "TABLE DATA"}
     try:
         with access.connect(database) as connection:
@@ -47,8 +49,8 @@ def loaded_rows(access: Access, database: str, entries: Iterable[TocEntry]) -> d
                     return {}
                 time.sleep(_LOOK_AGAIN_SECONDS)
             rows = connection.execute(_INSERTED).fetchall()
-    except DataGuardianError:
-        # The comparison counts itself then, and says why it cannot.
+    except (psycopg.Error, DataGuardianError):
+        # It does not speak of it, as servers that only resemble PostgreSQL; the comparison counts itself then.
         return {}
     named = {table_name(schema, name): inserted for schema, name, inserted in rows}
     return {name: named[name] for name in wanted & named.keys()}
