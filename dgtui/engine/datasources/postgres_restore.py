@@ -86,10 +86,6 @@ class _Complaints:
         return "\n".join(error.message for error in self.errors)
 
 
-def _unheard(line: str) -> None:
-    """Nobody else wants the line."""
-
-
 def _both(one: Callable[[str], None], other: Callable[[str], None]) -> Callable[[str], None]:
     def hear(line: str) -> None:
         one(line)
@@ -138,7 +134,7 @@ class Loader:
     def load(self, jobs: int) -> LoadOutcome:
         """In parallel where several jobs are asked for, and once more serially where that failed."""
         if jobs <= 1:
-            return self._with_rows(self._serially(_unheard))
+            return self._with_rows(self._serially())
         with self._watching(in_parallel=True) as hear:
             outcome = self._in_parallel(jobs, hear)
         if not outcome.error_count:
@@ -184,12 +180,12 @@ class Loader:
         finally:
             child.stop()
 
-    def _serially(self, hear: Callable[[str], None]) -> LoadOutcome:
+    def _serially(self, hear: Callable[[str], None] | None = None) -> LoadOutcome:
         complaints = _Complaints(self._reporter, self._tables)
         child = Child(
             [*buffered("-i"), self._plan.tool.path, *self._arguments],
             environment=_writable(self._access),
-            on_line=_both(complaints.take, hear),
+            on_line=_both(complaints.take, hear) if hear is not None else complaints.take,
             secrets=self._access.secrets,
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
