@@ -63,6 +63,8 @@ class Child:
         self.name = Path(arguments[0]).name
         self._on_line = on_line
         self._secrets = tuple(secrets)
+        self._gone = False
+        """Nothing of the process group is left, so that its number may be another's by now."""
         self.tail: deque[str] = deque(maxlen=TAIL_LINES)
         setpriv = shutil.which("setpriv")
         prefix = [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []
@@ -139,6 +141,8 @@ class Child:
         Raises subprocess.TimeoutExpired.
         """
         code = self.process.wait(timeout)
+        # At once: whoever stops us much later would end a stranger that was given the number meanwhile.
+        self._group_alive()
         self._reader.join(_STOP_SECONDS)
         return code
 
@@ -172,9 +176,14 @@ class Child:
         return self._signal_group(0)
 
     def _signal_group(self, signal_number: int) -> bool:
+        if self._gone:
+            return False
         try:
             os.killpg(self.process.pid, signal_number)
-        except (ProcessLookupError, PermissionError):
+        except ProcessLookupError:
+            self._gone = True
+            return False
+        except PermissionError:
             return False
         return True
 

@@ -1,5 +1,6 @@
 """Programs run as children: their output, their end, and what they leave behind."""
 
+import shutil
 import subprocess
 import sys
 
@@ -10,6 +11,20 @@ from dgtui.engine.child import IdleTimeout, output_of, run_tool
 _LEAVING = """
 from dgtui.engine.child import run_tool
 print(run_tool(["sh", "-c", "setsid sleep 600 2>&- & echo $!; echo odd >&2; exit 3"], timeout=60))
+"""
+
+_ALONE = ("unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc")
+"""Words before a command: process numbers of its own, and the right to choose the next one."""
+_HEIR = """
+import subprocess
+from pathlib import Path
+from dgtui.engine.child import Child
+child = Child(["true"])
+child.wait()
+Path("/proc/sys/kernel/ns_last_pid").write_text(str(child.process.pid - 1))
+heir = subprocess.Popen(["sleep", "600"], start_new_session=True)
+child.stop()
+print(heir.pid == child.process.pid, heir.poll())
 """
 
 
@@ -29,3 +44,13 @@ def test_what_a_program_leaves_behind_keeps_nobody_from_ending() -> None:
 def test_a_program_that_takes_too_long_is_ended_with_all_that_it_started() -> None:
     with pytest.raises(IdleTimeout, match="sh did not answer within 0 s"):
         run_tool(["sh", "-c", "yes & yes"], timeout=0.2)
+
+
+def test_what_was_given_the_number_of_a_program_that_ended_is_not_ended() -> None:
+    choosing = [*_ALONE, "test", "-w", "/proc/sys/kernel/ns_last_pid"]
+    if shutil.which("unshare") is None or subprocess.run(choosing, check=False).returncode != 0:
+        pytest.skip("this system does not let us choose process numbers")
+    done = subprocess.run(
+        [*_ALONE, sys.executable, "-c", _HEIR], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert done.stdout == "True None\n", done.stderr

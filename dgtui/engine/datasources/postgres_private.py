@@ -202,7 +202,7 @@ def _stop(server: Child) -> None:
     """End it at once, with its own children; nothing in it is needed any more."""
     with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
         server.process.send_signal(signal.SIGQUIT)
-        server.process.wait(_STOP_SECONDS)
+        server.wait(_STOP_SECONDS)
     server.stop()
 
 
