@@ -1,4 +1,4 @@
-"""Passwords stand on no command line of any process, while PostgreSQL and MariaDB are backed up and restored."""
+"""Passwords stand on no command line of any process and in no complaint, while PostgreSQL and MariaDB are restored."""
 
 import os
 import shlex
@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from dgtui.engine.datasources.loading import Selection
+from tests.integration.postgres_case import Listener, datasource, role
 from tests.support.homes import Home
 from tests.support.mariadb import MariadbServer, mariadb_program, mysql_digest
 from tests.support.postgres import PostgresServer
+from tests.support.pump import FileArchive, dump_to
 from tests.support.round_trips import digest_of, mysql_table, postgres_table, restored, whole_backup
 
 PASSWORD = "Gehe1m's\"\\ \\n #;é%41"
@@ -94,3 +97,27 @@ def test_mariadb(home: Home, mariadb: MariadbServer, tmp_path: Path) -> None:
     restored(home, whole_backup(home), database=f"{name}_other")
     assert mysql_digest(mariadb, f"{name}_other") == mysql_digest(mariadb, name)
     witness.assert_unseen("mariadb", "mariadb-dump")
+
+
+def test_a_password_for_another_server_is_not_told_with_the_statement_that_fails(
+    postgres_server: PostgresServer, postgres_database: str, tmp_path: Path
+) -> None:
+    with postgres_server.database() as name:
+        source = datasource(postgres_server, name)
+        with role(postgres_server, "role_that_goes"):
+            postgres_server.execute(
+                "CREATE FOREIGN DATA WRAPPER w; CREATE SERVER s FOREIGN DATA WRAPPER w;"
+                "CREATE USER MAPPING FOR role_that_goes SERVER s OPTIONS (\"user\" 'u', password 'Gehe''im\n\\1')",
+                name,
+            )
+            dump_to(source, tmp_path / "backup.dump", scratch=tmp_path)
+            postgres_server.execute("DROP USER MAPPING FOR role_that_goes SERVER s", name)
+        heard, archive = Listener(), FileArchive(tmp_path / "backup.dump")
+        outcome = source.load(archive, postgres_database, Selection(), heard, jobs=1, scratch_folder=tmp_path)
+        assert outcome.error_count == 1
+        assert 'role "role_that_goes" does not exist' in outcome.errors[0].message
+        assert outcome.errors[0].statement.startswith("CREATE USER MAPPING FOR role_that_goes SERVER s OPTIONS (")
+        told = "\n".join((outcome.errors[0].message, outcome.errors[0].statement, *heard.lines))
+        assert "***" in told
+        assert "Gehe" not in told
+        assert "im\n" not in told

@@ -3,7 +3,7 @@
 import contextlib
 import re
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from dgtui.engine.child import Child, describe_exit, widen_pipe
@@ -30,6 +30,8 @@ _ARCHIVE_DAMAGED = re.compile(
     r"could not read from input file|unexpected end of file|unexpected block ID|not appear to be a valid archive|"
     r"could not uncompress data|input file is too short"
 )
+_WITH_CREDENTIALS = re.compile(r"CREATE (USER MAPPING|SUBSCRIPTION|SERVER|FOREIGN DATA WRAPPER|FOREIGN TABLE)\b")
+_LITERAL = re.compile(r"'(?:[^']|'')*(?:'|\Z)")
 _UNKNOWN_SETTING = re.compile(r'unrecognized configuration parameter "(transaction_timeout|idle_session_timeout)"')
 
 
@@ -76,7 +78,7 @@ class _Complaints:
         else:
             self.count += 1
             if len(self.errors) < _ERRORS_KEPT:
-                statement = "\n".join(self._statement or ())[:_LONGEST_STATEMENT]
+                statement = _without_credentials("\n".join(self._statement or ()))[:_LONGEST_STATEMENT]
                 self.errors.append(LoadError(message=self._message, statement=statement))
         self._message, self._statement = "", None
 
@@ -84,6 +86,22 @@ class _Complaints:
     def text(self) -> str:
         """All messages."""
         return "\n".join(error.message for error in self.errors)
+
+
+def _without_credentials(statement: str) -> str:
+    """The statement, without the texts in it where one may be a password for another server."""
+    return _LITERAL.sub("'***'", statement) if _WITH_CREDENTIALS.match(statement) else statement
+
+
+def _without_statements(lines: Iterable[str]) -> tuple[str, ...]:
+    """Lines of pg_restore without the statements that failed, which its complaints tell."""
+    kept: list[str] = []
+    within = False
+    for line in lines:
+        within = line.startswith("Command was: ") or (within and not line.startswith("pg_restore: "))
+        if not within:
+            kept.append(line)
+    return tuple(kept)
 
 
 def _both(one: Callable[[str], None], other: Callable[[str], None]) -> Callable[[str], None]:
@@ -204,7 +222,7 @@ class Loader:
     def _outcome(self, child: Child, complaints: _Complaints) -> LoadOutcome:
         code = child.wait()
         complaints.close()
-        detail = tuple(child.tail)
+        detail = _without_statements(child.tail)
         told = "\n".join((complaints.text, *detail))
         if code != 0:
             self._raise_known(told, detail)
