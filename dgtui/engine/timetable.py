@@ -147,7 +147,8 @@ class Timetable:
             if due_at is None or self.may_start(due_at):
                 return due_at
             assert self.window is not None
-            moment = self.window.last_closing(due_at, self.zone)
+            # At its closing itself, nothing may begin any more.
+            moment = self.window.last_closing(due_at + _INSTANT, self.zone) - _INSTANT
         return None
 
     def _run(self, due_at: datetime) -> DueRun:

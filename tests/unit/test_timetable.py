@@ -196,6 +196,23 @@ def test_a_window_takes_what_falls_into_it() -> None:
     assert latest.due_at.astimezone(ZURICH).strftime("%d %H:%M") == "02 04:00"
 
 
+@given(
+    st.sampled_from(["0 * * * *", "*/30 * * * *", "every 6 h", "every 1 h 20 min", "0 6,22 * * *"]),
+    st.sampled_from(["22:00-06:00", "06:00-22:00", "00:00-06:00", "18:00-00:00", "05:30-06:00"]),
+    st.integers(0, 3 * 1440),
+)
+@settings(deadline=None, max_examples=60)
+def test_the_last_run_before_a_moment_lies_in_a_window_that_may_have_closed_since(
+    schedule: str, window: str, minutes: int
+) -> None:
+    timetable = Timetable.parse("job", schedule, "Europe/Zurich", window=window)
+    start = datetime(2025, 1, 1, tzinfo=UTC)
+    moment = start + timedelta(days=3, minutes=minutes)
+    inside = [due for due in all_between(parse_schedule(schedule, ZURICH), start, moment) if timetable.may_start(due)]
+    latest = timetable.latest(moment, start)
+    assert (latest.due_at if latest is not None else None) == max(inside, default=None)
+
+
 def test_the_hours_of_a_window() -> None:
     night, day = Window.parse("22:00-06:00"), Window.parse(" 9:00 - 17:30 ")
     assert [night.holds(datetime(2025, 1, 1, hour, tzinfo=UTC), UTC) for hour in (21, 22, 23, 0, 5, 6)] == [
