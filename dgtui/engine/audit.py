@@ -86,8 +86,8 @@ def append_audit(
     folder = catalog.path.parent
     with take_lock(folder / "locks" / "audit.lock", purpose="writing the audit log", patience_seconds=_LOCK_SECONDS):
         table = AuditTable(catalog)
-        newest = table.last()
-        last = Head(number=newest.number, hash=newest.hash) if newest else Head(number=0, hash=FIRST_PREVIOUS)
+        number, last_hash = table.last() or (0, FIRST_PREVIOUS)
+        last = Head(number=number, hash=last_hash)
         with contextlib.suppress(CatalogError):
             # Where entries were cut off, the new one stands behind the gap: it must not close it.
             last = max(last, read_head(folder) or last, key=lambda head: head.number)

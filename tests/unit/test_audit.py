@@ -135,6 +135,23 @@ def test_every_change_from_outside_shows(catalog: Catalog, script: str, found: l
     assert kinds(catalog) == found
 
 
+@pytest.mark.parametrize(
+    "change",
+    ["details = 'oops'", "details = '[1]'", "details = x'ff'", "at = 'yesterday'", "outcome = x'ff00'", "at = 5"],
+)
+def test_an_entry_that_cannot_even_be_read_is_shown_as_changed_and_stops_no_new_one(
+    catalog: Catalog, change: str
+) -> None:
+    fill(catalog)
+    tamper(catalog, f"{_UNLOCK} UPDATE audit SET {change} WHERE number IN (2, 5);")
+    assert kinds(catalog) == [(2, "changed"), (5, "changed")]
+    assert fill(catalog, 1)[0].number == 6
+    assert kinds(catalog) == [(2, "changed"), (5, "changed")]
+    shown = AuditTable(catalog).entries()
+    assert [entry.number for entry in shown] == [6, 5, 4, 3, 2, 1]
+    assert [entry.number for entry in shown if "cannot be read" in " ".join(entry.details)] == [5, 2]
+
+
 def test_a_cut_tail_still_shows_after_new_entries(catalog: Catalog) -> None:
     fill(catalog)
     tamper(catalog, f"{_UNLOCK} DELETE FROM audit WHERE number > 3;")

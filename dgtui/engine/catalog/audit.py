@@ -1,7 +1,7 @@
 """The audit log in the catalogue: a table that SQL itself refuses to change, each entry chained to the one before."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -9,7 +9,9 @@ import sqlalchemy as sa
 
 from dgtui.engine.catalog.database import Database, time_text
 from dgtui.engine.catalog.tables import metadata
-from dgtui.engine.notification_model import AuditEntry
+from dgtui.engine.notification_model import Actor, AuditEntry
+
+_NO_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 
 audit = sa.Table(
     "audit",
@@ -44,12 +46,12 @@ class AuditTable:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def last(self) -> AuditEntry | None:
-        """The newest entry."""
-        query = sa.select(audit).order_by(audit.c.number.desc()).limit(1)
+    def last(self) -> tuple[int, str] | None:
+        """Number and hash of the newest entry; what else stands there is of no account for the next one."""
+        query = sa.select(audit.c.number, audit.c.hash).order_by(audit.c.number.desc()).limit(1)
         with self._database.transaction() as connection:
-            row = connection.execute(query).mappings().first()
-        return _decoded(row) if row is not None else None
+            row = connection.execute(query).first()
+        return (int(row[0]), str(row[1])) if row is not None else None
 
     def add(self, entry: AuditEntry) -> None:
         """Store an entry. Raises CatalogError, also where its number is taken."""
@@ -95,5 +97,24 @@ def _columns(entry: AuditEntry) -> dict[str, Any]:
 def _decoded(row: sa.RowMapping) -> AuditEntry:
     values: dict[str, Any] = {name: row[name] for name in AuditEntry.__struct_fields__ if name != "actor"}
     values["actor"] = {name: row[name] for name in ("user", "origin", "program")}
-    values["details"] = msgspec.json.decode(row["details"])
-    return msgspec.convert(values, AuditEntry)
+    try:
+        values["details"] = msgspec.json.decode(row["details"])
+        return msgspec.convert(values, AuditEntry)
+    except msgspec.MsgspecError as error:
+        return _unreadable(row, error)
+
+
+def _unreadable(row: sa.RowMapping, error: msgspec.MsgspecError) -> AuditEntry:
+    """What is left of an entry that nobody wrote like this; its hash fits none of it."""
+    texts = {name: str(row[name]) for name in row if name not in ("number", "at", "details")}
+    try:
+        at = datetime.fromisoformat(row["at"]).astimezone(UTC)
+    except (TypeError, ValueError):
+        at = _NO_TIME
+    return AuditEntry(
+        number=row["number"],
+        at=at,
+        actor=Actor(user=texts["user"], origin=texts["origin"], program=texts["program"]),
+        **{name: texts[name] for name in ("action", "object_kind", "object_name", "outcome", "previous", "hash")},
+        details=(f"Somebody has changed this entry, it cannot be read: {error}",),
+    )
