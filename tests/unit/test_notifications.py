@@ -98,3 +98,12 @@ def test_what_comes_from_outside_cannot_steer_a_terminal(catalog: Catalog) -> No
     )
     assert told is not None
     assert (told.message, told.details) == ("\\x1b[2Jboo", ("\\x07",))
+
+
+def test_no_message_grows_so_long_that_a_receiver_refuses_it(catalog: Catalog) -> None:
+    lines = [f"/var/backups/shop/{number}: not_kept, 3.4 GB" for number in range(100_000)]
+    told = raise_notification(
+        catalog, "cleanup_completed", subject_kind="storage", subject="disk", message="many removed", details=lines
+    )
+    assert told is not None
+    assert told.details == (*lines[:200], "... and 99,800 more")

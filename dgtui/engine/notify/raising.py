@@ -9,6 +9,9 @@ from dgtui.engine.child import printable
 from dgtui.engine.messages import now
 from dgtui.engine.notification_model import SEVERITIES, Notification, NotificationKind, SubjectKind
 
+_MOST_DETAILS = 200
+"""What a cleanup removed may be a hundred thousand backups: no mail server takes a message that long."""
+
 
 def raise_notification(
     catalog: Database,
@@ -39,7 +42,7 @@ def raise_notification(
             subject=subject,
             message=printable(message),
             created_at=at or now(),
-            details=tuple(printable(line) for line in details),
+            details=_shortened(details),
             related=tuple(related),
             group_key=group_key,
         ),
@@ -57,3 +60,10 @@ def end_states(
 ) -> int:
     """Record in silence that lasting states are over, so that nobody is reminded; how many. Raises CatalogError."""
     return Notifications(catalog).end(kinds, subject_kind=subject_kind, subject=subject, at=at or now())
+
+
+def _shortened(details: Sequence[str]) -> tuple[str, ...]:
+    """The first lines, and how many more there were."""
+    told = tuple(printable(line) for line in details[:_MOST_DETAILS])
+    left = len(details) - len(told)
+    return (*told, f"... and {left:,} more") if left else told
