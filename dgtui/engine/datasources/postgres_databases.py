@@ -6,6 +6,7 @@ from dgtui.engine.datasources.loading import TargetState
 from dgtui.engine.datasources.postgres_connection import Access
 from dgtui.engine.datasources.postgres_names import name_mistake, shown, table_name
 from dgtui.engine.datasources.postgres_queries import clients_of
+from dgtui.engine.datasources.postgres_replication import let_go
 from dgtui.engine.errors import ConfigError, RestoreError
 from dgtui.engine.model import ObjectInfo
 
@@ -103,17 +104,32 @@ def drop_database(access: Access, database: str) -> None:
                 hint=f"Choose another target, or first: ALTER DATABASE {shown(database)} IS_TEMPLATE false;",
             )
         try:
-            if connection.info.server_version >= 130000:
-                connection.execute(with_names("DROP DATABASE IF EXISTS {} WITH (FORCE)", database))
-            else:
-                end_sessions(connection, (database,))
-                connection.execute(with_names("DROP DATABASE IF EXISTS {}", database))
+            _drop(connection, database)
         except psycopg.errors.ObjectInUse as error:
-            raise RestoreError(
-                f"{shown(database)} cannot be removed: {str(error).splitlines()[0]}",
-                subject=database,
-                hint="End its replication slots, subscriptions and prepared transactions, then try again",
-            ) from error
+            if connection.info.server_version >= 100000:
+                let_go(access, database)
+            _drop_at_last(connection, database, error)
+
+
+def _drop(connection: "psycopg.Connection[Any]", database: str) -> None:
+    if connection.info.server_version >= 130000:
+        connection.execute(with_names("DROP DATABASE IF EXISTS {} WITH (FORCE)", database))
+    else:
+        end_sessions(connection, (database,))
+        connection.execute(with_names("DROP DATABASE IF EXISTS {}", database))
+
+
+def _drop_at_last(connection: "psycopg.Connection[Any]", database: str, first: "psycopg.Error") -> None:
+    import psycopg
+
+    try:
+        _drop(connection, database)
+    except psycopg.errors.ObjectInUse as error:
+        raise RestoreError(
+            f"{shown(database)} cannot be removed: {str(error).splitlines()[0]}",
+            subject=database,
+            hint="End its replication slots, subscriptions and prepared transactions, then try again",
+        ) from first
 
 
 def end_sessions(connection: "psycopg.Connection[Any]", databases: tuple[str, ...]) -> int:

@@ -102,7 +102,7 @@ def swap_databases(access: Access, new: str, current: str, keep_as: str, reporte
                 with connection.transaction():
                     connection.execute("SET LOCAL lock_timeout = '10s'")
                     for old_name, new_name in renames:
-                        connection.execute(with_names("ALTER DATABASE {} RENAME TO {}", old_name, new_name))
+                        _rename(connection, old_name, new_name, current)
                 gap = (time.monotonic() - began) * 1000
     except (psycopg.Error, DataGuardianError) as error:
         if _stands_at(access, current, oids[new]):
@@ -110,6 +110,21 @@ def swap_databases(access: Access, new: str, current: str, keep_as: str, reporte
             return
         raise _not_swapped(current, error) from error
     reporter.log(f"{shown(current)} could not be reached for {gap:.0f} ms while the databases changed places")
+
+
+def _rename(connection: "psycopg.Connection[Any]", old_name: str, new_name: str, current: str) -> None:
+    import psycopg
+
+    try:
+        connection.execute(with_names("ALTER DATABASE {} RENAME TO {}", old_name, new_name))
+    except psycopg.errors.ObjectInUse as error:
+        raise RestoreError(
+            f"The databases were not swapped, {shown(current)} is as it was: {error.diag.message_primary}: "
+            f"{error.diag.message_detail}",
+            subject=current,
+            hint="End prepared transactions with COMMIT PREPARED or ROLLBACK PREPARED, and sessions that "
+            f'{connection.info.user} may not end (GRANT pg_signal_backend TO "{connection.info.user}"), then try again',
+        ) from error
 
 
 def _look_often(connection: "psycopg.Connection[Any]") -> None:

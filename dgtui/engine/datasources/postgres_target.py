@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from dgtui.engine.datasources.base import Datasource
 from dgtui.engine.datasources.dumping import Archive
@@ -25,6 +25,7 @@ from dgtui.engine.datasources.postgres_queries import (
     object_infos,
     tables_of,
 )
+from dgtui.engine.datasources.postgres_replication import of_archive, refuse_prepared, replication_notes
 from dgtui.engine.datasources.postgres_restore import Loader
 from dgtui.engine.datasources.postgres_selection import needed_by, tables_in
 from dgtui.engine.datasources.postgres_settling import settle_transaction
@@ -35,6 +36,9 @@ from dgtui.engine.model import ObjectInfo
 from dgtui.engine.properties import DatabaseProperties
 from dgtui.engine.reporting import Reporter
 from dgtui.engine.restore_model import PartChange
+
+if TYPE_CHECKING:
+    import psycopg
 
 
 class PostgresTarget(Datasource[PostgresSettings]):
@@ -80,7 +84,8 @@ class PostgresTarget(Datasource[PostgresSettings]):
         if selection.backup_type == "data_only":
             DataLoad(self._access, archive, database, selection).check()
             return ()
-        plan = plan_restore(self._access, read_toc(archive.blocks()), selection)
+        toc = read_toc(archive.blocks())
+        plan = plan_restore(self._access, toc, selection)
         with self._access.connect(maintenance_database(self._access)) as connection:
             row = connection.execute(
                 "SELECT rolsuper OR rolcreatedb, quote_ident(rolname) FROM pg_roles WHERE rolname = current_user"
@@ -91,7 +96,17 @@ class PostgresTarget(Datasource[PostgresSettings]):
                     subject=database,
                     hint=f"Run as a superuser: ALTER ROLE {row[1]} CREATEDB;",
                 )
-        return plan.notes
+            return (*plan.notes, *self._bound(connection, toc, database, selection))
+
+    def _bound(
+        self, connection: "psycopg.Connection[Any]", toc: Toc, database: str, selection: Selection
+    ) -> Sequence[str]:
+        """What is to be known of replication where all of a database is replaced."""
+        if selection.tables or not selection.acting:
+            return ()
+        refuse_prepared(connection, database)
+        subscriptions = [entry.tag for entry in toc.entries if entry.kind == "SUBSCRIPTION"]
+        return (*of_archive(subscriptions), *replication_notes(connection, database))
 
     def refuse_unknown(self, archive: Archive, listed: Sequence[str], selection: Selection) -> tuple[str, ...]:  # noqa: ARG002
         """The archive's own table of contents is asked by `check_restore`: it names more than has rows."""
