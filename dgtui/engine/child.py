@@ -21,6 +21,14 @@ _STOP_SECONDS = 5.0
 _PIPE_BYTES = 1 << 20
 _READ_BYTES = 1 << 16
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_withheld: set[str] = set()
+"""Variables of our environment that hold secrets."""
+
+
+def withhold(variables: Iterable[str]) -> None:
+    """Keep these variables of our environment, and no others, from the programs that are started from now on."""
+    _withheld.clear()
+    _withheld.update(variables)
 
 
 class IdleTimeout(DatabaseConnectionError):
@@ -58,8 +66,12 @@ class Child:
         stdout: int | None = subprocess.PIPE,
         pass_fds: Sequence[int] = (),
         folder: Path | None = None,
+        trusted: bool = False,
     ) -> None:
-        """Start the program; `environment` is added to ours. Raises ToolMissing."""
+        """Start the program; `environment` is added to ours, of which only a trusted one gets what is withheld.
+
+        Raises ToolMissing.
+        """
         self.name = Path(arguments[0]).name
         self._on_line = on_line
         self._secrets = tuple(secrets)
@@ -77,7 +89,7 @@ class Child:
             )
         self.process = subprocess.Popen(
             [*prefix, program, *arguments[1:]],
-            env={**os.environ, "LC_ALL": "C.UTF-8", **(environment or {})},
+            env={**_inherited(trusted=trusted), "LC_ALL": "C.UTF-8", **(environment or {})},
             stdin=stdin,
             stdout=stdout,
             stderr=subprocess.PIPE,
@@ -195,6 +207,10 @@ class Child:
                 self.tail.append(line)
                 if self._on_line is not None:
                     self._on_line(line)
+
+
+def _inherited(*, trusted: bool) -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if trusted or name not in _withheld}
 
 
 def describe_exit(code: int) -> str:

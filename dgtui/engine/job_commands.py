@@ -54,7 +54,7 @@ class JobCommands:
         self._reporter.log(f"Running {when}: {' '.join(map(printable, command))}")
         environment = {**self._environment, "DGTUI_WHEN": when, **outcome}
         try:
-            child = Child(command, environment=environment, on_line=lambda line: self._log(when, line))
+            child = Child(command, environment=environment, on_line=lambda line: self._log(when, line), trusted=True)
         except ToolMissing as error:
             raise ToolMissing(
                 f"The program of `{when}` cannot be run: {error.message}",

@@ -1,5 +1,6 @@
-"""Passwords stand on no command line of any process and in no complaint, while PostgreSQL and MariaDB are restored."""
+"""Passwords stand on no command line, in no complaint, and in no environment but of who needs them."""
 
+import json
 import os
 import shlex
 from collections.abc import Iterator
@@ -45,6 +46,26 @@ class Witness:
             assert expected.encode() in seen
         for form in (PASSWORD, shlex.quote(PASSWORD), PASSWORD.replace("\\", "\\\\"), "Gehe1m"):
             assert form.encode() not in seen
+
+
+class Lister:
+    """Programs that write down their environment, and then do their work."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir()
+
+    def wrap(self, *programs: str) -> None:
+        """Have these write it down."""
+        for program in programs:
+            wrapper = self.folder / Path(program).name
+            seen = shlex.quote(str(self.folder / f"{wrapper.name}.seen"))
+            wrapper.write_text(f'#!/bin/sh\nenv >> {seen}\nexec {shlex.quote(program)} "$@"\n')
+            wrapper.chmod(0o755)
+
+    def seen(self, program: str) -> list[str]:
+        """All that one of them had in its environment, as often as it ran."""
+        return (self.folder / f"{program}.seen").read_text().splitlines()
 
 
 @pytest.fixture
@@ -121,3 +142,38 @@ def test_a_password_for_another_server_is_not_told_with_the_statement_that_fails
         assert "***" in told
         assert "Gehe" not in told
         assert "im\n" not in told
+
+
+def test_the_environment_of_tools_holds_no_secrets_of_others(
+    home: Home, postgres_server: PostgresServer, login: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTHER_PASSWORD", "hunter2")
+    monkeypatch.setenv("SHOP_PASSWORD", PASSWORD)
+    monkeypatch.setenv("SHOP_REGION", "north")
+    lister = Lister(tmp_path / "tools")
+    lister.wrap(*(str(postgres_server.binaries / name) for name in ("pg_dump", "pg_restore")))
+    command = json.dumps(["sh", "-c", f"env > {shlex.quote(str(lister.folder / 'before.seen'))}"])
+    with postgres_server.database() as name:
+        own = postgres_table(postgres_server, name, username=login, tools=str(lister.folder))
+        other = postgres_table(postgres_server, "elsewhere", "other") + 'password = { env = "OTHER_PASSWORD" }\n'
+        home.configure(own + 'password = { env = "SHOP_PASSWORD" }\n' + other, job=f"before = {command}")
+        try:
+            restored(home, whole_backup(home), database=f"{name}_other")
+        finally:
+            postgres_server.drop_database(f"{name}_other")
+    for tool in ("pg_dump", "pg_restore"):
+        assert f"PGPASSWORD={PASSWORD}" in lister.seen(tool)
+        assert "SHOP_REGION=north" in lister.seen(tool)
+        assert not [line for line in lister.seen(tool) if line.startswith(("OTHER_PASSWORD=", "SHOP_PASSWORD="))]
+    assert {"OTHER_PASSWORD=hunter2", f"SHOP_PASSWORD={PASSWORD}"} <= set(lister.seen("before"))
+
+
+def test_a_password_that_all_connections_take_from_the_environment_is_one_of_the_tools(
+    home: Home, postgres_server: PostgresServer, login: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGPASSWORD", PASSWORD)
+    with postgres_server.database() as name:
+        own = postgres_table(postgres_server, name, username=login)
+        other = postgres_table(postgres_server, "elsewhere", "other") + 'password = { env = "PGPASSWORD" }\n'
+        home.configure(own + other)
+        whole_backup(home)

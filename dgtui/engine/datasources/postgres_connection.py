@@ -96,12 +96,14 @@ class Access:
 
     def environment(self) -> dict[str, str]:
         """What the tools get in their environment; the password is nowhere else."""
+        # Our own connections take it from there too where no password is configured.
+        password = self._password or os.environ.get("PGPASSWORD")
         environment = {
             "PGCONNECT_TIMEOUT": str(max(2, int(self.settings.connect_timeout))),
             "PGAPPNAME": "dgtui",
             "PGOPTIONS": "",
         }
-        return {**environment, "PGPASSWORD": self._password} if self._password else environment
+        return {**environment, "PGPASSWORD": password} if password else environment
 
     def open(self, database: str) -> "psycopg.Connection[Any]":
         """A connection in autocommit mode, without any timeout of the role's; raises our errors."""
