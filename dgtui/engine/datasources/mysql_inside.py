@@ -49,6 +49,7 @@ from dgtui.engine.datasources.mysql_rename import (
     movable,
     rename_tables,
     strangers_in,
+    take_over_renaming,
 )
 from dgtui.engine.datasources.mysql_triggers import drop_triggers, is_stand_in
 from dgtui.engine.errors import RestoreError, SwapImpossible
@@ -175,7 +176,7 @@ def _exchange(access: Access, session: Session, database: str, reporter: Reporte
 
 def _settle(access: Access, session: Session, database: str, reporter: Reporter) -> Literal["old", "new"]:
     """Bring a swap to its end or back, by what is where."""
-    claim_renaming(session, database)
+    take_over_renaming(session, database)
     end_rename(session, CARRIED, database)
     session.execute(f"SET SESSION lock_wait_timeout = {max(1, int(access.settings.lock_timeout))}")
     if has_table(session, database, _CAME):

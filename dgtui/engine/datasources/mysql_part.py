@@ -11,7 +11,7 @@ from dgtui.engine.datasources.mysql_connection import Access, Session
 from dgtui.engine.datasources.mysql_errors import quote
 from dgtui.engine.datasources.mysql_look import database_exists, existing_tables
 from dgtui.engine.datasources.mysql_properties import create_like
-from dgtui.engine.datasources.mysql_rename import Move, claim_renaming, end_rename, rename_tables
+from dgtui.engine.datasources.mysql_rename import Move, claim_renaming, end_rename, rename_tables, take_over_renaming
 from dgtui.engine.errors import RestoreError
 from dgtui.engine.reporting import Reporter
 from dgtui.engine.restore_model import Part, PartChange
@@ -78,7 +78,7 @@ def settle_tables(access: Access, mark: str, change: PartChange) -> Literal["old
     """
     source, name, destination = msgspec.json.decode(mark, type=tuple[str, str, str])
     with access.session(patience=_PATIENCE, fallback=RestoreError) as session:
-        claim_renaming(session, change.keep_as)
+        take_over_renaming(session, change.keep_as)
         # What another statement of ours renames names the live database too.
         end_rename(session, destination if destination == change.keep_as else source, change.database)
         if destination == change.keep_as:

@@ -44,18 +44,28 @@ def movable(session: Session, database: str) -> list[str]:
 
 
 def claim_renaming(session: Session, keep_as: str) -> None:
-    """Let this session alone rename tables into `keep_as`; one that did so before is ended: its client is gone.
+    """Let this session alone rename tables into `keep_as`, as long as it is open. Raises RestoreError."""
+    _claim(session, keep_as, ending_others=False)
 
-    The server may not have begun to read the statement of a lost connection, and would then make it later. A named
-    lock is held until its session is over, whatever that session is at. Raises RestoreError.
+
+def take_over_renaming(session: Session, keep_as: str) -> None:
+    """The same once who renamed them before is ended: its client is gone. Raises RestoreError.
+
+    The server may not have begun to read the statement of a lost connection, and would then make it later. By the
+    named lock that is found whatever its session is at.
     """
+    _claim(session, keep_as, ending_others=True)
+
+
+def _claim(session: Session, keep_as: str, *, ending_others: bool) -> None:
     import pymysql
 
     name = f"dgtui {hashlib.sha256(keep_as.encode()).hexdigest()[:_LOCK_NAME_DIGITS]}"
     deadline = time.monotonic() + _END_SECONDS
     try:
         while session.value("SELECT GET_LOCK(%s, 0)", [name]) != 1:
-            if (holder := session.value("SELECT IS_USED_LOCK(%s)", [name])) is not None:
+            holder = session.value("SELECT IS_USED_LOCK(%s)", [name])
+            if ending_others and holder is not None:
                 _kill(session, holder)
             if time.monotonic() > deadline:
                 raise _still_renamed(keep_as)

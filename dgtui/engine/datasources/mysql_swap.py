@@ -17,6 +17,7 @@ from dgtui.engine.datasources.mysql_rename import (
     movable,
     rename_tables,
     strangers_in,
+    take_over_renaming,
 )
 from dgtui.engine.errors import DataGuardianError, RestoreError, SwapImpossible
 from dgtui.engine.reporting import Reporter, SilentReporter
@@ -73,7 +74,7 @@ def settle_databases(access: Access, new: str, current: str, keep_as: str) -> Li
     A server goes on with a statement whose client has died: it is ended first. Raises RestoreError.
     """
     with access.session(patience=_PATIENCE, fallback=RestoreError) as session:
-        claim_renaming(session, keep_as)
+        take_over_renaming(session, keep_as)
         end_rename(session, keep_as, current)
         change = Exchange(new=new, current=current, keep_as=keep_as)
         if (found := settle_exchange(access, session, change, SilentReporter())) is not None:
