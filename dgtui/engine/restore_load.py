@@ -101,7 +101,7 @@ def refuse_missing_roles(missing: MissingRoles, database: str) -> None:
         subject=database,
         hint="Make them first (globals.sql of a backup with `globals = true`), or go on without their owners and "
         "grants with --without-roles",
-        detail=[f"Its grants would be left out: {name}" for name in missing.left_out[:SHOWN_AT_MOST]],
+        detail=[f"This would be left out: {name}" for name in missing.left_out[:SHOWN_AT_MOST]],
     )
 
 

@@ -131,7 +131,7 @@ def _role_facts(outlook: "RestoreOutlook") -> list[tuple[str, str]]:
         for what, names in (
             ("owners that this server does not have", missing.owners),
             ("roles with grants that this server does not have", missing.grantees),
-            ("grants that are left out", missing.left_out),
+            ("what is for them and left out", missing.left_out),
             ("definers that this server does not have", missing.definers),
         )
         if names

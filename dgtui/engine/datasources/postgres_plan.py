@@ -17,7 +17,11 @@ if TYPE_CHECKING:
     import psycopg
 
 _GRANTEE = re.compile(r'\b(?:TO|FROM) ("(?:[^"]|"")+"|\w+)(?: WITH GRANT OPTION)?(?: GRANTED BY [^;]+)?;')
-_GRANTS = frozenset({"ACL", "DEFAULT ACL"})
+_NAME = r'(?:"(?:[^"]|"")+"|[\w$]+)'
+_POLICY = re.compile(
+    rf"CREATE POLICY {_NAME} ON {_NAME}(?:\.{_NAME})?(?: AS RESTRICTIVE)?(?: FOR \w+)? TO ({_NAME}(?:, {_NAME})*)"
+)
+_MAPPING = re.compile(rf"CREATE USER MAPPING FOR ({_NAME}) SERVER ")
 _NAMES_SHOWN = 10
 
 
@@ -86,7 +90,7 @@ def _ownership(
     """Arguments, the entries that can be restored, notes on roles that are not there, and those roles."""
     roles = dict(connection.execute(
         "SELECT rolname, pg_has_role(current_user, oid, 'MEMBER') FROM pg_roles").fetchall())  # fmt: skip
-    owners = {entry.owner for entry in entries if entry.owner}
+    owners = {entry.owner for entry in entries if entry.owner and entry.kind != "DEFAULT ACL"}
     missing = sorted(owners - roles.keys())
     foreign = sorted(owner for owner in owners & roles.keys() if not roles[owner])
     arguments, notes = [], []
@@ -97,24 +101,60 @@ def _ownership(
             f"Owners are not restored, because {reason} on this server: everything will belong to the user that "
             "restores. To keep the owners, make the roles first (globals.sql of a backup with `globals = true`)"
         )
-    kept, left_out = [], []
+    kept, left_out, gone = [], [], set()
     grantees: set[str] = set()
     for entry in entries:
-        unknown = _grantees(entry) - roles.keys() if entry.kind in _GRANTS else set()
-        grantees |= unknown
-        if unknown:
-            left_out.append(f"{entry.schema}.{entry.tag}".lstrip(".") + f" (to {_few(sorted(unknown))})")
-        else:
+        unusable = _unusable(entry, roles)
+        if unusable:
+            grantees |= unusable - roles.keys()
+            gone.add(entry.dump_id)
+            left_out.append(_told(entry, sorted(unusable)))
+        elif entry.kind != "COMMENT" or gone.isdisjoint(entry.dependencies):
             kept.append(entry)
     if left_out:
-        notes.append(f"Grants to roles that do not exist on this server are left out: {_few(left_out)}")
+        notes.append(f"What is for roles that do not exist on this server is left out: {_few(left_out)}")
     absent = MissingRoles(owners=tuple(missing), grantees=tuple(sorted(grantees)), left_out=tuple(left_out))
     return arguments, kept, notes, absent
 
 
+def _unusable(entry: TocEntry, roles: dict[str, bool]) -> set[str]:
+    """The roles for want of which an entry cannot be restored and is not needed either; empty where it can.
+
+    `roles` tells of those of the server whether our user is a member.
+    """
+    if entry.kind == "ACL":
+        return _grantees(entry) - roles.keys()
+    if entry.kind == "DEFAULT ACL":
+        # Only a member of the role may say what others get of what the role makes.
+        makers = {entry.owner} if entry.owner and not roles.get(entry.owner, False) else set()
+        return makers | (_grantees(entry) - roles.keys())
+    if entry.kind == "USER MAPPING":
+        return _names(_MAPPING, entry) - roles.keys() - {"public"}
+    if entry.kind == "POLICY":
+        # One that is also for a role that is there may be what hides rows from it.
+        named = _names(_POLICY, entry)
+        return named if named.isdisjoint(roles) else set()
+    return set()
+
+
+def _told(entry: TocEntry, roles: list[str]) -> str:
+    kind = "policy " if entry.kind == "POLICY" else ""
+    preposition = "to" if entry.kind == "ACL" else "of"
+    return f"{kind}{entry.schema}.{entry.tag}".replace(" .", " ").lstrip(".") + f" ({preposition} {_few(roles)})"
+
+
 def _grantees(entry: TocEntry) -> set[str]:
-    names = (match[1] for match in _GRANTEE.finditer(entry.definition))
-    return {name[1:-1].replace('""', '"') if name.startswith('"') else name for name in names} - {"PUBLIC"}
+    return {_plain(match[1]) for match in _GRANTEE.finditer(entry.definition)} - {"PUBLIC"}
+
+
+def _names(pattern: re.Pattern[str], entry: TocEntry) -> set[str]:
+    """The names in the list that the pattern finds at the beginning of a definition."""
+    match = pattern.match(entry.definition)
+    return {_plain(name) for name in re.findall(_NAME, match[1])} if match is not None else set()
+
+
+def _plain(name: str) -> str:
+    return name[1:-1].replace('""', '"') if name.startswith('"') else name
 
 
 def _tablespaces(connection: "psycopg.Connection[Any]", entries: list[TocEntry], notes: list[str]) -> list[str]:

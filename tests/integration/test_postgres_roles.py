@@ -1,0 +1,89 @@
+"""Backups of PostgreSQL that name roles, on a server that does not have them."""
+
+from pathlib import Path
+
+import pytest
+
+from dgtui.engine.datasources.loading import Selection
+from tests.integration.postgres_case import datasource, role
+from tests.support.homes import Home
+from tests.support.postgres import PostgresServer
+from tests.support.pump import FileArchive, dump_to, load_into
+from tests.support.round_trips import postgres_table, whole_backup
+
+GONE = ('go"ne', "gone; two")
+_FOR_ROLES = """
+CREATE TABLE t (i int); INSERT INTO t VALUES (1); ALTER TABLE t ENABLE ROW LEVEL SECURITY;
+CREATE POLICY "p TO x" ON t AS RESTRICTIVE FOR SELECT TO "go""ne", "gone; two" USING (i > 0);
+COMMENT ON POLICY "p TO x" ON t IS 'of those who are gone';
+CREATE POLICY for_all ON t USING (true);
+ALTER DEFAULT PRIVILEGES FOR ROLE "go""ne" GRANT SELECT ON TABLES TO PUBLIC;
+ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO "gone; two";
+CREATE FOREIGN DATA WRAPPER w; CREATE SERVER s FOREIGN DATA WRAPPER w;
+CREATE USER MAPPING FOR "gone; two" SERVER s; CREATE USER MAPPING FOR PUBLIC SERVER s OPTIONS (x 'y');
+"""
+
+
+def _end(server: PostgresServer, database: str) -> None:
+    for name in GONE:
+        quoted = name.replace('"', '""')
+        server.execute(f'DROP OWNED BY "{quoted}"', database)
+        server.execute(f'DROP ROLE "{quoted}"')
+
+
+def _begin(server: PostgresServer, database: str) -> None:
+    for name in GONE:
+        server.execute('CREATE ROLE "{}"'.format(name.replace('"', '""')))
+    server.execute(_FOR_ROLES, database)
+
+
+def test_what_is_for_missing_roles_alone_is_left_out_and_told(
+    postgres_server: PostgresServer, postgres_database: str, tmp_path: Path
+) -> None:
+    source, target = datasource(postgres_server, postgres_database), f"{postgres_database}_2"
+    _begin(postgres_server, postgres_database)
+    dump_to(source, tmp_path / "backup.dump", scratch=tmp_path)
+    _end(postgres_server, postgres_database)
+    archive = FileArchive(tmp_path / "backup.dump")
+    missing = source.missing_roles(archive, Selection())
+    assert missing.owners == ()
+    assert missing.grantees == GONE
+    assert any(name.startswith("policy public.t p TO x (of ") for name in missing.left_out)
+    outcome = load_into(source, tmp_path / "backup.dump", target, scratch=tmp_path)
+    try:
+        assert outcome.errors == ()
+        assert any("is left out" in note and "policy public.t p TO x" in note for note in outcome.notes)
+        assert postgres_server.execute("SELECT polname FROM pg_policy", target) == [("for_all",)]
+        assert postgres_server.execute("SELECT usename FROM pg_user_mappings", target) == [("public",)]
+        assert postgres_server.execute("SELECT count(*) FROM pg_default_acl", target) == [(0,)]
+    finally:
+        postgres_server.drop_database(target)
+
+
+def test_a_policy_that_is_for_others_too_is_not_left_out(
+    postgres_server: PostgresServer, postgres_database: str, tmp_path: Path
+) -> None:
+    source, target = datasource(postgres_server, postgres_database), f"{postgres_database}_2"
+    with role(postgres_server, "one_that_stays"):
+        _begin(postgres_server, postgres_database)
+        postgres_server.execute(
+            'CREATE POLICY hides ON t AS RESTRICTIVE TO one_that_stays, "gone; two" USING (false)', postgres_database
+        )
+        dump_to(source, tmp_path / "backup.dump", scratch=tmp_path)
+        postgres_server.execute("DROP POLICY hides ON t", postgres_database)
+        _end(postgres_server, postgres_database)
+        outcome = load_into(source, tmp_path / "backup.dump", target, scratch=tmp_path)
+        postgres_server.drop_database(target)
+    assert [error.statement.split(" ON ")[0] for error in outcome.errors] == ["CREATE POLICY hides"]
+
+
+@pytest.mark.parametrize("place", ["shop", "private"])
+def test_a_backup_is_proven_where_its_roles_are_not(
+    home: Home, postgres_server: PostgresServer, postgres_database: str, place: str
+) -> None:
+    _begin(postgres_server, postgres_database)
+    home.configure(postgres_table(postgres_server, postgres_database))
+    execution = whole_backup(home)
+    _end(postgres_server, postgres_database)
+    proven = home.dgtui("rehearse", execution.execution_id, "--place", place)
+    assert proven.exit_code == 0, proven
