@@ -55,13 +55,15 @@ def _refuse_needed(catalog: Catalog, execution: Execution) -> None:
             f"Execution {execution.execution_id[:8]} is the only way back of restore {restore_id[:8]}; "
             "nothing was deleted",
             subject=execution.execution_id,
-            hint=f"First put back what was there: dgtui undo {restore_id[:8]}. Or delete it all the same with --force",
+            hint=f"First put back what was there: dgtui undo {restore_id[:8]}. Or delete it all the same: "
+            f"dgtui delete {execution.execution_id[:8]} --force",
         )
     if _is_last_good(catalog, execution):
         raise ConfigError(
             f"Execution {execution.execution_id[:8]} is the last good backup of {execution.job}",
             subject=execution.job,
-            hint="Make a newer backup first, or delete it all the same with --force",
+            hint="Make a newer backup first, or delete it all the same: "
+            f"dgtui delete {execution.execution_id[:8]} --force",
         )
 
 
@@ -89,7 +91,7 @@ def _storage_of(config: Config, copy: Copy) -> Storage[Any]:
         raise ConfigError(
             f"There is a copy at {copy.storage}, which is not configured; nothing was deleted",
             subject=copy.storage,
-            hint=f"Configure it again, name another copy with --storage, or: dgtui forget-storage {copy.storage}",
+            hint=f"Configure it again, choose another copy, or: dgtui forget-storage {copy.storage}",
         )
     return config.storage(copy.storage)
 

@@ -29,7 +29,8 @@ class Removal:
             raise JobBusy(
                 f"Execution {execution.execution_id[:8]} is being read by a run; nothing was deleted",
                 subject=execution.execution_id,
-                hint="Wait for its end, dgtui status shows it; or delete it all the same with --force",
+                hint="Wait for its end, dgtui status shows it; or delete it all the same: "
+                f"dgtui delete {execution.execution_id[:8]} --force",
             )
         outcome = "failed"
         try:

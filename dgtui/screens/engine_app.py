@@ -16,6 +16,7 @@ from dgtui.engine.model import Execution, Problem
 from dgtui.screens.asking import Answered, Asking
 from dgtui.screens.faults import FaultApp
 from dgtui.screens.guard import PULSE_SECONDS, Guard
+from dgtui.wording.dialog_words import in_dialog
 from dgtui.wording.terminal import Look
 from dgtui.wording.words import one_line, size_text
 
@@ -243,11 +244,11 @@ class EngineApp(FaultApp):
 
     def show_error(self, error: DataGuardianError) -> None:
         """An error as a toast, with its hint."""
-        self.tell(error.message, hint=error.hint, severity="error")
+        self.tell(error.message, hint=in_dialog(error.hint), severity="error")
 
     def show_problem(self, title: str, problem: Problem) -> None:
         """A stored error as a toast, with its hint."""
-        self.tell(problem.message, hint=problem.hint, title=title, severity="error")
+        self.tell(problem.message, hint=in_dialog(problem.hint), title=title, severity="error")
 
     def tell(self, text: str, *, hint: str = "", title: str = "", severity: Any = "information") -> None:
         """A toast; nothing in it is taken for markup."""

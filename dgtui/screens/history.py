@@ -23,6 +23,7 @@ from dgtui.screens.widgets.details import Details, trouble_lines
 from dgtui.screens.widgets.listing import Listing
 from dgtui.screens.widgets.rows import Row
 from dgtui.screens.widgets.styled import span
+from dgtui.wording.dialog_words import in_dialog
 from dgtui.wording.panel import Line, Span
 from dgtui.wording.words import short_id
 
@@ -104,7 +105,7 @@ class HistoryScreen(TabScreen):
         lines: list[Line] = [] if self._status == "all" else [(Span(f" Shown: {self._status}", "dim"),)]
         rest: list[Line] = []
         if one is not None and one.problem is not None:
-            lines += trouble_lines(one.problem.message, one.problem.hint, "bad", self.engine_app.look)
+            lines += trouble_lines(one.problem.message, in_dialog(one.problem.hint), "bad", self.engine_app.look)
             rest = [(span(" " + "  ".join(one.problem.detail[-2:]), "dim"),)]
         if one is not None:
             rest += details_of(one, self._past)

@@ -15,6 +15,7 @@ from dgtui.screens.widgets.details import Details
 from dgtui.screens.widgets.listing import Listing
 from dgtui.screens.widgets.rows import Column, Row, measured
 from dgtui.screens.widgets.styled import plain, span
+from dgtui.wording.dialog_words import in_dialog
 from dgtui.wording.panel import Line, Span, log_text
 from dgtui.wording.problem_text import other_warnings
 from dgtui.wording.states import EXECUTION_MARKS
@@ -144,6 +145,6 @@ def _end_rows(snapshot: "RunSnapshot", look: Look) -> Iterator[Row]:
     lines = [span(f"warning: {warning}", "warning") for warning in other_warnings(snapshot.warnings, problem)]
     lines.append(span(snapshot.status if problem is None else f"{snapshot.status}: {problem.message}", style))
     if problem is not None and problem.hint:
-        lines.append(span(f"{look.glyph('→', '->')} {problem.hint}"))
+        lines.append(span(f"{look.glyph('→', '->')} {in_dialog(problem.hint)}"))
     for number, line in enumerate(lines, start=snapshot.log_count):
         yield Row(f"end {number}", (_time(snapshot.ended_at), (line,)), sort=(number,))

@@ -2,6 +2,7 @@
 
 from typing import ClassVar, Literal
 
+import msgspec
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -12,6 +13,7 @@ from dgtui.engine.model import ENDED
 from dgtui.engine.restore_model import Restore
 from dgtui.engine.restore_traces import kept_name
 from dgtui.screens.dialog import Dialog
+from dgtui.wording.dialog_words import in_dialog
 from dgtui.wording.restored_text import keys_next, restored_lines
 from dgtui.wording.words import short_id
 
@@ -44,9 +46,13 @@ class RestoredScreen(Dialog[RestoredAction]):
 
     def compose_dialog(self) -> ComposeResult:
         """One long text, and the next steps below it."""
-        lines = restored_lines(self._restore, keys_next(self._restore, self._undone), self._undone)
+        restore, problem = self._restore, self._restore.problem
+        if problem is not None:
+            told = msgspec.structs.replace(problem, hint=in_dialog(problem.hint))
+            restore = msgspec.structs.replace(restore, problem=told)
+        lines = restored_lines(restore, keys_next(restore, self._undone), self._undone)
         yield Static(Text("\n".join(lines)), id="text")
-        restore, possible = self._restore, possible_actions(self._restore)
+        possible = possible_actions(restore)
         with Horizontal(classes="buttons"):
             yield Button("Undo", id="undo", compact=True, disabled="undo" not in possible)
             yield Button("Drop kept", id="drop", compact=True, disabled="drop" not in possible)

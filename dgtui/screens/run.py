@@ -13,6 +13,7 @@ from dgtui.screens.confirm import ConfirmScreen
 from dgtui.screens.engine_app import EngineApp
 from dgtui.screens.log import LogScreen
 from dgtui.screens.widgets.styled import Lines, span
+from dgtui.wording.dialog_words import in_dialog
 from dgtui.wording.panel import Panel
 from dgtui.wording.problem_text import other_warnings
 from dgtui.wording.words import one_line, short_id
@@ -104,7 +105,8 @@ class RunScreen(ModalScreen[None]):
         problem, arrow = self.snapshot.problem, self.engine_app.look.glyph("→", "->")
         lines = [f"warning: {warning}" for warning in other_warnings(self.snapshot.warnings, problem)]
         if problem is not None:
-            lines += [problem.message, *problem.detail[-5:], *([f"{arrow} {problem.hint}"] if problem.hint else [])]
+            hint = [f"{arrow} {in_dialog(problem.hint)}"] if problem.hint else []
+            lines += [problem.message, *problem.detail[-5:], *hint]
         text = "\n".join(one_line(line) for entry in [*lines, _ENDED_KEYS] for line in entry.splitlines())
         self.query_one("#outcome", Static).update(text)
 

@@ -26,13 +26,14 @@ _OPTIONS = tuple(
         (r"Leave out --deep", "Do not tick After"),
         (r"without --deep", "without the tick at After"),
         (r"with --from", "(From)"),
+        (r"with --safety-to STORAGE", "(Before)"),
         (r"with --without-roles", "(Roles)"),
     )
 )
 
 
-def in_dialog(text: str, new_target: str) -> str:
-    """The text with the dialog's own words; `new_target` is what it calls another place: `new database`."""
+def in_dialog(text: str, new_target: str = "new place") -> str:
+    """The text with the dialog's own words; `new_target` is what it calls another place, as `new database`."""
     for option, words in _OPTIONS:
         text = option.sub(words.replace("{into}", f"into a {new_target} (Into)"), text)
     return text

@@ -154,6 +154,7 @@ def test_a_backup_that_is_being_restored_is_not_removed(changed_shop: Shop) -> N
     refused = shop.home.dgtui("delete", execution.execution_id, "--yes")
     assert refused.exit_code == EXIT_BUSY, refused
     assert "is being read" in refused.errors
+    assert f"all the same: dgtui delete {execution.execution_id[:8]} --force" in refused.errors
     assert shop.home.dgtui("cleanup", "--yes").exit_code == 0
     assert Path(execution.copies[0].path).is_dir()
     forced = shop.home.dgtui("delete", execution.execution_id, "--force", "--yes")

@@ -509,3 +509,24 @@ async def test_the_log_of_a_safety_backup_is_that_of_its_restore(home: Home, sho
         await driver.until(lambda: len(driver.rows("#log")) > 1, "the log")
         assert any("Restoring from disk" in row for row in driver.rows("#log"))
         assert restore.safety_execution_id is not None
+
+
+async def test_what_to_do_about_a_restore_that_failed_is_said_in_the_words_of_its_dialog(
+    home: Home, shop: Path
+) -> None:
+    execution, taken = home.back_up(), home.folder / "taken.db"
+    shutil.copy(shop, taken)
+    advice = "→ Restore into a new place (Into), or replace it once that is confirmed"
+    async with screens(home) as driver:
+        driver.app.start(lambda engine: engine.start_restore(execution, database=str(taken)), "restore")
+        panel = await driver.watch_to_end()
+        assert panel.snapshot.problem is not None
+        assert "--overwrite" in panel.snapshot.problem.hint, "the commands name their options"
+        assert advice in driver.text("#outcome")
+        await driver.press("l")
+        await driver.until(lambda: any(advice in row for row in driver.rows("#log")), "the end of the log")
+        await driver.press("escape", "escape", "6")
+        assert advice in driver.text("#details")
+        await driver.press("enter")
+        assert isinstance(driver.screen, RestoredScreen)
+        assert advice.removeprefix("→ ") in driver.text("#text")

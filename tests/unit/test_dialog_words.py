@@ -10,15 +10,22 @@ import pytest
 from dgtui import engine
 from dgtui.wording.dialog_words import in_dialog
 
-OPTION = re.compile(r"--(into|to|in-place|as|overwrite|no-safety|table|schema-only|data-only|merge|deep|from)\b")
+OPTION = re.compile(
+    r"--(into|to|in-place|as|overwrite|no-safety|safety-to|table|schema-only|data-only|merge|deep|from|without-roles"
+    r"|force|place|storage)\b"
+)
 ELSEWHERE = re.compile("--as names|Name that table|and needs exactly one|.*dgtui | ?--[^ ]+( --[^ ]+)* ?$")
 """What the dialog cannot lead to, whole commands, and their options."""
 
 
 def advice() -> Iterator[str]:
-    """Every text of the engine that names an option of a restore, as far as it is written in one piece."""
+    """Every text of the engine that names an option of a command, as far as it is written in one piece."""
     folder = Path(engine.__file__).parent
-    files = [*folder.glob("restore*.py"), folder / "preview.py", folder / "own_places.py"]
+    files = [*folder.glob("restore*.py"), *folder.glob("rehearsal/*.py")]
+    files += [
+        folder / f"{name}.py"
+        for name in ("preview", "own_places", "safety_copy", "worker_restore", "deletion", "removal")
+    ]
     for kind in ("postgres", "mysql", "sqlite", "files", "tree", "replacing"):
         files += folder.glob(f"datasources/{kind}*.py")
     for file in files:

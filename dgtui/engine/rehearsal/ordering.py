@@ -61,7 +61,7 @@ def _check_place(config: Config, execution: Execution, place: str | None) -> Non
             raise ConfigError(
                 f"A backup of kind {execution.datasource_type} cannot be rehearsed on a private server",
                 subject=execution.datasource,
-                hint="Leave --place out, or name a datasource",
+                hint="Choose a datasource, or the place that the job names",
             )
         return
     kind = config.require_datasource(place or execution.datasource).type

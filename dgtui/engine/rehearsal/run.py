@@ -187,7 +187,7 @@ class Rehearsal:
             raise DiskSpaceError(
                 f"The rehearsal needs {needed} bytes, {free} are free at {target.location or database}",
                 subject=target.name,
-                hint="Make room, or name another place with --place (`rehearse_in` of the job)",
+                hint="Make room, or choose another place; the job's own is its `rehearse_in`",
             )
         notes = target.check_restore(copy.archive, database, task.order.selection)
         recorded = from_metadata(copy.manifest.metadata)
