@@ -16,7 +16,7 @@ import pytest
 from dgtui.engine.datasources import sqlite_snapshot
 from dgtui.engine.datasources.dumping import DumpOptions, Probe
 from dgtui.engine.datasources.sqlite import SqliteDatasource
-from dgtui.engine.datasources.sqlite_target import SqliteSettings
+from dgtui.engine.datasources.sqlite_file import SqliteSettings
 from dgtui.engine.errors import (
     BackupCreationError,
     ConfigError,

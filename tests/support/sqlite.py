@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from dgtui.engine.datasources.sqlite import SqliteDatasource
-from dgtui.engine.datasources.sqlite_target import SqliteSettings
+from dgtui.engine.datasources.sqlite_file import SqliteSettings
 from tests.support.pump import dump_to
 
 BANK_ACCOUNTS = 200

@@ -35,6 +35,7 @@ from dgtui.engine.datasources.sqlite_dump import (
     copy_progress,
     part_of,
 )
+from dgtui.engine.datasources.sqlite_file import SqliteSettings
 from dgtui.engine.datasources.sqlite_health import ask_sqlite
 from dgtui.engine.datasources.sqlite_snapshot import (
     SIDE_FILES,
@@ -42,7 +43,7 @@ from dgtui.engine.datasources.sqlite_snapshot import (
     side_file,
     take_snapshot,
 )
-from dgtui.engine.datasources.sqlite_target import SqliteSettings, SqliteTarget
+from dgtui.engine.datasources.sqlite_target import SqliteTarget
 from dgtui.engine.model import ToolVersion
 from dgtui.engine.properties import DatabaseProperties, DatabaseSetting
 from dgtui.engine.reporting import Reporter
