@@ -1,7 +1,6 @@
 """`Engine`: the only door that screens and commands use."""
 
 import threading
-from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -15,11 +14,8 @@ from dgtui.engine.catalog.proofs import Proofs
 from dgtui.engine.check import Finding, examine_everything
 from dgtui.engine.cleanup import Retention
 from dgtui.engine.config_changes import ConfigChanges
-from dgtui.engine.datasources.datasource_settings import DatasourceSettings
-from dgtui.engine.datasources.loading import Selection
 from dgtui.engine.deletion import Forgotten, known_at
 from dgtui.engine.figures import Figures
-from dgtui.engine.glance import DatasourceCheck, check_datasource, check_settings, manifest_of
 from dgtui.engine.guardian.overview import (
     JobOverview,
     NextRun,
@@ -34,11 +30,10 @@ from dgtui.engine.guardian.overview import (
 from dgtui.engine.guardian.stand_in import StandIn
 from dgtui.engine.guardian.status import DaemonStatus, daemon_status
 from dgtui.engine.health import Health
-from dgtui.engine.manifest import Manifest
+from dgtui.engine.live_look import LiveLook
 from dgtui.engine.messages import now
-from dgtui.engine.model import Copy, Execution
+from dgtui.engine.model import Execution
 from dgtui.engine.opening import Opening
-from dgtui.engine.preview import RestorePreview, preview_restore
 from dgtui.engine.putting_right import put_right, settle_runs
 from dgtui.engine.records import Records
 from dgtui.engine.removal import Removal
@@ -50,14 +45,12 @@ from dgtui.engine.runs import RunInfo, RunPaths
 from dgtui.engine.scan import ScanReport, scan_storage
 from dgtui.engine.secrets import observe_secrets
 from dgtui.engine.settling import restore_findings
-from dgtui.engine.storages.base import StorageState
-from dgtui.engine.stored import know_marker
 from dgtui.engine.telling import SecretReads, Teller
-from dgtui.engine.verify import copies_at, live_copies, manual_commands, validate_folder
+from dgtui.engine.verify import validate_folder
 from dgtui.engine.watching import RunWatch
 
 
-class Engine(RestoreAftermath):
+class Engine(RestoreAftermath, LiveLook):
     """Everything the program can do, without a screen."""
 
     def __init__(
@@ -210,69 +203,6 @@ class Engine(RestoreAftermath):
     def cancel_waiting(self, run_id: str) -> bool:
         """Take a run that waits for its turn from the queue; False where it does not wait."""
         return cancel_waiting(self.catalog, self.paths, run_id, now())
-
-    # Looking
-
-    def live_copies(self, execution: Execution) -> tuple[Copy, ...]:
-        """The copies of an execution as they are now at their storages; the catalogue learns it."""
-        return live_copies(self.catalog, self.config, execution)
-
-    def copies_at(self, storage: str, executions: Sequence[Execution]) -> dict[str, Copy]:
-        """The copies of executions at one storage as they are now, by the execution's id; the catalogue learns it."""
-        return copies_at(self.catalog, self.config, storage, executions)
-
-    def manifest(self, execution: Execution, *, storage: str | None = None) -> Manifest:
-        """What a backup says of itself, from the first copy that can be read. Raises DataGuardianError."""
-        return manifest_of(self.config, execution, storage)
-
-    def check_datasource(self, name: str) -> DatasourceCheck:
-        """Look how a datasource answers now. Raises ConfigError where there is none of this name."""
-        return check_datasource(self.config, name)
-
-    def check_settings(self, name: str, settings: DatasourceSettings) -> DatasourceCheck:
-        """Look how a datasource would answer that is not configured yet."""
-        return check_settings(name, settings)
-
-    def examine_storage(self, name: str) -> StorageState:
-        """Look at a storage, changing nothing. Raises ConfigError where there is none of this name."""
-        storage = self.config.storage(name)
-        know_marker(self.catalog, storage)
-        return storage.examine()
-
-    def manual_commands(self, execution: Execution) -> str:
-        """The content of RESTORE.txt: how to restore this backup by hand. Raises StorageError, ValidationError."""
-        return manual_commands(self.config, execution)
-
-    def preview_restore(
-        self,
-        execution: Execution,
-        *,
-        storage: str | None = None,
-        datasource: str | None = None,
-        database: str | None = None,
-        selection: Selection | None = None,
-        name_as: str | None = None,
-        merge: bool = False,
-        deep: bool = False,
-        safety: bool = True,
-        in_place: bool = False,
-    ) -> RestorePreview:
-        """What a restore would change, and in which way; changes nothing. Raises DataGuardianError."""
-        return preview_restore(
-            self.config,
-            self.catalog,
-            self.paths.state,
-            execution,
-            storage=storage,
-            datasource=datasource,
-            database=database,
-            selection=selection or Selection(),
-            name_as=name_as,
-            merge=merge,
-            deep=deep,
-            safety=safety,
-            in_place=in_place,
-        )
 
     # Acting on what is stored
 
