@@ -5,7 +5,7 @@ import msgspec
 from dgtui.engine.datasources.loading import Announce
 from dgtui.engine.datasources.mysql_connection import Access, Session
 from dgtui.engine.datasources.mysql_errors import quote
-from dgtui.engine.datasources.mysql_look import existing_tables, has_table
+from dgtui.engine.datasources.mysql_look import existing_tables, has_table, tables_elsewhere
 from dgtui.engine.datasources.mysql_part import has_sequence_default, impossible
 from dgtui.engine.datasources.mysql_rename import Move, claim_renaming, rename_tables
 from dgtui.engine.datasources.mysql_triggers import drop_triggers
@@ -45,6 +45,8 @@ def place_table(access: Access, change: PartChange, name: str, announce: Announc
             raise impossible(table, "it is no table")
         if has_sequence_default(session, beside, [table]):
             raise impossible(table, "a column takes its default from a sequence")
+        if table in tables_elsewhere(session, beside):
+            raise impossible(table, "it has files in a DATA DIRECTORY")
         _strip(session, change, table, reporter)
         claim_renaming(session, change.keep_as)
         announce(msgspec.json.encode((beside, table, database)).decode(), Part(kind="objects", added=(name,)))

@@ -22,6 +22,11 @@ _TABLE_TYPES = ("BASE TABLE", "SYSTEM VERSIONED")
 _TRANSACTIONAL = frozenset({"INNODB", "ROCKSDB", "TOKUDB", "SEQUENCE", "NDBCLUSTER"})
 WITHOUT_DATA = frozenset({"BLACKHOLE", "MRG_MYISAM", "FEDERATED", "CONNECT", "SPIDER"})
 _SEQUENCES = "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_TYPE = 'SEQUENCE' AND TABLE_SCHEMA = %s"
+_ELSEWHERE = """
+SELECT TABLE_NAME, CREATE_OPTIONS LIKE '%% DIRECTORY=%%' FROM information_schema.TABLES
+WHERE TABLE_SCHEMA = %s AND (CREATE_OPTIONS LIKE '%% DIRECTORY=%%' OR CREATE_OPTIONS LIKE '%%partitioned%%')
+ORDER BY TABLE_NAME
+"""
 _NAMED = 5
 
 
@@ -71,6 +76,26 @@ def existing_tables(session: Session, database: str) -> tuple[Table, ...]:
         )
         if not name.startswith(CARRIED)
     )
+
+
+def tables_elsewhere(session: Session, database: str) -> tuple[str, ...]:
+    """The tables of a MariaDB database with files in a DATA DIRECTORY or INDEX DIRECTORY.
+
+    Moved to another database by a RENAME TABLE, they are lost at the next start of the server, which looks for the
+    files where it has not put them; and what is left of them keeps the former database from being dropped.
+    """
+    if session.server.flavour != "mariadb":
+        return ()
+    return tuple(
+        str(name)
+        for name, elsewhere in session.rows(_ELSEWHERE, [database])
+        if elsewhere or _has_partition_elsewhere(session, f"{quote(database)}.{quote(str(name))}")
+    )
+
+
+def _has_partition_elsewhere(session: Session, table: str) -> bool:
+    _, _, partitions = str(session.rows(f"SHOW CREATE TABLE {table}")[0][1]).rpartition("PARTITION BY")
+    return " DIRECTORY = '" in partitions
 
 
 def carried_tables(session: Session, database: str) -> tuple[str, ...]:

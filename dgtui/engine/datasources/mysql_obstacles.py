@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from dgtui.engine.datasources.mysql_connection import Session
 from dgtui.engine.datasources.mysql_keys import bound_databases
-from dgtui.engine.datasources.mysql_look import other_objects
+from dgtui.engine.datasources.mysql_look import other_objects, tables_elsewhere
 from dgtui.engine.datasources.mysql_rights import MAKES_FOR_OTHERS, NEEDED_FOR_BACKUP, Grants, literal_pattern
 
 _REMAKING = (*NEEDED_FOR_BACKUP, "DROP", "CREATE VIEW", "CREATE ROUTINE", "ALTER ROUTINE")
@@ -29,6 +29,9 @@ def obstacles(session: Session, database: str) -> tuple[str, ...]:
     if bound := bound_databases(session, database):
         names = ", ".join(dict.fromkeys(name for name, _ in bound))
         reasons.append(f"foreign keys to or from {names}, which may not be made anew there")
+    if elsewhere := tables_elsewhere(session, database):
+        more = f" and {len(elsewhere) - _SHOWN} more" if len(elsewhere) > _SHOWN else ""
+        reasons.append(f"{', '.join(elsewhere[:_SHOWN])}{more}, with files in a DATA DIRECTORY")
     return tuple(reasons)
 
 

@@ -9,7 +9,7 @@ import msgspec
 from dgtui.engine.datasources.loading import Announce
 from dgtui.engine.datasources.mysql_connection import Access, Session
 from dgtui.engine.datasources.mysql_errors import quote
-from dgtui.engine.datasources.mysql_look import database_exists, existing_tables
+from dgtui.engine.datasources.mysql_look import database_exists, existing_tables, tables_elsewhere
 from dgtui.engine.datasources.mysql_properties import create_like
 from dgtui.engine.datasources.mysql_rename import Move, claim_renaming, end_rename, rename_tables, take_over_renaming
 from dgtui.engine.errors import RestoreError
@@ -164,6 +164,8 @@ def refuse_obstacles(session: Session, database: str, tables: Sequence[str], bes
     for place in (database,) if beside is None else (database, beside):
         if triggers := session.rows(_TRIGGERS, [place, tuple(tables)]):
             raise impossible(tables[0], f"they have triggers ({', '.join(str(name) for (name,) in triggers[:5])})")
+        if elsewhere := [name for name in tables_elsewhere(session, place) if name in tables]:
+            raise impossible(elsewhere[0], f"{', '.join(elsewhere[:5])} in {place} has files in a DATA DIRECTORY")
     if keys := session.rows(_KEYS_OF_OTHERS, [database, tuple(tables), database, tuple(tables)]):
         schema, table, parent = keys[0]
         raise impossible(str(parent), f"a foreign key of {schema}.{table} points to {parent} and would follow it away")
