@@ -1,7 +1,7 @@
 """The configuration as the engine uses it."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -93,20 +93,30 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
     def secret_variables(self) -> dict[str, tuple[str, ...]]:
         """The variables of the environment that hold secrets, each with the keys that name it."""
+        found: dict[str, tuple[str, ...]] = {}
+        for key, secret in self._references():
+            if secret.env is not None:
+                found[secret.env] = (*found.get(secret.env, ()), key)
+        return found
+
+    def secret_files(self) -> frozenset[Path]:
+        """The files that hold secrets."""
+        return frozenset(Path(secret.file) for _, secret in self._references() if secret.file is not None)
+
+    def _references(self) -> Iterator[tuple[str, SecretReference]]:
+        """Where secrets are, each with the key that says so."""
         tables: tuple[tuple[Table, Mapping[str, object]], ...] = (
             ("datasources", self.datasources),
             ("storages", self.storages),
             ("jobs", self.jobs),
             ("channels", self.channels),
         )
-        found: dict[str, tuple[str, ...]] = {}
         for table, objects in tables:
             for name, settings in objects.items():
                 for key in getattr(settings, "__struct_fields__", ()):
                     secret = getattr(settings, key)
-                    if isinstance(secret, SecretReference) and secret.env is not None:
-                        found[secret.env] = (*found.get(secret.env, ()), f"{table}.{name}.{key}")
-        return found
+                    if isinstance(secret, SecretReference):
+                        yield f"{table}.{name}.{key}", secret
 
     def datasource(self, name: str) -> Datasource[Any]:
         """The adapter of a datasource, with its secret fetched now.

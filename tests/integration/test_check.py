@@ -15,12 +15,14 @@ from dgtui.engine import tools
 from dgtui.engine.check import Finding
 from dgtui.engine.datasources import postgres_tools
 from dgtui.engine.datasources.postgres import PostgresDatasource
+from dgtui.engine.secrets import fetch_secret
+from dgtui.engine.settings import SecretReference
 from tests.support.homes import Home
 from tests.support.mariadb import MariadbServer
 from tests.support.receivers import LOGIN, Authority, mail_server, web_server
 from tests.support.shops import Shop
 
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounts and immutable folders need root")
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="owners, mounts and immutable folders need root")
 
 
 @pytest.fixture
@@ -79,6 +81,28 @@ def test_a_state_folder_that_others_can_write_to(tree: Home) -> None:
     assert "others can write there" in found.message
     subprocess.run(["sh", "-c", found.mend], check=True)
     assert findings(tree, "state", "warning") == []
+
+
+@needs_root
+def test_files_that_belong_to_somebody_else(tree: Home) -> None:
+    """They are told, and used all the same: what a container is given belongs to whoever runs it."""
+    secret = tree.folder / "of the shop"
+    secret.write_text("hunter2\n")
+    secret.chmod(0o600)
+    shop = f'[datasources.other]\ntype = "postgres"\ndatabase = "x"\npassword = {{ file = "{secret.name}" }}\n'
+    configure(tree, more=f"{shop}enabled = false\n")
+    assert findings(tree, "configuration", "warning") == []
+    for path in (tree.config_path, secret):
+        os.chown(path, 12345, 12345)
+    told = findings(tree, "configuration", "warning")
+    assert [(one.subject, one.message) for one in told] == [
+        (str(tree.config_path), "belongs to 12345, who can change it, and so have dgtui do whatever it can"),
+        (str(secret), "belongs to 12345, who can read this secret, and change it"),
+    ]
+    assert fetch_secret(SecretReference(file=str(secret))) == "hunter2"
+    for one in told:
+        subprocess.run(["sh", "-c", one.mend], check=True)
+    assert findings(tree, "configuration", "warning") == []
 
 
 def test_two_names_of_one_folder_are_no_two_copies(tree: Home) -> None:

@@ -8,6 +8,7 @@ from dgtui.engine.catalog import Catalog
 from dgtui.engine.check.channels import examine_channel
 from dgtui.engine.check.finding import Finding, finding_of
 from dgtui.engine.check.jobs import examine_job
+from dgtui.engine.check.owners import examine_owners
 from dgtui.engine.check.state import examine_state
 from dgtui.engine.check.storages import examine_storage, storages_not_configured
 from dgtui.engine.datasources.dumping import DumpOptions, Probe
@@ -16,7 +17,7 @@ from dgtui.engine.errors import DataGuardianError
 
 def examine_everything(config: Config, catalog: Catalog, state: Path) -> list[Finding]:
     """Look at every datasource, storage, job and channel of the configuration, and at the state folder."""
-    findings = list(_examine_configuration(config))
+    findings = [*_examine_configuration(config), *examine_owners(config)]
     probes: dict[str, Probe | None] = {}
     for name in config.datasources:
         probes[name], found = _examine_datasource(config, name)
