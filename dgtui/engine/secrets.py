@@ -116,7 +116,7 @@ def _from_file(path: Path, subject: str) -> HiddenText:
         # A named pipe without a writer would keep us waiting for ever.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
-            _check_private(path, os.fstat(descriptor).st_mode, where, subject)
+            _check_private(path, os.fstat(descriptor), where, subject)
             with os.fdopen(descriptor, "rb", closefd=False) as file:
                 data = file.read(_LONGEST_SECRET + 1)
         finally:
@@ -135,10 +135,13 @@ def _file_hint(path: Path, code: int | None) -> str:
     return f"See: ls -l {quoted}"
 
 
-def _check_private(path: Path, mode: int, where: str, subject: str) -> None:
-    if not stat.S_ISREG(mode):
+def _check_private(path: Path, status: os.stat_result, where: str, subject: str) -> None:
+    if not stat.S_ISREG(status.st_mode):
         raise ConfigError(f"{where} is not a plain file", subject=subject)
-    if stat.S_IMODE(mode) & 0o077:
+    # What root gives us to read it gives by a group, or by an access list, which shows as one: so do systemd's
+    # credentials and the secrets of Kubernetes.
+    given = status.st_uid == 0 and os.geteuid() != 0
+    if status.st_mode & (0o037 if given else 0o077):
         raise ConfigError(
             f"{where} can be read or changed by others", subject=subject, hint=f"chmod 600 {shlex.quote(str(path))}"
         )

@@ -2,8 +2,10 @@
 
 import os
 import select
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +20,7 @@ from dgtui.engine.errors import ConfigError
 from dgtui.engine.secrets import fetch_secret
 from dgtui.engine.settings import SecretReference
 
+ROOT = Path(__file__).parents[2]
 WORD = "pass wörd'\"\\$HOME "
 
 
@@ -72,6 +75,45 @@ def test_a_file_that_others_can_read(tmp_path: Path, mode: int) -> None:
     assert error.message.endswith("can be read or changed by others")
     assert subprocess.run(["sh", "-c", error.hint], check=False).returncode == 0, "the hint is a command that mends it"
     assert fetch_secret(SecretReference(file=str(tmp_path / "secret"))) == "hunter2"
+
+
+_FETCH = """
+import sys
+from dgtui.engine.errors import ConfigError
+from dgtui.engine.secrets import fetch_secret
+from dgtui.engine.settings import SecretReference
+try:
+    print(fetch_secret(SecretReference(file=sys.argv[1])))
+except ConfigError as error:
+    print(error.message)
+"""
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become somebody else")
+@pytest.mark.parametrize("given", [["setfacl", "-m", "u:65534:r"], ["chgrp", "65534"]])
+def test_a_file_that_root_gives_us(given: list[str]) -> None:
+    """As systemd gives its credentials, and Kubernetes its secrets; what others may change is refused all the same."""
+    folder = Path(tempfile.mkdtemp(dir="/var/tmp"))
+    try:
+        folder.chmod(0o755)
+        path = folder / "secret"
+        path.write_text("hunter2\n")
+        path.chmod(0o440)
+        if shutil.which(given[0]) is None or subprocess.run([*given, str(path)], check=False).returncode != 0:
+            pytest.skip(f"{given[0]} is not there, or of no use here")
+        nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+
+        def fetched() -> str:
+            command = [*nobody, sys.executable, "-c", _FETCH, str(path)]
+            return subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout
+
+        assert fetched() == "hunter2\n"
+        for mode in (0o460, 0o444):
+            path.chmod(mode)
+            assert fetched() == f"the secret file {path} can be read or changed by others\n"
+    finally:
+        shutil.rmtree(folder)
 
 
 @pytest.mark.parametrize(
