@@ -294,10 +294,6 @@ def _oldest_first(jobs: Sequence[JobBackups]) -> Sequence[int]:
     return order
 
 
-def _is_special(kind: Alike) -> bool:
-    return kind.pin is not None or kind.purpose == "safety" or bool(doubts_of(kind.where))
-
-
 def _newest_of_types(ordered: JobBackups) -> Iterable[int]:
     """The place of the newest of each type."""
     types = [kind.backup_type for kind in ordered.kinds]
