@@ -2,10 +2,12 @@
 
 import contextlib
 import sqlite3
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from dgtui.engine.datasources.loading import Selection
 from dgtui.engine.datasources.postgres_contents import content_checksums
 from dgtui.engine.datasources.postgres_toc import Toc
 from dgtui.engine.facade import Engine
@@ -14,6 +16,7 @@ from tests.integration.postgres_case import datasource
 from tests.support.homes import Home
 from tests.support.mariadb import MariadbServer, mysql_nasty
 from tests.support.postgres import PostgresServer
+from tests.support.pump import FileArchive, dump_to
 from tests.support.round_trips import mysql_table, postgres_table
 from tests.support.sqlite import make_nasty
 from tests.support.trees import make_tree
@@ -57,11 +60,42 @@ def test_one_changed_value_shows_in_postgres(postgres_server: PostgresServer) ->
         postgres_server.execute("INSERT INTO t VALUES (0.1, 'x'), (0.2, 'y')", database=database)
         access = datasource(postgres_server, database)._access
         toc = Toc(database, "15", "15", ())
-        before = content_checksums(access, database, ("public.t",), toc)
+        before = content_checksums(access, database, ("public.t",), toc, {})
         postgres_server.execute("BEGIN; DELETE FROM t; INSERT INTO t VALUES (0.2, 'y'), (0.1, 'x'); COMMIT", database)
-        assert content_checksums(access, database, ("public.t",), toc) == before
+        assert content_checksums(access, database, ("public.t",), toc, {}) == before
         postgres_server.execute("UPDATE t SET a = 0.30000000000000004 - 0.1 WHERE b = 'y'", database)
-        assert content_checksums(access, database, ("public.t",), toc) != before
+        assert content_checksums(access, database, ("public.t",), toc, {}) != before
+
+
+@pytest.mark.parametrize("by_hand", [False, True])
+def test_rows_are_equal_whatever_is_set_where_they_are_compared(
+    postgres_server: PostgresServer, postgres_database: str, by_hand: bool, tmp_path: Path
+) -> None:
+    """Zone and form of bytes are those of the database that was dumped, and not of the one beside."""
+    path, source = tmp_path / "backup.dump", datasource(postgres_server, postgres_database)
+    postgres_server.execute(
+        "CREATE TABLE t (a timestamptz, b bytea, c interval, d date); CREATE TABLE u (a int);"
+        "INSERT INTO t VALUES ('2024-01-02 03:04:05+00', '\\x00ff275c', '1 day -5 minutes', '2024-01-02')",
+        postgres_database,
+    )
+    for setting in ("timezone = 'Asia/Kathmandu'", "bytea_output = escape", "datestyle = 'SQL, DMY'"):
+        postgres_server.execute(f"ALTER DATABASE {postgres_database} SET {setting}")
+    if by_hand:
+        options = ["-Fc", "-Z0", "-h", "127.0.0.1", "-U", "postgres", "-p", str(postgres_server.port)]
+        subprocess.run(
+            [str(postgres_server.binaries / "pg_dump"), *options, "-f", str(path), postgres_database], check=True
+        )
+    else:
+        dump_to(source, path, scratch=tmp_path)
+    if not by_hand:
+        postgres_server.execute(f"ALTER DATABASE {postgres_database} RESET ALL")
+        postgres_server.execute(f"ALTER DATABASE {postgres_database} SET timezone = 'America/Lima'")
+    expected = source.archive_checksums(FileArchive(path), Selection(), tmp_path)
+    assert set(expected) == {"public.t", "public.u"}
+    assert source.content_checksums(postgres_database, tuple(expected), tmp_path) == expected
+    postgres_server.execute("UPDATE t SET a = a + interval '1 hour'", postgres_database)
+    found = source.content_checksums(postgres_database, tuple(expected), tmp_path)
+    assert {name for name in expected if found[name] != expected[name]} == {"public.t"}
 
 
 def test_a_nasty_mariadb_database(home: Home, mariadb: MariadbServer, tmp_path: Path) -> None:

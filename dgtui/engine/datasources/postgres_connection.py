@@ -29,6 +29,8 @@ _SESSION_SETTINGS = (
     "SET search_path = pg_catalog; SET default_transaction_read_only = off"
 )
 
+DUMP_ZONE = "UTC"
+"""The time zone in which dumps write times: their text is the same whatever is set where they are compared."""
 _NO_MEMORY = re.compile(r"out of memory|cannot allocate memory")
 
 

@@ -1,15 +1,15 @@
 """Checksums of the rows in a custom-format archive, and of the same rows in a database.
 
-Both are the lines of `COPY ... TO STDOUT`, which pg_dump itself wrote into the archive with the same settings.
+Both are the lines of `COPY ... TO STDOUT`, which pg_dump itself wrote into the archive.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dgtui.engine.datasources.contents import LinesChecksum
-from dgtui.engine.datasources.postgres_connection import Access
+from dgtui.engine.datasources.postgres_connection import DUMP_ZONE, Access
 from dgtui.engine.datasources.postgres_names import quoted, table_name
-from dgtui.engine.datasources.postgres_queries import tables_of
+from dgtui.engine.datasources.postgres_queries import Table, tables_of
 from dgtui.engine.datasources.postgres_selection import chosen_ids
 from dgtui.engine.datasources.postgres_toc import Toc, data_blocks
 from dgtui.engine.errors import RestoreError
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _SETTINGS = """
 SELECT set_config('datestyle', 'ISO', false), set_config('intervalstyle', 'postgres', false),
        set_config('extra_float_digits', '3', false), set_config('row_security', 'off', false),
-       set_config('bytea_output', 'hex', false), set_config('search_path', '', false)
+       set_config('search_path', '', false)
 """
 _COPY_END = b"\\."
 
@@ -44,19 +44,26 @@ def archive_checksums(blocks: Iterable[bytes], tables: Sequence[str]) -> dict[st
     return {table_name(named[number].schema, named[number].tag): one.text for number, one in sums.items()}
 
 
-def content_checksums(access: Access, database: str, names: Sequence[str], toc: Toc) -> dict[str, str]:
-    """The same of the tables in a database. Raises RestoreError."""
+def content_checksums(
+    access: Access, database: str, names: Sequence[str], toc: Toc, expected: Mapping[str, str]
+) -> dict[str, str]:
+    """The same of the tables in a database, whose rows are written as those of the archive are. Raises RestoreError.
+
+    How pg_dump wrote bytes, and times before it was told the zone, depends on settings that may not hold here:
+    `expected`, the checksums of the archive, shows by which of them it was.
+    """
     import psycopg
 
     wanted = set(names)
     with access.connect(database, seconds=None) as connection:
+        ways = _ways(connection)
         connection.execute(_SETTINGS)
         for entry in toc.entries:
             if entry.kind == "ENCODING":
                 connection.execute(entry.definition.encode("utf-8", "surrogateescape"))
         try:
             return {
-                table.shown: _checksum(connection, table.schema, table.name, table.columns)
+                table.shown: _checksum_by_a_way(connection, table, ways, expected.get(table.shown, ""))
                 for table in tables_of(connection)
                 if table.shown in wanted
             }
@@ -66,6 +73,31 @@ def content_checksums(access: Access, database: str, names: Sequence[str], toc: 
             raise RestoreError(
                 f"The content of {database} cannot be read: {str(error).splitlines()[0]}", subject=database
             ) from error
+
+
+def _ways(connection: "psycopg.Connection[Any]") -> list[tuple[str, str]]:
+    """The time zones and forms of bytes in which the rows may have been written, the likeliest first."""
+    rows = connection.execute("SELECT current_setting('timezone'), current_setting('bytea_output')").fetchall()
+    zones = dict.fromkeys((DUMP_ZONE, str(rows[0][0])))
+    forms = dict.fromkeys((str(rows[0][1]), "hex", "escape"))
+    return [(zone, form) for form in forms for zone in zones]
+
+
+def _checksum_by_a_way(
+    connection: "psycopg.Connection[Any]", table: Table, ways: list[tuple[str, str]], expected: str
+) -> str:
+    """The expected checksum where the table has it in one of the ways, which then comes first for the next table."""
+    first = ""
+    for number, (zone, form) in enumerate(ways):
+        connection.execute(
+            "SELECT set_config('timezone', %s, false), set_config('bytea_output', %s, false)", (zone, form)
+        )
+        found = _checksum(connection, table.schema, table.name, table.columns)
+        if found == expected:
+            ways.insert(0, ways.pop(number))
+            return found
+        first = first or found
+    return first
 
 
 def _checksum(connection: "psycopg.Connection[Any]", schema: str, name: str, columns: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dgtui.engine.child import Child, describe_exit, widen_pipe
 from dgtui.engine.datasources.dumping import Dump, DumpOptions, DumpSummary
 from dgtui.engine.datasources.extra_arguments import refuse_arguments
-from dgtui.engine.datasources.postgres_connection import Access, break_connection
+from dgtui.engine.datasources.postgres_connection import DUMP_ZONE, Access, break_connection
 from dgtui.engine.datasources.postgres_failures import known_failure
 from dgtui.engine.datasources.postgres_names import table_pattern
 from dgtui.engine.datasources.postgres_queries import (
@@ -173,7 +173,11 @@ class PostgresDump(Dump):
         self._warnings: list[str] = []
         self._errors: list[str] = []
         self._child = Child(
-            arguments, environment=access.environment(), on_line=self._take_line, secrets=access.secrets
+            arguments,
+            # Not by PGOPTIONS, which not every pooler takes.
+            environment={**access.environment(), "PGTZ": DUMP_ZONE},
+            on_line=self._take_line,
+            secrets=access.secrets,
         )
         widen_pipe(self._child.stdout_fd)
         if snapshot is not None:

@@ -54,6 +54,7 @@ class PostgresTarget(Datasource[PostgresSettings]):
             self._tools_folders.add(settings.tools)
         self._access = Access(settings, password)
         self._checked_toc: Toc | None = None
+        self._archive_checksums: dict[str, str] = {}
         self._loaded_rows: dict[str, dict[str, int]] = {}
         """By database, the rows that tables took in when they were loaded, by the server's account."""
 
@@ -234,13 +235,14 @@ class PostgresTarget(Datasource[PostgresSettings]):
     def archive_checksums(self, archive: Archive, selection: Selection, scratch_folder: Path) -> dict[str, str]:  # noqa: ARG002
         """The rows as pg_dump wrote them."""
         self._checked_toc = read_toc(archive.blocks())
-        return archive_checksums(archive.blocks(), selection.tables)
+        self._archive_checksums = archive_checksums(archive.blocks(), selection.tables)
+        return self._archive_checksums
 
     def content_checksums(self, database: str, names: Sequence[str], scratch_folder: Path) -> dict[str, str]:  # noqa: ARG002
         """The rows as COPY gives them, in the archive's encoding."""
         if self._checked_toc is None:
             return {}
-        return content_checksums(self._access, database, names, self._checked_toc)
+        return content_checksums(self._access, database, names, self._checked_toc, self._archive_checksums)
 
     def swap(self, new: str, current: str, keep_as: str, reporter: Reporter) -> None:
         """Rename both databases in one transaction."""
