@@ -1,4 +1,4 @@
-"""MariaDB that changes in the middle of a dump, through the engine (reliability row 28)."""
+"""MariaDB that changes in the middle of a dump, through the engine (reliability row 28), or gives not all of it."""
 
 import json
 import shlex
@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from dgtui.engine.datasources.dumping import DumpOptions
+from dgtui.engine.errors import BackupCreationError
 from tests.support.homes import Home
-from tests.support.mariadb import MariadbServer, mariadb_program
+from tests.support.mariadb import MariadbServer, mariadb_program, quoted
 
 _LARGE = (
     "CREATE TABLE big (id INT PRIMARY KEY, v TEXT)",
@@ -56,3 +58,24 @@ def test_a_table_that_is_changed_meanwhile_is_tried_again_once(home: Home, maria
         assert (snapshot.problem.kind, snapshot.problem.subject) == ("SourceChanged", "z")
         assert "try again" in snapshot.problem.hint
     assert home.litter() == []
+
+
+def test_a_server_that_gives_not_all_rows_is_not_dumped(own_mariadb: MariadbServer) -> None:
+    """The dump tool would take the first rows for all of them, and end well."""
+    name = own_mariadb.create_database()
+    own_mariadb.execute(
+        "CREATE TABLE t (id INT PRIMARY KEY)", "INSERT INTO t SELECT seq FROM seq_1_to_9", database=name
+    )
+    own_mariadb.execute(
+        "CREATE USER reader",
+        f"GRANT ALL ON {quoted(name)}.* TO reader",
+        "SET GLOBAL init_connect = 'SET sql_select_limit = 3'",
+    )
+    limited = own_mariadb.datasource(name, username="reader")
+    with pytest.raises(BackupCreationError, match="at most 3 rows") as caught:
+        limited.probe()
+    assert "init_connect" in caught.value.hint
+    assert limited.probe(DumpOptions(backup_type="schema_only")).objects
+    assert len(own_mariadb.datasource(name).probe().objects) == 1
+    own_mariadb.execute(*(f"CREATE TABLE t{number} (id INT)" for number in range(5)), database=name)
+    assert len(limited.target_state(name).objects) == 6

@@ -31,7 +31,7 @@ from dgtui.engine.datasources.mysql_properties import read_properties
 from dgtui.engine.datasources.mysql_rights import Grants
 from dgtui.engine.datasources.mysql_target import MysqlTarget
 from dgtui.engine.datasources.mysql_tools import client_tool, dump_tool, refuse_generated
-from dgtui.engine.errors import ConfigError, DatabaseConnectionError, ToolMissing
+from dgtui.engine.errors import BackupCreationError, ConfigError, DatabaseConnectionError, ToolMissing
 from dgtui.engine.properties import DatabaseProperties
 from dgtui.engine.reporting import Reporter
 
@@ -68,6 +68,7 @@ class MysqlDatasource(MysqlTarget):
             tool = dump_tool(session.server, self.settings.tools)
             if options.backup_type != "schema_only":
                 refuse_generated(session, self.database, wanted, tool)
+                _refuse_row_limit(session)
             warnings = [*source_warnings(session, self.database, wanted), *self._rights_warnings(session)]
             if any(table.versioned for table in wanted) and not keeps_history(tool):
                 warnings.append(f"{tool.name} {tool.version} dumps no history of system-versioned tables")
@@ -171,4 +172,15 @@ class MysqlDatasource(MysqlTarget):
         return tuple(
             f"A right is missing, so the backup may lack what {self._access.user} cannot see: {command}"
             for command in Grants(session).missing_for_backup(self.database)
+        )
+
+
+def _refuse_row_limit(session: Session) -> None:
+    """The dump tool reads with a SELECT for each table, and takes what it gets for all of it."""
+    if session.row_limit is not None:
+        raise BackupCreationError(
+            f"{session.server.product} gives this user at most {session.row_limit} rows of a table "
+            "(sql_select_limit): a dump would not be whole",
+            subject="sql_select_limit",
+            hint="SET GLOBAL sql_select_limit = DEFAULT; or take it out of init_connect, then try again",
         )

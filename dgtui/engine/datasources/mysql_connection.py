@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 Flavour = Literal["mariadb", "mysql"]
 DEFAULT_PORT = 3306
 _LOOK_SECONDS = 60
+_NO_ROW_LIMIT = (1 << 64) - 1
 
 
 class Server(Record, frozen=True):
@@ -199,8 +200,10 @@ class Session:
 
     def __init__(self, connection: "Connection[Any]") -> None:
         self._connection = connection
-        version, comment = self.rows("SELECT VERSION(), @@version_comment")[0]
+        version, comment, limit = self.rows("SELECT VERSION(), @@version_comment, @@sql_select_limit")[0]
         self.server = server_of(str(version), str(comment))
+        self.row_limit = int(limit) if int(limit) < _NO_ROW_LIMIT else None
+        """How many rows a SELECT of another session of this user gives at most."""
         self._release_limits()
 
     def _release_limits(self) -> None:
@@ -209,7 +212,9 @@ class Session:
 
         name = "max_statement_time" if self.server.flavour == "mariadb" else "max_execution_time"
         try:
-            self.execute(f"SET SESSION {name} = 0")
+            if self.row_limit is not None:
+                self.execute(f"SET SESSION sql_select_limit = {_NO_ROW_LIMIT}")
+            self.execute(f"SET SESSION sql_big_selects = 1, SESSION {name} = 0")
             if self.server.flavour == "mysql":
                 self.execute("SET SESSION information_schema_stats_expiry = 0")
         except pymysql.MySQLError as error:
