@@ -192,6 +192,25 @@ def sections(blocks: Iterable[bytes]) -> Iterator[Piece]:
     yield from splitter.finish()
 
 
+def with_whole_definitions(pieces: Iterable[Piece]) -> Iterator[Piece]:
+    """The same pieces, of which a table's definition and its triggers come in one each."""
+    held: list[Piece] = []
+    for piece in pieces:
+        if held and (piece.first or piece.kind != held[0].kind):
+            yield _joined(held)
+            held = []
+        if piece.kind in ("table", "triggers"):
+            held.append(piece)
+        else:
+            yield piece
+    if held:
+        yield _joined(held)
+
+
+def _joined(pieces: list[Piece]) -> Piece:
+    return Piece(pieces[0].kind, pieces[0].name, b"".join(piece.data for piece in pieces), pieces[0].first)
+
+
 def table_names(blocks: Iterable[bytes]) -> tuple[str, ...]:
     """The tables whose structure or data is in the dump, in its order."""
     names: dict[str, None] = {}

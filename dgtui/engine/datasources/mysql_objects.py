@@ -29,6 +29,7 @@ from dgtui.engine.datasources.mysql_look import (
 from dgtui.engine.datasources.mysql_rights import text_literal
 from dgtui.engine.datasources.mysql_script import Script
 from dgtui.engine.datasources.mysql_tools import dump_tool
+from dgtui.engine.datasources.mysql_trigger_text import without_databases
 from dgtui.engine.datasources.mysql_triggers import (
     TRIGGERS_NAME,
     TRIGGERS_TITLE,
@@ -100,7 +101,7 @@ def read_objects(access: Access, session: Session, database: str, *, events: byt
                 held.append((piece.kind, b""))
             held[-1] = piece.kind, held[-1][1] + piece.data
     made = [(kind, data) for kind, data in held if kind == "header" or _MADE.search(data)]
-    parts = ((TRIGGERS_TITLE if kind == "triggers" else b"") + data for kind, data in made)
+    parts = (TRIGGERS_TITLE + without_databases(data) if kind == "triggers" else data for kind, data in made)
     whole = b"".join(parts) + events if len(made) > 1 or events else b""
     names = tuple(name for name in other_objects(session, database, sequences=False) if not name.startswith(CARRIED))
     keys = defined_keys(session, database)

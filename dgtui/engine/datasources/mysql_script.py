@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from dgtui.engine.datasources.loading import Selection
-from dgtui.engine.datasources.mysql_archive import Piece, SectionKind, sections
+from dgtui.engine.datasources.mysql_archive import Piece, SectionKind, sections, with_whole_definitions
 from dgtui.engine.datasources.mysql_errors import quote
+from dgtui.engine.datasources.mysql_trigger_text import without_databases
 from dgtui.engine.errors import RestoreError
 
 PREAMBLE = b"/*M!100101 SET max_statement_time=0 */;\n"
@@ -87,7 +88,7 @@ class Script:
         yield self._numbered(PREAMBLE, "preamble")
         if self._atomic:
             yield self._numbered(self._beginning(), "emptying the tables")
-        for piece in sections(archive):
+        for piece in with_whole_definitions(sections(archive)):
             if piece.first and piece.kind in _OF_TABLES:
                 self.seen[piece.name] = None
                 self.current = piece.name
@@ -110,7 +111,9 @@ class Script:
 
     def _beginning(self) -> bytes:
         emptied = "".join(f"DELETE FROM {quote(name)};\n" for name in self._replaced)  # noqa: S608  # quoted
-        return f"SET autocommit=0;\nSET foreign_key_checks=0;\n{emptied}".encode("utf-8", "surrogateescape")
+        return f"SET autocommit=0;\nSET foreign_key_checks=0;\nSET sql_safe_updates=0;\n{emptied}".encode(
+            "utf-8", "surrogateescape"
+        )
 
     def section_at(self, line: int) -> str:
         """What the script was doing at a line, as the client counts them."""
@@ -170,6 +173,8 @@ class Script:
         data = _ALTER_DATABASE.sub(lambda match: b"ALTER DATABASE " + self._target + b" " + match[1], data)
         if piece.kind == "triggers" and self._selection.backup_type == "schema_only":
             data = _HISTORY_AGAIN.sub(b"", data)
+        if piece.kind in ("table", "triggers"):
+            data = without_databases(data)
         if piece.kind == "table":
             data = _SEQUENCE_DEFAULT.sub(self._own_sequence, data)
         return data
