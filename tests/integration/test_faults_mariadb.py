@@ -79,3 +79,26 @@ def test_a_server_that_gives_not_all_rows_is_not_dumped(own_mariadb: MariadbServ
     assert len(own_mariadb.datasource(name).probe().objects) == 1
     own_mariadb.execute(*(f"CREATE TABLE t{number} (id INT)" for number in range(5)), database=name)
     assert len(limited.target_state(name).objects) == 6
+
+
+def test_a_server_in_safe_update_mode_is_restored_all_the_same(home: Home, own_mariadb: MariadbServer) -> None:
+    """It refuses a DELETE without a condition, which an application may need and we do not."""
+    name = own_mariadb.create_database()
+    own_mariadb.execute(
+        "CREATE TABLE t (id INT PRIMARY KEY)",
+        "INSERT INTO t VALUES (1), (2)",
+        "CREATE TRIGGER counted BEFORE INSERT ON t FOR EACH ROW SET NEW.id = NEW.id",
+        "CREATE TABLE u (id INT PRIMARY KEY)",
+        "INSERT INTO u VALUES (1)",
+        "SET GLOBAL sql_safe_updates = 1",
+        database=name,
+    )
+    home.configure(own_mariadb.config(name))
+    assert home.back_up().status == "completed"
+    own_mariadb.execute("DELETE FROM t WHERE id = 2", "UPDATE u SET id = 5 WHERE id = 1", database=name)
+    for choice in ((), ("--data-only", "--table", "u")):
+        restored = home.dgtui("restore", "nightly@latest", "--overwrite", "--yes", *choice)
+        assert restored.exit_code == 0, restored
+        assert own_mariadb.execute("SELECT id FROM t ORDER BY id", database=name) == [(1,), (2,)]
+        assert own_mariadb.execute("SELECT id FROM u", database=name) == [(1,)]
+        own_mariadb.execute("UPDATE u SET id = 5 WHERE id = 1", database=name)
