@@ -1,7 +1,9 @@
 """Deliveries with a controlled clock and real receivers: grouped, held, reminded, tried again, never sent twice."""
 
+import contextlib
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -12,6 +14,7 @@ from typing import Any
 
 import msgspec
 import pytest
+import sqlalchemy as sa
 
 from dgtui.config import Config
 from dgtui.config.channels import ChannelSettings, WebhookSettings
@@ -359,6 +362,21 @@ def test_old_news_that_nobody_ever_delivered_is_not_sent(post: Post) -> None:
     post.tell("backup_failed", "new")
     post.deliver()
     assert post.subjects() == [["new"]]
+
+
+def test_news_of_years_without_a_channel_are_not_too_many_for_the_first_one(tmp_path: Path, post: Post) -> None:
+    def take_few_values(connection: sqlite3.Connection, _: object) -> None:
+        connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 100)
+
+    for number in range(101):
+        post.tell("backup_failed", f"job-{number}")
+    sa.event.listen(sa.Engine, "connect", take_few_values)
+    try:
+        with contextlib.closing(Catalog(tmp_path)) as catalog:
+            assert Deliveries(catalog).route(lambda _: ["hook"], at=post.now) == 101
+            assert Deliveries(catalog).route(lambda _: ["hook"], at=post.now) == 0
+    finally:
+        sa.event.remove(sa.Engine, "connect", take_few_values)
 
 
 _DAEMON = """

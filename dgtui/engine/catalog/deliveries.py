@@ -98,9 +98,8 @@ class Deliveries:
                     )
                     made += 1
             if found:
-                routed = sa.update(notifications).where(
-                    notifications.c.sequence.in_([row["sequence"] for row in found])
-                )
+                # Nobody adds one meanwhile; named one by one, they may be more than SQLite takes in a statement.
+                routed = sa.update(notifications).where(notifications.c.routed_at.is_(None))
                 connection.execute(routed.values(routed_at=time_text(at)))
         return made
 
