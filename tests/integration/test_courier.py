@@ -305,6 +305,19 @@ def test_a_clock_that_is_set_back_holds_nothing(post: Post) -> None:
     assert post.subjects() == [["from the future"]]
 
 
+def test_a_clock_that_ran_ahead_puts_off_no_reminder(post: Post) -> None:
+    post.tell("connection_lost")
+    post.deliver()
+    post.deliver(after=-HOUR)
+    assert [message["reminder"] for message in post.got()] == [False], "set back a little, it repeats nothing"
+    post.deliver(after=timedelta(days=-400))
+    assert [message["reminder"] for message in post.got()] == [True]
+    post.deliver(after=23 * HOUR)
+    assert post.got() == []
+    post.deliver(after=HOUR)
+    assert [message["reminder"] for message in post.got()] == [True]
+
+
 def test_a_refusing_receiver_gets_it_later_with_the_same_id(post: Post) -> None:
     post.web.status = 500
     post.tell("backup_failed")

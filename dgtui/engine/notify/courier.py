@@ -95,7 +95,9 @@ class Courier:
             settings = self._config.channels.get(told.channel)
             if settings is None or not settings.enabled or not settings.remind_every:
                 continue
-            if at - told.sent_at >= timedelta(seconds=settings.remind_every) and self._is_configured(told):
+            # What was sent far ahead, before the clock was set back, counts as long ago.
+            is_recent = abs(at - told.sent_at) < timedelta(seconds=settings.remind_every)
+            if not is_recent and self._is_configured(told):
                 self._deliveries.remind(told, at=at)
 
     def _is_configured(self, told: Told) -> bool:
