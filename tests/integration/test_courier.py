@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -352,6 +353,18 @@ def test_a_dead_receiver_is_asked_once_a_round_and_delays_no_other(post: Post) -
     post.set("frozen")
     report = post.deliver(after=2 * MINUTE)
     assert (report.sent, report.failed) == (10, 0)
+
+
+def test_no_attempt_begins_that_may_not_take_its_time(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Broken off in the middle, the receiver may have taken it, and would get it twice."""
+    taking_ten_minutes_each = SimpleNamespace(monotonic=lambda: 598.0 * len(post.web.requests))
+    monkeypatch.setattr("dgtui.engine.notify.courier.time", taking_ten_minutes_each)
+    for number in range(3):
+        post.tell("backup_failed", f"job-{number}")
+    for number in range(3):
+        report = post.deliver()
+        assert (report.sent, report.failed) == (1, 0)
+        assert post.subjects() == [[f"job-{number}"]]
 
 
 def test_one_message_that_is_refused_blocks_no_other(post: Post) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -125,3 +126,12 @@ def test_a_channel_that_is_switched_on_is_used_at_the_next_look(daemon: Daemon) 
     assert len(Deliveries(daemon.catalog).of_status("waiting")) == 1
     daemon.context.take_config(Config(channels={"hook": daemon.settings}))
     assert daemon.until(START + seconds(140)) == [START + seconds(135)]
+
+
+def test_a_slow_receiver_lets_others_have_their_turn(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A message for another channel may have come while it took one after the other."""
+    taking_a_minute_each = SimpleNamespace(monotonic=lambda: 58.0 * len(daemon.web.requests))
+    monkeypatch.setattr("dgtui.engine.notify.courier.time", taking_a_minute_each)
+    for _ in range(3):
+        daemon.tell("backup_failed")
+    assert daemon.until(START + seconds(30)) == [START, START + seconds(5), START + seconds(10)]

@@ -8,6 +8,8 @@ from dgtui.engine.notify.courier import Courier, DeliveryReport
 
 _EVERY = timedelta(seconds=5)
 _WHOLE_ROUND_EVERY = timedelta(minutes=1)
+_ROUND_SECONDS = 60.0
+"""What is new waits until a round is over: a receiver that takes many messages slowly goes on in the next one."""
 
 
 class Delivering:
@@ -36,7 +38,7 @@ class Delivering:
         config = self._context.config
         courier = Courier(self._context.catalog, config, clock=self._context.clock)
         if self._wants_round(now, config) or courier.has_news():
-            self._tell(courier.deliver(), now, config)
+            self._tell(courier.deliver(seconds=_ROUND_SECONDS), now, config)
 
     def _wants_round(self, now: datetime, config: Config) -> bool:
         if self._last_round is None or config is not self._config:

@@ -29,7 +29,6 @@ from dgtui.engine.problems import problem_of
 LOCK_NAME = "notify.lock"
 UNROUTED_AGE = timedelta(days=7)
 """Older news than this that nobody ever delivered is not sent any more, only listed."""
-_SHORTEST_ATTEMPT_SECONDS = 1.0
 
 
 class DeliveryReport(Record, frozen=True):
@@ -184,7 +183,8 @@ class _Round(threading.Thread):
         try:
             due = [delivery for delivery in self._waiting if self._is_due(delivery)]
             for number, delivery in enumerate(due, start=1):
-                if self._end - time.monotonic() < _SHORTEST_ATTEMPT_SECONDS:
+                # One that was broken off before its time could have been taken, and be sent once more.
+                if number > 1 and self._end - time.monotonic() < self._settings.timeout:
                     return
                 if not self._attempt(delivery):
                     self._spare(due[number:])
