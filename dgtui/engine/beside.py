@@ -1,7 +1,8 @@
 """Work that goes on beside the way of an operation, in a thread of its own, so that neither waits for the other."""
 
-import threading
 from collections.abc import Callable
+
+from dgtui.engine.memory import Thread
 
 
 class Beside:
@@ -10,7 +11,7 @@ class Beside:
     def __init__(self, work: Callable[[], None]) -> None:
         self._work = work
         self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="beside", daemon=True)
+        self._thread = Thread(target=self._run, name="beside", daemon=True)
         self._thread.start()
 
     @property

@@ -7,13 +7,13 @@ import select
 import shutil
 import signal
 import subprocess
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from dgtui.engine.errors import DatabaseConnectionError, ToolMissing
+from dgtui.engine.errors import DatabaseConnectionError, DataGuardianError, ToolMissing
+from dgtui.engine.memory import Thread
 
 TAIL_LINES = 25
 _LONGEST_LINE = 4096
@@ -70,7 +70,7 @@ class Child:
     ) -> None:
         """Start the program; `environment` is added to ours, of which only a trusted one gets what is withheld.
 
-        Raises ToolMissing.
+        Raises ToolMissing, OutOfMemory.
         """
         self.name = Path(arguments[0]).name
         self._on_line = on_line
@@ -97,8 +97,13 @@ class Child:
             start_new_session=True,
             cwd=folder,
         )
-        self._reader = threading.Thread(target=self._read_stderr, name=f"stderr of {self.name}", daemon=True)
-        self._reader.start()
+        self._reader = Thread(target=self._read_stderr, name=f"stderr of {self.name}", daemon=True)
+        try:
+            self._reader.start()
+        except (RuntimeError, DataGuardianError):
+            with self.process:
+                self.process.kill()
+            raise
 
     @property
     def stdout_fd(self) -> int:
@@ -259,7 +264,7 @@ def output_of(
     child = Child(arguments, environment=environment, secrets=secrets)
     blocks: list[bytes] = []
     # A descriptor of its own: whoever the program leaves behind may hold the pipe open for as long as it likes.
-    reader = threading.Thread(target=_collect, args=(os.dup(child.stdout_fd), blocks), daemon=True)
+    reader = Thread(target=_collect, args=(os.dup(child.stdout_fd), blocks), daemon=True)
     reader.start()
     try:
         code = child.wait(timeout)

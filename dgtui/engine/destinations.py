@@ -12,6 +12,7 @@ from dgtui.engine.archive import read_parts
 from dgtui.engine.cancellation import Cancellation
 from dgtui.engine.errors import DataGuardianError, StorageError, ValidationError
 from dgtui.engine.manifest import Chunk, StoredFile
+from dgtui.engine.memory import Thread
 from dgtui.engine.messages import StorageMessage, StorageState, now
 from dgtui.engine.model import Copy, VerifyLevel
 from dgtui.engine.pipeline import PipelineResult
@@ -187,7 +188,7 @@ class Destinations:
 
     def _give_up(self, writer: BackupWriter) -> None:
         # Where the storage hangs, so does the removal: the others do not wait for it.
-        removal = threading.Thread(target=writer.abort, name=f"removal at {writer.storage}", daemon=True)
+        removal = Thread(target=writer.abort, name=f"removal at {writer.storage}", daemon=True)
         try:
             removal.start()
         except RuntimeError:

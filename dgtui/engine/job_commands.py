@@ -2,13 +2,13 @@
 
 import contextlib
 import subprocess
-import threading
 from collections.abc import Sequence
 from typing import IO
 
 from dgtui.config import JobSettings
 from dgtui.engine.child import Child, describe_exit, printable
 from dgtui.engine.errors import BackupCreationError, DataGuardianError, ToolMissing
+from dgtui.engine.memory import Thread
 from dgtui.engine.model import Problem
 from dgtui.engine.reporting import Reporter
 
@@ -77,7 +77,7 @@ class JobCommands:
     def _follow(self, child: Child, when: str, timeout: int) -> tuple[str, ...]:
         """Log what a child says until it ends; its last lines. One that takes too long, or is cancelled, is ended."""
         assert child.process.stdout is not None
-        reader = threading.Thread(target=self._read, args=(child, child.process.stdout, when), daemon=True)
+        reader = Thread(target=self._read, args=(child, child.process.stdout, when), daemon=True)
         reader.start()
         ended = False
         try:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 
 from dgtui.engine.errors import Cancelled
+from dgtui.engine.memory import Thread
 
 Work = Callable[[], object]
 
@@ -33,7 +34,7 @@ class Lane:
         self._done = 0
         self._error: BaseException | None = None
         self._stopping = False
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread = Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
     def submit(self, work: Work) -> None:

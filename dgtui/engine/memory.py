@@ -1,10 +1,11 @@
-"""Memory: too little of it as an error of ours, whichever library notices it first, and loading without collecting."""
+"""Memory: too little of it as an error of ours, whoever notices it first, and loading without collecting."""
 
 import contextlib
 import errno
 import gc
 import mmap
 import sys
+import threading
 from collections.abc import Iterator
 
 from dgtui.engine.errors import DataGuardianError
@@ -23,6 +24,8 @@ _SIGNS = (
 )
 _ROOM_TO_LOAD = 64 << 20
 """The catalogue takes half of it, and what runs at the same time the rest."""
+_ROOM_FOR_A_THREAD = 16 << 20
+"""Its stack takes half of it, and its first steps some of the rest."""
 
 
 class OutOfMemory(DataGuardianError):
@@ -58,8 +61,30 @@ def need_room_to_load() -> None:
 
     Python itself is no help there: it may go round in circles for ever once it has no memory in the middle of loading.
     """
+    _need_room(_ROOM_TO_LOAD)
+
+
+class _Roomy(threading.Thread):
+    def start(self) -> None:
+        """Begin it. Raises OutOfMemory."""
+        _need_room(_ROOM_FOR_A_THREAD)
+        super().start()
+
+
+class Thread(_Roomy):
+    """A thread that is only begun where there is room for it.
+
+    Where it finds no memory in its first steps, whoever began it waits for them for ever: Python is not told.
+    """
+
+
+class Timer(_Roomy, threading.Timer):
+    """The same of a timer."""
+
+
+def _need_room(size: int) -> None:
     try:
-        mmap.mmap(-1, _ROOM_TO_LOAD, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS).close()
+        mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS).close()
     except (OSError, MemoryError) as error:
         raise out_of_memory() from error
 

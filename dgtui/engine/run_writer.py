@@ -11,6 +11,7 @@ from typing import Literal
 
 from dgtui.engine.child import printable
 from dgtui.engine.files import is_full, set_room_aside
+from dgtui.engine.memory import Thread
 from dgtui.engine.messages import (
     LogMessage,
     Message,
@@ -133,9 +134,7 @@ class RunWriter:
         """Report twice a second how far it is, until `stop_progress`, which reports once more."""
         self.stop_progress()
         self._ticker_stop.clear()
-        self._ticker = threading.Thread(
-            target=self._report_progress, args=(done, source, extra), name="progress", daemon=True
-        )
+        self._ticker = Thread(target=self._report_progress, args=(done, source, extra), name="progress", daemon=True)
         self._ticker.start()
 
     def stop_progress(self) -> None:

@@ -8,6 +8,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from dgtui.engine.memory import Thread
 from dgtui.engine.messages import StorageMessage, now
 from dgtui.engine.run_writer import RunWriter
 from dgtui.engine.storages.base import BackupWriter
@@ -66,7 +67,7 @@ class StorageWaits:
     def told(self) -> Iterator[None]:
         """Tell of those that do not answer, meanwhile."""
         ended = threading.Event()
-        teller = threading.Thread(target=self._tell, args=(ended,), name="storage waits", daemon=True)
+        teller = Thread(target=self._tell, args=(ended,), name="storage waits", daemon=True)
         teller.start()
         try:
             yield

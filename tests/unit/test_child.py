@@ -1,12 +1,16 @@
 """Programs run as children: their output, their end, and what they leave behind."""
 
+import os
+import select
 import shutil
 import subprocess
 import sys
 
 import pytest
 
-from dgtui.engine.child import IdleTimeout, output_of, run_tool
+from dgtui.engine.child import Child, IdleTimeout, output_of, run_tool
+from dgtui.engine.memory import OutOfMemory, Thread, out_of_memory
+from tests.support.homes import PATIENCE_SECONDS
 
 _LEAVING = """
 from dgtui.engine.child import run_tool
@@ -32,6 +36,19 @@ def test_output_error_output_and_exit_code() -> None:
     assert run_tool(["sh", "-c", "echo said; echo odd >&2; exit 3"], timeout=60) == (3, "said\n", "odd")
     code, output, tail = output_of(["sh", "-c", "head -c 3000000 /dev/zero; echo a >&2; echo b >&2"], timeout=60)
     assert (code, output, tail) == (0, bytes(3000000), ("a", "b"))
+
+
+def test_a_program_whose_errors_nobody_can_read_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(_: Thread) -> None:
+        raise out_of_memory()
+
+    monkeypatch.setattr(Thread, "start", start)
+    reading, writing = os.pipe()
+    with pytest.raises(OutOfMemory):
+        Child(["sleep", "600"], pass_fds=(writing,))
+    os.close(writing)
+    assert select.select([reading], [], [], PATIENCE_SECONDS)[0]
+    os.close(reading)
 
 
 def test_what_a_program_leaves_behind_keeps_nobody_from_ending() -> None:

@@ -22,6 +22,39 @@ for room, enough in ((32 << 20, False), (128 << 20, True)):
         assert enough, room
 """
 
+_BEGIN = """
+import mmap, os, resource, signal
+from dgtui.engine.memory import OutOfMemory, Thread
+
+def begin(room):
+    signal.alarm(60)
+    held, number = [None] * 2_000_000, 0
+    place = mmap.mmap(-1, room, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    thread = Thread(target=int)
+    with open("/proc/self/statm") as numbers:
+        taken = int(numbers.read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (taken, resource.RLIM_INFINITY))
+    for size in (200_000, 4000, 400, 48):
+        try:
+            while True:
+                held[number] = bytes(size)
+                number += 1
+        except MemoryError:
+            pass
+    place.close()
+    try:
+        thread.start()
+    except (OutOfMemory, RuntimeError):
+        pass
+
+for pages in range(0, 100, 2):
+    if not (pid := os.fork()):
+        begin((8 << 20) + pages * 4096)
+        os._exit(0)
+    status = os.waitpid(pid, 0)[1]
+    assert status == 0, (pages, status)
+"""
+
 
 @pytest.mark.parametrize(
     "error",
@@ -45,3 +78,8 @@ def test_a_module_that_is_not_there_is_not_called_lack_of_memory() -> None:
 def test_room_to_load_is_asked_for_before_loading() -> None:
     """In a process of its own, whose limits are its own."""
     subprocess.run([sys.executable, "-c", _ASK], check=True)
+
+
+def test_nobody_waits_for_a_thread_that_has_no_room_to_begin() -> None:
+    """Room for its stack, and more or less of it for its first steps."""
+    subprocess.run([sys.executable, "-c", _BEGIN], check=True)

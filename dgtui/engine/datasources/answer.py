@@ -1,12 +1,12 @@
 """How a source answers the smallest question that can be put to it."""
 
-import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
 from dgtui.engine.errors import ServerTimeout
+from dgtui.engine.memory import Timer
 from dgtui.engine.model import Record
 
 _FIGURE_SECONDS = 2.0
@@ -72,7 +72,7 @@ class _Cutter:
     def __init__(self, limit: TimeLimit, cut: Callable[[], None]) -> None:
         self._limit = limit
         self._cut = cut
-        self._timer = threading.Timer(limit.left, self._fire)
+        self._timer = Timer(limit.left, self._fire)
         self._timer.daemon = True
 
     def _fire(self) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dgtui.engine.child import printable
 from dgtui.engine.datasources.mysql_connection import Access, Session
 from dgtui.engine.errors import DataGuardianError
+from dgtui.engine.memory import Thread
 
 _LOOK_EVERY_SECONDS = 1.0
 _BLOCKED = """
@@ -28,7 +29,7 @@ class LockWatch:
         self._after = after_connection
         self._give_up = give_up
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="lock watch", daemon=True)
+        self._thread = Thread(target=self._watch, name="lock watch", daemon=True)
         self._thread.start()
 
     def end(self) -> None:

@@ -5,7 +5,6 @@ import getpass
 import os
 import re
 import socket
-import threading
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NoReturn
@@ -17,7 +16,7 @@ from dgtui.engine.datasources.datasource_settings import ServerSettings, Setting
 from dgtui.engine.datasources.postgres_failures import known_failure
 from dgtui.engine.datasources.postgres_names import connection_string, name_mistake
 from dgtui.engine.errors import DatabaseConnectionError, DataGuardianError, PermissionDenied
-from dgtui.engine.memory import out_of_memory
+from dgtui.engine.memory import Timer, out_of_memory
 
 if TYPE_CHECKING:
     import psycopg
@@ -177,7 +176,7 @@ def _cut_off(connection: "psycopg.Connection[Any]", seconds: float | None) -> It
     if seconds is None:
         yield
         return
-    timer = threading.Timer(seconds, break_connection, (connection,))
+    timer = Timer(seconds, break_connection, (connection,))
     timer.daemon = True
     timer.start()
     try:

@@ -9,6 +9,7 @@ from dgtui.engine.datasources.postgres_connection import Access, break_connectio
 from dgtui.engine.datasources.postgres_names import table_name
 from dgtui.engine.datasources.postgres_toc import TocEntry
 from dgtui.engine.errors import DataGuardianError
+from dgtui.engine.memory import Thread
 from dgtui.engine.reporting import Reporter
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class CopyWatch:
         self._loading: str | None = None
         self._connection: psycopg.Connection[Any] | None = None
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="copy-watch", daemon=True)
+        self._thread = Thread(target=self._watch, name="copy-watch", daemon=True)
         for name in self._by_id.values():
             reporter.loaded(name, 0)
 

@@ -22,6 +22,7 @@ from dgtui.engine.datasources.postgres_queries import (
 )
 from dgtui.engine.datasources.postgres_tools import buffered
 from dgtui.engine.errors import BackupCreationError, DatabaseConnectionError, DataGuardianError
+from dgtui.engine.memory import Thread
 from dgtui.engine.model import ObjectInfo, ToolVersion
 from dgtui.engine.reporting import Reporter
 
@@ -108,7 +109,7 @@ class Snapshot:
 
     def start_counting(self) -> None:
         """Count beside the dump, in a thread."""
-        self._thread = threading.Thread(target=self._count, name="count rows", daemon=True)
+        self._thread = Thread(target=self._count, name="count rows", daemon=True)
         self._thread.start()
 
     def imported(self) -> None:

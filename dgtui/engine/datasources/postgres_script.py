@@ -5,7 +5,6 @@ Only what rows need is ever executed, and nothing is handed to psql: an archive 
 
 import re
 import subprocess
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from dgtui.engine.datasources.dumping import Archive
 from dgtui.engine.datasources.postgres_connection import Access
 from dgtui.engine.datasources.postgres_toc import TocEntry
 from dgtui.engine.errors import DataGuardianError, RestoreError
+from dgtui.engine.memory import Thread
 from dgtui.engine.model import ToolVersion
 from dgtui.engine.reporting import Reporter
 
@@ -55,7 +55,7 @@ class RowsOf:
         )
         widen_pipe(self._child.stdin_fd)
         widen_pipe(self._child.stdout_fd)
-        self._feeder = threading.Thread(target=self._feed, name="archive to pg_restore", daemon=True)
+        self._feeder = Thread(target=self._feed, name="archive to pg_restore", daemon=True)
 
     def __enter__(self) -> IO[bytes]:
         self._feeder.start()

@@ -9,6 +9,7 @@ from dgtui.engine.datasources.postgres_connection import Access
 from dgtui.engine.datasources.postgres_databases import end_sessions, maintenance_database, with_names
 from dgtui.engine.datasources.postgres_names import shown
 from dgtui.engine.errors import DataGuardianError, RestoreError
+from dgtui.engine.memory import Thread
 from dgtui.engine.reporting import Reporter
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class _SessionEnder:
         self._connection = access.open(maintenance_database(access, databases[0]))
         self._stop = threading.Event()
         self.problem: psycopg.Error | None = None
-        self._thread = threading.Thread(target=self._run, name="end sessions", daemon=True)
+        self._thread = Thread(target=self._run, name="end sessions", daemon=True)
 
     def __enter__(self) -> "_SessionEnder":
         import psycopg

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import sqlite3
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from dgtui.engine.datasources.places import shown
 from dgtui.engine.datasources.sqlite_snapshot import MAGIC, connect
 from dgtui.engine.errors import ValidationError
 from dgtui.engine.files import file_error
+from dgtui.engine.memory import Thread
 from dgtui.engine.model import ObjectInfo
 
 CheckDepth = Literal["full", "quick"]
@@ -157,7 +157,7 @@ class CopyCheck:
         self.findings: tuple[str, ...] = ()
         self.objects: tuple[ObjectInfo, ...] = ()
         self.warnings: tuple[str, ...] = ()
-        self._thread = threading.Thread(target=self._check, name="integrity check", daemon=True)
+        self._thread = Thread(target=self._check, name="integrity check", daemon=True)
         self._thread.start()
 
     def wait(self) -> None:

@@ -11,6 +11,7 @@ from dgtui.engine.child import Child, describe_exit, printable, widen_pipe
 from dgtui.engine.datasources.dumping import Dump, DumpSummary
 from dgtui.engine.datasources.file_tree import ITSELF, Tally
 from dgtui.engine.errors import BackupCreationError
+from dgtui.engine.memory import Thread
 from dgtui.engine.model import ObjectInfo
 from dgtui.engine.reporting import Reporter
 
@@ -71,7 +72,7 @@ class TarDump(Dump):
         self._ended = threading.Event()
         self._child = Child(arguments, on_line=self._on_line, pass_fds=pass_fds)
         widen_pipe(self._child.stdout_fd)
-        self._watcher = threading.Thread(target=self._watch, name="current file", daemon=True)
+        self._watcher = Thread(target=self._watch, name="current file", daemon=True)
         self._watcher.start()
 
     @property

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from dgtui.engine.errors import DataGuardianError
 from dgtui.engine.guardian.duty import Duty, DutyContext
+from dgtui.engine.memory import Thread
 from dgtui.engine.model import Problem, Record
 from dgtui.engine.problems import problem_of
 
@@ -57,7 +58,7 @@ class DutyRunner:
 
     def start(self) -> None:
         """Begin, or begin again after a fault."""
-        self._thread = threading.Thread(target=self._serve, name=self._duty.name, daemon=True)
+        self._thread = Thread(target=self._serve, name=self._duty.name, daemon=True)
         self._thread.start()
 
     def wake(self) -> None:

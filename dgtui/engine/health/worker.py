@@ -25,6 +25,7 @@ from dgtui.engine.health.judging import judge, slow_limit
 from dgtui.engine.health.telling import forget, tell_events
 from dgtui.engine.health_age import limit_of
 from dgtui.engine.health_model import HealthCheck, HealthEvent, HealthState, Watched
+from dgtui.engine.memory import Thread
 from dgtui.engine.messages import now
 
 _QUICK_AT_ONCE = 12
@@ -171,7 +172,7 @@ class HealthWorker:
         running = _Running(subject, moment, time.monotonic(), limit_of(config, subject), config)
         self._running[subject] = running
         name = f"health of {subject.kind} {subject.name}"
-        running.thread = threading.Thread(target=self._ask, args=(running,), name=name, daemon=True)
+        running.thread = Thread(target=self._ask, args=(running,), name=name, daemon=True)
         running.thread.start()
 
     def _ask(self, running: _Running) -> None:

@@ -5,12 +5,12 @@ import os
 import shlex
 import socket
 import ssl
-import threading
 import time
 from collections.abc import Callable, Iterator
 
 from dgtui.engine.child import printable
 from dgtui.engine.errors import DataGuardianError
+from dgtui.engine.memory import Thread, Timer
 
 
 class DeliveryError(DataGuardianError):
@@ -40,7 +40,7 @@ class Deadline:
 
         # A descriptor of its own: that of the connection passes to another object when TLS begins.
         with socket.socket(fileno=os.dup(connection.fileno())) as same:
-            timer = threading.Timer(self.left, _end, [same])
+            timer = Timer(self.left, _end, [same])
             timer.daemon = True
             timer.start()
             try:
@@ -99,7 +99,7 @@ def _addresses(host: str, port: int, deadline: Deadline) -> list[Address]:
         except UnicodeError:
             failures.append(OSError("it is no name of a host"))
 
-    thread = threading.Thread(target=look_up, daemon=True)
+    thread = Thread(target=look_up, daemon=True)
     thread.start()
     thread.join(deadline.left)
     if failures or not found:

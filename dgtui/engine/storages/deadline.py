@@ -9,6 +9,7 @@ from functools import partial
 from typing import TypeVar
 
 from dgtui.engine.errors import Cancelled, StorageError
+from dgtui.engine.memory import Thread
 
 ResultT = TypeVar("ResultT")
 ItemT = TypeVar("ItemT")
@@ -43,7 +44,7 @@ def with_deadline(
             answers.put((None, error))
 
     begun = time.monotonic()
-    threading.Thread(target=call, name=f"look at {subject}", daemon=True).start()
+    Thread(target=call, name=f"look at {subject}", daemon=True).start()
     try:
         result, error = _next(answers, seconds, cancelled, _LAST_SECONDS)
     except queue.Empty:
@@ -76,7 +77,7 @@ def answers_within(
         except BaseException as error:  # noqa: BLE001  # it is raised again where somebody waits for it
             answers.put((None, error))
 
-    thread = threading.Thread(target=supply, name=f"read {subject}", daemon=True)
+    thread = Thread(target=supply, name=f"read {subject}", daemon=True)
     thread.start()
     try:
         while (answer := _next(answers, seconds, cancelled, 0.0)) is not None:
@@ -117,7 +118,7 @@ def side_by_side(calls: Mapping[str, Callable[[], object]]) -> dict[str, BaseExc
     ends: queue.SimpleQueue[tuple[str, BaseException | None]] = queue.SimpleQueue()
     for name, call in calls.items():
         work = partial(_report_end, name, call, ends)
-        threading.Thread(target=work, name=f"check at {name}", daemon=True).start()
+        Thread(target=work, name=f"check at {name}", daemon=True).start()
     ended = dict(ends.get() for _ in calls)
     return {name: error for name in calls if (error := ended[name]) is not None}
 
