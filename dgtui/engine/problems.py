@@ -3,6 +3,9 @@
 from dgtui.engine.errors import ERRORS_BY_KIND, EXIT_FAILED, DataGuardianError, Stopped
 from dgtui.engine.model import Problem
 
+WHY_IT_DIED = "Was it killed (for want of memory? dmesg tells), or the machine switched off?"
+"""What is asked where a worker is gone that has not said why."""
+
 
 def problem_of(error: DataGuardianError) -> Problem:
     """An error as messages and the catalogue store it; a class that is not in the tree goes by its parent's name."""

@@ -19,6 +19,7 @@ from dgtui.engine.manifest import Manifest
 from dgtui.engine.messages import now
 from dgtui.engine.model import ENDED, Copy, Execution, Problem
 from dgtui.engine.orders import BackupOrder, RehearseOrder, decode_order
+from dgtui.engine.problems import WHY_IT_DIED
 from dgtui.engine.rebuild import rebuild_if_new
 from dgtui.engine.reconcile_restores import (
     end_restore,
@@ -164,7 +165,7 @@ def _interruption(catalog: Catalog, execution: Execution) -> Problem:
         kind="Interrupted",
         message="The worker ended without notice",
         subject=execution.execution_id,
-        hint=f"Was it killed, or the machine switched off? What it had written was removed; {step}",
+        hint=f"{WHY_IT_DIED} What it had written was removed; {step}",
     )
 
 

@@ -19,6 +19,7 @@ from dgtui.engine.messages import (
     now,
 )
 from dgtui.engine.model import ENDED, ExecutionStatus, Phase, Problem, Record
+from dgtui.engine.problems import WHY_IT_DIED
 from dgtui.engine.runs import RunPaths
 
 _DIED = "Interrupted"
@@ -95,7 +96,7 @@ class RunFollower:
                         kind=_DIED,
                         message="The worker ended without notice",
                         subject=self._run_id,
-                        hint="Was it killed, or the machine switched off? What the timetable asked for, a daemon "
+                        hint=f"{WHY_IT_DIED} What the timetable asked for, a daemon "
                         "makes again by itself within its grace; start anything else again",
                         detail=self._last_faults(),
                     ),

@@ -67,7 +67,10 @@ def test_a_killed_worker_is_found_and_its_litter_removed(shop: Shop, percent: in
     # What the dump will hold is known to within 5 %.
     engine, run_id = start_and_wait(shop, percent * 9 // 10)
     os.kill(worker_pid(engine, run_id), signal.SIGKILL)
-    assert shop.home.finish(engine, run_id).status == "interrupted"
+    snapshot = shop.home.finish(engine, run_id)
+    assert snapshot.status == "interrupted"
+    assert snapshot.problem is not None
+    assert "want of memory" in snapshot.problem.hint  # the likeliest killer of all
     wait_until(lambda: not dump_tools_of(shop), "the end of the dump tool, which dies with the worker")
     again = shop.home.engine()
     assert again.reconciled != ()

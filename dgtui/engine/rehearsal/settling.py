@@ -12,6 +12,7 @@ from dgtui.engine.errors import DataGuardianError, JobBusy, RestoreError
 from dgtui.engine.locks import take_lock
 from dgtui.engine.messages import now
 from dgtui.engine.model import ENDED, Problem
+from dgtui.engine.problems import WHY_IT_DIED
 from dgtui.engine.rehearsal.names import is_own_name
 from dgtui.engine.rehearsal.telling import tell_end
 from dgtui.engine.run_follower import has_begun, last_status
@@ -62,7 +63,7 @@ def _end(catalog: Catalog, paths: RunPaths, proof: Proof) -> str:
             kind="Interrupted",
             message="The worker ended without notice",
             subject=proof.proof_id,
-            hint="Was it killed, or the machine switched off? Nothing but the throw-away database was touched",
+            hint=f"{WHY_IT_DIED} Nothing but the throw-away database was touched",
         )
         ended = msgspec.structs.replace(proof, status="interrupted", problem=problem, finished_at=now())
     Proofs(catalog).save(ended)
