@@ -9,7 +9,7 @@ from tests.integration.postgres_case import datasource, role
 from tests.support.homes import Home
 from tests.support.postgres import PostgresServer
 from tests.support.pump import FileArchive, dump_to, load_into
-from tests.support.round_trips import postgres_table, whole_backup
+from tests.support.round_trips import postgres_table, restored, whole_backup
 
 GONE = ('go"ne', "gone; two")
 _FOR_ROLES = """
@@ -87,3 +87,27 @@ def test_a_backup_is_proven_where_its_roles_are_not(
     _end(postgres_server, postgres_database)
     proven = home.dgtui("rehearse", execution.execution_id, "--place", place)
     assert proven.exit_code == 0, proven
+
+
+def test_an_owner_who_may_make_databases_restores_in_place_and_undoes(
+    home: Home, postgres_server: PostgresServer
+) -> None:
+    """No superuser, and no right on the tablespace that all databases lie in by themselves."""
+    with role(postgres_server, "plain_owner", "LOGIN CREATEDB") as owner:
+        name = postgres_server.create_database()
+        before = postgres_server.databases()
+        postgres_server.execute(f"ALTER DATABASE {name} OWNER TO {owner}")
+        with postgres_server.connect(name, user=owner) as connection:
+            connection.execute("CREATE TABLE t (i int); INSERT INTO t VALUES (1)")
+        home.configure(postgres_table(postgres_server, name, username=owner))
+        execution = whole_backup(home)
+        postgres_server.execute("DELETE FROM t", name)
+        try:
+            restore = restored(home, execution, overwrite=True)
+            assert postgres_server.execute("SELECT i FROM t", name) == [(1,)]
+            undone = home.dgtui("undo", restore.restore_id, "--yes")
+            assert undone.exit_code == 0, undone
+            assert postgres_server.execute("SELECT i FROM t", name) == []
+        finally:
+            for made in (postgres_server.databases() - before) | {name}:
+                postgres_server.drop_database(made)

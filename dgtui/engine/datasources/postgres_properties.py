@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 _PROVIDERS = {"c": "libc", "i": "icu", "b": "builtin"}
 _PRIVILEGE = re.compile(r"[A-Z]+(?: [A-Z]+)*", re.ASCII)
+_DEFAULT_TABLESPACE = "pg_default"
+"""Where template0 lies, and with it what is made of it; to name it takes a right that only superusers have."""
 _LISTS = frozenset(
     {
         "local_preload_libraries",
@@ -85,7 +87,7 @@ def creation(database: str, like: DatabaseProperties | None) -> "psycopg.sql.Com
         return statement
     options: list[tuple[str, Any]] = [
         ("OWNER", sql.Identifier(like.owner) if like.owner else None),
-        ("TABLESPACE", sql.Identifier(like.tablespace) if like.tablespace else None),
+        ("TABLESPACE", sql.Identifier(like.tablespace) if like.tablespace not in ("", _DEFAULT_TABLESPACE) else None),
         ("ENCODING", sql.Literal(like.encoding) if like.encoding else None),
         ("LC_COLLATE", sql.Literal(like.collation) if like.collation else None),
         ("LC_CTYPE", sql.Literal(like.character_type) if like.character_type else None),
