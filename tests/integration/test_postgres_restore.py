@@ -290,6 +290,9 @@ def test_who_may_not_make_databases_is_told_before(
         assert "ALTER ROLE modest CREATEDB" in caught.value.hint
         with pytest.raises(PermissionDenied):
             source.create_target(target)
+        # What is there is loaded beside as well.
+        with postgres_server.database() as there, pytest.raises(PermissionDenied, match=f"beside {there}"):
+            source.check_restore(FileArchive(postgres_nasty_dump), there, Selection())
 
 
 def test_a_missing_extension_is_told_before(postgres_server: PostgresServer, target: str, tmp_path: Path) -> None:

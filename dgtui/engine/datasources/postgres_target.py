@@ -91,9 +91,10 @@ class PostgresTarget(Datasource[PostgresSettings]):
             row = connection.execute(
                 "SELECT rolsuper OR rolcreatedb, quote_ident(rolname) FROM pg_roles WHERE rolname = current_user"
             ).fetchall()[0]
-            if not row[0] and not exists(connection, database):
+            if not row[0]:
+                what = f"a database beside {database}" if exists(connection, database) else f"the database {database}"
                 raise PermissionDenied(
-                    f"{self._access.user} may not make the database {database}; nothing was changed",
+                    f"{self._access.user} may not make {what} to load into; nothing was changed",
                     subject=database,
                     hint=f"Run as a superuser: ALTER ROLE {row[1]} CREATEDB;",
                 )
