@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from dgtui.engine.errors import DatabaseConnectionError, DataGuardianError, ToolMissing
+from dgtui.engine.errors import DatabaseConnectionError, ToolMissing
 from dgtui.engine.memory import Thread
 
 TAIL_LINES = 25
@@ -70,7 +70,7 @@ class Child:
     ) -> None:
         """Start the program; `environment` is added to ours, of which only a trusted one gets what is withheld.
 
-        Raises ToolMissing, OutOfMemory.
+        Raises ToolMissing, and RuntimeError where there is no memory for it.
         """
         self.name = Path(arguments[0]).name
         self._on_line = on_line
@@ -100,7 +100,7 @@ class Child:
         self._reader = Thread(target=self._read_stderr, name=f"stderr of {self.name}", daemon=True)
         try:
             self._reader.start()
-        except (RuntimeError, DataGuardianError):
+        except RuntimeError:
             with self.process:
                 self.process.kill()
             raise

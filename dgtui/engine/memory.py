@@ -10,8 +10,9 @@ from collections.abc import Iterator
 
 from dgtui.engine.errors import DataGuardianError
 
+_NO_THREAD = "can't start new thread"
 _SIGNS = (
-    "can't start new thread",
+    _NO_THREAD,
     "not enough memory",
     "cannot allocate memory",
     "allocation error",
@@ -66,8 +67,11 @@ def need_room_to_load() -> None:
 
 class _Roomy(threading.Thread):
     def start(self) -> None:
-        """Begin it. Raises OutOfMemory."""
-        _need_room(_ROOM_FOR_A_THREAD)
+        """Begin it. Raises RuntimeError, as Python does where there is no room for its stack."""
+        try:
+            _need_room(_ROOM_FOR_A_THREAD)
+        except OutOfMemory as error:
+            raise RuntimeError(_NO_THREAD) from error
         super().start()
 
 

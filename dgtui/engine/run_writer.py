@@ -134,8 +134,9 @@ class RunWriter:
         """Report twice a second how far it is, until `stop_progress`, which reports once more."""
         self.stop_progress()
         self._ticker_stop.clear()
-        self._ticker = Thread(target=self._report_progress, args=(done, source, extra), name="progress", daemon=True)
-        self._ticker.start()
+        ticker = Thread(target=self._report_progress, args=(done, source, extra), name="progress", daemon=True)
+        ticker.start()
+        self._ticker = ticker
 
     def stop_progress(self) -> None:
         """End the reports with a last one."""

@@ -24,7 +24,7 @@ for room, enough in ((32 << 20, False), (128 << 20, True)):
 
 _BEGIN = """
 import mmap, os, resource, signal
-from dgtui.engine.memory import OutOfMemory, Thread
+from dgtui.engine.memory import Thread
 
 def begin(room):
     signal.alarm(60)
@@ -44,7 +44,7 @@ def begin(room):
     place.close()
     try:
         thread.start()
-    except (OutOfMemory, RuntimeError):
+    except RuntimeError:
         pass
 
 for pages in range(0, 100, 2):
