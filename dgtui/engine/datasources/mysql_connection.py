@@ -214,7 +214,8 @@ class Session:
         try:
             if self.row_limit is not None:
                 self.execute(f"SET SESSION sql_select_limit = {_NO_ROW_LIMIT}")
-            self.execute(f"SET SESSION sql_big_selects = 1, SESSION sql_safe_updates = 0, SESSION {name} = 0")
+            self.execute("SET SESSION sql_big_selects = 1, SESSION sql_safe_updates = 0")
+            self.execute(f"SET SESSION {name} = 0")
             if self.server.flavour == "mysql":
                 self.execute("SET SESSION information_schema_stats_expiry = 0")
         except pymysql.MySQLError as error:
