@@ -15,7 +15,7 @@ from dgtui.screens.run import RunScreen
 from dgtui.screens.widgets.choice import Choice
 from dgtui.screens.widgets.ticks import Ticks
 from tests.support.homes import Home
-from tests.tui.conftest import add_rows, orders
+from tests.tui.conftest import add_rows, orders, sqlite_table
 from tests.tui.driver import Driver, screens
 
 
@@ -155,11 +155,13 @@ async def test_a_backup_goes_to_storages_chosen_ad_hoc(home: Home, shop: Path) -
 
 
 async def test_hiding_the_panel_leaves_the_run_to_the_strip(home: Home, shop: Path) -> None:
+    home.configure(sqlite_table("shop", shop), job=home.gate)
     async with screens(home) as driver:
         await driver.press("b", "enter")
         await driver.until(lambda: isinstance(driver.screen, RunScreen), "the panel")
         run_id = driver.run_screen().run_id
         await driver.press("h")
         assert not isinstance(driver.screen, RunScreen)
+        home.open_gate()
         await driver.until(lambda: any("completed" in toast for toast in driver.toasts), "the word of its end")
         assert driver.app.engine.execution(run_id).status == "completed"
