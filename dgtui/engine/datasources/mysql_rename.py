@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from dgtui.engine.datasources.mysql_connection import Session
@@ -61,18 +61,30 @@ def _claim(session: Session, keep_as: str, *, ending_others: bool) -> None:
     import pymysql
 
     name = f"dgtui {hashlib.sha256(keep_as.encode()).hexdigest()[:_LOCK_NAME_DIGITS]}"
-    deadline = time.monotonic() + _END_SECONDS
     try:
-        while session.value("SELECT GET_LOCK(%s, 0)", [name]) != 1:
+        for _ in _looks(keep_as):
+            if session.value("SELECT GET_LOCK(%s, 0)", [name]) == 1:
+                return
             holder = session.value("SELECT IS_USED_LOCK(%s)", [name])
             if ending_others and holder is not None:
                 _kill(session, holder)
-            if time.monotonic() > deadline:
-                raise _still_renamed(keep_as)
-            time.sleep(_LOOK_AGAIN_SECONDS)
     except pymysql.MySQLError as error:
         if error.args[0] not in _NO_NAMED_LOCKS:
             raise
+
+
+def _looks(subject: str) -> Iterator[None]:
+    """Once for each look at whether the renaming is over. Raises RestoreError where it is not for long."""
+    deadline = time.monotonic() + _END_SECONDS
+    while True:
+        yield
+        if time.monotonic() > deadline:
+            raise RestoreError(
+                f"The tables of {subject} are still being renamed",
+                subject=subject,
+                hint="Look at SHOW PROCESSLIST for who does so, then try again",
+            )
+        time.sleep(_LOOK_AGAIN_SECONDS)
 
 
 def _kill(session: Session, connection: object) -> None:
@@ -82,27 +94,18 @@ def _kill(session: Session, connection: object) -> None:
         session.execute(f"KILL {int(str(connection))}")
 
 
-def _still_renamed(subject: str) -> RestoreError:
-    return RestoreError(
-        f"The tables of {subject} are still being renamed",
-        subject=subject,
-        hint="Look at SHOW PROCESSLIST for who does so, then try again",
-    )
-
-
 def end_rename(session: Session, keep_as: str, current: str) -> None:
     """End every RENAME TABLE of ours, which names `keep_as` or brings tables in: its client is gone.
 
     Raises RestoreError.
     """
     ours = f"{quote(current)}.`{CARRIED_IN}"
-    deadline = time.monotonic() + _END_SECONDS
-    while found := session.rows(_RENAMES, [quote(keep_as), ours]):
+    for _ in _looks(current):
+        found = session.rows(_RENAMES, [quote(keep_as), ours])
+        if not found:
+            return
         for (connection,) in found:
             _kill(session, connection)
-        if time.monotonic() > deadline:
-            raise _still_renamed(current)
-        time.sleep(_LOOK_AGAIN_SECONDS)
 
 
 def rename_tables(session: Session, moves: Sequence[Move], lock_timeout: int) -> None:
