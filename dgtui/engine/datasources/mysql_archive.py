@@ -14,6 +14,7 @@ _HEAD = re.compile(
     rb"(?:/\*M?!999999\\- enable the sandbox mode \*/ ?\r?\n)?-- (?:MariaDB|MySQL) dump [^\n]*\n", re.ASCII
 )
 _TRAILER = re.compile(rb"\n-- Dump completed(?: on [0-9][0-9 :-]*)?\s*\Z")
+_DUMPED_DATABASE = re.compile(rb"\n-- Host: [^\n]*?    Database: ([^\n]+)\n")
 _DUMPED_FROM = re.compile(rb"\n-- Server version\t([^\n]*)")
 
 SectionKind = Literal[
@@ -107,6 +108,12 @@ def dumped_from(head: bytes) -> tuple[bool, str]:
     match = _DUMPED_FROM.search(head[:_HEAD_BYTES])
     version = match[1].decode("utf-8", "replace") if match else ""
     return b"-- MariaDB dump" in head[:200] and "mysql" not in version.lower(), version
+
+
+def dumped_database(head: bytes) -> str | None:
+    """The database that was dumped, as the dump's head names it."""
+    match = _DUMPED_DATABASE.search(head[:_HEAD_BYTES])
+    return match[1].decode("utf-8", "surrogateescape") if match else None
 
 
 class _Splitter:

@@ -6,9 +6,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from dgtui.engine.datasources.loading import Selection
-from dgtui.engine.datasources.mysql_archive import Piece, SectionKind, sections, with_whole_definitions
+from dgtui.engine.datasources.mysql_archive import (
+    Piece,
+    SectionKind,
+    dumped_database,
+    sections,
+    with_whole_definitions,
+)
 from dgtui.engine.datasources.mysql_errors import quote
 from dgtui.engine.datasources.mysql_trigger_text import without_databases
+from dgtui.engine.datasources.mysql_view_text import with_database
 from dgtui.engine.errors import RestoreError
 
 PREAMBLE = b"/*M!100101 SET max_statement_time=0 */;\n"
@@ -17,7 +24,6 @@ _SQL_MODE = b"SQL_MODE='NO_AUTO_VALUE_ON_ZERO'"
 _EXACT_DATES = b"SQL_MODE='NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES'"
 """Without it a date such as 2024-02-30, which the source held, would silently become 0000-00-00."""
 _FOOTER = b"\n/*!40103 SET TIME_ZONE=@OLD_TIME_ZONE */;\n"
-_SOURCE = re.compile(rb"\n-- Host: [^\n]*?    Database: ([^\n]+)\n")
 _NAME = rb"`(?:[^`]|``)+`"
 _ALTER_DATABASE = re.compile(rb"(?m)^ALTER DATABASE " + _NAME + rb" (CHARACTER SET \w+ COLLATE \w+ ;;?)$")
 _SEQUENCE_DEFAULT = re.compile(rb"\b(nextval|lastval)\((" + _NAME + rb")\.(?=`)")
@@ -162,14 +168,13 @@ class Script:
         for user, host in _DEFINER.findall(data):
             self.definers.add((_plain(user), _plain(host)))
         if piece.kind == "header":
-            if named := _SOURCE.search(data):
-                self._source = quote(named[1].decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+            if named := dumped_database(data):
+                self._source = quote(named).encode("utf-8", "surrogateescape")
             return data.replace(_SQL_MODE, _EXACT_DATES)
         if piece.kind == "sequence" and self._selection.backup_type == "data_only":
             return b"".join(found + b"\n" for found in _SETVAL.findall(data))
         if piece.kind == "view" and self._source:
-            # A view whose definer is gone is dumped with its own database written out.
-            data = data.replace(self._source + b".", self._target + b".")
+            data = with_database(data, self._source, self._target)
         data = _ALTER_DATABASE.sub(lambda match: b"ALTER DATABASE " + self._target + b" " + match[1], data)
         if piece.kind == "triggers" and self._selection.backup_type == "schema_only":
             data = _HISTORY_AGAIN.sub(b"", data)

@@ -39,6 +39,7 @@ from dgtui.engine.datasources.mysql_look import (
     other_objects,
     sequence_names,
 )
+from dgtui.engine.datasources.mysql_named import naming_notes
 from dgtui.engine.datasources.mysql_objects import hold_events
 from dgtui.engine.datasources.mysql_obstacles import full_grant, lacking_beside, missing_grants, never_again, obstacles
 from dgtui.engine.datasources.mysql_parts import MysqlParts, refuse_system
@@ -127,7 +128,7 @@ class MysqlTarget(MysqlParts):
                     f"{self._access.user} may not make views, triggers, routines and events of another definer "
                     "(SET USER or SUPER); such ones fail to load"
                 )
-            return tuple(notes)
+        return (*notes, *naming_notes(archive, database, selection, most_bytes=_MOST_BYTES_READ_BEFORE))
 
     def _need_places_beside(self, session: Session, grants: Grants, database: str, selection: Selection) -> None:
         """Raise PermissionDenied where the databases beside a target may not be made, and it cannot do without."""
