@@ -60,21 +60,52 @@ def test_what_is_for_missing_roles_alone_is_left_out_and_told(
         postgres_server.drop_database(target)
 
 
-def test_a_policy_that_is_for_others_too_is_not_left_out(
-    postgres_server: PostgresServer, postgres_database: str, tmp_path: Path
+_POLICIES = """
+SELECT polname, polpermissive, polcmd::text, polroles::regrole[]::text[], obj_description(oid) FROM pg_policy ORDER BY 1
+"""
+
+
+def _with_policies_for_others(server: PostgresServer, database: str) -> None:
+    _begin(server, database)
+    server.execute(
+        'CREATE POLICY hides ON t AS RESTRICTIVE FOR UPDATE TO one_that_stays, "gone; two", "one TO go" '
+        "USING (i > 1) WITH CHECK (i < 10); COMMENT ON POLICY hides ON t IS 'it''s needed';"
+        'CREATE POLICY "sh""ows" ON t TO "go""ne", "one TO go" USING (true)',
+        database,
+    )
+
+
+@pytest.mark.parametrize("choice", [(), ("--table", "t")])
+def test_a_policy_that_is_for_others_too_is_made_for_these(
+    home: Home, postgres_server: PostgresServer, postgres_database: str, choice: tuple[str, ...]
 ) -> None:
-    source, target = datasource(postgres_server, postgres_database), f"{postgres_database}_2"
-    with role(postgres_server, "one_that_stays"):
-        _begin(postgres_server, postgres_database)
-        postgres_server.execute(
-            'CREATE POLICY hides ON t AS RESTRICTIVE TO one_that_stays, "gone; two" USING (false)', postgres_database
-        )
-        dump_to(source, tmp_path / "backup.dump", scratch=tmp_path)
-        postgres_server.execute("DROP POLICY hides ON t", postgres_database)
+    """Left out, it would let them see and change more than before."""
+    with role(postgres_server, "one_that_stays"), role(postgres_server, "one TO go"):
+        _with_policies_for_others(postgres_server, postgres_database)
+        home.configure(postgres_table(postgres_server, postgres_database))
+        whole_backup(home)
+        postgres_server.execute('DROP POLICY hides ON t; DROP POLICY "sh""ows" ON t', postgres_database)
         _end(postgres_server, postgres_database)
-        outcome = load_into(source, tmp_path / "backup.dump", target, scratch=tmp_path)
-        postgres_server.drop_database(target)
-    assert [error.statement.split(" ON ")[0] for error in outcome.errors] == ["CREATE POLICY hides"]
+        order = ("restore", "nightly@latest", *choice, "--overwrite", "--yes")
+        refused = home.dgtui(*order)
+        assert refused.exit_code == 1, refused
+        assert "public.t hides (of gone; two)" in refused.errors
+        done = home.dgtui(*order, "--without-roles")
+        assert done.exit_code == 0, done
+        assert (
+            "of their roles alone that exist on this server: without policy public.t hides (of gone; two)"
+            in done.errors
+        )
+        try:
+            assert postgres_server.execute(_POLICIES, postgres_database) == [
+                ("for_all", True, "*", ["-"], None),
+                ("hides", False, "w", ["one_that_stays", '"one TO go"'], "it's needed"),
+                ('sh"ows', True, "*", ['"one TO go"'], None),
+            ]
+        finally:
+            for name in postgres_server.databases() - {"postgres", "template0", "template1"}:
+                if name.startswith(postgres_database):
+                    postgres_server.drop_database(name)
 
 
 @pytest.mark.parametrize("place", ["shop", "private"])

@@ -14,7 +14,7 @@ from dgtui.engine.datasources.postgres_plan import RestorePlan
 from dgtui.engine.datasources.postgres_queries import tables_of
 from dgtui.engine.datasources.postgres_selection import chosen_ids, entries_of_tables, keys_to_others
 from dgtui.engine.datasources.postgres_settling import transaction_mark
-from dgtui.engine.datasources.postgres_toc import Toc, TocEntry
+from dgtui.engine.datasources.postgres_toc import Toc, TocEntry, definition_bytes
 from dgtui.engine.errors import RestoreError
 from dgtui.engine.reporting import Reporter
 from dgtui.engine.restore_model import Part, PartChange
@@ -86,10 +86,11 @@ class PartReplacement:
         tables = change.tables
         self._toc, self._plan = toc, plan = loaded
         self._chosen = chosen_ids(toc, tables)
-        kept = {entry.dump_id for entry in plan.entries} if plan.entries is not None else None
+        narrowed = {entry.dump_id: entry for entry in plan.narrowed}
+        kept = {entry.dump_id for entry in plan.entries} | narrowed.keys() if plan.entries is not None else None
         wanted = {entry.dump_id for entry in entries_of_tables(toc, tables) if kept is None or entry.dump_id in kept}
         wanted |= keys_to_others(toc, self._chosen)
-        self._entries = [entry for entry in toc.entries if entry.dump_id in wanted]
+        self._entries = [narrowed.get(entry.dump_id, entry) for entry in toc.entries if entry.dump_id in wanted]
 
     def carry_out(self, announce: Announce) -> None:
         """Replace the tables by those beside. Raises RestoreError, with nothing changed."""
@@ -227,7 +228,7 @@ def prepare(
         connection.execute(_SETTINGS)
         for entry in toc.entries if toc is not None else ():
             if entry.kind in ("ENCODING", "STDSTRINGS"):
-                connection.execute(_bytes(entry.definition))
+                connection.execute(definition_bytes(entry))
     timeout = int(access.settings.lock_timeout)
     live.execute("SELECT set_config('lock_timeout', %s, true)", (f"{timeout}s",))
 
@@ -236,7 +237,7 @@ def make_entry(entry: TocEntry, live: "psycopg.Connection[Any]", arguments: Coll
     """Make what an entry defines, for its owner where the arguments of the restore do not say otherwise."""
     if "--no-tablespaces" not in arguments:
         live.execute("SELECT set_config('default_tablespace', %s, true)", (entry.tablespace,))
-    live.execute(_bytes(entry.definition))
+    live.execute(definition_bytes(entry))
     owned = entry.kind in _OWNED and not entry.definition.startswith("ALTER ")
     if owned and entry.owner and "--no-owner" not in arguments:
         name = f"{quoted(entry.schema)}.{quoted(entry.tag)}" if entry.schema else quoted(entry.tag)
@@ -262,11 +263,6 @@ def copy_rows(schema: str, tag: str, source: "psycopg.Connection[Any]", live: "p
 
 def _run(connection: "psycopg.Connection[Any]", statement: str) -> None:
     connection.execute(statement.encode())
-
-
-def _bytes(definition: str) -> bytes:
-    """A definition as the archive holds it, in whatever encoding that is."""
-    return definition.encode("utf-8", "surrogateescape")
 
 
 def _literal(text: str) -> str:

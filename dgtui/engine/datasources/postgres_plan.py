@@ -34,6 +34,8 @@ class RestorePlan(NamedTuple):
     """The entries to restore, in order; None for all."""
     notes: tuple[str, ...]
     missing: MissingRoles
+    narrowed: tuple[TocEntry, ...] = ()
+    """Entries that are not restored as the archive defines them, but as these do, after all others."""
 
 
 def plan_restore(access: Access, toc: Toc, selection: Selection) -> RestorePlan:
@@ -51,13 +53,19 @@ def plan_restore(access: Access, toc: Toc, selection: Selection) -> RestorePlan:
         arguments = ["--schema-only"] if selection.backup_type == "schema_only" else []
         # A database with a subscription can neither be without its origin nor be dropped.
         arguments += [] if selection.acting else ["--no-subscriptions"]
-        ownership, kept, notes, missing = _ownership(connection, entries)
+        roles = dict(connection.execute(
+            "SELECT rolname, pg_has_role(current_user, oid, 'MEMBER') FROM pg_roles").fetchall())  # fmt: skip
+        ownership, notes, owners = _ownership(entries, roles)
+        usable = _usable(entries, roles)
+        notes += usable.notes
+        missing = MissingRoles(owners=owners, grantees=usable.grantees, left_out=usable.left_out)
         return RestorePlan(
             tool,
             (*arguments, *ownership, *_tablespaces(connection, entries, notes)),
-            tuple(kept) if selection.tables or len(kept) < len(entries) else None,
+            usable.kept if selection.tables or len(usable.kept) < len(entries) else None,
             tuple(notes),
             missing,
+            usable.narrowed,
         )
 
 
@@ -84,37 +92,58 @@ def _check_extensions(connection: "psycopg.Connection[Any]", entries: Iterable[T
         )
 
 
-def _ownership(
-    connection: "psycopg.Connection[Any]", entries: list[TocEntry]
-) -> tuple[list[str], list[TocEntry], list[str], MissingRoles]:
-    """Arguments, the entries that can be restored, notes on roles that are not there, and those roles."""
-    roles = dict(connection.execute(
-        "SELECT rolname, pg_has_role(current_user, oid, 'MEMBER') FROM pg_roles").fetchall())  # fmt: skip
+def _ownership(entries: list[TocEntry], roles: dict[str, bool]) -> tuple[list[str], list[str], tuple[str, ...]]:
+    """Arguments, notes, and the owners that are not there."""
     owners = {entry.owner for entry in entries if entry.owner and entry.kind != "DEFAULT ACL"}
     missing = sorted(owners - roles.keys())
     foreign = sorted(owner for owner in owners & roles.keys() if not roles[owner])
-    arguments, notes = [], []
-    if missing or foreign:
-        arguments.append("--no-owner")
-        reason = f"the roles {_few(missing)} do not exist" if missing else f"the user is no member of {_few(foreign)}"
-        notes.append(
-            f"Owners are not restored, because {reason} on this server: everything will belong to the user that "
-            "restores. To keep the owners, make the roles first (globals.sql of a backup with `globals = true`)"
-        )
-    kept, left_out, gone = [], [], set()
-    grantees: set[str] = set()
+    if not missing and not foreign:
+        return [], [], ()
+    reason = f"the roles {_few(missing)} do not exist" if missing else f"the user is no member of {_few(foreign)}"
+    note = (
+        f"Owners are not restored, because {reason} on this server: everything will belong to the user that "
+        "restores. To keep the owners, make the roles first (globals.sql of a backup with `globals = true`)"
+    )
+    return ["--no-owner"], [note], tuple(missing)
+
+
+class _Usable(NamedTuple):
+    """What of an archive can be restored with the roles that a server has."""
+
+    kept: tuple[TocEntry, ...]
+    narrowed: tuple[TocEntry, ...]
+    left_out: tuple[str, ...]
+    grantees: tuple[str, ...]
+    """The roles for want of which something is left out."""
+    notes: tuple[str, ...]
+
+
+def _usable(entries: list[TocEntry], roles: dict[str, bool]) -> _Usable:
+    kept, narrowed, left_out, fewer, notes = list[TocEntry](), list[TocEntry](), list[str](), list[str](), list[str]()
+    gone, altered, grantees = set[int](), set[int](), set[str]()
     for entry in entries:
         unusable = _unusable(entry, roles)
         if unusable:
             grantees |= unusable - roles.keys()
             gone.add(entry.dump_id)
             left_out.append(_told(entry, sorted(unusable)))
+        elif absent := _absent(entry, roles):
+            grantees |= absent
+            altered.add(entry.dump_id)
+            narrowed.append(_without(entry, absent))
+            fewer.append(_told(entry, sorted(absent)))
+        elif entry.kind == "COMMENT" and not altered.isdisjoint(entry.dependencies):
+            narrowed.append(entry)
         elif entry.kind != "COMMENT" or gone.isdisjoint(entry.dependencies):
             kept.append(entry)
     if left_out:
         notes.append(f"What is for roles that do not exist on this server is left out: {_few(left_out)}")
-    absent = MissingRoles(owners=tuple(missing), grantees=tuple(sorted(grantees)), left_out=tuple(left_out))
-    return arguments, kept, notes, absent
+    if fewer:
+        notes.append(
+            f"Policies are made for those of their roles alone that exist on this server: without {_few(fewer)}"
+        )
+    left_out += fewer
+    return _Usable(tuple(kept), tuple(narrowed), tuple(left_out), tuple(sorted(grantees)), tuple(notes))
 
 
 def _unusable(entry: TocEntry, roles: dict[str, bool]) -> set[str]:
@@ -131,10 +160,24 @@ def _unusable(entry: TocEntry, roles: dict[str, bool]) -> set[str]:
     if entry.kind == "USER MAPPING":
         return _names(_MAPPING, entry) - roles.keys() - {"public"}
     if entry.kind == "POLICY":
-        # One that is also for a role that is there may be what hides rows from it.
         named = _names(_POLICY, entry)
         return named if named.isdisjoint(roles) else set()
     return set()
+
+
+def _absent(entry: TocEntry, roles: dict[str, bool]) -> set[str]:
+    """The roles that a server does not have, of a policy that is also for such as it has.
+
+    Left out, it might be what hides rows from these; without those it does for these what it did.
+    """
+    return _names(_POLICY, entry) - roles.keys() if entry.kind == "POLICY" else set()
+
+
+def _without(policy: TocEntry, absent: set[str]) -> TocEntry:
+    match = _POLICY.match(policy.definition)
+    assert match is not None
+    names = ", ".join(name for name in re.findall(_NAME, match[1]) if _plain(name) not in absent)
+    return policy._replace(definition=policy.definition[: match.start(1)] + names + policy.definition[match.end(1) :])
 
 
 def _told(entry: TocEntry, roles: list[str]) -> str:

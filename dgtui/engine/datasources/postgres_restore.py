@@ -17,7 +17,7 @@ from dgtui.engine.datasources.postgres_databases import drop_database
 from dgtui.engine.datasources.postgres_failures import known_failure
 from dgtui.engine.datasources.postgres_plan import RestorePlan
 from dgtui.engine.datasources.postgres_properties import properties
-from dgtui.engine.datasources.postgres_toc import Toc
+from dgtui.engine.datasources.postgres_toc import Toc, definition_bytes
 from dgtui.engine.datasources.postgres_tools import buffered
 from dgtui.engine.errors import DatabaseConnectionError, RestoreError, ValidationError
 from dgtui.engine.reporting import Reporter
@@ -135,6 +135,7 @@ class Loader:
         self._access = access
         self._archive = archive
         self._database = database
+        self._toc = toc
         self._plan = plan
         self._reporter = reporter
         self._arguments = [
@@ -172,8 +173,28 @@ class Loader:
         create_database(self._access, self._database, like)
 
     def _with_rows(self, outcome: LoadOutcome) -> LoadOutcome:
+        outcome = outcome if outcome.error_count else self._with_narrowed(outcome)
         self.counted = {} if outcome.error_count else loaded_rows(self._access, self._database, self._entries)
         return outcome
+
+    def _with_narrowed(self, outcome: LoadOutcome) -> LoadOutcome:
+        import psycopg
+
+        if not self._plan.narrowed:
+            return outcome
+        errors: list[LoadError] = []
+        with self._access.connect(self._database) as connection:
+            texts = [entry for entry in self._toc.entries if entry.kind in ("ENCODING", "STDSTRINGS")]
+            for entry in (*texts, *self._plan.narrowed):
+                try:
+                    connection.execute(definition_bytes(entry))
+                except psycopg.OperationalError:
+                    raise
+                except psycopg.Error as error:
+                    errors.append(
+                        LoadError(message=str(error).strip(), statement=entry.definition[:_LONGEST_STATEMENT])
+                    )
+        return LoadOutcome(errors=tuple(errors), error_count=len(errors), notes=outcome.notes)
 
     @contextlib.contextmanager
     def _watching(self, *, in_parallel: bool) -> Iterator[Callable[[str], None]]:

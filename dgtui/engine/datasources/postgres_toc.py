@@ -49,6 +49,11 @@ def read_toc(blocks: Iterable[bytes]) -> Toc:
     return _read_toc(_Reader(iter(blocks)))
 
 
+def definition_bytes(entry: TocEntry) -> bytes:
+    """A definition as the archive holds it, in whatever encoding that is."""
+    return entry.definition.encode("utf-8", "surrogateescape")
+
+
 def data_blocks(blocks: Iterable[bytes]) -> tuple[Toc, Iterator[tuple[int, bytes]]]:
     """The table of contents, and the data that follows it: the id of the entry and the next bytes of it."""
     reader = _Reader(iter(blocks))
