@@ -142,3 +142,34 @@ def test_an_owner_who_may_make_databases_restores_in_place_and_undoes(
         finally:
             for made in (postgres_server.databases() - before) | {name}:
                 postgres_server.drop_database(made)
+
+
+_FOR_A_SUPERUSER = """
+CREATE EXTENSION citext; CREATE EXTENSION pageinspect;
+CREATE FUNCTION watch() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';
+CREATE EVENT TRIGGER "Watch" ON ddl_command_end EXECUTE FUNCTION watch();
+CREATE FUNCTION leaky(i int) RETURNS int LANGUAGE sql IMMUTABLE LEAKPROOF AS 'SELECT i';
+CREATE FUNCTION plain(i int) RETURNS int LANGUAGE sql AS 'SELECT i';
+CREATE TYPE pair AS (a int, b int);
+"""
+
+
+def test_what_only_a_superuser_may_make_is_told_before_it_is_loaded(
+    home: Home, postgres_server: PostgresServer, postgres_database: str
+) -> None:
+    """By no more than a note: a server may let others make it all the same."""
+    postgres_server.execute(_FOR_A_SUPERUSER, postgres_database)
+    home.configure(postgres_table(postgres_server, postgres_database))
+    whole_backup(home)
+    order = ("restore", "nightly@latest", "--into", f"{postgres_database}_2", "--without-roles", "--dry-run")
+    told = home.dgtui(*order)
+    assert "superuser" not in told.output
+    with role(postgres_server, "just owner", "LOGIN CREATEDB") as owner:
+        home.configure(postgres_table(postgres_server, postgres_database, username=owner))
+        told = home.dgtui(*order)
+    assert told.exit_code == 0, told
+    assert (
+        "Only a superuser may make extension pageinspect, function public.leaky(integer), event trigger Watch, and "
+        '"just owner" is none' in told.output
+    )
+    assert 'ALTER ROLE "just owner" SUPERUSER;' in told.output

@@ -8,6 +8,7 @@ from dgtui.engine.datasources.loading import MissingRoles, Selection
 from dgtui.engine.datasources.postgres_connection import Access
 from dgtui.engine.datasources.postgres_databases import maintenance_database
 from dgtui.engine.datasources.postgres_selection import entries_of_tables
+from dgtui.engine.datasources.postgres_superuser import superuser_notes
 from dgtui.engine.datasources.postgres_toc import Toc, TocEntry
 from dgtui.engine.datasources.postgres_tools import fitting_tool, major
 from dgtui.engine.errors import RestoreError
@@ -57,7 +58,7 @@ def plan_restore(access: Access, toc: Toc, selection: Selection) -> RestorePlan:
             "SELECT rolname, pg_has_role(current_user, oid, 'MEMBER') FROM pg_roles").fetchall())  # fmt: skip
         ownership, notes, owners = _ownership(entries, roles)
         usable = _usable(entries, roles)
-        notes += usable.notes
+        notes += [*usable.notes, *superuser_notes(connection, usable.kept)]
         missing = MissingRoles(owners=owners, grantees=usable.grantees, left_out=usable.left_out)
         return RestorePlan(
             tool,
