@@ -28,7 +28,7 @@ import msgspec
 
 from dgtui.engine.catalog import CatalogError, Database
 from dgtui.engine.catalog.audit import AuditTable
-from dgtui.engine.catalog.database import time_text
+from dgtui.engine.catalog.database import Also, time_text
 from dgtui.engine.child import printable
 from dgtui.engine.files import write_durably
 from dgtui.engine.locks import take_lock
@@ -78,10 +78,11 @@ def append_audit(
     details: Sequence[str] = (),
     actor: Actor | None = None,
     at: datetime | None = None,
+    also: Also | None = None,
 ) -> AuditEntry:
     """Add an entry; `actor` is who runs this process where it is not given. Raises CatalogError, StorageError, JobBusy.
 
-    No text may hold a secret.
+    What `also` writes into the catalogue is there if, and only if, the entry is. No text may hold a secret.
     """
     folder = catalog.path.parent
     with take_lock(folder / "locks" / "audit.lock", purpose="writing the audit log", patience_seconds=_LOCK_SECONDS):
@@ -105,7 +106,7 @@ def append_audit(
                 hash="",
             )
         )
-        table.add(entry)
+        table.add(entry, also)
         write_durably(folder / HEAD_NAME, msgspec.json.encode(Head(number=entry.number, hash=entry.hash)))
     return entry
 

@@ -1,22 +1,20 @@
-"""Deleting backups by hand, and the line that every removal leaves at its storage."""
+"""Deleting backups by hand, and forgetting storages."""
 
-import contextlib
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from dgtui.config import Config
-from dgtui.engine.audit import current_actor
+from dgtui.engine.audit import append_audit, current_actor
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.catalog.forgetting import count_at
-from dgtui.engine.errors import ConfigError, DataGuardianError, ValidationError
-from dgtui.engine.messages import now
+from dgtui.engine.catalog.removals import BegunRemoval, RemovalTable
+from dgtui.engine.errors import ConfigError, DataGuardianError
 from dgtui.engine.model import RESTORABLE, Copy, Execution, Record
-from dgtui.engine.notification_model import Actor
-from dgtui.engine.storages.base import Storage
+from dgtui.engine.removal_records import RemovalRecords
+from dgtui.engine.storages.base import FolderRef, Storage
 from dgtui.engine.stored import folder_of, know_marker
 from dgtui.engine.ways_back import ways_back
-
-CLEANUP_LOG = "cleanup.log"
 
 
 def delete_copies(catalog: Catalog, config: Config, execution: Execution, *, storage: str | None, force: bool) -> int:
@@ -70,13 +68,16 @@ def _refuse_needed(catalog: Catalog, execution: Execution) -> None:
 def _delete_all(catalog: Catalog, config: Config, execution: Execution, chosen: Sequence[Copy]) -> int:
     # All of them before the first one is touched: half a deletion would not be what was asked for.
     targets = {copy.storage: _storage_of(config, copy) for copy in chosen if copy.path}
+    records = RemovalRecords(catalog, config)
     freed = 0
     deleted: list[str] = []
-    for copy in chosen:
+    for number, copy in enumerate(chosen, start=1):
         try:
             if copy.path:
-                freed += _delete(catalog, targets[copy.storage], execution, copy)
-            catalog.remove_copy(execution.execution_id, copy.storage)
+                left = tuple(other.storage for other in chosen[number:] if other.path)
+                freed += _delete(catalog, records, targets[copy.storage], _begun(execution, copy, left))
+            else:
+                catalog.remove_copy(execution.execution_id, copy.storage)
         except DataGuardianError as error:
             if not deleted:
                 raise
@@ -96,14 +97,60 @@ def _storage_of(config: Config, copy: Copy) -> Storage[Any]:
     return config.storage(copy.storage)
 
 
-def _delete(catalog: Catalog, target: Storage[Any], execution: Execution, copy: Copy) -> int:
+def _begun(execution: Execution, copy: Copy, left: tuple[str, ...]) -> BegunRemoval:
+    by, ref = current_actor(), folder_of(execution)
+    return BegunRemoval(
+        execution_id=execution.execution_id,
+        job_id=ref.job_id,
+        job=execution.job,
+        storage=copy.storage,
+        folder=ref.folder,
+        path=copy.path,
+        bytes=execution.compressed_size_bytes or 0,
+        rule="deleted by hand",
+        actor=by.user,
+        origin=by.origin,
+        program=by.program,
+        kind="by hand",
+        left=left,
+    )
+
+
+def _delete(catalog: Catalog, records: RemovalRecords, target: Storage[Any], removal: BegunRemoval) -> int:
     know_marker(catalog, target)
+    records.table.begin(removal)
     try:
-        freed = target.delete(folder_of(execution))
-    except ValidationError:
-        return 0  # it is not there: what was wanted
-    log_removal(target, execution.job, copy.path, freed, "deleted by hand", current_actor())
-    return freed
+        freed = target.delete(FolderRef(job_id=removal.job_id, folder=removal.folder))
+    except DataGuardianError:
+        # It may be gone all the same.
+        gone = records.settle(removal)
+        if gone is None:
+            raise
+        return gone.bytes
+    return records.end(removal, freed).bytes
+
+
+def tell_cut_deletions(catalog: Catalog, table: RemovalTable) -> None:
+    """Tell the audit log of deletions by hand whose process died before it did. Raises CatalogError, StorageError."""
+    by_hand = [one for one in table.ended() if one.kind == "by hand"]
+    for execution_id in dict.fromkeys(one.execution_id for one in by_hand):
+        gone = [one for one in by_hand if one.execution_id == execution_id]
+        left = gone[-1].left
+        append_audit(
+            catalog,
+            "delete",
+            object_kind="execution",
+            object_name=execution_id,
+            outcome="partial" if left else "completed",
+            details=(
+                f"job {gone[-1].job}",
+                "its process ended without notice",
+                *(f"deleted at {one.storage}" for one in gone),
+                *(f"not deleted at {name}" for name in left),
+            ),
+            actor=gone[-1].by,
+            also=partial(table.forget, told=gone),
+        )
 
 
 class Forgotten(Record, frozen=True):
@@ -134,17 +181,6 @@ def known_at(catalog: Catalog, config: Config, storage: str) -> Forgotten:
             hint="dgtui list shows at which storages copies lie",
         )
     return Forgotten(storage=storage, copies=copies, backups=backups)
-
-
-def log_removal(storage: Storage[Any], job: str, path: str, size: int, rule: str, actor: Actor) -> None:
-    """Add a line to `_system/cleanup.log`: when, of which job, which folder, how much, why, by whom.
-
-    A disk that is so full that this cannot be written must not keep anything from being freed: it stays unwritten.
-    """
-    who = actor.user + f" from {actor.origin}" * bool(actor.origin) + " (daemon)" * (actor.program == "daemon")
-    line = f"{now():%Y-%m-%dT%H:%M:%SZ} {job} {path} {size} bytes: {rule}, by {who}"
-    with contextlib.suppress(DataGuardianError):
-        storage.append_system_log(CLEANUP_LOG, line)
 
 
 def _is_available(execution: Execution, *, besides: str) -> bool:

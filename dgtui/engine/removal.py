@@ -1,11 +1,16 @@
 """Removing backups and storages by hand, each with the audit entry that tells of it."""
 
+from functools import partial
+
 from dgtui.config import Config
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.catalog.forgetting import forget_storage
+from dgtui.engine.catalog.removals import RemovalTable
+from dgtui.engine.cleanup.carrying_out import PATIENCE_SECONDS
 from dgtui.engine.cleanup.looking import Look
 from dgtui.engine.deletion import Forgotten, delete_copies, known_at
 from dgtui.engine.errors import JobBusy
+from dgtui.engine.locks import take_lock
 from dgtui.engine.model import Execution
 from dgtui.engine.runs import RunPaths
 from dgtui.engine.telling import Teller
@@ -33,17 +38,20 @@ class Removal:
                 f"dgtui delete {execution.execution_id[:8]} --force",
             )
         outcome = "failed"
-        try:
-            freed = delete_copies(self._catalog, self._config, execution, storage=storage, force=force)
-            outcome = "completed"
-        finally:
-            self._tell_deletion(execution, storage, outcome)
+        with take_lock(self._paths.locks / "cleanup.lock", purpose="deleting", patience_seconds=PATIENCE_SECONDS):
+            try:
+                freed = delete_copies(self._catalog, self._config, execution, storage=storage, force=force)
+                outcome = "completed"
+            finally:
+                self._tell_deletion(execution, storage, outcome)
         return freed
 
     def _tell_deletion(self, execution: Execution, storage: str | None, outcome: str) -> None:
         left = self._catalog.execution(execution.execution_id)
         lying = {copy.storage for copy in left.copies} if left is not None else set()
         gone = [copy.storage for copy in execution.copies if copy.path and copy.storage not in lying]
+        table = RemovalTable(self._catalog)
+        told = [one for one in table.ended() if one.execution_id == execution.execution_id]
         self._teller.audit(
             "delete",
             object_kind="execution",
@@ -54,6 +62,7 @@ class Removal:
                 f"at {storage or 'every storage'}",
                 *(f"deleted at {name}" for name in gone),
             ),
+            also=partial(table.forget, told=told),
         )
 
     def forget_storage(self, storage: str) -> Forgotten:

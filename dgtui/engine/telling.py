@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from dgtui.config import Config
 from dgtui.engine.audit import append_audit
 from dgtui.engine.catalog import Database
+from dgtui.engine.catalog.database import Also
 from dgtui.engine.datasources import datasource_adapter
 from dgtui.engine.errors import AuthenticationError, DatabaseConnectionError, DataGuardianError, ServerTimeout
 from dgtui.engine.locks import lock_holder
@@ -124,9 +125,16 @@ class Teller:
             self._warn(f"Notifications are kept and tried again: {problem}")
 
     def audit(
-        self, action: str, *, object_kind: str, object_name: str, outcome: str, details: Sequence[str] = ()
+        self,
+        action: str,
+        *,
+        object_kind: str,
+        object_name: str,
+        outcome: str,
+        details: Sequence[str] = (),
+        also: Also | None = None,
     ) -> None:
-        """Add an entry to the audit log."""
+        """Add an entry to the audit log, together with what `also` writes into the catalogue."""
         try:
             append_audit(
                 self._catalog,
@@ -135,6 +143,7 @@ class Teller:
                 object_name=object_name,
                 outcome=outcome,
                 details=details,
+                also=also,
             )
         except DataGuardianError as error:
             self._warn(f"The audit log could not be written: {error.message}")

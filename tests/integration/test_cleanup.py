@@ -18,7 +18,7 @@ from dgtui.config.model import job_id
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.catalog.audit import AuditTable
 from dgtui.engine.catalog.notifications import Notifications
-from dgtui.engine.catalog.retention import RetentionTable
+from dgtui.engine.catalog.removals import RemovalTable
 from dgtui.engine.cleanup import Cleanup, Scope
 from dgtui.engine.facade import Engine
 from dgtui.engine.guardian.cleanup_duty import CleanupDuty
@@ -111,7 +111,7 @@ def test_a_kill_in_the_middle_leaves_nothing_half_deleted_in_the_list(home: Home
     program = [sys.executable, "-c", KILLED, str(home.config_path), str(home.state)]
     assert subprocess.run(program, check=False).returncode == -signal.SIGKILL
     catalog = Catalog(home.state)
-    (begun,) = RetentionTable(catalog).begun()
+    (begun,) = RemovalTable(catalog).begun()
     half = catalog.execution(begun.execution_id)
     assert half is not None
     assert [copy.status for copy in half.copies] == ["missing"]
@@ -121,12 +121,8 @@ def test_a_kill_in_the_middle_leaves_nothing_half_deleted_in_the_list(home: Home
     assert begun.path in (home.storage() / "_system" / "cleanup.log").read_text()
     assert again.retention.clean_up(Scope()).not_removed == ()
     assert folders(home) == ["04", "05"]
-    # What the kill left is garbage that is listed, and goes after its time of grace.
-    (stray,) = again.retention.strays("disk")
-    assert stray.kind == "leftover"
-    later = datetime.now(UTC) + timedelta(days=2)
-    report = Cleanup(again.catalog, again.config, again.paths, clock=lambda: later).run(Scope(), strays=True)
-    assert [one.rule for one in report.removed] == ["leftover"]
+    # What the kill left went with it.
+    assert again.retention.strays("disk") == []
     assert home.litter() == []
 
 

@@ -78,6 +78,7 @@ CALLS: dict[str, Callable[[LocalStorage], object]] = {
     "remove_leftover": lambda storage: storage.remove_leftover(leftover(storage)),
     "strangers": lambda storage: list(storage.strangers({})),
     "remove_orphan": lambda storage: storage.remove_orphan(orphan(storage)),
+    "end_removal": lambda storage: storage.end_removal(REF),
     "append_system_log": lambda storage: storage.append_system_log("cleanup.log", "line"),
 }
 

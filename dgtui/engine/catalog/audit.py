@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from dgtui.engine.catalog.database import Database, time_text
+from dgtui.engine.catalog.database import Also, Database, time_text
 from dgtui.engine.catalog.tables import metadata
 from dgtui.engine.notification_model import Actor, AuditEntry
 
@@ -53,10 +53,12 @@ class AuditTable:
             row = connection.execute(query).first()
         return (int(row[0]), str(row[1])) if row is not None else None
 
-    def add(self, entry: AuditEntry) -> None:
-        """Store an entry. Raises CatalogError, also where its number is taken."""
+    def add(self, entry: AuditEntry, also: Also | None = None) -> None:
+        """Store an entry, and what `also` writes, or neither. Raises CatalogError, also where its number is taken."""
         with self._database.transaction() as connection:
             connection.execute(sa.insert(audit).values(**_columns(entry)))
+            if also is not None:
+                also(connection)
 
     def entries(self, *, since: datetime | None = None, limit: int | None = None) -> list[AuditEntry]:
         """Entries, the newest first."""

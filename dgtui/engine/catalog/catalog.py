@@ -77,18 +77,7 @@ class Catalog(Database):
     def remove_copy(self, execution_id: str, storage: str) -> None:
         """Forget a copy that was deleted; an execution that lies nowhere else counts among the past ones."""
         with self.transaction() as connection:
-            connection.execute(
-                sa.delete(tables.copies).where(
-                    tables.copies.c.execution_id == execution_id, tables.copies.c.storage == storage
-                )
-            )
-            left = connection.scalar(
-                sa.select(sa.func.count())
-                .select_from(tables.copies)
-                .where(tables.copies.c.execution_id == execution_id, tables.copies.c.path != "")
-            )
-            if not left:
-                move_to_past(connection, execution_id, at=now())
+            drop_copy(connection, execution_id, storage)
 
     def forget_execution(self, execution_id: str) -> None:
         """List an execution and its copies no more; it counts among the past ones."""
@@ -287,6 +276,15 @@ def _chosen(job: str | None, datasource: str | None, status: str | None) -> list
     columns = tables.executions.c
     wanted = ((columns.job, job), (columns.datasource, datasource), (columns.status, status))
     return [column == value for column, value in wanted if value is not None]
+
+
+def drop_copy(connection: sa.Connection, execution_id: str, storage: str) -> None:
+    """Forget a copy that was deleted, as part of a transaction; an execution that lies nowhere else is a past one."""
+    columns = tables.copies.c
+    connection.execute(sa.delete(tables.copies).where(columns.execution_id == execution_id, columns.storage == storage))
+    left = sa.select(sa.func.count()).where(columns.execution_id == execution_id, columns.path != "")
+    if not connection.scalar(left):
+        move_to_past(connection, execution_id, at=now())
 
 
 def write_execution(connection: sa.Connection, execution: Execution) -> None:

@@ -4,7 +4,7 @@ import contextlib
 import os
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,8 @@ from dgtui.engine.catalog.tables import SCHEMA_VERSION, meta, metadata
 from dgtui.engine.errors import DataGuardianError
 from dgtui.engine.locks import Lock, take_lock
 
+Also = Callable[[sa.Connection], None]
+"""What is written in the same transaction: together, or not at all."""
 _BUSY_SECONDS = 10
 _LITTLE_BYTES = 1 << 20
 _UNREAD = "storages_unread"

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import msgspec
 import sqlalchemy as sa
 
-from dgtui.engine.catalog.database import Database, time_text
+from dgtui.engine.catalog.database import Also, Database, time_text
 from dgtui.engine.catalog.tables import metadata
 from dgtui.engine.notification_model import ENDS, LASTING, ONLY_AS_AN_END, Notification, NotificationKind
 
@@ -49,12 +49,15 @@ class Notifications:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def add(self, notification: Notification, *, event: str = "") -> Notification | None:
+    def add(self, notification: Notification, *, event: str = "", also: Also | None = None) -> Notification | None:
         """Store one, and end what it puts an end to; what is stored, None where there was nothing to tell.
 
-        A state that lasts already, an event that is known, and an end without a beginning are not told again.
+        A state that lasts already, an event that is known, and an end without a beginning are not told again. What
+        `also` writes is there once that is settled, and not before.
         """
         with self._database.exclusive() as connection:
+            if also is not None:
+                also(connection)
             if event and connection.scalar(sa.select(notifications.c.sequence).where(notifications.c.event == event)):
                 return None
             if notification.kind in LASTING and _open(connection, notification, {notification.kind}):

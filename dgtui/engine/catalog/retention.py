@@ -1,4 +1,4 @@
-"""What retention reads and writes in the catalogue: pins, expiry dates, and removals that were begun."""
+"""What retention reads and writes in the catalogue: pins, expiry dates, and how uploads ended."""
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
@@ -6,7 +6,6 @@ from typing import get_args
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
 
 from dgtui.engine.catalog import tables
 from dgtui.engine.catalog.backups import is_safety_copy
@@ -16,14 +15,6 @@ from dgtui.engine.model import RESTORABLE, CopyStatus, Record
 
 _PIECE = 1000
 _RESTORABLE = tables.executions.c.status.in_(sorted(RESTORABLE))
-
-removals = sa.Table(
-    "removals",
-    tables.metadata,
-    sa.Column("execution_id", sa.String, primary_key=True),
-    sa.Column("storage", sa.String, primary_key=True),
-    sa.Column("record", sa.String, nullable=False),
-)
 
 
 class LastUpload(Record, frozen=True):
@@ -36,22 +27,8 @@ class LastUpload(Record, frozen=True):
     """The kind of the error; empty where it arrived."""
 
 
-class BegunRemoval(Record, frozen=True):
-    """A copy that is being removed: what its line in the storage's log will say."""
-
-    execution_id: str
-    job_id: str
-    job: str
-    storage: str
-    folder: str
-    path: str
-    bytes: int
-    rule: str
-    actor: str
-
-
 class RetentionTable:
-    """Pins, expiry dates and begun removals."""
+    """Pins and expiry dates, and what else retention asks for."""
 
     def __init__(self, catalog: Database) -> None:
         self._catalog = catalog
@@ -94,47 +71,6 @@ class RetentionTable:
             connection.execute(
                 sa.update(tables.executions).where(tables.executions.c.execution_id == execution_id).values(**values)
             )
-
-    def begin(self, removal: BegunRemoval) -> None:
-        """Write down that a copy is being removed; from now on nobody is told that it is there."""
-        values = {
-            "execution_id": removal.execution_id,
-            "storage": removal.storage,
-            "record": msgspec.json.encode(removal).decode(),
-        }
-        statement = insert(removals).values(**values)
-        with self._catalog.transaction() as connection:
-            connection.execute(statement.on_conflict_do_update(index_elements=["execution_id", "storage"], set_=values))
-            connection.execute(
-                sa.update(tables.copies)
-                .where(tables.copies.c.execution_id == removal.execution_id, tables.copies.c.storage == removal.storage)
-                .values(status="missing")
-            )
-
-    def forget(self, removal: BegunRemoval) -> None:
-        """The removal is over, or did not take place."""
-        with self._catalog.transaction() as connection:
-            connection.execute(
-                sa.delete(removals).where(
-                    removals.c.execution_id == removal.execution_id, removals.c.storage == removal.storage
-                )
-            )
-
-    def take_back(self, removal: BegunRemoval) -> None:
-        """The removal did not take place: the copy is there."""
-        with self._catalog.transaction() as connection:
-            connection.execute(
-                sa.update(tables.copies)
-                .where(tables.copies.c.execution_id == removal.execution_id, tables.copies.c.storage == removal.storage)
-                .values(status="available")
-            )
-        self.forget(removal)
-
-    def begun(self) -> list[BegunRemoval]:
-        """The removals that were begun and not ended."""
-        with self._catalog.transaction() as connection:
-            records = connection.scalars(sa.select(removals.c.record)).all()
-        return [msgspec.json.decode(record, type=BegunRemoval) for record in records]
 
     def has_safety_copies(self, datasource: str) -> bool:
         """Whether there is a safety copy of a datasource."""

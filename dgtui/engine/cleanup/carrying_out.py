@@ -8,26 +8,29 @@ from types import MappingProxyType
 from typing import Any
 
 from dgtui.config import Config
-from dgtui.engine.audit import append_audit, current_actor
+from dgtui.engine.audit import current_actor
 from dgtui.engine.catalog import Catalog
-from dgtui.engine.catalog.retention import BegunRemoval, RetentionTable
+from dgtui.engine.catalog.removals import BegunRemoval
+from dgtui.engine.catalog.retention import RetentionTable
 from dgtui.engine.cleanup.looking import Look, Scope
 from dgtui.engine.cleanup.report import CleanupReport, NotRemoved, Removed
 from dgtui.engine.cleanup.strays import Stray, Strays
 from dgtui.engine.cleanup.telling import tell_failures, tell_removed
-from dgtui.engine.deletion import log_removal
+from dgtui.engine.deletion import tell_cut_deletions
 from dgtui.engine.errors import DataGuardianError, JobBusy, StorageError, ValidationError
 from dgtui.engine.locks import take_lock
 from dgtui.engine.messages import now
 from dgtui.engine.model import Copy, CopyStatus, Execution
 from dgtui.engine.notification_model import Actor
 from dgtui.engine.problems import problem_of
+from dgtui.engine.removal_records import RemovalRecords
 from dgtui.engine.retention import Verdict
 from dgtui.engine.runs import RunPaths
 from dgtui.engine.storages.base import FolderRef, KnownFolders, Storage
 from dgtui.engine.stored import folder_of, know_marker, read_known_manifest, status_by
 
-_PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 30.0
+"""How long a cleanup, or a deletion by hand, waits for another one."""
 
 
 class Cleanup:
@@ -52,6 +55,7 @@ class Cleanup:
         self._clock = clock
         self._stop = stop or threading.Event()
         self._table = RetentionTable(catalog)
+        self._records = RemovalRecords(catalog, config, clock=clock)
         self._look = Look(catalog, config, paths, needs=needs)
         self._removed: list[Removed] = []
         self._not_removed: list[NotRemoved] = []
@@ -68,7 +72,7 @@ class Cleanup:
     def run(self, scope: Scope, *, strays: bool) -> CleanupReport:
         """Remove what goes, and with `strays` what broken runs left. Raises ConfigError, CatalogError, JobBusy."""
         scope.check(self._config)
-        with take_lock(self._paths.locks / "cleanup.lock", purpose="cleanup", patience_seconds=_PATIENCE_SECONDS):
+        with take_lock(self._paths.locks / "cleanup.lock", purpose="cleanup", patience_seconds=PATIENCE_SECONDS):
             self._finish_begun()
             plan = self._look.plan(scope, now=self._clock(), live=True)
             self._table.set_expiries(plan.expiries())
@@ -78,7 +82,8 @@ class Cleanup:
                 if scope.allows(verdict.storage) and not self._stop.is_set():
                     self._remove(verdict)
             left = self._remove_strays(scope) if strays else ()
-        self._tell()
+            # Still locked: what was not told yet is told by one process.
+            self._tell()
         for storage in filter(scope.allows, self._config.storages):
             self._write_down(partial(self._tell_failures, storage, everywhere=scope.jobs is None))
         return CleanupReport(
@@ -99,17 +104,6 @@ class Cleanup:
             return
         storage = self._config.storage(verdict.storage)
         know_marker(self._catalog, storage)
-        removal = BegunRemoval(
-            execution_id=verdict.execution_id,
-            job_id=verdict.job_id,
-            job=verdict.job,
-            storage=verdict.storage,
-            folder=verdict.folder,
-            path=verdict.path,
-            bytes=verdict.bytes,
-            rule=verdict.removed_by or "",
-            actor=self._actor.user,
-        )
         ref = FolderRef(job_id=verdict.job_id, folder=verdict.folder)
         if self._is_hollow(verdict, storage, ref):
             return
@@ -122,14 +116,38 @@ class Cleanup:
             if isinstance(error, ValidationError):
                 self._mark_damaged(verdict, error)
             return
-        self._table.begin(removal)
+        self._carry_out(
+            self._begun(
+                execution_id=verdict.execution_id,
+                job_id=verdict.job_id,
+                job=verdict.job,
+                storage=verdict.storage,
+                folder=verdict.folder,
+                path=verdict.path,
+                bytes=verdict.bytes,
+                rule=verdict.removed_by or "",
+            ),
+            lambda: storage.delete(ref),
+        )
+
+    def _begun(self, **fields: Any) -> BegunRemoval:
+        by = self._actor
+        return BegunRemoval(**fields, actor=by.user, origin=by.origin, program=by.program)
+
+    def _carry_out(self, removal: BegunRemoval, remove: Callable[[], int]) -> bool:
+        """Whether it is gone, with all that is written down of it."""
+        self._records.table.begin(removal)
         try:
-            freed = storage.delete(ref)
+            freed = remove()
         except DataGuardianError as error:
-            self._fail(verdict, error)
-            self._settle(removal, 0)
-        else:
-            self._end(removal, freed)
+            # It may be gone all the same.
+            if self._settle(removal):
+                return True
+            self._fail(removal, error)
+            return False
+        self._removed.append(_removed(removal, freed))
+        self._write_down(lambda: self._records.end(removal, freed))
+        return True
 
     def _is_hollow(self, verdict: Verdict, storage: Storage[Any], ref: FolderRef) -> bool:
         """Whether there is but a folder of its name; the catalogue learns that the backup is gone."""
@@ -157,9 +175,9 @@ class Cleanup:
                     hint=f"See what is wrong there: dgtui validate {execution.execution_id[:8]}",
                 )
 
-    def _fail(self, verdict: Verdict, error: DataGuardianError) -> None:
+    def _fail(self, what: Verdict | BegunRemoval, error: DataGuardianError) -> None:
         self._not_removed.append(
-            NotRemoved(storage=verdict.storage, path=verdict.path, job=verdict.job, problem=problem_of(error))
+            NotRemoved(storage=what.storage, path=what.path, job=what.job, problem=problem_of(error))
         )
 
     def _mark_damaged(self, verdict: Verdict, error: ValidationError) -> None:
@@ -175,65 +193,33 @@ class Cleanup:
         )
 
     def finish_interrupted(self) -> tuple[Removed, ...]:
-        """End, or take back, removals whose process died; nothing while another cleanup is under way."""
-        if not self._table.begun():
+        """End, or take back, removals whose process died, and tell of them; nothing while a cleanup is under way."""
+        if self._records.table.is_empty():
             return ()
         try:
             with take_lock(self._paths.locks / "cleanup.lock", purpose="cleanup", patience_seconds=0):
                 self._finish_begun()
+                self._tell()
         except JobBusy:
             return ()
-        self._tell()
         return tuple(self._removed)
 
     def _finish_begun(self) -> None:
         """End, or take back, the removals that were interrupted."""
-        for removal in self._table.begun():
-            self._settle(removal, removal.bytes)
+        for removal in self._records.table.begun():
+            self._settle(removal)
+        self._write_down(lambda: tell_cut_deletions(self._catalog, self._records.table))
 
-    def _settle(self, removal: BegunRemoval, freed: int) -> None:
-        """Find out whether a removal that broke off took place; where the storage cannot tell, it stays begun."""
-        if removal.storage not in self._config.storages:
-            self._table.forget(removal)
-            return
-        storage = self._config.storage(removal.storage)
-        know_marker(self._catalog, storage)
-        status = storage.copy_status(FolderRef(job_id=removal.job_id, folder=removal.folder))
-        if status == "missing":
-            if any(begun == removal for begun in self._table.begun()):
-                self._end(removal, freed)
-        elif status == "available":
-            self._table.take_back(removal)
-
-    def _end(self, removal: BegunRemoval, freed: int) -> None:
-        log_removal(self._config.storage(removal.storage), removal.job, removal.path, freed, removal.rule, self._actor)
-        self._catalog.remove_copy(removal.execution_id, removal.storage)
-        self._table.forget(removal)
-        self._record(
-            Removed(
-                storage=removal.storage,
-                job=removal.job,
-                path=removal.path,
-                bytes=freed,
-                rule=removal.rule,
-                execution_id=removal.execution_id,
-            )
-        )
-
-    def _record(self, removed: Removed) -> None:
-        self._removed.append(removed)
-        self._write_down(
-            lambda: append_audit(
-                self._catalog,
-                "retention",
-                object_kind="execution" if removed.execution_id else "storage",
-                object_name=removed.execution_id or removed.storage,
-                outcome="removed",
-                details=(f"{removed.storage}: {removed.path}", f"{removed.bytes} bytes", removed.rule),
-                actor=self._actor,
-                at=self._clock(),
-            )
-        )
+    def _settle(self, removal: BegunRemoval) -> bool:
+        """Whether a removal that broke off took place; where that cannot be told yet, it stays begun."""
+        try:
+            gone = self._records.settle(removal)
+        except DataGuardianError as error:
+            self._note(error)
+            return False
+        if gone is not None:
+            self._removed.append(_removed(gone, gone.bytes))
+        return gone is not None
 
     # What broken runs left
 
@@ -260,20 +246,26 @@ class Cleanup:
             if not stray.may_go(self._clock()) or self._stop.is_set():
                 left.append(stray)
                 continue
-            try:
-                strays.remove(stray)
-            except DataGuardianError as error:
+            ref = strays.ref(stray)
+            removal = self._begun(
+                execution_id="",
+                job="",
+                storage=stray.storage,
+                path=stray.path,
+                bytes=stray.bytes,
+                rule=stray.kind,
+                kind=stray.kind,
+                job_id=ref.job_id,
+                folder=ref.folder,
+            )
+            if not self._carry_out(removal, partial(strays.remove, stray)):
                 left.append(stray)
-                self._not_removed.append(NotRemoved(storage=stray.storage, path=stray.path, problem=problem_of(error)))
-                continue
-            log_removal(strays.adapter, "-", stray.path, stray.bytes, stray.kind, self._actor)
-            self._record(Removed(storage=stray.storage, job="", path=stray.path, bytes=stray.bytes, rule=stray.kind))
         return left
 
     # What is told of it
 
     def _tell(self) -> None:
-        self._write_down(lambda: tell_removed(self._catalog, self._config, self._removed, self._clock()))
+        self._write_down(lambda: tell_removed(self._catalog, self._config, self._records.table, self._clock()))
 
     def _tell_failures(self, storage: str, *, everywhere: bool) -> None:
         failed = [one for one in self._not_removed if one.storage == storage]
@@ -284,5 +276,19 @@ class Cleanup:
         try:
             write()
         except DataGuardianError as error:
-            if error.message not in self._notes:
-                self._notes.append(error.message)
+            self._note(error)
+
+    def _note(self, error: DataGuardianError) -> None:
+        if error.message not in self._notes:
+            self._notes.append(error.message)
+
+
+def _removed(removal: BegunRemoval, freed: int) -> Removed:
+    return Removed(
+        storage=removal.storage,
+        job=removal.job,
+        path=removal.path,
+        bytes=freed,
+        rule=removal.rule,
+        execution_id=removal.execution_id or None,
+    )

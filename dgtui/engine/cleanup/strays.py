@@ -11,7 +11,7 @@ from dgtui.engine.catalog.retention import RetentionTable
 from dgtui.engine.errors import StorageError
 from dgtui.engine.model import Record
 from dgtui.engine.runs import RunPaths
-from dgtui.engine.storages.base import KnownFolders, Leftover, Orphan, Storage
+from dgtui.engine.storages.base import FolderRef, KnownFolders, Leftover, Orphan, Storage
 from dgtui.engine.stored import know_marker
 
 
@@ -66,23 +66,24 @@ class Strays:
         if self._storage.marker_id() is not None:
             self._look(names)
 
-    @property
-    def adapter(self) -> Storage[Any]:
-        """The storage."""
-        return self._storage
-
     @cached_property
     def _owners(self) -> frozenset[str]:
         """The executions that living runs write; asked for once something unfinished was found."""
         return _owners(self._catalog, self._paths)
 
-    def remove(self, stray: Stray) -> None:
-        """Remove one that was found. Raises StorageError."""
+    def ref(self, stray: Stray) -> FolderRef:
+        """The folder of one that was found; of a leftover, which has the name of no backup, an empty one."""
+        thing = self._things[stray.path]
+        return thing.ref if isinstance(thing, Orphan) else FolderRef(job_id="", folder="")
+
+    def remove(self, stray: Stray) -> int:
+        """Remove one that was found; the bytes freed. Raises StorageError."""
         thing = self._things[stray.path]
         if isinstance(thing, Leftover):
             self._storage.remove_leftover(thing)
         else:
             self._storage.remove_orphan(thing)
+        return stray.bytes
 
     def _look(self, names: KnownFolders | None) -> None:
         # A folder without a manifest that the catalogue knows is a damaged backup: perhaps all that is left of it.

@@ -2,18 +2,21 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from functools import partial
 
 from dgtui.config import Config
 from dgtui.engine.catalog import Catalog
-from dgtui.engine.cleanup.report import NotRemoved, Removed
+from dgtui.engine.catalog.removals import RemovalTable
+from dgtui.engine.cleanup.report import NotRemoved
 from dgtui.engine.notify import end_states, raise_notification
 from dgtui.engine.sizes import size_text
 
 
-def tell_removed(catalog: Catalog, config: Config, removed: Sequence[Removed], at: datetime) -> None:
-    """Tell what was removed, and how much is free now. Raises CatalogError."""
-    for storage in sorted({one.storage for one in removed}):
-        here = [one for one in removed if one.storage == storage]
+def tell_removed(catalog: Catalog, config: Config, table: RemovalTable, at: datetime) -> None:
+    """Tell what was removed and not told yet, and how much is free now. Raises CatalogError."""
+    untold = [one for one in table.ended() if one.kind != "by hand"]
+    for storage in sorted({one.storage for one in untold}):
+        here = [one for one in untold if one.storage == storage]
         freed = sum(one.bytes for one in here)
         raise_notification(
             catalog,
@@ -24,6 +27,7 @@ def tell_removed(catalog: Catalog, config: Config, removed: Sequence[Removed], a
             details=[f"{one.path}: {one.rule}, {size_text(one.bytes)}" for one in here],
             related=_concerned(config, (one.job for one in here)),
             at=at,
+            also=partial(table.forget, told=here),
         )
 
 

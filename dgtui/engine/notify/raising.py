@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from dgtui.engine.catalog import Database
+from dgtui.engine.catalog.database import Also
 from dgtui.engine.catalog.notifications import Notifications
 from dgtui.engine.child import printable
 from dgtui.engine.messages import now
@@ -25,13 +26,15 @@ def raise_notification(
     group_key: str = "",
     event: str = "",
     at: datetime | None = None,
+    also: Also | None = None,
 ) -> Notification | None:
     """Store what people shall be told; None where they were told already. Raises CatalogError.
 
     Calling it twice is safe, also after a crash in between: of a state that lasts (`LASTING`) one is stored until it
     has ended, a kind that only ends something (`ONLY_AS_AN_END`) is stored once for it, and of an `event` (such as the
     id of a run) one is stored for ever. `group_key` is what notifications of one cause share, such as a server's
-    address; `related` names the other objects that rules may ask for. No text may hold a secret.
+    address; `related` names the other objects that rules may ask for; what `also` writes into the catalogue is there
+    once it is told, and not before. No text may hold a secret.
     """
     return Notifications(catalog).add(
         Notification(
@@ -47,6 +50,7 @@ def raise_notification(
             group_key=group_key,
         ),
         event=f"{kind} {event}" if event else "",
+        also=also,
     )
 
 

@@ -260,5 +260,12 @@ class Storage(ABC, Generic[SettingsT]):
         """Remove a folder that still has no manifest. Raises StorageError, also where it has one by now."""
 
     @abstractmethod
-    def append_system_log(self, name: str, line: str) -> None:
-        """Add a line to `_system/<name>`. Raises StorageError."""
+    def end_removal(self, ref: FolderRef) -> None:
+        """Remove what a removal of a backup or orphan that was interrupted left of it. Raises StorageError.
+
+        What still is a backup, or is one again, is left alone; that raises StorageError too.
+        """
+
+    @abstractmethod
+    def append_system_log(self, name: str, line: str, *, once: bool = False) -> None:
+        """Add a line to `_system/<name>`, with `once` only where that line is not in it. Raises StorageError."""

@@ -15,13 +15,10 @@ import msgspec
 from dgtui.engine.child import printable
 from dgtui.engine.errors import StorageError, ValidationError
 from dgtui.engine.files import (
-    FILE_MODE,
     explained,
     make_folder,
     make_private_folder,
     open_folder,
-    set_mode,
-    write_all,
     write_and_forget,
 )
 from dgtui.engine.model import CopyStatus, VerifyLevel
@@ -39,11 +36,13 @@ from dgtui.engine.storages.base import (
     StorageState,
 )
 from dgtui.engine.storages.deadline import answers_within, in_turn, with_deadline
+from dgtui.engine.storages.local_log import append_line
 from dgtui.engine.storages.local_look import folders_of_job, has_manifest, holds, statuses_of_job
 from dgtui.engine.storages.local_marker import MARKER, make_marker, read_marker
 from dgtui.engine.storages.local_reader import open_for_reading
 from dgtui.engine.storages.local_removal import (
     delete_backup,
+    end_removal,
     leftovers,
     remove_leftover,
     remove_orphan,
@@ -52,7 +51,6 @@ from dgtui.engine.storages.local_removal import (
 from dgtui.engine.storages.local_root import FOLDER_NAME, PLAIN_NAME, UUID_NAME, LocalRoot, check_ref
 from dgtui.engine.storages.local_writer import LocalWriter
 
-SYSTEM = "_system"
 _ASKED_AT_ONCE = 200
 """So many folders are looked into within the time that a look may take."""
 _LARGEST_MANIFEST = 64 << 20
@@ -305,24 +303,13 @@ class LocalStorage(Storage[LocalSettings]):
         """Remove a folder that still has no manifest. Raises StorageError, also where it has one by now."""
         with_deadline(lambda: remove_orphan(self._root, orphan), self.removal_seconds, subject=self.root)
 
-    def append_system_log(self, name: str, line: str) -> None:
-        """Add a line to `_system/<name>`. Raises StorageError."""
+    def end_removal(self, ref: FolderRef) -> None:
+        """Remove what an interrupted removal left. Raises StorageError, also where a backup is there."""
+        with_deadline(lambda: end_removal(self._root, ref), self.removal_seconds, subject=self.root)
+
+    def append_system_log(self, name: str, line: str, *, once: bool = False) -> None:
+        """Add a line to `_system/<name>`, with `once` only where that line is not in it. Raises StorageError."""
         if not PLAIN_NAME.fullmatch(name):
             raise StorageError(f"Not a name for a log: {name[:80]!r}", subject=self.name)
-        with_deadline(lambda: self._append_system_log(name, line), self.prepare_seconds, subject=self.root)
-
-    def _append_system_log(self, name: str, line: str) -> None:
         text = printable(line).replace("\n", "\\x0a").encode("utf-8", "backslashreplace") + b"\n"
-        path = self._root.path / SYSTEM / name
-        with self._root.opened() as root, explained(path, "write"), contextlib.ExitStack() as opened:
-            with contextlib.suppress(FileExistsError):
-                make_folder(SYSTEM, root)
-            folder = open_folder(SYSTEM, folder=root)
-            opened.callback(os.close, folder)
-            # O_NONBLOCK: a fifo in its place without a reader is an error, and not waited for.
-            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-            file = os.open(name, flags, FILE_MODE, dir_fd=folder)
-            opened.callback(os.close, file)
-            set_mode(file, FILE_MODE)
-            write_all(file, text)
-            os.fsync(file)
+        with_deadline(lambda: append_line(self._root, name, text, once=once), self.prepare_seconds, subject=self.root)

@@ -150,6 +150,26 @@ def remove_orphan(root: LocalRoot, orphan: Orphan) -> None:
         _remove_job_folder(ref.job_id, root_fd)
 
 
+def end_removal(root: LocalRoot, ref: FolderRef) -> None:
+    """Remove what an interrupted removal left, under its own name or the one it was given. Raises StorageError."""
+    check_ref(ref)
+    path = root.path / ref.job_id / ref.folder
+    remove_orphan(root, Orphan(ref=ref, path=str(path), bytes=0, changed_at=datetime.now(UTC)))
+    prefix = f"{DELETED}{ref.folder}-"
+    with root.opened() as root_fd, explained(path, "delete"), contextlib.ExitStack() as folders:
+        try:
+            job = open_folder(ref.job_id, folder=root_fd)
+        except FileNotFoundError:
+            return
+        folders.callback(os.close, job)
+        for name in root.names(job, ref.job_id):
+            if name.startswith(prefix) and UUID_NAME.fullmatch(name.removeprefix(prefix)):
+                folder = open_folder(name, folder=job)
+                folders.callback(os.close, folder)
+                _remove(name, folder, job)
+        _remove_job_folder(ref.job_id, root_fd)
+
+
 def _remove(name: str, folder: int, job: int) -> None:
     with contextlib.suppress(FileNotFoundError):
         os.unlink(MANIFEST, dir_fd=folder)

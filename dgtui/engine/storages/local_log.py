@@ -1,0 +1,42 @@
+"""The logs that a local storage carries itself, in its folder `_system`."""
+
+import contextlib
+import os
+
+from dgtui.engine.files import FILE_MODE, explained, make_folder, open_folder, set_mode, write_all
+from dgtui.engine.storages.local_reader import open_for_reading
+from dgtui.engine.storages.local_root import LocalRoot
+
+SYSTEM = "_system"
+
+
+def append_line(root: LocalRoot, name: str, line: bytes, *, once: bool) -> None:
+    """Add a line, with `once` only where it is not there. Raises StorageError."""
+    with root.opened() as root_fd, explained(root.path / SYSTEM / name, "write"), contextlib.ExitStack() as opened:
+        with contextlib.suppress(FileExistsError):
+            make_folder(SYSTEM, root_fd)
+        folder = open_folder(SYSTEM, folder=root_fd)
+        opened.callback(os.close, folder)
+        before = _before_line(name, line, folder) if once else b""
+        if before is None:
+            return
+        # O_NONBLOCK: a fifo in its place without a reader is an error, and not waited for.
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        file = os.open(name, flags, FILE_MODE, dir_fd=folder)
+        opened.callback(os.close, file)
+        set_mode(file, FILE_MODE)
+        write_all(file, before + line)
+        os.fsync(file)
+
+
+def _before_line(name: str, line: bytes, folder: int) -> bytes | None:
+    """What ends the last line where that was cut off; None where the wanted one is there."""
+    last = b"\n"
+    try:
+        with open_for_reading(name, folder) as log:
+            for last in log:
+                if last == line:
+                    return None
+    except FileNotFoundError:
+        return b""
+    return b"" if last.endswith(b"\n") else b"\n"
