@@ -85,7 +85,9 @@ def never_due_mistake(schedule: str | None, zone: str | None, window: str | None
     """Why a schedule and a window, both right, do not fit together."""
     if schedule is None or window is None:
         return None
-    timetable = Timetable.parse("", schedule, zone, window=window)
+    # The one night in which the clock leaps brings runs into a window that they never fall into by the calendar.
+    by_calendar = schedule.lower().split()[:1] != ["every"]
+    timetable = Timetable.parse("", schedule, "UTC" if by_calendar else zone, window=window)
     if timetable.next_after(datetime(2024, 1, 1, tzinfo=UTC)) is None:
         return f"the schedule '{schedule}' never falls into it, so that the job would never run"
     return None

@@ -168,15 +168,18 @@ class CalendarSchedule:
 
     def _instants(self, naive: datetime) -> tuple[datetime, ...]:
         """The instants at which a wall clock time is due: none, one, or two."""
+        if not self._is_rhythm:
+            return (instant_of(naive, self._zone),)
         first, second = (naive.replace(tzinfo=self._zone, fold=fold).astimezone(UTC) for fold in (0, 1))
         if self._wall_clock(first) != naive:
-            return () if self._is_rhythm else (self._after_gap(naive),)
-        return (first, second) if self._is_rhythm and second != first else (first,)
+            return ()
+        return (first, second) if second != first else (first,)
 
-    def _after_gap(self, naive: datetime) -> datetime:
-        """The first instant after the leap over a wall clock time."""
-        while True:
-            naive = naive.replace(second=0) + timedelta(minutes=1)
-            instant = naive.replace(tzinfo=self._zone).astimezone(UTC)
-            if self._wall_clock(instant) == naive:
-                return instant
+
+def instant_of(naive: datetime, zone: tzinfo) -> datetime:
+    """When a wall clock time comes: the first time where it comes twice, and after the leap where it is leapt over."""
+    while True:
+        instant = naive.replace(tzinfo=zone).astimezone(UTC)
+        if instant.astimezone(zone).replace(tzinfo=None) == naive:
+            return instant
+        naive = naive.replace(second=0) + timedelta(minutes=1)

@@ -3,10 +3,11 @@ what is given: there is no clock in here."""
 
 import hashlib
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime, time, timedelta, tzinfo
 
 from dgtui.engine.model import Record
-from dgtui.engine.schedules import Schedule, parse_schedule
+from dgtui.engine.schedules import Schedule, instant_of, parse_schedule
 
 _WINDOW = re.compile(r"\s*([0-9]{1,2}):([0-9]{2})\s*-\s*([0-9]{1,2}):([0-9]{2})\s*")
 _TRIES = 500
@@ -32,7 +33,12 @@ def time_zone(name: str | None) -> tzinfo:
 
 
 class Window(Record, frozen=True):
-    """The part of each day in which a job may begin, by the clock on the wall; it may go past midnight."""
+    """The part of each day in which a job may begin, by the clock on the wall; it may go past midnight.
+
+    It opens once a day and closes once, at the same moments as a schedule has a time of day: where it comes twice, the
+    first time. Where the clock leaps over its opening, it opens right after the leap, when the runs that were leapt
+    over are due; where it leaps over its closing, it closes as much later, so that it is open no shorter for it.
+    """
 
     opens: time
     closes: time
@@ -51,26 +57,24 @@ class Window(Record, frozen=True):
 
     def holds(self, moment: datetime, zone: tzinfo) -> bool:
         """Whether it is open at a moment."""
-        clock = moment.astimezone(zone).time().replace(fold=0)
-        if self.opens < self.closes:
-            return self.opens <= clock < self.closes
-        return clock >= self.opens or clock < self.closes
+        return any(opens <= moment < closes for opens, closes in self._around(moment, zone))
 
     def next_opening(self, moment: datetime, zone: tzinfo) -> datetime:
         """The first opening that comes after a moment."""
-        return self._near(moment, zone, self.opens, 1)
+        return min(opens for opens, _ in self._around(moment, zone) if opens > moment)
 
     def last_closing(self, moment: datetime, zone: tzinfo) -> datetime:
         """The last closing that came before a moment."""
-        return self._near(moment, zone, self.closes, -1)
+        return max(closes for _, closes in self._around(moment, zone) if closes < moment)
 
-    def _near(self, moment: datetime, zone: tzinfo, clock: time, direction: int) -> datetime:
-        day = moment.astimezone(zone).date()
-        for step in range(4):
-            found = datetime.combine(day + timedelta(days=step * direction), clock, zone).astimezone(UTC)
-            if (found - moment) * direction > timedelta(0):
-                return found
-        raise AssertionError("every day has each time of day, or one just after it")
+    def _around(self, moment: datetime, zone: tzinfo) -> Iterator[tuple[datetime, datetime]]:
+        """When it opens and closes on the days near a moment; some zones have left out whole days."""
+        today = moment.astimezone(zone).date()
+        for day in (today + timedelta(days=step) for step in range(-3, 3)):
+            last_day = day if self.opens < self.closes else day + timedelta(days=1)
+            # Python reads what was leapt over by the clock before the leap, which is as much later.
+            closes = datetime.combine(last_day, self.closes, zone).astimezone(UTC)
+            yield instant_of(datetime.combine(day, self.opens), zone), closes
 
 
 class DueRun(Record, frozen=True):
