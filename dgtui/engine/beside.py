@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from dgtui.engine.memory import Thread
+from dgtui.engine.threads import Thread
 
 
 class Beside:

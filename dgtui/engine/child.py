@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from dgtui.engine.errors import DatabaseConnectionError, ToolMissing
-from dgtui.engine.memory import Thread
+from dgtui.engine.threads import Thread
 
 TAIL_LINES = 25
 _LONGEST_LINE = 4096

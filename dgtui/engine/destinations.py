@@ -12,7 +12,6 @@ from dgtui.engine.archive import read_parts
 from dgtui.engine.cancellation import Cancellation
 from dgtui.engine.errors import DataGuardianError, StorageError, ValidationError
 from dgtui.engine.manifest import Chunk, StoredFile
-from dgtui.engine.memory import Thread
 from dgtui.engine.messages import StorageMessage, StorageState, now
 from dgtui.engine.model import Copy, VerifyLevel
 from dgtui.engine.pipeline import PipelineResult
@@ -21,6 +20,7 @@ from dgtui.engine.run_writer import RunWriter
 from dgtui.engine.storage_waits import AwaitedWriter, StorageWaits
 from dgtui.engine.storages.base import BackupWriter, FolderRef, Storage
 from dgtui.engine.storages.deadline import side_by_side, with_deadline
+from dgtui.engine.threads import Thread
 
 _REMOVAL_SECONDS = 30.0
 """How long a run waits at its end for the removal of what it wrote and did not publish."""

@@ -8,9 +8,9 @@ from typing import IO
 from dgtui.config import JobSettings
 from dgtui.engine.child import Child, describe_exit, printable
 from dgtui.engine.errors import BackupCreationError, DataGuardianError, ToolMissing
-from dgtui.engine.memory import Thread
 from dgtui.engine.model import Problem
 from dgtui.engine.reporting import Reporter
+from dgtui.engine.threads import Thread
 
 _READER_SECONDS = 2.0
 

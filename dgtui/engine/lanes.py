@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from dgtui.engine.errors import Cancelled
-from dgtui.engine.memory import Thread
+from dgtui.engine.threads import Thread
 
 Work = Callable[[], object]
 

@@ -5,14 +5,14 @@ import errno
 import gc
 import mmap
 import sys
-import threading
 from collections.abc import Iterator
 
 from dgtui.engine.errors import DataGuardianError
 
-_NO_THREAD = "can't start new thread"
+NO_THREAD = "can't start new thread"
+"""What Python says where there is no room for the stack of one."""
 _SIGNS = (
-    _NO_THREAD,
+    NO_THREAD,
     "not enough memory",
     "cannot allocate memory",
     "allocation error",
@@ -25,8 +25,6 @@ _SIGNS = (
 )
 _ROOM_TO_LOAD = 64 << 20
 """The catalogue takes half of it, and what runs at the same time the rest."""
-_ROOM_FOR_A_THREAD = 16 << 20
-"""Its stack takes half of it, and its first steps some of the rest."""
 
 
 class OutOfMemory(DataGuardianError):
@@ -62,31 +60,11 @@ def need_room_to_load() -> None:
 
     Python itself is no help there: it may go round in circles for ever once it has no memory in the middle of loading.
     """
-    _need_room(_ROOM_TO_LOAD)
+    need_room(_ROOM_TO_LOAD)
 
 
-class _Roomy(threading.Thread):
-    def start(self) -> None:
-        """Begin it. Raises RuntimeError, as Python does where there is no room for its stack."""
-        try:
-            _need_room(_ROOM_FOR_A_THREAD)
-        except OutOfMemory as error:
-            raise RuntimeError(_NO_THREAD) from error
-        super().start()
-
-
-class Thread(_Roomy):
-    """A thread that is only begun where there is room for it.
-
-    Where it finds no memory in its first steps, whoever began it waits for them for ever: Python is not told.
-    """
-
-
-class Timer(_Roomy, threading.Timer):
-    """The same of a timer."""
-
-
-def _need_room(size: int) -> None:
+def need_room(size: int) -> None:
+    """Raise OutOfMemory where the process would not get so many bytes."""
     try:
         mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS).close()
     except (OSError, MemoryError) as error:
@@ -96,7 +74,7 @@ def _need_room(size: int) -> None:
 def out_of_memory() -> OutOfMemory:
     """The error for whoever notices it in their own way."""
     return OutOfMemory(
-        "Out of memory: the system gave the worker no more",
+        "Out of memory: the system gave no more",
         subject="memory",
         hint="See: free -m; ulimit -v; systemctl show -p MemoryMax UNIT. The compression lz4 needs less of it",
     )

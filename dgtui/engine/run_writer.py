@@ -11,7 +11,6 @@ from typing import Literal
 
 from dgtui.engine.child import printable
 from dgtui.engine.files import is_full, set_room_aside
-from dgtui.engine.memory import Thread
 from dgtui.engine.messages import (
     LogMessage,
     Message,
@@ -24,6 +23,7 @@ from dgtui.engine.messages import (
     encode_message,
 )
 from dgtui.engine.model import ExecutionStatus, Phase, Problem, Record
+from dgtui.engine.threads import Thread
 
 LOG_BYTES_AT_MOST = 4 << 20
 """Beyond this many bytes of log lines a run's log keeps silent, so that a flooding tool cannot fill the disk."""

@@ -8,10 +8,10 @@ from typing import BinaryIO
 
 import msgspec
 
-from dgtui.engine.memory import Thread
 from dgtui.engine.messages import StorageMessage, now
 from dgtui.engine.run_writer import RunWriter
 from dgtui.engine.storages.base import BackupWriter
+from dgtui.engine.threads import Thread
 
 _LONG_SECONDS = 5.0
 """From when on an answer that does not come is worth a word."""

@@ -11,6 +11,8 @@ from textual.message import Message
 from textual.message_pump import MessagePump
 
 from dgtui.engine.errors import DataGuardianError
+from dgtui.engine.memory import out_of_memory
+from dgtui.engine.threads import Thread
 
 T = TypeVar("T")
 
@@ -76,7 +78,10 @@ class Asking:
 
     def _start(self, name: str, question: _Question) -> None:
         self._under_way.add(name)
-        threading.Thread(target=self._work, args=(name, question), name=f"ask {name}", daemon=True).start()
+        try:
+            Thread(target=self._work, args=(name, question), name=f"ask {name}", daemon=True).start()
+        except RuntimeError:
+            self._app.post_message(Answered(name, question, None, out_of_memory()))
 
     def _work(self, name: str, question: _Question) -> None:
         value, problem = None, None

@@ -11,8 +11,10 @@ from textual.message_pump import MessagePump
 
 from dgtui.config import Config, Table
 from dgtui.engine.errors import DataGuardianError
+from dgtui.engine.memory import out_of_memory
 from dgtui.engine.messages import now
 from dgtui.engine.model import Execution, Problem
+from dgtui.engine.threads import Thread
 from dgtui.screens.asking import Answered, Asking
 from dgtui.screens.faults import FaultApp
 from dgtui.screens.guard import PULSE_SECONDS, Guard
@@ -124,7 +126,11 @@ class EngineApp(FaultApp):
         self._stop_sampling = threading.Event()
         # Made before anybody can start a run: one may be over before the first look.
         watch = engine.run_watch()
-        threading.Thread(target=self._sample, args=(watch, self._stop_sampling), name="runs", daemon=True).start()
+        try:
+            Thread(target=self._sample, args=(watch, self._stop_sampling), name="runs", daemon=True).start()
+        except RuntimeError:
+            self._give_up(out_of_memory())
+            return
         self.post_message(EngineOpened(engine))
         self.guard.begin(engine)
 

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from dgtui.engine.errors import ConfigError, DataGuardianError
 from dgtui.engine.health_model import HealthState, Watched
+from dgtui.engine.memory import out_of_memory
 from dgtui.engine.model import Problem
+from dgtui.engine.threads import Thread
 
 if TYPE_CHECKING:
     from dgtui.config import Config
@@ -147,8 +149,13 @@ class Guard:
         if self._taker is None or self._keeper is not None:
             return
         arguments = (self._app.engine, self._stop)
-        self._keeper = threading.Thread(target=self._stand_in, args=arguments, name="health", daemon=True)
-        self._keeper.start()
+        keeper = Thread(target=self._stand_in, args=arguments, name="health", daemon=True)
+        try:
+            keeper.start()
+        except RuntimeError:
+            self._trouble(out_of_memory())
+        else:
+            self._keeper = keeper
 
     def _stand_in(self, engine: "Engine", stop: threading.Event) -> None:
         while not stop.is_set():

@@ -4,6 +4,7 @@ Textual hands its output to a thread that dies with the terminal, after which th
 ever, while another one reads the end of the input again and again. So the loop alone cannot be trusted to end.
 """
 
+import contextlib
 import os
 import signal
 import sys
@@ -12,6 +13,8 @@ import threading
 from asyncio import AbstractEventLoop
 from collections.abc import Callable
 from types import FrameType
+
+from dgtui.engine.threads import Thread, Timer
 
 GRACE_SECONDS = 5.0
 """How long a clean end may take; nothing is lost after it, for runs are processes of their own."""
@@ -32,7 +35,7 @@ class HangUp:
         """Take the signals, and look at the terminal from now on. Call from the main thread."""
         for number in (signal.SIGHUP, signal.SIGTERM):
             signal.signal(number, self._take)
-        threading.Thread(target=self._watch_terminal, name="terminal", daemon=True).start()
+        Thread(target=self._watch_terminal, name="terminal", daemon=True).start()
 
     def _take(self, number: int, _frame: FrameType | None) -> None:
         self._begin(128 + number)
@@ -48,9 +51,10 @@ class HangUp:
         if not self._latch.acquire(blocking=False):
             return
         self._begun.set()
-        insist = threading.Timer(GRACE_SECONDS, os._exit, [code])
+        insist = Timer(GRACE_SECONDS, os._exit, [code])
         insist.daemon = True
-        insist.start()
+        with contextlib.suppress(RuntimeError):  # without room for it, the clean end is the only one
+            insist.start()
         self._loop.call_soon_threadsafe(self._end, code)
 
 

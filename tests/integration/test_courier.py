@@ -23,6 +23,7 @@ from dgtui.engine.catalog import Catalog
 from dgtui.engine.catalog.deliveries import Deliveries
 from dgtui.engine.catalog.notifications import Notifications
 from dgtui.engine.datasources.postgres_connection import PostgresSettings
+from dgtui.engine.memory import OutOfMemory, out_of_memory
 from dgtui.engine.model import Execution, Problem
 from dgtui.engine.notification_model import NotificationKind
 from dgtui.engine.notify import raise_notification
@@ -353,6 +354,26 @@ def test_a_dead_receiver_is_asked_once_a_round_and_delays_no_other(post: Post) -
     post.set("frozen")
     report = post.deliver(after=2 * MINUTE)
     assert (report.sent, report.failed) == (10, 0)
+
+
+def test_a_channel_without_memory_to_begin_is_told_and_delays_no_other(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def only_room_for_one(size: int) -> None:
+        asked.append(size)
+        if len(asked) == 1:
+            raise out_of_memory()
+
+    post.set("other")
+    post.tell("backup_failed")
+    with monkeypatch.context() as patch:
+        patch.setattr("dgtui.engine.threads.need_room", only_room_for_one)
+        with pytest.raises(OutOfMemory):
+            post.deliver()
+    assert post.subjects() == [["shop"]], "the round of the other one was waited for"
+    assert post.deliver().sent == 1
 
 
 def test_no_attempt_begins_that_may_not_take_its_time(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:

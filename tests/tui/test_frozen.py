@@ -17,6 +17,7 @@ import pytest
 from dgtui.config import load_config
 from dgtui.engine.errors import StorageError
 from dgtui.engine.facade import Engine
+from dgtui.engine.memory import out_of_memory
 from dgtui.engine.model import Copy, Execution
 from dgtui.screens.backups import BackupsScreen
 from dgtui.screens.restore import RestoreScreen
@@ -62,6 +63,25 @@ async def test_six_frozen_servers_leave_every_key_answering(home: Home, shop: Pa
         await quick(driver, "1", "end", "b")
         await quick(driver, "enter")
         assert (await driver_watch(driver)) == "completed"
+
+
+async def test_a_question_without_memory_for_its_thread_is_told_and_can_be_asked_again(
+    home: Home, shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.configure(sqlite_table("shop", shop))
+
+    def no_room(_size: int) -> None:
+        raise out_of_memory()
+
+    async with screens(home) as driver:
+        await driver.until(lambda: "● healthy" in driver.rows("#datasources")[0], "the first check")
+        with monkeypatch.context() as patch:
+            patch.setattr("dgtui.engine.threads.need_room", no_room)
+            await driver.press("c")
+            assert any("Out of memory" in toast for toast in driver.toasts)
+            assert "checking" not in driver.rows("#datasources")[0]
+        await driver.press("c")
+        await driver.until(lambda: "● healthy" in driver.rows("#datasources")[0], "the check")
 
 
 def test_a_terminal_that_is_gone_ends_the_program_even_where_nobody_sends_a_signal(home: Home, shop: Path) -> None:

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from dgtui.engine.child import Child, IdleTimeout, output_of, run_tool
-from dgtui.engine.memory import Thread
+from dgtui.engine.threads import Thread
 from tests.support.homes import PATIENCE_SECONDS
 
 _LEAVING = """

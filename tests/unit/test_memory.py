@@ -24,7 +24,7 @@ for room, enough in ((32 << 20, False), (128 << 20, True)):
 
 _BEGIN = """
 import mmap, os, resource, signal
-from dgtui.engine.memory import Thread
+from dgtui.engine.threads import Thread
 
 def begin(room):
     signal.alarm(60)

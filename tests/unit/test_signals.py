@@ -10,6 +10,7 @@ import pytest
 
 from dgtui.engine.cancellation import Cancellation
 from dgtui.engine.errors import Cancelled
+from dgtui.engine.memory import out_of_memory
 from dgtui.screens.hanging_up import HangUp
 
 _NUMBERS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -78,3 +79,16 @@ async def test_a_second_signal_within_the_first_ends_the_screens_once() -> None:
             if isinstance(thread, threading.Timer):
                 thread.cancel()
     assert ended == [128 + signal.SIGHUP]
+
+
+async def test_a_signal_ends_the_screens_also_without_memory_for_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_room(_size: int) -> None:
+        raise out_of_memory()
+
+    monkeypatch.setattr("dgtui.engine.threads.need_room", no_room)
+    ended: list[int] = []
+    hang_up = HangUp(asyncio.get_running_loop(), ended.append)
+    signal.signal(signal.SIGTERM, hang_up._take)
+    signal.raise_signal(signal.SIGTERM)
+    await asyncio.sleep(0)
+    assert ended == [128 + signal.SIGTERM]

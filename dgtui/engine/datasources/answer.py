@@ -6,8 +6,8 @@ from types import TracebackType
 from typing import Self
 
 from dgtui.engine.errors import ServerTimeout
-from dgtui.engine.memory import Timer
 from dgtui.engine.model import Record
+from dgtui.engine.threads import Timer
 
 _FIGURE_SECONDS = 2.0
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dgtui.engine.child import printable
 from dgtui.engine.datasources.mysql_connection import Access, Session
 from dgtui.engine.errors import DataGuardianError
-from dgtui.engine.memory import Thread
+from dgtui.engine.threads import Thread
 
 _LOOK_EVERY_SECONDS = 1.0
 _BLOCKED = """

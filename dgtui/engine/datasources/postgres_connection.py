@@ -16,7 +16,8 @@ from dgtui.engine.datasources.datasource_settings import ServerSettings, Setting
 from dgtui.engine.datasources.postgres_failures import known_failure
 from dgtui.engine.datasources.postgres_names import connection_string, name_mistake
 from dgtui.engine.errors import DatabaseConnectionError, DataGuardianError, PermissionDenied
-from dgtui.engine.memory import Timer, out_of_memory
+from dgtui.engine.memory import out_of_memory
+from dgtui.engine.threads import Timer
 
 if TYPE_CHECKING:
     import psycopg

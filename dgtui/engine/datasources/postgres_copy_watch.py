@@ -9,8 +9,8 @@ from dgtui.engine.datasources.postgres_connection import Access, break_connectio
 from dgtui.engine.datasources.postgres_names import table_name
 from dgtui.engine.datasources.postgres_toc import TocEntry
 from dgtui.engine.errors import DataGuardianError
-from dgtui.engine.memory import Thread
 from dgtui.engine.reporting import Reporter
+from dgtui.engine.threads import Thread
 
 if TYPE_CHECKING:
     import psycopg

@@ -22,9 +22,9 @@ from dgtui.engine.datasources.postgres_queries import (
 )
 from dgtui.engine.datasources.postgres_tools import buffered
 from dgtui.engine.errors import BackupCreationError, DatabaseConnectionError, DataGuardianError
-from dgtui.engine.memory import Thread
 from dgtui.engine.model import ObjectInfo, ToolVersion
 from dgtui.engine.reporting import Reporter
+from dgtui.engine.threads import Thread
 
 _TABLE_LINE = re.compile(r'dumping contents of table "(.*)"')
 _READING_LINE = re.compile(r"\breading |\bfinding |\bsaving ")

@@ -14,9 +14,9 @@ from dgtui.engine.datasources.dumping import Archive
 from dgtui.engine.datasources.postgres_connection import Access
 from dgtui.engine.datasources.postgres_toc import TocEntry
 from dgtui.engine.errors import DataGuardianError, RestoreError
-from dgtui.engine.memory import Thread
 from dgtui.engine.model import ToolVersion
 from dgtui.engine.reporting import Reporter
+from dgtui.engine.threads import Thread
 
 if TYPE_CHECKING:
     import psycopg

@@ -9,8 +9,8 @@ from dgtui.engine.datasources.postgres_connection import Access
 from dgtui.engine.datasources.postgres_databases import end_sessions, maintenance_database, with_names
 from dgtui.engine.datasources.postgres_names import shown
 from dgtui.engine.errors import DataGuardianError, RestoreError
-from dgtui.engine.memory import Thread
 from dgtui.engine.reporting import Reporter
+from dgtui.engine.threads import Thread
 
 if TYPE_CHECKING:
     import psycopg

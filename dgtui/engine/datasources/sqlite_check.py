@@ -14,8 +14,8 @@ from dgtui.engine.datasources.places import shown
 from dgtui.engine.datasources.sqlite_snapshot import MAGIC, connect
 from dgtui.engine.errors import ValidationError
 from dgtui.engine.files import file_error
-from dgtui.engine.memory import Thread
 from dgtui.engine.model import ObjectInfo
+from dgtui.engine.threads import Thread
 
 CheckDepth = Literal["full", "quick"]
 

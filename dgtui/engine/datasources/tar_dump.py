@@ -11,9 +11,9 @@ from dgtui.engine.child import Child, describe_exit, printable, widen_pipe
 from dgtui.engine.datasources.dumping import Dump, DumpSummary
 from dgtui.engine.datasources.file_tree import ITSELF, Tally
 from dgtui.engine.errors import BackupCreationError
-from dgtui.engine.memory import Thread
 from dgtui.engine.model import ObjectInfo
 from dgtui.engine.reporting import Reporter
+from dgtui.engine.threads import Thread
 
 _LINES_KEPT = 20_000
 _NAMED = 10

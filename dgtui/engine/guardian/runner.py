@@ -7,9 +7,9 @@ from datetime import datetime
 
 from dgtui.engine.errors import DataGuardianError
 from dgtui.engine.guardian.duty import Duty, DutyContext
-from dgtui.engine.memory import Thread
 from dgtui.engine.model import Problem, Record
 from dgtui.engine.problems import problem_of
+from dgtui.engine.threads import Thread
 
 _LONGEST_WAIT_SECONDS = 300.0
 _FIRST_PAUSE_SECONDS = 5.0

@@ -25,8 +25,8 @@ from dgtui.engine.health.judging import judge, slow_limit
 from dgtui.engine.health.telling import forget, tell_events
 from dgtui.engine.health_age import limit_of
 from dgtui.engine.health_model import HealthCheck, HealthEvent, HealthState, Watched
-from dgtui.engine.memory import Thread
 from dgtui.engine.messages import now
+from dgtui.engine.threads import Thread
 
 _QUICK_AT_ONCE = 12
 """Checks that may be busy at the same time; more would measure each other."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 from dgtui.engine.child import printable
 from dgtui.engine.errors import DataGuardianError
-from dgtui.engine.memory import Thread, Timer
+from dgtui.engine.threads import Thread, Timer
 
 
 class DeliveryError(DataGuardianError):

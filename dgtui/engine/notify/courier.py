@@ -6,7 +6,6 @@ hangs or answers with an error, the message is kept and tried again, for ever, w
 carries the same id (`Message-ID`, `Idempotency-Key`), for the rare receiver that took it and failed to say so.
 """
 
-import threading
 import time
 import uuid
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from dgtui.engine.catalog import Database
 from dgtui.engine.catalog.deliveries import Deliveries, Item, Told
 from dgtui.engine.errors import DataGuardianError, JobBusy
 from dgtui.engine.locks import take_lock
+from dgtui.engine.memory import out_of_memory
 from dgtui.engine.messages import now
 from dgtui.engine.model import Problem, Record
 from dgtui.engine.notification_model import Delivery, Notification
@@ -25,6 +25,7 @@ from dgtui.engine.notify.channels import send
 from dgtui.engine.notify.message import compose
 from dgtui.engine.notify.rules import LONGEST_WAIT, after_quiet_hours, at_least, due_at, is_collected, wait_after, wants
 from dgtui.engine.problems import problem_of
+from dgtui.engine.threads import Thread
 
 LOCK_NAME = "notify.lock"
 UNROUTED_AGE = timedelta(days=7)
@@ -145,9 +146,7 @@ class Courier:
             for name, settings in self._config.channels.items()
             if settings.enabled and name in waiting
         ]
-        for one in rounds:
-            one.start()
-        for one in rounds:
+        for one in [one for one in rounds if one.begins()]:
             one.join()
         for one in rounds:
             if one.fault is not None:
@@ -155,7 +154,7 @@ class Courier:
         return rounds
 
 
-class _Round(threading.Thread):
+class _Round(Thread):
     """One channel's due messages, one after the other."""
 
     def __init__(
@@ -178,6 +177,15 @@ class _Round(threading.Thread):
         self.failed = 0
         self.problem = ""
         self.fault: DataGuardianError | None = None
+
+    def begins(self) -> bool:
+        """Begin it, or keep as its fault that there is no room for it."""
+        try:
+            self.start()
+        except RuntimeError:
+            self.fault = out_of_memory()
+            return False
+        return True
 
     def run(self) -> None:
         try:

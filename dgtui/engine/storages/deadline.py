@@ -9,7 +9,7 @@ from functools import partial
 from typing import TypeVar
 
 from dgtui.engine.errors import Cancelled, StorageError
-from dgtui.engine.memory import Thread
+from dgtui.engine.threads import Thread
 
 ResultT = TypeVar("ResultT")
 ItemT = TypeVar("ItemT")
