@@ -137,6 +137,7 @@ class Backup:
                     threads=job.compression_threads,
                     max_part_bytes=job.max_file_size_mb * 1_000_000 if job.max_file_size_mb else None,
                     tap=check.feed,
+                    copy=check.copy_from,
                     counters=self._counters,
                     cancelled=self._cancellation.event,
                     idle_timeout=float(job.idle_timeout),

@@ -31,6 +31,7 @@ class Lane:
         self._queue: queue.Queue[Work | None] = queue.Queue(depth)
         self._idle_timeout = idle_timeout
         self._cancelled = cancelled
+        self._submitted = 0
         self._done = 0
         self._error: BaseException | None = None
         self._stopping = False
@@ -40,6 +41,12 @@ class Lane:
     def submit(self, work: Work) -> None:
         """Hand out a piece of work, waiting for room. Raises the error of earlier work, Stalled and Cancelled."""
         self._put(work)
+        self._submitted += 1
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether all work that was handed out is done."""
+        return self._done == self._submitted
 
     def finish(self) -> None:
         """Wait for all work. Raises as `submit` does."""

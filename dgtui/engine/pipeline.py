@@ -64,20 +64,23 @@ def run_pipeline(
     counters: PipelineCounters,
     cancelled: threading.Event,
     idle_timeout: float,
+    copy: Callable[[int, int], int] | None = None,
 ) -> PipelineResult:
     """Bring all bytes of the file descriptor `source` to all `writers`, and each raw block to `tap` besides.
 
+    `copy` takes, for `tap`, bytes that wait in a pipe and leaves them there (see `ArchiveCheck.copy_from`): what it
+    took is not fed.
     A writer that fails, or takes nothing for `idle_timeout` seconds, is fed no more; aborting it is the caller's.
     Raises what `tap` raises, the first storage's error where none is left, IdleTimeout where the source or `tap`
     stands still, and Cancelled. Afterwards no thread runs any more, except one that hangs inside a storage or `tap`.
     """
     new_lane = partial(Lane, depth=_WAITING_BLOCKS, idle_timeout=idle_timeout, cancelled=cancelled)
     storages = _Storages(writers, counters, new_lane, idle_timeout)
-    check = _Check(tap, new_lane, idle_timeout)
+    check = _Check(tap, copy, new_lane, idle_timeout)
     try:
         parts = _Parts(file_name, max_part_bytes, storages)
         packer = compressor(compression, threads=threads)
-        for block in read_blocks(source, idle_timeout=idle_timeout, cancelled=cancelled):
+        for block in read_blocks(source, idle_timeout=idle_timeout, cancelled=cancelled, copy=check.copy):
             counters.raw_bytes += len(block)
             counters.last_progress = time.monotonic()
             check.feed(block)
@@ -170,16 +173,31 @@ class _Check:
     """The archive check in a lane of its own, where there is one."""
 
     def __init__(
-        self, tap: Callable[[bytes], None] | None, new_lane: Callable[[str], Lane], idle_timeout: float
+        self,
+        tap: Callable[[bytes], None] | None,
+        copy: Callable[[int, int], int] | None,
+        new_lane: Callable[[str], Lane],
+        idle_timeout: float,
     ) -> None:
         self._tap = tap
+        self._copy = copy
+        self._copied = 0
+        """Bytes that it has already of what it will be handed."""
         self._idle_timeout = idle_timeout
         self._lane = new_lane("archive check") if tap is not None else None
 
+    def copy(self, source: int, at_most: int) -> int:
+        """Let the check take what comes next from the source itself; not while anything before that waits for it."""
+        if self._copy is not None and self._lane is not None and self._lane.is_idle and not self._copied:
+            self._copied = self._copy(source, at_most)
+        return self._copied
+
     def feed(self, block: bytes) -> None:
-        """Hand a block to the check."""
-        if self._tap is not None and self._lane is not None:
-            self._run(partial(self._lane.submit, partial(self._tap, block)))
+        """Hand a block to the check, but for what it has of it."""
+        taken = min(self._copied, len(block))
+        self._copied -= taken
+        if self._tap is not None and self._lane is not None and taken < len(block):
+            self._run(partial(self._lane.submit, partial(self._tap, block[taken:])))
 
     def finish(self) -> None:
         """Wait until the check has taken all of it."""

@@ -5,7 +5,7 @@ import os
 import select
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from dgtui.engine.child import IdleTimeout, widen_pipe
 from dgtui.engine.errors import BackupCreationError, Cancelled
@@ -17,9 +17,17 @@ _FILL_RATE = 1 << 29
 """Bytes a second: faster than any dump tool, so that a nap which lets a pipe fill at this rate slows down none."""
 
 
-def read_blocks(source: int, *, idle_timeout: float, cancelled: threading.Event) -> Iterator[bytes]:
+def read_blocks(
+    source: int,
+    *,
+    idle_timeout: float,
+    cancelled: threading.Event,
+    copy: Callable[[int, int], int] = lambda _source, _at_most: 0,
+) -> Iterator[bytes]:
     """All bytes of a file descriptor, in blocks of at most 256 KiB.
 
+    `copy` is called with the descriptor and so many bytes before they are read, and may take some of those that wait
+    there without removing them; the block that follows has as many, where there were any.
     Raises IdleTimeout where no byte comes for `idle_timeout` seconds, Cancelled, BackupCreationError where it cannot
     be read.
     """
@@ -30,7 +38,7 @@ def read_blocks(source: int, *, idle_timeout: float, cancelled: threading.Event)
     while True:
         _wait_for_data(poll, idle_timeout, cancelled)
         try:
-            block = os.read(source, _BLOCK_BYTES)
+            block = os.read(source, copy(source, _BLOCK_BYTES) or _BLOCK_BYTES)
         except BlockingIOError:
             continue
         except OSError as error:

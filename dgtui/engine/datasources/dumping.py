@@ -93,6 +93,13 @@ class ArchiveCheck(ABC):
     def feed(self, block: bytes) -> None:
         """Take the next block of the uncompressed dump; raises ValidationError as soon as it is surely damaged."""
 
+    def copy_from(self, pipe: int, at_most: int) -> int:  # noqa: ARG002  # for those that cannot
+        """Take up to so many of the next bytes out of a pipe where they stay for others; how many, without waiting.
+
+        0 where it has to be fed, for now or at all.
+        """
+        return 0
+
     @abstractmethod
     def finish(self) -> None:
         """Call after the last block; raises ValidationError where the archive is damaged or incomplete."""

@@ -10,6 +10,7 @@ from dgtui.engine.datasources.dumping import ArchiveCheck
 from dgtui.engine.datasources.postgres_toc import MAGIC
 from dgtui.engine.datasources.postgres_tools import buffered, newest_tool
 from dgtui.engine.errors import ToolTooOld, ValidationError
+from dgtui.engine.tee import tee
 
 _IDLE_SECONDS = 600.0
 _END_SECONDS = 600.0
@@ -49,6 +50,12 @@ class PostgresArchiveCheck(ArchiveCheck):
             self._feed_waiting(block)
         except BrokenPipeError:
             self._judge()
+
+    def copy_from(self, pipe: int, at_most: int) -> int:
+        """Let the system hand pg_restore what waits in a pipe, once its beginning was seen."""
+        if self._ended or len(self._head) < len(MAGIC):
+            return 0
+        return tee(pipe, self._input, at_most)
 
     def _feed_waiting(self, block: bytes) -> None:
         try:
