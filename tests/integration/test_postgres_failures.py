@@ -88,6 +88,18 @@ class secured:  # noqa: N801  # reads as a word
         self._server.execute("DROP ROLE login_group")
 
 
+def test_a_statement_that_the_server_ends_is_no_server_that_is_down(postgres_server: PostgresServer) -> None:
+    """The next step is for what happened: by the server's code for it, where its text is not known."""
+    access = datasource(postgres_server, "postgres")._access
+    with pytest.raises(DatabaseConnectionError) as caught, access.connect("postgres") as connection:
+        connection.execute("SET statement_timeout = 1; SELECT pg_sleep(60)")
+    assert "statement timeout" in caught.value.message
+    assert "pg_cancel_backend" in caught.value.hint
+    with pytest.raises(ConfigError) as refused, access.connect("postgres") as connection:
+        connection.execute("BEGIN READ ONLY; CREATE TABLE t (i int)")
+    assert "is a standby" in refused.value.hint
+
+
 def test_a_stopped_server_and_a_missing_database(own_postgres_server: PostgresServer) -> None:
     with pytest.raises(ConfigError, match="no database"):
         datasource(own_postgres_server, "nowhere").probe()

@@ -127,3 +127,21 @@ def test_prepared_transactions_are_told_before_and_left(home: Home, server: Post
         restored(home, execution, overwrite=True, safety=False)
         for kept in server.databases() - before:
             server.drop_database(kept)
+
+
+@pytest.mark.parametrize("choice", [("--into", "other"), ("--overwrite",), ("--overwrite", "--data-only")])
+def test_a_standby_is_refused_before_anything_is_checked(
+    home: Home, own_postgres_server: PostgresServer, choice: tuple[str, ...]
+) -> None:
+    server = own_postgres_server
+    name = server.create_database()
+    server.execute("CREATE TABLE t (i int)", name)
+    home.configure(postgres_table(server, name))
+    whole_backup(home)
+    server.stop()
+    (server.data / "standby.signal").touch(mode=0o644)
+    server.start()
+    refused = home.dgtui("restore", "nightly@latest", *choice, "--dry-run")
+    assert refused.exit_code == 1, refused
+    assert "is a standby, which takes no writes; nothing was changed" in refused.output + refused.errors
+    assert "pg_promote()" in refused.output + refused.errors

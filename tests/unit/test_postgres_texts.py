@@ -3,6 +3,7 @@
 import pytest
 
 from dgtui.engine.datasources.postgres_failures import known_failure
+from dgtui.engine.datasources.postgres_states import failure_by_state
 from dgtui.engine.errors import (
     AuthenticationError,
     BackupCreationError,
@@ -38,6 +39,10 @@ SAID: tuple[tuple[str, type[DataGuardianError], str], ...] = (
         DatabaseConnectionError,
         "nowhere",
     ),
+    ("FATAL:  sorry, too many clients already", DatabaseConnectionError, "takes no more connections"),
+    ('FATAL:  too many connections for role "backup"', DatabaseConnectionError, "takes no more connections"),
+    ("FATAL:  the database system is starting up", DatabaseConnectionError, "is not ready"),
+    ("server does not support SSL, but SSL was required", DatabaseConnectionError, "No encrypted connection"),
     ('FATAL:  database "shop" does not exist', ConfigError, "shop"),
     ("server closed the connection unexpectedly", DatabaseConnectionError, "lost"),
     ("FATAL:  terminating connection due to administrator command", DatabaseConnectionError, "administrator"),
@@ -65,6 +70,35 @@ def test_known_failures(text: str, kind: type[DataGuardianError], told: str) -> 
     assert told in error.message
     assert error.hint
     assert error.detail == ("a line",)
+
+
+@pytest.mark.parametrize(
+    ("state", "kind", "hint"),
+    [
+        ("08006", DatabaseConnectionError, "network"),
+        ("25006", ConfigError, "standby"),
+        ("28P01", AuthenticationError, "password"),
+        ("3D000", ConfigError, "psql -l"),
+        ("40P01", DatabaseConnectionError, "try again"),
+        ("42501", PermissionDenied, "dgtui check"),
+        ("53100", DatabaseConnectionError, "df -h"),
+        ("53200", DatabaseConnectionError, "memory"),
+        ("53300", DatabaseConnectionError, "max_connections"),
+        ("53400", DatabaseConnectionError, "log"),
+        ("55P03", DatabaseConnectionError, "holds a lock"),
+        ("57014", DatabaseConnectionError, "cancelled"),
+        ("57P01", DatabaseConnectionError, "stopped or restarted"),
+        ("57P03", DatabaseConnectionError, "recovered"),
+        ("58030", DatabaseConnectionError, "file system"),
+        ("XX001", DatabaseConnectionError, "damage"),
+    ],
+)
+def test_what_a_code_stands_for(state: str, kind: type[DataGuardianError], hint: str) -> None:
+    """In whatever language the server says it."""
+    error = failure_by_state(state, "FATAL:  zu viele Verbindungen", server="db:5432", user="backup")
+    assert type(error) is kind
+    assert error.message.startswith("db:5432: FATAL:  zu viele Verbindungen")
+    assert hint in error.hint
 
 
 def test_the_right_that_lets_into_a_database() -> None:

@@ -15,7 +15,8 @@ from dgtui.engine.datasources.base import connection_hint
 from dgtui.engine.datasources.datasource_settings import ServerSettings, SettingRules
 from dgtui.engine.datasources.postgres_failures import known_failure
 from dgtui.engine.datasources.postgres_names import connection_string, name_mistake
-from dgtui.engine.errors import DatabaseConnectionError, DataGuardianError, PermissionDenied
+from dgtui.engine.datasources.postgres_states import failure_by_state
+from dgtui.engine.errors import DatabaseConnectionError, DataGuardianError
 from dgtui.engine.memory import out_of_memory
 from dgtui.engine.threads import Timer
 
@@ -140,7 +141,7 @@ class Access:
         with self.open(database) as connection, _cut_off(connection, seconds):
             try:
                 yield connection
-            except (psycopg.OperationalError, psycopg.errors.InsufficientPrivilege) as error:
+            except (psycopg.OperationalError, psycopg.InternalError, psycopg.errors.InsufficientPrivilege) as error:
                 self.fail(error)
 
     def fail(self, error: "psycopg.Error") -> NoReturn:
@@ -149,8 +150,6 @@ class Access:
 
     def failure(self, error: "psycopg.Error") -> DataGuardianError:
         """The error of ours that a psycopg error stands for; a lost connection where it is not a known one."""
-        import psycopg
-
         text = str(error).strip()
         if error.sqlstate is None and _NO_MEMORY.search(text):
             # The server's own lack of it has a code.
@@ -158,16 +157,11 @@ class Access:
         known = known_failure(text, server=self.server, user=self.user)
         if known is not None:
             return known
-        if isinstance(error, psycopg.errors.InsufficientPrivilege):
-            return PermissionDenied(
-                f"{self.server}: {text.splitlines()[0]}",
-                subject=self.user,
-                hint="`dgtui check` prints the commands that give the missing rights",
-            )
+        message = text.splitlines()[0] if text else type(error).__name__
+        if error.sqlstate is not None:
+            return failure_by_state(error.sqlstate, message, server=self.server, user=self.user)
         return DatabaseConnectionError(
-            f"{self.server}: {text.splitlines()[0] if text else type(error).__name__}",
-            subject=self.server,
-            hint=connection_hint(self.host, self.port),
+            f"{self.server}: {message}", subject=self.server, hint=connection_hint(self.host, self.port)
         )
 
 

@@ -4,6 +4,7 @@ import re
 import shlex
 from collections.abc import Callable, Sequence
 
+from dgtui.engine.datasources.postgres_states import CREDENTIALS_HINT, FULL_HINT, STARTING_HINT
 from dgtui.engine.errors import (
     AuthenticationError,
     BackupCreationError,
@@ -29,8 +30,7 @@ def _authentication(match: re.Match[str], server: str, user: str) -> DataGuardia
     return AuthenticationError(
         f"{server} refuses the user {user}: {match[0]}",
         subject=user,
-        hint="Check user name and password; an expired password (VALID UNTIL) looks the same as a wrong one. "
-        r"A new one is set as a superuser in psql: \password ROLE",
+        hint=CREDENTIALS_HINT,
     )
 
 
@@ -107,6 +107,22 @@ def _unreachable(match: re.Match[str], server: str, _: str) -> DataGuardianError
     )
 
 
+def _full(match: re.Match[str], server: str, _: str) -> DataGuardianError:
+    return DatabaseConnectionError(f"{server} takes no more connections: {match[0]}", subject=server, hint=FULL_HINT)
+
+
+def _starting(match: re.Match[str], server: str, _: str) -> DataGuardianError:
+    return DatabaseConnectionError(f"{server} is not ready: {match[0]}", subject=server, hint=STARTING_HINT)
+
+
+def _encryption(match: re.Match[str], server: str, _: str) -> DataGuardianError:
+    return DatabaseConnectionError(
+        f"No encrypted connection to {server}: {match[0]}",
+        subject=server,
+        hint="Check `tls` and `tls_ca` of the datasource, and `ssl` and the certificate of the server (SHOW ssl)",
+    )
+
+
 def _closed(match: re.Match[str], server: str, _: str) -> DataGuardianError:
     return ConfigError(
         f"The database {match[1]} at {server} takes no connections",
@@ -152,11 +168,15 @@ _UNREACHABLE = (
     r"Connection timed out",
     r"Connection reset by peer",
     r"connection to server [^\n]*No such file or directory",
-    r"the database system is (?:starting up|in recovery mode|not yet accepting connections)",
+    r"not currently accepting connections",
+)
+_STARTING = r"the database system is (?:starting up|in recovery mode|not yet accepting connections)"
+_FULL = (
     r"sorry, too many clients already",
     r"remaining connection slots are reserved[^\n]*",
     r"too many connections for[^\n]*",
-    r"not currently accepting connections",
+)
+_ENCRYPTION = (
     r"server does not support SSL[^\n]*",
     r"root certificate file[^\n]*",
     r"certificate verify failed",
@@ -173,6 +193,9 @@ _KNOWN: tuple[tuple[re.Pattern[str], _Builder], ...] = (
     (re.compile(r"no matching (?:tables|schemas) were found(?: for pattern ([^\n]*))?"), _no_table),
     (re.compile(r"out of shared memory"), _memory),
     (re.compile("|".join(_LOST)), _lost),
+    (re.compile("|".join(_FULL)), _full),
+    (re.compile(_STARTING), _starting),
+    (re.compile("|".join(_ENCRYPTION)), _encryption),
     (re.compile("|".join(_UNREACHABLE)), _unreachable),
 )
 

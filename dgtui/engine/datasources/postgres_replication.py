@@ -25,6 +25,16 @@ WHERE {_OF_DATABASE} AND (
 """Those that never received anything, and those whose slot another database of this server receives from as well."""
 
 
+def refuse_standby(connection: "psycopg.Connection[Any]", server: str) -> None:
+    """Raise RestoreError where the server only follows another one."""
+    if connection.execute("SELECT pg_is_in_recovery()").fetchall()[0][0]:
+        raise RestoreError(
+            f"{server} is a standby, which takes no writes; nothing was changed",
+            subject=server,
+            hint="Name the primary as `host` and restore there, or make a primary of this one: SELECT pg_promote()",
+        )
+
+
 def refuse_prepared(connection: "psycopg.Connection[Any]", database: str) -> None:
     """Raise RestoreError where prepared transactions would keep the database from being renamed."""
     prepared = [gid for (gid,) in connection.execute(_PREPARED, (database,)).fetchall()]

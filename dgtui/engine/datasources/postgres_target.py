@@ -25,7 +25,7 @@ from dgtui.engine.datasources.postgres_queries import (
     object_infos,
     tables_of,
 )
-from dgtui.engine.datasources.postgres_replication import of_archive, refuse_prepared, replication_notes
+from dgtui.engine.datasources.postgres_replication import of_archive, refuse_prepared, refuse_standby, replication_notes
 from dgtui.engine.datasources.postgres_restore import Loader
 from dgtui.engine.datasources.postgres_selection import needed_by, tables_in
 from dgtui.engine.datasources.postgres_settling import settle_transaction
@@ -82,6 +82,10 @@ class PostgresTarget(Datasource[PostgresSettings]):
 
     def check_restore(self, archive: Archive, database: str, selection: Selection) -> tuple[str, ...]:
         """Versions, extensions, roles, tablespaces, and the right to make databases."""
+        with self._access.connect(maintenance_database(self._access)) as connection:
+            refuse_standby(connection, self._access.server)
+        with self._access.connect(maintenance_database(self._access)) as connection:
+            refuse_standby(connection, self._access.server)
         if selection.backup_type == "data_only":
             DataLoad(self._access, archive, database, selection).check()
             return ()
