@@ -27,7 +27,10 @@ NotificationKind = Literal[
     "cleanup_completed",
     "cleanup_failed",
     "configuration_wrong",
+    "configuration_restored",
     "duty_hangs",
+    "duty_fails",
+    "duty_restored",
     "catalogue_rebuilt",
 ]
 SubjectKind = Literal["datasource", "job", "storage", "execution", "configuration", "duty", "catalogue"]
@@ -55,7 +58,10 @@ SEVERITIES: dict[NotificationKind, Severity] = {
     "cleanup_completed": "info",
     "cleanup_failed": "warning",
     "configuration_wrong": "error",
+    "configuration_restored": "info",
     "duty_hangs": "error",
+    "duty_fails": "error",
+    "duty_restored": "info",
     "catalogue_rebuilt": "error",
 }
 """How much each kind of notification matters; only a critical one is sent in quiet hours."""
@@ -71,6 +77,7 @@ LASTING: frozenset[NotificationKind] = frozenset(
         "cleanup_failed",
         "configuration_wrong",
         "duty_hangs",
+        "duty_fails",
     }
 )
 """States that last: one is raised once until it has ended, and people are reminded of it meanwhile."""
@@ -81,9 +88,13 @@ ENDS: dict[NotificationKind, frozenset[NotificationKind]] = {
     "backup_partial": frozenset({"backup_failed", "backup_overdue"}),
     "rehearsal_completed": frozenset({"rehearsal_failed"}),
     "cleanup_completed": frozenset({"cleanup_failed"}),
+    "configuration_restored": frozenset({"configuration_wrong"}),
+    "duty_restored": frozenset({"duty_fails"}),
 }
 """What is over, for the same object, once a notification of this kind is raised."""
-ONLY_AS_AN_END: frozenset[NotificationKind] = frozenset({"connection_restored", "storage_restored"})
+ONLY_AS_AN_END: frozenset[NotificationKind] = frozenset(
+    {"connection_restored", "storage_restored", "configuration_restored", "duty_restored"}
+)
 """Kinds that say nothing where there is nothing that they end."""
 
 

@@ -84,6 +84,8 @@ def test_the_daemon_tells_of_a_wrong_configuration_of_edits_and_of_secrets(
     home.config_path.write_text(good + "\n")
     daemon.wait_for(lambda: told()[0].ended_at is not None, "the end of it")
     assert len(told()) == 1
+    (restored,) = Notifications(engine.catalog).listed(kind="configuration_restored")
+    assert restored.ended_kinds == ("configuration_wrong",), "who was told of that is told of this"
 
     def reads() -> list[AuditEntry]:
         return [one for one in engine.records.audit() if one.action == "read secret"]

@@ -1,6 +1,7 @@
-"""A duty that does not come to its end is told of once, and so is that it goes on."""
+"""A duty that does not come to its end, or fails again and again, is told of once, and so is that it goes on."""
 
 import threading
+import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -10,6 +11,8 @@ import pytest
 from dgtui.config import Config
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.catalog.notifications import Notifications
+from dgtui.engine.errors import StorageError
+from dgtui.engine.guardian import runner as runner_module
 from dgtui.engine.guardian.duty import DutyContext
 from dgtui.engine.guardian.duty_watch import DutyWatch
 from dgtui.engine.guardian.runner import DutyRunner
@@ -72,3 +75,55 @@ def test_a_duty_that_hangs_is_told_once_and_that_it_goes_on(context: DutyContext
     for runner in runners:
         runner.wake()
         assert runner.join(60)
+
+
+class Failing:
+    """Fails as long as it is told to; is due all the time where it is `wanted`."""
+
+    name = "failing"
+    limit = timedelta(days=1)
+    wanted, broken = True, True
+    runs = 0
+
+    def next_due(self, now: datetime) -> datetime | None:
+        return now if self.wanted else None
+
+    def run(self, now: datetime) -> None:
+        self.runs += 1
+        if self.broken:
+            raise StorageError("Could not write it", subject="a file", hint="Make room")
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("way", ["mended", "not wanted any more"])
+def test_a_duty_that_keeps_failing_is_told_once_and_that_it_is_over(
+    context: DutyContext, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    monkeypatch.setattr(runner_module, "_FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(runner_module, "_LONGEST_PAUSE_SECONDS", 0.01)
+    duty = Failing()
+    runner = DutyRunner(duty, context)
+    watch = DutyWatch(context)
+
+    def kinds() -> list[str]:
+        watch.look([runner])
+        return [one.kind for one in sorted(Notifications(context.catalog).listed(), key=lambda one: one.sequence)]
+
+    runner.start()
+    wait_until(lambda: kinds() == ["duty_fails"], "people are told")
+    (note,) = Notifications(context.catalog).listed()
+    assert (note.severity, "Could not write it" in note.message) == ("error", True)
+    assert note.details[0] == "Next: Make room"
+    runs = duty.runs
+    wait_until(lambda: duty.runs > runs + 5, "more failures")
+    # A daemon that is started anew tells it no second time.
+    watch = DutyWatch(context)
+    assert kinds() == ["duty_fails"]
+    if way == "mended":
+        duty.broken = False
+    else:
+        duty.wanted = False
+    wait_until(lambda: kinds() == ["duty_fails", "duty_restored"], "people are told that it is over")
+    context.stopping.set()
+    runner.wake()
+    assert runner.join(60)

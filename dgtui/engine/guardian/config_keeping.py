@@ -16,7 +16,7 @@ from dgtui.config.load import config_of, read_sources
 from dgtui.engine.config_changes import ConfigChanges
 from dgtui.engine.errors import ConfigError, DataGuardianError
 from dgtui.engine.guardian.duty import DutyContext, Level
-from dgtui.engine.notify import end_states, raise_notification
+from dgtui.engine.notify import raise_notification
 from dgtui.engine.runs import RunPaths
 
 
@@ -37,11 +37,12 @@ class ConfigKeeping:
         """A configuration that is right was taken up."""
         self._safely(self._notice)
         self._safely(
-            lambda: end_states(
+            lambda: raise_notification(
                 self._context.catalog,
-                ("configuration_wrong",),
+                "configuration_restored",
                 subject_kind="configuration",
                 subject=self._subject,
+                message="The configuration is right again and in use",
                 at=self._context.clock(),
             )
         )

@@ -1,19 +1,24 @@
-"""Watches the duties themselves: one that hangs is told of, since nothing can end it from outside."""
+"""Watches the duties themselves: one that hangs or keeps failing is told of, and that it is over."""
 
 from collections.abc import Sequence
 
 from dgtui.engine.errors import DataGuardianError
 from dgtui.engine.guardian.duty import DutyContext
 from dgtui.engine.guardian.runner import DutyRunner
+from dgtui.engine.model import Problem
+from dgtui.engine.notification_model import NotificationKind
 from dgtui.engine.notify import end_states, raise_notification
 
 
 class DutyWatch:
-    """Tells once of each duty that hangs, and that it is over."""
+    """Tells once of each duty that hangs or fails, and that it is over."""
 
     def __init__(self, context: DutyContext) -> None:
         self._context = context
         self._hanging: set[str] | None = None
+        self._told_to_work: dict[str, bool] = {}
+        self._unsaid = ""
+        """Why people could not be told last."""
 
     def look(self, runners: Sequence[DutyRunner]) -> tuple[str, ...]:
         """The names of the duties that are at work for longer than they may be."""
@@ -22,29 +27,57 @@ class DutyWatch:
         former = {runner.state.name for runner in runners} if self._hanging is None else self._hanging
         for name in sorted(hanging - (self._hanging or set())):
             self._context.log(f"{name} does not come to an end; the other duties go on", "error")
-            self._tell(name)
+            self._tell_hanging(name)
         for name in sorted(former - hanging):
-            self._end(name)
+            self._end_hanging(name)
         for name in sorted((self._hanging or set()) - hanging):
             self._context.log(f"{name} goes on")
         self._hanging = hanging
+        for runner in runners:
+            self._look_for_failures(runner)
         return tuple(sorted(hanging))
 
-    def _tell(self, name: str) -> None:
+    def _look_for_failures(self, runner: DutyRunner) -> None:
+        works, state = runner.works, runner.state
+        if works is None or works == self._told_to_work.get(state.name):
+            return
+        if works:
+            text = f"The daemon's duty '{state.name}' does its work again"
+            told = self._tell("duty_restored", state.name, text)
+        else:
+            reason = "" if state.problem is None else f": {state.problem.message}"
+            text = f"The daemon's duty '{state.name}' fails again and again{reason}"
+            told = self._tell("duty_fails", state.name, text, _way_out(state.problem))
+        if told:
+            self._told_to_work[state.name] = works
+
+    def _tell_hanging(self, name: str) -> None:
+        text = f"The daemon's duty '{name}' does not come to an end: nothing of it is done meanwhile"
+        hint = "Something below it hangs, such as a network mount. See: dgtui daemon --status"
+        self._tell("duty_hangs", name, text, (hint,))
+
+    def _tell(self, kind: NotificationKind, name: str, message: str, details: Sequence[str] = ()) -> bool:
+        """Whether it could be told."""
         try:
             raise_notification(
                 self._context.catalog,
-                "duty_hangs",
+                kind,
                 subject_kind="duty",
                 subject=name,
-                message=f"The daemon's duty '{name}' does not come to an end: nothing of it is done meanwhile",
-                details=("Something below it hangs, such as a network mount. See: dgtui daemon --status",),
+                message=message,
+                details=details,
                 at=self._context.clock(),
             )
         except DataGuardianError as error:
-            self._context.log(error.message, "warning")
+            # It is tried again at each look.
+            if error.message != self._unsaid:
+                self._context.log(error.message, "warning")
+            self._unsaid = error.message
+            return False
+        self._unsaid = ""
+        return True
 
-    def _end(self, name: str) -> None:
+    def _end_hanging(self, name: str) -> None:
         try:
             end_states(
                 self._context.catalog,
@@ -55,3 +88,8 @@ class DutyWatch:
             )
         except DataGuardianError as error:
             self._context.log(error.message, "warning")
+
+
+def _way_out(problem: Problem | None) -> tuple[str, ...]:
+    hint = () if problem is None or not problem.hint else (f"Next: {problem.hint}",)
+    return (*hint, "How it stands: dgtui daemon --status")

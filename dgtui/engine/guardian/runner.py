@@ -14,6 +14,7 @@ from dgtui.engine.threads import Thread
 _LONGEST_WAIT_SECONDS = 300.0
 _FIRST_PAUSE_SECONDS = 5.0
 _LONGEST_PAUSE_SECONDS = 300.0
+_FAILS_AFTER = 3
 
 
 class DutyState(Record, frozen=True):
@@ -37,6 +38,7 @@ class DutyRunner:
         self._wake = threading.Event()
         self._state = DutyState(name=duty.name)
         self._failures = 0
+        self._has_succeeded = False
         self._began: float | None = None
         self._thread: threading.Thread | None = None
 
@@ -55,6 +57,13 @@ class DutyRunner:
         """Whether the run under way takes longer than it may."""
         began = self._began
         return began is not None and time.monotonic() - began > self._duty.limit.total_seconds()
+
+    @property
+    def works(self) -> bool | None:
+        """Whether its last run went well, or it has nothing to do; None as long as that cannot be told."""
+        if self._failures >= _FAILS_AFTER:
+            return False
+        return True if self._has_succeeded and not self._failures else None
 
     def start(self) -> None:
         """Begin, or begin again after a fault."""
@@ -91,6 +100,9 @@ class DutyRunner:
         moment = self._context.clock()
         try:
             due = self._duty.next_due(moment)
+            if due is None:
+                # What it failed at is asked of it no more.
+                self._succeed(self._state.last_ended)
             if due is None or due > moment:
                 self._note(next_due=due)
                 self._sleep(_LONGEST_WAIT_SECONDS if due is None else (due - moment).total_seconds())
@@ -105,8 +117,11 @@ class DutyRunner:
             self._fail(problem_of(error))
             self._sleep_after_failure()
         else:
-            self._failures = 0
-            self._state = DutyState(name=self._duty.name, last_ended=self._context.clock())
+            self._succeed(self._context.clock())
+
+    def _succeed(self, at: datetime | None) -> None:
+        self._state = DutyState(name=self._duty.name, last_ended=at)
+        self._failures, self._has_succeeded = 0, True
 
     def _note(self, *, next_due: datetime | None, running_since: datetime | None = None) -> None:
         state = self._state
