@@ -356,6 +356,30 @@ def test_a_dead_receiver_is_asked_once_a_round_and_delays_no_other(post: Post) -
     assert (report.sent, report.failed) == (10, 0)
 
 
+def test_a_long_queue_at_a_dead_receiver_costs_no_more_writing_than_a_short_one(post: Post) -> None:
+    post.set(url=f"http://127.0.0.1:{closed_port()}/")
+    commits = 0
+
+    def count(_: object) -> None:
+        nonlocal commits
+        commits += 1
+
+    sa.event.listen(sa.Engine, "commit", count)
+    try:
+        needed = []
+        for more in (3, 60):
+            for number in range(more):
+                post.tell("backup_failed", f"job{number}")
+            post.deliver()
+            commits = 0
+            assert post.deliver(after=2 * MINUTE).failed == 1
+            needed.append(commits)
+    finally:
+        sa.event.remove(sa.Engine, "commit", count)
+    assert needed[1] == needed[0]
+    assert len(Deliveries(post.catalog).outstanding()) == 63
+
+
 def test_a_channel_without_memory_to_begin_is_told_and_delays_no_other(
     post: Post, monkeypatch: pytest.MonkeyPatch
 ) -> None:

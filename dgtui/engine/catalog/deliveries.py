@@ -277,9 +277,15 @@ class Deliveries:
         """Record why it was not sent, and when to try again."""
         self._change(delivery_id, status="waiting", next_try_at=time_text(next_try_at), problem=_problem_text(problem))
 
-    def postpone(self, delivery_id: str, *, next_try_at: datetime) -> None:
-        """Try again later."""
-        self._change(delivery_id, next_try_at=time_text(next_try_at))
+    def postpone(self, delivery_ids: Collection[str], *, next_try_at: datetime) -> None:
+        """Try these again later; however many they are, the disk is waited for once."""
+        if not delivery_ids:
+            return
+        statement = sa.update(deliveries).where(deliveries.c.delivery_id == sa.bindparam("of_delivery"))
+        with self._database.transaction() as connection:
+            connection.execute(
+                statement.values(next_try_at=time_text(next_try_at)), [{"of_delivery": one} for one in delivery_ids]
+            )
 
     def wait_again(self, delivery_id: str, *, at: datetime) -> None:
         """Have it sent again, because somebody says so."""

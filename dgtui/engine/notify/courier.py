@@ -208,14 +208,14 @@ class _Round(Thread):
 
     def _spare(self, others: list[Delivery]) -> None:
         """Let the other messages wait a little: a dead receiver is asked once, and one bad message blocks no other."""
-        for delivery in others:
-            self._deliveries.postpone(delivery.delivery_id, next_try_at=self._clock() + wait_after(1))
+        ids = [delivery.delivery_id for delivery in others]
+        self._deliveries.postpone(ids, next_try_at=self._clock() + wait_after(1))
 
     def _attempt(self, delivery: Delivery) -> bool:
         items = self._deliveries.items_of(delivery.delivery_id)
         critical = any(item.notification.severity == "critical" for item in items)
         if not critical and (until := after_quiet_hours(self._clock(), self._settings)) > self._clock():
-            self._deliveries.postpone(delivery.delivery_id, next_try_at=until)
+            self._deliveries.postpone([delivery.delivery_id], next_try_at=until)
             return True
         if not self._deliveries.claim(delivery.delivery_id):
             return True
