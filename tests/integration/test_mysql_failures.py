@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from dgtui.engine.errors import (
     AuthenticationError,
     BackupCreationError,
     DatabaseConnectionError,
+    DataGuardianError,
     PermissionDenied,
     ValidationError,
 )
@@ -169,6 +171,45 @@ def test_all_rights_on_a_database_show_no_routine_of_another_account(mariadb: Ma
     mariadb.execute(*commands)
     assert source.missing_rights() == ()
     dump_to(source, tmp_path / "all.sql")
+
+
+def test_a_locked_account_is_told_how_to_be_unlocked(mariadb: MariadbServer) -> None:
+    name = mariadb.create_database()
+    mariadb.execute("CREATE USER owner@'%' IDENTIFIED BY 'pw' ACCOUNT LOCK")
+    with pytest.raises(AuthenticationError, match="account is locked") as caught:
+        mariadb.datasource(name, "pw", username="owner").probe()
+    assert caught.value.hint == "Unlock it as an administrator: ALTER USER owner ACCOUNT UNLOCK"
+
+
+def test_a_server_that_is_full_is_not_asked_whether_it_runs(mariadb: MariadbServer) -> None:
+    name = mariadb.create_database()
+    mariadb.execute(
+        "CREATE USER owner@'%' IDENTIFIED BY 'pw' WITH MAX_USER_CONNECTIONS 1",
+        f"GRANT ALL PRIVILEGES ON {quoted(name)}.* TO owner@'%'",
+    )
+    with (
+        closing(mariadb.connect(name, user="owner", password="pw")),
+        pytest.raises(DatabaseConnectionError, match="max_user_connections") as caught,
+    ):
+        mariadb.datasource(name, "pw", username="owner").probe()
+    assert "SHOW PROCESSLIST" in caught.value.hint
+    assert "SHOW CREATE USER owner" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "step"),
+    [
+        (1040, DatabaseConnectionError, "SHOW PROCESSLIST"),
+        (1129, DatabaseConnectionError, "FLUSH HOSTS"),
+        (1130, AuthenticationError, "CREATE USER owner@'ITS ADDRESS'"),
+    ],
+)
+def test_what_a_server_refuses_before_the_login_has_its_own_next_step(
+    code: int, kind: type[DataGuardianError], step: str
+) -> None:
+    error = translate_error(code, "No", user="owner", host="db", port=3306, database="any")
+    assert type(error) is kind
+    assert step in error.hint
 
 
 def test_a_socket_that_is_not_there_is_named_without_a_port() -> None:

@@ -42,6 +42,7 @@ SAID: tuple[tuple[str, type[DataGuardianError], str], ...] = (
     ("FATAL:  sorry, too many clients already", DatabaseConnectionError, "takes no more connections"),
     ('FATAL:  too many connections for role "backup"', DatabaseConnectionError, "takes no more connections"),
     ("FATAL:  the database system is starting up", DatabaseConnectionError, "is not ready"),
+    ("FATAL:  the database system is not accepting connections", DatabaseConnectionError, "is not ready"),
     ("server does not support SSL, but SSL was required", DatabaseConnectionError, "No encrypted connection"),
     ('FATAL:  database "shop" does not exist', ConfigError, "shop"),
     ("server closed the connection unexpectedly", DatabaseConnectionError, "lost"),
@@ -135,3 +136,19 @@ def test_errors_of_statements_are_no_failures_of_the_connection(text: str) -> No
 def test_versions_as_programs_print_them(printed: str, version: str, numbers: tuple[int, ...]) -> None:
     assert version_in(printed) == version
     assert version_numbers(version) == numbers
+
+
+@pytest.mark.parametrize(
+    ("what", "way"),
+    [
+        ("does not exist", "CREATE ROLE \"backup\" LOGIN PASSWORD '...';"),
+        ("is not permitted to log in", 'ALTER ROLE "backup" LOGIN;'),
+    ],
+)
+def test_a_role_that_may_not_log_in_is_no_question_of_its_password(what: str, way: str) -> None:
+    error = known_failure(f'FATAL:  role "backup" {what}', server="db:5432", user="backup")
+    assert error is not None
+    assert error.message == f'db:5432 refuses the user backup: role "backup" {what}'
+    assert error.hint.endswith(way)
+    assert "password authentication" not in error.hint
+    assert "expired" not in error.hint

@@ -15,9 +15,14 @@ from dgtui.engine.errors import (
 )
 
 _EXPIRED = frozenset({1820, 1862})
-_AUTHENTICATION = _EXPIRED | {1045, 1251, 1275, 1524, 1698, 2049, 2059, 2061, 3118, 4151}
+_LOCKED = frozenset({3118, 4151})
+_FULL = frozenset({1040, 1203, 1226})
+_BLOCKED = 1129
+_NOT_FROM_HERE = 1130
+_AUTHENTICATION = _EXPIRED | _LOCKED | {_NOT_FROM_HERE, 1045, 1251, 1275, 1524, 1698, 2049, 2059, 2061}
 _CONNECTION = frozenset(
-    {1040, 1053, 1077, 1129, 1130, 1152, 1158, 1159, 1160, 1161, 1203, 1226, 1317, 1927}
+    {_BLOCKED, 1053, 1077, 1152, 1158, 1159, 1160, 1161, 1317, 1927}
+    | _FULL
     | {2002, 2003, 2005, 2006, 2012, 2013, 2026, 2055}
 )
 _DENIED = frozenset({1044, 1142, 1143, 1227, 1370, 1419})
@@ -69,8 +74,8 @@ def translate_error(
     if code in _AUTHENTICATION:
         return _authentication(code, text, user, host, detail)
     if code in _CONNECTION:
-        hint = connection_hint(host, port)
         place = host if host.startswith("/") else f"{host}:{port}"
+        hint = _connection_hint(code, user) or connection_hint(host, port)
         return DatabaseConnectionError(f"{place}: {text}", subject=database, hint=hint, detail=detail)
     if code in _DENIED or "nsufficient privileges" in text or "nsufficent privileges" in text:
         return PermissionDenied(text, subject=subject, hint=_grant_hint(code, user, database), detail=detail)
@@ -81,10 +86,26 @@ def translate_error(
     return fallback(text, subject=subject, hint=_hint(code), detail=detail)
 
 
+def _connection_hint(code: int, user: str) -> str:
+    """The next step where the server answered, and took no connection."""
+    if code in _FULL:
+        return (
+            "Wait until others are closed (SHOW PROCESSLIST), or raise max_connections; "
+            f"a user with a limit of its own: SHOW CREATE USER {user}"
+        )
+    if code == _BLOCKED:
+        return "Too many connections from this machine broke off before; on the server: FLUSH HOSTS"
+    return ""
+
+
 def _authentication(code: int, text: str, user: str, host: str, detail: Sequence[str]) -> AuthenticationError:
     subject = f"{user}@{host}"
     if code in _EXPIRED:
         hint = f"The password of {user} has expired; give it a new one with ALTER USER ... IDENTIFIED BY"
+    elif code in _LOCKED:
+        hint = f"Unlock it as an administrator: ALTER USER {user} ACCOUNT UNLOCK"
+    elif code == _NOT_FROM_HERE:
+        hint = f"No account is for this machine: CREATE USER {user}@'ITS ADDRESS', or see the column Host of mysql.user"
     else:
         hint = (
             f"Is the password of {user} right (or expired), and may {user} log in from this machine? "

@@ -34,6 +34,15 @@ def _authentication(match: re.Match[str], server: str, user: str) -> DataGuardia
     )
 
 
+def _no_role(match: re.Match[str], server: str, user: str) -> DataGuardianError:
+    way = "CREATE ROLE {0} LOGIN PASSWORD '...';" if match[2] == "does not exist" else "ALTER ROLE {0} LOGIN;"
+    return AuthenticationError(
+        f"{server} refuses the user {user}: role {match[1]} {match[2]}",
+        subject=user,
+        hint=f"Check `username` in the configuration, or as a superuser in psql: {way.format(match[1])}",
+    )
+
+
 def _rule(match: re.Match[str], server: str, user: str) -> DataGuardianError:
     return AuthenticationError(
         f"{server} lets {user} in from nowhere like here: {match[0]}",
@@ -143,7 +152,6 @@ _AUTHENTICATION = (
     r"password authentication failed[^\n]*",
     r"no password supplied",
     r"(?:Peer|Ident|GSSAPI|LDAP|PAM|certificate) authentication failed[^\n]*",
-    r"FATAL:\s+role \"[^\"]*\" (?:does not exist|is not permitted to log in)",
 )
 _LOST = (
     r"server closed the connection unexpectedly",
@@ -170,7 +178,7 @@ _UNREACHABLE = (
     r"connection to server [^\n]*No such file or directory",
     r"not currently accepting connections",
 )
-_STARTING = r"the database system is (?:starting up|in recovery mode|not yet accepting connections)"
+_STARTING = r"the database system is (?:starting up|in recovery mode|not (?:yet )?accepting connections)"
 _FULL = (
     r"sorry, too many clients already",
     r"remaining connection slots are reserved[^\n]*",
@@ -185,6 +193,7 @@ _ENCRYPTION = (
 _KNOWN: tuple[tuple[re.Pattern[str], _Builder], ...] = (
     (re.compile(r"server version: (\S+?);.*? version: ([\w.]+)"), _version),
     (re.compile("|".join(_AUTHENTICATION)), _authentication),
+    (re.compile(r'FATAL:\s+role (".*?") (does not exist|is not permitted to log in)'), _no_role),
     (re.compile(r"no pg_hba\.conf entry[^\n]*|pg_hba\.conf rejects connection[^\n]*"), _rule),
     (re.compile(r'FATAL:\s+database (".*?") does not exist'), _no_database),
     (re.compile(r'FATAL:\s+database (".*?") is not currently accepting connections'), _closed),
