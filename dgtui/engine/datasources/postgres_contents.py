@@ -11,7 +11,7 @@ from dgtui.engine.datasources.postgres_connection import DUMP_ZONE, Access
 from dgtui.engine.datasources.postgres_names import quoted, table_name
 from dgtui.engine.datasources.postgres_queries import Table, tables_of
 from dgtui.engine.datasources.postgres_selection import chosen_ids
-from dgtui.engine.datasources.postgres_toc import Toc, data_blocks
+from dgtui.engine.datasources.postgres_toc import Toc, data_blocks, definition_bytes, python_codec
 from dgtui.engine.errors import RestoreError
 
 if TYPE_CHECKING:
@@ -57,15 +57,15 @@ def content_checksums(
     wanted = set(names)
     with access.connect(database, seconds=None) as connection:
         ways = _ways(connection)
+        tables = [table for table in tables_of(connection) if table.shown in wanted]
         connection.execute(_SETTINGS)
         for entry in toc.entries:
             if entry.kind == "ENCODING":
-                connection.execute(entry.definition.encode("utf-8", "surrogateescape"))
+                connection.execute(definition_bytes(entry))
         try:
             return {
                 table.shown: _checksum_by_a_way(connection, table, ways, expected.get(table.shown, ""))
-                for table in tables_of(connection)
-                if table.shown in wanted
+                for table in tables
             }
         except psycopg.Error as error:
             if connection.broken:
@@ -77,6 +77,7 @@ def content_checksums(
 
 def _ways(connection: "psycopg.Connection[Any]") -> list[tuple[str, str]]:
     """The time zones and forms of bytes in which the rows may have been written, the likeliest first."""
+    # Before the encoding is set: in some of them texts come as bytes.
     rows = connection.execute("SELECT current_setting('timezone'), current_setting('bytea_output')").fetchall()
     zones = dict.fromkeys((DUMP_ZONE, str(rows[0][0])))
     forms = dict.fromkeys((str(rows[0][1]), "hex", "escape"))
@@ -103,10 +104,9 @@ def _checksum_by_a_way(
 def _checksum(connection: "psycopg.Connection[Any]", schema: str, name: str, columns: Sequence[str]) -> str:
     rows = LinesChecksum()
     listed = f" ({', '.join(map(quoted, columns))})" if columns else ""
-    with (
-        connection.cursor() as cursor,
-        cursor.copy(f"COPY {quoted(schema)}.{quoted(name)}{listed} TO STDOUT".encode()) as lines,
-    ):
+    statement = f"COPY {quoted(schema)}.{quoted(name)}{listed} TO STDOUT"
+    codec = python_codec(connection.info.parameter_status("client_encoding") or "") or "utf-8"
+    with connection.cursor() as cursor, cursor.copy(statement.encode(codec, "surrogateescape")) as lines:
         for line in lines:
             rows.feed(bytes(line))
     return rows.text

@@ -4,7 +4,8 @@ The definitions come from the archive, the rows from the database beside, which 
 the chosen tables need and the target has already (types, functions, sequences of their own) is left as it is there.
 """
 
-from collections.abc import Collection
+import contextlib
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dgtui.engine.datasources.loading import Announce
@@ -22,6 +23,7 @@ from dgtui.engine.restore_model import Part, PartChange
 if TYPE_CHECKING:
     import psycopg
 
+_NO_ENCODING = "SQL_ASCII"
 _TABLES = frozenset({"TABLE", "MATERIALIZED VIEW", "FOREIGN TABLE"})
 _DROPS = {"r": "TABLE", "p": "TABLE", "m": "MATERIALIZED VIEW", "f": "FOREIGN TABLE"}
 _OWNED = frozenset({*_TABLES, "SEQUENCE", "TYPE", "DOMAIN", "SCHEMA", "VIEW"})
@@ -227,7 +229,7 @@ def prepare(
     for connection in (source, live):
         connection.execute(_SETTINGS)
         for entry in toc.entries if toc is not None else ():
-            if entry.kind in ("ENCODING", "STDSTRINGS"):
+            if entry.kind == "STDSTRINGS":
                 connection.execute(definition_bytes(entry))
     timeout = int(access.settings.lock_timeout)
     live.execute("SELECT set_config('lock_timeout', %s, true)", (f"{timeout}s",))
@@ -250,6 +252,7 @@ def copy_rows(schema: str, tag: str, source: "psycopg.Connection[Any]", live: "p
     columns = next((table.columns for table in tables_of(source) if (table.schema, table.name) == (schema, tag)), ())
     listed = f" ({', '.join(map(quoted, columns))})" if columns else ""
     with (
+        _as_they_are(source, live),
         source.cursor() as reading,
         live.cursor() as writing,
         reading.copy(f"COPY {name}{listed} TO STDOUT".encode()) as rows,
@@ -259,6 +262,17 @@ def copy_rows(schema: str, tag: str, source: "psycopg.Connection[Any]", live: "p
             into.write(block)
     if reading.rowcount != writing.rowcount:
         raise RestoreError(f"{reading.rowcount} rows of {name} were read, {writing.rowcount} arrived", subject=tag)
+
+
+@contextlib.contextmanager
+def _as_they_are(*connections: "psycopg.Connection[Any]") -> Iterator[None]:
+    """Have texts of databases without an encoding read and written byte by byte: they need be no UTF-8."""
+    without = all(one.info.parameter_status("server_encoding") == _NO_ENCODING for one in connections)
+    for connection in connections if without else ():
+        connection.execute(f"SET LOCAL client_encoding = '{_NO_ENCODING}'".encode())
+    yield
+    for connection in connections if without else ():
+        connection.execute(b"SET LOCAL client_encoding = 'UTF8'")
 
 
 def _run(connection: "psycopg.Connection[Any]", statement: str) -> None:

@@ -3,6 +3,8 @@
 `pg_restore -l` prints the same, but as lines that a name with blanks or line ends makes ambiguous.
 """
 
+import codecs
+import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -15,6 +17,13 @@ _TABLE_DATA = 1
 _LARGE_OBJECTS = 3
 _LONGEST_TEXT = 1 << 30
 """No definition in an archive is longer: PostgreSQL itself holds no longer text."""
+
+
+_ENCODING = re.compile(r"SET client_encoding = '(\w+)'")
+_NUMBERED = re.compile(r"(LATIN|WIN|KOI8|ISO_8859_)(\w+)")
+_LATIN = {"5": "9", "6": "10", "7": "13", "8": "14", "9": "15", "10": "16"}
+"""The parts of ISO 8859 whose number is not that of the alphabet."""
+_CODECS = {"EUC_CN": "gb2312", "SHIFT_JIS_2004": "shift_jis_2004", "UHC": "cp949", "WIN866": "cp866", "WIN874": "cp874"}
 
 
 class TocEntry(NamedTuple):
@@ -50,7 +59,7 @@ def read_toc(blocks: Iterable[bytes]) -> Toc:
 
 
 def definition_bytes(entry: TocEntry) -> bytes:
-    """A definition as the archive holds it, in whatever encoding that is."""
+    """A definition for a session whose client speaks UTF-8."""
     return entry.definition.encode("utf-8", "surrogateescape")
 
 
@@ -100,8 +109,47 @@ def _read_toc(reader: "_Reader") -> Toc:
         reader.integer()
     database, server_version, dump_version = reader.text(), reader.text(), reader.text()
     count = reader.integer()
-    entries = tuple(_read_entry(reader, version, offset_bytes) for _ in range(count))
+    entries = _decoded([_read_entry(reader, version, offset_bytes) for _ in range(count)])
     return Toc(database, server_version, dump_version, entries, compressed)
+
+
+def _decoded(entries: list[TocEntry]) -> tuple[TocEntry, ...]:
+    """The same entries, whose texts were read as UTF-8, as those of the encoding that the archive says it has."""
+    said = next((_ENCODING.match(entry.definition) for entry in entries if entry.kind == "ENCODING"), None)
+    codec = python_codec(said[1]) if said is not None else None
+    if codec in (None, "utf-8"):
+        return tuple(entries)
+
+    def decoded(text: str) -> str:
+        if text.isascii():
+            return text
+        return text.encode("utf-8", "surrogateescape").decode(codec or "utf-8", "surrogateescape")
+
+    return tuple(
+        entry._replace(
+            schema=decoded(entry.schema),
+            tag=decoded(entry.tag),
+            owner=decoded(entry.owner),
+            definition=decoded(entry.definition),
+            tablespace=decoded(entry.tablespace),
+        )
+        for entry in entries
+    )
+
+
+def python_codec(encoding: str) -> str | None:
+    """Python's name of an encoding of PostgreSQL; None of one that it does not have, such as SQL_ASCII."""
+    match = _NUMBERED.fullmatch(encoding)
+    if encoding in _CODECS or match is None:
+        name = _CODECS.get(encoding, encoding)
+    else:
+        kind, number = match.groups()
+        prefix = {"LATIN": "iso8859-", "WIN": "cp", "KOI8": "koi8-", "ISO_8859_": "iso8859-"}[kind]
+        name = prefix + (_LATIN.get(number, number) if kind == "LATIN" else number)
+    try:
+        return codecs.lookup(name).name
+    except LookupError:
+        return None
 
 
 def _read_entry(reader: "_Reader", version: tuple[int, int], offset_bytes: int) -> TocEntry:
