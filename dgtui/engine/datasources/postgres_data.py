@@ -10,7 +10,7 @@ from dgtui.engine.datasources.loading import Announce, LoadError, LoadOutcome, S
 from dgtui.engine.datasources.postgres_connection import Access
 from dgtui.engine.datasources.postgres_databases import with_names
 from dgtui.engine.datasources.postgres_names import parse_table_name, table_matches, table_name
-from dgtui.engine.datasources.postgres_queries import with_partitions
+from dgtui.engine.datasources.postgres_queries import by_either_path, with_partitions
 from dgtui.engine.datasources.postgres_script import Replay, RowsOf
 from dgtui.engine.datasources.postgres_settling import transaction_mark
 from dgtui.engine.datasources.postgres_toc import Toc, TocEntry, read_toc
@@ -283,7 +283,8 @@ def holding_rows(connection: "psycopg.Connection[Any]", names: Sequence[str]) ->
 
 
 def _has_rows(connection: "psycopg.Connection[Any]", schema: str, table: str) -> bool:
-    return connection.execute(with_names("SELECT 1 FROM ONLY {}.{} LIMIT 1", schema, table)).fetchone() is not None
+    query = with_names("SELECT 1 FROM ONLY {}.{} LIMIT 1", schema, table)
+    return by_either_path(connection, query).fetchone() is not None
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -90,6 +90,7 @@ def tables_of(connection: "psycopg.Connection[Any]") -> list[Table]:
     return [_table(*row) for row in rows]
 
 
+_USERS_PATH = "SELECT set_config('search_path', reset_val, true) FROM pg_settings WHERE name = 'search_path'"
 _PARTITIONS = """
 WITH RECURSIVE up(id, ancestor) AS (
     SELECT inhrelid, inhparent FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid WHERE relispartition
@@ -164,12 +165,34 @@ def count_rows(connection: "psycopg.Connection[Any]", tables: Sequence[Table]) -
     counts: dict[int, int] = {}
     wanted = [table for table in tables if table.populated]
     for start in range(0, len(wanted), _BATCH):
-        query = " UNION ALL ".join(
-            f"SELECT {table.oid}::int8, count(*) FROM {table.source}"  # noqa: S608  # quoted names
-            for table in wanted[start : start + _BATCH]
-        )
-        counts.update(connection.execute(query.encode()).fetchall())
+        counts.update(_counted(connection, wanted[start : start + _BATCH]))
     return counts
+
+
+def _counted(connection: "psycopg.Connection[Any]", tables: Sequence[Table]) -> list[tuple[int, int]]:
+    query = " UNION ALL ".join(
+        f"SELECT {table.oid}::pg_catalog.int8, pg_catalog.count(*) FROM {table.source}"  # noqa: S608  # quoted names
+        for table in tables
+    ).encode()
+    return by_either_path(connection, query).fetchall()
+
+
+def by_either_path(
+    connection: "psycopg.Connection[Any]", query: "bytes | psycopg.sql.Composed"
+) -> "psycopg.Cursor[Any]":
+    """The answer to a question in which every name has its schema, about a table whose indexes may use functions.
+
+    The server looks at these for any question, and what they call in turn may be found by the users' path alone.
+    """
+    import psycopg
+
+    try:
+        with connection.transaction():
+            return connection.execute(query)
+    except psycopg.ProgrammingError:
+        with connection.transaction(force_rollback=True):
+            connection.execute(_USERS_PATH)
+            return connection.execute(query)
 
 
 def object_infos(tables: Iterable[Table], exact: dict[int, int], *, at_dump: bool) -> tuple[ObjectInfo, ...]:

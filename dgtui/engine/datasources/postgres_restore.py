@@ -15,6 +15,7 @@ from dgtui.engine.datasources.postgres_counting import loaded_rows
 from dgtui.engine.datasources.postgres_creation import create_database
 from dgtui.engine.datasources.postgres_databases import drop_database
 from dgtui.engine.datasources.postgres_failures import known_failure
+from dgtui.engine.datasources.postgres_paths import misses_path, path_option, users_path, with_path_of_session
 from dgtui.engine.datasources.postgres_plan import RestorePlan
 from dgtui.engine.datasources.postgres_properties import properties
 from dgtui.engine.datasources.postgres_toc import Toc, definition_bytes
@@ -112,9 +113,10 @@ def _both(one: Callable[[str], None], other: Callable[[str], None]) -> Callable[
     return hear
 
 
-def _writable(access: Access) -> dict[str, str]:
+def _writable(access: Access, path: str | None = None) -> dict[str, str]:
     """The tools' environment; a database whose sessions are read-only by default can be loaded all the same."""
-    return {**access.environment(), "PGOPTIONS": "-c default_transaction_read_only=off"}
+    options = "-c default_transaction_read_only=off"
+    return {**access.environment(), "PGOPTIONS": options if path is None else f"{options} {path_option(path)}"}
 
 
 class Loader:
@@ -151,21 +153,36 @@ class Loader:
         return ["-L", str(path)]
 
     def load(self, jobs: int) -> LoadOutcome:
-        """In parallel where several jobs are asked for, and once more serially where that failed."""
-        if jobs <= 1:
-            return self._with_rows(self._serially())
-        with self._watching(in_parallel=True) as hear:
-            outcome = self._in_parallel(jobs, hear)
-        if not outcome.error_count:
-            return self._with_rows(outcome)
-        first = outcome.errors[0].message if outcome.errors else "unknown reason"
-        note = f"The restore with {jobs} processes failed ({first}); it was done again with one"
+        """In parallel where several jobs are asked for, and once more serially where that failed.
+
+        And once more with the path of the database's users where something was not found without it.
+        """
+        notes: list[str] = []
+        if jobs > 1:
+            with self._watching(in_parallel=True) as hear:
+                outcome = self._in_parallel(jobs, hear)
+            if outcome.error_count and not misses_path(outcome):
+                again = "it was done again with one"
+                outcome = self._again(outcome, f"The restore with {jobs} processes failed ({{}}); {again}", notes)
+        else:
+            outcome = self._serially()
+        if misses_path(outcome):
+            with self._access.connect(self._database) as connection:
+                path = users_path(connection, self._entries)
+            again = f"It was loaded again with the search path {path}"
+            outcome = self._again(
+                outcome, f"Something was not found without a search path ({{}}). {again}", notes, path
+            )
+        outcome = self._with_rows(outcome)
+        return LoadOutcome(errors=outcome.errors, error_count=outcome.error_count, notes=(*notes, *outcome.notes))
+
+    def _again(self, failed: LoadOutcome, told: str, notes: list[str], path: str | None = None) -> LoadOutcome:
+        note = told.format(failed.errors[0].message if failed.errors else "unknown reason")
         self._reporter.log(note, level="warning")
+        notes.append(note)
         self._empty_database()
         with self._watching(in_parallel=False) as hear:
-            again = self._serially(hear)
-        again = self._with_rows(again)
-        return LoadOutcome(errors=again.errors, error_count=again.error_count, notes=(note, *again.notes))
+            return self._serially(hear, path)
 
     def _empty_database(self) -> None:
         like = properties(self._access, self._database)
@@ -184,7 +201,7 @@ class Loader:
             return outcome
         errors: list[LoadError] = []
         with self._access.connect(self._database) as connection:
-            texts = [entry for entry in self._toc.entries if entry.kind in ("ENCODING", "STDSTRINGS")]
+            texts = [entry for entry in self._toc.entries if entry.kind == "STDSTRINGS"]
             for entry in (*texts, *self._plan.narrowed):
                 try:
                     connection.execute(definition_bytes(entry))
@@ -219,18 +236,18 @@ class Loader:
         finally:
             child.stop()
 
-    def _serially(self, hear: Callable[[str], None] | None = None) -> LoadOutcome:
+    def _serially(self, hear: Callable[[str], None] | None = None, path: str | None = None) -> LoadOutcome:
         complaints = _Complaints(self._reporter, self._tables)
         child = Child(
             [*buffered("-i"), self._plan.tool.path, *self._arguments],
-            environment=_writable(self._access),
+            environment=_writable(self._access, path),
             on_line=_both(complaints.take, hear) if hear is not None else complaints.take,
             secrets=self._access.secrets,
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
         )
         widen_pipe(child.stdin_fd)
-        blocks = self._archive.blocks()
+        blocks = self._archive.blocks() if path is None else with_path_of_session(self._archive.blocks())
         try:
             child.feed(blocks, idle_timeout=_IDLE_SECONDS)
             # What pg_restore had no need of is read as well: the bytes are known to be good at their end only.

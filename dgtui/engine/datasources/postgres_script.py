@@ -33,6 +33,8 @@ _WANTED = re.compile(
     rb"SET (?:client_encoding|standard_conforming_strings|xmloption)\b|INSERT INTO |"
     rb"SELECT pg_catalog\.(?:set_config\('search_path'|lo\w+\(|setval\()"
 )
+_NO_PATH = re.compile(rb"SELECT pg_catalog\.set_config\('search_path', '', false\);")
+_USERS_PATH = b"SELECT set_config('search_path', reset_val, false) FROM pg_settings WHERE name = 'search_path'"
 _OF_LARGE_OBJECTS = re.compile(rb"(?:ALTER|COMMENT ON|GRANT [A-Z, ]+ ON|REVOKE [A-Z, ]+ ON) LARGE OBJECT \d+ ")
 _LEFT_OUT = re.compile(rb"SET |BEGIN;|COMMIT;")
 
@@ -111,6 +113,9 @@ class Replay:
                 self._copy(statement, script)
             elif _SETVAL.match(statement):
                 self.sequences.append(statement)
+            elif _NO_PATH.match(statement):
+                # The tables are named with their schema; what a check or an index calls may not be.
+                self._connection.execute(_USERS_PATH)
             elif _WANTED.match(statement):
                 self._connection.execute(statement)
             elif _OF_LARGE_OBJECTS.match(statement):
