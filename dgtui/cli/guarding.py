@@ -102,6 +102,8 @@ def status_lines(status: "DaemonStatus") -> list[str]:
     if not status.running:
         return ["No daemon is running: start one with dgtui daemon, or see dgtui daemon --install"]
     lines = [f"A daemon is running: pid {status.pid or 'unknown'}, since {time_text(status.since)}"]
+    if status.disk_full:
+        lines.append("The disk of the state folder is full: no run begins, and what follows is from before")
     if status.report is None:
         return lines
     if status.report.config_problem is not None:

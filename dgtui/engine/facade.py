@@ -9,6 +9,7 @@ from dgtui.config.kept import load_or_former
 from dgtui.config.kinds import ObjectKind, object_kinds
 from dgtui.config.store import Values, read_values, remove_object, save_object
 from dgtui.engine.aftermath import RestoreAftermath
+from dgtui.engine.catalog.database import is_without_room
 from dgtui.engine.catalog.due_runs import MissedRun, missed_runs
 from dgtui.engine.catalog.proofs import Proofs
 from dgtui.engine.check import Finding, examine_everything
@@ -82,6 +83,10 @@ class Engine(RestoreAftermath, LiveLook):
             () if look_only else put_right(self.catalog, config, paths, self.warnings.append, put_back=put_back)
         )
         """What was found and put right at the start, as sentences for people."""
+        if is_without_room(state / "catalog.db"):
+            self.warnings.append(
+                f"The disk of the state folder is full; no run begins without room there: df -h {state}"
+            )
 
     @classmethod
     def open(cls, *, fork_workers: bool = False, look_only: bool = False, put_back: bool = True) -> "Engine":

@@ -32,6 +32,8 @@ NotificationKind = Literal[
     "duty_fails",
     "duty_restored",
     "catalogue_rebuilt",
+    "state_unwritable",
+    "state_restored",
 ]
 SubjectKind = Literal["datasource", "job", "storage", "execution", "configuration", "duty", "catalogue"]
 """What a notification is about."""
@@ -63,6 +65,8 @@ SEVERITIES: dict[NotificationKind, Severity] = {
     "duty_fails": "error",
     "duty_restored": "info",
     "catalogue_rebuilt": "error",
+    "state_unwritable": "critical",
+    "state_restored": "info",
 }
 """How much each kind of notification matters; only a critical one is sent in quiet hours."""
 LASTING: frozenset[NotificationKind] = frozenset(

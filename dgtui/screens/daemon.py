@@ -77,6 +77,10 @@ class DaemonScreen(Dialog[None]):
         lines: list[Line] = [
             (Span(f"{mark} running", "good"), Span(f"  process {status.pid}, since {time_text(status.since)}"))
         ]
+        if status.disk_full:
+            lines.append(
+                (Span("The disk of the state folder is full: no run begins, and this is from before.", "bad"),)
+            )
         if report is None:
             return lines
         read = f"  version {report.version}, configuration read {time_text(report.config_read_at)}"

@@ -1,12 +1,14 @@
 """The daemon as a process: one for a state folder, told by signals and by changed files, heard by systemd."""
 
 import signal
+from pathlib import Path
 
 import pytest
 
 from dgtui.engine.errors import DataGuardianError
 from tests.support.daemons import Notifications, StartDaemon
 from tests.support.homes import Home, wait_until
+from tests.support.shops import fill_up
 
 GOOD = "[guardian]\nmax_concurrent = 3\n"
 WRONG = "[guardian]\nmax_concurrent = 0\n"
@@ -84,3 +86,16 @@ def test_what_systemd_hears(home: Home, start_daemon: StartDaemon) -> None:
     assert daemon.stop() == 0
     assert "STOPPING=1" in heard.take()
     heard.close()
+
+
+def test_a_full_disk_of_the_state_folder_is_told_by_all_that_look(
+    home: Home, small_mount: Path, start_daemon: StartDaemon
+) -> None:
+    home.config_path.write_text(GOOD)
+    home.state = small_mount / "state"
+    daemon = start_daemon().wait_ready()
+    fill_up(small_mount)
+    assert "The disk of the state folder is full" in home.dgtui("daemon", "--status").output
+    assert home.dgtui("daemon", "--status", "--json").json()["disk_full"] is True
+    assert "The disk of the state folder is full" in home.dgtui("status").errors
+    assert daemon.stop() == 0

@@ -3,12 +3,14 @@
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from dgtui.config import Config
+from dgtui.config.channels import ChannelSettings, WebhookSettings
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.catalog.notifications import Notifications
 from dgtui.engine.errors import StorageError
@@ -19,6 +21,8 @@ from dgtui.engine.guardian.runner import DutyRunner
 from dgtui.engine.notification_model import Notification
 from dgtui.engine.runs import RunPaths
 from tests.support.homes import wait_until
+from tests.support.receivers import web_server
+from tests.support.shops import fill_up
 
 
 class Stuck:
@@ -127,3 +131,35 @@ def test_a_duty_that_keeps_failing_is_told_once_and_that_it_is_over(
     context.stopping.set()
     runner.wake()
     assert runner.join(60)
+
+
+def test_a_state_folder_that_is_full_is_told_past_it_and_that_it_is_over(
+    small_mount: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner_module, "_FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(runner_module, "_LONGEST_PAUSE_SECONDS", 0.01)
+    paths = RunPaths(small_mount / "state")
+    paths.make()
+    duty = Failing()
+    with closing(Catalog(paths.state)) as catalog, web_server() as web:
+        channels: dict[str, ChannelSettings] = {"hook": WebhookSettings(url=web.url, severity="critical")}
+        context = DutyContext(Config(channels=channels), catalog, paths)
+        runner, watch = DutyRunner(duty, context), DutyWatch(context)
+
+        def titles() -> list[str]:
+            watch.look([runner])
+            return [request.json["title"] for request in web.requests]
+
+        filler = fill_up(small_mount)
+        runner.start()
+        wait_until(lambda: len(titles()) == 1, "people are told")
+        assert titles()[0].startswith("No backup begins and nothing is written down")
+        assert web.requests[0].json["severity"] == "critical"
+        filler.unlink()
+        wait_until(lambda: len(titles()) == 2, "people are told that it is over")
+        assert "goes on" in titles()[1]
+        # Why the duty failed was told by that.
+        assert Notifications(catalog).listed() == []
+        context.stopping.set()
+        runner.wake()
+        assert runner.join(60)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from dgtui.engine.errors import DataGuardianError
 from dgtui.engine.guardian.duty import DutyContext
+from dgtui.engine.guardian.outcry import Outcry
 from dgtui.engine.guardian.runner import DutyRunner
 from dgtui.engine.model import Problem
 from dgtui.engine.notification_model import NotificationKind
@@ -19,6 +20,7 @@ class DutyWatch:
         self._told_to_work: dict[str, bool] = {}
         self._unsaid = ""
         """Why people could not be told last."""
+        self._outcry = Outcry(context)
 
     def look(self, runners: Sequence[DutyRunner]) -> tuple[str, ...]:
         """The names of the duties that are at work for longer than they may be."""
@@ -33,8 +35,12 @@ class DutyWatch:
         for name in sorted((self._hanging or set()) - hanging):
             self._context.log(f"{name} goes on")
         self._hanging = hanging
+        if self._outcry.lasts and self._outcry.ends():
+            # Why these failed was told.
+            self._told_to_work |= {runner.state.name: False for runner in runners if runner.works is False}
         for runner in runners:
-            self._look_for_failures(runner)
+            if not self._outcry.lasts:
+                self._look_for_failures(runner)
         return tuple(sorted(hanging))
 
     def _look_for_failures(self, runner: DutyRunner) -> None:
@@ -43,12 +49,15 @@ class DutyWatch:
             return
         if works:
             text = f"The daemon's duty '{state.name}' does its work again"
-            told = self._tell("duty_restored", state.name, text)
+            untold = self._tell("duty_restored", state.name, text)
         else:
             reason = "" if state.problem is None else f": {state.problem.message}"
             text = f"The daemon's duty '{state.name}' fails again and again{reason}"
-            told = self._tell("duty_fails", state.name, text, _way_out(state.problem))
-        if told:
+            untold = self._tell("duty_fails", state.name, text, _way_out(state.problem))
+            if untold is not None:
+                # Nothing else can be told either.
+                self._outcry.begin(untold)
+        if untold is None:
             self._told_to_work[state.name] = works
 
     def _tell_hanging(self, name: str) -> None:
@@ -56,8 +65,10 @@ class DutyWatch:
         hint = "Something below it hangs, such as a network mount. See: dgtui daemon --status"
         self._tell("duty_hangs", name, text, (hint,))
 
-    def _tell(self, kind: NotificationKind, name: str, message: str, details: Sequence[str] = ()) -> bool:
-        """Whether it could be told."""
+    def _tell(
+        self, kind: NotificationKind, name: str, message: str, details: Sequence[str] = ()
+    ) -> DataGuardianError | None:
+        """Why people could not be told."""
         try:
             raise_notification(
                 self._context.catalog,
@@ -69,13 +80,13 @@ class DutyWatch:
                 at=self._context.clock(),
             )
         except DataGuardianError as error:
-            # It is tried again at each look.
+            # At each look it may be tried again, and fail for the same reason.
             if error.message != self._unsaid:
                 self._context.log(error.message, "warning")
             self._unsaid = error.message
-            return False
+            return error
         self._unsaid = ""
-        return True
+        return None
 
     def _end_hanging(self, name: str) -> None:
         try:

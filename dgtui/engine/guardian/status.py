@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from dgtui.engine.catalog.database import is_without_room
 from dgtui.engine.files import write_durably
 from dgtui.engine.guardian.runner import DutyState
 from dgtui.engine.locks import lock_holder
@@ -32,6 +33,8 @@ class DaemonStatus(Record, frozen=True):
     pid: int | None = None
     since: datetime | None = None
     report: DaemonReport | None = None
+    disk_full: bool = False
+    """Whether it can write nothing: then what it reported is from before."""
 
 
 def daemon_lock_path(paths: RunPaths) -> Path:
@@ -54,7 +57,8 @@ def daemon_status(paths: RunPaths) -> DaemonStatus:
         report = msgspec.json.decode(_report_path(paths).read_bytes(), type=DaemonReport)
     if report is not None and report.pid != holder.pid:
         report = None
-    return DaemonStatus(running=True, pid=holder.pid, since=holder.since, report=report)
+    full = is_without_room(paths.state / "catalog.db")
+    return DaemonStatus(running=True, pid=holder.pid, since=holder.since, report=report, disk_full=full)
 
 
 def _report_path(paths: RunPaths) -> Path:
