@@ -16,6 +16,7 @@ from dgtui.config.kinds import KINDS, settings_of
 from dgtui.config.mistakes import Mistake, error_of, one_of, show_path, suggestion
 from dgtui.config.model import Config, Origin, Table, job_id
 from dgtui.config.tables import TableReader
+from dgtui.engine.child import withhold
 from dgtui.engine.datasources import datasource_adapter
 from dgtui.engine.datasources.datasource_settings import DatasourceSettings
 from dgtui.engine.storages.base import StorageSettings
@@ -65,6 +66,8 @@ def config_of(sources: Sources) -> Config:
     config = loader.load(sources.main)
     if mistakes:
         raise error_of(mistakes)
+    # Whoever has a configuration runs tools, if only to ask them for their version.
+    withhold(config.secret_variables())
     return config
 
 

@@ -26,8 +26,7 @@ _withheld: set[str] = set()
 
 
 def withhold(variables: Iterable[str]) -> None:
-    """Keep these variables of our environment, and no others, from the programs that are started from now on."""
-    _withheld.clear()
+    """Keep these variables of our environment too from the programs that are started from now on."""
     _withheld.update(variables)
 
 

@@ -11,7 +11,6 @@ import msgspec
 from dgtui.config import Config, load_config
 from dgtui.config.kept import load_kept
 from dgtui.engine.cancellation import Cancellation
-from dgtui.engine.child import withhold
 from dgtui.engine.errors import Cancelled, DataGuardianError, Stopped
 from dgtui.engine.files import make_private_folder
 from dgtui.engine.memory import memory_explained
@@ -52,7 +51,6 @@ class Worker(abc.ABC, Generic[OrderT]):
         self._run = run
         self._cancellation = cancellation
         self._config = _config_of(order)
-        withhold(self._config.secret_variables())
         self._scratch = self._paths.scratch(order.run_id)
 
     def execute(self) -> None:

@@ -165,6 +165,22 @@ def test_the_environment_of_tools_holds_no_secrets_of_others(
     assert {"OTHER_PASSWORD=hunter2", f"SHOP_PASSWORD={PASSWORD}"} <= set(lister.seen("before"))
 
 
+def test_no_tool_that_a_command_asks_gets_the_secrets(
+    home: Home, postgres_server: PostgresServer, login: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even the one that is only asked for its version."""
+    monkeypatch.setenv("SHOP_PASSWORD", PASSWORD)
+    lister = Lister(tmp_path / "tools")
+    lister.wrap(str(postgres_server.binaries / "pg_dump"))
+    with postgres_server.database() as name:
+        own = postgres_table(postgres_server, name, username=login, tools=str(lister.folder))
+        home.configure(own + 'password = { env = "SHOP_PASSWORD" }\n')
+        checked = home.dgtui("check")
+    assert checked.exit_code == 0, checked
+    assert lister.seen("pg_dump")
+    assert not [line for line in lister.seen("pg_dump") if line.startswith("SHOP_PASSWORD=")]
+
+
 def test_a_password_that_all_connections_take_from_the_environment_is_one_of_the_tools(
     home: Home, postgres_server: PostgresServer, login: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
