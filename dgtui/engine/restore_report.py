@@ -80,7 +80,7 @@ def _compare_contents(
     task.run.log("Comparing the content of each object by a checksum")
     selection = task.order.selection
     expected = task.target.archive_checksums(copy.archive, selection, task.scratch)
-    if not expected:
+    if not expected and objects:
         raise RestoreError(
             "The content of this backup cannot be compared by checksums",
             subject=database,

@@ -114,6 +114,35 @@ def test_a_nasty_mariadb_database(home: Home, mariadb: MariadbServer, tmp_path: 
         mariadb.drop_database(target)
 
 
+def test_a_mariadb_table_whose_columns_are_named_with_its_rows(
+    home: Home, mariadb: MariadbServer, tmp_path: Path
+) -> None:
+    """That is so where a column is invisible."""
+    name = mariadb.create_database()
+    mariadb.execute(
+        "CREATE TABLE t (a INT PRIMARY KEY, `h,)` INT INVISIBLE DEFAULT 3, x TEXT)",
+        "INSERT INTO t (a, `h,)`, x) VALUES (1, 9, 'one'), (2, 3, 'two')",
+        database=name,
+    )
+    home.configure(mysql_table(mariadb, name))
+    assert home.back_up().status == "completed"
+    assert restored_deeply(home, f"{name}_2")["t"].content == "equal"
+    engine = home.engine()
+    before = checksums(engine, f"{name}_2", ("t",), tmp_path)
+    mariadb.execute("UPDATE t SET `h,)` = 4 WHERE a = 1", database=f"{name}_2")
+    assert checksums(engine, f"{name}_2", ("t",), tmp_path) != before
+
+
+def test_a_mariadb_database_without_tables_is_equal(home: Home, mariadb: MariadbServer) -> None:
+    """There is nothing that could differ."""
+    name = mariadb.create_database()
+    mariadb.execute("CREATE PROCEDURE p () SELECT 1", database=name)
+    home.configure(mysql_table(mariadb, name))
+    assert home.back_up().status == "completed"
+    proven = home.dgtui("rehearse", "nightly@latest", "--deep")
+    assert proven.exit_code == 0, proven
+
+
 def test_a_nasty_sqlite_database(home: Home, tmp_path: Path) -> None:
     source, target = tmp_path / "shop.db", tmp_path / "copy.db"
     make_nasty(source, wal=False)

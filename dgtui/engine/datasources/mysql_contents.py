@@ -1,6 +1,7 @@
 """Checksums of the rows in an SQL dump, one row a line; a restored database is dumped again to compare with it."""
 
 import os
+import re
 from collections.abc import Collection, Iterable, Iterator
 
 from dgtui.engine.datasources.contents import RowsChecksum
@@ -10,6 +11,10 @@ from dgtui.engine.datasources.mysql_archive import sections
 _BLOCK_BYTES = 1 << 18
 _INSERT = b"INSERT INTO "
 _ROWS_FOLLOW = b" VALUES"
+_NAME = rb"`(?:[^`]|``)+`"
+_FIRST_ROW = re.compile(_INSERT + _NAME + rb" \(" + _NAME + rb"(?:, " + _NAME + rb")*\) VALUES (?=\()")
+"""Where the columns are named, MariaDB's tool writes the first row behind them and the others below, one a line."""
+_SEVERAL = b"),("
 
 
 class _Rows:
@@ -24,8 +29,10 @@ class _Rows:
         lines = (self._rest + data).split(b"\n")
         self._rest = lines.pop()
         for line in lines:
-            if line.startswith(b"("):
-                self._checksum.add(line[:-1] if line.endswith((b",", b";")) else line)
+            first = _FIRST_ROW.match(line) if _SEVERAL not in line else None
+            row = line[first.end() :] if first is not None else line
+            if row.startswith(b"("):
+                self._checksum.add(row[:-1] if row.endswith((b",", b";")) else row)
             elif line.startswith(_INSERT) and not line.endswith(_ROWS_FOLLOW):
                 self._one_a_line = False
 
