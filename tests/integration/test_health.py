@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from dgtui.engine.catalog.health import HealthRecords
 from dgtui.engine.catalog.notifications import Notifications
 from dgtui.engine.facade import Engine
 from dgtui.engine.health import Health, HealthWorker
@@ -279,6 +280,43 @@ def test_a_check_that_cannot_be_interrupted_is_left_behind_once(home: Home, tmp_
     assert "still hangs" in state.message
     fifo.open("w").close()
     wait_until(lambda: not hanging[0].is_alive(), "the end of the check")
+
+
+@pytest.mark.parametrize("change", ["removed", "corrected"])
+def test_an_answer_by_a_configuration_that_is_no_more_counts_for_nothing(
+    home: Home, tmp_path: Path, change: str
+) -> None:
+    """The check is under way while the configuration is read again; its answer would be the third failure."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    shop = "[datasources.shop]\ntype = 'postgres'\nport = 1\ndatabase = 'x'\n"
+    make_database(tmp_path / "shop.db")
+    other = sqlite_table("other", tmp_path / "shop.db")
+    job = "enabled = false\n"
+    home.configure(f"{other}\n{shop}", job=job)
+    engine, clock, stopping = home.engine(), Clock(), threading.Event()
+    worker = HealthWorker(engine, clock=clock)
+    for _ in range(2):
+        clock.forward(minutes=5)
+        worker.check([SHOP], stopping)
+    home.configure(f"{other}\n{shop}password = {{ command = ['cat', '{fifo}'] }}\n", job=job)
+    engine.reload()
+    clock.forward(minutes=5)
+    thread = threading.Thread(target=worker.check, args=([SHOP], stopping), daemon=True)
+    thread.start()
+    wait_until(lambda: any(one.name == "health of datasource shop" for one in threading.enumerate()), "the check")
+    home.configure(other if change == "removed" else other + sqlite_table("shop", tmp_path / "shop.db"), job=job)
+    text = home.config_path.read_text()
+    if change == "removed":
+        home.config_path.write_text(text.replace('datasource = "shop"', 'datasource = "other"'))
+    engine.reload()
+    fifo.open("w").close()
+    thread.join()
+    state = HealthRecords(engine.catalog).states()[SHOP]
+    assert (state.status, state.failures) == (("warning", 2) if change == "removed" else ("healthy", 0))
+    worker.run(stopping)
+    assert (SHOP in HealthRecords(engine.catalog).states()) == (change == "corrected")
+    assert Notifications(engine.catalog).listed(kind="connection_lost") == []
 
 
 @pytest.mark.parametrize("wal", [False, True])

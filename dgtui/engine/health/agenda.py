@@ -70,3 +70,9 @@ def watched_of(config: Config) -> list[Watched]:
         *(Watched(kind="storage", name=name) for name in config.storages),
         *(Watched(kind="job", name=name) for name in config.jobs if config.is_followed(name)),
     ]
+
+
+def changed_datasources(former: Config, config: Config) -> set[Watched]:
+    """Those that are reached in another way now."""
+    both = [one for one in watched_of(config) if one.kind == "datasource" and one.name in former.datasources]
+    return {one for one in both if former.datasources[one.name] != config.datasources[one.name]}

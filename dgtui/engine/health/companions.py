@@ -25,6 +25,12 @@ class Companions:
         """Whether something did not answer when it was asked last."""
         return subject in self._failures
 
+    def forget(self, subjects: Iterable[Watched]) -> None:
+        """Wait no more for what is not watched any more."""
+        for subject in subjects:
+            self._failures.pop(subject, None)
+            self._hurried.discard(subject)
+
     def answered(self, config: Config, states: Iterable[HealthState]) -> list[Watched]:
         """Note how things stand now; what is to be asked at once because of it."""
         lost, back, again = list[Watched](), list[Watched](), list[Watched]()

@@ -17,7 +17,7 @@ from typing import Protocol
 from dgtui.config import Config
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.catalog.health import HealthRecords, Judge
-from dgtui.engine.health.agenda import Agenda
+from dgtui.engine.health.agenda import Agenda, changed_datasources, watched_of
 from dgtui.engine.health.asking import ask_datasource, ask_storage
 from dgtui.engine.health.companions import Companions
 from dgtui.engine.health.jobs import ask_job
@@ -93,6 +93,7 @@ class HealthWorker:
         self._answers: queue.SimpleQueue[tuple[_Running, HealthCheck]] = queue.SimpleQueue()
         self._wanted: list[Watched] = []
         self._thinned: datetime | None = None
+        self._config = surroundings.config
         # A former process may have left some.
         self._untold = True
 
@@ -152,7 +153,25 @@ class HealthWorker:
     def _busy_ones(self) -> int:
         return sum(not one.given_up and one.age() < _QUICK_SECONDS for one in self._running.values())
 
+    def _follow_config(self) -> set[Watched]:
+        """Ask anew what was changed in the configuration, and no more what was removed; both."""
+        former, config = self._config, self._surroundings.config
+        if config is former:
+            return set()
+        self._config = config
+        gone = set(watched_of(former)).difference(watched_of(config))
+        changed = changed_datasources(former, config)
+        # What is asked by a configuration that is no more tells nothing.
+        for subject in gone | changed:
+            if (running := self._running.pop(subject, None)) is not None:
+                running.given_up = True
+        self._wanted = [subject for subject in self._wanted if subject not in gone]
+        self._companions.forget(gone)
+        self.want(changed)
+        return gone | changed
+
     def _start_some(self) -> None:
+        self._follow_config()
         moment = self._clock()
         # What failed before will hang again: the others are checked while it does.
         self._wanted.sort(key=lambda subject: not self._companions.has_failed(subject))
@@ -181,6 +200,8 @@ class HealthWorker:
     def _collect(self, seconds: float) -> None:
         """Record the answers that are there, waiting for one for a while, and give up what takes too long."""
         answers = self._take(seconds)
+        if others := self._follow_config():
+            answers = [(check, config) for check, config in answers if check.subject not in others]
         for running in [one for one in self._running.values() if one.late and not one.given_up]:
             running.given_up = True
             answers.append((_given_up(running), running.config))
