@@ -159,6 +159,19 @@ def test_a_broken_catalogue_is_moved_aside_whole(tmp_path: Path) -> None:
     assert Catalog(tmp_path).made_anew() is None
 
 
+def test_a_catalogue_that_nobody_closed_is_open_no_more_once_nobody_has_it(tmp_path: Path) -> None:
+    catalog = Catalog(tmp_path)
+    assert open_in(tmp_path)
+    del catalog
+    assert not open_in(tmp_path)
+
+
+def open_in(folder: Path) -> list[Path]:
+    """The files of a folder that this process has open."""
+    open_files = [path.readlink() for path in Path("/proc/self/fd").iterdir() if path.is_symlink()]
+    return [path for path in open_files if path.is_relative_to(folder)]
+
+
 @pytest.mark.parametrize("how", ["removed", "replaced", "damaged"])
 def test_a_living_process_goes_on_with_the_catalogue_that_lies_there_now(tmp_path: Path, how: str) -> None:
     catalog = Catalog(tmp_path)

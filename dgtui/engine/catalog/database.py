@@ -3,7 +3,9 @@
 import contextlib
 import os
 import shutil
+import sqlite3
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -54,6 +56,8 @@ class Database:
             sa.URL.create("sqlite", database=str(self.path)), connect_args={"timeout": _BUSY_SECONDS}
         )
         sa.event.listen(self._engine, "connect", _configure_connection)
+        # Who forgets to close it leaves no file open for as long as the process lives.
+        weakref.finalize(self, self._engine.dispose).atexit = False
         self._make_ready()
 
     def _make_ready(self) -> None:
@@ -248,5 +252,10 @@ def time_text(moment: datetime) -> str:
 
 
 def _configure_connection(connection: Any, _: Any) -> None:
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=FULL")
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+    except sqlite3.Error:
+        # SQLAlchemy drops it as it is, with its file open.
+        connection.close()
+        raise
