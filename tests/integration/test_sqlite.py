@@ -133,6 +133,40 @@ def test_wal_that_is_emptied_and_begun_anew_meanwhile(tmp_path: Path, scratch: P
             checkpoints.kill()
 
 
+_HALF_WAY = """
+import sqlite3, sys
+writer = sqlite3.connect(sys.argv[1], isolation_level=None)
+writer.execute("PRAGMA journal_mode = " + sys.argv[2])
+writer.execute("CREATE TABLE t (a)")
+writer.execute("INSERT INTO t VALUES (1)")
+if sys.argv[3] == "under way":
+    writer.execute("BEGIN IMMEDIATE")
+    writer.execute("INSERT INTO t VALUES (2)")
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize(
+    ("journal_mode", "transaction"), [("DELETE", "under way"), ("PERSIST", "under way"), ("PERSIST", "ended")]
+)
+def test_a_journal_that_says_nothing_does_not_stand_against_a_copy(
+    tmp_path: Path, scratch: Path, journal_mode: str, transaction: str
+) -> None:
+    """A transaction that is under way has changed nothing yet, and one that ended in PERSIST leaves it for the next."""
+    source, archive = tmp_path / "shop.db", tmp_path / "backup.db"
+    command = [sys.executable, "-c", _HALF_WAY, str(source), journal_mode, transaction]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as writer:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == b"ready\n"
+        assert Path(f"{source}-journal").stat().st_size > 0
+        dump_to(datasource(source), archive, scratch=scratch)
+        writer.communicate()
+    with contextlib.closing(sqlite3.connect(archive)) as copy:
+        assert copy.execute("SELECT a FROM t").fetchall() == [(1,)]
+    assert list(scratch.iterdir()) == []
+
+
 def test_crashed_writer_leaves_a_journal_that_is_rolled_back_in_the_copy(tmp_path: Path, scratch: Path) -> None:
     source = tmp_path / "source" / "bank.db"
     source.parent.mkdir()

@@ -244,12 +244,21 @@ def _bring_to_rest(copy: Path) -> None:
             connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     for ending in SIDE_FILES:
-        if _size(side_file(copy, ending)) and ending != "-shm":
+        if ending != "-shm" and _size(side_file(copy, ending)) and not _is_void(side_file(copy, ending)):
             raise BackupCreationError(
                 "The copy could not be brought to rest", subject=str(copy), hint="Run the backup again"
             )
         side_file(copy, ending).unlink(missing_ok=True)
     _cut_to_pages(copy)
+
+
+def _is_void(journal: Path) -> bool:
+    """Whether SQLite passes over a rollback journal, and leaves it where it is.
+
+    One begins with a zero as long as nothing of its transaction is in the database, and again after that has ended
+    where journals are kept (PERSIST).
+    """
+    return journal.name.endswith("-journal") and _head(journal)[:1] == b"\0"
 
 
 def _cut_to_pages(copy: Path) -> None:
