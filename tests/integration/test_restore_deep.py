@@ -1,6 +1,7 @@
 """`--deep`: the content of every object is compared with the backup, and one changed value shows."""
 
 import contextlib
+import os
 import sqlite3
 import subprocess
 from pathlib import Path
@@ -191,3 +192,35 @@ def test_a_tree(home: Home, tmp_path: Path, chosen: tuple[str, ...]) -> None:
     (target / "folder/deep/b").write_bytes(b"Content")
     assert checksums(home.engine(), str(target), ("folder",), tmp_path) != before
     assert "folder" in names
+
+
+def test_a_tree_with_a_huge_hole(home: Home, tmp_path: Path) -> None:
+    """Nothing of the hole is read, which would take many minutes; where it lies makes no difference."""
+    source, target = tmp_path / "tree", tmp_path / "copy"
+    source.mkdir()
+    for name, size in (("huge", 1 << 40), ("small", 3 << 20)):
+        with (source / name).open("wb") as file:
+            file.truncate(size)
+            file.seek(size // 2)
+            file.write(b"middle")
+            file.truncate(size)
+    (source / "zeros").write_bytes(bytes(3 << 20))
+    home.configure(f'[datasources.shop]\ntype = "files"\npath = "{source}"\n')
+    home.back_up()
+    objects = restored_deeply(home, str(target))
+    assert {entry.content for entry in objects.values()} == {"equal"}
+    names = ("huge", "small", "zeros")
+    before = checksums(home.engine(), str(target), names, tmp_path)
+    assert set(before) == set(names)
+    written = (target / "small").read_bytes()
+    (target / "small").unlink()
+    (target / "small").write_bytes(written)
+    (target / "zeros").unlink()
+    (target / "zeros").touch()
+    os.truncate(target / "zeros", 3 << 20)
+    assert checksums(home.engine(), str(target), names, tmp_path) == before
+    os.truncate(target / "zeros", (3 << 20) + 1)
+    with (target / "huge").open("r+b") as file:
+        file.write(b"x")
+    after = checksums(home.engine(), str(target), names, tmp_path)
+    assert {name for name in names if after[name] != before[name]} == {"huge", "zeros"}
