@@ -137,7 +137,16 @@ def test_every_change_from_outside_shows(catalog: Catalog, script: str, found: l
 
 @pytest.mark.parametrize(
     "change",
-    ["details = 'oops'", "details = '[1]'", "details = x'ff'", "at = 'yesterday'", "outcome = x'ff00'", "at = 5"],
+    [
+        "details = 'oops'",
+        "details = '[1]'",
+        "details = x'ff'",
+        "details = CAST(x'5b22ff225d' AS TEXT)",
+        "at = 'yesterday'",
+        "at = CAST(x'ff' AS TEXT)",
+        "at = 5",
+        "outcome = x'ff00'",
+    ],
 )
 def test_an_entry_that_cannot_even_be_read_is_shown_as_changed_and_stops_no_new_one(
     catalog: Catalog, change: str
@@ -150,6 +159,16 @@ def test_an_entry_that_cannot_even_be_read_is_shown_as_changed_and_stops_no_new_
     shown = AuditTable(catalog).entries()
     assert [entry.number for entry in shown] == [6, 5, 4, 3, 2, 1]
     assert [entry.number for entry in shown if "cannot be read" in " ".join(entry.details)] == [5, 2]
+
+
+def test_bytes_that_are_no_text_are_shown_as_a_change_and_stop_no_new_entry(catalog: Catalog) -> None:
+    fill(catalog)
+    tamper(catalog, f"{_UNLOCK} UPDATE audit SET user = CAST(x'616c696365ff' AS TEXT) WHERE number = 2;")
+    tamper(catalog, "UPDATE audit SET hash = CAST(x'ff' AS TEXT) WHERE number = 5;")
+    assert set(kinds(catalog)) == {(2, "changed"), (5, "changed")}
+    assert fill(catalog, 1)[0].number == 6
+    assert {(2, "changed"), (5, "changed")} <= set(kinds(catalog))
+    assert [entry.actor.user for entry in AuditTable(catalog).entries()][4] == r"no text: b'alice\xff'"
 
 
 def test_a_cut_tail_still_shows_after_new_entries(catalog: Catalog) -> None:

@@ -1,13 +1,14 @@
 """The audit log in the catalogue: a table that SQL itself refuses to change, each entry chained to the one before."""
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
-from dgtui.engine.catalog.database import Also, Database, time_text
+from dgtui.engine.catalog.database import Also, CatalogDamaged, CatalogError, Database, time_text
 from dgtui.engine.catalog.tables import metadata
 from dgtui.engine.notification_model import Actor, AuditEntry
 
@@ -49,9 +50,8 @@ class AuditTable:
     def last(self) -> tuple[int, str] | None:
         """Number and hash of the newest entry; what else stands there is of no account for the next one."""
         query = sa.select(audit.c.number, audit.c.hash).order_by(audit.c.number.desc()).limit(1)
-        with self._database.transaction() as connection:
-            row = connection.execute(query).first()
-        return (int(row[0]), str(row[1])) if row is not None else None
+        rows = list(self._read(query))
+        return (int(rows[0]["number"]), str(rows[0]["hash"])) if rows else None
 
     def add(self, entry: AuditEntry, also: Also | None = None) -> None:
         """Store an entry, and what `also` writes, or neither. Raises CatalogError, also where its number is taken."""
@@ -65,8 +65,7 @@ class AuditTable:
         query = sa.select(audit).order_by(audit.c.number.desc()).limit(limit)
         if since is not None:
             query = query.where(audit.c.at >= time_text(since))
-        with self._database.transaction() as connection:
-            return [_decoded(row) for row in connection.execute(query).mappings()]
+        return [_decoded(row) for row in self._read(query)]
 
     def count(self, *, since: datetime | None = None) -> int:
         """How many entries there are."""
@@ -78,10 +77,37 @@ class AuditTable:
 
     def all_in_order(self) -> Iterator[AuditEntry]:
         """Every entry, the oldest first, read as they are asked for."""
-        query = sa.select(audit).order_by(audit.c.number)
+        return map(_decoded, self._read(sa.select(audit).order_by(audit.c.number)))
+
+    def _read(self, query: sa.Select[Any]) -> Iterator[sa.RowMapping]:
+        """Rows as they are asked for; where somebody wrote bytes that are no text, what they look like."""
+        given = 0
+        try:
+            for row in self._rows(query):
+                given += 1
+                yield row
+        except CatalogDamaged:
+            raise
+        except CatalogError:
+            # Only now: it takes its time for each text.
+            yield from itertools.islice(self._rows(query, text=_any_text), given, None)
+
+    def _rows(self, query: sa.Select[Any], text: Callable[[bytes], str] = str) -> Iterator[sa.RowMapping]:
         with self._database.transaction() as connection:
-            for row in connection.execution_options(yield_per=1000).execute(query).mappings():
-                yield _decoded(row)
+            driver: Any = connection.connection.driver_connection
+            driver.text_factory = text
+            try:
+                yield from connection.execution_options(yield_per=1000).execute(query).mappings()
+            finally:
+                driver.text_factory = str
+
+
+def _any_text(raw: bytes) -> str:
+    """Never what text can be, where it is none: its hash fits nothing."""
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return f"no text: {raw!r}"
 
 
 def _columns(entry: AuditEntry) -> dict[str, Any]:
