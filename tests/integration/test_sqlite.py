@@ -238,6 +238,52 @@ def test_what_is_damaged_is_said_line_by_line(tmp_path: Path, scratch: Path) -> 
     assert len(caught.value.detail) <= 20
 
 
+@pytest.mark.parametrize(
+    "made",
+    [
+        "CREATE TABLE t (a TEXT); CREATE INDEX i ON t (a COLLATE icu_root)",
+        'CREATE TABLE t (a TEXT COLLATE "a ""b" UNIQUE)',
+        "CREATE TABLE t (a TEXT COLLATE icu_root PRIMARY KEY) WITHOUT ROWID",
+        "CREATE TABLE t (a TEXT CHECK (ours(a) <> ''))",
+        "CREATE TABLE t (a TEXT); CREATE INDEX i ON t (ours(a))",
+    ],
+)
+def test_a_program_s_own_collations_and_functions_are_no_damage(tmp_path: Path, scratch: Path, made: str) -> None:
+    """Only the program itself has them: it is backed up, checked as far as it goes, and comes back."""
+    source, archive, target = tmp_path / "shop.db", tmp_path / "backup.db", tmp_path / "copy.db"
+
+    def opened(path: Path) -> sqlite3.Connection:
+        connection = sqlite3.connect(path)
+        for name in ("icu_root", 'a "b'):
+            connection.create_collation(name, lambda one, other: (one < other) - (one > other))
+        connection.create_function("ours", 1, lambda value: value, deterministic=True)
+        return connection
+
+    with contextlib.closing(opened(source)) as connection, connection:
+        connection.executescript(made)
+        connection.executemany("INSERT INTO t VALUES (?)", [("a",), ("b",), ("c",)])
+    dump_to(datasource(source), archive, scratch=scratch)
+    check_archive(datasource(source), archive, scratch)
+    load_into(datasource(source), archive, str(target), scratch=scratch)
+    with contextlib.closing(opened(target)) as connection:
+        assert sorted(connection.execute("SELECT a FROM t")) == [("a",), ("b",), ("c",)]
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+def test_a_damaged_page_is_found_without_the_collations(tmp_path: Path, scratch: Path) -> None:
+    source, archive = tmp_path / "shop.db", tmp_path / "backup.db"
+    with contextlib.closing(sqlite3.connect(source)) as connection, connection:
+        connection.create_collation("icu_root", lambda one, other: (one > other) - (one < other))
+        connection.executescript("CREATE TABLE t (a TEXT); CREATE INDEX i ON t (a COLLATE icu_root)")
+        connection.executemany("INSERT INTO t VALUES (?)", [("x" * 200,)] * 500)
+    content = bytearray(source.read_bytes())
+    page = content.index(b"x" * 200) // 4096 * 4096
+    content[page : page + 8] = b"\xff" * 8
+    source.write_bytes(content)
+    with pytest.raises(BackupCreationError, match="damaged"):
+        dump_to(datasource(source), archive, scratch=scratch)
+
+
 def test_damage_that_only_an_index_betrays_is_found(tmp_path: Path, scratch: Path) -> None:
     source = tmp_path / "bank.db"
     make_spoilt_index(source)
