@@ -4,10 +4,14 @@ import contextlib
 import os
 import sqlite3
 import subprocess
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from dgtui.engine.datasources import postgres_contents
 from dgtui.engine.datasources.loading import Selection
 from dgtui.engine.datasources.postgres_contents import content_checksums
 from dgtui.engine.datasources.postgres_toc import Toc
@@ -97,6 +101,30 @@ def test_rows_are_equal_whatever_is_set_where_they_are_compared(
     postgres_server.execute("UPDATE t SET a = a + interval '1 hour'", postgres_database)
     found = source.content_checksums(postgres_database, tuple(expected), tmp_path)
     assert {name for name in expected if found[name] != expected[name]} == {"public.t"}
+
+
+def test_a_table_that_differs_is_read_no_more_often_than_it_may_be_written(
+    postgres_server: PostgresServer, postgres_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its rows are the same in each zone and form where it holds neither times nor bytes."""
+    postgres_server.execute(
+        "CREATE TYPE mood AS ENUM ('glad'); CREATE TABLE plain (i int, t text, m mood, a text[]);"
+        "CREATE TABLE zoned (z timestamptz, i int); CREATE TABLE bytes (b bytea); CREATE TABLE odd (p point, c plain);"
+        f"ALTER DATABASE {postgres_database} SET timezone = 'Asia/Kathmandu'",
+        postgres_database,
+    )
+    source, toc = datasource(postgres_server, postgres_database), Toc("", "", "", ())
+    read: list[str] = []
+    checksum = postgres_contents._checksum
+
+    def counted(connection: Any, schema: str, name: str, columns: Sequence[str]) -> str:
+        read.append(name)
+        return checksum(connection, schema, name, columns)
+
+    monkeypatch.setattr(postgres_contents, "_checksum", counted)
+    names = ("public.plain", "public.zoned", "public.bytes", "public.odd")
+    content_checksums(source._access, postgres_database, names, toc, dict.fromkeys(names, "other"))
+    assert Counter(read) == {"plain": 1, "zoned": 2, "bytes": 2, "odd": 4}
 
 
 def test_a_nasty_mariadb_database(home: Home, mariadb: MariadbServer, tmp_path: Path) -> None:
