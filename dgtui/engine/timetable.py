@@ -108,9 +108,12 @@ class Timetable:
 
     def next_after(self, moment: datetime) -> DueRun | None:
         """The first run that is to begin after a moment."""
-        # With jitter, a run that was due before may still be to come, and one due later may begin earlier.
+        if not self._jitter:
+            due_at = self._next_due(moment)
+            return self._run(due_at) if due_at is not None else None
+        # A run that was due before may still be to come, and one due later may begin earlier.
         best: DueRun | None = None
-        due_at = self._next_due(moment - timedelta(seconds=self._jitter + 1) if self._jitter else moment)
+        due_at = self._next_due(moment - timedelta(seconds=self._jitter + 1))
         while due_at is not None and (best is None or due_at < best.starts_at):
             run = self._run(due_at)
             if run.starts_at > moment and (best is None or run.starts_at < best.starts_at):
