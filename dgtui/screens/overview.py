@@ -48,7 +48,7 @@ class OverviewScreen(TabScreen):
 
     def compose_content(self) -> ComposeResult:
         """What needs attention, the calendar, what its marks mean, and more on the selected job."""
-        yield Listing(_ATTENTION, id="attention", empty="Looking")
+        yield Listing(_ATTENTION, id="attention", empty="Nothing needs attention")
         yield Listing((Column("Job", flexible=True),), id="calendar", empty="No job yet: 3, then n makes one")
         yield Details(self.engine_app.look, id="details")
 
@@ -63,8 +63,7 @@ class OverviewScreen(TabScreen):
     def _take(self, overview: "Overview") -> None:
         self._overview = overview
         rows = [self._attention_row(place, one) for place, one in enumerate(overview.attention)]
-        nothing = "Nothing needs attention"
-        self.query_one("#attention", Listing).show(rows, empty=nothing)
+        self.query_one("#attention", Listing).show(rows)
         columns = (
             Column("Job", flexible=True, enough=12),
             Column(f"{_DAYS} days, up to {overview.today:%d %b}"),

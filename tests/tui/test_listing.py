@@ -182,3 +182,14 @@ async def test_rows_that_were_only_just_given_are_seen_where_the_cursor_goes() -
         table.action_end(1)
         assert table.vertical_scrollbar.position == table.max_scroll_y == 91
         assert "row 99" in [table.render_line(y).text.strip() for y in range(10)]
+
+
+async def test_before_anything_was_shown_nobody_is_told_that_there_is_nothing() -> None:
+    async with listing(Column("A")) as one:
+        assert "Looking" in one.render_line(2).text
+        one.filter_by("x")
+        assert "Looking" in one.render_line(2).text
+        one.show([])
+        assert "Nothing contains 'x'" in one.render_line(2).text
+        one.filter_by("")
+        assert "Nothing here yet" in one.render_line(2).text

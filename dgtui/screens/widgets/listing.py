@@ -78,6 +78,7 @@ class Listing(StyledWidget, ScrollView, can_focus=True):
         super().__init__(id=id)
         self._arrangement = Arrangement(columns)
         self._empty = empty
+        self._known = False
         self._last_key: str | None = None
         self._told = ""
         self._wanted: str | None = None
@@ -117,8 +118,9 @@ class Listing(StyledWidget, ScrollView, can_focus=True):
 
     def show(self, rows: Sequence[Row], *, columns: Sequence[Column] | None = None, empty: str | None = None) -> None:
         """Show these rows; the cursor stays on the row of its key."""
-        if empty is not None and empty != self._empty:
-            self._empty = empty
+        if not self._known or (empty is not None and empty != self._empty):
+            self._empty = self._empty if empty is None else empty
+            self._known = True
             self.refresh()
         key = self.key
         self._arrangement.replace(rows, columns)
@@ -183,6 +185,13 @@ class Listing(StyledWidget, ScrollView, can_focus=True):
 
     # Drawing
 
+    @property
+    def _nothing(self) -> str:
+        """Why there is no row; before anything was shown, nobody knows that there is none."""
+        if not self._known:
+            return "Looking"
+        return f"Nothing contains {self.filter!r}" if self.filter else self._empty
+
     def render_line(self, y: int) -> Strip:
         """A row of the screen: the header above, and the rows scroll below it."""
         width = self.size.width
@@ -190,8 +199,7 @@ class Listing(StyledWidget, ScrollView, can_focus=True):
             return self.strip_of(self._header(), width)
         number = self.scroll_offset.y + y - 1
         if not self.rows:
-            text = self._empty if not self.filter else f"Nothing contains {self.filter!r}"
-            return self.strip_of((Span(" " + cut(text, width - 1), "dim"),) if y == 2 else (), width)
+            return self.strip_of((Span(" " + cut(self._nothing, width - 1), "dim"),) if y == 2 else (), width)
         if number >= len(self.rows):
             return self.strip_of((), width)
         line = self._line(self.rows[number])
