@@ -206,7 +206,9 @@ class Child:
     def _read_stderr(self) -> None:
         assert self.process.stderr is not None
         while raw := self.process.stderr.readline(_LONGEST_LINE):
-            line = printable(redact(raw.decode("utf-8", "backslashreplace").rstrip("\n"), self._secrets))
+            line = printable(
+                redact(raw.decode("utf-8", "backslashreplace").rstrip("\n").replace("\t", " "), self._secrets)
+            )
             if line:
                 self.tail.append(line)
                 if self._on_line is not None:

@@ -21,6 +21,7 @@ VerifyLevel = Literal["none", "size", "full"]
 Phase = Literal[
     "queued",
     "connect",
+    "wait",
     "dump",
     "check",
     "finish",

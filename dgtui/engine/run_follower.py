@@ -139,9 +139,12 @@ class RunFollower:
         match message:
             case PhaseMessage():
                 changes["phase"] = message.phase
-                if message.phase == "restore":
-                    # How much was read to check the backup says nothing of the loading.
+                if message.phase in ("connect", "wait", "restore"):
+                    # How far another try came says nothing of this one, nor a check of the backup of its loading.
                     changes["progress"] = None
+                if message.phase in ("connect", "wait"):
+                    self._storages = dict(self._sources)
+                    changes["storages"] = tuple(self._storages.values())
             case LogMessage():
                 self._log.append(message)
                 changes = {"log": tuple(self._log), "log_count": self.snapshot.log_count + 1}

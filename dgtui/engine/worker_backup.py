@@ -129,6 +129,7 @@ class BackupWorker(Worker[BackupOrder]):
 
         def tell(error: DataGuardianError, seconds: float, number: int) -> None:
             self._warn(f"{error.message.rstrip('.')}. Try {number} begins in {seconds:.0f} s")
+            self._run.phase("wait")
 
         return with_retries(attempt_with_room, retries=self._plan.job.retries, wait=self._cancellation.wait, tell=tell)
 

@@ -2,6 +2,7 @@
 
 from typing import ClassVar, cast
 
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
@@ -12,7 +13,7 @@ from dgtui.engine.run_follower import RunSnapshot
 from dgtui.screens.confirm import ConfirmScreen
 from dgtui.screens.engine_app import EngineApp
 from dgtui.screens.log import LogScreen
-from dgtui.screens.widgets.styled import Lines, span
+from dgtui.screens.widgets.styled import Lines, plain, span
 from dgtui.wording.dialog_words import in_dialog
 from dgtui.wording.panel import Panel
 from dgtui.wording.problem_text import other_warnings
@@ -20,8 +21,9 @@ from dgtui.wording.words import one_line, short_id
 
 _OPERATIONS = {"backup": "Backup", "restore": "Restore", "validate": "Check", "rehearse": "Rehearsal"}
 _WIDEST = 120
-_KEYS = "x Cancel   h Hide, keep running   l Whole log   ? Keys"
-_ENDED_KEYS = "Esc Close   l Whole log   ? Keys"
+_KEYS = {"x": "x Cancel", "h": "h Hide, keep running", "l": "l Whole log", "question_mark": "? Keys"}
+_ENDED_KEYS = {"escape": "Esc Close", "l": "l Whole log", "question_mark": "? Keys"}
+_GAP = " " * 3
 
 
 class RunScreen(ModalScreen[None]):
@@ -92,7 +94,12 @@ class RunScreen(ModalScreen[None]):
             return
         app, snapshot = self.engine_app, self.snapshot
         note = "cancelling: waiting until everything is cleaned up" if self._cancelling and not snapshot.ended else ""
-        panel = Panel(title=self._title or f"Run {short_id(self.run_id)}", look=app.look, keys=_KEYS)
+        panel = Panel(
+            title=self._title or f"Run {short_id(self.run_id)}",
+            look=app.look,
+            keys=_GAP.join(_KEYS.values()),
+            ended_keys=_GAP.join(_ENDED_KEYS.values()),
+        )
         width = min(self.size.width, _WIDEST)
         lines = panel.lines(snapshot, width=width, moment=app.clock(), note=note)
         self.query_one("#panel", Lines).show([tuple(span(piece.text, piece.style) for piece in line) for line in lines])
@@ -107,8 +114,29 @@ class RunScreen(ModalScreen[None]):
         if problem is not None:
             hint = [f"{arrow} {in_dialog(problem.hint)}"] if problem.hint else []
             lines += [problem.message, *problem.detail[-5:], *hint]
-        text = "\n".join(one_line(line) for entry in [*lines, _ENDED_KEYS] for line in entry.splitlines())
-        self.query_one("#outcome", Static).update(text)
+        text = "\n".join(one_line(line) for entry in lines for line in entry.splitlines())
+        outcome = self.query_one("#outcome", Static)
+        outcome.update(text)
+        outcome.display = bool(text)
+        self.refresh_bindings()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """What has ended is closed; what runs is cancelled or hidden."""
+        if action in ("cancel", "done"):
+            return self.snapshot.ended is (action == "done")
+        return super().check_action(action, parameters)
+
+    def on_mouse_down(self, event: events.MouseDown) -> None:
+        """A click on one of the keys at the foot is as if it was pressed."""
+        panel = self.query_one("#panel", Lines)
+        foot = panel.region.bottom - 1
+        if event.screen_y != foot or not panel.region.contains(event.screen_x, foot):
+            return
+        shown = plain(panel.lines[-1])
+        for key, text in (_ENDED_KEYS if self.snapshot.ended else _KEYS).items():
+            start = shown.find(text)
+            if start >= 0 and start <= event.screen_x - panel.region.x < start + len(text):
+                self.app.simulate_key(key)
 
     def action_cancel(self) -> None:
         """Ask, then tell the worker to stop."""

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from dgtui.engine.messages import LogMessage, ProgressMessage, StorageMessage
+from dgtui.engine.model import RESTORABLE
 from dgtui.engine.run_follower import RunSnapshot
 from dgtui.wording.states import EXECUTION_MARKS, MOVING_PHASES, PHASE_WORDS, SILENT_MARK, STORAGE_MARKS
 from dgtui.wording.terminal import Look
@@ -36,6 +37,8 @@ class Panel:
     look: Look
     keys: str = ""
     """What can be done meanwhile, shown at the foot."""
+    ended_keys: str = ""
+    """What can be done once it has ended."""
 
     def lines(self, snapshot: RunSnapshot, *, width: int, moment: datetime, note: str = "") -> list[Line]:
         """The box, always the same number of lines for the same storages, none wider than `width`."""
@@ -46,12 +49,12 @@ class Panel:
             (Span(cut(self._shown(_headline(snapshot)), inner, mark=self._dots)),),
             self._progress(snapshot, inner, elapsed),
             *self._log(snapshot.log, inner),
-            *self._storages(snapshot.storages, inner),
+            *self._storages(_left_of(snapshot), inner),
         ]
         return [
             self._top(snapshot, width, elapsed),
             *(self._row(row, inner) for row in rows),
-            self._foot("" if snapshot.ended else note or self.keys, width),
+            self._foot(self.ended_keys if snapshot.ended else note or self.keys, width),
         ]
 
     @property
@@ -154,6 +157,13 @@ class Panel:
         words = cut(words, max(inner - cells(glyph) - 8, 8), mark=self._dots)
         name = cut(self._shown(storage.name), max(inner - cells(glyph) - cells(words), 1), mark=self._dots)
         return (Span(name), Span(glyph, mark.style), Span(words))
+
+
+def _left_of(snapshot: RunSnapshot) -> Sequence[StorageMessage]:
+    """The storages, without those whose part of a backup that came to nothing was still being written."""
+    if not snapshot.ended or snapshot.status in RESTORABLE:
+        return snapshot.storages
+    return [storage for storage in snapshot.storages if storage.state not in ("writing", "checking")]
 
 
 def _elapsed(snapshot: RunSnapshot, moment: datetime) -> float:

@@ -68,6 +68,7 @@ DAY_MARKS = {
 PHASE_WORDS = {
     "queued": "waiting to start",
     "connect": "looking at the source",
+    "wait": "waiting for the next try",
     "dump": "dumping",
     "check": "checking what was stored",
     "finish": "publishing the backup",

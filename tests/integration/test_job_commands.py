@@ -14,7 +14,9 @@ from dgtui.engine import starting
 from dgtui.engine.backup_records import BackupRecords
 from dgtui.engine.cancellation import CANCEL
 from dgtui.engine.errors import BackupCreationError, DatabaseConnectionError, DataGuardianError
+from dgtui.engine.messages import PhaseMessage
 from dgtui.engine.patience import with_retries
+from dgtui.engine.run_follower import RunFollower
 from tests.support.forking import forked
 from tests.support.homes import Home, wait_until
 
@@ -148,6 +150,8 @@ def test_an_unreachable_server_is_tried_again(home: Home) -> None:
     snapshot = home.finish(engine, run_id)
     assert snapshot.status == "failed"
     assert [line.text for line in snapshot.log if "Try 2 begins in 5 s" in line.text]
+    said = RunFollower(engine.paths, run_id).poll()
+    assert [message.phase for message in said if isinstance(message, PhaseMessage)] == ["connect", "wait", "connect"]
     assert not [line.text for line in snapshot.log if "Try 3" in line.text]
 
 

@@ -71,3 +71,11 @@ def test_what_was_given_the_number_of_a_program_that_ended_is_not_ended() -> Non
         [*_ALONE, sys.executable, "-c", _HEIR], capture_output=True, text=True, check=True, timeout=120
     )
     assert done.stdout == "True None\n", done.stderr
+
+
+def test_what_a_program_says_has_blanks_where_it_is_indented() -> None:
+    said: list[str] = []
+    child = Child(["sh", "-c", "printf 'lost\\n\\tit was killed\\n' >&2"], on_line=said.append)
+    child.wait()
+    child.close()
+    assert said == ["lost", " it was killed"]

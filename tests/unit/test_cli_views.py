@@ -231,3 +231,23 @@ def test_json_is_the_messages_and_always_has_an_end(capsys: pytest.CaptureFixtur
     assert lines[-1]["status"] == "interrupted"
     assert lines[-1]["problem"]["hint"]
     assert {line["run_id"] for line in lines} == {"abc"}
+
+
+def test_what_is_written_of_a_backup_that_came_to_nothing_is_not_shown_as_stored() -> None:
+    storages = (
+        StorageMessage(name="disk", state="writing", bytes=5),
+        StorageMessage(name="nas", state="failed", problem=Problem(kind="StorageError", message="full")),
+    )
+    for status, shown in (("failed", False), ("cancelled", False), ("interrupted", False), ("partial", True)):
+        ended = running(status=status, ended_at=START, storages=storages)
+        whole = "\n".join(drawn(ended))
+        assert ("disk" in whole) is shown, status
+        assert "nas ✖" in whole, status
+
+
+def test_the_keys_at_the_foot_are_those_that_work() -> None:
+    panel = Panel(title="x", look=Look(), keys="x Cancel", ended_keys="Esc Close")
+    assert "x Cancel" in drawn(running(), panel=panel)[-1]
+    foot = drawn(running(status="failed", ended_at=START), panel=panel)[-1]
+    assert "Esc Close" in foot
+    assert "x Cancel" not in foot

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from dgtui.engine.messages import LogMessage, StatusMessage
+from dgtui.engine.messages import LogMessage, StatusMessage, StorageMessage
 from dgtui.engine.model import Problem
 from dgtui.engine.run_follower import RunFollower, last_status
 from dgtui.engine.run_writer import ProgressSource, RunWriter
 from dgtui.engine.runs import RunPaths
+from dgtui.wording.panel import phase_text
 from tests.support.shops import fill_up
 
 
@@ -95,4 +96,24 @@ def test_how_far_the_checking_was_is_not_told_of_the_loading(tmp_path: Path) -> 
         ("validate", False),
         ("restore", True),
     ]
+    run.close()
+
+
+def test_how_far_a_try_came_is_not_told_of_the_wait_for_the_next_one(tmp_path: Path) -> None:
+    paths = RunPaths(tmp_path)
+    paths.make()
+    run = RunWriter(paths.messages("r1"))
+    follower = RunFollower(paths, "r1")
+    run.status("running")
+    run.phase("dump")
+    run.start_progress(lambda: 5, ProgressSource(total=5, total_kind="exact"))
+    run.stop_progress()
+    run.write(StorageMessage(name="disk", state="writing", bytes=5))
+    follower.poll()
+    dumping = follower.snapshot
+    run.phase("wait")
+    follower.poll()
+    waiting = follower.snapshot
+    assert [(one.progress is None, len(one.storages)) for one in (dumping, waiting)] == [(False, 1), (True, 0)]
+    assert phase_text(waiting) == "waiting for the next try"
     run.close()
