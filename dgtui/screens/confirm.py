@@ -53,6 +53,8 @@ class ConfirmScreen(Dialog[bool]):
         """Say yes, if the word allows it."""
         if not self.query_one("#yes", Button).disabled:
             self.dismiss(True)
+        else:
+            self.ask_for_word(self._word)
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         """One of the two."""

@@ -2,8 +2,9 @@
 
 from typing import ClassVar, Generic, TypeVar, cast
 
+from textual import events
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import ActiveBinding, Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
@@ -13,11 +14,16 @@ from textual.widgets._toast import ToastRack
 
 from dgtui.screens.engine_app import EngineApp
 from dgtui.screens.key_order import in_order
+from dgtui.wording.words import cells
 
 ResultT = TypeVar("ResultT")
 
 _TOAST_ROWS = 5
 """The height of a usual toast, and a blank row."""
+_GAP = "  "
+"""Between two keys in the frame."""
+_FRAME = 3
+"""Columns between the last of them and the edge of the box."""
 
 
 class Box(VerticalScroll):
@@ -65,7 +71,8 @@ class Dialog(ModalScreen[ResultT], Generic[ResultT]):
     def __init__(self, title: str) -> None:
         super().__init__()
         self._box_title = title
-        self._shown_keys = ""
+        self._shown_keys: dict[str, ActiveBinding | None] = {}
+        """What the frame tells, and what a click on it does."""
 
     @property
     def engine_app(self) -> EngineApp:
@@ -95,21 +102,40 @@ class Dialog(ModalScreen[ResultT], Generic[ResultT]):
         """Tell in the frame which keys work, and how to see all of them."""
         if not self.is_mounted:
             return
-        keys = {"PgUp PgDn Scroll": None} if self.scrolled.show_vertical_scrollbar else {}
-        ways: dict[str, str] = {}
+        keys: dict[str, ActiveBinding | None] = (
+            {"PgUp PgDn Scroll": None} if self.scrolled.show_vertical_scrollbar else {}
+        )
+        ways: dict[str, tuple[str, ActiveBinding]] = {}
         for active in in_order(self, self.active_bindings).values():
             name = self.app.get_key_display(active.binding)
             if active.binding.action == "app.keys":
-                ways.setdefault("?" if name == "?" else "other", name)
+                ways.setdefault("?" if name == "?" else "other", (name, active))
             elif active.binding.show and active.node is self:
-                keys.setdefault(f"{name} {active.binding.description}")
+                keys.setdefault(f"{name} {active.binding.description}", active)
         # Who types into a field types a question mark.
         typing = bool(self.query(Input))
-        chosen = ways.get("other" if typing else "?") or next(iter(ways.values()), "")
-        shown = "  ".join([*keys, *([f"{chosen} Keys"] if chosen else [])])
-        if shown != self._shown_keys:
-            self._shown_keys = shown
-            self.query_one("#box").border_subtitle = Content(shown)
+        chosen = ways.get("other" if typing else "?") or next(iter(ways.values()), None)
+        if chosen is not None:
+            keys[f"{chosen[0]} Keys"] = chosen[1]
+        if keys != self._shown_keys:
+            self._shown_keys = keys
+            self.query_one("#box").border_subtitle = Content(_GAP.join(keys))
+
+    def on_click(self, event: events.Click) -> None:
+        """A click on one of the keys in the frame does what it does."""
+        box = self.query_one("#box").region
+        left = box.right - _FRAME - cells(_GAP.join(self._shown_keys))
+        if event.screen_y != box.bottom - 1 or left <= box.x:
+            return
+        for shown, active in self._shown_keys.items():
+            if active is not None and active.enabled and left <= event.screen_x < left + cells(shown):
+                # A key that a screen posts would not be passed on by the widgets that it is the parent of.
+                self.call_later(self.app.run_action, active.binding.action, active.node)
+            left += cells(shown + _GAP)
+
+    def ask_for_word(self, word: str) -> None:
+        """Tell why nothing happened: what confirms it does not stand there."""
+        self.engine_app.tell(f"To confirm, type: {word}")
 
     def place_toasts(self) -> None:
         """Below the box; where there is no room for them, above what people have to reach for."""

@@ -200,6 +200,10 @@ class RestoreScreen(Dialog[RestoreChoice]):
         asked = self._preview is not None and self._answered == self.form.question
         if not asked or self._problem or self.form.incomplete or self._forbidden():
             return False
+        return self._word_stands
+
+    @property
+    def _word_stands(self) -> bool:
         return self.query_one("#confirm", Input).value.strip() == self.word or not self.word
 
     # Keys
@@ -261,6 +265,8 @@ class RestoreScreen(Dialog[RestoreChoice]):
     def _go(self) -> None:
         if self._possible():
             self.dismiss(self.form.choice(overwrite=self._loses))
+        elif not self._word_stands:
+            self.ask_for_word(self.word)
 
 
 def _problem_facts(message: str, hint: str) -> tuple[Fact, ...]:

@@ -135,7 +135,11 @@ class UndoScreen(Dialog[UndoDecision]):
         possible = self._choice is not None and self._choice.possible
         if self._needs_in_place and not self.query_one("#in-place", Tick).value:
             return False
-        return possible and self.query_one("#confirm", Input).value.strip() == self.word
+        return possible and self._word_stands
+
+    @property
+    def _word_stands(self) -> bool:
+        return self.query_one("#confirm", Input).value.strip() == self.word
 
     @property
     def _needs_in_place(self) -> bool:
@@ -171,3 +175,5 @@ class UndoScreen(Dialog[UndoDecision]):
             in_place = self._needs_in_place and self.query_one("#in-place", Tick).value
             safety = self.query_one(SafetyRows).choice
             self.dismiss(UndoDecision(safety=safety, reason=reason, in_place=in_place))
+        elif not self._word_stands:
+            self.ask_for_word(self.word)

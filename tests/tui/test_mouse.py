@@ -2,13 +2,17 @@
 
 from pathlib import Path
 
+from dgtui.screens.audit import AuditScreen
 from dgtui.screens.backups import BackupsScreen
+from dgtui.screens.confirm import ConfirmScreen
+from dgtui.screens.datasources import DatasourcesScreen
 from dgtui.screens.engine_app import RunsSampled
 from dgtui.screens.keys import KeysScreen
 from dgtui.screens.rehearse import RehearseScreen
 from dgtui.screens.widgets.choice import Choice, Tick
 from dgtui.screens.widgets.key_bar import KeyBar
 from dgtui.screens.widgets.listing import Listing
+from dgtui.screens.widgets.styled import Lines, plain
 from dgtui.screens.widgets.ticks import Ticks
 from tests.tui.driver import Driver
 from tests.tui.still_life import still_run, still_screens
@@ -79,3 +83,32 @@ async def test_a_click_on_a_key_of_the_footer_presses_it(tmp_path: Path) -> None
         await driver.pilot.click(bar, offset=(bar.text.index("? Keys") + 3, 0))
         await driver.settle()
         assert isinstance(driver.screen, KeysScreen)
+
+
+async def test_a_click_on_a_key_in_the_frame_of_a_dialog_presses_it(tmp_path: Path) -> None:
+    async with still_screens(tmp_path) as driver:
+        await driver.press("A")
+        for shown, opened in (("F1 Keys", KeysScreen), ("Esc Close", AuditScreen)):
+            box = driver.screen.query_one("#box").region
+            keys = str(driver.screen.query_one("#box").border_subtitle)
+            left = box.right - 3 - len(keys) + keys.index(shown)
+            await driver.pilot.click(offset=(left + 1, box.bottom - 1))
+            await driver.settle()
+            assert isinstance(driver.screen, opened)
+
+
+async def test_a_click_on_a_key_of_the_panel_presses_it(tmp_path: Path) -> None:
+    async with still_screens(tmp_path) as driver:
+        driver.app.post_message(RunsSampled((still_run(),)))
+        await driver.settle()
+        await driver.press("w")
+        panel = driver.screen.query_one("#panel", Lines)
+        foot = plain(panel.lines[-1])
+        for shown, opened in (("? Keys", KeysScreen), ("x Cancel", ConfirmScreen)):
+            await driver.pilot.click("#panel", offset=(foot.index(shown) + 2, len(panel.lines) - 1))
+            await driver.settle()
+            assert isinstance(driver.screen, opened)
+            await driver.press("escape")
+        await driver.pilot.click("#panel", offset=(foot.index("h Hide"), len(panel.lines) - 1))
+        await driver.settle()
+        assert isinstance(driver.screen, DatasourcesScreen)

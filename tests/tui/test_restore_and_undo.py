@@ -43,7 +43,10 @@ async def choose(driver: Driver, selector: str, key: str) -> None:
 async def confirm(driver: Driver, word: str) -> None:
     """Type the word, which opens the button, and go on."""
     assert driver.widget("#go", Button).disabled
-    await driver.fill("#confirm", word)
+    await driver.fill("#confirm", word[:-1])
+    await driver.press("enter")
+    assert driver.toasts[-1] == f"To confirm, type: {word}"
+    await driver.type(word[-1])
     assert not driver.widget("#go", Button).disabled, driver.text("#preview")
     await driver.press("enter")
 
