@@ -41,6 +41,7 @@ class AuditScreen(Dialog[None]):
     DEFAULT_CSS = """
     AuditScreen > #box { height: 100%; max-width: 100%; }
     AuditScreen Listing { height: 1fr; }
+    AuditScreen Details { height: 5; }
     """
 
     def __init__(self) -> None:
@@ -75,8 +76,9 @@ class AuditScreen(Dialog[None]):
     def _show_details(self) -> None:
         key = self.query_one(Listing).key
         one = next((entry for entry in self._entries if str(entry.number) == key), None)
+        first: Line = () if one is None else (span(f"{_who(one)}: {one.action} {_object(one)}, {one.outcome}"),)
         noted = "; ".join(one.details) if one is not None else ""
-        self.query_one("#details", Details).show([(span(noted),), self._verdict])
+        self.query_one("#details", Details).show([first, (span(noted),), self._verdict])
 
     # Searching
 
@@ -119,17 +121,25 @@ class AuditScreen(Dialog[None]):
         self._show_details()
 
 
-def _row(entry: AuditEntry) -> Row:
+def _who(entry: AuditEntry) -> str:
     actor = entry.actor
     who = actor.user if actor.program == "dgtui" else f"{actor.user} ({actor.program})"
+    return who + (f" from {actor.origin}" if actor.origin else "")
+
+
+def _object(entry: AuditEntry) -> str:
+    return f"{entry.object_kind} {entry.object_name}"
+
+
+def _row(entry: AuditEntry) -> Row:
     return Row(
         key=str(entry.number),
         cells=(
             (Span(str(entry.number), "dim"),),
             (Span(time_text(entry.at)),),
-            (span(who + (f" from {actor.origin}" if actor.origin else "")),),
+            (span(_who(entry)),),
             (span(entry.action),),
-            (span(f"{entry.object_kind} {entry.object_name}"),),
+            (span(_object(entry)),),
             (span(entry.outcome, "bad" if entry.outcome in _BAD else ""),),
         ),
         sort=(entry.number, entry.at),

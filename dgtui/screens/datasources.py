@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _COLUMNS = (
     Column("Name", flexible=True, enough=44),
-    Column("Type", flexible=True, enough=7),
+    Column("Type", flexible=True, enough=10),
     Column("Status"),
     Column("Latency", right=True, wide_only=True, spared=1),
     Column("Checked", wide_only=True),
@@ -204,7 +204,8 @@ class DatasourcesScreen(EditingScreen):
             return [(*start, span(settings.description, "dim")), ()]
         if state.message:
             style = "bad" if state.failures else "warning"
-            told: Line = (*start, span(state.message, style))
+            since = Span(f" ({age_text(state.checked_at, app.clock())})", "dim")
+            told: Line = (*start, span(state.message, style), since)
             arrow = app.look.glyph("→", "->")
             hint: Line = (span(f" {arrow} {state.hint}" if state.hint else "", "dim"),)
             beside = self._with_latencies(name, hint)

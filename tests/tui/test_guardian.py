@@ -16,10 +16,12 @@ from dgtui.screens.daemon import DaemonScreen
 from dgtui.screens.notification import NotificationScreen
 from dgtui.screens.pinning import PinScreen
 from dgtui.screens.undelivered import UndeliveredScreen
+from dgtui.screens.widgets.listing import Listing
 from tests.support.homes import Home, wait_until
 from tests.support.postgres import PostgresServer
 from tests.tui.conftest import sqlite_table
 from tests.tui.driver import screens
+from tests.tui.still_life import still_screens
 
 
 async def test_a_stopped_server_becomes_critical_and_its_notification_comes_by_itself(
@@ -129,6 +131,9 @@ async def test_the_audit_log_is_shown_and_proven(home: Home, shop: Path) -> None
         await driver.press("A")
         assert isinstance(driver.screen, AuditScreen)
         assert any("backup  job nightly  completed" in row for row in driver.rows("#audit"))
+        driver.widget("#audit", Listing).move_to(str(driver.app.engine.records.audit()[0].number))
+        await driver.settle()
+        assert "backup job nightly, completed" in driver.text("#details"), "where the columns have no room for it"
         await driver.press("v")
         assert "each as it was written" in driver.text("#details")
         every = len(driver.rows("#audit"))
@@ -245,3 +250,10 @@ async def test_files_that_others_change_are_taken_up(home: Home, shop: Path) -> 
         more = sqlite_table("second", shop)
         home.config_path.write_text(home.config_path.read_text() + "\n" + more)
         await driver.until(lambda: len(driver.rows("#datasources")) == 2, "the second datasource")
+
+
+async def test_what_a_check_found_is_told_with_its_age(tmp_path: Path) -> None:
+    async with still_screens(tmp_path) as driver:
+        driver.widget("#datasources", Listing).move_to("legacy")
+        await driver.settle()
+        assert "legacy.db is not there (1 min ago)" in driver.text("#details")
