@@ -8,6 +8,7 @@ import pytest
 from dgtui.engine.errors import DataGuardianError
 from tests.support.daemons import Notifications, StartDaemon
 from tests.support.homes import Home, wait_until
+from tests.support.receivers import web_server
 from tests.support.shops import fill_up
 
 GOOD = "[guardian]\nmax_concurrent = 3\n"
@@ -99,3 +100,23 @@ def test_a_full_disk_of_the_state_folder_is_told_by_all_that_look(
     assert home.dgtui("daemon", "--status", "--json").json()["disk_full"] is True
     assert "The disk of the state folder is full" in home.dgtui("status").errors
     assert daemon.stop() == 0
+
+
+def test_a_daemon_that_starts_on_a_full_disk_tells_it_and_waits_for_room(
+    home: Home, small_mount: Path, start_daemon: StartDaemon
+) -> None:
+    home.state = small_mount / "state"
+    home.state.mkdir()
+    filler = fill_up(small_mount)
+    with web_server() as web:
+        channel = f'[channels.hook]\ntype = "webhook"\nseverity = "critical"\nurl = "{web.url}"\n'
+        home.config_path.write_text(f"{GOOD}\n{channel}")
+        home.config_path.chmod(0o600)
+        daemon = start_daemon()
+        wait_until(lambda: len(web.requests) == 1, "people are told")
+        assert web.requests[0].json["notifications"][0]["kind"] == "state_unwritable"
+        filler.unlink()
+        daemon.wait_ready()
+        wait_until(lambda: len(web.requests) == 2, "people are told that it is over")
+        assert web.requests[1].json["notifications"][0]["kind"] == "state_restored"
+        assert daemon.stop() == 0

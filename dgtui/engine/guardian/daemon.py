@@ -24,6 +24,7 @@ from dgtui.engine.guardian.config_watch import ConfigWatch
 from dgtui.engine.guardian.duties import DUTIES
 from dgtui.engine.guardian.duty import DutyContext, Level
 from dgtui.engine.guardian.duty_watch import DutyWatch
+from dgtui.engine.guardian.room import wait_for_room
 from dgtui.engine.guardian.runner import DutyRunner, DutyState
 from dgtui.engine.guardian.status import DaemonReport, daemon_lock_path, daemon_status, write_report
 from dgtui.engine.guardian.systemd import SystemdNotifier
@@ -196,14 +197,17 @@ def run_daemon(config_path: Path | None, state: Path, *, log: Callable[[str, Lev
     Raises ConfigError, CatalogError, and JobBusy where there is one already.
     """
     paths = RunPaths(state)
+    notifier = SystemdNotifier()
     config, mistake = first_config(config_path, paths, log)
+    if wait_for_room(config, state, notifier, log):
+        config, mistake = first_config(config_path, paths, log)
     paths.make()
     with _only_one(paths), contextlib.closing(Catalog(state)) as catalog:
         context = DutyContext(config, catalog, paths, log=log)
         log(f"Guarding {counted(len(config.jobs), 'jobs')}, pid {os.getpid()}, state in {state}", "info")
         observe_secrets(SecretReads(Teller(catalog, config, lambda text: log(text, "warning"))))
         try:
-            Daemon(_named(config, config_path), context, SystemdNotifier(), mistake).run()
+            Daemon(_named(config, config_path), context, notifier, mistake).run()
         finally:
             observe_secrets(None)
 
