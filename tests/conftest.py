@@ -13,6 +13,7 @@ pytest_plugins = [
     "tests.support.sshd",
     "tests.support.daemons",
     "tests.support.shops",
+    "tests.support.warm",
 ]
 
 

@@ -15,6 +15,8 @@ from dgtui.wording.words import size_text
 from tests.support.homes import Home, Outcome
 from tests.support.sqlite import make_nasty, sqlite_digest
 
+pytestmark = pytest.mark.started
+
 
 @pytest.fixture
 def shop(home: Home) -> Path:

@@ -133,6 +133,8 @@ def test_the_latest_of_a_job_is_what_it_does_now_and_then_what_it_did_last(slow:
     tar.with_name("slow-tar").rename(tar)
     with started(slow, "run", "nightly") as process:
         run_id = run_under_way(slow)
+        # A worker goes on while it loads the catalogue.
+        wait_until(lambda: len(slow.engine().executions()) > 1, "the record of the run")
         status = slow.dgtui("status", "nightly@latest", "--json").json()
         assert (status["run_id"], status["status"]) == (run_id, "running")
         cancelled = slow.dgtui("cancel", "nightly@latest", "--json")

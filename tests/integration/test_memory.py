@@ -5,9 +5,13 @@ import os
 import re
 from pathlib import Path
 
+import pytest
+
 from tests.support.homes import Home, wait_until
 from tests.support.postgres import PostgresServer
 from tests.support.round_trips import parts, postgres_table, table
+
+pytestmark = pytest.mark.started
 
 MEGABYTE = 1_000_000
 _PEAK = re.compile(r"^VmHWM:\s*(\d+) kB$", re.MULTILINE)

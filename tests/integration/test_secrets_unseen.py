@@ -18,6 +18,8 @@ from tests.support.round_trips import digest_of, mysql_table, postgres_table, re
 
 PASSWORD = "Gehe1m's\"\\ \\n #;é%41"
 
+pytestmark = pytest.mark.started
+
 
 class Witness:
     """Programs that write down the command lines of all processes, and then do their work."""

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 
@@ -31,8 +31,23 @@ def wait_until(holds: Callable[[], bool], what: str, *, seconds: float = PATIENC
         time.sleep(0.02)
 
 
+class Warm(Protocol):
+    """Runs commands in an interpreter that has the program loaded already; see `warm.py`."""
+
+    def fits(self, environment: dict[str, str]) -> bool:
+        """Whether a program in this environment may run in it."""
+
+    def command(
+        self, arguments: tuple[str, ...], environment: dict[str, str], timeout: float
+    ) -> tuple[int, bytes, bytes]:
+        """Run a command; its exit code, output and errors."""
+
+
 class Home:
     """A place where a test configures and runs DataGuardian."""
+
+    warm: Warm | None = None
+    """Where commands run, if not each in an interpreter of its own."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -144,6 +159,9 @@ class Home:
 
     def dgtui(self, *arguments: str, stdin: str | None = None, timeout: float = PATIENCE_SECONDS) -> "Outcome":
         """Run the program as a user would."""
+        if self.warm is not None and stdin is None and self.warm.fits(self.environment):
+            code, output, errors = self.warm.command(arguments, self.environment, timeout)
+            return Outcome(code, output.decode(errors="surrogateescape"), errors.decode(errors="surrogateescape"))
         completed = subprocess.run(
             [sys.executable, "-m", "dgtui", *arguments],
             env=self.environment,

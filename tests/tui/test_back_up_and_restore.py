@@ -5,6 +5,7 @@ import shutil
 import sqlite3
 from pathlib import Path
 
+import pytest
 from textual.widgets import Button, Input
 
 from dgtui.engine.model import Execution
@@ -17,6 +18,8 @@ from dgtui.screens.widgets.ticks import Ticks
 from tests.support.homes import Home
 from tests.tui.conftest import add_rows, orders, sqlite_table
 from tests.tui.driver import Driver, screens
+
+pytestmark = pytest.mark.started
 
 
 async def back_up(driver: Driver) -> Execution:

@@ -19,6 +19,7 @@ from tests.tui.driver import Driver, screens
 from tests.tui.test_restore_and_undo import choose, restore_here
 
 
+@pytest.mark.started
 async def test_a_rehearsal_is_made_as_it_was_chosen_and_stands_in_the_history(
     home: Home, request: pytest.FixtureRequest
 ) -> None:
