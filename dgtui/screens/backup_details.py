@@ -9,7 +9,7 @@ from dgtui.screens.live_copies import asked_words
 from dgtui.screens.marks import execution_mark
 from dgtui.screens.widgets.styled import span
 from dgtui.wording.panel import Line, Span
-from dgtui.wording.retention_text import keep_text
+from dgtui.wording.retention_text import keep_texts
 from dgtui.wording.terminal import Look
 from dgtui.wording.words import short_id, time_text
 
@@ -37,4 +37,4 @@ def _keep_reasons(one: Execution, verdicts: "Sequence[Verdict]", now: datetime) 
     told = [verdict for verdict in verdicts if "no_rule" not in {hold.kind for hold in verdict.holds}]
     if not told and one.expires_at:
         return [f"kept until {time_text(one.expires_at)}"]
-    return [keep_text(verdict, now) for verdict in told]
+    return keep_texts(told, now)

@@ -1,5 +1,6 @@
 """Why a backup stays, when it would go, and why one went, in words."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -67,10 +68,18 @@ def end_text(verdict: "Verdict", now: datetime) -> str:
 
 def keep_text(verdict: "Verdict", now: datetime) -> str:
     """`weekly; would go on 12 Oct; frees 4.2 GB on s3-eu`."""
-    pieces = [reason_text(verdict), end_text(verdict, now)]
-    if verdict.expiry != "never":
-        pieces.append(f"frees {size_text(verdict.bytes)} on {one_line(verdict.storage)}")
-    return "; ".join(filter(None, pieces))
+    return keep_texts([verdict], now)[0]
+
+
+def keep_texts(verdicts: "Iterable[Verdict]", now: datetime) -> list[str]:
+    """The same of several storages, each reason once: `weekly; would go on 12 Oct; frees 4 GB on s3, 4 GB on disk`."""
+    freed: dict[str, list[str]] = {}
+    for verdict in verdicts:
+        why = "; ".join(filter(None, (reason_text(verdict), end_text(verdict, now))))
+        places = freed.setdefault(why, [])
+        if verdict.expiry != "never":
+            places.append(f"{size_text(verdict.bytes)} on {one_line(verdict.storage)}")
+    return [f"{why}; frees {', '.join(places)}" if places else why for why, places in freed.items()]
 
 
 def day_text(moment: datetime, now: datetime) -> str:
