@@ -55,9 +55,11 @@ def test_a_daemon_that_a_screen_could_not_start_says_why(home: Home) -> None:
 def test_a_wrong_configuration_later_is_survived_and_told(home: Home, start_daemon: StartDaemon) -> None:
     home.config_path.write_text(GOOD)
     daemon = start_daemon().wait_ready()
-    home.config_path.write_text(WRONG)
+    home.config_path.write_text(WRONG + "nonsense = 1\n")
     daemon.process.send_signal(signal.SIGHUP)
-    daemon.wait_for(lambda: "config.toml:2: guardian.max_concurrent" in daemon.log, "the line in the log")
+    daemon.wait_for(lambda: "config.toml:3: guardian.nonsense" in daemon.log, "the last line in the log")
+    assert "config.toml:2: guardian.max_concurrent" in daemon.log
+    assert "\\n" not in daemon.log, "each mistake has a line of its own"
 
     def told() -> bool:
         report = daemon.status().report

@@ -122,7 +122,10 @@ class Daemon:
 
     def _refuse(self, error: ConfigError) -> None:
         self._config_problem = problem_of(error)
-        self._context.log(f"The configuration is wrong, the last good one stays in use: {error.message}", "error")
+        first, *more = error.message.splitlines()
+        self._context.log(f"The configuration is wrong, the last good one stays in use: {first}", "error")
+        for line in more:
+            self._context.log(line, "error")
         self._keeping.refused(error)
 
     def _wake_all(self) -> None:
