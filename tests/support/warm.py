@@ -30,28 +30,34 @@ _BLOCK = 1 << 16
 
 
 class WarmInterpreter:
-    """One that is kept for the copies."""
+    """One that is kept for the copies, and begun with the first of them."""
 
     def __init__(self) -> None:
-        self._environment = _early(dict(os.environ))
-        self._orders, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
+        self._whole_environment = dict(os.environ)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._orders, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+
+    def _start(self) -> None:
+        with self._theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.support.warm_program", str(theirs.fileno())],
+                [sys.executable, "-m", "tests.support.warm_program", str(self._theirs.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(),),
+                pass_fds=(self._theirs.fileno(),),
                 cwd=Path(__file__).parents[2],
+                env=self._whole_environment,
             )
 
     def close(self) -> None:
         """No more copies; those that run go on."""
         self._orders.close()
-        self._process.wait()
+        self._theirs.close()
+        if self._process is not None:
+            self._process.wait()
 
     def fits(self, environment: dict[str, str]) -> bool:
         """Whether a program in this environment would begin as this interpreter did."""
-        return _early(environment) == self._environment
+        return _early(environment) == _early(self._whole_environment)
 
     def worker(self, paths: RunPaths, run_id: str, locks: tuple[int, ...], faults: int) -> int:
         """Start a worker in the present environment; its pid."""
@@ -86,6 +92,8 @@ class WarmInterpreter:
     @contextlib.contextmanager
     def _ordered(self, order: dict[str, Any], descriptors: tuple[int, ...]) -> Iterator[BinaryIO]:
         """Hand over an order; what is told of the copy."""
+        if self._process is None:
+            self._start()
         ours, theirs = socket.socketpair()
         umask = os.umask(0o077)
         os.umask(umask)
@@ -132,13 +140,10 @@ def warm_interpreter() -> Iterator[WarmInterpreter]:
 
 
 @pytest.fixture(autouse=True)
-def _starts(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Begin workers and commands of a home as copies, unless the test is marked as `started`."""
-    if "home" not in request.fixturenames or request.node.get_closest_marker("started") is not None:
-        yield
-        return
-    interpreter = request.getfixturevalue("warm_interpreter")
+def _starts(request: pytest.FixtureRequest, warm_interpreter: WarmInterpreter) -> Iterator[None]:
+    """Begin workers and commands as copies, unless the test is marked as `started`."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(starting, "spawn_worker", interpreter.worker)
-        patched.setattr(Home, "warm", interpreter)
+        if request.node.get_closest_marker("started") is None:
+            patched.setattr(starting, "spawn_worker", warm_interpreter.worker)
+            patched.setattr(Home, "warm", warm_interpreter)
         yield
