@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from dgtui.engine.datasources.postgres_paths import path_option, with_path_of_session
+from dgtui.engine.datasources.loading import LoadError, LoadOutcome
+from dgtui.engine.datasources.postgres_paths import misses_path, path_option, with_path_of_session
 from tests.support.homes import Home
 from tests.support.postgres import PostgresServer
 from tests.support.round_trips import postgres_table, whole_backup
@@ -72,6 +73,25 @@ def test_the_archive_stays_as_long_as_it_is(size: int) -> None:
     assert changed.count(says) == 1
     assert changed.endswith(says)
     assert b"".join(with_path_of_session([b"PGDMP", b"x"])) == b"PGDMPx"
+
+
+@pytest.mark.parametrize(
+    ("message", "misses"),
+    [
+        ('COPY failed for table "t": ERROR:  relation "known" does not exist', True),
+        ("ERROR:  function low(text) does not exist (HINT:  No function matches)", True),
+        ('ERROR:  function "Low"(text, integer) does not exist', True),
+        ("ERROR:  operator does not exist: text === text", True),
+        ('ERROR:  type "mood" does not exist', True),
+        ('ERROR:  relation "public.known" does not exist', False),
+        ("ERROR:  function public.low(text) does not exist", False),
+        ('ERROR:  column "b" of relation "bytes" does not exist', False),
+        ('ERROR:  schema "many" already exists', False),
+        ('ERROR:  role "owner" does not exist', False),
+    ],
+)
+def test_what_a_path_may_lead_to(message: str, misses: bool) -> None:
+    assert misses_path(LoadOutcome(errors=(LoadError(message=message),), error_count=1)) is misses
 
 
 def test_a_path_as_an_option() -> None:

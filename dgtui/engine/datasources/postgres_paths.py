@@ -16,15 +16,20 @@ from dgtui.engine.datasources.postgres_toc import TocEntry
 if TYPE_CHECKING:
     import psycopg
 
-_NOT_FOUND = re.compile(r"\b(?:relation|function|procedure|type|operator|text search \w+) .* does not exist")
+_NOT_FOUND = re.compile(
+    r'(?<!of )\b(?:relation|type|text search [a-z]+) "[^".]+" does not exist'
+    r'|\b(?:function|procedure) (?:"[^"]+"|[^."(]+)\([^)]*\) does not exist'
+    r"|\boperator does not exist: "
+)
+"""Something without a schema before it: what names its schema is not there at all, for want of something else."""
 _NO_PATH = b"SELECT pg_catalog.set_config('search_path', '', false);"
 _PATH_OF_SESSION = b"RESET search_path".ljust(len(_NO_PATH) - 1) + b";"
 """As long as the other: the archive tells the length of each text before it."""
 
 
 def misses_path(outcome: LoadOutcome) -> bool:
-    """Whether something was not found that a path may lead to."""
-    return any(_NOT_FOUND.search(error.message) for error in outcome.errors)
+    """Whether what failed first is that something was not found which a path may lead to."""
+    return bool(outcome.errors) and _NOT_FOUND.search(outcome.errors[0].message) is not None
 
 
 def users_path(connection: "psycopg.Connection[Any]", entries: Iterable[TocEntry]) -> str:
