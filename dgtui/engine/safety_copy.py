@@ -12,7 +12,7 @@ from dgtui.config import JobSettings
 from dgtui.config.model import job_id
 from dgtui.engine.backup import Backup, BackupPlan, started_execution
 from dgtui.engine.datasources.base import Datasource
-from dgtui.engine.errors import Cancelled, DataGuardianError, RestoreError
+from dgtui.engine.errors import Cancelled, DataGuardianError, RestoreError, StorageError
 from dgtui.engine.messages import now
 from dgtui.engine.model import Execution
 from dgtui.engine.problems import problem_of
@@ -80,10 +80,11 @@ def take_safety_copy(task: TargetTask, record: Restore) -> SafetyCopy:
             task.catalog.save_execution(ended)
         if isinstance(error, Cancelled):
             raise
+        elsewhere = "Another storage takes it with --safety-to STORAGE" if isinstance(error, StorageError) else ""
         raise RestoreError(
-            f"The safety backup of {task.order.database} failed: {error.message}; nothing was changed",
+            f"The safety backup of {task.order.database} failed: {error.message.rstrip('.')}; nothing was changed",
             subject=error.subject or task.order.database,
-            hint=f"{error.hint}. Another storage takes it with --safety-to STORAGE".lstrip(". "),
+            hint=". ".join(filter(None, (error.hint, elsewhere))),
             detail=error.detail,
         ) from error
 

@@ -253,7 +253,7 @@ class PostgresDump(Dump):
             if code > 0
             else f"pg_dump of {self._database} was ended by {describe_exit(code)}",
             subject=self._database,
-            hint="The last lines of pg_dump and the server's log tell why; then run the job again",
+            hint="The last lines of pg_dump and the server's log tell why; then try again",
             detail=detail,
         )
 

@@ -98,7 +98,7 @@ def _lost(match: re.Match[str], server: str, _: str) -> DataGuardianError:
     return DatabaseConnectionError(
         f"The connection to {server} was lost: {match[0]}",
         subject=server,
-        hint="Was the server stopped or restarted? Its log tells why; then run the job again",
+        hint="Was the server stopped or restarted? Its log tells why; then try again",
     )
 
 
