@@ -112,6 +112,14 @@ class DataGuardianApp(ErrandApp):
 
     # Beginning and end
 
+    def on_load(self) -> None:
+        """Let tasks begin in turn, under Python 3.12 and later too.
+
+        Textual has them begin at once there: an Input looks for its screen then before that stands, and the program
+        ends (https://github.com/Textualize/textual/issues/6444).
+        """
+        asyncio.get_running_loop().set_task_factory(None)
+
     def on_mount(self) -> None:
         """The first screen stands: now open the engine, and be ready to be hung up on."""
         if not self.is_headless:
