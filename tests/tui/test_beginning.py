@@ -1,16 +1,13 @@
 """The screens begin under each version of Python, whatever way its tasks begin."""
 
 import asyncio
-from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
 from tests.tui.still_life import still_app
 
 
-def _as_textual_wants_it(
-    loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, Any], **about: Any
-) -> asyncio.Task[Any]:
+def _as_textual_wants_it(loop: asyncio.AbstractEventLoop, work: Any, **about: Any) -> asyncio.Task[Any]:
     return asyncio.Task(work, loop=loop, **about)
 
 
