@@ -194,7 +194,7 @@ def test_a_port_that_is_closed_before_a_living_server(home: Home, kind: str, req
         port.open()
         assert_back(watch)
         (lost, back) = watch.told()
-        assert (lost.group_key, "away from" in back.details[0]) == (f"127.0.0.1:{port.port}", True)
+        assert (lost.group_key, "checks failed from" in back.details[0]) == (f"127.0.0.1:{port.port}", True)
 
 
 def test_a_server_that_freezes_once_the_connection_stands(home: Home) -> None:

@@ -71,6 +71,19 @@ def test_the_end_of_an_outage_tells_its_length() -> None:
     assert "after 0 s" in events[0].message
 
 
+def test_the_end_of_refused_logins_claims_no_silence() -> None:
+    state = HealthState(subject=SHOP)
+    for minutes in (0, 5, 10):
+        state, _ = judge(state, check(minutes, "auth_failed"), None)
+    _, events = judge(state, check(15), None)
+    assert [(event.message, event.details) for event in events] == [
+        (
+            "shop can be logged in to again after 15 min",
+            ("Its checks failed from 2025-02-13 06:00:00 to 2025-02-13 06:15:00 UTC",),
+        )
+    ]
+
+
 @pytest.mark.parametrize(
     ("slow_after", "usual", "limit"),
     [

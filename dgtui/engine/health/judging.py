@@ -108,12 +108,14 @@ def _restored(former: HealthState, check: HealthCheck) -> HealthEvent | None:
         return None
     started = former.outage_since or check.checked_at
     lasted = max(check.checked_at - started, timedelta(0))
+    # What refuses a password has answered all the while.
+    again = "can be logged in to again" if former.result == "auth_failed" else "answers again"
     return HealthEvent(
         kind=lost[1],
         subject=check.subject,
         at=check.checked_at,
-        message=f"{check.subject.name} answers again after {span_text(lasted)}",
-        details=(f"It was away from {started:%Y-%m-%d %H:%M:%S} to {check.checked_at:%Y-%m-%d %H:%M:%S} UTC",),
+        message=f"{check.subject.name} {again} after {span_text(lasted)}",
+        details=(f"Its checks failed from {started:%Y-%m-%d %H:%M:%S} to {check.checked_at:%Y-%m-%d %H:%M:%S} UTC",),
         group=check.group,
     )
 
