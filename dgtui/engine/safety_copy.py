@@ -89,6 +89,18 @@ def take_safety_copy(task: TargetTask, record: Restore) -> SafetyCopy:
         ) from error
 
 
+def partial_safety(execution: Execution | None) -> tuple[str, ...]:
+    """What to warn of where a safety backup is not at all of its storages."""
+    if execution is None or execution.status != "partial":
+        return ()
+    short = execution.execution_id[:8]
+    return tuple(
+        f"The safety backup {short} is not at {copy.storage}: {copy.problem.message if copy.problem else 'it failed'}"
+        for copy in execution.copies
+        if not copy.path
+    )
+
+
 def _back_up(task: TargetTask, source: Datasource[Any], plan: BackupPlan) -> SafetyCopy:
     execution = Backup(plan, source, task.safety_storages, task.run, task.cancellation).execute()
     holding = {copy.storage for copy in execution.copies if copy.path}

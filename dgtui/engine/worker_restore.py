@@ -15,7 +15,7 @@ from dgtui.engine.restore_model import Restore
 from dgtui.engine.restore_task import RestoreTask, UndoTask, started_restore
 from dgtui.engine.restore_telling import content_of, tell_restore
 from dgtui.engine.run_writer import RunWriter
-from dgtui.engine.safety_copy import safety_settings
+from dgtui.engine.safety_copy import partial_safety, safety_settings
 from dgtui.engine.undo import UndoRun, only_removes
 from dgtui.engine.undo_check import KeptDamaged
 from dgtui.engine.worker_reading import ReadingWorker
@@ -52,10 +52,15 @@ class RestoreWorker(ReadingWorker[RestoreOrder]):
                 warnings = ended.differences
                 try:
                     self._catalog.save_restore(ended)
+                    warnings += self._warnings_of_safety(ended)
                 except DataGuardianError as error:
                     warnings += (f"The restored content is in place, but could not be recorded: {error.message}",)
                 self._tell_restore(ended)
                 self._say_end("completed", warnings=warnings)
+
+    def _warnings_of_safety(self, ended: Restore) -> tuple[str, ...]:
+        saved = ended.safety_execution_id
+        return partial_safety(self._catalog.execution(saved)) if saved is not None else ()
 
     def _end_of(self, error: DataGuardianError) -> tuple[ExecutionStatus, Problem]:
         status, problem = super()._end_of(error)

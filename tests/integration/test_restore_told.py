@@ -1,5 +1,7 @@
 """What people are told of restores that did not go well: by commands, notifications, the audit log, the next start."""
 
+import json
+import shutil
 import signal
 from collections.abc import Callable
 
@@ -146,6 +148,25 @@ def test_statements_that_fail_end_it_before_the_swap(home: Home, postgres_server
         assert outcomes["public.b"] != "restored"
         assert [kind for kind, _ in _told(engine, restore)] == ["restore_failed"]
         assert "check constraint" in home.dgtui("restores", restore.restore_id[:8]).output
+
+
+def test_a_safety_backup_that_one_storage_lacks_is_told_at_the_end(home: Home, request: pytest.FixtureRequest) -> None:
+    """By the command in its last lines, in its messages, and to whoever follows the run."""
+    with changing("sqlite", home, request):
+        shutil.rmtree(home.storage("nas"))
+        home.storage("nas").write_text("no folder")
+        order = ("restore", "nightly@latest", "--from", "disk", "--overwrite", "--yes")
+        done = home.dgtui(*order)
+        assert done.exit_code == 0, done
+        engine = home.engine()
+        restore = engine.restores()[0]
+        lacking = f"The safety backup {(restore.safety_execution_id or '')[:8]} is not at nas: "
+        assert f"warning: {lacking}" in done.errors
+        follower = engine.follower(restore.restore_id)
+        follower.poll()
+        assert [warning.startswith(lacking) for warning in follower.snapshot.warnings] == [True]
+        (warning,) = json.loads(home.dgtui(*order, "--json").output.splitlines()[-1])["warnings"]
+        assert "is not at nas: " in warning
 
 
 def test_a_server_killed_while_it_loads(home: Home, own_postgres_server: PostgresServer) -> None:
