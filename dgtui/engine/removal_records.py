@@ -1,6 +1,5 @@
 """What every removal leaves behind: a line at its storage and an audit entry, each once, also after a kill."""
 
-import contextlib
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
@@ -41,13 +40,29 @@ class RemovalRecords:
             self.table.save(gone)
         if gone.storage in self._config.storages:
             # A disk that is so full that this cannot be written must not keep anything from being freed.
-            with contextlib.suppress(DataGuardianError):
+            try:
                 self._storage(gone).append_system_log(CLEANUP_LOG, gone.line, once=resumed)
+            except DataGuardianError:
+                gone = msgspec.structs.replace(gone, unwritten=True)
         if gone.kind == "by hand":
             self.table.end_now(gone)
         else:
             self._audit(gone)
         return gone
+
+    def write_owed(self) -> None:
+        """Write the lines that their storages could not take when something was removed. Raises CatalogError."""
+        refusing: set[str] = set()
+        for removal in self.table.unwritten():
+            if removal.storage in refusing:
+                continue
+            if removal.storage in self._config.storages:
+                try:
+                    self._storage(removal).append_system_log(CLEANUP_LOG, removal.line, once=True)
+                except DataGuardianError:
+                    refusing.add(removal.storage)
+                    continue
+            self.table.settle_line(removal)
 
     def settle(self, removal: BegunRemoval) -> BegunRemoval | None:
         """Find out whether a removal that broke off took place, and end it or take it back; it, where it did.

@@ -90,6 +90,25 @@ def test_what_goes_is_gone_and_written_down(home: Home, engine: Engine) -> None:
     assert engine.retention.clean_up(Scope()).removed == ()
 
 
+def test_a_line_that_could_not_be_written_is_written_by_the_next_cleanup(home: Home, engine: Engine) -> None:
+    log = home.storage() / "_system" / "cleanup.log"
+    log.mkdir(parents=True)
+    assert home.dgtui("delete", engine.executions()[-1].execution_id, "--yes").exit_code == 0
+    removed = [one.path for one in engine.retention.clean_up(Scope()).removed]
+    assert (len(removed), folders(home)) == (2, ["04", "05"])
+    log.rmdir()
+    for _ in range(2):
+        again = engine.retention.clean_up(Scope())
+        assert (again.removed, again.notes) == ((), ())
+        lines = log.read_text().splitlines()
+        assert [line.split()[2] for line in lines[1:]] == removed
+        assert "deleted by hand" in lines[0]
+    audited = [entry.action for entry in AuditTable(engine.catalog).entries()]
+    assert (audited.count("retention"), audited.count("delete")) == (2, 1)
+    (told,) = Notifications(engine.catalog).listed(kind="cleanup_completed")
+    assert "2 removed" in told.message
+
+
 def test_a_pinned_one_stays_until_it_is_unpinned(home: Home, engine: Engine) -> None:
     oldest = engine.executions()[-1]
     assert home.dgtui("pin", oldest.execution_id, "--reason", "the merger").exit_code == 0

@@ -45,6 +45,10 @@ class BegunRemoval(Record, frozen=True):
     """Its line in the storage's log, known once it is gone."""
     ended: bool = False
     """Whether it is gone and has its line; a cleanup still tells what it freed, a deletion by hand that it was made."""
+    unwritten: bool = False
+    """Whether its line is still to be written: its storage could not take it."""
+    told: bool = False
+    """Whether all is told, and only its line is not written."""
 
     @property
     def by(self) -> Actor:
@@ -86,14 +90,23 @@ class RemovalTable:
             self.end(connection, removal)
 
     def forget(self, connection: sa.Connection, told: Sequence[BegunRemoval]) -> None:
-        """All is told of these, or they did not take place, as part of a transaction."""
-        if told:
+        """All is told of these, or they did not take place, as part of a transaction; a line that is owed stays."""
+        for one in told:
+            if one.unwritten:
+                _save(connection, msgspec.structs.replace(one, told=True))
+        over = [one for one in told if not one.unwritten]
+        if over:
             connection.execute(
                 sa.delete(removals).where(
                     removals.c.execution_id == sa.bindparam("key"), removals.c.storage == sa.bindparam("at")
                 ),
-                [{"key": one.key, "at": one.storage} for one in told],
+                [{"key": one.key, "at": one.storage} for one in over],
             )
+
+    def settle_line(self, removal: BegunRemoval) -> None:
+        """The line that was owed is there, or never will be: nothing is left to do."""
+        with self._catalog.transaction() as connection:
+            self.forget(connection, [msgspec.structs.replace(removal, unwritten=False)])
 
     def take_back(self, removal: BegunRemoval, status: CopyStatus = "available") -> None:
         """The removal did not take place: the copy is there."""
@@ -107,24 +120,31 @@ class RemovalTable:
             _set_status(connection, removal, "unreachable")
 
     def is_empty(self) -> bool:
-        """Whether there are none."""
+        """Whether there are none but those whose line alone is not written."""
         with self._catalog.transaction() as connection:
-            return connection.scalar(sa.select(removals.c.storage).limit(1)) is None
+            return connection.scalar(sa.select(removals.c.storage).where(~_is("told")).limit(1)) is None
 
     def begun(self) -> list[BegunRemoval]:
         """Those of which it is open whether they took place, or which have not all their records."""
-        return self._read(ended=False)
+        return self._read(~_is("ended"))
 
     def ended(self) -> list[BegunRemoval]:
         """Those that took place and were not told yet."""
-        return self._read(ended=True)
+        return self._read(_is("ended") & ~_is("told"))
 
-    def _read(self, *, ended: bool) -> list[BegunRemoval]:
-        state = sa.func.coalesce(sa.func.json_extract(removals.c.record, "$.ended"), 0)
-        query = sa.select(removals.c.record).where(state == int(ended)).order_by(sa.text("rowid"))
+    def unwritten(self) -> list[BegunRemoval]:
+        """Those of which all is told, and only the line is not written."""
+        return self._read(_is("told"))
+
+    def _read(self, chosen: sa.ColumnElement[bool]) -> list[BegunRemoval]:
+        query = sa.select(removals.c.record).where(chosen).order_by(sa.text("rowid"))
         with self._catalog.transaction() as connection:
             records = connection.scalars(query).all()
         return [msgspec.json.decode(record, type=BegunRemoval) for record in records]
+
+
+def _is(state: str) -> sa.ColumnElement[bool]:
+    return sa.func.coalesce(sa.func.json_extract(removals.c.record, f"$.{state}"), 0) == 1
 
 
 def _save(connection: sa.Connection, removal: BegunRemoval) -> None:

@@ -84,6 +84,7 @@ class Cleanup:
             left = self._remove_strays(scope) if strays else ()
             # Still locked: what was not told yet is told by one process.
             self._tell()
+            self._write_down(self._records.write_owed)
         for storage in filter(scope.allows, self._config.storages):
             self._write_down(partial(self._tell_failures, storage, everywhere=scope.jobs is None))
         return CleanupReport(
