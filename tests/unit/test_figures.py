@@ -26,6 +26,7 @@ from dgtui.engine.figures import Figures
 from dgtui.engine.figures.calendar import job_calendar, last_days, missed_times
 from dgtui.engine.figures.exposition import Family, Sample, exposition
 from dgtui.engine.figures.filling import outlook
+from dgtui.engine.figures.model import Day
 from dgtui.engine.guardian.duty import DutyContext
 from dgtui.engine.guardian.metrics_duty import MetricsDuty
 from dgtui.engine.health_model import Figures as HealthFigures
@@ -33,6 +34,7 @@ from dgtui.engine.health_model import HealthCheck, HealthState, HealthStatus, Wa
 from dgtui.engine.model import Copy, Execution, ExecutionStatus, Problem
 from dgtui.engine.notification_model import Notification
 from dgtui.engine.runs import RunPaths
+from dgtui.engine.schedules import CalendarSchedule
 from dgtui.engine.timetable import Timetable
 
 NOON = datetime(2025, 2, 13, 12, tzinfo=UTC)
@@ -299,17 +301,18 @@ def nightly(**more: object) -> Timetable:
 def test_a_due_time_without_a_run_was_missed() -> None:
     since = datetime(2025, 2, 1, 4, tzinfo=UTC)
     starts = [datetime(2025, 2, day, 3, 2, tzinfo=UTC) for day in (2, 3, 6, 7, 8, 12)]
-    missed = list(missed_times(nightly(), starts, since, NOON))
+    missed = list(missed_times(nightly().next_after, starts, since, NOON))
     assert [moment.day for moment in missed] == [4, 5, 9, 10, 11, 13]
     # Within its hour of grace nothing is missed yet.
-    assert [m.day for m in missed_times(nightly(), starts, since, NOON.replace(hour=3, minute=30))] == [4, 5, 9, 10, 11]
+    early = missed_times(nightly().next_after, starts, since, NOON.replace(hour=3, minute=30))
+    assert [moment.day for moment in early] == [4, 5, 9, 10, 11]
 
 
 def test_no_run_at_all_is_all_missed_and_no_schedule_none() -> None:
     since = NOON - timedelta(days=3)
-    assert len(list(missed_times(nightly(), [], since, NOON))) == 3
+    assert len(list(missed_times(nightly().next_after, [], since, NOON))) == 3
     never = Timetable.parse("x", "0 0 29 2 *", "UTC")
-    assert list(missed_times(never, [], since, NOON)) == []
+    assert list(missed_times(never.next_after, [], since, NOON)) == []
 
 
 @given(st.sets(st.integers(0, 200)), st.integers(1, 24))
@@ -323,7 +326,7 @@ def test_each_due_time_is_either_run_or_missed(left_out: set[int], every: int) -
         moment = coming.starts_at
     starts = [at + timedelta(seconds=40) for place, at in enumerate(due) if place not in left_out]
     expected = [at for place, at in enumerate(due) if place in left_out and at <= NOON - timedelta(hours=1)]
-    assert list(missed_times(table, starts, since, NOON)) == expected
+    assert list(missed_times(table.next_after, starts, since, NOON)) == expected
 
 
 def test_a_day_is_what_the_worst_of_it_was() -> None:
@@ -358,6 +361,40 @@ def test_calendars_are_of_what_is_configured(config: Config, catalog: Catalog) -
     # Before the first run it is not known whether the job was there.
     assert states == ["nothing", "good", "missed", "missed", "good", "good", "missed"]
     assert {day.state for day in found["hourly"].days} == {"nothing"}
+
+
+def test_jobs_of_the_same_timetable_share_the_way_through_it(
+    tmp_path: Path, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[datetime] = []
+    find = CalendarSchedule.next_after
+
+    def counted(schedule: CalendarSchedule, moment: datetime) -> datetime | None:
+        asked.append(moment)
+        return find(schedule, moment)
+
+    monkeypatch.setattr(CalendarSchedule, "next_after", counted)
+    for place, job in enumerate(("nightly", "second", "third")):
+        catalog.save_execution(run_of(place, days_ago=20 + 9 / 24, job=job))
+
+    def calendars(*more: str) -> tuple[dict[str, tuple[Day, ...]], int]:
+        tables = "".join(
+            f'[jobs.{name}]\ndatasource = "crm"\nstorages = ["disk"]\nschedule = "daily at 03:00"\ntimezone = "UTC"\n'
+            for name in more
+        )
+        path = tmp_path / "config.toml"
+        path.write_text(CONFIG + tables)
+        path.chmod(0o600)
+        asked.clear()
+        found = {one.job: one.days for one in figures(load_config(path), catalog).calendars(days=30)}
+        return found, len(asked)
+
+    _, alone = calendars()
+    found, together = calendars("second", "third")
+    assert found["nightly"] == found["second"] == found["third"]
+    assert sum(day.missed for day in found["third"]) == 20
+    assert alone > 20
+    assert together < alone * 1.5
 
 
 # Attention

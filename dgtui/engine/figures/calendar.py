@@ -2,15 +2,17 @@
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from itertools import pairwise
 
 from dgtui.engine.catalog.figures import RunMoment
 from dgtui.engine.figures.model import Day, DayState, JobCalendar
 from dgtui.engine.model import RESTORABLE
-from dgtui.engine.timetable import Timetable
+from dgtui.engine.timetable import DueRun
 
+NextDue = Callable[[datetime], DueRun | None]
+"""The first run of a timetable after a moment."""
 _ALLOWANCE = timedelta(hours=1)
 """How late a run may begin before its time counts as missed."""
 _EARLY = timedelta(minutes=1)
@@ -63,43 +65,41 @@ def last_days(end: datetime, count: int) -> tuple[date, ...]:
     return tuple(today - timedelta(days=back) for back in range(count - 1, -1, -1))
 
 
-def missed_times(
-    timetable: Timetable, starts: Sequence[datetime], since: datetime, end: datetime
-) -> Iterator[datetime]:
+def missed_times(next_due: NextDue, starts: Sequence[datetime], since: datetime, end: datetime) -> Iterator[datetime]:
     """The due times after `since` that no run began at or after, before the next due time came.
 
     `starts` are the beginnings of the job's runs, in order. Only gaps that are longer than the timetable's shortest
     distance are looked into: a job that runs every five minutes as it should costs nothing.
     """
     last = end - _ALLOWANCE
-    shortest = _shortest_distance(timetable, since)
+    shortest = _shortest_distance(next_due, since)
     moment = since
     for start in [*starts[bisect_left(starts, since) :], end]:
         if shortest is None:
             return
         if start - moment > shortest * 1.5 or start == end or moment == since:
-            due = list(_due_between(timetable, moment + _EARLY, last if start == end else start + _EARLY))
+            due = list(_due_between(next_due, moment + _EARLY, last if start == end else start + _EARLY))
             # The later run is the answer to the last time before it.
             yield from due if start == end else due[:-1]
         moment = start
 
 
-def _due_between(timetable: Timetable, after: datetime, until: datetime) -> Iterator[datetime]:
+def _due_between(next_due: NextDue, after: datetime, until: datetime) -> Iterator[datetime]:
     moment = after
     for _ in range(_MOST_DUE):
-        due = timetable.next_after(moment)
+        due = next_due(moment)
         if due is None or due.starts_at > until:
             return
         yield due.starts_at
         moment = due.starts_at
 
 
-def _shortest_distance(timetable: Timetable, since: datetime) -> timedelta | None:
+def _shortest_distance(next_due: NextDue, since: datetime) -> timedelta | None:
     """Of the next few due times; None where nothing is ever due."""
     moments: list[datetime] = []
     moment = since
     for _ in range(6):
-        due = timetable.next_after(moment)
+        due = next_due(moment)
         if due is None:
             break
         moments.append(due.starts_at)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 from dgtui.config import Config
@@ -19,7 +20,7 @@ from dgtui.engine.catalog.figures import (
 from dgtui.engine.catalog.forgetting import copies_elsewhere
 from dgtui.engine.catalog.health import HealthRecords
 from dgtui.engine.figures import attention
-from dgtui.engine.figures.calendar import job_calendar, last_days, missed_times
+from dgtui.engine.figures.calendar import NextDue, job_calendar, last_days, missed_times
 from dgtui.engine.figures.exposition import exposition
 from dgtui.engine.figures.filling import outlook
 from dgtui.engine.figures.metrics import metric_families
@@ -133,17 +134,19 @@ class Figures:
         begin = end - timedelta(days=days)
         runs = run_moments(self._catalog, begin - timedelta(days=1))
         first = first_runs(self._catalog, list(self._config.jobs))
+        # Most jobs have the timetable of some other one, and to find a due time is dear.
+        shared = cache(_walk)
         found = []
         for name, job in self._config.jobs.items():
             own = [run for run in runs if run.job == name]
             missed: list[datetime] = []
             # Before its first run a job may not have been there at all.
             if job.schedule is not None and self._config.is_followed(name) and name in first:
-                timetable = Timetable.parse(
-                    self._config.job_id(name), job.schedule, job.timezone, window=job.window, jitter=int(job.jitter)
-                )
+                jitter = int(job.jitter)
+                identity = self._config.job_id(name) if jitter else ""
+                next_due = shared(identity, job.schedule, job.timezone, job.window, jitter)
                 starts = [run.started_at for run in own]
-                missed = list(missed_times(timetable, starts, max(begin, first[name]), end))
+                missed = list(missed_times(next_due, starts, max(begin, first[name]), end))
             found.append(job_calendar(name, shown, own, missed))
         return tuple(found)
 
@@ -155,3 +158,8 @@ class Figures:
         """Put the metrics in place at one stroke, for the textfile collector. Raises StorageError."""
         text = self.metrics(daemon_running=daemon_running)
         write_durably(path, text.encode(), mode=_METRICS_MODE)
+
+
+def _walk(identity: str, schedule: str, zone: str | None, window: str | None, jitter: int) -> NextDue:
+    """The due runs of a timetable; each is found once, whoever asks for it."""
+    return cache(Timetable.parse(identity, schedule, zone, window=window, jitter=jitter).next_after)
