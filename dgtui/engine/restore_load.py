@@ -172,6 +172,6 @@ def judge(task: RestoreTask, database: str, outcome: LoadOutcome) -> None:
         subject=database,
         hint="Make room where the server keeps its data, then try again"
         if any(_FULL.search(line) for line in told)
-        else "Look at the first error: a missing role, extension or right is the usual reason",
+        else outcome.hint or "Look at the first error: those after it may only follow from it",
         detail=told,
     )

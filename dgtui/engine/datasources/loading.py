@@ -70,6 +70,8 @@ class LoadOutcome(Record, frozen=True):
     errors: tuple[LoadError, ...] = ()
     error_count: int = 0
     """All errors; `errors` holds the first ones."""
+    hint: str = ""
+    """What helps against the first error, where its kind is known."""
     notes: tuple[str, ...] = ()
     """What was done besides, such as a second try with one process."""
     kept_as: str | None = None

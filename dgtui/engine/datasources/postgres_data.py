@@ -9,6 +9,7 @@ from dgtui.engine.datasources.dumping import Archive
 from dgtui.engine.datasources.loading import Announce, LoadError, LoadOutcome, Selection
 from dgtui.engine.datasources.postgres_connection import Access
 from dgtui.engine.datasources.postgres_databases import with_names
+from dgtui.engine.datasources.postgres_load_hints import load_hint
 from dgtui.engine.datasources.postgres_names import parse_table_name, table_matches, table_name
 from dgtui.engine.datasources.postgres_queries import by_either_path, with_partitions
 from dgtui.engine.datasources.postgres_script import Replay, RowsOf
@@ -136,7 +137,8 @@ class DataLoad:
     def _failed(self, error: "psycopg.Error", statement: str) -> LoadOutcome:
         lines = str(error).splitlines()
         message = lines[0] + (f" ({lines[1]})" if len(lines) > 1 and lines[1].startswith("DETAIL") else "")
-        return LoadOutcome(errors=(LoadError(message=message, statement=statement),), error_count=1)
+        errors = (LoadError(message=message, statement=statement),)
+        return LoadOutcome(errors=errors, error_count=1, hint=load_hint(errors))
 
     # What is loaded, and into what
 

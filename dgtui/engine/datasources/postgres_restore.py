@@ -6,6 +6,8 @@ import subprocess
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+import msgspec
+
 from dgtui.engine.child import Child, describe_exit, widen_pipe
 from dgtui.engine.datasources.dumping import Archive
 from dgtui.engine.datasources.loading import LoadError, LoadOutcome
@@ -15,6 +17,7 @@ from dgtui.engine.datasources.postgres_counting import loaded_rows
 from dgtui.engine.datasources.postgres_creation import create_database
 from dgtui.engine.datasources.postgres_databases import drop_database
 from dgtui.engine.datasources.postgres_failures import known_failure
+from dgtui.engine.datasources.postgres_load_hints import load_hint
 from dgtui.engine.datasources.postgres_paths import misses_path, path_option, users_path, with_path_of_session
 from dgtui.engine.datasources.postgres_plan import RestorePlan
 from dgtui.engine.datasources.postgres_properties import properties
@@ -174,7 +177,7 @@ class Loader:
                 outcome, f"Something was not found without a search path ({{}}). {again}", notes, path
             )
         outcome = self._with_rows(outcome)
-        return LoadOutcome(errors=outcome.errors, error_count=outcome.error_count, notes=(*notes, *outcome.notes))
+        return msgspec.structs.replace(outcome, notes=(*notes, *outcome.notes), hint=load_hint(outcome.errors))
 
     def _again(self, failed: LoadOutcome, told: str, notes: list[str], path: str | None = None) -> LoadOutcome:
         note = told.format(failed.errors[0].message if failed.errors else "unknown reason")

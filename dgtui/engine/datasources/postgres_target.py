@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
+import msgspec
+
 from dgtui.engine.datasources.base import Datasource
 from dgtui.engine.datasources.dumping import Archive
 from dgtui.engine.datasources.loading import Announce, LoadOutcome, MissingRoles, Selection, TargetState
@@ -160,7 +162,7 @@ class PostgresTarget(Datasource[PostgresSettings]):
         self._loaded_rows.clear()
         outcome = loader.load(jobs)
         self._loaded_rows[database] = loader.counted
-        return LoadOutcome(errors=outcome.errors, error_count=outcome.error_count, notes=(*plan.notes, *outcome.notes))
+        return msgspec.structs.replace(outcome, notes=(*plan.notes, *outcome.notes))
 
     def load_data(
         self,
