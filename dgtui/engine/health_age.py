@@ -1,6 +1,7 @@
 """How long what a check found holds: what nobody has checked since says nothing about now."""
 
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import msgspec
 
@@ -33,15 +34,23 @@ def is_outdated(config: Config, state: HealthState, moment: datetime) -> bool:
     return moment - state.checked_at > timedelta(seconds=longest)
 
 
-def state_at(config: Config, state: HealthState, moment: datetime) -> HealthState:
-    """How something stands at a moment: `unknown` where what is known of it is outdated, with what was known."""
+def state_at(config: Config, state: HealthState, moment: datetime, *, full: Path | None = None) -> HealthState:
+    """How something stands at a moment: `unknown` where what is known of it is outdated, with what was known.
+
+    `full` is the state folder where its disk is full, so that no check can be written down.
+    """
     if not is_outdated(config, state, moment):
         return state
+    since = f"since {state.checked_at:%Y-%m-%d %H:%M} UTC"
     then = f"{state.status}: {state.message}" if state.message else state.status
+    why, hint = f"Nobody has checked it {since}", "Is the daemon running? dgtui daemon --status"
+    if full is not None:
+        why = f"No check is written down {since}, and none can be: the disk of the state folder is full"
+        hint = f"Make room there: df -h {full}"
     return msgspec.structs.replace(
         state,
         status="unknown",
         result=None,
-        message=f"Nobody has checked it since {state.checked_at:%Y-%m-%d %H:%M} UTC; it was {then}",
-        hint="Is the daemon running? dgtui daemon --status",
+        message=f"{why}; it was {then}",
+        hint=hint,
     )

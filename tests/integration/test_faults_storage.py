@@ -6,11 +6,16 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from dgtui.engine.catalog.health import HealthRecords
 from dgtui.engine.facade import Engine
+from dgtui.engine.health.judging import judge
+from dgtui.engine.health_model import HealthCheck, Watched
+from dgtui.engine.messages import now
 from tests.support.homes import PATIENCE_SECONDS, Home, wait_until
 from tests.support.shops import Shop, fill_up
 
@@ -201,6 +206,23 @@ def test_without_room_for_its_state_no_run_begins_and_that_is_said(shop: Shop, s
     assert shop.home.dgtui("--run-job", "nightly").exit_code == 0
     assert len(shop.folders()) == 2
     shop.nothing_left()
+
+
+def test_without_room_for_its_state_health_says_why_it_knows_no_newer_check(shop: Shop, small_mount: Path) -> None:
+    shop.home.state = small_mount / "state"
+    engine = shop.home.engine()
+    subject = Watched(kind="datasource", name="shop")
+    old = HealthCheck(subject=subject, checked_at=now() - timedelta(days=2), result="ok")
+    HealthRecords(engine.catalog).record([(old, lambda former, _: judge(former, old, None))])
+    (state,) = shop.home.dgtui("health", "shop", "--json").json()
+    assert "Nobody has checked it since" in state["message"]
+    # Another program has the catalogue open, as a daemon would: without one it cannot be read at all.
+    fill_up(small_mount)
+    outcome = shop.home.dgtui("health", "shop", "--json")
+    assert outcome.output, outcome
+    (state,) = outcome.json()
+    assert "none can be: the disk of the state folder is full; it was healthy" in state["message"]
+    assert state["hint"] == f"Make room there: df -h {shop.home.state}"
 
 
 def test_a_backup_that_cannot_be_recorded_is_whole_and_found_by_the_next_start(shop: Shop, small_mount: Path) -> None:

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
+from dgtui.engine.catalog.database import is_without_room
 from dgtui.engine.catalog.health import HealthRecords
 from dgtui.engine.health.agenda import watched_of
 from dgtui.engine.health.last_run import with_last_run
@@ -31,9 +32,10 @@ class Health:
     def states(self, kind: WatchedKind | None = None) -> dict[Watched, HealthState]:
         """How all of it stands; what was never checked, or not for longer than it should be, is `unknown`."""
         known, moment, config = self._records.states(kind), self._clock(), self._surroundings.config
-        return self._after_last_runs(
-            {one: state_at(config, known.get(one, HealthState(subject=one)), moment) for one in self.watched(kind)}
-        )
+        place = self._surroundings.catalog.path
+        full = place.parent if is_without_room(place) else None
+        states = (known.get(one, HealthState(subject=one)) for one in self.watched(kind))
+        return self._after_last_runs({one.subject: state_at(config, one, moment, full=full) for one in states})
 
     def _after_last_runs(self, states: dict[Watched, HealthState]) -> dict[Watched, HealthState]:
         jobs = [one.name for one in states if one.kind == "job"]
