@@ -223,6 +223,10 @@ def test_without_room_for_its_state_health_says_why_it_knows_no_newer_check(shop
     (state,) = outcome.json()
     assert "none can be: the disk of the state folder is full; it was healthy" in state["message"]
     assert state["hint"] == f"Make room there: df -h {shop.home.state}"
+    found = engine.figures.overview(daemon_running=True).attention
+    (told,) = [one for one in found if one.place == "datasources"]
+    assert "unknown: the disk of the state folder is full, no check written since 20" in told.text
+    assert told.hint == f"df -h {shop.home.state}"
 
 
 def test_a_backup_that_cannot_be_recorded_is_whole_and_found_by_the_next_start(shop: Shop, small_mount: Path) -> None:

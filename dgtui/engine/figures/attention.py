@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from dgtui.config import Config
 from dgtui.engine.catalog.figures import Waiting
@@ -40,18 +41,21 @@ def of_health(states: Mapping[Watched, HealthState]) -> list[Attention]:
     ]
 
 
-def of_unchecked(states: Mapping[Watched, HealthState]) -> list[Attention]:
-    """What was watched once, and is not any more: how it stands now is not known."""
+def of_unchecked(states: Mapping[Watched, HealthState], *, full: Path | None = None) -> list[Attention]:
+    """What was watched once, and is not any more: how it stands now is not known.
+
+    `full` is the state folder where its disk is full, so that no check can be written down.
+    """
     since = [state.checked_at for state in states.values() if state.status == "unknown" and state.checked_at]
     if not since:
         return []
+    why = "nobody has checked since" if full is None else "the disk of the state folder is full, no check written since"
     return [
         Attention(
             severity="error",
-            text=f"Health of {len(since)} of {len(states)} unknown: nobody has checked since "
-            f"{min(since):%Y-%m-%d %H:%M} UTC",
+            text=f"Health of {len(since)} of {len(states)} unknown: {why} {min(since):%Y-%m-%d %H:%M} UTC",
             place="datasources",
-            hint="dgtui daemon --status",
+            hint="dgtui daemon --status" if full is None else f"df -h {full}",
         )
     ]
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dgtui.config import Config
 from dgtui.engine.catalog import Catalog
+from dgtui.engine.catalog.database import is_without_room
 from dgtui.engine.catalog.figures import (
     added_at_storages,
     error_sums,
@@ -104,10 +105,11 @@ class Figures:
         states = {
             subject: state_at(self._config, state, end) for subject, state in known.items() if self._is_watched(subject)
         }
+        place = self._catalog.path
         found = [
             *attention.of_daemon(self._config, running=daemon_running),
             *attention.of_health(states),
-            *attention.of_unchecked(states),
+            *attention.of_unchecked(states, full=place.parent if is_without_room(place) else None),
             *attention.of_last_runs(self._catalog.last_runs_gone_wrong(list(self._config.jobs))),
             *attention.of_storages(storages, states),
             *attention.of_copies(lost_copies(self._catalog)),
