@@ -30,6 +30,16 @@ _SESSION_SETTINGS = (
     "SET search_path = pg_catalog; SET default_transaction_read_only = off"
 )
 
+_AS_ITSELF = """
+SELECT set_config('role', 'none', false) FROM pg_roles
+WHERE rolname = session_user AND rolsuper
+  AND EXISTS (SELECT 1 FROM pg_db_role_setting, unnest(setconfig) AS setting WHERE setting LIKE 'role=%')
+"""
+"""A setting of a database or of the user makes sessions act as another role, which may do less than a superuser.
+
+Others stay what they are made: they may have their rights by that role alone.
+"""
+
 DUMP_ZONE = "UTC"
 """The time zone in which dumps write times: their text is the same whatever is set where they are compared."""
 _NO_MEMORY = re.compile(r"out of memory|cannot allocate memory")
@@ -56,6 +66,8 @@ class Access:
         self.settings = settings
         self._password = password
         self.host, self.port = _address(settings)
+        self.tool_role: tuple[str, ...] = ()
+        """What has the tools act as the superuser itself; known once a connection was open."""
 
     @property
     def server(self) -> str:
@@ -126,6 +138,8 @@ class Access:
             self.fail(error)
         try:
             connection.execute(_SESSION_SETTINGS)
+            if connection.execute(_AS_ITSELF).fetchone():
+                self.tool_role = ("--role=none",)
             if connection.info.server_version >= 140000:
                 connection.execute("SET idle_session_timeout = 0")
         except psycopg.Error as error:

@@ -47,6 +47,7 @@ def dump_arguments(tool: ToolVersion, access: Access, database: str, options: Du
         "pg_dump", options.extra_arguments, letters=_LETTERS, options=_OPTIONS, besides=frozenset({"schema"})
     )
     arguments = [*buffered("-o"), tool.path, "-Fc", "-Z0", "-v", "-w", "-d", access.conninfo(database)]
+    arguments += access.tool_role
     if access.settings.lock_timeout:
         arguments.append(f"--lock-wait-timeout={access.settings.lock_timeout * 1000}")
     if options.backup_type == "schema_only":

@@ -21,7 +21,7 @@ def dump_globals(
     """
     arguments = [tool.path, "--globals-only", "-w", *([] if passwords else ["--no-role-passwords"])]
     code, output, detail = output_of(
-        [*arguments, "-d", access.conninfo(maintenance_database)],
+        [*arguments, *access.tool_role, "-d", access.conninfo(maintenance_database)],
         timeout=_SECONDS,
         environment=access.environment(),
         secrets=access.secrets,

@@ -144,7 +144,8 @@ class Loader:
         self._plan = plan
         self._reporter = reporter
         self._arguments = [
-            "-v", "-w", "-d", access.conninfo(database), *plan.arguments, *self._list_file(folder / "restore.list")
+            "-v", "-w", "-d", access.conninfo(database), *access.tool_role, *plan.arguments,
+            *self._list_file(folder / "restore.list"),
         ]  # fmt: skip
         self._entries = plan.entries if plan.entries is not None else toc.entries
         self._tables = sum(entry.kind == "TABLE DATA" for entry in self._entries)
