@@ -29,16 +29,15 @@ def main(arguments: list[str]) -> None:
         with memory_explained():
             need_room_to_load()
             order = decode_order(paths.request(run_id).read_bytes())
-            with cancellation.shield():
-                worker = _worker(state, order, run, cancellation)
-            worker.execute()
+            _worker(state, order, run, cancellation).execute()
     except DataGuardianError as error:
-        status, problem = end_of(cancellation.explained(error))
+        status, problem = end_of(error)
         run.status(status, problem=problem)
     except (OSError, MemoryError) as error:
         run.status("failed", problem=_system_problem(error, run_id))
         raise
     finally:
+        cancellation.end()
         run.close()
     # A thread that hangs on a dead disk keeps the process from going away, and with it all that it has open.
     for descriptor in arguments[2:]:

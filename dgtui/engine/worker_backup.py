@@ -64,8 +64,9 @@ class BackupWorker(Worker[BackupOrder]):
         with self._recording_failure(self._record_failure, started, commands.after):
             if self._order.job.before or not self._paths.is_unrecorded(self._order.run_id):
                 # `before` may take hours; and whoever announced the run in the catalogue shows from there that it runs.
-                self._records.began(started)
-            # Whoever asked for an end while the catalogue was opened does not wait for hours.
+                with self._cancellation.shield():
+                    self._records.began(started)
+            # Whoever asked for an end meanwhile does not wait for hours.
             self._cancellation.check()
             commands.before()
             storages = self._storages()

@@ -78,6 +78,7 @@ class Worker(abc.ABC, Generic[OrderT]):
         self, status: ExecutionStatus, *, problem: Problem | None = None, warnings: tuple[str, ...] = ()
     ) -> None:
         """Say the last message. Whoever hears it finds nothing left in the scratch folder."""
+        self._cancellation.end()
         self._paths.remove_scratch(self._order.run_id)
         self._run.status(status, problem=problem, warnings=warnings)
 
@@ -94,15 +95,16 @@ class Worker(abc.ABC, Generic[OrderT]):
         """
         try:
             with memory_explained():
+                self._cancellation.begin()
                 yield
         except DataGuardianError as error:
+            self._cancellation.end()
             status, problem = self._end_of(error)
-            with self._cancellation.shield():
-                if started is not None:
-                    with contextlib.suppress(DataGuardianError), memory_explained():
-                        record(msgspec.structs.replace(started, status=status, finished_at=now(), problem=problem))
-                warnings = after(status, problem)
-                self._say_end(status, problem=problem, warnings=warnings)
+            if started is not None:
+                with contextlib.suppress(DataGuardianError), memory_explained():
+                    record(msgspec.structs.replace(started, status=status, finished_at=now(), problem=problem))
+            warnings = after(status, problem)
+            self._say_end(status, problem=problem, warnings=warnings)
 
     def _end_of(self, error: DataGuardianError) -> tuple[ExecutionStatus, Problem]:
         return end_of(self._cancellation.explained(error), stopped=self._stopped)

@@ -19,7 +19,6 @@ class RehearseWorker(ReadingWorker[RehearseOrder]):
             self._teller.deliver()
 
         with self._recording_failure(end, rehearsal.proof):
-            self._cancellation.check()
             rehearsal.begin()
             execution = self._execution(order.execution_id)
             place = order.place if order.place not in (None, PRIVATE_PLACE) else order.datasource

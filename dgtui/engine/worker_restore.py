@@ -45,7 +45,6 @@ class RestoreWorker(ReadingWorker[RestoreOrder]):
 
         started = started_restore(order)
         with self._recording_failure(record, started):
-            self._cancellation.check()
             self._catalog.save_restore(started)
             ended = self._put_back(order) if order.kept_as is not None or only_removes(order) else self._load(order)
             with self._cancellation.shield():

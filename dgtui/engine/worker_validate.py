@@ -11,7 +11,6 @@ class ValidateWorker(ReadingWorker[ValidateOrder]):
     def _carry_out(self) -> None:
         order = self._order
         with self._recording_failure(lambda _ended: None, None):
-            self._cancellation.check()
             execution = self._execution(order.execution_id)
             self._run.phase("validate")
             problems, copies = [], []

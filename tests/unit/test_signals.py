@@ -1,6 +1,7 @@
 """Signals that come at the worst moment: in the midst of the handler of another one."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import threading
@@ -9,11 +10,11 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from dgtui.engine.cancellation import Cancellation
-from dgtui.engine.errors import Cancelled
+from dgtui.engine.errors import Cancelled, DataGuardianError, StorageError
 from dgtui.engine.memory import out_of_memory
 from dgtui.screens.hanging_up import HangUp
 
-_NUMBERS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_NUMBERS = (signal.SIGALRM, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class Interrupted(threading.Event):
@@ -34,35 +35,122 @@ def former_handlers() -> Iterator[None]:
     """Put back how this process takes signals."""
     former = {number: signal.getsignal(number) for number in _NUMBERS}
     yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
     for number, handler in former.items():
         signal.signal(number, handler)
 
 
-def test_a_second_signal_within_the_first_cancels_once() -> None:
+@pytest.fixture
+def cancellation() -> Cancellation:
+    """One that listens, of a run that is under way."""
+    made = Cancellation()
+    made.install()
+    made.begin()
+    return made
+
+
+def test_a_cancelling_waits_until_the_run_can_record_its_end() -> None:
     cancellation = Cancellation()
     cancellation.install()
-    cancellation.event = Interrupted(lambda: signal.raise_signal(signal.SIGTERM))
+    signal.raise_signal(signal.SIGTERM)
     with pytest.raises(Cancelled):
+        cancellation.begin()
+
+
+def test_a_second_signal_within_the_first_cancels_once(cancellation: Cancellation) -> None:
+    cancellation.event = Interrupted(lambda: signal.raise_signal(signal.SIGTERM))
+    with pytest.raises(Cancelled) as raised:
         signal.raise_signal(signal.SIGTERM)
     assert cancellation.event.is_set()
     cancellation.check()
+    assert raised.value.message == "Cancelled"
 
 
-def test_a_signal_ends_a_wait() -> None:
-    cancellation = Cancellation()
-    cancellation.install()
-    former = signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+def lost_as_a_trouble_to_go_on_from() -> None:
+    """As by a step that may fail."""
+    with contextlib.suppress(DataGuardianError):
+        signal.raise_signal(signal.SIGTERM)
+
+
+def lost_in_a_finalizer() -> None:
+    """Python only prints what is raised there."""
+
+    class Closing:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGTERM)
+
+    Closing()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("lose", [lost_as_a_trouble_to_go_on_from, lost_in_a_finalizer])
+def test_a_lost_cancelling_comes_again_by_itself(
+    cancellation: Cancellation, lose: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.unraisablehook", lambda _: None)
+    lose()
+    with pytest.raises(Cancelled):
+        signal.pause()
+
+
+def test_a_cancelling_that_came_behind_a_shield_comes_by_itself(cancellation: Cancellation) -> None:
+    with cancellation.shield():
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGALRM)
+    with pytest.raises(Cancelled):
+        signal.pause()
+
+
+def test_a_cancelling_disturbs_no_clean_up_after_it(cancellation: Cancellation) -> None:
+    cleaned = []
+
+    def work() -> None:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            signal.raise_signal(signal.SIGALRM)
+            cleaned.append("finally")
+
+    try:
+        work()
+    except Cancelled as error:
+        signal.raise_signal(signal.SIGALRM)
+        kept: DataGuardianError = error
+    signal.raise_signal(signal.SIGALRM)
+    cleaned.append("kept for later")
+    with pytest.raises(Cancelled):
+        raise kept
+    assert cleaned == ["finally", "kept for later"]
+
+
+def test_a_cancelling_that_a_thread_noticed_is_not_raised_twice(cancellation: Cancellation) -> None:
+    with cancellation.shield():
+        signal.raise_signal(signal.SIGTERM)
+    try:
+        try:
+            raise Cancelled("Cancelled", subject="the lane of a storage")
+        except Cancelled as error:
+            raise StorageError("No more of it") from error
+    except StorageError:
+        signal.raise_signal(signal.SIGALRM)
+
+
+def test_a_run_that_has_ended_is_not_cancelled(cancellation: Cancellation) -> None:
+    cancellation.end()
+    signal.raise_signal(signal.SIGTERM)
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+    cancellation.check()
+
+
+def test_a_signal_ends_a_wait(cancellation: Cancellation) -> None:
+    signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
 
     def wait() -> None:
         signal.setitimer(signal.ITIMER_REAL, 0.05)
         cancellation.wait(3600)
 
-    try:
-        with pytest.raises(Cancelled):
-            wait()
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, former)
+    with pytest.raises(Cancelled):
+        wait()
 
 
 async def test_a_second_signal_within_the_first_ends_the_screens_once() -> None:
