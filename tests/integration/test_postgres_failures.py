@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -211,6 +212,21 @@ def test_one_connection_is_enough_for_a_dump(postgres_server: PostgresServer, tm
         source = datasource(postgres_server, name, username=lonely)
         summary = dump_to(source, tmp_path / "backup.dump", scratch=tmp_path)
         assert [(item.name, item.rows_exact) for item in summary.objects] == [("public.t", False)]
+
+
+def test_a_session_is_over_for_the_server_too_before_the_next_one(postgres_server: PostgresServer) -> None:
+    """The server takes its time to let one go, and counts it until then."""
+    with role(postgres_server, "lonely", "LOGIN CONNECTION LIMIT 1") as lonely:
+        access = datasource(postgres_server, "postgres", username=lonely)._access
+        with access.connect("postgres") as connection:
+            backend = connection.info.backend_pid
+            os.kill(backend, signal.SIGSTOP)
+            continued = threading.Timer(0.3, os.kill, (backend, signal.SIGCONT))
+            continued.start()
+        try:
+            access.open("postgres").close()
+        finally:
+            continued.join()
 
 
 def test_a_frozen_server_does_not_hold_a_look_for_ever(own_postgres_server: PostgresServer) -> None:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 DEFAULT_PORT = 5432
 _QUERY_SECONDS = 120.0
+_LET_GO_SECONDS = 1.0
+_BLOCK = 4096
 _SESSION_SETTINGS = (
     "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET row_security = off; "
     "SET search_path = pg_catalog; SET default_transaction_read_only = off"
@@ -152,7 +154,8 @@ class Access:
         """A connection for the block, cut off after `seconds`; errors of the connection leave it as ours."""
         import psycopg
 
-        with self.open(database) as connection, _cut_off(connection, seconds):
+        connection = self.open(database)
+        with seen_out(connection), connection, _cut_off(connection, seconds):
             try:
                 yield connection
             except (psycopg.OperationalError, psycopg.InternalError, psycopg.errors.InsufficientPrivilege) as error:
@@ -192,6 +195,20 @@ def _cut_off(connection: "psycopg.Connection[Any]", seconds: float | None) -> It
         yield
     finally:
         timer.cancel()
+
+
+@contextlib.contextmanager
+def seen_out(connection: "psycopg.Connection[Any]") -> Iterator[None]:
+    """After the block, in which a connection is closed, return only once the server has let its session go.
+
+    It may be slower than the next program that we start, and refuses another session until then where a role has one.
+    """
+    with socket.socket(fileno=os.dup(connection.fileno())) as same:
+        yield
+        same.settimeout(_LET_GO_SECONDS)
+        with contextlib.suppress(OSError):
+            while same.recv(_BLOCK):
+                pass
 
 
 def break_connection(connection: "psycopg.Connection[Any]") -> None:

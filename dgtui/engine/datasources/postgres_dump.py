@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dgtui.engine.child import Child, describe_exit, widen_pipe
 from dgtui.engine.datasources.dumping import Dump, DumpOptions, DumpSummary
 from dgtui.engine.datasources.extra_arguments import refuse_arguments
-from dgtui.engine.datasources.postgres_connection import DUMP_ZONE, Access, break_connection
+from dgtui.engine.datasources.postgres_connection import DUMP_ZONE, Access, break_connection, seen_out
 from dgtui.engine.datasources.postgres_failures import known_failure
 from dgtui.engine.datasources.postgres_names import table_pattern
 from dgtui.engine.datasources.postgres_queries import (
@@ -146,7 +146,9 @@ class Snapshot:
         if self._thread is not None and self._thread.is_alive():
             break_connection(self._connection)
             self._thread.join(_END_SECONDS)
-        self._connection.close()
+        if not self._connection.closed:
+            with seen_out(self._connection):
+                self._connection.close()
 
 
 def _worth_counting(tables: Sequence[Table]) -> list[Table]:
