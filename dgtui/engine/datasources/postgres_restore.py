@@ -19,6 +19,7 @@ from dgtui.engine.datasources.postgres_databases import drop_database
 from dgtui.engine.datasources.postgres_failures import known_failure
 from dgtui.engine.datasources.postgres_load_hints import load_hint
 from dgtui.engine.datasources.postgres_paths import misses_path, path_option, users_path, with_path_of_session
+from dgtui.engine.datasources.postgres_places import tell_places
 from dgtui.engine.datasources.postgres_plan import RestorePlan
 from dgtui.engine.datasources.postgres_properties import properties
 from dgtui.engine.datasources.postgres_toc import Toc, definition_bytes
@@ -227,6 +228,7 @@ class Loader:
 
     def _in_parallel(self, jobs: int, hear: Callable[[str], None]) -> LoadOutcome:
         file = self._archive.as_file()
+        tell_places(file, self._toc)
         complaints = _Complaints(self._reporter, self._tables)
         child = Child(
             [self._plan.tool.path, "-j", str(jobs), *self._arguments, "--", str(file)],

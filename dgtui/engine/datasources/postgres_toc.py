@@ -13,8 +13,10 @@ from dgtui.engine.errors import ToolTooOld, ValidationError
 MAGIC = b"PGDMP"
 _NEWEST_FORMAT = (1, 16)
 _OLDEST_FORMAT = (1, 12)
-_TABLE_DATA = 1
-_LARGE_OBJECTS = 3
+TABLE_DATA = 1
+LARGE_OBJECTS = 3
+PLACE_UNKNOWN = 1
+PLACE_KNOWN = 2
 _LONGEST_TEXT = 1 << 30
 """No definition in an archive is longer: PostgreSQL itself holds no longer text."""
 
@@ -40,6 +42,10 @@ class TocEntry(NamedTuple):
     dependencies: tuple[int, ...]
     copied: bool = False
     """Whether its data stands in the archive as the lines of a COPY."""
+    place_at: int = 0
+    """Where the archive tells the place of the data: `PLACE_UNKNOWN`, or `PLACE_KNOWN` and an offset."""
+    place_unknown: bool = False
+    """Whether there are data, whose place is not told: pg_dump could not go back in a pipe to tell it."""
 
 
 class Toc(NamedTuple):
@@ -51,6 +57,10 @@ class Toc(NamedTuple):
     entries: tuple[TocEntry, ...]
     compressed: bool = False
     """Whether the data within the archive is compressed by pg_dump."""
+    data_at: int = 0
+    """Where the data begins."""
+    integer_bytes: int = 4
+    offset_bytes: int = 8
 
 
 def read_toc(blocks: Iterable[bytes]) -> Toc:
@@ -72,10 +82,10 @@ def data_blocks(blocks: Iterable[bytes]) -> tuple[Toc, Iterator[tuple[int, bytes
 def _data(reader: "_Reader") -> Iterator[tuple[int, bytes]]:
     while reader.more():
         kind, dump_id = reader.byte(), reader.integer()
-        if kind == _TABLE_DATA:
+        if kind == TABLE_DATA:
             for block in _chunks(reader):
                 yield dump_id, block
-        elif kind == _LARGE_OBJECTS:
+        elif kind == LARGE_OBJECTS:
             while reader.integer():
                 for _ in _chunks(reader):
                     pass
@@ -110,7 +120,9 @@ def _read_toc(reader: "_Reader") -> Toc:
     database, server_version, dump_version = reader.text(), reader.text(), reader.text()
     count = reader.integer()
     entries = _decoded([_read_entry(reader, version, offset_bytes) for _ in range(count)])
-    return Toc(database, server_version, dump_version, entries, compressed)
+    return Toc(
+        database, server_version, dump_version, entries, compressed, reader.taken, reader.integer_bytes, offset_bytes
+    )
 
 
 def _decoded(entries: list[TocEntry]) -> tuple[TocEntry, ...]:
@@ -172,8 +184,12 @@ def _read_entry(reader: "_Reader", version: tuple[int, int], offset_bytes: int) 
     dependencies = []
     while dependency := reader.text():
         dependencies.append(int(dependency) if dependency.isdecimal() else 0)
-    reader.take(1 + offset_bytes)
-    return TocEntry(dump_id, kind, schema, tag, owner, definition, tablespace, tuple(dependencies), copied)
+    place_at = reader.taken
+    place_unknown = reader.byte() == PLACE_UNKNOWN
+    reader.take(offset_bytes)
+    return TocEntry(
+        dump_id, kind, schema, tag, owner, definition, tablespace, tuple(dependencies), copied, place_at, place_unknown
+    )
 
 
 class _Reader:
@@ -183,6 +199,8 @@ class _Reader:
         self._blocks = blocks
         self._buffer = b""
         self._position = 0
+        self.taken = 0
+        """How many bytes were taken."""
         self.integer_bytes = 4
 
     def take(self, count: int) -> bytes:
@@ -195,6 +213,7 @@ class _Reader:
             self._position = 0
         taken = self._buffer[self._position : self._position + count]
         self._position += count
+        self.taken += count
         return taken
 
     def more(self) -> bool:
