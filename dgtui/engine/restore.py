@@ -213,7 +213,9 @@ class RestoreRun:
         if loaded != database:
             target.drop_target(loaded)
         if loaded != database or not state.exists:
-            self._create(loaded, self._place.original(state), from_metadata(copy.manifest.metadata))
+            # A server goes on making it when nobody waits any more, and after our look at what there is to remove.
+            with self._task.cancellation.shield():
+                self._create(loaded, self._place.original(state), from_metadata(copy.manifest.metadata))
 
     def _refuse_changed(self, state: TargetState) -> None:
         """Raise RestoreError where somebody made or filled the target while the archive was read."""

@@ -156,7 +156,8 @@ class Placement(Replacement):
         like = target.beside_name(database, LIKE_SUFFIX)
         made = not target.target_state(like).exists
         if made:
-            target.create_target(like, like=database)
+            with self._task.cancellation.shield():
+                target.create_target(like, like=database)
         try:
             yield like
         except NotPutBack:

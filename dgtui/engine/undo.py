@@ -255,7 +255,8 @@ class UndoRun:
             beside = target.beside_name(order.database, NEW_SUFFIX)
             self._replacement.note(placing=Placing(beside=beside))
             target.drop_target(beside)
-            target.create_target(beside)
+            with self._task.cancellation.shield():
+                target.create_target(beside)
         change = PartChange(
             database=order.database,
             beside=beside,

@@ -1,16 +1,20 @@
 """A restore whose worker is killed or cancelled at any step: the old content or the new, and a way on from there."""
 
 import itertools
+import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from dgtui.engine import starting
 from dgtui.engine.catalog.notifications import Notifications
+from dgtui.engine.datasources.postgres_target import PostgresTarget
 from dgtui.engine.facade import Engine
 from dgtui.engine.restore_model import Restore
 from tests.support.changing import KINDS, Changing, changing
+from tests.support.forking import forked
 from tests.support.homes import Home
 from tests.support.stopping import Stopping
 
@@ -148,3 +152,31 @@ def test_cancelled_at_every_step(
         assert outcomes == sorted(outcomes)
         assert outcomes.count("completed") > 1
         assert home.litter() == []
+
+
+def test_cancelled_while_the_server_makes_the_database(
+    home: Home, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would go on making it, and after our look at what is to be removed."""
+    made = home.folder / "made"
+
+    def prepare() -> None:
+        make = PostgresTarget.create_target
+
+        def stopped_meanwhile(target: PostgresTarget, database: str, like: str | None = None) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+            make(target, database, like)
+            made.touch()
+
+        monkeypatch.setattr(PostgresTarget, "create_target", stopped_meanwhile)
+
+    with changing("postgres", home, request) as source:
+        home.close_catalogues()
+        engine = home.engine(fork_workers=True)
+        monkeypatch.setattr(starting, "fork_worker", forked(prepare))
+        run_id = source.start(engine)
+        os.waitpid(int(engine.paths.lock(run_id).read_text()), 0)
+        assert engine.restore(run_id).status == "cancelled"
+        assert made.exists()
+        assert source.beside() == set()
+        assert source.digest() == source.before

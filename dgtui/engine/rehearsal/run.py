@@ -202,11 +202,12 @@ class Rehearsal:
             self._note(leftover=Leftover(datasource=target.name, database=database))
         recorded = from_metadata(manifest.metadata)
         try:
-            if recorded is None:
-                target.create_target(database)
-            else:
-                for note in target.create_as_recorded(database, recorded):
-                    task.run.log(note, level="warning")
+            with task.cancellation.shield():
+                if recorded is None:
+                    target.create_target(database)
+                else:
+                    for note in target.create_as_recorded(database, recorded):
+                        task.run.log(note, level="warning")
         except BaseException:
             self._remove(task, target, database)
             raise
