@@ -34,7 +34,7 @@ _CASES = (
 def _hint(connection: "psycopg.Connection[object]", statements: str) -> str:
     with pytest.raises(psycopg.Error) as failed:
         connection.execute(statements.encode())
-    return load_hint([LoadError(message=f"ERROR:  {failed.value}"), LoadError(message="deadlock detected")])
+    return load_hint([LoadError(message=f"ERROR:  {failed.value}"), LoadError(message="deadlock detected")], "us er")
 
 
 @pytest.mark.parametrize(("statements", "told"), _CASES)
@@ -56,9 +56,9 @@ def test_a_missing_right_is_told_as_one(
         role(postgres_server, "hints_plain") as plain,
         postgres_server.connect(postgres_database, user=plain) as connection,
     ):
-        assert "lacks a right" in _hint(connection, statement)
+        assert "us er lacks a right" in _hint(connection, statement)
 
 
 def test_what_is_not_known_gets_no_hint_of_its_own() -> None:
-    assert load_hint([]) == ""
-    assert load_hint([LoadError(message="FEHLER:  Relation »t« existiert nicht")]) == ""
+    assert load_hint([], "user") == ""
+    assert load_hint([LoadError(message="FEHLER:  Relation »t« existiert nicht")], "user") == ""

@@ -32,10 +32,12 @@ _SESSION_SETTINGS = (
     "SET search_path = pg_catalog; SET default_transaction_read_only = off"
 )
 
-_AS_ITSELF = """
-SELECT set_config('role', 'none', false) FROM pg_roles
-WHERE rolname = session_user AND rolsuper
-  AND EXISTS (SELECT 1 FROM pg_db_role_setting, unnest(setconfig) AS setting WHERE setting LIKE 'role=%')
+_AS_WHOM = """
+SELECT current_user, (
+    SELECT set_config('role', 'none', false) FROM pg_roles
+    WHERE rolname = session_user AND rolsuper
+      AND EXISTS (SELECT 1 FROM pg_db_role_setting, unnest(setconfig) AS setting WHERE setting LIKE 'role=%')
+) IS NOT NULL
 """
 """A setting of a database or of the user makes sessions act as another role, which may do less than a superuser.
 
@@ -70,6 +72,7 @@ class Access:
         self.host, self.port = _address(settings)
         self.tool_role: tuple[str, ...] = ()
         """What has the tools act as the superuser itself; known once a connection was open."""
+        self._acting: dict[str, str] = {}
 
     @property
     def server(self) -> str:
@@ -80,6 +83,10 @@ class Access:
     def user(self) -> str:
         """Who logs in."""
         return self.settings.username or os.environ.get("PGUSER") or getpass.getuser()
+
+    def acting(self, database: str) -> str:
+        """Whose rights the sessions in a database have, as far as it is known: by a setting it is another role."""
+        return self._acting.get(database, self.user)
 
     @property
     def password(self) -> str | None:
@@ -140,13 +147,15 @@ class Access:
             self.fail(error)
         try:
             connection.execute(_SESSION_SETTINGS)
-            if connection.execute(_AS_ITSELF).fetchone():
+            role, as_itself = connection.execute(_AS_WHOM).fetchall()[0]
+            self._acting[database] = self.user if as_itself else role
+            if as_itself:
                 self.tool_role = ("--role=none",)
             if connection.info.server_version >= 140000:
                 connection.execute("SET idle_session_timeout = 0")
         except psycopg.Error as error:
             connection.close()
-            self.fail(error)
+            self.fail(error, database)
         return connection
 
     @contextlib.contextmanager
@@ -159,24 +168,24 @@ class Access:
             try:
                 yield connection
             except (psycopg.OperationalError, psycopg.InternalError, psycopg.errors.InsufficientPrivilege) as error:
-                self.fail(error)
+                self.fail(error, database)
 
-    def fail(self, error: "psycopg.Error") -> NoReturn:
-        """Raise the error of ours that a psycopg error stands for."""
-        raise self.failure(error) from error
+    def fail(self, error: "psycopg.Error", database: str | None = None) -> NoReturn:
+        """Raise the error of ours that a psycopg error stands for; `database` where there was a session in one."""
+        raise self._failure(error, self.user if database is None else self.acting(database)) from error
 
-    def failure(self, error: "psycopg.Error") -> DataGuardianError:
+    def _failure(self, error: "psycopg.Error", acting: str) -> DataGuardianError:
         """The error of ours that a psycopg error stands for; a lost connection where it is not a known one."""
         text = str(error).strip()
         if error.sqlstate is None and _NO_MEMORY.search(text):
             # The server's own lack of it has a code.
             return out_of_memory()
-        known = known_failure(text, server=self.server, user=self.user)
+        known = known_failure(text, server=self.server, user=self.user, acting=acting)
         if known is not None:
             return known
         message = text.splitlines()[0] if text else type(error).__name__
         if error.sqlstate is not None:
-            return failure_by_state(error.sqlstate, message, server=self.server, user=self.user)
+            return failure_by_state(error.sqlstate, message, server=self.server, user=acting)
         return DatabaseConnectionError(
             f"{self.server}: {message}", subject=self.server, hint=connection_hint(self.host, self.port)
         )

@@ -79,10 +79,11 @@ def _create(
     try:
         connection.execute(creation(database, like))
     except psycopg.errors.InsufficientPrivilege as error:
+        role = access.acting(connection.info.dbname)
         raise PermissionDenied(
-            f"{access.user} may not make the database {shown(database)}: {str(error).splitlines()[0]}",
+            f"{role} may not make the database {shown(database)}: {str(error).splitlines()[0]}",
             subject=database,
-            hint=f'Run as a superuser: ALTER ROLE "{access.user}" CREATEDB;',
+            hint=f"Run as a superuser: ALTER ROLE {shown(role)} CREATEDB;",
         ) from error
     except psycopg.Error as error:
         if connection.broken:

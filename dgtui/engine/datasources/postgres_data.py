@@ -138,7 +138,7 @@ class DataLoad:
         lines = str(error).splitlines()
         message = lines[0] + (f" ({lines[1]})" if len(lines) > 1 and lines[1].startswith("DETAIL") else "")
         errors = (LoadError(message=message, statement=statement),)
-        return LoadOutcome(errors=errors, error_count=1, hint=load_hint(errors))
+        return LoadOutcome(errors=errors, error_count=1, hint=load_hint(errors, self._access.acting(self._database)))
 
     # What is loaded, and into what
 

@@ -247,7 +247,13 @@ class PostgresDump(Dump):
         text = "\n".join(self._errors) + "\n" + "\n".join(detail)
         if _LOCK_LINE.search(text):
             return self._lock_failure(text, detail)
-        known = known_failure(text, server=self._access.server, user=self._access.user, detail=detail)
+        known = known_failure(
+            text,
+            server=self._access.server,
+            user=self._access.user,
+            acting=self._access.acting(self._database),
+            detail=detail,
+        )
         if known is not None:
             return known
         reason = self._errors[0].removeprefix("error: ") if self._errors else describe_exit(code)

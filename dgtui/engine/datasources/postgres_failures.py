@@ -4,6 +4,7 @@ import re
 import shlex
 from collections.abc import Callable, Sequence
 
+from dgtui.engine.datasources.postgres_names import shown
 from dgtui.engine.datasources.postgres_states import CREDENTIALS_HINT, FULL_HINT, STARTING_HINT
 from dgtui.engine.errors import (
     AuthenticationError,
@@ -66,7 +67,7 @@ def _no_right(match: re.Match[str], server: str, user: str) -> DataGuardianError
     return PermissionDenied(
         f"The user {user} may not read the {kind} {name} at {server}",
         subject=name,
-        hint=f"Run as its owner: GRANT {right} ON {kind.upper()} {name} TO {user};",
+        hint=f"Run as its owner: GRANT {right} ON {kind.upper()} {name} TO {shown(user)};",
     )
 
 
@@ -74,7 +75,7 @@ def _row_security(match: re.Match[str], server: str, user: str) -> DataGuardianE
     return PermissionDenied(
         f"Row-level security hides rows of {match[1]} from {user} at {server}: the dump would not be whole",
         subject=match[1],
-        hint=f'Run as a superuser: ALTER ROLE "{user}" BYPASSRLS;',
+        hint=f"Run as a superuser: ALTER ROLE {shown(user)} BYPASSRLS;",
     )
 
 
@@ -207,14 +208,24 @@ _KNOWN: tuple[tuple[re.Pattern[str], _Builder], ...] = (
     (re.compile("|".join(_ENCRYPTION)), _encryption),
     (re.compile("|".join(_UNREACHABLE)), _unreachable),
 )
+_OF_RIGHTS = (_no_right, _row_security)
+"""Rights are those of the role that a session acts as; to let somebody in is a matter of who logs in."""
 
 
-def known_failure(text: str, *, server: str, user: str, detail: Sequence[str] = ()) -> DataGuardianError | None:
-    """The error that a message of libpq or a tool stands for, or None where it is not a known one."""
+def known_failure(
+    text: str, *, server: str, user: str, acting: str | None = None, detail: Sequence[str] = ()
+) -> DataGuardianError | None:
+    """The error that a message of libpq or a tool stands for, or None where it is not a known one.
+
+    `acting` is the role that the sessions of `user` act as, where that is another one.
+    """
     for pattern, builder in _KNOWN:
         match = pattern.search(text)
         if match is not None:
-            error = builder(match, server, user)
+            acts = acting if acting not in (None, user) and builder in _OF_RIGHTS else None
+            error = builder(match, server, acts or user)
+            if acts:
+                error.message += f" (a setting makes the sessions of {user} act as {acts})"
             error.detail = tuple(detail)
             return error
     return None

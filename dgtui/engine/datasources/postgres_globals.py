@@ -27,7 +27,13 @@ def dump_globals(
         secrets=access.secrets,
     )
     if code != 0:
-        known = known_failure("\n".join(detail), server=access.server, user=access.user, detail=detail)
+        known = known_failure(
+            "\n".join(detail),
+            server=access.server,
+            user=access.user,
+            acting=access.acting(maintenance_database),
+            detail=detail,
+        )
         raise known or BackupCreationError(
             f"pg_dumpall --globals-only ended with {describe_exit(code)}",
             subject=subject,

@@ -31,7 +31,7 @@ _HINTS: tuple[_Known, ...] = (
     ),
     _Known(
         re.compile(r"permission denied|[Mm]ust be (?:owner|superuser|member|able)|[Oo]nly (?:superusers|roles with)"),
-        "The user that restores lacks a right: grant what the error names, or restore as a superuser (`username`)",
+        "{role} lacks a right: grant it what the error names, or restore as a superuser (`username`)",
     ),
     _Known(
         re.compile(
@@ -70,11 +70,14 @@ _HINTS: tuple[_Known, ...] = (
 )
 
 
-def load_hint(errors: Sequence[LoadError]) -> str:
-    """What helps against the first error, whose consequences the others may be; empty where its kind is not known."""
+def load_hint(errors: Sequence[LoadError], role: str) -> str:
+    """What helps against the first error, whose consequences the others may be; empty where its kind is not known.
+
+    `role` is the one that loaded.
+    """
     if not errors:
         return ""
     for pattern, hint in _HINTS:
         if match := pattern.search(errors[0].message):
-            return hint.format(match[1]) if "{0}" in hint else hint
+            return hint.format(*match.groups(), role=role)
     return ""

@@ -179,7 +179,8 @@ class Loader:
                 outcome, f"Something was not found without a search path ({{}}). {again}", notes, path
             )
         outcome = self._with_rows(outcome)
-        return msgspec.structs.replace(outcome, notes=(*notes, *outcome.notes), hint=load_hint(outcome.errors))
+        hint = load_hint(outcome.errors, self._access.acting(self._database))
+        return msgspec.structs.replace(outcome, notes=(*notes, *outcome.notes), hint=hint)
 
     def _again(self, failed: LoadOutcome, told: str, notes: list[str], path: str | None = None) -> LoadOutcome:
         note = told.format(failed.errors[0].message if failed.errors else "unknown reason")

@@ -34,6 +34,7 @@ class _SessionEnder:
 
         self._databases = databases
         self._connection = access.open(maintenance_database(access, databases[0]))
+        self._role = shown(access.acting(self._connection.info.dbname))
         self._stop = threading.Event()
         self.problem: psycopg.Error | None = None
         self._thread = Thread(target=self._run, name="end sessions", daemon=True)
@@ -51,7 +52,7 @@ class _SessionEnder:
             raise RestoreError(
                 f"The sessions in {shown(self._databases[0])} cannot be ended: {str(error).splitlines()[0]}",
                 subject=self._databases[0],
-                hint="Let the user end sessions: GRANT pg_signal_backend TO it, or restore as a superuser",
+                hint=f"Let the user end sessions: GRANT pg_signal_backend TO {self._role}; or restore as a superuser",
             ) from error
         self._thread.start()
         return self
@@ -103,7 +104,7 @@ def swap_databases(access: Access, new: str, current: str, keep_as: str, reporte
                 with connection.transaction():
                     connection.execute("SET LOCAL lock_timeout = '10s'")
                     for old_name, new_name in renames:
-                        _rename(connection, old_name, new_name, current)
+                        _rename(connection, old_name, new_name, current, access.acting(connection.info.dbname))
                 gap = (time.monotonic() - began) * 1000
     except (psycopg.Error, DataGuardianError) as error:
         if _stands_at(access, current, oids[new]):
@@ -113,7 +114,7 @@ def swap_databases(access: Access, new: str, current: str, keep_as: str, reporte
     reporter.log(f"{shown(current)} could not be reached for {gap:.0f} ms while the databases changed places")
 
 
-def _rename(connection: "psycopg.Connection[Any]", old_name: str, new_name: str, current: str) -> None:
+def _rename(connection: "psycopg.Connection[Any]", old_name: str, new_name: str, current: str, role: str) -> None:
     import psycopg
 
     try:
@@ -124,7 +125,7 @@ def _rename(connection: "psycopg.Connection[Any]", old_name: str, new_name: str,
             f"{error.diag.message_detail}",
             subject=current,
             hint="End prepared transactions with COMMIT PREPARED or ROLLBACK PREPARED, and sessions that "
-            f'{connection.info.user} may not end (GRANT pg_signal_backend TO "{connection.info.user}"), then try again',
+            f"{role} may not end (GRANT pg_signal_backend TO {shown(role)}), then try again",
         ) from error
 
 

@@ -100,7 +100,7 @@ class PostgresTarget(Datasource[PostgresSettings]):
             if not row[0]:
                 what = f"a database beside {database}" if exists(connection, database) else f"the database {database}"
                 raise PermissionDenied(
-                    f"{self._access.user} may not make {what} to load into; nothing was changed",
+                    f"{row[1]} may not make {what} to load into; nothing was changed",
                     subject=database,
                     hint=f"Run as a superuser: ALTER ROLE {row[1]} CREATEDB;",
                 )
