@@ -156,6 +156,8 @@ class Restore(Record, frozen=True):
     report: RestoreReport | None = None
     """What came back, object by object; None where it did not come to a comparison."""
     differences: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    """What went less well on the way, however it ended: a safety backup that is not at all of its storages."""
     errors: tuple[str, ...] = ()
     problem: Problem | None = None
 

@@ -12,7 +12,7 @@ from dgtui.engine.errors import DataGuardianError, RestoreError, SwapImpossible
 from dgtui.engine.messages import now
 from dgtui.engine.restore_model import Part, PartChange, Placing, Restore, RestoreReport
 from dgtui.engine.restore_task import TargetTask
-from dgtui.engine.safety_copy import SafetyCopy, new_safety_id, take_safety_copy
+from dgtui.engine.safety_copy import SafetyCopy, new_safety_id, partial_safety, take_safety_copy
 from dgtui.engine.settling import forget_leftovers, in_place_after, not_known
 
 
@@ -52,6 +52,8 @@ class Replacement:
             # Before it is begun, so that whoever finds an interrupted restore knows of it.
             self.note(safety_execution_id=new_safety_id())
             self._safety = take_safety_copy(self._target_task, self.record)
+            if warnings := partial_safety(self._safety.execution):
+                self.note(warnings=(*self.record.warnings, *warnings))
         return self._safety
 
     @property

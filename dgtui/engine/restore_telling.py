@@ -87,6 +87,7 @@ def _tell(catalog: Database, restore: Restore, message: str, event: str, warn: W
                 f"Restore {restore.restore_id}, started by {who or 'nobody known'}",
                 *why,
                 *next_step,
+                *restore.warnings,
                 *restore.differences,
             ),
             event=event,

@@ -89,9 +89,9 @@ def take_safety_copy(task: TargetTask, record: Restore) -> SafetyCopy:
         ) from error
 
 
-def partial_safety(execution: Execution | None) -> tuple[str, ...]:
+def partial_safety(execution: Execution) -> tuple[str, ...]:
     """What to warn of where a safety backup is not at all of its storages."""
-    if execution is None or execution.status != "partial":
+    if execution.status != "partial":
         return ()
     short = execution.execution_id[:8]
     return tuple(

@@ -15,7 +15,7 @@ from dgtui.engine.restore_model import Restore
 from dgtui.engine.restore_task import RestoreTask, UndoTask, started_restore
 from dgtui.engine.restore_telling import content_of, tell_restore
 from dgtui.engine.run_writer import RunWriter
-from dgtui.engine.safety_copy import partial_safety, safety_settings
+from dgtui.engine.safety_copy import safety_settings
 from dgtui.engine.undo import UndoRun, only_removes
 from dgtui.engine.undo_check import KeptDamaged
 from dgtui.engine.worker_reading import ReadingWorker
@@ -44,22 +44,20 @@ class RestoreWorker(ReadingWorker[RestoreOrder]):
                 self._run.log(f"{ended.target} {content_of(ended)}")
 
         started = started_restore(order)
-        with self._recording_failure(record, started):
+        with self._recording_failure(record, started, lambda _status, _problem: self._warnings()):
             self._catalog.save_restore(started)
             ended = self._put_back(order) if order.kept_as is not None or only_removes(order) else self._load(order)
             with self._cancellation.shield():
-                warnings = ended.differences
+                warnings = ended.differences + ended.warnings
                 try:
                     self._catalog.save_restore(ended)
-                    warnings += self._warnings_of_safety(ended)
                 except DataGuardianError as error:
                     warnings += (f"The restored content is in place, but could not be recorded: {error.message}",)
                 self._tell_restore(ended)
                 self._say_end("completed", warnings=warnings)
 
-    def _warnings_of_safety(self, ended: Restore) -> tuple[str, ...]:
-        saved = ended.safety_execution_id
-        return partial_safety(self._catalog.execution(saved)) if saved is not None else ()
+    def _warnings(self) -> tuple[str, ...]:
+        return self._restoring.record.warnings if self._restoring is not None else ()
 
     def _end_of(self, error: DataGuardianError) -> tuple[ExecutionStatus, Problem]:
         status, problem = super()._end_of(error)

@@ -79,8 +79,9 @@ def _restore_details(restore: Restore, undone: Restore | None) -> list[Line]:
     saved = f"safety backup {short_id(restore.safety_execution_id)}" if restore.safety_execution_id else ""
     undo_of = f"undo of {short_id(restore.undo_of)}" if restore.undo_of else ""
     left = f"it left {', '.join(left_behind(restore))}" if restore.status in ENDED and restore.placing else ""
+    less_well = (*restore.warnings, *restore.differences)[:1]
     lines = [
-        "  ".join(filter(None, [restore.reason, who, undo_of, way_words(restore, undone), *restore.differences[:1]])),
+        "  ".join(filter(None, [restore.reason, who, undo_of, way_words(restore, undone), *less_well])),
         kept,
         "   ".join(filter(None, [left, saved, *keys_next(restore, undone)])),
     ]

@@ -163,6 +163,7 @@ def _restore_lines(restores: tuple[Restore, ...], look: Look) -> list[str]:
         lines.append(f"  {one_line(words)}")
         if restore.kept_as:
             lines.append(f"    the former content is kept as {one_line(restore.kept_as)}")
+        lines += [f"    warning: {one_line(warning)}" for warning in restore.warnings]
         lines += [f"    difference: {one_line(difference)}" for difference in restore.differences]
         if restore.problem is not None:
             lines += [f"    {line}" for line in problem_lines(restore.problem, label="problem")]

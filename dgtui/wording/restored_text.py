@@ -19,8 +19,8 @@ def restored_lines(row: "Restore", next_steps: list[str], undone: "Restore | Non
     if row.problem is not None:
         lines += ["", *problem_lines(row.problem)]
     lines += ["", *(one_line(f"Next     {step}") for step in next_steps)] if next_steps else []
-    if row.differences:
-        lines += ["", *(one_line(f"Difference: {text}") for text in row.differences)]
+    told = [*(f"Warning: {text}" for text in row.warnings), *(f"Difference: {text}" for text in row.differences)]
+    lines += ["", *map(one_line, told)] if told else []
     return lines + _report_lines(row)
 
 

@@ -17,6 +17,7 @@ from dgtui.engine.locks import take_lock
 from dgtui.engine.notification_model import Actor
 from dgtui.engine.restore_model import Restore
 from dgtui.engine.restore_task import target_lock_name
+from tests.integration.postgres_case import role
 from tests.support.changing import Changing, changing
 from tests.support.homes import Home, wait_until
 from tests.support.postgres import PostgresServer
@@ -203,3 +204,44 @@ def test_a_server_killed_while_it_loads(home: Home, own_postgres_server: Postgre
     assert not any("__dgtui" in other for other in server.databases())
     assert home.engine().reconciled == ()
     assert digest_of(server, name) == before
+
+
+def _lose_nas(home: Home) -> None:
+    """A safety backup goes to both storages of the job, of which one is not there any more."""
+    shutil.rmtree(home.storage("nas"))
+
+
+def _warned_of_nas(home: Home, engine: Engine, restore: Restore) -> None:
+    assert restore.safety_execution_id is not None
+    told = f"The safety backup {restore.safety_execution_id[:8]} is not at nas: "
+    assert [warning.startswith(told) for warning in restore.warnings] == [True]
+    listed = [one for one in Notifications(engine.catalog).listed() if restore.restore_id in one.details[0]]
+    assert restore.warnings[0] in listed[0].details
+    assert f"Warning: {told}" in home.dgtui("restores", restore.restore_id[:8]).output
+    assert f"    warning: {told}" in home.dgtui("show", restore.execution_id).output
+
+
+def test_a_safety_backup_that_a_storage_lacks_is_told_of_a_restore(home: Home, request: pytest.FixtureRequest) -> None:
+    with changing("sqlite", home, request) as source:
+        _lose_nas(home)
+        engine, restore, snapshot = source.restore()
+        assert restore.status == "completed"
+        assert snapshot.warnings == restore.warnings
+        _warned_of_nas(home, engine, restore)
+
+
+def test_it_is_told_too_where_the_restore_fails_after_it(home: Home, postgres_server: PostgresServer) -> None:
+    with role(postgres_server, "ends_none", "LOGIN CREATEDB") as owner, postgres_server.database() as name:
+        postgres_server.execute(f"ALTER DATABASE {name} OWNER TO {owner}")
+        postgres_server.execute(f"CREATE TABLE t (); ALTER TABLE t OWNER TO {owner}", name)
+        home.configure(postgres_table(postgres_server, name, username=owner), storages=("disk", "nas"))
+        execution = home.back_up()
+        _lose_nas(home)
+        with postgres_server.connect(name):
+            failed = home.dgtui("restore", execution.execution_id, "--overwrite", "--yes")
+        assert failed.exit_code == EXIT_FAILED
+        assert "is not at nas" in failed.errors, failed
+        engine = home.engine()
+        restore = engine.restores()[0]
+        assert restore.status == "failed"
+        _warned_of_nas(home, engine, restore)
