@@ -165,8 +165,8 @@ def _fields(kind: type[msgspec.Struct]) -> dict[str, _Field]:
             name=field.name,
             annotation=field.type,
             required=field.required,
-            may_be_secret=SecretReference in _leaves(field.type),
-            nested=next((leaf for leaf in _leaves(field.type) if _is_struct(leaf)), None),
+            may_be_secret=SecretReference in leaf_types(field.type),
+            nested=next((leaf for leaf in leaf_types(field.type) if _is_struct(leaf)), None),
         )
         for field in msgspec.structs.fields(kind)
     }
@@ -179,21 +179,21 @@ def _converted(table: dict[str, Any], kind: type[StructT]) -> StructT | msgspec.
         return error
 
 
-def _leaves(annotation: Any) -> Iterator[Any]:
+def leaf_types(annotation: Any) -> Iterator[Any]:
     """The types that a union with annotations is made of."""
     origin = get_origin(annotation)
     if origin is Annotated:
-        yield from _leaves(get_args(annotation)[0])
+        yield from leaf_types(get_args(annotation)[0])
     elif origin in (Union, types.UnionType):
         for member in get_args(annotation):
-            yield from _leaves(member)
+            yield from leaf_types(member)
     else:
         yield annotation
 
 
 def _element(annotation: Any, value: Any, number: str) -> tuple[Any, Any]:
     """What an element of a list has to be, and what it is; the same again where it is no list."""
-    members = next((get_args(leaf) for leaf in _leaves(annotation) if get_origin(leaf) is tuple), ())
+    members = next((get_args(leaf) for leaf in leaf_types(annotation) if get_origin(leaf) is tuple), ())
     if not members or not number or not isinstance(value, list):
         return annotation, value
     return members[0], value[int(number)]
@@ -212,7 +212,7 @@ def _unknown_key(key: str, value: Any, known: Mapping[str, Any]) -> str:
 
 def _explain(message: str, annotation: Any, value: Any) -> str:
     """What msgspec says about a value, as people say it."""
-    choices = [choice for leaf in _leaves(annotation) if get_origin(leaf) is Literal for choice in get_args(leaf)]
+    choices = [choice for leaf in leaf_types(annotation) if get_origin(leaf) is Literal for choice in get_args(leaf)]
     if choices:
         near = suggestion(value, choices) if isinstance(value, str) else ""
         return f"expected {one_of(choices)}" + (near if "did you mean" in near else "")

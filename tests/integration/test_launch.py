@@ -36,15 +36,6 @@ def test_a_restore_is_recorded_once_it_holds_its_lock(home: Home, monkeypatch: p
     assert engine.restore(run_id).status == "completed"
 
 
-@pytest.fixture
-def tree(home: Home) -> Path:
-    """A home whose datasource is a small folder."""
-    tree = home.folder / "tree"
-    tree.mkdir()
-    home.configure(f'[datasources.shop]\ntype = "files"\npath = "{tree}"\n')
-    return tree
-
-
 def test_a_machine_that_gives_no_process_is_an_error_with_a_hint(
     home: Home, tree: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,15 +9,6 @@ from tests.support.homes import Home
 from tests.support.warm import WarmInterpreter
 
 
-@pytest.fixture
-def tree(home: Home) -> Path:
-    """A home whose datasource is a small folder."""
-    tree = home.folder / "tree"
-    tree.mkdir()
-    home.configure(f'[datasources.shop]\ntype = "files"\npath = "{tree}"\n')
-    return tree
-
-
 @pytest.mark.parametrize(
     "words",
     [("--version",), ("list", "--json"), ("--no-such-flag",), ("show", "nightly@latest"), ("validate", "--help")],

@@ -203,3 +203,12 @@ def home(tmp_path: Path) -> Iterator[Home]:
     made = Home(tmp_path)
     yield made
     made.close()
+
+
+@pytest.fixture
+def tree(home: Home) -> Path:
+    """The small folder that is the datasource of a home."""
+    folder = home.folder / "tree"
+    folder.mkdir()
+    home.configure(f'[datasources.shop]\ntype = "files"\npath = "{folder}"\n')
+    return folder

@@ -82,7 +82,7 @@ def _member(
         file = archive.extractfile(member)
         assert file is not None, "a plain file has content"
         # What is buffered can be read from a place of its own only where the archive can, which comes as a stream.
-        within: Any = file.raw  # type: ignore[attr-defined]
+        within: Any = file.raw  # type: ignore[attr-defined]  # tarfile's own BufferedReader has it
 
         def read_at(place: int) -> bytes:
             within.seek(place)

@@ -1,11 +1,11 @@
 """What a form has to ask for, read from a settings struct: a new setting needs no new form."""
 
-import types
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import msgspec
 
+from dgtui.config.tables import leaf_types
 from dgtui.engine.model import Record
 from dgtui.engine.settings import ByteSize, Duration, SecretReference, encode_setting
 from dgtui.engine.sizes import size_text
@@ -58,7 +58,7 @@ def field_specs(table: str, struct: type[msgspec.Struct], prefix: str = "") -> l
 
 
 def _specs_of(table: str, field: msgspec.structs.FieldInfo, prefix: str) -> Iterator[FieldSpec]:
-    leaves = list(_leaves(field.type))
+    leaves = list(leaf_types(field.type))
     key = prefix + field.encode_name
     group = next((leaf for leaf in leaves if _is_struct(leaf) and leaf is not SecretReference), None)
     if group is not None:
@@ -91,17 +91,6 @@ def _kind(table: str, key: str, leaves: list[Any], choices: tuple[str, ...]) -> 
     if any(get_origin(leaf) is tuple for leaf in leaves):
         return "words"
     return "number" if int in leaves else "text"
-
-
-def _leaves(annotation: Any) -> Iterator[Any]:
-    origin = get_origin(annotation)
-    if origin is Annotated:
-        yield from _leaves(get_args(annotation)[0])
-    elif origin in (Union, types.UnionType):
-        for member in get_args(annotation):
-            yield from _leaves(member)
-    else:
-        yield annotation
 
 
 def _description(annotation: Any) -> str:
