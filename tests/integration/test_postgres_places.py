@@ -39,8 +39,7 @@ def test_the_places_are_those_that_pg_dump_tells(
 ) -> None:
     told, piped = tmp_path / "told", tmp_path / "piped"
     command = dump(postgres_server, postgres_nasty_database, *arguments)
-    with told.open("wb") as file:
-        subprocess.run(command, check=True, stdout=file)
+    subprocess.run([*command, "-f", str(told)], check=True)
     piped.write_bytes(subprocess.run(command, check=True, capture_output=True).stdout)
     before = piped.read_bytes()
     tell_places(piped, toc_of(piped))
