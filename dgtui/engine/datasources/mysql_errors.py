@@ -32,8 +32,13 @@ _CHANGED = frozenset({1412, 1146})
 _BROKEN = frozenset({1356, 1449})
 _NO_ROOM = frozenset({1021, 1114})
 TOO_BIG = 1153
+CLOSED = frozenset({2006, 2013})
+"""The server has closed the connection."""
+_REFUSED_BY_OPTION = 1290
+_READ_ONLY = frozenset({1036, 1836})
 
 _CODE = re.compile(r"(?:Got error: |\b[Ee]rror:? |ERROR )(\d{4,5})\b|\((\d{4})\)\s*$")
+_READ_ONLY_OPTION = re.compile(r"--(?:super-)?read[-_]only")
 _SUBJECT = (
     re.compile(r"View '(?:[^'.]*\.)?([^']*)' references"),
     re.compile(r"when dumping table [`'\"]?(.*?)[`'\"]? at row"),
@@ -83,7 +88,17 @@ def translate_error(
         return DiskSpaceError(text, subject=subject, hint="Make room, then try again", detail=detail)
     if code in _CHANGED and issubclass(BackupCreationError, fallback):
         fallback = SourceChanged
-    return fallback(text, subject=subject, hint=_hint(code), detail=detail)
+    return fallback(text, subject=subject, hint=read_only_hint(code, text) or _hint(code), detail=detail)
+
+
+def read_only_hint(code: int, text: str) -> str:
+    """What helps where all of a server is read-only; empty where the error is another one."""
+    if code in _READ_ONLY or (code == _REFUSED_BY_OPTION and _READ_ONLY_OPTION.search(text)):
+        return (
+            "The server is read-only (SELECT @@read_only, @@innodb_read_only), as replicas are: name the primary as "
+            "`host`, or where it is none, as an administrator: SET GLOBAL read_only = 0"
+        )
+    return ""
 
 
 def _connection_hint(code: int, user: str) -> str:

@@ -12,11 +12,14 @@ from dgtui.engine.datasources.dumping import Archive
 from dgtui.engine.datasources.loading import LoadError, LoadOutcome, Selection
 from dgtui.engine.datasources.mysql_archive import dumped_from
 from dgtui.engine.datasources.mysql_connection import Access, Server, Session
-from dgtui.engine.datasources.mysql_errors import error_code, quote
+from dgtui.engine.datasources.mysql_errors import CLOSED, TOO_BIG, error_code, quote
+from dgtui.engine.datasources.mysql_load_hints import load_hint
 from dgtui.engine.datasources.mysql_look import count_rows
+from dgtui.engine.datasources.mysql_obstacles import full_grant
+from dgtui.engine.datasources.mysql_rights import Grants
 from dgtui.engine.datasources.mysql_script import Script
 from dgtui.engine.datasources.mysql_tools import client_tool, tool_flavour
-from dgtui.engine.errors import DatabaseConnectionError, RestoreError
+from dgtui.engine.errors import DatabaseConnectionError, DataGuardianError, RestoreError
 from dgtui.engine.model import ToolVersion
 from dgtui.engine.reporting import Reporter
 from dgtui.engine.tools import version_numbers
@@ -55,16 +58,16 @@ def load_archive(access: Access, archive: Archive, script: Script, reporter: Rep
     database = script.database
     with access.session() as session:
         tool = client_tool(session.server, access.settings.tools)
-    with _large_packets(access, archive.total_size_bytes, reporter):
+    with _large_packets(access, archive.total_size_bytes, reporter) as limit:
         code, lines = _replay(access, tool, database, script, archive.blocks(), reporter)
-    error = _load_error(access, tool, code, lines, script)
+    error, hint = _load_error(access, tool, code, lines, script, limit)
     absent = [LoadError(message=f"The backup holds no table {name}") for name in script.missing()]
     errors = [*([error] if error else []), *absent]
     notes = _definer_notes(access, script)
     if not errors:
         lost, noted = _compare_rows(access, database, script)
         errors, notes = lost, (*notes, *noted)
-    return LoadOutcome(errors=tuple(errors), error_count=len(errors), notes=notes)
+    return LoadOutcome(errors=tuple(errors), error_count=len(errors), hint=hint, notes=notes)
 
 
 def replay_statements(access: Access, text: bytes, script: Script, reporter: Reporter) -> None:
@@ -72,8 +75,9 @@ def replay_statements(access: Access, text: bytes, script: Script, reporter: Rep
     with access.session() as session:
         tool = client_tool(session.server, access.settings.tools)
     code, lines = _replay(access, tool, script.database, script, [text], reporter)
-    if error := _load_error(access, tool, code, lines, script):
-        raise RestoreError(f"{error.statement}: {error.message}".lstrip(": "), subject=script.database)
+    error, hint = _load_error(access, tool, code, lines, script)
+    if error:
+        raise RestoreError(f"{error.statement}: {error.message}".lstrip(": "), subject=script.database, hint=hint)
 
 
 def definers_in(archive: Archive, selection: Selection) -> set[tuple[str, str]]:
@@ -154,17 +158,36 @@ def _announced(script: Script, archive: Iterable[bytes], reporter: Reporter) -> 
         yield block
 
 
-def _load_error(access: Access, tool: ToolVersion, code: int, lines: list[str], script: Script) -> LoadError | None:
-    if code == 0 and not lines:
-        return None
-    text = lines[0] if lines else f"{tool.name} ended with {describe_exit(code)}"
+def _load_error(
+    access: Access, tool: ToolVersion, exit_code: int, lines: list[str], script: Script, limit: int | None = None
+) -> tuple[LoadError | None, str]:
+    """What failed, and what helps against it; `limit` is the longest statement, where one may be longer.
+
+    Raises DatabaseConnectionError.
+    """
+    if exit_code == 0 and not lines:
+        return None, ""
+    text = lines[0] if lines else f"{tool.name} ended with {describe_exit(exit_code)}"
+    code = error_code(text)
     match = _ERROR.match(text)
-    error = access.error(error_code(text), text, fallback=RestoreError, detail=tuple(lines))
+    if limit is not None and code in CLOSED:
+        # To a statement that is too long the server says nothing, and where it answers still, it has not gone away.
+        with access.session(fallback=RestoreError):
+            code, text = TOO_BIG, f"{text}, as it does at a statement of more than {limit} bytes (max_allowed_packet)"
+    error = access.error(code, text, fallback=RestoreError, detail=tuple(lines))
     if isinstance(error, DatabaseConnectionError):
         raise error
     where = f"{script.section_at(int(match[2]))} (line {match[2]})" if match else script.current
-    hint = f". {error.hint}" if error.hint else ""
-    return LoadError(message=f"{text}{hint}", statement=where)
+    return LoadError(message=text, statement=where), _hint_of(access, code, text, script.database)
+
+
+def _hint_of(access: Access, code: int, text: str, database: str) -> str:
+    try:
+        with access.session() as session:
+            grants = Grants(session)
+            return load_hint(code, text, account=grants.account(), grant=full_grant(grants, database))
+    except DataGuardianError:
+        return load_hint(code, text, account=access.user, grant=f"GRANT ALL ON {quote(database)}.* TO {access.user};")
 
 
 def _compare_rows(access: Access, database: str, script: Script) -> tuple[list[LoadError], tuple[str, ...]]:
@@ -192,24 +215,28 @@ def _definer_notes(access: Access, script: Script) -> tuple[str, ...]:
 
 
 @contextmanager
-def _large_packets(access: Access, archive_bytes: int, reporter: Reporter) -> Iterator[None]:
-    """Let the server take statements as long as the archive's, where we may; as before afterwards."""
-    before = _raise_packet_limit(access, archive_bytes, reporter)
+def _large_packets(access: Access, archive_bytes: int, reporter: Reporter) -> Iterator[int | None]:
+    """Let the server take statements as long as the archive's, where we may; as before afterwards.
+
+    Gives the longest that it takes, where one of the archive may be longer.
+    """
+    before, raised = _raise_packet_limit(access, archive_bytes, reporter)
     try:
-        yield
+        yield None if raised else before
     finally:
-        if before is not None:
+        if raised:
             with access.session(fallback=RestoreError) as session:
                 session.execute(f"SET GLOBAL max_allowed_packet = {before}")
 
 
-def _raise_packet_limit(access: Access, archive_bytes: int, reporter: Reporter) -> int | None:
+def _raise_packet_limit(access: Access, archive_bytes: int, reporter: Reporter) -> tuple[int | None, bool]:
+    """The limit that was found too low, and whether it was raised."""
     import pymysql
 
     with access.session() as session:
         before = int(session.value("SELECT @@GLOBAL.max_allowed_packet"))
         if archive_bytes <= before or before >= _LARGEST_PACKET:
-            return None
+            return None, False
         try:
             session.execute(f"SET GLOBAL max_allowed_packet = {_LARGEST_PACKET}")
         except pymysql.MySQLError as error:
@@ -218,9 +245,9 @@ def _raise_packet_limit(access: Access, archive_bytes: int, reporter: Reporter) 
                 f"({error.args[0]}): a longer row fails",
                 level="warning",
             )
-            return None
+            return before, False
     reporter.log(f"max_allowed_packet of the server is 1 GiB while the backup is loaded (was {before})")
-    return before
+    return before, True
 
 
 def refuse_triggers(session: Session, database: str, tables: Sequence[str]) -> None:
