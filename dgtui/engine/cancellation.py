@@ -16,9 +16,20 @@ from types import FrameType
 from dgtui.engine.errors import Cancelled, DataGuardianError, Stopped
 
 CANCEL = signal.SIGUSR1
+_ENDING = (CANCEL, signal.SIGTERM, signal.SIGINT)
 STOPPED_HINT = "Did the machine go down, or did somebody end the process? Nothing was kept"
 """What is told first of a run that nobody cancelled; then what to do about it."""
 _AGAIN_SECONDS = 0.25
+
+
+@contextlib.contextmanager
+def held_back() -> Iterator[None]:
+    """Start a worker that gets no signal to end before it listens: it would die of it, and look like a crash."""
+    former = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, former)
 
 
 class Cancellation:
@@ -38,10 +49,11 @@ class Cancellation:
 
     def install(self) -> None:
         """Listen to CANCEL, SIGTERM and SIGINT; a closed terminal (SIGHUP) does not stop a worker."""
-        for number in (CANCEL, signal.SIGTERM, signal.SIGINT):
+        for number in _ENDING:
             signal.signal(number, self._on_signal)
         signal.signal(signal.SIGALRM, lambda *_: self.check())
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
 
     def begin(self) -> None:
         """Raise `Cancelled` from now on, also for what came before: whoever calls can record that the run ended."""

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from dgtui.engine.cancellation import held_back
 from dgtui.engine.errors import DataGuardianError
 from dgtui.engine.files import explained, write_durably
 from dgtui.engine.locks import Lock
@@ -46,7 +47,8 @@ def launch(
 
 def _started(start: Start, paths: RunPaths, run_id: str, locks: tuple[int, ...], faults: int) -> int:
     try:
-        return start(paths, run_id, locks, faults)
+        with held_back():
+            return start(paths, run_id, locks, faults)
     except OSError as error:
         raise DataGuardianError(
             f"The process of the run could not be started: {error.strerror}",

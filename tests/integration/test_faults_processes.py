@@ -9,10 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from dgtui.engine import starting
+from dgtui.engine.cancellation import CANCEL
 from dgtui.engine.catalog.database import time_text
 from dgtui.engine.catalog.due_runs import due_runs
 from dgtui.engine.facade import Engine
 from dgtui.engine.model import Execution
+from tests.support.forking import forked
 from tests.support.gates import GatedTool
 from tests.support.homes import Home, wait_until
 from tests.support.postgres import PostgresServer
@@ -116,6 +119,23 @@ def test_who_makes_a_stopped_backup_again_is_told(home: Home, timetable: bool) -
     assert problem is not None
     assert ("makes it again by itself" in problem.hint) == timetable, problem.hint
     assert problem.hint.endswith("start it again")
+
+
+@pytest.mark.usefixtures("tree")
+@pytest.mark.parametrize(("number", "status"), [(CANCEL, "cancelled"), (signal.SIGTERM, "interrupted")])
+def test_a_signal_before_the_worker_listens_is_not_taken_for_a_crash(
+    home: Home, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, status: str
+) -> None:
+    """Whoever cancels at once does it before Python has loaded the worker."""
+    monkeypatch.setattr(starting, "fork_worker", forked(lambda: os.kill(os.getpid(), number)))
+    engine = home.engine(fork_workers=True)
+    run_id = engine.start_job("nightly")
+    os.waitpid(worker_pid(engine, run_id), 0)
+    execution = engine.execution(run_id)
+    assert execution.status == status
+    assert execution.problem is not None
+    assert "want of memory" not in execution.problem.hint
+    assert home.litter() == []
 
 
 def order_by_timetable(engine: Engine, run_id: str) -> None:
