@@ -16,6 +16,7 @@ DataGuardianError
 ├── PermissionDenied            a right is missing, at the database or in the file system
 ├── JobBusy                     another run of the same job, or on the same target, is under way
 ├── RestoreError                a restore did not succeed
+│   ├── EndNotKnown            nobody can tell any more which content a change left in place
 │   └── SwapImpossible          the new content cannot take the old one's place by a rename; nothing was changed
 └── Cancelled                   somebody asked it to stop
 """
@@ -145,6 +146,10 @@ class JobBusy(DataGuardianError):
 
 class RestoreError(DataGuardianError):
     """A restore did not succeed."""
+
+
+class EndNotKnown(RestoreError):
+    """Nobody can tell any more which content a change left in place: the former or the new one, whole."""
 
 
 class SwapImpossible(RestoreError):

@@ -269,4 +269,14 @@ class RestoreRun:
                 if not self.record.partly_filled:
                     self._place.note(placing=None)
             except DataGuardianError as error:
+                if not self._found(loaded):
+                    self._place.note(placing=None)
+                    return
                 self._task.run.log(f"{loaded} could not be removed: {error.message}", level="error")
+
+    def _found(self, loaded: str) -> bool:
+        """Whether it is there, as far as the server tells: where it could not be made, it cannot be removed either."""
+        try:
+            return self._task.target.target_state(loaded).exists
+        except DataGuardianError:
+            return True

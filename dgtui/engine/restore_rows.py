@@ -89,5 +89,8 @@ class RowsReplacement(Replacement):
             self.note(**changes)
             return
         self.note(placing=msgspec.structs.replace(placing, mark=None, keep_as=None, rows=False), **changes)
-        self._target_task.target.drop_target(placing.beside)
+        target = self._target_task.target
+        # Who may not make it may not remove it either.
+        if target.target_state(placing.beside).exists:
+            target.drop_target(placing.beside)
         self.note(placing=None)

@@ -1,5 +1,6 @@
 """Telling what an interrupted restore left in place, and clearing away what it left beside its target."""
 
+import shlex
 from datetime import timedelta
 from typing import Any, Literal, Protocol
 
@@ -10,7 +11,7 @@ from dgtui.engine.audit import append_audit
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.check import Finding
 from dgtui.engine.datasources.base import Datasource
-from dgtui.engine.errors import RestoreError
+from dgtui.engine.errors import EndNotKnown, RestoreError
 from dgtui.engine.locks import take_lock
 from dgtui.engine.messages import now
 from dgtui.engine.model import ENDED
@@ -109,7 +110,8 @@ def _settle_part(catalog: Catalog, target: _Target, restore: Restore, placing: P
         changed = msgspec.structs.replace(_as_it_was(restore, left if placing.disposable else None), part=None)
     catalog.save_restore(changed)
     if placing.rows and changed.placing is not None:
-        target.drop_target(placing.beside)
+        if target.target_state(placing.beside).exists:
+            target.drop_target(placing.beside)
         changed = msgspec.structs.replace(changed, placing=None)
         catalog.save_restore(changed)
     return changed
@@ -150,7 +152,11 @@ def settle_earlier(catalog: Catalog, target: _Target, record: Restore, run: _Log
     """Settle what interrupted restores of the same target left, before anything beside it is removed."""
     for earlier in same_target(catalog, record):
         if earlier.placing is not None and earlier.placing.mark is not None:
-            settled = settle_and_tell(catalog, target, earlier, run.log)
+            try:
+                settled = settle_and_tell(catalog, target, earlier, run.log)
+            except EndNotKnown as error:
+                error.hint = f"Look at them. Where that was done, say so with: {cleanup_command(earlier)}"
+                raise
             run.log(f"Restore {earlier.restore_id[:8]}, which was interrupted at its swap, is {settled.status}")
 
 
@@ -210,7 +216,12 @@ def clean_up(catalog: Catalog, config: Config, paths: RunPaths, restore: Restore
     with take_lock(lock, purpose=f"clean up after restore {restore.restore_id[:8]}"):
         unsaid: list[str] = []
         newest = catalog.restore(restore.restore_id) or restore
-        settled = settle_and_tell(catalog, target, newest, unsaid.append)
+        try:
+            settled = settle_and_tell(catalog, target, newest, unsaid.append)
+        except EndNotKnown as error:
+            # Nothing will ever tell, and until it is let go nothing else may be restored there.
+            catalog.save_restore(msgspec.structs.replace(newest, placing=None))
+            return error.message, *_ways_on(newest), *unsaid
         state = content_of(settled)
         if settled.placing is None:
             return (f"{settled.target} {state}; nothing is left beside it", *unsaid)
@@ -226,6 +237,15 @@ def clean_up(catalog: Catalog, config: Config, paths: RunPaths, restore: Restore
             details=tuple(f"{name} was removed" for name in removed),
         )
     return (f"{settled.target} {state}", *(f"{name} was removed" for name in removed), *unsaid)
+
+
+def _ways_on(restore: Restore) -> tuple[str, ...]:
+    saved = restore.safety_execution_id
+    if saved is None:
+        return ("What was there before was not saved; restore again where the rows are not as wanted",)
+    tables = "".join(f" --table {shlex.quote(name)}" for name in restore.tables)
+    command = f"dgtui restore {saved[:8]} --into {shlex.quote(restore.target)} --data-only --overwrite{tables}"
+    return (f"The former rows come back with: {command}",)
 
 
 def _removed(target: _Target, restore: Restore, placing: Placing) -> list[str]:

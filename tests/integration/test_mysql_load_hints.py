@@ -52,6 +52,8 @@ _CASES: tuple[tuple[tuple[str, ...], str], ...] = (
     (("CREATE VIEW v AS SELECT * FROM nowhere.t",), "make that first"),
     (("CREATE FUNCTION f RETURNS INT SONAME 'nothing.so'",), "install the plugin"),
     (("CREATE VIEW v AS SELECT nothing_at_all(1)",), "Make the function"),
+    (("CREATE TABLE t (i INT, j INT)", "INSERT INTO t VALUES (1)"), "has other columns"),
+    (("CREATE TABLE t (i INT, j INT AS (i + 1))", "INSERT INTO t VALUES (1, 5)"), "has other columns"),
     (("CREATE NOTHING t",), "the other product"),
     (("SET SESSION nothing_at_all = 1",), "the other product"),
 )

@@ -13,7 +13,7 @@ from dgtui.engine.datasources.mysql_errors import quote
 from dgtui.engine.datasources.mysql_load import load_archive, refuse_triggers
 from dgtui.engine.datasources.mysql_look import Table, database_exists, existing_tables, is_transactional
 from dgtui.engine.datasources.mysql_script import Script
-from dgtui.engine.errors import ConfigError, DataGuardianError, RestoreError
+from dgtui.engine.errors import ConfigError, DataGuardianError, EndNotKnown, RestoreError
 from dgtui.engine.model import Record
 from dgtui.engine.reporting import Reporter
 from dgtui.engine.restore_model import Part
@@ -31,6 +31,8 @@ class _Mark(Record, frozen=True):
     """The database whose table gets a row within the transaction; empty where none could be made."""
     plain: tuple[str, ...]
     """The tables without transactions, which held nothing before."""
+    ended: Literal["old", "new"] | None = None
+    """What is there to stay, where that was seen and there is no marker."""
 
 
 class RowsLoad:
@@ -74,7 +76,10 @@ class RowsLoad:
                 _empty(self._access, self._database, plain, reporter)
             raise
         if outcome.error_count and not marked:
-            _empty(self._access, self._database, plain, reporter)
+            if not script.replayed:
+                _empty(self._access, self._database, plain, reporter)
+            ended = msgspec.structs.replace(mark, ended="new" if script.replayed else "old")
+            self._announce(msgspec.json.encode(ended).decode(), part)
         if outcome.error_count:
             return outcome
         with self._access.session(patience=_PATIENCE, fallback=RestoreError) as session:
@@ -101,8 +106,10 @@ class RowsLoad:
 def settle_rows(access: Access, mark: str, database: str) -> Literal["old", "new"]:
     """Whether the rows are there to stay, once nobody loads them any more. Raises RestoreError."""
     known = msgspec.json.decode(mark, type=_Mark)
+    if known.ended is not None:
+        return known.ended
     if not known.marker:
-        raise RestoreError(
+        raise EndNotKnown(
             f"It cannot be told whether the rows of {database} were replaced: all of them were, or none",
             subject=database,
             hint="Look at them, and restore them again where they are not as wanted",

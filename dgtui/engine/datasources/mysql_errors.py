@@ -39,6 +39,10 @@ _READ_ONLY = frozenset({1036, 1836})
 
 _CODE = re.compile(r"(?:Got error: |\b[Ee]rror:? |ERROR )(\d{4,5})\b|\((\d{4})\)\s*$")
 _READ_ONLY_OPTION = re.compile(r"--(?:super-)?read[-_]only")
+READ_ONLY_HINT = (
+    "The server is read-only (SELECT @@read_only, @@innodb_read_only), as replicas are: name the primary as `host`, or "
+    "where it is none, as an administrator: SET GLOBAL read_only = 0"
+)
 _SUBJECT = (
     re.compile(r"View '(?:[^'.]*\.)?([^']*)' references"),
     re.compile(r"when dumping table [`'\"]?(.*?)[`'\"]? at row"),
@@ -94,10 +98,7 @@ def translate_error(
 def read_only_hint(code: int, text: str) -> str:
     """What helps where all of a server is read-only; empty where the error is another one."""
     if code in _READ_ONLY or (code == _REFUSED_BY_OPTION and _READ_ONLY_OPTION.search(text)):
-        return (
-            "The server is read-only (SELECT @@read_only, @@innodb_read_only), as replicas are: name the primary as "
-            "`host`, or where it is none, as an administrator: SET GLOBAL read_only = 0"
-        )
+        return READ_ONLY_HINT
     return ""
 
 

@@ -61,6 +61,7 @@ def load_archive(access: Access, archive: Archive, script: Script, reporter: Rep
     with _large_packets(access, archive.total_size_bytes, reporter) as limit:
         code, lines = _replay(access, tool, database, script, archive.blocks(), reporter)
     error, hint = _load_error(access, tool, code, lines, script, limit)
+    script.replayed = error is None
     absent = [LoadError(message=f"The backup holds no table {name}") for name in script.missing()]
     errors = [*([error] if error else []), *absent]
     notes = _definer_notes(access, script)

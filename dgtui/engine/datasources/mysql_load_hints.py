@@ -78,6 +78,11 @@ _HINTS: tuple[_Known, ...] = (
         "A view or routine uses what the error names, which is not on this server: make that first, or take it out of "
         "the view at the source",
     ),
+    _Known(
+        frozenset({1054, 1136, 1906, 3105}),
+        "The table that is there has other columns than the one of the backup: restore the backup in full, or into "
+        "another database with --into NAME and copy from there",
+    ),
     _Known(frozenset({1205, 1213, 1969, 3024}), "Something else was at the database (SHOW PROCESSLIST): try again"),
     _Known(
         frozenset({1064, 1193, 1231, 1235}),

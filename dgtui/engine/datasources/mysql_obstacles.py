@@ -4,12 +4,17 @@ import re
 from collections.abc import Iterable, Sequence
 
 from dgtui.engine.datasources.mysql_connection import Session
+from dgtui.engine.datasources.mysql_errors import READ_ONLY_HINT
 from dgtui.engine.datasources.mysql_keys import bound_databases
 from dgtui.engine.datasources.mysql_look import other_objects, tables_elsewhere
 from dgtui.engine.datasources.mysql_rights import MAKES_FOR_OTHERS, NEEDED_FOR_BACKUP, Grants, literal_pattern
+from dgtui.engine.errors import RestoreError
 
 _REMAKING = (*NEEDED_FOR_BACKUP, "DROP", "CREATE VIEW", "CREATE ROUTINE", "ALTER ROUTINE")
 _MAKING = {"view": "CREATE VIEW", "routine": "CREATE ROUTINE", "event": "EVENT", "trigger": "TRIGGER"}
+_WRITES_ALL_THE_SAME = ("READ_ONLY ADMIN", "READ ONLY ADMIN", "SUPER", "CONNECTION_ADMIN")
+"""Who has one of these may write where `read_only` is on; which of them it is depends on product and version."""
+_NOBODY = "NO_LOCK_NO_ADMIN"
 _SHOWN = 5
 _OWN_NAME = re.compile(r"(?s)(.*__dgtui)_.*")
 _DEFINERS = """
@@ -78,6 +83,21 @@ def lacking_beside(grants: Grants, places: Sequence[str], rights: Iterable[str])
     wanted = tuple(rights)
     lacking = [place for place in places if not all(grants.allows(right, place) for right in wanted)]
     return tuple(dict.fromkeys(full_grant(grants, place) for place in lacking))
+
+
+def refuse_read_only(session: Session, grants: Grants, server: str) -> None:
+    """Raise RestoreError where the server takes no writes from this user."""
+    query = "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('read_only', 'super_read_only', 'innodb_read_only')"
+    on = {str(name).lower(): str(value).upper() for name, value in session.rows(query)}
+    switched = {name for name, value in on.items() if value not in ("OFF", "0")}
+    if switched == {"read_only"} and on["read_only"] != _NOBODY and grants.allows_globally(*_WRITES_ALL_THE_SAME):
+        return
+    if switched:
+        raise RestoreError(
+            f"{server} is read-only ({', '.join(sorted(switched))}); nothing was changed",
+            subject=server,
+            hint=READ_ONLY_HINT,
+        )
 
 
 def full_grant(grants: Grants, database: str) -> str:

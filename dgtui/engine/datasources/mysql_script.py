@@ -83,6 +83,8 @@ class Script:
         """User and host of each DEFINER."""
         self.seen: dict[str, None] = {}
         """The tables and views that went by, chosen or not."""
+        self.replayed = False
+        """Whether every statement of it was carried out."""
         self.current = ""
         """The table that goes by now."""
         self.events = b""

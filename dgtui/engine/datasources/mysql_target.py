@@ -41,7 +41,14 @@ from dgtui.engine.datasources.mysql_look import (
 )
 from dgtui.engine.datasources.mysql_named import naming_notes
 from dgtui.engine.datasources.mysql_objects import hold_events
-from dgtui.engine.datasources.mysql_obstacles import full_grant, lacking_beside, missing_grants, never_again, obstacles
+from dgtui.engine.datasources.mysql_obstacles import (
+    full_grant,
+    lacking_beside,
+    missing_grants,
+    never_again,
+    obstacles,
+    refuse_read_only,
+)
 from dgtui.engine.datasources.mysql_parts import MysqlParts, refuse_system
 from dgtui.engine.datasources.mysql_properties import create_like, creation, possible_properties
 from dgtui.engine.datasources.mysql_rights import MAKES_FOR_OTHERS, Grants
@@ -110,6 +117,7 @@ class MysqlTarget(MysqlParts):
         with self._access.session() as session:
             client_tool(session.server, self.settings.tools)
             grants = Grants(session)
+            refuse_read_only(session, grants, self.location)
             rights = _ROWS_RIGHTS if selection.backup_type == "data_only" else _RESTORE_RIGHTS
             lacking = [right for right in rights if not grants.allows(right, database)]
             if lacking:
