@@ -2,7 +2,7 @@
 
 import contextlib
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -83,17 +83,18 @@ class BackupRecords:
         if not self._stands_in:
             refuse_partly_filled(self._catalog.restores(), self._order.job.datasource, database)
 
-    def made(self, execution: Execution, storages: Sequence[Storage[Any]]) -> bool:
-        """Record a backup that was made, and by which markers its storages are known; False where that fails."""
+    def know(self, storages: Sequence[Storage[Any]]) -> None:
+        """Record by which markers storages are known that a backup was made at."""
         for storage in storages:
             with contextlib.suppress(DataGuardianError):
                 remember_marker(self._catalog, storage)
-        return self.save(execution)
 
-    def ended(self, execution: Execution) -> None:
-        """Record how a backup ended that was not made, and tell those who want to know."""
-        self.save(execution)
-        self.tell(execution)
+    def ended(self, execution: Execution) -> bool:
+        """Record how a backup ended, and tell those who want to know; False where it could not be recorded."""
+        recorded = self._recorded(lambda: self._teller.record_end(execution))
+        self._teller.heartbeat(execution)
+        self._teller.deliver()
+        return recorded
 
     def next_step(self) -> str:
         """What is left to do about this backup where the machine stops it. Raises CatalogError."""
@@ -101,19 +102,16 @@ class BackupRecords:
 
     def save(self, execution: Execution) -> bool:
         """Write the execution to the catalogue; False where that fails, and then it is taken up later."""
+        return self._recorded(lambda: self._catalog.save_execution(execution))
+
+    def _recorded(self, write: Callable[[], None]) -> bool:
         try:
-            self._catalog.save_execution(execution)
+            write()
         except DataGuardianError as error:
             self._run.log(error.message, level="error")
             self._note_unrecorded()
             return False
         return True
-
-    def tell(self, execution: Execution) -> None:
-        """Tell those who want to know how it ended."""
-        self._teller.backup_ended(execution)
-        self._teller.heartbeat(execution)
-        self._teller.deliver()
 
     def after_backup(self, *, recorded: bool) -> tuple[str, ...]:
         """Remove what retention does not keep any more; warnings."""

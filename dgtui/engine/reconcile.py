@@ -100,11 +100,7 @@ def _take_up_unrecorded(catalog: Catalog, config: Config, paths: RunPaths, telle
         with contextlib.suppress(CatalogError, FileNotFoundError):
             if (execution := _unrecorded(catalog, config, paths, run_id)) is not None:
                 ended, sentence = _ended(catalog, config, paths, execution)
-                catalog.save_execution(ended)
-                if last_status(paths, run_id) is None:
-                    teller.backup_ended(ended)
-                else:
-                    teller.backup_recorded(ended)
+                teller.record_end(ended, known=last_status(paths, run_id) is not None)
                 told.append(sentence)
             (paths.unrecorded / run_id).unlink()
     return told
@@ -136,8 +132,7 @@ def _remove_scratch(paths: RunPaths) -> None:
 def _end_execution(catalog: Catalog, config: Config, paths: RunPaths, execution: Execution, teller: Teller) -> str:
     paths.remove_scratch(execution.execution_id)
     ended, sentence = _ended(catalog, config, paths, execution)
-    catalog.save_execution(ended)
-    teller.backup_ended(ended)
+    teller.record_end(ended)
     return sentence
 
 

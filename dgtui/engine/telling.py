@@ -9,9 +9,12 @@ import urllib.parse
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
+import sqlalchemy as sa
+
 from dgtui.config import Config
 from dgtui.engine.audit import append_audit
 from dgtui.engine.catalog import Database
+from dgtui.engine.catalog.catalog import write_execution
 from dgtui.engine.catalog.database import Also
 from dgtui.engine.datasources import datasource_adapter
 from dgtui.engine.errors import AuthenticationError, DatabaseConnectionError, DataGuardianError, ServerTimeout
@@ -47,19 +50,39 @@ class Teller:
         self._config = config
         self._warn = warn
 
-    def backup_recorded(self, execution: Execution) -> None:
-        """Tell the audit log of a backup that ended, however it did."""
-        self.audit(
+    def record_end(self, execution: Execution, *, known: bool = False) -> None:
+        """Record how a backup ended, and tell of it; `known` where people heard of it already. Raises CatalogError.
+
+        Whoever is killed here leaves it to the next one to record it, and nothing of it is lost or told twice: the
+        notification comes first, which is stored once, and its entry in the audit log is there with the record.
+        """
+        if not known:
+            self._notify_of_end(execution)
+
+        def save(connection: sa.Connection) -> None:
+            write_execution(connection, execution)
+
+        if not self._audit_end(execution, also=save):
+            # A backup is recorded also where the audit log cannot be written.
+            with self._catalog.transaction() as connection:
+                save(connection)
+
+    def backup_ended(self, execution: Execution) -> None:
+        """Tell of a backup that ended, however it did."""
+        self._notify_of_end(execution)
+        self._audit_end(execution)
+
+    def _audit_end(self, execution: Execution, also: Also | None = None) -> bool:
+        return self.audit(
             "backup" if execution.purpose == "backup" else f"{execution.purpose} backup",
             object_kind="job",
             object_name=execution.job,
             outcome=execution.status,
             details=(f"execution {execution.execution_id}", f"datasource {execution.datasource}", *_reason(execution)),
+            also=also,
         )
 
-    def backup_ended(self, execution: Execution) -> None:
-        """Tell of a backup that ended, however it did."""
-        self.backup_recorded(execution)
+    def _notify_of_end(self, execution: Execution) -> None:
         kind = _kind_of(execution)
         if kind is None or execution.purpose != "backup":
             return
@@ -133,8 +156,8 @@ class Teller:
         outcome: str,
         details: Sequence[str] = (),
         also: Also | None = None,
-    ) -> None:
-        """Add an entry to the audit log, together with what `also` writes into the catalogue."""
+    ) -> bool:
+        """Add an entry to the audit log, together with what `also` writes into the catalogue; False where it failed."""
         try:
             append_audit(
                 self._catalog,
@@ -147,6 +170,8 @@ class Teller:
             )
         except DataGuardianError as error:
             self._warn(f"The audit log could not be written: {error.message}")
+            return False
+        return True
 
     def _notify(
         self,

@@ -72,11 +72,13 @@ class BackupWorker(Worker[BackupOrder]):
             storages = self._storages()
             execution = self._back_up(storages, started)
             with self._cancellation.shield():
-                recorded = self._records.made(execution, storages)
+                self._records.know(storages)
+                if self._order.job.after:
+                    # It may take long, and whoever looks meanwhile sees the backup.
+                    self._records.save(execution)
                 if trouble := commands.after(execution.status, execution.problem):
                     execution = msgspec.structs.replace(execution, warnings=(*execution.warnings, *trouble))
-                    self._records.save(execution)
-                self._records.tell(execution)
+                recorded = self._records.ended(execution)
                 warnings = (*execution.warnings, *self._records.after_backup(recorded=recorded))
                 self._say_end(execution.status, problem=execution.problem, warnings=warnings)
 

@@ -1,7 +1,10 @@
 """Recording ended runs while they end, begin, or are recorded by somebody else at the same moment."""
 
+import contextlib
 import fcntl
+import itertools
 import os
+import sqlite3
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -9,11 +12,13 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import sqlalchemy as sa
 
 from dgtui.config import Config
-from dgtui.engine.catalog import Catalog
+from dgtui.engine.catalog import Catalog, Database
 from dgtui.engine.catalog.audit import AuditTable
 from dgtui.engine.catalog.due_runs import QueuedRun, TimetableState, claim_due_run, queued_runs
+from dgtui.engine.catalog.notifications import Notifications
 from dgtui.engine.locks import take_lock
 from dgtui.engine.model import Execution
 from dgtui.engine.reconcile import reconcile
@@ -84,6 +89,54 @@ def test_one_of_many_programs_tells_of_a_dead_run(paths: Meanwhile) -> None:
     assert len(reconcile(paths.catalog, Config(), paths)) == 2
     assert reconcile(paths.catalog, Config(), paths) == ()
     assert sorted(entry.action for entry in AuditTable(paths.catalog).entries()) == ["backup", "restore"]
+
+
+class Killed(BaseException):
+    """SIGKILL, as near as a test comes to it."""
+
+
+def kill_after(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the process die right after the catalogue kept its change of the given number."""
+    changes = itertools.count(1)
+    known: dict[int, int] = {}
+
+    @contextlib.contextmanager
+    def transaction(database: Database) -> Iterator[sa.Connection]:
+        with former(database) as connection:
+            yield connection
+            driver = connection.connection.driver_connection
+            assert isinstance(driver, sqlite3.Connection)
+            changed = driver.total_changes > known.get(id(driver), 0)
+            known[id(driver)] = driver.total_changes
+        if changed and next(changes) == number:
+            raise Killed
+
+    former = Database.transaction
+    monkeypatch.setattr(Database, "transaction", transaction)
+
+
+@pytest.mark.parametrize("recorded", [True, False], ids=["known to the catalogue", "taken up later"])
+def test_of_a_dead_run_is_told_once_whenever_who_records_it_is_killed(tmp_path: Path, recorded: bool) -> None:
+    for number in itertools.count(1):
+        with contextlib.closing(Catalog(tmp_path / str(number))) as catalog, pytest.MonkeyPatch.context() as patch:
+            paths = RunPaths(catalog.path.parent)
+            paths.make()
+            catalog.save_execution(RUNNING)
+            if not recorded:
+                paths.note_unrecorded("e1")
+            kill_after(number, patch)
+            try:
+                reconcile(catalog, Config(), paths)
+            except Killed:
+                patch.undo()
+                reconcile(catalog, Config(), paths)
+                reconcile(catalog, Config(), paths)
+            else:
+                assert number > 2
+                return
+            assert [one.kind for one in Notifications(catalog).listed()] == ["backup_failed"], number
+            assert [entry.action for entry in AuditTable(catalog).entries()] == ["backup"], number
+            assert catalog.unfinished() == [], number
 
 
 def test_a_run_that_has_just_been_claimed_or_begun_is_not_dead(paths: Meanwhile) -> None:
