@@ -1,13 +1,15 @@
-"""Removing what ended runs have left in `<state>/runs`: it would grow for ever."""
+"""Removing what ended runs left in `<state>/runs`, and what was cut while it was written: it would grow for ever."""
 
 import contextlib
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from dgtui.config.kept import kept_folder
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.catalog.past import gone_executions
 from dgtui.engine.catalog.running import runs_under_way
+from dgtui.engine.cut_writes import remove_cut_writes
 from dgtui.engine.files import explained
 from dgtui.engine.run_follower import last_status
 from dgtui.engine.runs import RunPaths
@@ -38,6 +40,9 @@ def prune_run_files(catalog: Catalog, paths: RunPaths, *, kept_seconds: float, c
             for file in _removable(paths, run_id, files, gone=run_id in gone, moment=moment, kept_seconds=kept_seconds):
                 file.unlink(missing_ok=True)
                 removed += 1
+        # In that of the configurations that are kept, a secret may be in one.
+        for folder in (paths.state, paths.runs, kept_folder(paths.state)):
+            remove_cut_writes(folder)
         (paths.runs / _MARK).touch(0o600)
         return removed
 

@@ -124,6 +124,24 @@ def test_it_is_looked_for_once_an_hour(runs: Runs) -> None:
     assert runs.left(third) == {".jsonl"}
 
 
+def test_what_was_cut_before_it_had_its_name_goes(runs: Runs) -> None:
+    """A worker or a daemon was killed while it wrote: in what is kept of the configuration, a secret may be."""
+    state = runs.paths.state
+    (state / "config").mkdir()
+    cut = [
+        state / ".audit-head.json.0123456789abcdef.tmp",
+        state / "runs/.x.request.json.0123456789abcdef.tmp",
+        state / "config/.kept.json.0123456789abcdef.tmp",
+    ]
+    young, of_others = state / ".daemon.json.0123456789abcdef.tmp", state / ".notes.tmp"
+    for path in (*cut, young, of_others):
+        path.write_text("")
+        if path != young:
+            os.utime(path, (0, 0))
+    runs.prune()
+    assert [path for path in (*cut, young, of_others) if path.exists()] == [young, of_others]
+
+
 def test_a_run_whose_log_is_gone_is_not_taken_for_one_that_died(home: Home) -> None:
     source = home.folder / "tree"
     source.mkdir()

@@ -20,6 +20,7 @@ from dgtui.engine.catalog.figures import (
 )
 from dgtui.engine.catalog.forgetting import copies_elsewhere
 from dgtui.engine.catalog.health import HealthRecords
+from dgtui.engine.cut_writes import remove_cut_writes
 from dgtui.engine.figures import attention
 from dgtui.engine.figures.calendar import NextDue, job_calendar, last_days, missed_times
 from dgtui.engine.figures.exposition import exposition
@@ -160,6 +161,7 @@ class Figures:
         """Put the metrics in place at one stroke, for the textfile collector. Raises StorageError."""
         text = self.metrics(daemon_running=daemon_running)
         write_durably(path, text.encode(), mode=_METRICS_MODE)
+        remove_cut_writes(path.parent, of=path.name)
 
 
 def _walk(identity: str, schedule: str, zone: str | None, window: str | None, jitter: int) -> NextDue:
