@@ -45,9 +45,8 @@ class BackupRecords:
         self._order = order
         self._run = run
         self._began = False
-        # What stands in must not need the disk of the state folder, which may be full.
-        self._elsewhere = tempfile.TemporaryDirectory(prefix="dgtui-")
-        self._catalog, error = open_or_stand_in(paths.state, Path(self._elsewhere.name))
+        self._elsewhere = contextlib.ExitStack()
+        self._catalog, error = open_or_stand_in(paths.state, self._folder_elsewhere)
         self._stands_in = error is not None
         if error is not None:
             self._warn(f"{error.message}. The backup is made all the same")
@@ -129,7 +128,11 @@ class BackupRecords:
             with contextlib.suppress(DataGuardianError):
                 prune_run_files(self._catalog, self._paths, kept_seconds=self._config.guardian.run_logs_kept)
         self._catalog.close()
-        self._elsewhere.cleanup()
+        self._elsewhere.close()
+
+    def _folder_elsewhere(self) -> Path:
+        # What stands in must not need the disk of the state folder, which may be full.
+        return Path(self._elsewhere.enter_context(tempfile.TemporaryDirectory(prefix="dgtui-")))
 
     def _note_unrecorded(self) -> None:
         with contextlib.suppress(OSError, DataGuardianError):

@@ -1,5 +1,6 @@
 """A catalogue for one run where the real one cannot be used: a backup is made all the same, and taken up later."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -8,12 +9,11 @@ from dgtui.engine.catalog.catalog import Catalog
 from dgtui.engine.catalog.database import CatalogError
 from dgtui.engine.catalog.tables import meta
 from dgtui.engine.errors import DataGuardianError, StorageError
-from dgtui.engine.files import make_private_folder
 from dgtui.engine.storages.known_markers import known_markers
 
 
-def open_or_stand_in(state: Path, elsewhere: Path) -> tuple[Catalog, DataGuardianError | None]:
-    """The catalogue; where it cannot be written, an empty one in `elsewhere`, and why.
+def open_or_stand_in(state: Path, elsewhere: Callable[[], Path]) -> tuple[Catalog, DataGuardianError | None]:
+    """The catalogue; where it cannot be written, an empty one in a folder `elsewhere`, and why.
 
     Raises CatalogError, StorageError.
     """
@@ -24,8 +24,7 @@ def open_or_stand_in(state: Path, elsewhere: Path) -> tuple[Catalog, DataGuardia
             connection.execute(sa.delete(meta).where(meta.c.key == ""))
         return catalog, None
     except (CatalogError, StorageError) as error:
-        make_private_folder(elsewhere)
-        stand_in = Catalog(elsewhere)
+        stand_in = Catalog(elsewhere())
         # Without them a disk that is not mounted would not be noticed.
         for storage, marker in (known_markers(state) or {}).items():
             stand_in.save_storage_marker(storage, marker)
