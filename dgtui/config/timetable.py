@@ -10,14 +10,16 @@ from dgtui.engine.timetable import Timetable, Window
 
 _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_DAY_OF_MONTH, _LAST = "day of the month", "l"
 _CRON_FIELDS: tuple[tuple[str, int, int, tuple[str, ...]], ...] = (
     ("minute", 0, 59, ()),
     ("hour", 0, 23, ()),
-    ("day of the month", 1, 31, ()),
+    (_DAY_OF_MONTH, 1, 31, ()),
     ("month", 1, 12, _MONTHS),
     ("day of the week", 0, 7, tuple(day[:3] for day in _DAYS)),
 )
 _CRON_ITEM = re.compile(r"(?:\*|([0-9]{1,4}|[a-z]+)(?:-([0-9]{1,4}|[a-z]+))?)(?:/([0-9]{1,4}))?")
+_STEP = re.compile(r"/([0-9]{1,4})")
 _WORDS = re.compile(
     rf"hourly|(?:daily|weekly|monthly|yearly|weekdays|weekends|(?:{'|'.join(_DAYS)})s?)"
     r"(?: at ([0-9]{1,2}):([0-9]{2}))?"
@@ -44,8 +46,13 @@ def schedule_mistake(schedule: str) -> str | None:
     if len(words) != len(_CRON_FIELDS):
         return _EXPECTED
     for text, (name, lowest, highest, names) in zip(words, _CRON_FIELDS, strict=True):
-        if not all(_cron_item_fits(item, lowest, highest, names) for item in text.split(",")):
-            return f"'{text}' is no {name}; expected *, or {lowest} to {highest}, also as 1-5, 1,3 or */2"
+        known = (*names, _LAST) if name == _DAY_OF_MONTH else names
+        if not all(_cron_item_fits(item, lowest, highest, known) for item in text.split(",")):
+            last = ", L for the last one" if name == _DAY_OF_MONTH else ""
+            return f"'{text}' is no {name}; expected *, or {lowest} to {highest}{last}, also as 1-5, 1,3 or */2"
+        # Cron takes it, and means the first one alone.
+        if any(int(step) > highest for step in _STEP.findall(text)):
+            return f"'{text}' comes to no second {name}; a distance such as 90 minutes is written 'every 90 min'"
     return cron_mistake(" ".join(words))
 
 
