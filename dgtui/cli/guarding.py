@@ -100,7 +100,9 @@ def _show_status(*, as_json: bool) -> int:
 def status_lines(status: "DaemonStatus") -> list[str]:
     """How the daemon stands, for people."""
     if not status.running:
-        return ["No daemon is running: start one with dgtui daemon, or see dgtui daemon --install"]
+        full = ["The disk of the state folder is full: no run begins, and a daemon waits for room"]
+        start = "No daemon is running: start one with dgtui daemon, or see dgtui daemon --install"
+        return [start, *(full if status.disk_full else [])]
     lines = [f"A daemon is running: pid {status.pid or 'unknown'}, since {time_text(status.since)}"]
     if status.disk_full:
         lines.append("The disk of the state folder is full: no run begins, and what follows is from before")

@@ -53,7 +53,7 @@ def open_engine(*, look_only: bool = False, put_back: bool = True) -> "Iterator[
     with uncollected():
         from dgtui.engine.facade import Engine
 
-    with _opened(Engine.open(fork_workers=True, look_only=look_only, put_back=put_back)) as engine:
+    with _opened(Engine.open(fork_workers=True, look_only=look_only, read_anyway=True, put_back=put_back)) as engine:
         yield engine
 
 
@@ -66,7 +66,7 @@ def open_beside_mistakes() -> "Iterator[Engine]":
     with uncollected():
         from dgtui.engine.facade import Engine
 
-    with _opened(Engine.open_beside_mistakes(fork_workers=True)) as engine:
+    with _opened(Engine.open_beside_mistakes(fork_workers=True, read_anyway=True)) as engine:
         yield engine
 
 

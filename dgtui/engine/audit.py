@@ -30,6 +30,7 @@ from dgtui.engine.catalog import CatalogError, Database
 from dgtui.engine.catalog.audit import AuditTable
 from dgtui.engine.catalog.database import Also, time_text
 from dgtui.engine.child import printable
+from dgtui.engine.errors import PermissionDenied, StorageError
 from dgtui.engine.files import write_durably
 from dgtui.engine.locks import take_lock
 from dgtui.engine.messages import now
@@ -114,8 +115,7 @@ def append_audit(
 def verify_audit(catalog: Database) -> Verdict:
     """Read the whole log and find what was changed, removed, put in or put elsewhere. Raises CatalogError."""
     folder = catalog.path.parent
-    # Between an entry and its head nobody else may look.
-    with take_lock(folder / "locks" / "audit.lock", purpose="checking the audit log", patience_seconds=_LOCK_SECONDS):
+    with _nobody_writing(folder):
         last, at_head = Head(number=0, hash=FIRST_PREVIOUS), FIRST_PREVIOUS
         damage: list[Damage] = []
         try:
@@ -132,6 +132,17 @@ def verify_audit(catalog: Database) -> Verdict:
                 at_head = entry.hash
         damage += _damage_of_head(head, last, at_head, known_damaged=bool(damage and damage[0].kind == "head damaged"))
     return Verdict(entries=count, head=last.hash, damage=tuple(damage))
+
+
+@contextlib.contextmanager
+def _nobody_writing(folder: Path) -> Iterator[None]:
+    """Between an entry and its head nobody else may look."""
+    path = folder / "locks" / "audit.lock"
+    with contextlib.ExitStack() as held:
+        # Where no lock can be written, no entry can.
+        with contextlib.suppress(StorageError, PermissionDenied):
+            held.enter_context(take_lock(path, purpose="checking the audit log", patience_seconds=_LOCK_SECONDS))
+        yield
 
 
 def read_head(folder: Path) -> Head | None:

@@ -9,13 +9,14 @@ from dgtui.config.kept import load_or_former
 from dgtui.config.kinds import ObjectKind, object_kinds
 from dgtui.config.store import Values, read_values, remove_object, save_object
 from dgtui.engine.aftermath import RestoreAftermath
-from dgtui.engine.catalog.database import is_without_room
+from dgtui.engine.catalog import CatalogError
 from dgtui.engine.catalog.due_runs import MissedRun, missed_runs
 from dgtui.engine.catalog.proofs import Proofs
 from dgtui.engine.check import Finding, examine_everything
 from dgtui.engine.cleanup import Retention
 from dgtui.engine.config_changes import ConfigChanges
 from dgtui.engine.deletion import Forgotten, known_at
+from dgtui.engine.errors import PermissionDenied, StorageError
 from dgtui.engine.figures import Figures
 from dgtui.engine.guardian.overview import (
     JobOverview,
@@ -34,7 +35,7 @@ from dgtui.engine.health import Health
 from dgtui.engine.live_look import LiveLook
 from dgtui.engine.messages import now
 from dgtui.engine.model import Execution
-from dgtui.engine.opening import Opening
+from dgtui.engine.opening import Opening, unwritable
 from dgtui.engine.putting_right import put_right, settle_runs
 from dgtui.engine.records import Records
 from dgtui.engine.removal import Removal
@@ -61,47 +62,63 @@ class Engine(RestoreAftermath, LiveLook):
         *,
         fork_workers: bool = False,
         look_only: bool = False,
+        read_anyway: bool = False,
         put_back: bool = True,
     ) -> None:
         """Open the catalogue under `state` and record what ended without notice. Raises CatalogError.
 
         `fork_workers` is for programs without threads: their workers start faster. `look_only` is for those that only
-        look: nothing is made in the state folder, and nothing put right. Without `put_back` what an import left partly
-        filled is left so: for those who are about to put it back, or to bring it to its end.
+        look: nothing is made in the state folder, and nothing put right; with `read_anyway` those who cannot write
+        there look. Without `put_back` what an import left partly filled is left so: for those who are about to put it
+        back, or to bring it to its end.
         """
         paths = RunPaths(state)
-        if not look_only:
-            paths.make()
-        self._opening = Opening(state, look_only=look_only)
+        self._opening = Opening(state, look_only=look_only, read_anyway=read_anyway)
         super().__init__(config, self._opening.catalog, paths, fork_workers=fork_workers)
         self._control = RunControl(paths)
         self.warnings: list[str] = []
         """What could not be told (to the audit log, ...) although the work itself was done."""
         self._secret_reads = SecretReads(self._teller())
         observe_secrets(self._secret_reads)
-        self.reconciled = (
-            () if look_only else put_right(self.catalog, config, paths, self.warnings.append, put_back=put_back)
-        )
+        why = unwritable(state)
+        self.reconciled = () if self._opening.only_to_read else self._put_right(put_back=put_back, forgiven=bool(why))
         """What was found and put right at the start, as sentences for people."""
-        if is_without_room(state / "catalog.db"):
-            self.warnings.append(
-                f"The disk of the state folder is full; no run begins without room there: df -h {state}"
-            )
+        if why is not None:
+            self.warnings.append(why)
+
+    def _put_right(self, *, put_back: bool, forgiven: bool) -> tuple[str, ...]:
+        """Put right what ended without notice; `forgiven` where it is known why that may fail."""
+        try:
+            return put_right(self.catalog, self.config, self.paths, self.warnings.append, put_back=put_back)
+        except (CatalogError, StorageError, PermissionDenied) as error:
+            if not forgiven:
+                raise
+            self.warnings.append(f"What ended without notice was not recorded: {error.message}")
+            return ()
 
     @classmethod
-    def open(cls, *, fork_workers: bool = False, look_only: bool = False, put_back: bool = True) -> "Engine":
+    def open(
+        cls, *, fork_workers: bool = False, look_only: bool = False, read_anyway: bool = False, put_back: bool = True
+    ) -> "Engine":
         """With the configuration and the state folder that the environment names. Raises ConfigError, CatalogError."""
-        return cls(load_config(), state_folder(), fork_workers=fork_workers, look_only=look_only, put_back=put_back)
+        return cls(
+            load_config(),
+            state_folder(),
+            fork_workers=fork_workers,
+            look_only=look_only,
+            read_anyway=read_anyway,
+            put_back=put_back,
+        )
 
     @classmethod
-    def open_beside_mistakes(cls, *, fork_workers: bool = False) -> "Engine":
+    def open_beside_mistakes(cls, *, fork_workers: bool = False, read_anyway: bool = False) -> "Engine":
         """As `open`; where the configuration is wrong, only to look, with the one that was right last, and a warning.
 
         Raises ConfigError where it cannot be told which files it has, CatalogError.
         """
         state = state_folder()
         config, mistake = load_or_former(state)
-        engine = cls(config, state, fork_workers=fork_workers, look_only=mistake is not None)
+        engine = cls(config, state, fork_workers=fork_workers, look_only=mistake is not None, read_anyway=read_anyway)
         if mistake is not None:
             engine.warnings.append(f"The configuration is wrong, see dgtui check: {mistake.message}")
         return engine
@@ -278,7 +295,7 @@ class Engine(RestoreAftermath, LiveLook):
     @property
     def health(self) -> Health:
         """How everything that is watched stands, and the worker that asks it."""
-        return Health(self)
+        return Health(self._opening.for_checks(self.config))
 
     def keep_health(self, stopping: threading.Event) -> None:
         """Check what is due, as long as no daemon does, until told to stop: for a program that stays open."""

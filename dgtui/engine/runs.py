@@ -54,7 +54,7 @@ class RunPaths:
     def is_alive(self, run_id: str) -> bool:
         """Whether the worker of a run lives: its lock is held."""
         try:
-            descriptor = os.open(self.lock(run_id), os.O_RDWR | os.O_CLOEXEC)
+            descriptor = os.open(self.lock(run_id), os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             return False
         try:

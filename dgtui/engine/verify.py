@@ -10,7 +10,7 @@ from typing import Any
 
 from dgtui.config import Config
 from dgtui.engine.archive import StoredArchive
-from dgtui.engine.catalog import Catalog
+from dgtui.engine.catalog import Catalog, CatalogError
 from dgtui.engine.catalog.catalog import KNOWN_TO_BE_LOST
 from dgtui.engine.datasources import datasource_adapter
 from dgtui.engine.datasources.dumping import ArchiveCheck
@@ -41,8 +41,10 @@ def live_copies(catalog: Catalog, config: Config, execution: Execution) -> tuple
     The catalogue learns it. What a check of bytes found to be damaged stays so until another one says otherwise.
     """
     copies = tuple(_look_at(catalog, config, execution, copy) for copy in execution.copies)
-    for copy in copies:
-        catalog.save_copy(execution.execution_id, copy)
+    # A full disk is no reason not to tell what was found.
+    with contextlib.suppress(CatalogError):
+        for copy in copies:
+            catalog.save_copy(execution.execution_id, copy)
     return copies
 
 
@@ -70,10 +72,11 @@ def copies_at(catalog: Catalog, config: Config, storage: str, executions: Sequen
         found[execution_id] = Copy(storage=storage, status=status, path=copy.path, checked_at=checked_at)
         if status != copy.status:
             changed[execution_id] = found[execution_id]
-    if answers:
-        catalog.save_copies(changed)
-    elif changed:
-        catalog.save_silence(storage, next(iter(changed.values())).status, checked_at)
+    with contextlib.suppress(CatalogError):
+        if answers:
+            catalog.save_copies(changed)
+        elif changed:
+            catalog.save_silence(storage, next(iter(changed.values())).status, checked_at)
     return {execution_id: found[execution_id] for execution_id in known}
 
 

@@ -50,14 +50,14 @@ def write_report(paths: RunPaths, report: DaemonReport) -> None:
 def daemon_status(paths: RunPaths) -> DaemonStatus:
     """Whether a daemon runs, and how it stands. Raises StorageError."""
     holder = lock_holder(daemon_lock_path(paths))
+    full = is_without_room(paths.state / "catalog.db")
     if holder is None:
-        return DaemonStatus(running=False)
+        return DaemonStatus(running=False, disk_full=full)
     report = None
     with contextlib.suppress(OSError, msgspec.DecodeError):
         report = msgspec.json.decode(_report_path(paths).read_bytes(), type=DaemonReport)
     if report is not None and report.pid != holder.pid:
         report = None
-    full = is_without_room(paths.state / "catalog.db")
     return DaemonStatus(running=True, pid=holder.pid, since=holder.since, report=report, disk_full=full)
 
 
