@@ -45,15 +45,19 @@ def schedule_mistake(schedule: str) -> str | None:
         )
     if len(words) != len(_CRON_FIELDS):
         return _EXPECTED
-    for text, (name, lowest, highest, names) in zip(words, _CRON_FIELDS, strict=True):
-        known = (*names, _LAST) if name == _DAY_OF_MONTH else names
-        if not all(_cron_item_fits(item, lowest, highest, known) for item in text.split(",")):
-            last = ", L for the last one" if name == _DAY_OF_MONTH else ""
-            return f"'{text}' is no {name}; expected *, or {lowest} to {highest}{last}, also as 1-5, 1,3 or */2"
-        # Cron takes it, and means the first one alone.
-        if any(int(step) > highest for step in _STEP.findall(text)):
-            return f"'{text}' comes to no second {name}; a distance such as 90 minutes is written 'every 90 min'"
-    return cron_mistake(" ".join(words))
+    mistakes = (_field_mistake(text, *field) for text, field in zip(words, _CRON_FIELDS, strict=True))
+    return next(filter(None, mistakes), None) or cron_mistake(" ".join(words))
+
+
+def _field_mistake(text: str, name: str, lowest: int, highest: int, names: tuple[str, ...]) -> str | None:
+    known = (*names, _LAST) if name == _DAY_OF_MONTH else names
+    if not all(_cron_item_fits(item, lowest, highest, known) for item in text.split(",")):
+        last = ", L for the last one" if name == _DAY_OF_MONTH else ""
+        return f"'{text}' is no {name}; expected *, or {lowest} to {highest}{last}, also as 1-5, 1,3 or */2"
+    # Cron takes it, and means the first one alone.
+    if any(int(step) > highest for step in _STEP.findall(text)):
+        return f"'{text}' comes to no second {name}; a distance such as 90 minutes is written 'every 90 min'"
+    return None
 
 
 def rehearsal_count(text: str) -> int | None:
