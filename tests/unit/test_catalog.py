@@ -166,6 +166,18 @@ def test_a_catalogue_that_nobody_closed_is_open_no_more_once_nobody_has_it(tmp_p
     assert not open_in(tmp_path)
 
 
+def test_a_catalogue_that_is_closed_while_it_is_used_is_open_no_more_once_that_is_done(tmp_path: Path) -> None:
+    """A program that ends, or finds another file there, closes it under threads that write what they found."""
+    catalog = Catalog(tmp_path)
+    with catalog.transaction() as connection:
+        catalog.close()
+        assert connection.scalar(sa.text("SELECT count(*) FROM executions")) == 0
+        assert open_in(tmp_path)
+    kept = connection  # what is open must not hang on what is still known
+    assert not open_in(tmp_path)
+    assert kept.closed
+
+
 def open_in(folder: Path) -> list[Path]:
     """The files of a folder that this process has open."""
     open_files = [path.readlink() for path in Path("/proc/self/fd").iterdir() if path.is_symlink()]

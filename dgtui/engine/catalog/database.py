@@ -97,7 +97,7 @@ class Database:
 
     def _move_aside(self) -> Path | None:
         """Move the catalogue aside where it is damaged indeed; where it lies then."""
-        self._engine.dispose()
+        self._let_go()
         try:
             with self._lock():
                 return move_aside_if_damaged(self.path)
@@ -114,7 +114,7 @@ class Database:
             return
         with self._opening:
             if _identity(self.path) != self._file:
-                self._engine.dispose()
+                self._let_go()
                 self._make_ready()
 
     def _schema_version(self) -> int:
@@ -152,8 +152,14 @@ class Database:
             connection.execute(sa.delete(meta).where(meta.c.key == _UNREAD))
 
     def close(self) -> None:
-        """Close all connections."""
+        """Close all connections; one that is in use at the end of its transaction."""
+        self._let_go()
+
+    def _let_go(self) -> None:
+        former = self._engine.pool
         self._engine.dispose()
+        # One that came back just before the pool was replaced lies in the former.
+        former.dispose()
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sa.Connection]:
@@ -164,6 +170,7 @@ class Database:
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sa.Connection]:
+        pool = self._engine.pool
         try:
             with self._engine.begin() as connection:
                 yield connection
@@ -182,6 +189,10 @@ class Database:
                 subject=str(self.path),
                 hint=_way_out(self.path),
             ) from error
+        finally:
+            if self._engine.pool is not pool:
+                # It was let go meanwhile, and nobody looks again at what came back to it.
+                pool.dispose()
 
     @contextlib.contextmanager
     def exclusive(self) -> Iterator[sa.Connection]:
