@@ -1,5 +1,6 @@
 """Channels against real receivers: what arrives, and the exact step of each failure."""
 
+import ssl
 import time
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -14,6 +15,7 @@ from dgtui.engine.notify.channels import send
 from dgtui.engine.notify.message import Message
 from dgtui.engine.notify.webhook_sender import SIGNATURE_HEADER, TIMESTAMP_HEADER, signature
 from dgtui.engine.settings import Duration
+from tests.support.certificates import make_certificate, need_openssl
 from tests.support.receivers import LOGIN, Authority, closed_port, frozen_server, mail_server, web_server
 
 MESSAGE = Message(
@@ -106,6 +108,17 @@ def test_a_certificate_that_nobody_trusts_is_told_as_such(authority: Authority) 
         message, commits = failure(hook(url, ca_file=str(authority.file)))
         assert message.startswith("TLS with localhost: its certificate is not trusted: Hostname mismatch")
         assert (commits, web.requests) == (0, [])
+
+
+def test_an_authority_of_ones_own_that_does_not_say_what_its_key_is_for(tmp_path: Path) -> None:
+    """That is how openssl makes one, and from Python 3.13 on that would be refused."""
+    need_openssl()
+    own = make_certificate(tmp_path, "ca")
+    certificate = make_certificate(tmp_path, "localhost", authority=own)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, certificate.with_suffix(".key"))
+    with mail_server(tls=context) as server:
+        assert sent(mail(server.port, tls="tls", ca_file=str(own))) == ("", 1)
 
 
 def test_certificates_that_cannot_be_read_are_told_before_anybody_is_connected_to(authority: Authority) -> None:

@@ -1,7 +1,6 @@
 """MySQL and MariaDB: by socket, and over TLS, with our own eyes and with the server's programs."""
 
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,19 +8,8 @@ import pytest
 
 from dgtui.engine.errors import DataGuardianError
 from tests.integration.mysql_pump import copy_database, dump_to
+from tests.support.certificates import make_certificate, need_openssl
 from tests.support.mariadb import MariadbServer, missing_mariadb, mysql_digest
-
-
-def make_certificate(folder: Path, name: str, *, authority: Path | None = None) -> Path:
-    """A key and a certificate for 127.0.0.1, signed by the authority or by itself; the certificate's path."""
-    certificate, key = folder / f"{name}.pem", folder / f"{name}.key"
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={name}"]
-    command += ["-keyout", str(key), "-out", str(certificate)]
-    if authority is not None:
-        command += ["-CA", str(authority), "-CAkey", str(authority.with_suffix(".key"))]
-        command += ["-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost", "-addext", "basicConstraints=CA:FALSE"]
-    subprocess.run(command, check=True, capture_output=True)
-    return certificate
 
 
 def open_descriptors() -> list[str]:
@@ -34,8 +22,7 @@ def tls_server() -> Iterator[MariadbServer]:
     """A server with a certificate for 127.0.0.1; the authority's certificate is `ca.pem` in its folder."""
     if reason := missing_mariadb():
         pytest.skip(reason)
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl is not installed")
+    need_openssl()
     server = MariadbServer()
     try:
         authority = make_certificate(server.folder, "ca")
