@@ -90,11 +90,12 @@ def test_an_error_of_the_disk_is_never_tried_until_it_passes(home: Home) -> None
     failed = []
     for number in range(1, 20):
         run_id = engine.start_job("nightly")
-        with failing_fsync(engine, run_id, number) as log:
+        with failing_fsync(engine, run_id, number) as logs:
             home.open_gate()
             snapshot = home.finish(engine, run_id)
         home.close_gate()
-        injected = [line for line in log.read_text().splitlines() if "INJECTED" in line]
+        calls = [line for log in logs.iterdir() for line in log.read_text().splitlines()]
+        injected = [line for line in calls if "INJECTED" in line]
         if not any(str(home.storage()) in line for line in injected):
             assert snapshot.status == "completed", (injected, snapshot.problem)
             break
@@ -112,7 +113,7 @@ def test_an_error_of_the_disk_is_never_tried_until_it_passes(home: Home) -> None
 
 @contextlib.contextmanager
 def failing_fsync(engine: Engine, run_id: str, number: int) -> Iterator[Path]:
-    """Let that fsync of each thread of a worker fail; what was called."""
+    """Let that fsync of each thread of a worker fail; a folder with what each thread called."""
     follower = engine.follower(run_id)
 
     def stands_at_the_gate() -> bool:
@@ -121,9 +122,11 @@ def failing_fsync(engine: Engine, run_id: str, number: int) -> Iterator[Path]:
 
     wait_until(stands_at_the_gate, "the worker at the gate")
     worker = engine.paths.lock(run_id).read_text().split()[0]
-    log = engine.paths.state / f"strace-{number}"
+    logs = engine.paths.state / f"strace-{number}"
+    logs.mkdir()
+    # In one log for all threads, the outcome of a call that another one's came between would lie apart from its file.
     tracer = subprocess.Popen(
-        ["strace", "-f", "-y", "-p", worker, "-o", str(log), "-e", "trace=fsync",
+        ["strace", "-ff", "-y", "-p", worker, "-o", str(logs / "of"), "-e", "trace=fsync",
          "-e", f"inject=fsync:error=EIO:when={number}"],
         stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
@@ -131,7 +134,7 @@ def failing_fsync(engine: Engine, run_id: str, number: int) -> Iterator[Path]:
         assert tracer.stderr is not None
         if "attached" not in (said := tracer.stderr.readline()):
             pytest.skip(f"strace cannot trace here: {said}")
-        yield log
+        yield logs
 
 
 def test_a_mount_that_vanished_is_not_written_to(shop: Shop, small_mount: Path) -> None:

@@ -24,6 +24,7 @@ from dgtui.engine.errors import (
 )
 from dgtui.engine.reporting import SilentReporter
 from dgtui.engine.settings import Duration
+from tests.support.nobody import as_nobody
 from tests.support.pump import check_archive, dump_to, load_into
 from tests.support.sqlite import (
     BANK_TOTAL,
@@ -316,16 +317,6 @@ def test_what_is_no_database_is_said(
         assert failure.value.hint
 
 
-def _as_nobody(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", sys.executable, "-c", code, *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=Path(__file__).parents[2],
-    )
-
-
 _DUMP_AS_NOBODY = """
 import sys
 from pathlib import Path
@@ -353,13 +344,13 @@ def test_read_only_folder_works_and_an_unreadable_file_is_said(tmp_path: Path) -
         make_nasty(source)
         source.parent.chmod(0o555)
         before = folder_state(source.parent)
-        assert _as_nobody(_DUMP_AS_NOBODY, str(source), str(out)).stdout == ""
+        assert as_nobody(_DUMP_AS_NOBODY, str(source), str(out)) == ""
         assert sqlite_digest(out / "backup.db") != ""
         with contextlib.closing(sqlite3.connect(out / "backup.db")) as connection:
             assert connection.execute("SELECT count(*) FROM only_in_wal").fetchone() == (500,)
         assert folder_state(source.parent) == before
         source.chmod(0o600)
-        assert _as_nobody(_DUMP_AS_NOBODY, str(source), str(out)).stdout.startswith("PermissionDenied ")
+        assert as_nobody(_DUMP_AS_NOBODY, str(source), str(out)).startswith("PermissionDenied ")
     finally:
         shutil.rmtree(base, ignore_errors=True)
 

@@ -19,8 +19,8 @@ from dgtui.engine import secrets
 from dgtui.engine.errors import ConfigError
 from dgtui.engine.secrets import fetch_secret
 from dgtui.engine.settings import SecretReference
+from tests.support.nobody import as_nobody
 
-ROOT = Path(__file__).parents[2]
 WORD = "pass wörd'\"\\$HOME "
 
 
@@ -102,13 +102,9 @@ def test_a_file_that_root_gives_us(given: list[str]) -> None:
         path.chmod(0o440)
         if shutil.which(given[0]) is None or subprocess.run([*given, str(path)], check=False).returncode != 0:
             pytest.skip(f"{given[0]} is not there, or of no use here")
-        nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
-        if subprocess.run([*nobody, sys.executable, "-c", ""], check=False).returncode != 0:
-            pytest.skip("this Python is installed where other users cannot reach it")
 
         def fetched() -> str:
-            command = [*nobody, sys.executable, "-c", _FETCH, str(path)]
-            return subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout
+            return as_nobody(_FETCH, str(path))
 
         assert fetched() == "hunter2\n"
         for mode in (0o460, 0o444):
