@@ -37,7 +37,7 @@ def backup(
     as_json: MessagesAsJson = False,
 ) -> None:
     """Back up a datasource once, without a job."""
-    from dgtui.cli.watch import watch
+    from dgtui.cli.watch import start_and_watch
     from dgtui.engine.backup_start import BackupDoor
 
     refuse_both(schema_only, "--schema-only", data_only, "--data-only")
@@ -46,7 +46,11 @@ def backup(
         known = ", ".join(backups.config.storages) or "none yet"
         raise ConfigError("No storage is named", hint=f"Name one with --to; there is: {known}")
     job = _job_settings(datasource, to, schema_only=schema_only, data_only=data_only, compression=compression)
-    raise typer.Exit(watch(backups, backups.start_backup(job, description=description), as_json=as_json))
+
+    def start() -> str:
+        return backups.start_backup(job, description=description)
+
+    raise typer.Exit(start_and_watch(backups, start, as_json=as_json))
 
 
 def _job_settings(

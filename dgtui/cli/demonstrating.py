@@ -6,6 +6,7 @@ import shlex
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -92,18 +93,18 @@ def _there_and_back(database: Path) -> None:
     before = digest(database)
     with open_engine() as engine:
         _step("dgtui --run-job shop-nightly")
-        _must_succeed(engine, engine.start_job("shop-nightly"))
+        _must_succeed(engine, lambda: engine.start_job("shop-nightly"))
         backup = engine.execution("shop-nightly@latest")
         _step("dgtui list")
         _list(engine)
         _step("dgtui validate shop-nightly@latest")
-        _must_succeed(engine, engine.start_validate(backup))
+        _must_succeed(engine, lambda: engine.start_validate(backup))
         _step(f'sqlite3 {shlex.quote(str(database))} "DROP TABLE orders"     (the bad moment)')
         drop_orders(database)
         if digest(database) == before:
             raise RestoreError("The demo could not break its own database", subject=str(database))
         _step("dgtui restore shop-nightly@latest --overwrite --yes")
-        _must_succeed(engine, engine.start_restore(backup, overwrite=True, reason="dgtui demo"))
+        _must_succeed(engine, lambda: engine.start_restore(backup, overwrite=True, reason="dgtui demo"))
         kept_as = engine.restores(backup.execution_id)[0].kept_as
     if digest(database) != before:
         print_data("The restored shop differs from the one that was backed up")
@@ -125,9 +126,9 @@ def _list(engine: "Engine") -> None:
         print_data(line)
 
 
-def _must_succeed(engine: "Engine", run_id: str) -> None:
-    from dgtui.cli.watch import watch
+def _must_succeed(engine: "Engine", start: Callable[[], str]) -> None:
+    from dgtui.cli.watch import start_and_watch
 
-    code = watch(engine, run_id)
+    code = start_and_watch(engine, start)
     if code != EXIT_DONE:
         raise typer.Exit(code)

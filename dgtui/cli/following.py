@@ -22,7 +22,7 @@ def follow(execution: Execution, as_json: MessagesAsJson = False) -> None:
     from dgtui.cli.watch import open_beside_mistakes, watch
 
     with open_beside_mistakes() as engine:
-        raise typer.Exit(watch(engine, engine.run_reference(execution), as_json=as_json, may_cancel=False))
+        raise typer.Exit(watch(engine, engine.run_reference(execution), as_json=as_json))
 
 
 def cancel(execution: Execution, as_json: AsJson = False) -> None:

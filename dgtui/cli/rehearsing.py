@@ -41,11 +41,15 @@ def rehearse(
     as_json: MessagesAsJson = False,
 ) -> None:
     """Prove a backup: restore it for a try, compare, remove it."""
-    from dgtui.cli.watch import open_engine, watch
+    from dgtui.cli.watch import open_engine, start_and_watch
 
     with open_engine() as engine:
-        run_id = engine.start_rehearsal(wanted(engine, execution), storage=storage, place=place, deep=deep)
-        raise typer.Exit(watch(engine, run_id, as_json=as_json))
+        backup = wanted(engine, execution)
+
+        def start() -> str:
+            return engine.start_rehearsal(backup, storage=storage, place=place, deep=deep)
+
+        raise typer.Exit(start_and_watch(engine, start, as_json=as_json))
 
 
 def wanted(engine: "Engine", reference: str) -> "Row":

@@ -29,7 +29,7 @@ def validate(
     as_json: MessagesAsJson = False,
 ) -> None:
     """Read a backup to its last byte: is it good?"""
-    from dgtui.cli.watch import open_engine, watch
+    from dgtui.cli.watch import open_engine, start_and_watch
 
     is_folder = "/" in backup or Path(backup).is_dir()
     if is_folder and storage is not None:
@@ -41,8 +41,9 @@ def validate(
             if as_json:
                 print_json({"folder": str(Path(backup).absolute()), "status": "completed"})
             raise typer.Exit(EXIT_DONE)
+        wanted = engine.execution(backup)
         raise typer.Exit(
-            watch(engine, engine.start_validate(engine.execution(backup), storage=storage), as_json=as_json)
+            start_and_watch(engine, lambda: engine.start_validate(wanted, storage=storage), as_json=as_json)
         )
 
 
@@ -114,7 +115,7 @@ def restore(
     as_json: MessagesAsJson = False,
 ) -> None:
     """Get data back, in its place or somewhere else."""
-    from dgtui.cli.watch import open_engine, watch
+    from dgtui.cli.watch import open_engine, start_and_watch
     from dgtui.wording.preview_text import cannot_work_lines, preview_lines
 
     refuse_both(schema_only, "--schema-only", data_only, "--data-only")
@@ -149,25 +150,28 @@ def restore(
         for line in cannot_work_lines(preview):
             say(one_line(line))
         confirm(f"restore into {preview.target}", word=preview.target, yes=yes)
-        run_id = engine.start_restore(
-            wanted,
-            storage=storage,
-            datasource=to,
-            database=preview.target,
-            selection=selection,
-            overwrite=overwrite,
-            name_as=name_as,
-            merge=merge,
-            deep=deep,
-            # Whoever confirmed it by hand was told which roles are missing.
-            without_missing_roles=without_roles or not yes,
-            jobs=jobs,
-            reason=reason,
-            safety=not no_safety,
-            safety_to=safety_to,
-            in_place=in_place,
-        )
-        raise typer.Exit(watch(engine, run_id, as_json=as_json))
+
+        def start() -> str:
+            return engine.start_restore(
+                wanted,
+                storage=storage,
+                datasource=to,
+                database=preview.target,
+                selection=selection,
+                overwrite=overwrite,
+                name_as=name_as,
+                merge=merge,
+                deep=deep,
+                # Whoever confirmed it by hand was told which roles are missing.
+                without_missing_roles=without_roles or not yes,
+                jobs=jobs,
+                reason=reason,
+                safety=not no_safety,
+                safety_to=safety_to,
+                in_place=in_place,
+            )
+
+        raise typer.Exit(start_and_watch(engine, start, as_json=as_json))
 
 
 def _replaces(preview: "RestorePreview", selection: "Selection") -> bool:

@@ -38,7 +38,7 @@ def undo(
     as_json: MessagesAsJson = False,
 ) -> None:
     """Put back what a restore has replaced."""
-    from dgtui.cli.watch import open_engine, watch
+    from dgtui.cli.watch import open_engine, start_and_watch
 
     refuse_both(no_safety, "--no-safety", safety_to is not None, "--safety-to")
     with open_engine(put_back=False) as engine:
@@ -54,8 +54,11 @@ def undo(
             raise ConfigError(f"Restore {short_id(wanted.restore_id)} cannot be undone. {choice.text}")
         confirm(f"undo the restore into {wanted.target}", word=wanted.target, yes=yes)
         safety = False if no_safety else None
-        run_id = engine.start_undo(wanted, reason=reason, safety=safety, safety_to=safety_to, in_place=in_place)
-        raise typer.Exit(watch(engine, run_id, as_json=as_json))
+
+        def start() -> str:
+            return engine.start_undo(wanted, reason=reason, safety=safety, safety_to=safety_to, in_place=in_place)
+
+        raise typer.Exit(start_and_watch(engine, start, as_json=as_json))
 
 
 def _tell_choice(restore: "Row", choice: "UndoChoice", *, as_json: bool) -> int:
@@ -141,14 +144,14 @@ def cleanup_restore(
     as_json: AsJson = False,
 ) -> None:
     """Clear up what an interrupted restore has left."""
-    from dgtui.cli.watch import open_engine, watch
+    from dgtui.cli.watch import open_engine, start_and_watch
 
     with open_engine(put_back=False) as engine:
         wanted = engine.restore(restore)
         if finish:
             say(one_line(f"Finish   restore {short_id(wanted.restore_id)} into {wanted.target}, now partly filled"))
             confirm(f"restore into {wanted.target} once more", word=wanted.target, yes=yes)
-            raise typer.Exit(watch(engine, engine.finish_restore(wanted), as_json=as_json))
+            raise typer.Exit(start_and_watch(engine, lambda: engine.finish_restore(wanted), as_json=as_json))
         left = wanted.placing
         if left is not None:
             say(one_line(f"Remove   what restore {short_id(wanted.restore_id)} left: {left.beside}"))

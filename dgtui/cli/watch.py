@@ -3,7 +3,7 @@
 import contextlib
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import TYPE_CHECKING, Protocol, Self
 
@@ -164,16 +164,27 @@ class Watch:
             self._cancelled = True
 
 
-def watch(runs: Runs, run_id: str, *, as_json: bool = False, may_cancel: bool = True) -> int:
-    """Show a run until it ends; the exit code.
+def start_and_watch(runs: Runs, start: Callable[[], str], *, as_json: bool = False) -> int:
+    """Start a run, which `start` does, and show it until it ends; the exit code.
 
-    With `may_cancel`, Ctrl+C cancels the run, SIGTERM stops it, and a second one leaves it to itself; without, they
-    only end the watching. A terminal that goes away never stops a run.
+    Ctrl+C cancels the run, SIGTERM stops it, and a second one leaves it to itself; so from before it is there, or it
+    would go on unseen where we die of one. A terminal that goes away never stops a run.
     """
+    with Signals() as signals:
+        return _shown(runs, start(), signals, as_json=as_json, may_cancel=True)
+
+
+def watch(runs: Runs, run_id: str, *, as_json: bool = False) -> int:
+    """Show a run until it ends; the exit code. Ctrl+C and SIGTERM end the watching."""
+    with Signals() as signals:
+        return _shown(runs, run_id, signals, as_json=as_json, may_cancel=False)
+
+
+def _shown(runs: Runs, run_id: str, signals: Signals, *, as_json: bool, may_cancel: bool) -> int:
     info = runs.run_info(run_id)
     title = f"{_OPERATIONS[info.operation]} {info.title}" if info is not None else f"Run {short_id(run_id)}"
     keys = "Ctrl+C cancels" if may_cancel else "Ctrl+C stops watching, the run goes on"
-    with Signals() as signals, contextlib.closing(choose_view(title, as_json=as_json, keys=keys)) as view:
+    with contextlib.closing(choose_view(title, as_json=as_json, keys=keys)) as view:
         watched = Watch(runs, run_id, view, may_cancel=may_cancel)
         stopped = watched.to_the_end(signals)
     if stopped is not None:

@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from dgtui.cli.watch import start_and_watch
+from dgtui.engine.errors import EXIT_CANCELLED, EXIT_STOPPED
 from tests.support.fakebin import write_fake
 from tests.support.homes import PATIENCE_SECONDS, Home, wait_until
 
@@ -344,3 +346,24 @@ def test_a_second_ctrl_c_leaves_the_run_to_itself(slow: Home) -> None:
     assert process.returncode == 130
     assert "the run goes on" in errors
     wait_until(lambda: status_of(slow, run_id) == "cancelled", "the end of the cancelled run")
+
+
+@pytest.mark.parametrize(
+    ("number", "exit_code", "status"),
+    [(signal.SIGINT, EXIT_CANCELLED, "cancelled"), (signal.SIGTERM, EXIT_STOPPED, "interrupted")],
+)
+def test_a_signal_between_the_start_of_a_run_and_its_watching(
+    slow: Home, number: signal.Signals, exit_code: int, status: str
+) -> None:
+    """Whoever dies of it leaves a run behind that nobody wants any more."""
+    engine = slow.engine()
+    runs: list[str] = []
+
+    def start() -> str:
+        runs.append(engine.start_job("nightly"))
+        os.kill(os.getpid(), number)
+        return runs[0]
+
+    assert start_and_watch(engine, start) == exit_code
+    assert slow.finish(engine, runs[0]).status == status
+    assert slow.litter() == []
