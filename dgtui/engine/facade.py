@@ -18,6 +18,7 @@ from dgtui.engine.config_changes import ConfigChanges
 from dgtui.engine.deletion import Forgotten, known_at
 from dgtui.engine.errors import PermissionDenied, StorageError
 from dgtui.engine.figures import Figures
+from dgtui.engine.files import is_read_only
 from dgtui.engine.guardian.overview import (
     JobOverview,
     NextRun,
@@ -91,9 +92,9 @@ class Engine(RestoreAftermath, LiveLook):
         try:
             return put_right(self.catalog, self.config, self.paths, self.warnings.append, put_back=put_back)
         except (CatalogError, StorageError, PermissionDenied) as error:
-            if not forgiven:
+            if not forgiven and not is_read_only(self.paths.state):
                 raise
-            self.warnings.append(f"What ended without notice was not recorded: {error.message}")
+            self.warnings.append(f"What ended without notice was not recorded: {error.message}. {error.hint}")
             return ()
 
     @classmethod

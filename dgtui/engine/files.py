@@ -76,6 +76,17 @@ def nearest_folder(path: Path) -> Path:
     return next((folder for folder in (path, *path.parents) if os.path.isdir(folder)), Path("/"))  # noqa: PTH112
 
 
+def is_read_only(path: Path) -> bool:
+    """Whether the disk that holds it, or would, is mounted read-only; also where it became so by an error."""
+    folder = nearest_folder(path)
+    try:
+        # After an error newer kernels refuse to write, and name the mount writable still.
+        os.close(os.open(folder, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, FILE_MODE))
+    except OSError as error:
+        return error.errno == errno.EROFS
+    return False
+
+
 @contextlib.contextmanager
 def explained(path: str | Path, doing: str) -> Iterator[None]:
     """Turn every OSError of the block into the StorageError of `file_error`."""

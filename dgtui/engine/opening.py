@@ -11,7 +11,7 @@ from dgtui.engine.catalog import Catalog, CatalogDamaged
 from dgtui.engine.catalog.database import is_without_room
 from dgtui.engine.catalog.reading_copy import CatalogCopy, copy_catalog
 from dgtui.engine.errors import DataGuardianError
-from dgtui.engine.files import explained
+from dgtui.engine.files import explained, is_read_only
 from dgtui.engine.runs import RunPaths
 
 
@@ -72,7 +72,7 @@ class Opening:
         except CatalogDamaged:
             raise
         except DataGuardianError as error:
-            if not read_anyway or unwritable(state) is None:
+            if not read_anyway or (unwritable(state) is None and not is_read_only(state)):
                 raise
             try:
                 return self._as_it_was_left(state / "catalog.db")

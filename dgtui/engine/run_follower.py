@@ -8,6 +8,7 @@ from datetime import datetime
 import msgspec
 
 from dgtui.engine.child import TAIL_LINES
+from dgtui.engine.files import is_read_only
 from dgtui.engine.messages import (
     LogMessage,
     Message,
@@ -96,13 +97,23 @@ class RunFollower:
                         kind=_DIED,
                         message="The worker ended without notice",
                         subject=self._run_id,
-                        hint=f"{WHY_IT_DIED} What the timetable asked for, a daemon "
-                        "makes again by itself within its grace; start anything else again",
+                        hint=self._why(),
                         detail=self._last_faults(),
                     ),
                 )
             )
         return messages
+
+    def _why(self) -> str:
+        if is_read_only(self._paths.runs):
+            return (
+                f"The disk of {self._paths.state} became read-only (dmesg tells why): how it ended could not be "
+                "written down. Once it is writable, the next start of dgtui finds out what became of it"
+            )
+        return (
+            f"{WHY_IT_DIED} What the timetable asked for, a daemon makes again by itself within its grace; start "
+            "anything else again"
+        )
 
     def has_news(self) -> bool:
         """Whether `poll` would give messages; costs next to nothing."""

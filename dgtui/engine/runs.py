@@ -54,6 +54,7 @@ class RunPaths:
     def is_alive(self, run_id: str) -> bool:
         """Whether the worker of a run lives: its lock is held."""
         try:
+            # To read is enough, and possible where the disk became read-only under a run.
             descriptor = os.open(self.lock(run_id), os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             return False

@@ -23,6 +23,7 @@ from dgtui.engine.catalog.damage import (
 )
 from dgtui.engine.catalog.tables import SCHEMA_VERSION, meta, metadata
 from dgtui.engine.errors import DataGuardianError
+from dgtui.engine.files import is_read_only
 from dgtui.engine.locks import Lock, take_lock
 
 Also = Callable[[sa.Connection], None]
@@ -215,6 +216,11 @@ def _way_out(path: Path) -> str:
             "The disk of the state folder is full, and no run begins without it. Make room there "
             f"(df -h {path.parent}), or let DGTUI_STATE name a folder elsewhere and run dgtui scan"
         )
+    if is_read_only(path):
+        return (
+            f"The disk of the state folder is mounted read-only (findmnt -T {path.parent}; dmesg tells of errors), and "
+            "no run begins without it. Make it writable, or let DGTUI_STATE name a folder elsewhere and run dgtui scan"
+        )
     return "Is its disk full or read-only, or does another program hold it?"
 
 
@@ -253,7 +259,7 @@ def _make_private(path: Path) -> None:
         raise CatalogError(
             f"The catalogue cannot be used: {error.strerror}",
             subject=str(path),
-            hint="Is its disk full or read-only? DGTUI_STATE names another folder",
+            hint=_way_out(path),
         ) from error
 
 
