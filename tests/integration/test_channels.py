@@ -1,10 +1,14 @@
 """Channels against real receivers: what arrives, and the exact step of each failure."""
 
+import base64
+import concurrent.futures
+import socket
 import ssl
 import time
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
+from urllib.parse import quote
 
 import msgspec
 import pytest
@@ -76,9 +80,10 @@ def test_a_mail_arrives_whole_and_takes_no_header_from_its_text() -> None:
 
 @pytest.mark.parametrize("kind", ["starttls", "tls"])
 def test_a_mail_goes_through_tls_with_a_login(authority: Authority, kind: str) -> None:
-    context = authority.server_context()
+    context, begins_plain = authority.server_context(), kind == "starttls"
     # The stand-in only takes logins that begin without TLS under STARTTLS.
-    with mail_server(**{kind: context}, login=kind == "starttls") as server:
+    tls = {"starttls": context, "tls": None} if begins_plain else {"starttls": None, "tls": context}
+    with mail_server(starttls=tls["starttls"], tls=tls["tls"], login=begins_plain) as server:
         settings = mail(server.port, tls=kind, ca_file=str(authority.file))
         if kind == "starttls":
             settings = msgspec.structs.replace(settings, username=LOGIN[0], password=LOGIN[1])
@@ -210,15 +215,58 @@ def test_a_webhook_follows_to_the_same_host_only() -> None:
         web.status = 307
         web.headers = {"Location": other.url}
         message, _ = failure(hook(web.url))
-        assert message == "127.0.0.1 answers 307 and wants the message to go to 127.0.0.1"
+        assert message == f"127.0.0.1 answers 307 and wants the message to go to http://127.0.0.1:{other.port}"
         assert other.requests == []
         web.headers = {"Location": "/elsewhere"}
         assert failure(hook(web.url))[0] == "127.0.0.1 redirects without an end"
         assert [request.path for request in web.requests[-3:]] == ["/elsewhere"] * 3
-        web.status = 302
-        assert failure(hook(web.url))[0].startswith("127.0.0.1 answers 302")
-        web.status, web.headers = 307, {"Location": "file:///etc/passwd"}
-        assert failure(hook(web.url))[0] == "The URL is none of http or https"
+        # Whoever follows this one asks with GET, and the message is lost.
+        web.status = 301
+        message, _ = failure(hook(web.url))
+        assert message == f"127.0.0.1 answers 301 and wants the message to go to http://127.0.0.1:{web.port}"
+        web.status = 308
+        for place in ("https://127.0.0.1/hook", "https://127.0.0.1:8443/t0ken-in-the-path"):
+            web.headers = {"Location": place}
+            assert failure(hook(web.url))[0].endswith(f"to {place.rpartition('/')[0]}")
+        for place in ("file:///etc/passwd", "http://[::1", "/two words", "/größer"):
+            web.headers = {"Location": place}
+            message, _ = failure(hook(web.url))
+            assert message == "127.0.0.1 answers 308 and names a place that is no URL of http or https", place
+
+
+def test_a_name_and_a_password_in_the_url_log_in() -> None:
+    with web_server() as web:
+        assert sent(hook(web.url.replace("://", f"://watcher:{quote(LOGIN[1])}@"))) == ("", 1)
+        (request,) = web.requests
+        assert base64.b64decode(request.headers["Authorization"].removeprefix("Basic ")).decode() == ":".join(LOGIN)
+        web.status, web.answer = 401, f"who is {LOGIN[1]}?".encode()
+        assert "who is ***?" in failure(hook(web.url.replace("://", f"://watcher:{quote(LOGIN[1])}@")))[0]
+
+
+def test_a_url_that_is_not_ascii_is_told_before_anybody_is_connected_to() -> None:
+    assert failure(hook("http://127.0.0.1:1/größer"))[0] == "The URL holds what is not ASCII"
+
+
+def test_addresses_of_any_letters_go_to_a_server_that_takes_them() -> None:
+    wide = {"sender": "wächter@example.org", "recipients": ("jörg@müller.example", "dba@example.org")}
+    with mail_server(international=True) as server:
+        assert sent(mail(server.port, **wide)) == ("", 1)
+    (got,) = server.mails
+    assert server.envelopes == [["jörg@müller.example", "dba@example.org"]]
+    assert (got["From"], got["To"]) == ("wächter@example.org", "jörg@müller.example, dba@example.org")
+    with mail_server() as server:
+        message, commits = failure(mail(server.port, **wide))
+    assert (message, commits) == ("The sender wächter@example.org: the server takes addresses in ASCII only", 0)
+
+
+def test_a_login_that_cannot_be_sent_and_what_is_no_mail_server_are_told_as_such() -> None:
+    with mail_server(login=True) as server:
+        message, _ = failure(mail(server.port, username="wächter", password=LOGIN[1]))
+    assert message == "Log in at localhost as wächter: only ASCII can be sent as username and password"
+    with socket.create_server(("127.0.0.1", 0)) as other, concurrent.futures.ThreadPoolExecutor() as pool:
+        pool.submit(lambda: other.accept()[0].sendall(b"hello there\r\n"))
+        message, _ = failure(mail(other.getsockname()[1]))
+    assert message == "The greeting of localhost: what answers there is no mail server"
 
 
 @pytest.mark.filterwarnings("ignore:.*imghdr.*:DeprecationWarning")  # the library imports it

@@ -499,3 +499,23 @@ def test_a_kill_in_the_middle_sends_nothing_twice_and_loses_nothing_unsaid(home:
         statuses = [delivery.status for delivery in Deliveries(catalog).by_prefix("")]
     catalog.close()
     assert statuses == (["perhaps sent"] if moment == "while it has it" else ["sent"])
+
+
+def test_a_fault_of_the_program_waits_its_time_and_is_shown(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was tried anew every few seconds, and nothing told why nothing came."""
+    tries = []
+
+    def fail(*_: object, **__: object) -> str:
+        tries.append(post.now)
+        raise ValueError("nobody thought of it")
+
+    monkeypatch.setattr("dgtui.engine.notify.courier.send", fail)
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    post.tell("backup_failed")
+    assert post.deliver().problems == ("hook: A fault of dgtui itself: nobody thought of it",)
+    post.deliver(after=timedelta(seconds=50))
+    assert tries == [START]
+    (waiting,) = Deliveries(post.catalog).outstanding()
+    assert (waiting.status, waiting.attempts) == ("waiting", 1)
+    monkeypatch.undo()
+    assert post.deliver(after=timedelta(seconds=20)).sent == 1

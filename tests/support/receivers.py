@@ -76,13 +76,17 @@ def _check_login(_server: SMTP, _session: Session, _envelope: Envelope, _mechani
 
 @contextlib.contextmanager
 def mail_server(
-    *, starttls: ssl.SSLContext | None = None, tls: ssl.SSLContext | None = None, login: bool = False
+    *,
+    starttls: ssl.SSLContext | None = None,
+    tls: ssl.SSLContext | None = None,
+    login: bool = False,
+    international: bool = False,
 ) -> Iterator[MailServer]:
-    """A mail server on a free port of this machine."""
+    """A mail server on a free port of this machine; `international` is one that takes any letters in addresses."""
     server = MailServer()
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = {"enable_SMTPUTF8": international}
     if login:
-        options = {"authenticator": _check_login, "auth_required": True, "auth_require_tls": starttls is not None}
+        options |= {"authenticator": _check_login, "auth_required": True, "auth_require_tls": starttls is not None}
     controller = Controller(
         server, hostname="127.0.0.1", port=free_port(), ssl_context=tls, tls_context=starttls, **options
     )

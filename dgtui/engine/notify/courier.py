@@ -229,16 +229,31 @@ class _Round(Thread):
                 seconds=self._end - time.monotonic(),
             )
         except DataGuardianError as error:
-            self.failed += 1
-            self.problem = error.message
-            next_try_at = self._clock() + wait_after(delivery.attempts + 1)
-            self._deliveries.failed(delivery.delivery_id, problem_of(error), next_try_at=next_try_at)
+            self._failed(delivery, problem_of(error))
             return False
+        except BaseException as fault:
+            # It waits its time too, and shows why: it would be sent for the first time every few seconds.
+            self._failed(
+                delivery,
+                Problem(
+                    kind=type(fault).__name__,
+                    message=f"A fault of dgtui itself: {fault}",
+                    subject=self.channel,
+                    hint="Please report it, with the lines from the daemon's log",
+                ),
+            )
+            raise
         self.sent += 1
         problem = Problem(kind="DeliveryError", message=odd, subject=self.channel) if odd else None
         self.problem = odd or self.problem
         self._deliveries.sent(delivery.delivery_id, at=self._clock(), problem=problem)
         return True
+
+    def _failed(self, delivery: Delivery, problem: Problem) -> None:
+        self.failed += 1
+        self.problem = problem.message
+        next_try_at = self._clock() + wait_after(delivery.attempts + 1)
+        self._deliveries.failed(delivery.delivery_id, problem, next_try_at=next_try_at)
 
 
 def due_of(deliveries: Deliveries, item: Item, settings: ChannelSettings, at: datetime) -> datetime:

@@ -6,7 +6,7 @@ import socket
 import ssl
 from collections.abc import Callable
 from email.message import EmailMessage
-from email.policy import SMTP
+from email.policy import SMTP, SMTPUTF8
 from email.utils import format_datetime
 
 from dgtui.config.channels import EmailSettings
@@ -26,6 +26,8 @@ from dgtui.engine.secrets import fetch_secret
 
 _PORTS = {"starttls": 587, "tls": 465, "none": 25}
 _LONGEST_SUBJECT = 200
+_NO_CODE = -1
+"""What the library makes of an answer that does not begin with a number."""
 _Purpose = Callable[["_Conversation", "_Client"], str]
 """What is done once the server has let us in."""
 
@@ -106,6 +108,8 @@ class _Conversation:
         host = self._settings.host
         self._step = f"The greeting of {host}"
         code, text = client.connect(host, _port(self._settings))
+        if code == _NO_CODE:
+            raise self._failure("what answers there is no mail server")
         if code != 220:
             raise smtplib.SMTPConnectError(code, text)
         client.ehlo_or_helo_if_needed()
@@ -114,11 +118,19 @@ class _Conversation:
             self._start_tls(client)
         if self._settings.username is not None and password is not None:
             self._step = f"Log in at {host} as {self._settings.username}"
-            client.login(self._settings.username, password)
+            try:
+                client.login(self._settings.username, password)
+            except UnicodeEncodeError:
+                hint = "Set a password of plain letters, digits and signs for this user"
+                raise self._failure("only ASCII can be sent as username and password", hint) from None
 
     def deliver(self, client: _Client, message: Message, commit: Commit) -> str:
         self._step = f"The sender {self._settings.sender}"
-        self._expect(client.mail(self._settings.sender), 250)
+        if _is_international(self._settings) and not client.has_extn("smtputf8"):
+            hint = "Write the addresses in ASCII, a domain as xn--..., or name a server that offers SMTPUTF8"
+            raise self._failure("the server takes addresses in ASCII only", hint)
+        options = ["SMTPUTF8", "BODY=8BITMIME"] if _is_international(self._settings) else []
+        self._expect(client.mail(self._settings.sender, options), 250)
         refused = self._recipients(client)
         self._step = f"The message at {self._settings.host}"
         # From here on the server may take it, whatever becomes of its answer.
@@ -159,6 +171,9 @@ class _Conversation:
         with contextlib.suppress(smtplib.SMTPException, OSError):
             client.quit()
 
+    def _failure(self, reason: str, hint: str = "Are host and port right?") -> DeliveryError:
+        return DeliveryError(f"{self._step}: {reason}", subject=self._settings.host, hint=hint)
+
     def _explained(self, error: smtplib.SMTPException | OSError) -> DeliveryError:
         host = self._settings.host
         if isinstance(error, smtplib.SMTPNotSupportedError):
@@ -191,8 +206,13 @@ def _text(answer: bytes | str) -> str:
     return printable(" ".join(text.split()))[:300]
 
 
+def _is_international(settings: EmailSettings) -> bool:
+    """Whether its addresses need a server that takes more than ASCII in them."""
+    return not all(address.isascii() for address in (settings.sender, *settings.recipients))
+
+
 def _mail(settings: EmailSettings, message: Message) -> bytes:
-    mail = EmailMessage(policy=SMTP)
+    mail = EmailMessage(policy=SMTPUTF8 if _is_international(settings) else SMTP)
     # A line break in a header would be the beginning of another header.
     title = " ".join(f"[DataGuardian {message.host}] {message.severity.upper()}: {message.title}".split())
     mail["Subject"] = title[:_LONGEST_SUBJECT]

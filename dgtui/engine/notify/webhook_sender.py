@@ -1,12 +1,13 @@
 """Webhooks: a POST of JSON with a signature, to this host and no other."""
 
+import base64
 import hashlib
 import hmac
 import http.client
 import socket
 import time
 from collections.abc import Mapping
-from urllib.parse import SplitResult, urljoin, urlsplit
+from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
 import msgspec
 
@@ -21,6 +22,7 @@ SIGNATURE_HEADER = "X-DataGuardian-Signature"
 _MOST_REDIRECTS = 3
 _MOST_READ = 65536
 _KEEPING_METHOD = (307, 308)
+_REDIRECTIONS = (301, 302, 303, *_KEEPING_METHOD)
 
 
 def send_webhook(name: str, settings: WebhookSettings, message: Message, commit: Commit, deadline: Deadline) -> str:
@@ -72,18 +74,31 @@ def request(
         answer = _one_request(parts, method, body, headers, ca_file=ca_file, commit=commit, deadline=deadline)
         if 200 <= answer.status < 300:
             return
-        if answer.status not in _KEEPING_METHOD or not answer.location:
+        if answer.status not in _REDIRECTIONS or not answer.location:
             raise _refusal(answer, url, parts)
-        target = _parts(urljoin(parts.geturl(), answer.location))
-        if _origin(target) != _origin(parts):
-            raise DeliveryError(
-                f"{parts.hostname} answers {answer.status} and wants the message to go to {target.hostname}",
-                subject=str(parts.hostname),
-                hint="Messages are not sent to other hosts than the one that is configured; correct the URL",
-            )
-        parts = target
+        parts = _followed(parts, answer)
     raise DeliveryError(
         f"{parts.hostname} redirects without an end", subject=str(parts.hostname), hint="Correct the URL"
+    )
+
+
+def _followed(parts: SplitResult, answer: "_Answer") -> SplitResult:
+    """Where the receiver wants the message to go: nowhere but at the same place, and not where it would be lost."""
+    what = f"{parts.hostname} answers {answer.status}"
+    try:
+        target = _parts(urljoin(parts.geturl(), answer.location))
+    except (ValueError, DeliveryError):
+        raise DeliveryError(
+            f"{what} and names a place that is no URL of http or https",
+            subject=str(parts.hostname),
+            hint="Is the URL right? Look into the receiver's log",
+        ) from None
+    if _origin(target) == _origin(parts) and answer.status in _KEEPING_METHOD:
+        return target
+    raise DeliveryError(
+        f"{what} and wants the message to go to {_origin_text(target)}",
+        subject=str(parts.hostname),
+        hint="Messages are not sent to other places than the one that is configured; correct the URL",
     )
 
 
@@ -115,7 +130,9 @@ def _one_request(
         try:
             # From here on the receiver may take it, whatever becomes of its answer.
             commit()
-            client.request(method, target, body, {"User-Agent": "dgtui", "Connection": "close", **headers})
+            client.request(
+                method, target, body, {"User-Agent": "dgtui", "Connection": "close", **_login(parts), **headers}
+            )
             response = client.getresponse()
             text = response.read(_MOST_READ) if response.status >= 300 else b""
         except http.client.HTTPException as error:
@@ -128,6 +145,14 @@ def _one_request(
     return _Answer(
         response.status, response.reason, response.getheader("Location") or "", text.decode("utf-8", "replace")
     )
+
+
+def _login(parts: SplitResult) -> dict[str, str]:
+    """What `https://name:password@host/` asks for."""
+    if parts.username is None:
+        return {}
+    login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    return {"Authorization": f"Basic {base64.b64encode(login.encode()).decode()}"}
 
 
 def _place(parts: SplitResult) -> tuple[str, int]:
@@ -151,17 +176,26 @@ def _parts(url: str) -> SplitResult:
         raise DeliveryError(
             "The URL is none of http or https", hint="It begins with https:// and has no blank or line break in it"
         )
+    if not f"{parts.path}{parts.query}{parts.username}{parts.password}".isascii():
+        raise DeliveryError(
+            "The URL holds what is not ASCII", hint="Write it as the receiver shows it, such as %C3%BC for an ü"
+        )
     return parts
 
 
-def _origin(parts: SplitResult) -> tuple[str, str | None, int | None]:
-    return parts.scheme, parts.hostname, parts.port
+def _origin(parts: SplitResult) -> tuple[str, str, int]:
+    return (parts.scheme, *_place(parts))
+
+
+def _origin_text(parts: SplitResult) -> str:
+    port = f":{parts.port}" if parts.port is not None else ""
+    return f"{parts.scheme}://{parts.hostname}{port}"
 
 
 def _refusal(answer: _Answer, url: str, parts: SplitResult) -> DeliveryError:
     said = " ".join(answer.text.split())
     # A receiver may say back what it was asked, and with it the token in the URL.
-    secrets = [url, parts.path if len(parts.path) > 3 else "", parts.query]
+    secrets = [url, parts.path if len(parts.path) > 3 else "", parts.query, unquote(parts.password or "")]
     text = printable(redact(f"{answer.reason} {said}".strip(), secrets))[:300]
     return DeliveryError(
         f"{parts.hostname} answers {answer.status} {text}".rstrip(),
