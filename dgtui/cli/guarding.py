@@ -29,12 +29,12 @@ def daemon(
     as_json: AsJson = False,
 ) -> None:
     """Run the timetable and watch, until told to stop."""
+    if (status and install) or (as_json and not status) or ((user or print_only) and not install):
+        raise ConfigError("--user and --print go with --install, --json with --status", hint="See dgtui daemon --help")
     if status:
         raise typer.Exit(_show_status(as_json=as_json))
     if install:
         return _install(user=user, print_only=print_only)
-    if user or print_only or as_json:
-        raise ConfigError("--user and --print go with --install, --json with --status", hint="See dgtui daemon --help")
     from dgtui.config import state_folder
     from dgtui.engine.audit import DAEMON_VARIABLE
     from dgtui.engine.guardian.daemon import run_daemon

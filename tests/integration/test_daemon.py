@@ -117,8 +117,18 @@ def test_a_daemon_that_starts_on_a_full_disk_tells_it_and_waits_for_room(
         daemon = start_daemon()
         wait_until(lambda: len(web.requests) == 1, "people are told")
         assert web.requests[0].json["notifications"][0]["kind"] == "state_unwritable"
+        # What `systemctl reload` sends: systemd would take an end by it for a clean one, and start no other.
+        daemon.process.send_signal(signal.SIGHUP)
         filler.unlink()
         daemon.wait_ready()
         wait_until(lambda: len(web.requests) == 2, "people are told that it is over")
         assert web.requests[1].json["notifications"][0]["kind"] == "state_restored"
         assert daemon.stop() == 0
+
+
+def test_options_that_say_nothing_together_are_refused(home: Home) -> None:
+    home.config_path.write_text(GOOD)
+    for options in (["--status", "--install"], ["--install", "--json"], ["--status", "--user"], ["--print"]):
+        refused = home.dgtui("daemon", *options)
+        assert (refused.exit_code, refused.output) == (2, ""), options
+    assert not home.state.exists()

@@ -199,6 +199,8 @@ def run_daemon(config_path: Path | None, state: Path, *, log: Callable[[str, Lev
 
     Raises ConfigError, CatalogError, and JobBusy where there is one already.
     """
+    # Asked for a reload before the loop listens, it would die of it, and systemd take that for a clean end.
+    signal.signal(signal.SIGHUP, _noted)
     paths = RunPaths(state)
     notifier = SystemdNotifier()
     config, mistake = first_config(config_path, paths, log)
@@ -255,4 +257,4 @@ def _signals() -> Iterator[Callable[[float], Sequence[int]]]:
 
 
 def _noted(_number: int, _frame: FrameType | None) -> None:
-    """The number of the signal is in the pipe already."""
+    """The number of the signal is in the pipe already; before there is one, all is read anew anyhow."""
