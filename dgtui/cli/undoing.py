@@ -51,7 +51,7 @@ def undo(
         for line in undo_lines(wanted, choice):
             say(one_line(line))
         if not choice.possible:
-            raise ConfigError(f"Restore {short_id(wanted.restore_id)} cannot be undone. {choice.text}")
+            raise choice.refusal
         confirm(f"undo the restore into {wanted.target}", word=wanted.target, yes=yes)
         safety = False if no_safety else None
 
@@ -65,7 +65,8 @@ def _tell_choice(restore: "Row", choice: "UndoChoice", *, as_json: bool) -> int:
     """Print what an undo would do; the exit code, which tells whether there is a way."""
     if as_json:
         print_json(choice)
-    for line in [] if as_json else [*undo_lines(restore, choice), "", "Nothing was changed"]:
+    later = [f"Next     {choice.hint}"] if choice.hint else []
+    for line in [] if as_json else [*undo_lines(restore, choice), *later, "", "Nothing was changed"]:
         print_data(one_line(line))
     return EXIT_DONE if choice.possible else EXIT_FAILED
 

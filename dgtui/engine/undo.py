@@ -6,7 +6,7 @@ from typing import Literal
 from dgtui.config import Config
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.datasources.loading import Selection, TargetState
-from dgtui.engine.errors import DataGuardianError, RestoreError
+from dgtui.engine.errors import ConfigError, DataGuardianError, RestoreError
 from dgtui.engine.messages import now
 from dgtui.engine.model import ENDED, Execution, Record
 from dgtui.engine.orders import RestoreOrder
@@ -34,6 +34,8 @@ class UndoChoice(Record, frozen=True):
     """None where it cannot."""
     text: str
     """What will be done, or why nothing can be, for people."""
+    hint: str = ""
+    """The next step, where the target could not be asked: it may be possible later."""
     kept_as: str | None = None
     execution_id: str | None = None
     """The safety backup of what was there before, where it can be restored."""
@@ -53,6 +55,13 @@ class UndoChoice(Record, frozen=True):
         """Whether it can be taken back."""
         return self.way is not None
 
+    @property
+    def refusal(self) -> DataGuardianError:
+        """The error for whoever orders what is impossible, or is so for now."""
+        kind = RestoreError if self.hint else ConfigError
+        message = f"Restore {self.restore_id[:8]} cannot be undone{' now' if self.hint else ''}. {self.text}"
+        return kind(message, subject=self.restore_id, hint=self.hint)
+
 
 def undo_choice(catalog: Catalog, config: Config, restore: Restore) -> UndoChoice:
     """Look whether a restore can be undone, and how; asks the datasource, changes nothing."""
@@ -68,7 +77,7 @@ def undo_choice(catalog: Catalog, config: Config, restore: Restore) -> UndoChoic
             there = target.target_state(kept_as).exists
             unfit = target.unfit_to_swap(kept_as) if there else ""
         except DataGuardianError as error:
-            return UndoChoice(restore_id=restore.restore_id, way=None, text=f"{restore.datasource}: {error.message}")
+            return _not_asked(restore, error)
         if there and not unfit:
             return _by_kept(catalog, restore, kept_as, safety)
         lost = unfit or f"{kept_as} is not there any more"
@@ -79,13 +88,18 @@ def undo_choice(catalog: Catalog, config: Config, restore: Restore) -> UndoChoic
     return UndoChoice(restore_id=restore.restore_id, way=None, text=_nothing_left(restore, lost))
 
 
+def _not_asked(restore: Restore, error: DataGuardianError) -> UndoChoice:
+    text = f"{restore.datasource}: {error.message}"
+    return UndoChoice(restore_id=restore.restore_id, way=None, text=text, hint=error.hint or "Try again later")
+
+
 def _by_safety(catalog: Catalog, config: Config, restore: Restore, safety: Execution) -> UndoChoice:
     target = config.datasource(restore.datasource)
     try:
         obstacle = cannot_swap(target, restore.target)
         grants = target.swap_grants(restore.target) if obstacle else ()
     except DataGuardianError as error:
-        return UndoChoice(restore_id=restore.restore_id, way=None, text=f"{restore.datasource}: {error.message}")
+        return _not_asked(restore, error)
     return UndoChoice(
         restore_id=restore.restore_id,
         way="safety",

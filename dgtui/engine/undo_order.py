@@ -4,7 +4,6 @@ import uuid
 from datetime import datetime
 
 from dgtui.config import Config
-from dgtui.engine.errors import ConfigError
 from dgtui.engine.notification_model import Actor
 from dgtui.engine.orders import RestoreOrder
 from dgtui.engine.restore_model import Restore
@@ -27,12 +26,10 @@ def undo_order(
     """The order that takes a restore back in the chosen way.
 
     What is only partly filled may be filled in its own place: that makes nothing worse. Raises ConfigError where there
-    is no way, RestoreError where the only one needs `in_place`.
+    is no way, RestoreError where the only one needs `in_place` or the target cannot be asked now.
     """
     if choice.way is None:
-        raise ConfigError(
-            f"Restore {restore.restore_id[:8]} cannot be undone. {choice.text}", subject=restore.restore_id
-        )
+        raise choice.refusal
     in_place = in_place or restore.partly_filled
     if choice.obstacle and not in_place:
         raise swap_needed(restore.target, choice.obstacle, choice.grants)

@@ -111,7 +111,8 @@ class UndoScreen(Dialog[UndoDecision]):
         if choice is None:
             return [*facts, ("How", "asking the datasource")]
         if choice.way is None:
-            return [*facts, ("Wrong", f"It cannot be undone. {choice.text}")]
+            later = [("Next", choice.hint)] if choice.hint else []
+            return [*facts, ("Wrong", f"It cannot be undone. {choice.text}"), *later]
         facts += [("How", choice.text), ("Time", _SPEED[choice.way])]
         where = f"to {restore.target}" if choice.part is None else "to what comes back"
         kept = "; it is kept beside" if choice.way == "kept" else ""

@@ -1,5 +1,6 @@
 """Jobs that get no connection or only one with strings attached (reliability rows 18, 19, 22, 24 and 27)."""
 
+import contextlib
 import json
 import shutil
 import socket
@@ -14,7 +15,7 @@ from tests.support.gates import GatedTool
 from tests.support.homes import Home
 from tests.support.mariadb import MariadbServer, mariadb_program, quoted
 from tests.support.postgres import PostgresServer
-from tests.support.round_trips import mysql_table, postgres_table, table, whole_backup
+from tests.support.round_trips import mysql_table, postgres_table, restored, table, whole_backup
 
 PASSWORD = "wr0ng-S3cret"
 SECRET = f'password = {{ command = "echo {PASSWORD}" }}\n'
@@ -69,6 +70,61 @@ def test_a_server_that_takes_connections_and_never_answers(home: Home, kind: str
     assert problem is not None
     assert f"127.0.0.1:{silent_port}" in problem.message
     assert "answer" in problem.message or "time" in problem.message, problem
+
+
+@pytest.fixture
+def dropping_port() -> Iterator[int]:
+    """A port from which nothing comes back: whoever listens has no room for one connection more, and takes none."""
+    with contextlib.ExitStack() as waiting:
+        listener = waiting.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(3):
+            one = waiting.enter_context(socket.socket())
+            one.setblocking(False)
+            one.connect_ex(listener.getsockname())
+        yield listener.getsockname()[1]
+
+
+def test_a_server_whose_packets_are_dropped_is_no_server_that_is_down(
+    home: Home, kind: str, dropping_port: int
+) -> None:
+    home.configure(server_table(kind, "127.0.0.1", dropping_port))
+    problem = failed_once(home).problem
+    assert problem is not None
+    assert problem.kind == "DatabaseConnectionError"
+    assert f"Nothing comes back from 127.0.0.1:{dropping_port}: does a firewall drop" in problem.hint
+    assert "connect_timeout" in problem.hint
+
+
+def test_an_undo_that_reaches_nobody_fails_for_now(
+    home: Home, mariadb: MariadbServer, postgres_server: PostgresServer, kind: str, dropping_port: int
+) -> None:
+    """It is no mistake of whoever typed it, and possible later."""
+    server: MariadbServer | PostgresServer = postgres_server if kind == "postgres" else mariadb
+    name = server.create_database()
+    columns = "CREATE TABLE t (i int)"
+    if isinstance(server, PostgresServer):
+        server.execute(columns, name)
+        told = postgres_table(server, name, connect_timeout="2 s")
+    else:
+        server.execute(columns, database=name)
+        told = mysql_table(server, name, connect_timeout="2 s")
+    home.configure(told)
+    restore = restored(home, whole_backup(home), overwrite=True, safety=False)
+    before = server.databases()
+    home.configure(told.replace(f"port = {server.port}", f"port = {dropping_port}"))
+    for more in ("--yes", "--dry-run"):
+        failed = home.dgtui("undo", restore.restore_id, more)
+        assert failed.exit_code == 1, failed
+        assert "Nothing comes back from" in failed.errors + failed.output
+    assert "cannot be undone now" in home.dgtui("undo", restore.restore_id, "--yes").errors
+    home.configure(told)
+    assert server.databases() == before
+    assert home.dgtui("undo", restore.restore_id, "--yes").exit_code == 0
+    for one in server.databases():
+        if one.startswith(name):
+            server.drop_database(one)
 
 
 def test_an_expired_or_wrong_password_of_postgres_is_tried_once(home: Home, postgres_server: PostgresServer) -> None:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from dgtui.engine.datasources.base import connection_hint
+from dgtui.engine.datasources.base import connection_hint, silence_hint
 from dgtui.engine.errors import (
     AuthenticationError,
     BackupCreationError,
@@ -19,6 +19,7 @@ _LOCKED = frozenset({3118, 4151})
 _FULL = frozenset({1040, 1203, 1226})
 _BLOCKED = 1129
 _NOT_FROM_HERE = 1130
+_NO_CONNECTION = 2003
 _AUTHENTICATION = _EXPIRED | _LOCKED | {_NOT_FROM_HERE, 1045, 1251, 1275, 1524, 1698, 2049, 2059, 2061}
 _CONNECTION = frozenset(
     {_BLOCKED, 1053, 1077, 1152, 1158, 1159, 1160, 1161, 1317, 1927}
@@ -84,7 +85,8 @@ def translate_error(
         return _authentication(code, text, user, host, detail)
     if code in _CONNECTION:
         place = host if host.startswith("/") else f"{host}:{port}"
-        hint = _connection_hint(code, user) or connection_hint(host, port)
+        silent = code == _NO_CONNECTION and "timed out" in text
+        hint = _connection_hint(code, user) or (silence_hint(place) if silent else connection_hint(host, port))
         return DatabaseConnectionError(f"{place}: {text}", subject=database, hint=hint, detail=detail)
     if code in _DENIED or "nsufficient privileges" in text or "nsufficent privileges" in text:
         return PermissionDenied(text, subject=subject, hint=_grant_hint(code, user, database), detail=detail)

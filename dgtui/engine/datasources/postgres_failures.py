@@ -4,6 +4,7 @@ import re
 import shlex
 from collections.abc import Callable, Sequence
 
+from dgtui.engine.datasources.base import silence_hint
 from dgtui.engine.datasources.postgres_names import shown
 from dgtui.engine.datasources.postgres_states import CREDENTIALS_HINT, FULL_HINT, STARTING_HINT
 from dgtui.engine.errors import (
@@ -109,11 +110,14 @@ def _listening_hint(server: str) -> str:
     return f"Is the server running, and does it listen there? See: {ask}"
 
 
+_SILENCE = re.compile(r"timeout expired|timed out")
+
+
 def _unreachable(match: re.Match[str], server: str, _: str) -> DataGuardianError:
     return DatabaseConnectionError(
         f"{server} cannot be reached: {match[0]}",
         subject=server,
-        hint=_listening_hint(server),
+        hint=silence_hint(server) if _SILENCE.search(match[0]) else _listening_hint(server),
     )
 
 
