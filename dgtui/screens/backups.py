@@ -73,7 +73,7 @@ class BackupsScreen(TabScreen):
         self._backups = Backups()
         self._storages: tuple[str, ...] = ()
         self._live = self._live_copies()
-        self._waiting = False
+        self._waiting = True
         """Whether the backups of the selected datasource are still to come."""
 
     def compose_content(self) -> ComposeResult:

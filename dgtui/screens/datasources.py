@@ -11,7 +11,7 @@ from dgtui.engine.health_model import STATUS_ORDER, HealthState, Watched
 from dgtui.engine.model import RESTORABLE, Execution, Record
 from dgtui.screens.editing import EditingScreen
 from dgtui.screens.looked import object_count
-from dgtui.screens.marks import execution_mark, health_mark
+from dgtui.screens.marks import execution_mark, health_mark, to_come
 from dgtui.screens.themes import WIDE_COLUMNS
 from dgtui.screens.times import age_text, checked_text, seconds_text
 from dgtui.screens.widgets.details import Details
@@ -160,7 +160,7 @@ class DatasourcesScreen(EditingScreen):
     def _backup_cell(self, name: str, now: datetime) -> Line:
         known = self._backups.get(name)
         if known is None:
-            return (Span("…" if self.engine_app.look.unicode else "...", "dim"),)
+            return (to_come(self.engine_app.look),)
         failed: Line = ()
         newest = known.newest
         if newest is not None and newest.status not in (*RESTORABLE, "queued", "running"):

@@ -8,7 +8,7 @@ from textual.binding import Binding, BindingType
 from dgtui.engine.health_model import STATUS_ORDER, HealthState, Watched
 from dgtui.engine.model import UNDER_WAY
 from dgtui.screens.editing import EditingScreen
-from dgtui.screens.marks import execution_mark, health_mark
+from dgtui.screens.marks import execution_mark, health_mark, to_come
 from dgtui.screens.times import age_text, moment_text
 from dgtui.screens.widgets.details import Details, trouble_lines
 from dgtui.screens.widgets.listing import Listing
@@ -83,7 +83,7 @@ class JobsScreen(EditingScreen):
         app = self.engine_app
         job, known = app.config.jobs[name], self._jobs.get(name)
         last = known.last if known is not None else None
-        result: Line = (Span("never ran", "dim"),)
+        result: Line = (Span("never ran", "dim") if known is not None else to_come(app.look),)
         if last is not None:
             when = last.finished_at or last.started_at
             # The catalogue learns a little later that it waits no more.
@@ -99,7 +99,11 @@ class JobsScreen(EditingScreen):
                 (span(", ".join(job.storages)),),
                 (self._state_cell(name),),
                 (span(self._schedule(name)),),
-                (Span(moment_text(next_run, app.clock()) if next_run is not None else "-"),),
+                (
+                    Span(moment_text(next_run, app.clock()) if next_run is not None else "-")
+                    if known is not None
+                    else to_come(app.look),
+                ),
                 result,
             ),
             sort=(

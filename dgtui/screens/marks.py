@@ -32,5 +32,10 @@ def severity_mark(severity: str, look: Look) -> Span:
     return _marked(SEVERITY_MARKS[severity], severity, look, word=True)
 
 
+def to_come(look: Look) -> Span:
+    """What stands where nobody has answered yet: nothing that could be taken for an answer."""
+    return Span(look.glyph("…", "..."), "dim")
+
+
 def _marked(mark: Mark, status: str, look: Look, *, word: bool) -> Span:
     return Span(mark.shown(look) + (f" {status}" if word else ""), mark.style)

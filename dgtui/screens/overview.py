@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from dgtui.engine.figures.model import Attention, Day, JobCalendar, Overview
 
 _DAYS = 30
+_FIRST_STEP = "Nothing is configured yet: 1, then n makes a datasource"
 _ATTENTION = (Column("Severity"), Column("Needs attention", flexible=True))
 _SHOWN = ("good", "partial", "failed", "missed", "cancelled")
 _LAST = 3
@@ -38,7 +39,7 @@ class OverviewScreen(TabScreen):
     OPENS: ClassVar[dict[str, str]] = {"attention": "Go there", "calendar": "Job"}
     DEFAULT_CSS = """
     OverviewScreen #attention { height: 1fr; min-height: 4; }
-    OverviewScreen #calendar { height: auto; max-height: 60%; margin-top: 1; }
+    OverviewScreen #calendar { height: auto; min-height: 3; max-height: 60%; margin-top: 1; }
     OverviewScreen.-narrow Details { height: 3; }
     """
 
@@ -63,7 +64,8 @@ class OverviewScreen(TabScreen):
     def _take(self, overview: "Overview") -> None:
         self._overview = overview
         rows = [self._attention_row(place, one) for place, one in enumerate(overview.attention)]
-        self.query_one("#attention", Listing).show(rows)
+        nothing = "Nothing needs attention" if self.engine_app.config.datasources else _FIRST_STEP
+        self.query_one("#attention", Listing).show(rows, empty=nothing)
         columns = (
             Column("Job", flexible=True, enough=12),
             Column(f"{_DAYS} days, up to {overview.today:%d %b}"),

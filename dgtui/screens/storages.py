@@ -9,7 +9,7 @@ from dgtui.engine.health_model import STATUS_ORDER, HealthState, Watched
 from dgtui.engine.model import Record
 from dgtui.engine.storages.base import StorageState
 from dgtui.screens.editing import EditingScreen
-from dgtui.screens.marks import copy_mark, health_mark, rank
+from dgtui.screens.marks import copy_mark, health_mark, rank, to_come
 from dgtui.screens.widgets.details import Details, trouble_lines
 from dgtui.screens.widgets.listing import Listing
 from dgtui.screens.widgets.rows import Column, Row
@@ -60,7 +60,8 @@ class StoragesScreen(EditingScreen):
 
     def __init__(self) -> None:
         super().__init__()
-        self._usage: dict[str, Usage] = {}
+        self._usage: dict[str, Usage] | None = None
+        """None until the catalogue has answered."""
         self._states: dict[str, StorageState] = {}
         self._checked_for: set[str] = set()
         """Those that were checked because they were seen to stand differently from what is known of their health."""
@@ -115,7 +116,8 @@ class StoragesScreen(EditingScreen):
 
     def _row(self, name: str) -> Row:
         app = self.engine_app
-        settings, state, used = app.config.storages[name], self._states.get(name), self._usage.get(name, Usage())
+        settings, state = app.config.storages[name], self._states.get(name)
+        used = self._usage.get(name, Usage()) if self._usage is not None else None
         shown: Line = (copy_mark(state.status, app.look, word=True),) if state is not None else (Span("asking", "dim"),)
         health = self._health(name)
         free = state.free_bytes if state is not None else health.figures.disk_free_bytes
@@ -131,8 +133,8 @@ class StoragesScreen(EditingScreen):
                 (Span(known_size(free), "warning" if low else ""),),
                 (Span(known_size(total)),),
                 (Span(known_size(health.figures.expected_bytes)),),
-                (Span(str(used.backups)),),
-                (Span(size_text(used.bytes)),),
+                (Span(str(used.backups)) if used is not None else to_come(app.look),),
+                (Span(size_text(used.bytes)) if used is not None else to_come(app.look),),
             ),
             sort=(
                 None,
@@ -142,8 +144,8 @@ class StoragesScreen(EditingScreen):
                 free,
                 total,
                 health.figures.expected_bytes,
-                used.backups,
-                used.bytes,
+                used.backups if used is not None else None,
+                used.bytes if used is not None else None,
             ),
         )
 
