@@ -1,6 +1,5 @@
 """Reads the configuration's files into one `Config`, or says everything that is wrong with them."""
 
-import re
 from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
@@ -14,7 +13,7 @@ from dgtui.config.guardian import GuardianSettings
 from dgtui.config.jobs import PRIVATE_PLACE, JobSettings, unknown_options
 from dgtui.config.kinds import KINDS, settings_of
 from dgtui.config.mistakes import Mistake, error_of, one_of, show_path, suggestion
-from dgtui.config.model import Config, Origin, Table, job_id
+from dgtui.config.model import NAME, NAME_EXPECTED, Config, Origin, Table, job_id
 from dgtui.config.tables import TableReader
 from dgtui.engine.child import withhold
 from dgtui.engine.datasources import datasource_adapter
@@ -25,7 +24,6 @@ StructT = TypeVar("StructT", bound=msgspec.Struct)
 
 _TABLES: tuple[Table, ...] = get_args(Table)
 _GUARDIAN = "guardian"
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
 
 class _Definition(NamedTuple):
@@ -123,12 +121,8 @@ class _Loader:
             origin = earlier.origin(table, name)
             place = f"{show_path(origin.file)}:{origin.line}"
             self._report(definition, (table, name), f"this is already defined in {place}")
-        elif not _NAME.fullmatch(name):
-            self._report(
-                definition,
-                (table, name),
-                "expected a name of at most 100 letters, digits, '_', '-' and '.', not beginning with '-' or '.'",
-            )
+        elif not NAME.fullmatch(name):
+            self._report(definition, (table, name), NAME_EXPECTED)
 
     def _define_guardian(self, definition: _Definition) -> None:
         if self._guardian is None:

@@ -1,5 +1,6 @@
 """The configuration as the engine uses it."""
 
+import re
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -23,6 +24,10 @@ from dgtui.engine.storages.base import Storage, StorageSettings
 
 Table = Literal["datasources", "storages", "jobs", "channels"]
 SettingsT = TypeVar("SettingsT", DatasourceSettings, StorageSettings, JobSettings, ChannelSettings)
+
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
+NAME_EXPECTED = "expected a name of at most 100 ASCII letters, digits, '_', '-' and '.', not beginning with '-' or '.'"
+"""Names of objects are folders and files too, on every system."""
 
 _JOB_IDS = uuid.UUID("4ccf199f-e97b-4aa3-8b44-d583eda22f5f")
 """Never changes: the folders of every job without an `id` are named after it."""

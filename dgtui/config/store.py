@@ -11,7 +11,7 @@ import msgspec
 from dgtui.config.files import ConfigFile, config_path
 from dgtui.config.load import load_config
 from dgtui.config.mistakes import Mistake, show_path
-from dgtui.config.model import Config, Table
+from dgtui.config.model import NAME, NAME_EXPECTED, Config, Table
 from dgtui.config.tables import TableReader
 from dgtui.engine.errors import ConfigError
 from dgtui.engine.files import explained, fsync_folder, make_private_folder, write_durably
@@ -22,7 +22,6 @@ Values = Mapping[str, Any]
 
 MARK = "# Written by dgtui: change it there, or remove this line and it is yours alone.\n"
 _FIRST_CONFIG = "# The configuration of DataGuardian. What is made on its screens lies in conf.d/ beside this file.\n"
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 SECRETS_FOLDER = "secrets"
 
 
@@ -60,8 +59,8 @@ def _has_mark(file: Path) -> bool:
 
 def name_mistake(config: Config, table: Table, name: str) -> str | None:
     """What is wrong with the name of a new object."""
-    if not _NAME.fullmatch(name):
-        return "expected letters, digits, '_', '-' and '.', not beginning with '-' or '.'"
+    if not NAME.fullmatch(name):
+        return NAME_EXPECTED
     known: Mapping[str, object] = getattr(config, table)
     return f"there is already a {table.removesuffix('s')} of this name" if name in known else None
 
@@ -73,7 +72,10 @@ def value_mistakes(
     file = ConfigFile(object_file(config, table, name), {}, {}, 0o600)
     mistakes: list[Mistake] = []
     TableReader(file, mistakes).read(kind, dict(values), ())
-    return {_key_of(mistake): mistake.text for mistake in reversed(mistakes)}
+    found: dict[str, str] = {}
+    for mistake in mistakes:
+        found.setdefault(_key_of(mistake), mistake.text)
+    return found
 
 
 def _key_of(mistake: Mistake) -> str:
@@ -106,18 +108,16 @@ def read_values(config: Config, table: Table, name: str) -> dict[str, Any]:
     return found
 
 
-def save_object(config: Config, table: Table, name: str, values: Values, *, new: bool) -> Config:
+def save_object(
+    config: Config, table: Table, name: str, values: Values, *, new: bool, seen: Values | None = None
+) -> Config:
     """Write an object to its file and read the whole configuration again, which is returned.
 
-    Raises ConfigError where a person wrote the object or the configuration would not be right; then nothing is changed.
+    Raises ConfigError where a person wrote the object, it does not hold what was `seen` of it any more, or the
+    configuration would not be right; then nothing is changed.
     """
     file = object_file(config, table, name)
-    if new and (mistake := name_mistake(config, table, name)):
-        raise ConfigError(f"{name}: {mistake}", subject=name)
-    if (not new and not is_ours(config, table, name)) or (new and os.path.lexists(file)):
-        raise ConfigError(
-            f"{show_path(file)} was written by a person and is not changed", subject=name, hint="Open it in an editor"
-        )
+    former = _former(config, table, name, new=new, seen=seen)
     import tomli_w
 
     main = main_path(config)
@@ -129,11 +129,32 @@ def save_object(config: Config, table: Table, name: str, values: Values, *, new:
     changes = _Changes()
     for key, value in secrets.items():
         changes.write(secret_file(config, table, name, key), value.encode() + b"\n")
-    former = {} if new else read_values(config, table, name)
     changes.write(file, (MARK + tomli_w.dumps({table: {name: plain}})).encode())
     again = changes.read_again(config)
     _remove_secrets(config, table, name, former, but=plain)
     return again
+
+
+def _former(config: Config, table: Table, name: str, *, new: bool, seen: Values | None) -> Values:
+    """What is written about an object that may be written anew, and about a new one nothing. Raises ConfigError."""
+    file = object_file(config, table, name)
+    if new:
+        if mistake := name_mistake(config, table, name):
+            raise ConfigError(f"{name}: {mistake}", subject=name)
+        if os.path.lexists(file):
+            raise ConfigError(f"{show_path(file)} is there already", subject=name, hint="Take another name")
+        return {}
+    if config.origin(table, name).file == file and not os.path.lexists(file):
+        raise ConfigError(f"{name} was removed by somebody else meanwhile", subject=name, hint="Make it anew")
+    if not is_ours(config, table, name):
+        raise ConfigError(
+            f"{show_path(file)} was written by a person and is not changed", subject=name, hint="Open it in an editor"
+        )
+    former = read_values(config, table, name)
+    if seen is not None and former != seen:
+        hint = "Leave it without saving, and open it again: it shows what holds now"
+        raise ConfigError(f"{name} was changed by somebody else meanwhile", subject=name, hint=hint)
+    return former
 
 
 def remove_object(config: Config, table: Table, name: str) -> Config:

@@ -150,10 +150,13 @@ class Engine(RestoreAftermath, LiveLook):
         """The kinds of objects that a table of the configuration may hold, with what can be set for each."""
         return object_kinds(table)
 
-    def save_object(self, table: Table, name: str, values: Values, *, new: bool) -> None:
-        """Write an object to a file of its own and take it up. Raises ConfigError, StorageError."""
+    def save_object(self, table: Table, name: str, values: Values, *, new: bool, seen: Values | None = None) -> None:
+        """Write an object to a file of its own and take it up; not where it does not hold what was `seen` any more.
+
+        Raises ConfigError, StorageError.
+        """
         with self._config_changes().ours():
-            self.config = save_object(self.config, table, name, values, new=new)
+            self.config = save_object(self.config, table, name, values, new=new, seen=seen)
         action = "add to configuration" if new else "change configuration"
         self._teller().audit(
             action, object_kind=table, object_name=name, outcome="completed", details=(f"keys {', '.join(values)}",)

@@ -308,3 +308,84 @@ async def test_spans_and_sizes_that_are_usual_are_written_as_people_write_them(h
         assert "idle_timeout" not in form(driver).values
         await driver.press("escape", "4", "n")
         assert driver.widget("#field-reserve #value", Input).placeholder == "0 B"
+
+
+async def test_what_is_missing_is_told_in_the_words_of_the_labels(home: Home, shop: Path) -> None:
+    async with screens(home, size=(80, 24)) as driver:
+        await driver.press("n", "ctrl+s")
+        assert driver.text("#wrong").startswith("Name: expected a name of at most 100 ASCII letters")
+        await driver.fill("#name", "other")
+        await driver.press("ctrl+s")
+        assert driver.text("#wrong") == "Database: has to be filled in"
+        assert driver.screen.focused is driver.widget("#field-database #value", Input), "where it has to be filled in"
+        await driver.type("other")
+        assert driver.text("#wrong") == ""
+        await driver.fill("#field-tls_ca #value", "relative.pem")
+        await driver.fill("#field-port #value", "70000")
+        assert driver.text("#wrong").startswith("Port: expected a whole number of at most 65535")
+
+
+async def test_what_was_not_come_to_yet_is_no_mistake_before_it_is_saved(home: Home, shop: Path) -> None:
+    async with screens(home) as driver:
+        await driver.press("n")
+        driver.widget("#field-database #value", Input).focus()
+        await driver.settle()
+        assert driver.text("#wrong") == ""
+
+
+async def test_a_job_without_anything_to_back_up_says_where_to_make_it(home: Home) -> None:
+    home.config_path.write_text("")
+    async with screens(home, size=(80, 24)) as driver:
+        await driver.press("escape", "3", "n")
+        await driver.type("nightly")
+        await driver.press("ctrl+s")
+        assert driver.text("#wrong") == "Datasource: there is no datasource yet; make one first: Esc, 1, n"
+
+
+async def test_a_key_of_a_group_is_told_with_its_group(home: Home, shop: Path) -> None:
+    async with screens(home) as driver:
+        await driver.press("3", "n")
+        await driver.type("weekly")
+        await driver.fill("#field-retention--keep_last #value", "many")
+        assert driver.text("#wrong").startswith("Retention, keep last: expected a whole number")
+
+
+async def test_enter_leads_through_the_whole_form(home: Home, shop: Path) -> None:
+    async with screens(home) as driver:
+        await driver.press("n", "enter")
+        assert driver.focused == "type"
+        await driver.press("enter")
+        assert driver.screen.focused is driver.widget("#field-database #value", Input)
+
+
+async def test_what_somebody_else_changed_meanwhile_is_not_written_over(home: Home, shop: Path) -> None:
+    engine = home.engine()
+    made = {"datasource": "shop", "storages": ["disk"]}
+    engine.save_object("jobs", "weekly", made, new=True)
+    async with screens(home, size=(80, 24)) as driver:
+        await driver.press("3", "end", "e")
+        await driver.fill("#field-description #value", "mine")
+        engine.save_object("jobs", "weekly", {**made, "description": "theirs"}, new=False)
+        await driver.press("ctrl+s")
+        form(driver)
+        assert driver.text("#wrong").startswith(
+            "weekly was changed by somebody else meanwhile\nLeave it without saving"
+        )
+        assert load_config(home.config_path).job("weekly").description == "theirs"
+        engine.remove_object("jobs", "weekly")
+        await driver.press("ctrl+s")
+        assert "weekly was removed by somebody else meanwhile" in driver.text("#wrong")
+    assert "weekly" not in load_config(home.config_path).jobs
+
+
+async def test_where_nothing_can_be_written_the_form_says_what_to_do(home: Home, shop: Path) -> None:
+    (home.folder / "conf.d").write_text("a file in the place of the folder")
+    async with screens(home, size=(80, 24)) as driver:
+        await driver.press("4", "n")
+        await driver.type("other")
+        await driver.fill("#field-path #value", "/srv/other")
+        await driver.press("ctrl+s")
+        form(driver)
+        told = driver.text("#wrong").splitlines()
+        assert "conf.d" in told[0]
+        assert told[1:], "the next step"

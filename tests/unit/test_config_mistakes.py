@@ -157,7 +157,7 @@ def test_tables_that_are_none(tmp_path: Path, text: str, expected: str) -> None:
 def test_names_that_would_not_do_in_a_path_or_a_command(tmp_path: Path, name: str) -> None:
     (mistake,) = mistakes_in(tmp_path, STORAGE.replace("disk", f'"{name}"'))
     assert mistake.startswith("config.toml:2: storages.")
-    assert "expected a name of at most 100 letters, digits, '_', '-' and '.'" in mistake
+    assert "expected a name of at most 100 ASCII letters, digits, '_', '-' and '.'" in mistake
     assert mistake.isprintable()
 
 

@@ -11,11 +11,12 @@ from textual.widgets import Button, Input, Label, Static
 
 from dgtui.config import Table
 from dgtui.config.store import decode_values, name_mistake, value_mistakes
-from dgtui.engine.errors import ConfigError, DataGuardianError
+from dgtui.engine.errors import DataGuardianError
 from dgtui.screens.confirm import ConfirmScreen
 from dgtui.screens.dialog import Box, Dialog
 from dgtui.screens.forms.fields import SettingField, field_id
 from dgtui.screens.forms.specs import FieldSpec, field_specs
+from dgtui.screens.forms.wrong import told
 from dgtui.screens.looked import tested_text
 from dgtui.screens.widgets.choice import Choice, Option, Tick
 from dgtui.screens.widgets.ticks import Ticks
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from dgtui.engine.datasources.datasource_settings import DatasourceSettings
     from dgtui.engine.glance import DatasourceCheck
 
-_NAME_HELP = "A short name: letters, digits, '_', '-' and '.'"
+_NAME_HELP = "A short name: ASCII letters, digits, '_', '-' and '.'"
 
 
 class FormScreen(Dialog[str]):
@@ -157,13 +158,18 @@ class FormScreen(Dialog[str]):
         """Say what is wrong with the field that is being filled in."""
         mistakes = self.mistakes()
         key = self._focused_key()
-        typed = self._touched or self.query_one("#name", Input).value if key == "name" else True
-        wrong = mistakes.get(key, "") if typed else ""
-        if not wrong and self._touched and mistakes:
-            first = next(iter(mistakes))
-            wrong = f"{first}: {mistakes[first]}" if first else mistakes[first]
-        self._say("#wrong", wrong)
+        first = next(iter(mistakes), None) if self._touched else None
+        wrong = key if key in mistakes and (self._touched or self._entered(key)) else first
+        self._say("#wrong", self._told(wrong, mistakes[wrong]) if wrong is not None else "")
         self._say("#help", self._help(key))
+
+    def _told(self, key: str, text: str) -> str:
+        config, entered = self.engine_app.config, self._entered(key)
+        return told(key, text, specs=self.specs, table=self._table, config=config, entered=entered)
+
+    def _entered(self, key: str) -> bool:
+        """Whether anything is; what nobody has come to yet is no mistake before it is saved."""
+        return (self.name_text if key == "name" else _at(self.values, key.partition("[")[0])) not in (None, "", [])
 
     def _help(self, key: str) -> str:
         if key == "name":
@@ -276,10 +282,11 @@ class FormScreen(Dialog[str]):
         if self._show_mistakes():
             return
         table, name, values, new = self._table, self.name_text, self.values, self._name is None
+        seen = None if new else self._values
         self.engine_app.ask(
             self,
             f"save {table} {name}",
-            lambda engine: engine.save_object(table, name, values, new=new),
+            lambda engine: engine.save_object(table, name, values, new=new, seen=seen),
             lambda _: self._saved(name),
             self._not_saved,
         )
@@ -288,9 +295,7 @@ class FormScreen(Dialog[str]):
         self.dismiss(name)
 
     def _not_saved(self, error: DataGuardianError) -> None:
-        self._say(
-            "#wrong", error.message + (f"\n{error.hint}" if error.hint and isinstance(error, ConfigError) else "")
-        )
+        self._say("#wrong", error.message + (f"\n{error.hint}" if error.hint else ""))
 
 
 def _at(values: dict[str, Any], key: str) -> Any:

@@ -37,6 +37,7 @@ class Choice(StyledWidget, can_focus=True):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left", "step(-1)", "Previous", show=False, id="choice.previous"),
         Binding("right,space", "step(1)", "Next", show=False, id="choice.next"),
+        Binding("enter", "app.focus_next", "Next field", show=False, id="choice.done"),
     ]
 
     @dataclass

@@ -28,7 +28,7 @@ class Ticks(Listing):
     """Rows with a box before each; space ticks, and so does Enter."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("space", "open", "Tick", show=False, id="ticks.toggle"),
+        Binding("space,enter", "open", "Tick", show=False, id="ticks.toggle"),
         Binding("a", "all", "All or none", show=False, id="ticks.all"),
     ]
 
