@@ -34,6 +34,7 @@ class AuditScreen(Dialog[None]):
     """The newest entries first; `v` proves that nothing was changed or removed."""
 
     AUTO_FOCUS = "#audit"
+    ENTER: ClassVar[dict[str, str]] = {"search": "To the entries"}
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("v", "verify", "Verify", id="audit.verify", tooltip="Prove that nothing was changed or removed"),
         Binding("slash", "search", "Search", key_display="/", id="audit.search"),

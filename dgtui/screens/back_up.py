@@ -1,5 +1,7 @@
 """Back up now: which job, or to which storages."""
 
+from typing import ClassVar
+
 from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.widgets import Button, Input, Label, Static
@@ -31,6 +33,7 @@ class BackUpScreen(Dialog[BackupChoice]):
     BackUpScreen Label { width: 13; }
     """
     AUTO_FOCUS = "#go"
+    ENTER: ClassVar[dict[str, str]] = {"description": "Start it"}
 
     def __init__(self, datasource: str) -> None:
         super().__init__(f"Back up {datasource}")

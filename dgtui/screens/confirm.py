@@ -15,6 +15,7 @@ class ConfirmScreen(Dialog[bool]):
     """Gives True where somebody said yes."""
 
     AUTO_FOCUS = "#word, #no"
+    ENTER: ClassVar[dict[str, str]] = {"word": "Confirm it, once the word stands there"}
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "yes", "Yes", show=False, id="confirm.yes"),
         Binding("n", "dismiss(False)", "No", show=False, id="confirm.no"),

@@ -1,5 +1,6 @@
 """What all dialogs share: a box in the middle, its title, and how it is left."""
 
+from collections.abc import Mapping
 from typing import ClassVar, Generic, TypeVar, cast
 
 from textual import events
@@ -9,7 +10,7 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widget import Widget
-from textual.widgets import Input
+from textual.widgets import Button, Input
 from textual.widgets._toast import ToastRack
 
 from dgtui.screens.engine_app import EngineApp
@@ -22,6 +23,7 @@ _TOAST_ROWS = 5
 """The height of a usual toast, and a blank row."""
 _GAP = "  "
 """Between two keys in the frame."""
+_SCROLLS = ("scroll_up", "scroll_down", "page_up", "page_down")
 _FRAME = 3
 """Columns between the last of them and the edge of the box."""
 
@@ -68,6 +70,9 @@ class Dialog(ModalScreen[ResultT], Generic[ResultT]):
     Dialog Label { height: 1; }
     """
 
+    ENTER: ClassVar[Mapping[str, str]] = {}
+    """What Enter does in a field to type in, by its id; in all others it goes to the next one."""
+
     def __init__(self, title: str) -> None:
         super().__init__()
         self._box_title = title
@@ -97,6 +102,24 @@ class Dialog(ModalScreen[ResultT], Generic[ResultT]):
         self.call_after_refresh(self.show_keys)
         # Whether there is room for all of it turns out with the layout.
         self.watch(self.scrolled, "show_vertical_scrollbar", self.show_keys, init=False)
+
+    @property
+    def active_bindings(self) -> dict[str, ActiveBinding]:
+        """What the keys really do: a field to type in has one line, and lets those go on that would scroll it."""
+        found = super().active_bindings
+        if isinstance(self.focused, Input):
+            for key, binding in self._bindings:
+                if key in found and found[key].binding.action in _SCROLLS:
+                    found[key] = ActiveBinding(self, binding, True, binding.tooltip)
+        return found
+
+    @property
+    def enter_text(self) -> str:
+        """What Enter does where the focus is; empty where a key with a name says so, or nothing."""
+        focused = self.focused
+        if isinstance(focused, Button):
+            return f"Press {focused.label}"
+        return self.ENTER.get(focused.id or "", "Next field") if isinstance(focused, Input) else ""
 
     def show_keys(self) -> None:
         """Tell in the frame which keys work, and how to see all of them."""

@@ -26,6 +26,7 @@ class KeysScreen(Dialog[None]):
         """Of the screen that was seen before."""
         super().__init__("Keys")
         self._active = list(in_order(screen, screen.active_bindings).values())
+        self._enter = screen.enter_text if isinstance(screen, Dialog) else ""
 
     def compose_dialog(self) -> ComposeResult:
         """Key, what it does, its name for a keymap."""
@@ -42,7 +43,8 @@ class KeysScreen(Dialog[None]):
                 name = (binding.id, binding.description)
                 keys.setdefault(name, []).append(self.app.get_key_display(binding))
                 texts[name] = binding.tooltip or binding.description
-        rows = [
+        rows = [Row("enter", ((Span("Enter", "accent"),), (span(self._enter),), ()))] if self._enter else []
+        rows += [
             Row(f"{name}", ((Span(" ".join(shown), "accent"),), (span(texts[name]),), (span(name[0], "dim"),)))
             for name, shown in keys.items()
         ]

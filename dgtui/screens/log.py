@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.widgets import Input
@@ -65,6 +65,7 @@ class LogScreen(Dialog[None]):
     """Lines as they were said; typing searches, and the selected one is seen whole."""
 
     AUTO_FOCUS = "#search"
+    ENTER: ClassVar[dict[str, str]] = {"search": "To the lines"}
     DEFAULT_CSS = """
     LogScreen > #box { height: 100%; max-width: 100%; }
     LogScreen Listing { height: 1fr; }

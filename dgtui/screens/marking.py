@@ -21,6 +21,7 @@ class MarkRestoredScreen(Dialog[Restore]):
     """Gives what was recorded; what is wrong with it is said before it is closed."""
 
     AUTO_FOCUS = "#reason"
+    ENTER: ClassVar[dict[str, str]] = {"reason": "Record it", "at": "Record it"}
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("down", "app.focus_next", "Next", show=False, id="dialog.next"),
         Binding("up", "app.focus_previous", "Previous", show=False, id="dialog.previous"),

@@ -1,7 +1,7 @@
 """Keeping a backup for good, with the reason, and leaving it to the rules again."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.containers import Horizontal
@@ -21,6 +21,7 @@ class PinScreen(Dialog[str]):
     """Gives the reason, empty where none was typed; None where it was left."""
 
     AUTO_FOCUS = "#reason"
+    ENTER: ClassVar[dict[str, str]] = {"reason": "Pin it"}
 
     def __init__(self, what: str) -> None:
         super().__init__("Keep this backup for good?")

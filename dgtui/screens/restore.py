@@ -33,6 +33,7 @@ class RestoreScreen(Dialog[RestoreChoice]):
     """Gives what to restore; the target is looked at, and nothing is touched before `Restore`."""
 
     AUTO_FOCUS = "#storage"
+    ENTER: ClassVar[dict[str, str]] = {"confirm": "Restore, once the word stands there"}
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("down", "app.focus_next", "Next", show=False, id="dialog.next"),
         Binding("up", "app.focus_previous", "Previous", show=False, id="dialog.previous"),

@@ -37,6 +37,7 @@ class UndoScreen(Dialog[UndoDecision]):
     """Gives how to undo; the target is asked in the background whether and how that works."""
 
     AUTO_FOCUS = "#reason"
+    ENTER: ClassVar[dict[str, str]] = {"confirm": "Undo it, once the word stands there"}
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("down", "app.focus_next", "Next", show=False, id="dialog.next"),
         Binding("up", "app.focus_previous", "Previous", show=False, id="dialog.previous"),

@@ -164,3 +164,31 @@ async def test_what_cannot_be_done_next_with_a_restore_has_no_key(tmp_path: Path
         shown = str(driver.screen.query_one("#box").border_subtitle)
         assert "x Drop kept" in shown
         assert "Clean up" not in shown
+
+
+ENTERS = {
+    "form": "Next field",
+    "back up": "Press Back up",
+    "pin": "Pin it",
+    "undo": "Next field",
+    "log": "To the lines",
+    "delete": "Press Cancel",
+}
+
+
+@pytest.mark.parametrize(("dialog", "does"), ENTERS.items())
+async def test_all_keys_tell_what_enter_does_where_the_focus_is(tmp_path: Path, dialog: str, does: str) -> None:
+    async with still_screens(tmp_path) as driver:
+        await driver.press(*DIALOGS[dialog])
+        await driver.press("f1")
+        assert driver.rows("#keys")[0].split("  ")[:2] == ["Enter", does]
+
+
+async def test_all_keys_tell_those_that_leave_a_field(tmp_path: Path) -> None:
+    async with still_screens(tmp_path) as driver:
+        await driver.press("n")
+        assert isinstance(driver.screen.focused, Input)
+        await driver.press("f1")
+        named = " ".join(driver.rows("#keys"))
+        for name in ("dialog.next", "dialog.previous", "dialog.page_down", "dialog.page_up"):
+            assert name in named
