@@ -8,7 +8,7 @@ from textual.app import ComposeResult
 from textual.widgets import Static
 
 from dgtui.engine.errors import DataGuardianError
-from dgtui.engine.model import Execution
+from dgtui.engine.model import RESTORABLE, Execution
 from dgtui.engine.settings import encode_setting
 from dgtui.screens.dialog import Dialog
 from dgtui.wording.execution_text import Details, execution_lines
@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
 
 def gather_details(engine: "Engine", execution: Execution) -> tuple[Details, str]:
-    """All that is known, and the manifest as text; where it cannot be read, why."""
+    """All that is known, and the manifest as text; where it cannot be read, why, and nothing where there is none."""
     details = Details.gather(engine, execution)
+    if details.execution.status not in RESTORABLE:
+        return details, ""
     try:
         manifest: Any = msgspec.to_builtins(engine.manifest(details.execution), enc_hook=encode_setting)
     except DataGuardianError as error:
@@ -62,5 +64,6 @@ class ExecutionScreen(Dialog[None]):
     def _show(self, found: tuple[Details, str]) -> None:
         details, manifest = found
         lines = execution_lines(details, self.engine_app.look)
-        lines += ["", "Manifest:", "", *(f"  {one_line(line)}" for line in manifest.splitlines())]
+        if manifest:
+            lines += ["", "Manifest:", "", *(f"  {one_line(line)}" for line in manifest.splitlines())]
         self.query_one("#text", Static).update(Text("\n".join(lines)))

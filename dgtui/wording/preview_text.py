@@ -43,10 +43,11 @@ def target_fact(preview: "RestorePreview", selection: "Selection") -> tuple[str,
 
 def effect_facts(preview: "RestorePreview") -> list[tuple[str, str]]:
     """What a restore would change, each with a short name."""
-    facts = [("How", preview.way_text)] if preview.way_text else []
+    how = [("How", preview.way_text)] if preview.way_text else []
     if preview.outlook is not None:
-        return facts + _outlook_facts(preview, preview.outlook)
-    return facts + ([("Now", f"{preview.client_count} connected")] if preview.client_count else [])
+        # The way takes many lines of a small terminal: what is lost stands before it, and is seen without scrolling.
+        return _loss_facts(preview, preview.outlook) + how + _outlook_facts(preview, preview.outlook)
+    return how + ([("Now", f"{preview.client_count} connected")] if preview.client_count else [])
 
 
 def _fate(preview: "RestorePreview", selection: "Selection") -> str:
@@ -64,12 +65,8 @@ def _fate(preview: "RestorePreview", selection: "Selection") -> str:
 
 
 def _outlook_facts(preview: "RestorePreview", outlook: "RestoreOutlook") -> list[tuple[str, str]]:
-    facts = _loss_facts(outlook) if preview.replaces else []
-    filled = [entry.name for entry in outlook.objects if entry.side == "both" and entry.target_rows != 0]
-    if preview.way == "rows" and filled:
-        facts.append(("Lost", f"the rows that are there now in {_few(filled)}"))
     rows = rows_fact(outlook)
-    facts += [rows] if rows is not None else []
+    facts = [rows] if rows is not None else []
     if outlook.newest_taken_at is not None:
         identity = short_id(outlook.newest_execution_id or "")
         facts.append(("Newer", f"there is a backup of {time_text(outlook.newest_taken_at)}  [{identity}]"))
@@ -85,7 +82,11 @@ def _outlook_facts(preview: "RestorePreview", outlook: "RestoreOutlook") -> list
     return facts + _role_facts(outlook)
 
 
-def _loss_facts(outlook: "RestoreOutlook") -> list[tuple[str, str]]:
+def _loss_facts(preview: "RestorePreview", outlook: "RestoreOutlook") -> list[tuple[str, str]]:
+    filled = [entry.name for entry in outlook.objects if entry.side == "both" and entry.target_rows != 0]
+    rows = [("Lost", f"the rows that are there now in {_few(filled)}")] if preview.way == "rows" and filled else []
+    if not preview.replaces:
+        return rows
     ago = left_text(outlook.overwritten_seconds)
     return [
         ("Lost", f"what was written since {time_text(outlook.taken_at)} ({ago} ago)"),
@@ -97,6 +98,7 @@ def _loss_facts(outlook: "RestoreOutlook") -> list[tuple[str, str]]:
             )
             if names
         ),
+        *rows,
     ]
 
 

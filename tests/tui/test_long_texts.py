@@ -203,3 +203,21 @@ async def test_all_that_is_said_of_a_storage_can_be_read_on_a_narrow_terminal(ho
         assert f">{marker}" in seen
         await driver.press("escape", "3")
         assert "by hand" in driver.text("#details")
+
+
+async def test_what_a_restore_loses_is_seen_on_a_small_terminal_without_scrolling(tmp_path: Path) -> None:
+    async with still_screens(tmp_path) as driver:
+        await driver.press("2", "left", "end", "right", "down", "down", "r")
+        assert "Lost what was written since" in drawn(driver)
+        names = [line.split()[0] for line in driver.text("#preview").splitlines()]
+        assert names.index("Target") < names.index("Lost") < names.index("How")
+
+
+async def test_of_a_run_that_left_no_backup_no_manifest_is_missed(home: Home, shop: Path) -> None:
+    spoil(shop)
+    assert home.back_up().status == "failed"
+    async with screens(home) as driver:
+        await driver.press("6", "enter")
+        assert "it left no backup" in driver.text("#text")
+        assert "Manifest" not in driver.text("#text")
+        assert "can be read now" not in driver.text("#text")
