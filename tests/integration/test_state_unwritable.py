@@ -1,9 +1,13 @@
 """A state folder that nothing can be written to: what it holds is told all the same, and nothing is said to be done."""
 
 import contextlib
+import json
+import os
+import pwd
 import shutil
 import sqlite3
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -118,3 +122,26 @@ def test_a_backup_leaves_nothing_elsewhere_for_a_kill(shop: Home, monkeypatch: p
     assert shop.dgtui("run", "nightly").exit_code == 0
     assert seen.read_text() == ""
     assert list(elsewhere.iterdir()) == []
+
+
+def test_a_state_folder_of_another_user_names_them(shop: Home) -> None:
+    """Without the rights that root has over the files of others."""
+    if os.geteuid() or shutil.which("setpriv") is None:
+        pytest.skip("giving a file to another user needs root")
+    for path in (shop.state, *shop.state.rglob("*")):
+        os.chown(path, pwd.getpwnam("nobody").pw_uid, -1)
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    rights = ["setpriv", "--inh-caps", "-all", "--bounding-set", "-dac_override,-dac_read_search,-fowner"]
+
+    def dgtui(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [*rights, sys.executable, "-m", "dgtui", *words]
+        return subprocess.run(command, env=shop.environment, capture_output=True, text=True, check=False)
+
+    told = dgtui("list", "--json")
+    assert (told.returncode, len(json.loads(told.stdout))) == (0, 1), told
+    assert "cannot be written" in told.stderr
+    assert "It belongs to nobody" in dgtui("pin", "nightly@latest").stderr
+    (shop.state / "catalog.db").chmod(0o600)
+    hidden = dgtui("list")
+    assert (hidden.returncode, hidden.stdout) == (1, "")
+    assert "It belongs to nobody: do it as that user" in hidden.stderr

@@ -221,6 +221,12 @@ def _way_out(path: Path) -> str:
             f"The disk of the state folder is mounted read-only (findmnt -T {path.parent}; dmesg tells of errors), and "
             "no run begins without it. Make it writable, or let DGTUI_STATE name a folder elsewhere and run dgtui scan"
         )
+    with contextlib.suppress(OSError, KeyError):
+        place = path if path.exists() else path.parent
+        if os.statvfs(place).f_flag & os.ST_RDONLY:
+            return f"It is mounted read-only. See: findmnt -T {place}"
+        if not os.access(place, os.R_OK | os.W_OK):
+            return f"It belongs to {place.owner()}: do it as that user, or let DGTUI_STATE name a folder of your own"
     return "Is its disk full or read-only, or does another program hold it?"
 
 

@@ -1,6 +1,7 @@
 """The catalogue where nothing can be written beside it: SQLite opens it only with files of its own there."""
 
 import contextlib
+import errno
 import shutil
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from dgtui.engine.catalog.catalog import Catalog
+
+_TRIES = 5
 
 
 class CatalogCopy(Catalog):
@@ -29,11 +32,25 @@ class CatalogCopy(Catalog):
 
 
 def copy_catalog(original: Path, folder: Path) -> None:
-    """Copy a catalogue that nobody has open into a folder. Raises OSError."""
-    shutil.copyfile(original, folder / original.name)
-    # What was written last may not have come to the file itself yet.
+    """Copy a catalogue into a folder, as it is at one moment. Raises OSError, also where it changes all the time."""
+    for _ in range(_TRIES):
+        before = _looks(original)
+        # What was written last may not have come to the file itself yet.
+        for name in before:
+            shutil.copyfile(original.with_name(name), folder / name)
+        # Of another user, it may be written to meanwhile.
+        if _looks(original) == before:
+            return
+    raise OSError(errno.EAGAIN, "it changes all the time")
+
+
+def _looks(original: Path) -> dict[str, tuple[int, int]]:
+    """By the names of the files that make it up, what a change of one shows in."""
+    found = {original.name: original.stat()}
     with contextlib.suppress(FileNotFoundError):
-        shutil.copyfile(f"{original}-wal", folder / f"{original.name}-wal")
+        journal = original.with_name(f"{original.name}-wal")
+        found[journal.name] = journal.stat()
+    return {name: (status.st_mtime_ns, status.st_size) for name, status in found.items()}
 
 
 def _refuse_changes(connection: Any, _: Any) -> None:
