@@ -8,7 +8,8 @@ from dgtui.config import Config
 from dgtui.engine.audit import Verdict, verify_audit
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.catalog.audit import AuditTable
-from dgtui.engine.catalog.deliveries import Deliveries, Item
+from dgtui.engine.catalog.deliveries import Deliveries
+from dgtui.engine.catalog.delivery_items import DeliveryItems, Item
 from dgtui.engine.catalog.notifications import Notifications
 from dgtui.engine.errors import ConfigError
 from dgtui.engine.messages import now
@@ -100,7 +101,7 @@ class Records:
         at, config, deliveries = self._clock(), self._config(), Deliveries(self._catalog)
         return [
             self._waiting(deliveries, item, at, config) if delivery is None else self._telling(item, delivery, config)
-            for item, delivery in deliveries.items_about(notification_id)
+            for item, delivery in DeliveryItems(self._catalog).about(notification_id)
         ]
 
     def _waiting(self, deliveries: Deliveries, item: Item, at: datetime, config: Config) -> Telling:
@@ -130,12 +131,12 @@ class Records:
         """What was not sent for sure, the oldest first."""
         at = self._clock()
         config = self._config()
-        deliveries = Deliveries(self._catalog)
+        deliveries, items = Deliveries(self._catalog), DeliveryItems(self._catalog)
         found = [
             Undelivered(
                 channel=delivery.channel,
                 status=delivery.status,
-                titles=tuple(item.notification.message for item in deliveries.items_of(delivery.delivery_id)),
+                titles=tuple(item.notification.message for item in items.of_delivery(delivery.delivery_id)),
                 created_at=delivery.created_at,
                 age_seconds=(at - delivery.created_at).total_seconds(),
                 attempts=delivery.attempts,
@@ -145,7 +146,7 @@ class Records:
             )
             for delivery in deliveries.outstanding()
         ]
-        for item in deliveries.waiting_items():
+        for item in items.waiting():
             settings = config.channels.get(item.channel)
             found.append(
                 Undelivered(

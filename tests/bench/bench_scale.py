@@ -32,7 +32,7 @@ from dgtui.engine.audit import FIRST_PREVIOUS, HEAD_NAME, Head, _sealed
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.catalog.audit import _columns, audit
 from dgtui.engine.catalog.database import time_text
-from dgtui.engine.catalog.health import health_checks, health_states
+from dgtui.engine.catalog.health_tables import health_checks, health_states
 from dgtui.engine.catalog.notifications import notifications
 from dgtui.engine.catalog.past import move_to_past, past_executions
 from dgtui.engine.catalog.tables import copies, executions

@@ -21,6 +21,7 @@ from dgtui.config import Config
 from dgtui.config.channels import ChannelSettings, WebhookSettings
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.catalog.deliveries import Deliveries
+from dgtui.engine.catalog.delivery_items import DeliveryItems
 from dgtui.engine.catalog.notifications import Notifications
 from dgtui.engine.datasources.postgres_connection import PostgresSettings
 from dgtui.engine.memory import OutOfMemory, out_of_memory
@@ -444,8 +445,8 @@ def test_news_of_years_without_a_channel_are_not_too_many_for_the_first_one(tmp_
     sa.event.listen(sa.Engine, "connect", take_few_values)
     try:
         with contextlib.closing(Catalog(tmp_path)) as catalog:
-            assert Deliveries(catalog).route(lambda _: ["hook"], at=post.now) == 101
-            assert Deliveries(catalog).route(lambda _: ["hook"], at=post.now) == 0
+            assert DeliveryItems(catalog).route(lambda _: ["hook"], at=post.now) == 101
+            assert DeliveryItems(catalog).route(lambda _: ["hook"], at=post.now) == 0
     finally:
         sa.event.remove(sa.Engine, "connect", take_few_values)
 

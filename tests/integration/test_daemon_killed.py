@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from dgtui.engine.catalog.deliveries import Deliveries
+from dgtui.engine.catalog.delivery_items import DeliveryItems
 from dgtui.engine.catalog.due_runs import queued_runs
 from dgtui.engine.catalog.notifications import Notifications
 from dgtui.engine.facade import Engine
@@ -131,7 +132,7 @@ def _is_settled(engine: Engine) -> bool:
     return (
         not queued_runs(engine.catalog)
         and all(execution.status in ENDED for execution in engine.executions())
-        and not deliveries.waiting_items()
+        and not DeliveryItems(engine.catalog).waiting()
         and not deliveries.of_status("waiting")
         and not deliveries.of_status("sending")
         and not deliveries.are_due((), at=engine.executions()[0].started_at)

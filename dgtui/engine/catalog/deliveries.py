@@ -1,11 +1,10 @@
-"""What is to be sent through which channel: kept until it was sent, and never claimed twice.
+"""The messages that are sent through channels: kept until they were sent, and never claimed twice.
 
-An item is one notification for one channel; it waits until it becomes part of a delivery, the message that is sent.
 Only one process works on deliveries at a time (the lock is `dgtui.engine.notify.courier`'s), so that what stands as
 being sent when the lock is free was left behind by a process that died.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -13,65 +12,12 @@ import msgspec
 import sqlalchemy as sa
 
 from dgtui.engine.catalog.database import Database, time_text
-from dgtui.engine.catalog.notifications import decoded, notifications
-from dgtui.engine.catalog.tables import metadata
-from dgtui.engine.model import Problem, Record
-from dgtui.engine.notification_model import LASTING, Delivery, Notification, Severity
+from dgtui.engine.catalog.delivery_tables import deliveries, delivery_items
+from dgtui.engine.catalog.notifications import notifications
+from dgtui.engine.model import Problem
+from dgtui.engine.notification_model import Delivery, Notification, Severity
 
-deliveries = sa.Table(
-    "deliveries",
-    metadata,
-    sa.Column("sequence", sa.Integer, primary_key=True, autoincrement=True),
-    sa.Column("delivery_id", sa.String, nullable=False, unique=True),
-    sa.Column("channel", sa.String, nullable=False),
-    sa.Column("status", sa.String, nullable=False),
-    sa.Column("group_key", sa.String, nullable=False),
-    sa.Column("created_at", sa.String, nullable=False),
-    sa.Column("attempts", sa.Integer, nullable=False),
-    sa.Column("next_try_at", sa.String),
-    sa.Column("sent_at", sa.String),
-    sa.Column("problem", sa.String),
-    # Set before the step after which the receiver may have it.
-    sa.Column("handed_over_at", sa.String),
-    sa.Index("deliveries_of_channel", "channel", "status"),
-    sa.Index("deliveries_of_group", "channel", "group_key", "sent_at"),
-    sa.Index("deliveries_of_status", "status"),
-    sqlite_autoincrement=True,
-)
-delivery_items = sa.Table(
-    "delivery_items",
-    metadata,
-    sa.Column("item", sa.Integer, primary_key=True, autoincrement=True),
-    sa.Column("notification_id", sa.String, nullable=False),
-    sa.Column("channel", sa.String, nullable=False),
-    sa.Column("reminder", sa.Integer, nullable=False),
-    sa.Column("created_at", sa.String, nullable=False),
-    sa.Column("delivery_id", sa.String),
-    sa.UniqueConstraint("notification_id", "channel", "reminder"),
-    sa.Index("delivery_items_waiting", "delivery_id", "channel"),
-    sqlite_autoincrement=True,
-)
 _OUTSTANDING = ("waiting", "sending", "perhaps sent")
-
-
-class Item(Record, frozen=True):
-    """One notification for one channel."""
-
-    item: int
-    channel: str
-    created_at: datetime
-    notification: Notification
-    reminder: int = 0
-    """0 for the first message about it, then which reminder it is."""
-
-
-class Told(Record, frozen=True):
-    """When a channel was last told of a state that still lasts."""
-
-    notification: Notification
-    channel: str
-    reminder: int
-    sent_at: datetime
 
 
 class Deliveries:
@@ -80,115 +26,8 @@ class Deliveries:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def route(self, choose: Callable[[Notification], Iterable[str]], *, at: datetime) -> int:
-        """Give every new notification to the channels that `choose` names; how many items that made."""
-        made = 0
-        with self._database.exclusive() as connection:
-            query = sa.select(notifications).where(notifications.c.routed_at.is_(None))
-            found = connection.execute(query.order_by(notifications.c.sequence)).mappings().all()
-            for row in found:
-                for channel in choose(decoded(row)):
-                    connection.execute(
-                        sa.insert(delivery_items).values(
-                            notification_id=row["notification_id"],
-                            channel=channel,
-                            reminder=0,
-                            created_at=row["created_at"],
-                        )
-                    )
-                    made += 1
-            if found:
-                # Nobody adds one meanwhile; named one by one, they may be more than SQLite takes in a statement.
-                routed = sa.update(notifications).where(notifications.c.routed_at.is_(None))
-                connection.execute(routed.values(routed_at=time_text(at)))
-        return made
-
-    def told(self) -> list[Told]:
-        """What was sent last, by channel, of each state that still lasts; nothing where something still waits."""
-        still_so = (notifications.c.kind.in_(sorted(LASTING)), notifications.c.ended_at.is_(None))
-        newest = (
-            sa.select(
-                delivery_items.c.notification_id,
-                delivery_items.c.channel,
-                sa.func.max(delivery_items.c.reminder).label("reminder"),
-            )
-            .where(delivery_items.c.notification_id.in_(sa.select(notifications.c.notification_id).where(*still_so)))
-            .group_by(delivery_items.c.notification_id, delivery_items.c.channel)
-            .subquery()
-        )
-        query = (
-            sa.select(notifications, newest.c.channel, newest.c.reminder, deliveries.c.sent_at)
-            .join(newest, newest.c.notification_id == notifications.c.notification_id)
-            .join(
-                delivery_items,
-                sa.and_(
-                    delivery_items.c.notification_id == newest.c.notification_id,
-                    delivery_items.c.channel == newest.c.channel,
-                    delivery_items.c.reminder == newest.c.reminder,
-                ),
-            )
-            .join(deliveries, deliveries.c.delivery_id == delivery_items.c.delivery_id)
-            .where(deliveries.c.sent_at.is_not(None))
-        )
-        with self._database.transaction() as connection:
-            return [
-                msgspec.convert(
-                    {"notification": msgspec.to_builtins(decoded(row)), **{name: row[name] for name in _TOLD_COLUMNS}},
-                    Told,
-                )
-                for row in connection.execute(query).mappings()
-            ]
-
-    def remind(self, told: Told, *, at: datetime) -> None:
-        """Add a reminder of what was told."""
-        with self._database.transaction() as connection:
-            connection.execute(
-                sa.insert(delivery_items).values(
-                    notification_id=told.notification.notification_id,
-                    channel=told.channel,
-                    reminder=told.reminder + 1,
-                    created_at=time_text(at),
-                )
-            )
-
-    def waiting_items(self) -> list[Item]:
-        """Items that are not part of a delivery yet, the oldest first."""
-        query = (
-            sa.select(delivery_items, *_prefixed(notifications))
-            .join(notifications, notifications.c.notification_id == delivery_items.c.notification_id)
-            .where(delivery_items.c.delivery_id.is_(None))
-            .order_by(delivery_items.c.item)
-        )
-        with self._database.transaction() as connection:
-            return [_item(row) for row in connection.execute(query).mappings()]
-
-    def items_of(self, delivery_id: str) -> list[Item]:
-        """The items of a delivery, the oldest first."""
-        query = (
-            sa.select(delivery_items, *_prefixed(notifications))
-            .join(notifications, notifications.c.notification_id == delivery_items.c.notification_id)
-            .where(delivery_items.c.delivery_id == delivery_id)
-            .order_by(delivery_items.c.item)
-        )
-        with self._database.transaction() as connection:
-            return [_item(row) for row in connection.execute(query).mappings()]
-
-    def items_about(self, notification_id: str) -> list[tuple[Item, Delivery | None]]:
-        """The items of a notification, each with the delivery it is part of, the oldest first."""
-        query = (
-            sa.select(delivery_items, *_prefixed(notifications))
-            .join(notifications, notifications.c.notification_id == delivery_items.c.notification_id)
-            .where(delivery_items.c.notification_id == notification_id)
-            .order_by(delivery_items.c.item)
-        )
-        with self._database.transaction() as connection:
-            rows = connection.execute(query).mappings().all()
-        parts = [row["delivery_id"] for row in rows if row["delivery_id"] is not None]
-        known = {one.delivery_id: one for one in self._selected(deliveries.c.delivery_id.in_(parts))}
-        return [(_item(row), known.get(row["delivery_id"])) for row in rows]
-
-    def add(self, delivery: Delivery, items: Sequence[Item], *, group_key: str) -> None:
-        """Make a delivery of items."""
+    def add(self, delivery: Delivery, items: Sequence[int], *, group_key: str) -> None:
+        """Make a delivery of items, by their numbers."""
         with self._database.transaction() as connection:
             connection.execute(
                 sa.insert(deliveries).values(
@@ -201,7 +40,7 @@ class Deliveries:
                     next_try_at=time_text(delivery.next_try_at or delivery.created_at),
                 )
             )
-            chosen = sa.update(delivery_items).where(delivery_items.c.item.in_([item.item for item in items]))
+            chosen = sa.update(delivery_items).where(delivery_items.c.item.in_(items))
             connection.execute(chosen.values(delivery_id=delivery.delivery_id))
 
     def last_of_group(
@@ -303,6 +142,10 @@ class Deliveries:
         """Deliveries in this state, the oldest first."""
         return self._selected(deliveries.c.status == status)
 
+    def by_ids(self, delivery_ids: Collection[str]) -> list[Delivery]:
+        """Deliveries with these ids, the oldest first."""
+        return self._selected(deliveries.c.delivery_id.in_(delivery_ids))
+
     def by_prefix(self, prefix: str) -> list[Delivery]:
         """Deliveries whose id begins with these characters."""
         return self._selected(deliveries.c.delivery_id.startswith(prefix, autoescape=True))
@@ -318,34 +161,6 @@ class Deliveries:
                 for item in connection.execute(chosen.order_by(delivery_items.c.item)).mappings():
                     items.setdefault(item["delivery_id"], []).append(item["notification_id"])
         return [_delivery(row, items.get(row["delivery_id"], [])) for row in rows]
-
-
-_TOLD_COLUMNS = ("channel", "reminder", "sent_at")
-
-
-def _prefixed(table: sa.Table) -> list[sa.Label[Any]]:
-    """The columns of a notification beside those of an item, some of which have the same name."""
-    return [column.label(f"of_{column.name}") for column in table.columns]
-
-
-class _NotificationRow:
-    """The columns of `_prefixed` as a row of their own."""
-
-    def __init__(self, row: sa.RowMapping) -> None:
-        self._row = row
-
-    def __getitem__(self, name: str) -> Any:
-        return self._row[f"of_{name}"]
-
-
-def _item(row: sa.RowMapping) -> Item:
-    return Item(
-        item=row["item"],
-        channel=row["channel"],
-        created_at=datetime.fromisoformat(row["created_at"]),
-        reminder=row["reminder"],
-        notification=decoded(_NotificationRow(row)),
-    )
 
 
 def _delivery(row: sa.RowMapping, items: Sequence[str]) -> Delivery:

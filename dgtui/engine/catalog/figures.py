@@ -8,8 +8,8 @@ import sqlalchemy as sa
 
 from dgtui.engine.catalog import tables
 from dgtui.engine.catalog.database import Database, time_text
-from dgtui.engine.catalog.deliveries import deliveries, delivery_items
-from dgtui.engine.catalog.health import health_checks
+from dgtui.engine.catalog.delivery_tables import deliveries, delivery_items
+from dgtui.engine.catalog.health_tables import health_checks
 from dgtui.engine.catalog.past import past_executions, runs_ever
 from dgtui.engine.model import ENDED, RESTORABLE
 

@@ -1,19 +1,16 @@
 """Health in the catalogue: every check for a while, the edges of outages for long, and how each thing stands now."""
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from collections.abc import Callable, Sequence
+from datetime import datetime
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
 
 from dgtui.engine.catalog.database import Database, time_text
-from dgtui.engine.catalog.tables import meta, metadata
+from dgtui.engine.catalog.health_tables import check_columns, decoded_check, health_checks, health_states
+from dgtui.engine.catalog.health_thinning import thin_checks
 from dgtui.engine.health_model import (
-    Concern,
-    Figures,
     HealthCheck,
     HealthEvent,
     HealthState,
@@ -21,65 +18,10 @@ from dgtui.engine.health_model import (
     WatchedKind,
 )
 
-health_checks = sa.Table(
-    "health_checks",
-    metadata,
-    sa.Column("sequence", sa.Integer, primary_key=True),
-    sa.Column("subject_kind", sa.String, nullable=False),
-    sa.Column("subject", sa.String, nullable=False),
-    sa.Column("checked_at", sa.String, nullable=False),
-    sa.Column("result", sa.String, nullable=False),
-    sa.Column("latency_seconds", sa.Float),
-    sa.Column("message", sa.String, nullable=False, server_default=""),
-    sa.Column("hint", sa.String, nullable=False, server_default=""),
-    sa.Column("concerns", sa.String),
-    sa.Column("figures", sa.String),
-    sa.Index("health_checks_of_subject", "subject_kind", "subject", "checked_at"),
-    sa.Index("health_checks_by_time", "checked_at"),
-)
-
-health_states = sa.Table(
-    "health_states",
-    metadata,
-    sa.Column("subject_kind", sa.String, primary_key=True),
-    sa.Column("subject", sa.String, primary_key=True),
-    sa.Column("status", sa.String, nullable=False),
-    sa.Column("record", sa.String, nullable=False),
-    # Events are kept here, in the same transaction as the state, until they are told.
-    sa.Column("untold", sa.String, nullable=False, server_default="[]"),
-)
-
-_ALL_FOR = timedelta(days=2)
-_HOURLY_FOR = timedelta(days=30)
-_DAILY_FOR = timedelta(days=366)
-_MOST_PIECES = 60
-"""Of one thinning: what is left is for the next."""
 _USUAL_CHECKS = 288
 
 Judge = Callable[[HealthState, Sequence[float]], tuple[HealthState, tuple[HealthEvent, ...]]]
 """Makes of the state before a check, and the latencies up to then, the state after it and what is to be told."""
-
-_THIN = sa.text(
-    """
-    DELETE FROM health_checks WHERE sequence IN (
-        SELECT sequence FROM (
-            SELECT sequence, checked_at, result,
-                   ROW_NUMBER() OVER (
-                       PARTITION BY subject_kind, subject, substr(checked_at, 1, :digits) ORDER BY checked_at, sequence
-                   ) AS place,
-                   LAG(result, 1, result) OVER neighbours AS before,
-                   LEAD(result, 1, result) OVER neighbours AS after
-            FROM health_checks
-            WHERE checked_at >= :from_margin AND checked_at < :to_margin
-            WINDOW neighbours AS (PARTITION BY subject_kind, subject ORDER BY checked_at, sequence)
-        ) AS placed
-        WHERE place > 1 AND checked_at >= :from_time AND checked_at < :to_time
-          AND (before = 'ok') = (result = 'ok') AND (after = 'ok') = (result = 'ok')
-    )
-    """
-)
-"""Keeps the first check of each hour (or day), and both sides of every change between good and failed."""
-
 
 _OF_SUBJECT = (
     health_checks.c.subject_kind == sa.bindparam("of_kind"),
@@ -106,24 +48,6 @@ _ANSWERS = (
 )
 
 
-class _Level(msgspec.Struct, frozen=True):
-    """How checks of an age are thinned."""
-
-    key: str
-    age: timedelta
-    digits: int
-    """Of a time as text: what checks that are one have in common."""
-    step: timedelta
-    margin: timedelta
-    """Where the neighbours of the first and the last check of a piece are looked for."""
-
-
-_LEVELS = (
-    _Level("health_hourly_until", _ALL_FOR, len("2025-02-13T06"), timedelta(hours=6), timedelta(hours=1)),
-    _Level("health_daily_until", _HOURLY_FOR, len("2025-02-13"), timedelta(days=4), timedelta(days=1)),
-)
-
-
 class HealthRecords:
     """The checks and states of everything that is watched."""
 
@@ -139,7 +63,7 @@ class HealthRecords:
             for check, judge in checks:
                 former, waiting = _known(connection, check.subject)
                 state, events = judge(former, self._latencies_of(connection, check.subject))
-                connection.execute(_ADD, _columns(check))
+                connection.execute(_ADD, check_columns(check))
                 _save(connection, state, [*waiting, *events])
                 states.append(state)
         for check, _ in checks:
@@ -193,7 +117,7 @@ class HealthRecords:
         elif kind is not None:
             query = query.where(health_checks.c.subject_kind == kind)
         with self._database.transaction() as connection:
-            return [_decoded(row) for row in connection.execute(query.limit(limit)).mappings()]
+            return [decoded_check(row) for row in connection.execute(query.limit(limit)).mappings()]
 
     def first_check(self, subject: Watched) -> datetime | None:
         """When something was checked for the first time, as far as that is still known."""
@@ -227,53 +151,10 @@ class HealthRecords:
                 connection.execute(sa.delete(health_states).where(*_is(health_states, subject)))
 
     def thin(self, now: datetime) -> int:
-        """Remove old checks by their age; how many.
-
-        All are kept for two days, then one an hour for thirty days, then one a day for a year, and for as long both
-        ends of every outage. It works in pieces, so that nobody waits long for the catalogue.
-        """
+        """Remove old checks by their age; how many."""
         # What other programs have recorded meanwhile counts from here on.
         self._latencies.clear()
-        with self._database.exclusive() as connection:
-            too_old = health_checks.c.checked_at < time_text(now - _DAILY_FOR)
-            removed = connection.execute(sa.delete(health_checks).where(too_old)).rowcount
-        for level in _LEVELS:
-            for start, end in self._pieces(level, now):
-                removed += self._thin_piece(level, start, end)
-        return removed
-
-    def _pieces(self, level: _Level, now: datetime) -> Iterator[tuple[datetime, datetime]]:
-        last = _floor(now - level.age, level.step)
-        for _ in range(_MOST_PIECES):
-            with self._database.transaction() as connection:
-                done = connection.scalar(sa.select(meta.c.value).where(meta.c.key == level.key)) or ""
-                oldest = connection.scalar(
-                    sa.select(sa.func.min(health_checks.c.checked_at)).where(health_checks.c.checked_at >= done)
-                )
-            if oldest is None:
-                return
-            start = _floor(datetime.fromisoformat(oldest), level.step)
-            if start >= last:
-                return
-            yield start, start + level.step
-
-    def _thin_piece(self, level: _Level, start: datetime, end: datetime) -> int:
-        times = {
-            "from_time": time_text(start),
-            "to_time": time_text(end),
-            "from_margin": time_text(start - level.margin),
-            "to_margin": time_text(end + level.margin),
-        }
-        done = insert(meta).values(key=level.key, value=time_text(end))
-        with self._database.exclusive() as connection:
-            removed = connection.execute(_THIN, {"digits": level.digits, **times}).rowcount
-            connection.execute(done.on_conflict_do_update(index_elements=["key"], set_={"value": time_text(end)}))
-        return removed
-
-
-def _floor(moment: datetime, step: timedelta) -> datetime:
-    seconds = step.total_seconds()
-    return datetime.fromtimestamp(moment.timestamp() // seconds * seconds, UTC)
+        return thin_checks(self._database, now)
 
 
 def _is(table: sa.Table, subject: Watched) -> tuple[sa.ColumnElement[bool], ...]:
@@ -301,31 +182,3 @@ def _save(connection: sa.Connection, state: HealthState, untold: Sequence[Health
     if not connection.execute(_CHANGE, {**_named(state.subject), **values}).rowcount:
         subject = state.subject
         connection.execute(_BEGIN, {"subject_kind": subject.kind, "subject": subject.name, **values})
-
-
-def _columns(check: HealthCheck) -> dict[str, Any]:
-    figures = {name: value for name, value in msgspec.to_builtins(check.figures).items() if value not in (None, "")}
-    return {
-        "subject_kind": check.subject.kind,
-        "subject": check.subject.name,
-        "checked_at": time_text(check.checked_at),
-        "result": check.result,
-        "latency_seconds": check.latency_seconds,
-        "message": check.message,
-        "hint": check.hint,
-        "concerns": msgspec.json.encode(check.concerns).decode() if check.concerns else None,
-        "figures": msgspec.json.encode(figures).decode() if figures else None,
-    }
-
-
-def _decoded(row: sa.RowMapping) -> HealthCheck:
-    return HealthCheck(
-        subject=Watched(kind=row["subject_kind"], name=row["subject"]),
-        checked_at=datetime.fromisoformat(row["checked_at"]),
-        result=row["result"],
-        latency_seconds=row["latency_seconds"],
-        message=row["message"],
-        hint=row["hint"],
-        concerns=tuple(msgspec.json.decode(row["concerns"] or "[]", type=list[Concern])),
-        figures=msgspec.json.decode(row["figures"] or "{}", type=Figures),
-    )

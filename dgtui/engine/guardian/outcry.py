@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dgtui.config import Config
 from dgtui.config.channels import ChannelSettings
-from dgtui.engine.catalog.deliveries import Item
+from dgtui.engine.catalog.delivery_items import Item
 from dgtui.engine.catalog.moments import save_moment
 from dgtui.engine.errors import DataGuardianError
 from dgtui.engine.guardian.duty import DutyContext, Level

@@ -14,7 +14,8 @@ from datetime import datetime, timedelta
 from dgtui.config import Config
 from dgtui.config.channels import ChannelSettings
 from dgtui.engine.catalog import Database
-from dgtui.engine.catalog.deliveries import Deliveries, Item, Told
+from dgtui.engine.catalog.deliveries import Deliveries
+from dgtui.engine.catalog.delivery_items import DeliveryItems, Item, Told
 from dgtui.engine.errors import DataGuardianError, JobBusy
 from dgtui.engine.locks import take_lock
 from dgtui.engine.memory import out_of_memory
@@ -55,6 +56,7 @@ class Courier:
         self._config = config
         self._clock = clock
         self._deliveries = Deliveries(catalog)
+        self._items = DeliveryItems(catalog)
         self._next_item_at: datetime | None = None
 
     def has_news(self) -> bool:
@@ -72,7 +74,7 @@ class Courier:
             return DeliveryReport(busy=True)
         with lock:
             perhaps = self._deliveries.recover(at=self._clock())
-            self._deliveries.route(self._channels_for, at=self._clock())
+            self._items.route(self._channels_for, at=self._clock())
             self._remind()
             self._make_deliveries()
             rounds = self._send_all(seconds)
@@ -91,14 +93,14 @@ class Courier:
 
     def _remind(self) -> None:
         at = self._clock()
-        for told in self._deliveries.told():
+        for told in self._items.told():
             settings = self._config.channels.get(told.channel)
             if settings is None or not settings.enabled or not settings.remind_every:
                 continue
             # What was sent far ahead, before the clock was set back, counts as long ago.
             is_recent = abs(at - told.sent_at) < timedelta(seconds=settings.remind_every)
             if not is_recent and self._is_configured(told):
-                self._deliveries.remind(told, at=at)
+                self._items.remind(told, at=at)
 
     def _is_configured(self, told: Told) -> bool:
         """Nobody is reminded of what was taken out of the configuration."""
@@ -113,7 +115,7 @@ class Courier:
     def _make_deliveries(self) -> None:
         """Put items that are due into messages, with all that belong to them."""
         by_channel: dict[str, list[Item]] = {}
-        for item in self._deliveries.waiting_items():
+        for item in self._items.waiting():
             by_channel.setdefault(item.channel, []).append(item)
         for channel, items in by_channel.items():
             settings = self._config.channels.get(channel)
@@ -133,7 +135,7 @@ class Courier:
                 delivery = Delivery(
                     delivery_id=str(uuid.uuid4()), channel=channel, status="waiting", created_at=at, next_try_at=at
                 )
-                self._deliveries.add(delivery, members, group_key=key)
+                self._deliveries.add(delivery, [item.item for item in members], group_key=key)
 
     def _send_all(self, seconds: float) -> "list[_Round]":
         """Send what is due, each channel in a thread of its own: a frozen receiver delays no other."""
@@ -142,7 +144,7 @@ class Courier:
             waiting.setdefault(delivery.channel, []).append(delivery)
         end = time.monotonic() + seconds
         rounds = [
-            _Round(self._deliveries, self._clock, name, settings, waiting[name], end)
+            _Round(self._catalog, self._clock, name, settings, waiting[name], end)
             for name, settings in self._config.channels.items()
             if settings.enabled and name in waiting
         ]
@@ -159,7 +161,7 @@ class _Round(Thread):
 
     def __init__(
         self,
-        deliveries: Deliveries,
+        catalog: Database,
         clock: Callable[[], datetime],
         channel: str,
         settings: ChannelSettings,
@@ -167,7 +169,8 @@ class _Round(Thread):
         end: float,
     ) -> None:
         super().__init__(name=f"deliver-{channel}", daemon=True)
-        self._deliveries = deliveries
+        self._deliveries = Deliveries(catalog)
+        self._items = DeliveryItems(catalog)
         self._clock = clock
         self.channel = channel
         self._settings = settings
@@ -212,7 +215,7 @@ class _Round(Thread):
         self._deliveries.postpone(ids, next_try_at=self._clock() + wait_after(1))
 
     def _attempt(self, delivery: Delivery) -> bool:
-        items = self._deliveries.items_of(delivery.delivery_id)
+        items = self._items.of_delivery(delivery.delivery_id)
         critical = any(item.notification.severity == "critical" for item in items)
         if not critical and (until := after_quiet_hours(self._clock(), self._settings)) > self._clock():
             self._deliveries.postpone([delivery.delivery_id], next_try_at=until)

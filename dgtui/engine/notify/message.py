@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import get_args
 
-from dgtui.engine.catalog.deliveries import Item
+from dgtui.engine.catalog.delivery_items import Item
 from dgtui.engine.model import Record
 from dgtui.engine.notification_model import Notification, Severity
 

@@ -5,7 +5,7 @@ from typing import get_args
 from zoneinfo import ZoneInfo
 
 from dgtui.config.channels import ChannelSettings
-from dgtui.engine.catalog.deliveries import Item
+from dgtui.engine.catalog.delivery_items import Item
 from dgtui.engine.notification_model import SEVERITIES, Notification, NotificationKind, Severity
 
 GROUP_PAUSE = timedelta(minutes=15)
