@@ -100,7 +100,7 @@ def _lost(match: re.Match[str], server: str, _: str) -> DataGuardianError:
     return DatabaseConnectionError(
         f"The connection to {server} was lost: {match[0]}",
         subject=server,
-        hint="Was the server stopped or restarted? Its log tells why; then try again",
+        hint="Was the server stopped or restarted, which its log tells, or the network cut? Then try again",
     )
 
 
