@@ -66,6 +66,7 @@ class Dialog(ModalScreen[ResultT], Generic[ResultT]):
     Dialog .wrong { color: $text-error; height: auto; }
     Dialog Input { height: 1; border: none; padding: 0 1; background: $panel; }
     Dialog Input:focus { background: $primary-muted; border: none; }
+    Dialog Input:focus:ansi { color: ansi_bright_white; }
     Dialog Input.-invalid { border: none; }
     Dialog Label { height: 1; }
     """

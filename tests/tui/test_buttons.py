@@ -1,19 +1,28 @@
-"""Which button has the focus can be told from the others, in every theme, and nothing covers one."""
+"""Which button has the focus can be told from the others, in every theme, and nothing covers one; marks can be read."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from textual.widgets import Button
+from rich.style import Style
+from textual.widgets import Button, Input
 from textual.widgets._toast import Toast, ToastRack
 
 from dgtui.screens.confirm import ConfirmScreen
+from dgtui.screens.widgets.choice import Choice
+from dgtui.screens.widgets.listing import Listing
 from tests.tui.driver import Driver
 from tests.tui.still_life import still_app
 from tests.tui.test_pictures import PLACES, SIZES
 
 THEMES = ("dataguardian-dark", "dataguardian-light", "ansi-dark", "ansi-light")
+_BRIGHT_WHITE, _BLUE = 15, 4
+
+
+def numbers_of(style: Style) -> tuple[int | None, int | None]:
+    """The numbers that the terminal's own colours of a text and its background have."""
+    return style.color and style.color.number, style.bgcolor and style.bgcolor.number
 
 
 def cells_of(button: Button) -> set[tuple[object, bool]]:
@@ -131,3 +140,21 @@ async def test_a_dialog_that_is_being_closed_asks_for_no_place_for_what_is_told(
             dialog.place_toasts()
     finally:
         app.close_engine()
+
+
+@pytest.mark.parametrize("theme", ["ansi-light", "ansi-dark"])
+async def test_what_is_marked_in_the_blue_of_the_terminal_can_be_read(
+    tmp_path: Path, theme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with in_theme(tmp_path, theme, True, monkeypatch) as driver:
+        await driver.press("2", "left", "end", "right", "down")
+        sources = driver.widget("#sources", Listing)
+        assert not sources.has_focus
+        marked = sources.get_component_rich_style("styled--cursor", partial=True)
+        assert numbers_of(marked) == (_BRIGHT_WHITE, _BLUE)
+        await driver.press("p")
+        entered = driver.widget("#reason", Input).rich_style
+        assert numbers_of(entered) == (_BRIGHT_WHITE, _BLUE)
+        await driver.press("escape", "r")
+        chosen = driver.widget("#storage", Choice).rich_style
+        assert numbers_of(chosen) == (_BRIGHT_WHITE, _BLUE)

@@ -32,6 +32,7 @@ class Choice(StyledWidget, can_focus=True):
     DEFAULT_CSS = """
     Choice { height: auto; width: 1fr; }
     Choice:focus { background: $primary-muted; }
+    Choice:focus:ansi { color: ansi_bright_white; }
     Choice:focus:nocolor, Choice:focus:ansi { text-style: underline; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -142,6 +143,7 @@ class Tick(StyledWidget, can_focus=True):
     DEFAULT_CSS = """
     Tick { height: 1; width: 1fr; }
     Tick:focus { background: $primary-muted; }
+    Tick:focus:ansi { color: ansi_bright_white; }
     Tick:focus:nocolor, Tick:focus:ansi { text-style: underline; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [Binding("space,enter", "change", "Change", show=False, id="tick.toggle")]

@@ -43,6 +43,7 @@ class StyledWidget(Widget):
         .styled--cursor { background: $primary-muted; }
         .styled--tab { text-style: reverse; }
         .styled--key { color: $footer-key-foreground; text-style: bold; }
+        &:ansi .styled--cursor { color: ansi_bright_white; }
         &:focus .styled--cursor { background: $block-cursor-background; color: $block-cursor-foreground; }
     }
     """
