@@ -176,8 +176,11 @@ class CalendarSchedule:
         return (first, second) if second != first else (first,)
 
 
-def instant_of(naive: datetime, zone: tzinfo) -> datetime:
-    """When a wall clock time comes: the first time where it comes twice, and after the leap where it is leapt over."""
+def instant_of(naive: datetime, zone: tzinfo | None) -> datetime:
+    """When a wall clock time comes: the first time where it comes twice, and after the leap where it is leapt over.
+
+    No zone is the system's.
+    """
     while True:
         instant = naive.replace(tzinfo=zone).astimezone(UTC)
         if instant.astimezone(zone).replace(tzinfo=None) == naive:

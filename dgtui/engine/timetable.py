@@ -57,7 +57,11 @@ class Window(Record, frozen=True):
 
     def holds(self, moment: datetime, zone: tzinfo) -> bool:
         """Whether it is open at a moment."""
-        return any(opens <= moment < closes for opens, closes in self._around(moment, zone))
+        return self.end_of(moment, zone) is not None
+
+    def end_of(self, moment: datetime, zone: tzinfo | None) -> datetime | None:
+        """When it closes, where it is open at a moment; no zone is the system's."""
+        return max((closes for opens, closes in self._around(moment, zone) if opens <= moment < closes), default=None)
 
     def next_opening(self, moment: datetime, zone: tzinfo) -> datetime:
         """The first opening that comes after a moment."""
@@ -67,7 +71,7 @@ class Window(Record, frozen=True):
         """The last closing that came before a moment."""
         return max(closes for _, closes in self._around(moment, zone) if closes < moment)
 
-    def _around(self, moment: datetime, zone: tzinfo) -> Iterator[tuple[datetime, datetime]]:
+    def _around(self, moment: datetime, zone: tzinfo | None) -> Iterator[tuple[datetime, datetime]]:
         """When it opens and closes on the days near a moment; some zones have left out whole days."""
         today = moment.astimezone(zone).date()
         for day in (today + timedelta(days=step) for step in range(-3, 3)):

@@ -29,6 +29,7 @@ from dgtui.engine.model import Execution, Problem
 from dgtui.engine.notification_model import NotificationKind
 from dgtui.engine.notify import raise_notification
 from dgtui.engine.notify.courier import Courier, DeliveryReport
+from dgtui.engine.notify.rules import after_quiet_hours
 from dgtui.engine.records import Records
 from dgtui.engine.settings import Duration
 from dgtui.engine.telling import Teller
@@ -234,6 +235,25 @@ def test_quiet_hours_hold_all_but_critical_ones(post: Post) -> None:
     assert post.subjects() == []
     post.deliver(after=31 * MINUTE)
     assert post.subjects() == [["one", "two"]]
+
+
+@pytest.mark.parametrize(
+    ("hours", "moment", "until"),
+    [
+        # 02:30 comes twice: what began the first time does not break off, and what ended does not begin again.
+        ("02:30-06:00", "2026-10-25 00:45", "2026-10-25 05:00"),
+        ("02:30-06:00", "2026-10-25 01:15", "2026-10-25 05:00"),
+        ("22:00-02:30", "2026-10-25 00:15", "2026-10-25 00:30"),
+        ("22:00-02:30", "2026-10-25 01:15", None),
+        # The clock leaps over it: they are as long as ever, or begin right after the leap.
+        ("22:00-02:30", "2026-03-29 01:15", "2026-03-29 01:30"),
+        ("02:30-06:00", "2026-03-29 01:01", "2026-03-29 04:00"),
+    ],
+)  # fmt: skip
+def test_quiet_hours_begin_and_end_once_in_a_night(hours: str, moment: str, until: str | None) -> None:
+    settings = WebhookSettings(url="http://127.0.0.1/", quiet_hours=hours, timezone="Europe/Berlin")
+    at, end = (datetime.fromisoformat(f"{text}+00:00") for text in (moment, until or moment))
+    assert after_quiet_hours(at, settings) == end
 
 
 def test_a_retry_keeps_the_quiet_hours_too(post: Post) -> None:

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 from dgtui.config.channels import ChannelSettings
 from dgtui.engine.catalog.delivery_items import Item
 from dgtui.engine.notification_model import SEVERITIES, Notification, NotificationKind, Severity
+from dgtui.engine.timetable import Window
 
 GROUP_PAUSE = timedelta(minutes=15)
 """How long later notifications of a group are collected after a message of it that mattered at least as much."""
@@ -58,17 +59,8 @@ def after_quiet_hours(moment: datetime, settings: ChannelSettings) -> datetime:
     """The moment itself, or the end of the quiet hours that it lies in."""
     if settings.quiet_hours is None:
         return moment
-    zone = _zone(settings)
-    begin, end = (time.fromisoformat(text) for text in settings.quiet_hours.split("-"))
-    local = moment.astimezone(zone)
-    now = local.time().replace(tzinfo=None)
-    if begin < end:
-        quiet, tomorrow = begin <= now < end, False
-    else:
-        quiet, tomorrow = now >= begin or now < end, now >= begin
-    if not quiet:
-        return moment
-    return _moment(local.date() + timedelta(days=int(tomorrow)), end, zone)
+    # As the window of a job it begins and ends once a day, also in a night in which the clock is set.
+    return Window.parse(settings.quiet_hours).end_of(moment, _zone(settings)) or moment
 
 
 def is_collected(item: Item, settings: ChannelSettings) -> bool:
