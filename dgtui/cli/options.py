@@ -18,14 +18,14 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 MessagesAsJson = Annotated[bool, typer.Option("--json", help="Print the run's messages on stdout, one JSON a line.")]
 LIST_LIMIT = 100
 """How many rows a list shows where nobody asked for more; as JSON it has all of them."""
-_MOST_ROWS = 10**9
+MOST_ROWS = 10**9
 Limit = Annotated[
     int | None,
     typer.Option(
         "--limit",
         metavar="N",
         min=1,
-        max=_MOST_ROWS,
+        max=MOST_ROWS,
         help=f"Only the newest ones: {LIST_LIMIT} where empty, as JSON all.",
     ),
 ]

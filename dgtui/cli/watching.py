@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dgtui.cli.looking import output_width
-from dgtui.cli.options import AsJson
+from dgtui.cli.options import MOST_ROWS, AsJson
 from dgtui.cli.output import print_data, print_json, say
 from dgtui.engine.errors import EXIT_DONE, EXIT_FAILED, ConfigError
 from dgtui.wording.states import HEALTH_MARKS
@@ -29,7 +29,9 @@ def health(
     ] = None,
     history: Annotated[bool, typer.Option("--history", help="The checks themselves, the newest first.")] = False,
     now: Annotated[bool, typer.Option("--now", help="Check at once, and show what that found.")] = False,
-    limit: Annotated[int, typer.Option(metavar="N", min=1, help="So many checks of --history.")] = _HISTORY,
+    limit: Annotated[
+        int, typer.Option(metavar="N", min=1, max=MOST_ROWS, help="So many checks of --history.")
+    ] = _HISTORY,
     as_json: AsJson = False,
 ) -> None:
     """Show how datasources, storages and jobs are. Exit code 1 where one is critical or was not checked in time."""

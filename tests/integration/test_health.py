@@ -424,6 +424,7 @@ def test_the_command_shows_states_and_history(home: Home, tmp_path: Path) -> Non
     history = home.dgtui("health", "gone", "--history")
     assert history.output.count("unreachable") == 3
     assert "older ones" not in history.errors
+    assert home.dgtui("health", "gone", "--history", "--limit", "9" * 20).exit_code == 2
     newest = home.dgtui("health", "gone", "--history", "--limit", "2", "--json")
     assert (len(newest.json()), "--limit 20 shows more" in newest.errors) == (2, True), newest
     shop = home.dgtui("health", "shop")
