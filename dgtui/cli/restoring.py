@@ -9,6 +9,7 @@ from dgtui.cli.asking import confirm, need_answer
 from dgtui.cli.options import DataOnly, Execution, InPlace, MessagesAsJson, SchemaOnly, Yes, refuse_both
 from dgtui.cli.output import print_data, print_json, say
 from dgtui.engine.errors import EXIT_DONE, ConfigError, RestoreError
+from dgtui.engine.sizes import counted
 from dgtui.wording.words import one_line
 
 if TYPE_CHECKING:
@@ -190,7 +191,7 @@ def _refuse_replacing(preview: "RestorePreview", selection: "Selection") -> None
             # To replace what is there would be of no help.
             raise error_of(preview.outlook.problem)
         raise RestoreError(
-            f"{preview.target} holds {preview.object_count} objects; nothing was changed",
+            f"{preview.target} holds {counted(preview.object_count, 'objects')}; nothing was changed",
             subject=preview.target,
             hint="Restore under another name with --into NAME, or replace it with --overwrite",
         )

@@ -28,6 +28,7 @@ from dgtui.engine.restore_task import NEW_SUFFIX, RestoreTask, started_restore
 from dgtui.engine.restore_telling import content_of
 from dgtui.engine.restore_traces import cleanup_command
 from dgtui.engine.settling import empty_again, settle_earlier
+from dgtui.engine.sizes import counted
 from dgtui.engine.stored import folder_of
 
 
@@ -153,7 +154,7 @@ class RestoreRun:
             return state
         if not state.empty and not order.overwrite and not self._intended.part:
             raise RestoreError(
-                f"{order.database} holds {len(state.objects)} objects; nothing was changed",
+                f"{order.database} holds {counted(len(state.objects), 'objects')}; nothing was changed",
                 subject=order.database,
                 hint="Restore under another name with --into NAME, or replace it with --overwrite",
             )

@@ -204,7 +204,13 @@ def test_restore_replaces_only_with_overwrite_and_confirmation(home: Home, shop:
     assert "--yes" in unasked.errors
     refused = home.dgtui("restore", "nightly@latest", "--yes")
     assert refused.exit_code == 1, refused
+    assert "holds 11 objects; nothing was changed" in refused.errors
     assert "--overwrite" in refused.errors
+    other = home.folder / "other.db"
+    with contextlib.closing(sqlite3.connect(other)) as connection, connection:
+        connection.execute("CREATE TABLE alone (a)")
+    refused = home.dgtui("restore", "nightly@latest", "--into", str(other), "--yes")
+    assert "holds 1 object; nothing was changed" in refused.errors
     assert sqlite_digest(shop) == broken
     done = home.dgtui("restore", "nightly@latest", "--overwrite", "--yes", "--reason", "lost log", "--from", "nas")
     assert done.exit_code == 0, done
