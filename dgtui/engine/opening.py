@@ -100,7 +100,11 @@ def unwritable(state: Path) -> str | None:
     """Why nothing can be written to a state folder, for people; None where that can be done."""
     if is_without_room(state / "catalog.db"):
         return f"The disk of the state folder is full; no run begins without room there: df -h {state}"
-    for place in (state, state / "catalog.db"):
-        if place.exists() and not os.access(place, os.W_OK):
-            return f"{place} cannot be written, so that nothing is recorded: what is told of is as it was left there"
+    # Whoever may not even look there is told so where it is opened.
+    with contextlib.suppress(PermissionError):
+        for place in (state, state / "catalog.db"):
+            if place.exists() and not os.access(place, os.W_OK):
+                return (
+                    f"{place} cannot be written, so that nothing is recorded: what is told of is as it was left there"
+                )
     return None

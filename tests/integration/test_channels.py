@@ -259,12 +259,18 @@ def test_addresses_of_any_letters_go_to_a_server_that_takes_them() -> None:
     assert (message, commits) == ("The sender wächter@example.org: the server takes addresses in ASCII only", 0)
 
 
+@pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")  # on our own machine
 def test_a_login_that_cannot_be_sent_and_what_is_no_mail_server_are_told_as_such() -> None:
     with mail_server(login=True) as server:
         message, _ = failure(mail(server.port, username="wächter", password=LOGIN[1]))
     assert message == "Log in at localhost as wächter: only ASCII can be sent as username and password"
     with socket.create_server(("127.0.0.1", 0)) as other, concurrent.futures.ThreadPoolExecutor() as pool:
-        pool.submit(lambda: other.accept()[0].sendall(b"hello there\r\n"))
+
+        def greet() -> None:
+            with other.accept()[0] as connection:
+                connection.sendall(b"hello there\r\n")
+
+        pool.submit(greet)
         message, _ = failure(mail(other.getsockname()[1]))
     assert message == "The greeting of localhost: what answers there is no mail server"
 
