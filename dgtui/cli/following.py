@@ -41,15 +41,12 @@ def cancel(execution: Execution, as_json: AsJson = False) -> None:
 
 
 def _cancel(engine: "Engine", run_id: str) -> "tuple[RunSnapshot, bool]":
-    """Ask a run to stop, once it listens, and wait for its end; how it ended, and whether it was asked at all."""
+    """Ask a run to stop, and wait for its end; how it ended, and whether it was asked at all."""
     follower = engine.follower(run_id)
     follower.poll()
-    asked = engine.cancel_waiting(run_id)
+    asked = False
     while not follower.snapshot.ended:
-        # A worker that has not said anything yet does not listen to signals yet: one would kill it unheard.
-        if not asked and follower.snapshot.status != "queued":
-            engine.cancel(run_id)
-            asked = True
+        asked = asked or engine.cancel(run_id)
         time.sleep(_POLL_SECONDS)
         follower.poll()
     return follower.snapshot, asked

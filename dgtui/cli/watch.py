@@ -35,11 +35,11 @@ class Runs(Protocol):
     def run_info(self, run_id: str) -> "RunInfo | None":
         """What a run was asked to do; None where that is not known."""
 
-    def cancel(self, run_id: str) -> None:
-        """Ask a run to stop."""
+    def cancel(self, run_id: str) -> bool:
+        """Ask a run to stop; False where nothing was there to be asked."""
 
-    def stop(self, run_id: str) -> None:
-        """Pass on that the machine or a service is being stopped."""
+    def stop(self, run_id: str) -> bool:
+        """Pass on that the machine or a service is being stopped; False where nothing was there to be told."""
 
 
 @contextlib.contextmanager
@@ -158,10 +158,7 @@ class Watch:
             word = "stopping" if signals.stopping else "cancelling"
             self._view.note(f"{word}… (once more leaves it to itself)")
             self._noted = True
-        # A worker that has not said anything yet does not listen to signals yet: one would kill it unheard.
-        if self.snapshot.status != "queued":
-            (self._runs.stop if signals.stopping else self._runs.cancel)(self._run_id)
-            self._cancelled = True
+        self._cancelled = (self._runs.stop if signals.stopping else self._runs.cancel)(self._run_id)
 
 
 def start_and_watch(runs: Runs, start: Callable[[], str], *, as_json: bool = False) -> int:

@@ -44,6 +44,7 @@ class Cancellation:
         self._first: int | None = None
         """The signal that came first."""
         self._shields = 1
+        """How many pieces of work must not be disturbed now; the first lasts until `begin`."""
         self._raised: weakref.ref[Cancelled] | None = None
         self._ended = False
 

@@ -212,15 +212,16 @@ class Engine(RestoreAftermath, LiveLook):
         """Watch all runs of this machine."""
         return RunWatch(self.paths, self.run_info)
 
-    def cancel(self, run_id: str) -> None:
-        """Ask a run to stop; it says `cancelled` itself once everything is cleaned up. Does nothing when it ended."""
-        if not self.cancel_waiting(run_id):
-            self._control.cancel(run_id)
+    def cancel(self, run_id: str) -> bool:
+        """Ask a run to stop; it says `cancelled` itself once everything is cleaned up.
 
-    def stop(self, run_id: str) -> None:
+        False where nothing was there to be asked: it has ended, or its process is not there yet.
+        """
+        return self.cancel_waiting(run_id) or self._control.cancel(run_id)
+
+    def stop(self, run_id: str) -> bool:
         """Pass on that the machine or a service is being stopped: the run ends, says so, and it is news."""
-        if not self.cancel_waiting(run_id):
-            self._control.stop(run_id)
+        return self.cancel_waiting(run_id) or self._control.stop(run_id)
 
     def waiting(self) -> list[RunInfo]:
         """The runs of the timetable that wait for their turn, in its order."""

@@ -33,16 +33,21 @@ class RunControl:
         except (FileNotFoundError, msgspec.DecodeError):
             return None
 
-    def cancel(self, run_id: str) -> None:
-        """Ask a run to stop; it says `cancelled` itself once everything is cleaned up. Does nothing when it ended."""
-        self._send(run_id, CANCEL)
+    def cancel(self, run_id: str) -> bool:
+        """Ask a run to stop; it says `cancelled` itself once everything is cleaned up.
 
-    def stop(self, run_id: str) -> None:
+        False where nothing was there to be asked: it has ended, or its process is not there yet.
+        """
+        return self._send(run_id, CANCEL)
+
+    def stop(self, run_id: str) -> bool:
         """Pass on that the machine or a service is being stopped: the same, but the run says so, and it is news."""
-        self._send(run_id, signal.SIGTERM)
+        return self._send(run_id, signal.SIGTERM)
 
-    def _send(self, run_id: str, number: signal.Signals) -> None:
+    def _send(self, run_id: str, number: signal.Signals) -> bool:
         with contextlib.suppress(FileNotFoundError, ValueError, ProcessLookupError):
             pid = int(self.paths.lock(run_id).read_text())
             if self.paths.is_alive(run_id):
                 os.kill(pid, number)
+                return True
+        return False

@@ -155,11 +155,15 @@ class RunScreen(ModalScreen[None]):
         )
 
     def _send_cancel(self) -> None:
-        """A worker that has not said anything yet does not listen to signals yet: one would kill it unheard."""
-        if self._cancelling and not self._cancel_sent and self.snapshot.status == "running":
+        """Again with the next sample, where the process of the run was not there yet."""
+
+        def sent(reached: bool) -> None:
+            self._cancel_sent = reached
+
+        if self._cancelling and not self._cancel_sent and not self.snapshot.ended:
             self._cancel_sent = True
             run_id = self.run_id
-            self.engine_app.ask(self, f"cancel {run_id}", lambda engine: engine.cancel(run_id), lambda _: None)
+            self.engine_app.ask(self, f"cancel {run_id}", lambda engine: engine.cancel(run_id), sent)
 
     def action_hide(self) -> None:
         """Back to where it was opened from; the run goes on."""

@@ -522,18 +522,24 @@ def test_a_kill_in_the_middle_sends_nothing_twice_and_loses_nothing_unsaid(home:
     assert statuses == (["perhaps sent"] if moment == "while it has it" else ["sent"])
 
 
-def test_a_fault_of_the_program_waits_its_time_and_is_shown(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It was tried anew every few seconds, and nothing told why nothing came."""
-    tries = []
+def test_a_fault_of_the_program_waits_its_time_and_is_shown(
+    post: Post, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It was tried anew every few seconds, and nothing told why nothing came; then it was told with its secret."""
+    tries, secret = [], "https://hooks.example/T0-s3cret"
 
     def fail(*_: object, **__: object) -> str:
         tries.append(post.now)
-        raise ValueError("nobody thought of it")
+        raise ValueError(secret)
 
     monkeypatch.setattr("dgtui.engine.notify.courier.send", fail)
-    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    monkeypatch.setattr(threading, "excepthook", threading.__excepthook__)
     post.tell("backup_failed")
-    assert post.deliver().problems == ("hook: A fault of dgtui itself: nobody thought of it",)
+    assert post.deliver().problems == ("hook: A fault of dgtui itself: ValueError",)
+    logged = capfd.readouterr().err
+    assert "RuntimeError: ValueError" in logged
+    assert "in fail" in logged
+    assert "s3cret" not in logged
     post.deliver(after=timedelta(seconds=50))
     assert tries == [START]
     (waiting,) = Deliveries(post.catalog).outstanding()

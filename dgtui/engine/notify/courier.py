@@ -234,18 +234,20 @@ class _Round(Thread):
         except DataGuardianError as error:
             self._failed(delivery, problem_of(error))
             return False
-        except BaseException as fault:
+        except BaseException as fault:  # noqa: BLE001  # it ends the thread all the same, without its text
             # It waits its time too, and shows why: it would be sent for the first time every few seconds.
+            # Only the kind of fault is told, and logged: its text may hold the channel's URL, and with it a secret.
+            kind = type(fault).__name__
             self._failed(
                 delivery,
                 Problem(
-                    kind=type(fault).__name__,
-                    message=f"A fault of dgtui itself: {fault}",
+                    kind=kind,
+                    message=f"A fault of dgtui itself: {kind}",
                     subject=self.channel,
                     hint="Please report it, with the lines from the daemon's log",
                 ),
             )
-            raise
+            raise RuntimeError(kind).with_traceback(fault.__traceback__) from None
         self.sent += 1
         problem = Problem(kind="DeliveryError", message=odd, subject=self.channel) if odd else None
         self.problem = odd or self.problem
