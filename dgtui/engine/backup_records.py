@@ -45,6 +45,7 @@ class BackupRecords:
         self._order = order
         self._run = run
         self._began = False
+        self._ends_after_program = False
         self._elsewhere = contextlib.ExitStack()
         self._catalog, error = open_or_stand_in(paths.state, self._folder_elsewhere)
         self._stands_in = error is not None
@@ -88,9 +89,20 @@ class BackupRecords:
             with contextlib.suppress(DataGuardianError):
                 remember_marker(self._catalog, storage)
 
+    def whole_before_after(self, execution: Execution) -> None:
+        """Record a backup whose program `after` is still to run: whoever looks meanwhile sees it.
+
+        Where the worker is killed then, the next one who starts is to tell of it.
+        """
+        self._note_unrecorded()
+        self._ends_after_program = self.save(execution) and not self._stands_in
+
     def ended(self, execution: Execution) -> bool:
         """Record how a backup ended, and tell those who want to know; False where it could not be recorded."""
         recorded = self._recorded(lambda: self._teller.record_end(execution))
+        if recorded and self._ends_after_program:
+            with contextlib.suppress(OSError):
+                (self._paths.unrecorded / self._order.run_id).unlink()
         self._teller.heartbeat(execution)
         self._teller.deliver()
         return recorded

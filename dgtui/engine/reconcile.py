@@ -11,6 +11,7 @@ import msgspec
 from dgtui.config import Config
 from dgtui.engine.backup import ordered_plan, started_execution
 from dgtui.engine.catalog import Catalog, CatalogError
+from dgtui.engine.catalog.audit import AuditTable
 from dgtui.engine.catalog.due_runs import queued_runs
 from dgtui.engine.errors import DataGuardianError, JobBusy
 from dgtui.engine.locks import take_lock
@@ -35,6 +36,9 @@ from dgtui.engine.runs import RunPaths
 from dgtui.engine.storages.base import FolderRef
 from dgtui.engine.stored import execution_from_manifest, know_marker, read_manifest, remember_marker
 from dgtui.engine.telling import Teller
+
+
+_AFTER_UNKNOWN = "The worker ended without notice while the program of `after` ran: see whether that did its work"
 
 
 def reconcile(catalog: Catalog, config: Config, paths: RunPaths) -> tuple[str, ...]:
@@ -98,7 +102,10 @@ def _take_up_unrecorded(catalog: Catalog, config: Config, paths: RunPaths, telle
             continue
         # Where it still cannot be written, a later one does it.
         with contextlib.suppress(CatalogError, FileNotFoundError):
-            if (execution := _unrecorded(catalog, config, paths, run_id)) is not None:
+            known = catalog.execution(run_id)
+            if known is not None and known.status in ENDED:
+                told += _tell_late(catalog, paths, known, teller)
+            elif (execution := known or _ordered(config, paths, run_id)) is not None:
                 ended, sentence = _ended(catalog, config, paths, execution)
                 teller.record_end(ended, known=last_status(paths, run_id) is not None)
                 told.append(sentence)
@@ -106,11 +113,19 @@ def _take_up_unrecorded(catalog: Catalog, config: Config, paths: RunPaths, telle
     return told
 
 
-def _unrecorded(catalog: Catalog, config: Config, paths: RunPaths, run_id: str) -> Execution | None:
-    """The row of a backup as it was ordered; None where the catalogue knows how it ended."""
-    known = catalog.execution(run_id)
-    if known is not None:
-        return None if known.status in ENDED else known
+def _tell_late(catalog: Catalog, paths: RunPaths, execution: Execution, teller: Teller) -> list[str]:
+    """Tell of a backup that was recorded before its program `after` was run, where nobody lived to tell of it."""
+    if AuditTable(catalog).tells_of_execution(execution.execution_id):
+        return []
+    known = last_status(paths, execution.execution_id) is not None
+    if not known:
+        execution = msgspec.structs.replace(execution, warnings=(*execution.warnings, _AFTER_UNKNOWN))
+    teller.record_end(execution, known=known)
+    return [] if known else [f"The backup of {execution.job} is whole. {_AFTER_UNKNOWN}"]
+
+
+def _ordered(config: Config, paths: RunPaths, run_id: str) -> Execution | None:
+    """The row of a backup as it was ordered."""
     with contextlib.suppress(FileNotFoundError, msgspec.DecodeError):
         order = decode_order(paths.request(run_id).read_bytes())
         if isinstance(order, BackupOrder) and order.job.datasource in config.datasources:

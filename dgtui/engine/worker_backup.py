@@ -74,8 +74,7 @@ class BackupWorker(Worker[BackupOrder]):
             with self._cancellation.shield():
                 self._records.know(storages)
                 if self._order.job.after:
-                    # It may take long, and whoever looks meanwhile sees the backup.
-                    self._records.save(execution)
+                    self._records.whole_before_after(execution)
                 if trouble := commands.after(execution.status, execution.problem):
                     execution = msgspec.structs.replace(execution, warnings=(*execution.warnings, *trouble))
                 recorded = self._records.ended(execution)

@@ -17,6 +17,7 @@ from dgtui.engine.errors import BackupCreationError, DatabaseConnectionError, Da
 from dgtui.engine.messages import PhaseMessage
 from dgtui.engine.patience import with_retries
 from dgtui.engine.run_follower import RunFollower
+from tests.integration.test_faults_processes import worker_pid
 from tests.support.forking import forked
 from tests.support.homes import Home, wait_until
 
@@ -54,6 +55,7 @@ def test_both_run_and_are_told(files: Home) -> None:
     assert {("before", "quiet on set: a b; $(touch x)"), ("before", "to stderr")} <= lines
     environment = dict(line.split("=", 1) for line in (files.folder / "after.env").read_text().splitlines())
     assert environment["DGTUI_STATUS"] == "completed"
+    assert engine.paths.unrecorded_runs() == []
     assert environment["DGTUI_EXECUTION_ID"] == run_id
     assert (environment["DGTUI_JOB"], environment["DGTUI_DATASOURCE"]) == ("nightly", "shop")
 
@@ -79,6 +81,30 @@ def test_a_failing_after_is_a_warning(files: Home) -> None:
     outcome = files.dgtui("run", "nightly")
     assert outcome.exit_code == 0
     assert "`after` failed" in outcome.errors
+
+
+def test_a_backup_whose_worker_is_killed_while_after_runs_is_told_of_once(files: Home) -> None:
+    started = files.folder / "started"
+    configure(files, after=[script(files, "after.sh", f'touch "{started}"; exec sleep 600')])
+    engine = files.engine()
+    run_id = engine.start_job("nightly")
+    wait_until(started.exists, "the program after")
+    assert files.dgtui("list", "--json").json()[0]["status"] == "completed"
+    assert files.dgtui("notifications", "--json").json() == []
+    os.kill(worker_pid(engine, run_id), signal.SIGKILL)
+    wait_until(lambda: not engine.paths.is_alive(run_id), "the worker's end")
+    listed = files.dgtui("list", "--json")
+    assert "is whole. The worker ended without notice while the program of `after` ran" in listed.errors
+    assert [row["status"] for row in listed.json()] == ["completed"]
+    assert files.dgtui("list", "--json").errors == ""
+    (told,) = files.dgtui("notifications", "--json").json()
+    assert told["kind"] == "backup_completed"
+    assert any("`after` ran" in line for line in told["details"])
+    audit = files.dgtui("audit", "--json").json()
+    assert [(entry["action"], entry["outcome"]) for entry in audit if entry["action"] == "backup"] == [
+        ("backup", "completed")
+    ]
+    assert engine.paths.unrecorded_runs() == []
 
 
 @pytest.mark.parametrize("how", ["slow", "missing", "not executable"])

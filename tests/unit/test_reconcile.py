@@ -115,13 +115,19 @@ def kill_after(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Database, "transaction", transaction)
 
 
-@pytest.mark.parametrize("recorded", [True, False], ids=["known to the catalogue", "taken up later"])
-def test_of_a_dead_run_is_told_once_whenever_who_records_it_is_killed(tmp_path: Path, recorded: bool) -> None:
+@pytest.mark.parametrize(
+    ("row", "recorded"),
+    [(RUNNING, True), (RUNNING, False), (msgspec.structs.replace(RUNNING, status="completed"), False)],
+    ids=["known to the catalogue", "taken up later", "killed while after ran"],
+)
+def test_of_a_dead_run_is_told_once_whenever_who_records_it_is_killed(
+    tmp_path: Path, row: Execution, recorded: bool
+) -> None:
     for number in itertools.count(1):
         with contextlib.closing(Catalog(tmp_path / str(number))) as catalog, pytest.MonkeyPatch.context() as patch:
             paths = RunPaths(catalog.path.parent)
             paths.make()
-            catalog.save_execution(RUNNING)
+            catalog.save_execution(row)
             if not recorded:
                 paths.note_unrecorded("e1")
             kill_after(number, patch)
@@ -134,7 +140,8 @@ def test_of_a_dead_run_is_told_once_whenever_who_records_it_is_killed(tmp_path: 
             else:
                 assert number > 2
                 return
-            assert [one.kind for one in Notifications(catalog).listed()] == ["backup_failed"], number
+            kind = "backup_completed" if row.status == "completed" else "backup_failed"
+            assert [one.kind for one in Notifications(catalog).listed()] == [kind], number
             assert [entry.action for entry in AuditTable(catalog).entries()] == ["backup"], number
             assert catalog.unfinished() == [], number
 

@@ -75,6 +75,13 @@ class AuditTable:
         with self._database.transaction() as connection:
             return connection.scalar(query) or 0
 
+    def tells_of_execution(self, execution_id: str) -> bool:
+        """Whether there is an entry of how a backup ended."""
+        query = sa.select(sa.func.count()).select_from(audit)
+        query = query.where(audit.c.object_kind == "job", audit.c.details.contains(f'"execution {execution_id}"'))
+        with self._database.transaction() as connection:
+            return bool(connection.scalar(query))
+
     def all_in_order(self) -> Iterator[AuditEntry]:
         """Every entry, the oldest first, read as they are asked for."""
         return map(_decoded, self._read(sa.select(audit).order_by(audit.c.number)))
