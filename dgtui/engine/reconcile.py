@@ -37,7 +37,6 @@ from dgtui.engine.storages.base import FolderRef
 from dgtui.engine.stored import execution_from_manifest, know_marker, read_manifest, remember_marker
 from dgtui.engine.telling import Teller
 
-
 _AFTER_UNKNOWN = "The worker ended without notice while the program of `after` ran: see whether that did its work"
 
 
