@@ -168,6 +168,29 @@ def test_postgres_a_failure_in_the_middle_leaves_every_row(
     assert digest_of(postgres_server, shop) == before
 
 
+def test_postgres_a_failure_at_the_end_leaves_every_sequence(
+    home: Home, postgres_server: PostgresServer, shop: str
+) -> None:
+    """Set back without its rows, a sequence would give keys that are taken."""
+    postgres_server.execute("CREATE SEQUENCE z_last; SELECT setval('z_last', 1000)", shop)
+    home.configure(postgres_table(postgres_server, shop))
+    execution = whole_backup(home)
+    spoil(postgres_server, shop)
+    postgres_server.execute("SELECT setval('z_last', 1); ALTER SEQUENCE z_last MAXVALUE 10", shop)
+    before = digest_of(postgres_server, shop)
+    assert "out of bounds" in "".join(failure(home, execution, selection=DATA, overwrite=True).detail)
+    assert digest_of(postgres_server, shop) == before
+    postgres_server.execute("DROP SEQUENCE z_last", shop)
+    before = digest_of(postgres_server, shop)
+    assert (
+        "no sequence public.z_last to set; nothing" in failure(home, execution, selection=DATA, overwrite=True).message
+    )
+    assert digest_of(postgres_server, shop) == before
+    postgres_server.execute("CREATE SEQUENCE z_last", shop)
+    restored(home, execution, selection=DATA, overwrite=True)
+    assert postgres_server.execute("SELECT last_value FROM people_id_seq", shop) == [(500,)]
+
+
 def test_rows_alone_by_command(home: Home, postgres_server: PostgresServer, shop: str) -> None:
     before = digest_of(postgres_server, shop)
     home.configure(postgres_table(postgres_server, shop))

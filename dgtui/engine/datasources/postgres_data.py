@@ -52,6 +52,9 @@ JOIN pg_class c ON c.oid = d.objid AND c.relkind = 'S' JOIN pg_namespace n ON n.
 WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
   AND d.refobjid = ANY(%(oids)s::oid[])
 """
+_SEQUENCES = """
+SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'S'
+"""
 _VIEWS = """
 WITH RECURSIVE needs(view, needed) AS (
     SELECT DISTINCT r.ev_class, d.refobjid FROM pg_rewrite r
@@ -98,12 +101,14 @@ class DataLoad:
         with self._access.connect(self._database, seconds=None) as connection:
             entries = self._data_entries(connection, toc)
             targets = self._targets(connection, entries)
-            entries = self._in_order(toc, entries, self._companions(connection, toc, targets))
+            companions = self._companions(connection, toc, targets)
+            entries = self._in_order(toc, entries, companions)
             empties = self._tables_to_empty(connection, targets, entries, overwrite=overwrite)
             reporter.log(f"Loading rows of {len(targets)} tables with pg_restore {tool.version}, in one transaction")
             replay = Replay(connection, reporter, [target.shown for target in targets])
             try:
                 with connection.transaction(), self._prepared(connection, targets, empties):
+                    _take_hold_of(connection, companions)
                     if empties and any(entry.kind in _LARGE_OBJECTS for entry in entries):
                         connection.execute("SELECT pg_catalog.lo_unlink(oid) FROM pg_catalog.pg_largeobject_metadata")
                     with RowsOf(self._access, self._archive, tool, entries, scratch_folder) as script:
@@ -124,7 +129,7 @@ class DataLoad:
         toc = read_toc(self._archive.blocks())
         self._tool(toc)
         with self._access.connect(self._database) as connection:
-            self._targets(connection, self._data_entries(connection, toc))
+            self._companions(connection, toc, self._targets(connection, self._data_entries(connection, toc)))
 
     def _tool(self, toc: Toc) -> ToolVersion:
         return fitting_tool(
@@ -173,20 +178,33 @@ class DataLoad:
         }
         absent = [table_name(entry.schema, entry.tag) for entry in entries if (entry.schema, entry.tag) not in found]
         if absent:
-            raise RestoreError(
-                f"{self._database} has no table {_listed(absent)} to load rows into; nothing was changed",
-                subject=absent[0],
-                hint="First restore the schema with --schema-only, or restore the backup in full",
-            )
+            raise self._lacks("table", "load rows into", absent)
         return [found[entry.schema, entry.tag] for entry in entries]
+
+    def _lacks(self, kind: str, purpose: str, absent: Sequence[str]) -> RestoreError:
+        return RestoreError(
+            f"{self._database} has no {kind} {_listed(absent)} to {purpose}; nothing was changed",
+            subject=absent[0],
+            hint="First restore the schema with --schema-only, or restore the backup in full",
+        )
 
     def _companions(
         self, connection: "psycopg.Connection[Any]", toc: Toc, targets: Sequence[_Target]
     ) -> list[TocEntry]:
-        """The entries that go with the rows: all sequences and large objects, or the sequences of chosen tables."""
+        """The entries that go with the rows: all sequences and large objects, or the sequences of chosen tables.
+
+        Raises RestoreError where a sequence is not there.
+        """
         if not self._selection.tables:
-            kinds = {"SEQUENCE SET", *_LARGE_OBJECTS}
-            return [entry for entry in toc.entries if entry.kind in kinds or entry.tag.startswith("LARGE OBJECT ")]
+            there = set(connection.execute(_SEQUENCES).fetchall())
+            sequences = [entry for entry in toc.entries if entry.kind == "SEQUENCE SET"]
+            if absent := [table_name(one.schema, one.tag) for one in sequences if (one.schema, one.tag) not in there]:
+                raise self._lacks("sequence", "set", absent)
+            return [
+                entry
+                for entry in toc.entries
+                if entry.kind in {"SEQUENCE SET", *_LARGE_OBJECTS} or entry.tag.startswith("LARGE OBJECT ")
+            ]
         own = set(connection.execute(_OWN_SEQUENCES, {"oids": [target.oid for target in targets]}).fetchall())
         return [entry for entry in toc.entries if entry.kind == "SEQUENCE SET" and (entry.schema, entry.tag) in own]
 
@@ -267,6 +285,16 @@ class DataLoad:
         oids = {"oids": [target.oid for target in targets]}
         for schema, name in connection.execute(_VIEWS, oids).fetchall():
             connection.execute(with_names("REFRESH MATERIALIZED VIEW {}.{}", schema, name))
+
+
+def _take_hold_of(connection: "psycopg.Connection[Any]", entries: Sequence[TocEntry]) -> None:
+    """Have the end of the transaction decide what the sequences go on with: it does not take back a setval itself.
+
+    But it takes back what a restart does, which is another file, and so all that is set in that one.
+    """
+    for entry in entries:
+        if entry.kind == "SEQUENCE SET":
+            connection.execute(with_names("ALTER SEQUENCE {}.{} RESTART", entry.schema, entry.tag))
 
 
 _TABLES_THERE = """

@@ -94,7 +94,7 @@ class RowsOf:
 
 
 class Replay:
-    """Executes such a script; the sequences are set at the very end, because that cannot be rolled back."""
+    """Executes such a script; the sequences are set at the very end."""
 
     def __init__(self, connection: "psycopg.Connection[Any]", reporter: Reporter, tables: list[str]) -> None:
         self._connection = connection
