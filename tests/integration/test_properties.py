@@ -103,6 +103,29 @@ def test_an_in_place_restore_gives_the_new_database_what_the_old_one_has(
     postgres_server.drop_database(kept)
 
 
+def test_the_provider_of_the_locale_is_not_that_of_the_server(home: Home) -> None:
+    """Texts would sort and compare in another way, and not every encoding goes with ICU."""
+    locale = (
+        "SELECT datlocprovider, datcollate, datctype, pg_encoding_to_char(encoding) FROM pg_database WHERE datname = "
+    )
+    making = ("--locale-provider=icu", "--icu-locale=de")
+    with running_server(making=making) as server:
+        if server.execute("SELECT datlocprovider FROM pg_database WHERE datname = 'template0'") != [("i",)]:
+            pytest.skip("this PostgreSQL was made without ICU")
+        server.execute("CREATE DATABASE shop TEMPLATE template0 LOCALE_PROVIDER libc LC_COLLATE 'C' ENCODING SQL_ASCII")
+        before = server.execute(f"{locale} 'shop'")
+        home.configure(postgres_table(server, "shop"))
+        server.execute("CREATE TABLE t AS SELECT 'a' AS a", "shop")
+        execution = whole_backup(home)
+        restored(home, execution, overwrite=True)
+        assert server.execute(f"{locale} 'shop'") == before
+        restored(home, execution, database="other")
+        assert server.execute(f"{locale} 'other'") == before
+        server.drop_database("shop")
+        restored(home, execution)
+        assert server.execute(f"{locale} 'shop'") == before
+
+
 def test_the_commands_of_restore_txt_bring_the_properties_back(
     home: Home, postgres_server: PostgresServer, special: str
 ) -> None:

@@ -66,12 +66,13 @@ def _own_folder(prefix: str) -> Path:
 
 
 @functools.cache
-def _made_cluster(binaries: Path) -> Path:
+def _made_cluster(binaries: Path, *more: str) -> Path:
     """A cluster that was never started: to copy it costs a sixth of what it costs to make one."""
     folder = _own_folder("dgpg-made-")
     atexit.register(shutil.rmtree, folder)
     data = folder / "data"
-    _run(str(binaries / "initdb"), "-D", str(data), "-U", "postgres", "--auth=trust", "-E", "UTF8", "--locale=C", "-N")
+    arguments = ("-D", str(data), "-U", "postgres", "--auth=trust", "-E", "UTF8", "--locale=C", "-N", *more)
+    _run(str(binaries / "initdb"), *arguments)
     # `scram` is asked of every role whose name starts with login_, so that wrong passwords can be tested.
     rules = data / "pg_hba.conf"
     rules.write_text("host all +login_group 127.0.0.1/32 scram-sha-256\n" + rules.read_text())
@@ -81,13 +82,14 @@ def _made_cluster(binaries: Path) -> Path:
 class PostgresServer:
     """A cluster of its own in a folder of its own, with `postgres` as superuser and no password asked."""
 
-    def __init__(self, binaries: Path, options: tuple[str, ...] = ()) -> None:
+    def __init__(self, binaries: Path, options: tuple[str, ...] = (), making: tuple[str, ...] = ()) -> None:
+        """`making` goes to initdb."""
         self.binaries = binaries
         self.port = free_port()
         self._options = options
         self.folder = _own_folder("dgpg-")
         self.data = self.folder / "data"
-        _run("cp", "-a", str(_made_cluster(binaries)), str(self.data))
+        _run("cp", "-a", str(_made_cluster(binaries, *making)), str(self.data))
 
     def _run(self, program: str, *arguments: str) -> None:
         _run(str(self.binaries / program), *arguments)
@@ -172,12 +174,12 @@ class PostgresServer:
 
 
 @contextmanager
-def running_server(*options: str) -> Iterator[PostgresServer]:
+def running_server(*options: str, making: tuple[str, ...] = ()) -> Iterator[PostgresServer]:
     """A server of the caller's own, which it may kill, freeze or fill."""
     binaries = postgres_binaries()
     if binaries is None:
         pytest.skip("no PostgreSQL server is installed (Debian: apt-get install postgresql)")
-    server = PostgresServer(binaries, options)
+    server = PostgresServer(binaries, options, making)
     try:
         server.start()
         yield server

@@ -77,7 +77,7 @@ def _create(
     import psycopg
 
     try:
-        connection.execute(creation(database, like))
+        connection.execute(creation(connection.info.server_version, database, like))
     except psycopg.errors.InsufficientPrivilege as error:
         role = access.acting(connection.info.dbname)
         raise PermissionDenied(
@@ -104,7 +104,7 @@ def _create_somehow(
     first: psycopg.Error | None = None
     for attempt in (wanted, own, plain):
         try:
-            connection.execute(creation(database, attempt))
+            connection.execute(creation(connection.info.server_version, database, attempt))
         except psycopg.Error as error:
             if connection.broken:
                 raise

@@ -11,6 +11,10 @@ from dgtui.engine.properties import DatabaseProperties
 
 _ASKED = "# The password, where one is needed, is asked for, or taken from $PGPASSWORD or from ~/.pgpass."
 
+_OF_LIBC = (
+    "# Where the databases of the server are of ICU or builtin by themselves (psql -l), add: --locale-provider=libc"
+)
+
 
 def manual_rows(archive_file: str, database: str, server: Sequence[str]) -> tuple[str, ...]:
     """Load rows alone into a database that is there, all of them or none."""
@@ -42,6 +46,7 @@ def manual_lines(
     lines = [
         _ASKED,
         "# Owners and grants need their roles: psql -f globals.sql makes them, where that lies beside this text.",
+        *([_OF_LIBC] if properties is not None and properties.locale_provider == "libc" else []),
         shlex.join(["createdb", *server, "-T", "template0", *_making(properties), "--", database]),
         shlex.join(["pg_restore", *server, "-d", target, "--", _as_path(archive_file)]),
     ]

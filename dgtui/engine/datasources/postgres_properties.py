@@ -15,6 +15,8 @@ _PROVIDERS = {"c": "libc", "i": "icu", "b": "builtin"}
 _PRIVILEGE = re.compile(r"[A-Z]+(?: [A-Z]+)*", re.ASCII)
 _DEFAULT_TABLESPACE = "pg_default"
 """Where template0 lies, and with it what is made of it; to name it takes a right that only superusers have."""
+_WITH_PROVIDERS = 150000
+"""The first version whose databases have a provider of their own."""
 _LISTS = frozenset(
     {
         "local_preload_libraries",
@@ -78,8 +80,8 @@ def read_properties(connection: "psycopg.Connection[Any]", database: str) -> Dat
     )
 
 
-def creation(database: str, like: DatabaseProperties | None) -> "psycopg.sql.Composed":
-    """The statement that makes a database with what can only be said at its making."""
+def creation(server_version: int, database: str, like: DatabaseProperties | None) -> "psycopg.sql.Composed":
+    """The statement that makes a database with what can only be said at its making, for a server of that version."""
     from psycopg import sql
 
     statement = with_names("CREATE DATABASE {} TEMPLATE template0", database)
@@ -99,6 +101,9 @@ def creation(database: str, like: DatabaseProperties | None) -> "psycopg.sql.Com
             options.append(("ICU_RULES", sql.Literal(like.locale_rules)))
     elif like.locale_provider == "builtin":
         options += [("LOCALE_PROVIDER", sql.SQL("builtin")), ("BUILTIN_LOCALE", sql.Literal(like.locale))]
+    elif like.locale_provider and server_version >= _WITH_PROVIDERS:
+        # Without it, it would be that of template0.
+        options.append(("LOCALE_PROVIDER", sql.SQL("libc")))
     for name, value in options:
         if value is not None:
             statement += sql.SQL(" {} = {}").format(sql.SQL(name), value)  # names are constants
