@@ -142,6 +142,8 @@ class Delivery(Record, frozen=True):
     sent_at: datetime | None = None
     problem: Problem | None = None
     """Why the last attempt failed."""
+    recipients: tuple[str, ...] = ()
+    """Those who are still to get it, where it was sent to the others; empty where nobody has it yet."""
 
 
 class Actor(Record, frozen=True):

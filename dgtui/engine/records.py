@@ -192,7 +192,7 @@ class Records:
         """
         settings = self._config().channel(name)
         message = test_message(str(uuid.uuid4()), name, at=self._clock())
-        return send(name, settings, message, commit=lambda: None, seconds=float(settings.timeout))
+        return send(name, settings, message, commit=lambda: None, seconds=float(settings.timeout)).odd
 
     def audit(self, *, since: datetime | None = None, limit: int | None = None) -> list[AuditEntry]:
         """Entries of the audit log, the newest first."""

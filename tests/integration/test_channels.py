@@ -51,8 +51,9 @@ def hook(url: str, **others: object) -> WebhookSettings:
 def sent(settings: ChannelSettings, *, seconds: float = 30) -> tuple[str, int]:
     """What was odd, and how often the message was said to be handed over."""
     commits: list[None] = []
-    odd = send("ops", settings, MESSAGE, commit=lambda: commits.append(None), seconds=seconds)
-    return odd, len(commits)
+    taken = send("ops", settings, MESSAGE, commit=lambda: commits.append(None), seconds=seconds)
+    assert taken.put_off == ()
+    return taken.odd, len(commits)
 
 
 def failure(settings: ChannelSettings, *, seconds: float = 30) -> tuple[str, int]:

@@ -18,7 +18,7 @@ import pytest
 import sqlalchemy as sa
 
 from dgtui.config import Config
-from dgtui.config.channels import ChannelSettings, WebhookSettings
+from dgtui.config.channels import ChannelSettings, EmailSettings, WebhookSettings
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.catalog.deliveries import Deliveries
 from dgtui.engine.catalog.delivery_items import DeliveryItems
@@ -469,6 +469,83 @@ def test_news_of_years_without_a_channel_are_not_too_many_for_the_first_one(tmp_
             assert DeliveryItems(catalog).route(lambda _: ["hook"], at=post.now) == 0
     finally:
         sa.event.remove(sa.Engine, "connect", take_few_values)
+
+
+def outcome_for(post: Post, recipient: str) -> str:
+    """How it ended for a recipient who was put off at first, by what stands in the catalogue."""
+    (delivery,) = Deliveries(post.catalog).by_prefix("")
+    assert delivery.recipients == (recipient,)
+    assert delivery.sent_at is not None
+    return f"{delivery.status}: {delivery.problem.message if delivery.problem else ''}"
+
+
+@pytest.mark.parametrize("end", ["taken", "refused", "not configured any more"])
+def test_a_recipient_who_is_put_off_gets_it_later_and_the_others_get_it_once(post: Post, end: str) -> None:
+    with mail_server() as mail:
+        settings = EmailSettings(
+            host="127.0.0.1",
+            port=mail.port,
+            tls="none",
+            sender="watcher@example.org",
+            recipients=("dba@example.org", "gone@example.org", "ops@example.org"),
+            severity="info",
+        )
+        post.channels = {"mail": settings}
+        mail.refused_recipients, mail.put_off_recipients = {"gone@example.org"}, {"ops@example.org"}
+        post.tell("backup_failed")
+        first = post.deliver()
+        assert (first.sent, first.failed) == (1, 0)
+        (problem,) = first.problems
+        assert "Refused recipients: gone@example.org: 550 no such mailbox" in problem
+        assert "Put off: ops@example.org: 450 come again later" in problem
+        assert mail.envelopes == [["dba@example.org"]]
+        for minutes in (1, 2, 4):
+            assert post.deliver(after=(minutes - 0.5) * MINUTE).problems == ()
+            report = post.deliver(after=MINUTE / 2)
+            assert (report.sent, report.failed) == (0, 1)
+            assert "after it took it for the others: ops@example.org: 450 come again later" in report.problems[0]
+        mail.put_off_recipients = set()
+        if end == "refused":
+            mail.refused_recipients = {"ops@example.org"}
+        elif end == "not configured any more":
+            post.channels["mail"] = msgspec.structs.replace(settings, recipients=("dba@example.org",))
+        post.deliver(after=8 * MINUTE)
+        got = [["dba@example.org"], ["ops@example.org"]] if end == "taken" else [["dba@example.org"]]
+        assert mail.envelopes == got
+        assert post.deliver(after=24 * HOUR).sent == 0
+        assert mail.envelopes == got
+        assert len({one["Message-ID"] for one in mail.mails}) == 1
+        assert (
+            outcome_for(post, "ops@example.org")
+            == {
+                "taken": "sent: ",
+                "refused": "sent: Refused recipients: ops@example.org: 550 no such mailbox",
+                "not configured any more": "sent: No recipients any more: ops@example.org",
+            }[end]
+        )
+
+
+def test_people_are_reminded_of_what_lasts_while_one_recipient_is_put_off(post: Post) -> None:
+    with mail_server() as mail:
+        post.channels = {
+            "mail": EmailSettings(
+                host="127.0.0.1",
+                port=mail.port,
+                tls="none",
+                sender="watcher@example.org",
+                recipients=("dba@example.org", "full@example.org"),
+            )
+        }
+        mail.put_off_recipients = {"full@example.org"}
+        post.tell("connection_lost")
+        post.deliver()
+        (waiting,) = Deliveries(post.catalog).outstanding()
+        Deliveries(post.catalog).wait_again(waiting.delivery_id, at=post.now)
+        post.deliver()
+        post.deliver(after=25 * HOUR)
+        post.deliver(after=2 * MINUTE)
+    assert mail.envelopes == [["dba@example.org"], ["dba@example.org"]]
+    assert mail.mails[1]["Subject"].endswith("Still: connection_lost shop")
 
 
 _DAEMON = """

@@ -45,6 +45,7 @@ class MailServer:
         self.mails: list[EmailMessage] = []
         self.envelopes: list[list[str]] = []
         self.refused_recipients: set[str] = set()
+        self.put_off_recipients: set[str] = set()
         self.data_answer = "250 taken"
         self.arrived = threading.Event()
         self.port = 0
@@ -54,6 +55,8 @@ class MailServer:
     ) -> str:
         if address in self.refused_recipients:
             return "550 no such mailbox"
+        if address in self.put_off_recipients:
+            return "450 come again later"
         envelope.rcpt_tos.append(address)
         return "250 OK"
 

@@ -112,6 +112,19 @@ class Deliveries:
             delivery_id, status="sent", sent_at=time_text(at), next_try_at=None, problem=_problem_text(problem)
         )
 
+    def sent_but_to(
+        self, recipients: Sequence[str], delivery_id: str, problem: Problem, *, at: datetime, next_try_at: datetime
+    ) -> None:
+        """Record that the receiver took it, but not for these recipients, and when to try again for them."""
+        self._change(
+            delivery_id,
+            status="waiting",
+            sent_at=time_text(at),
+            next_try_at=time_text(next_try_at),
+            problem=_problem_text(problem),
+            recipients=msgspec.json.encode(recipients).decode(),
+        )
+
     def failed(self, delivery_id: str, problem: Problem, *, next_try_at: datetime) -> None:
         """Record why it was not sent, and when to try again."""
         self._change(delivery_id, status="waiting", next_try_at=time_text(next_try_at), problem=_problem_text(problem))
@@ -128,7 +141,9 @@ class Deliveries:
 
     def wait_again(self, delivery_id: str, *, at: datetime) -> None:
         """Have it sent again, because somebody says so."""
-        self._change(delivery_id, status="waiting", next_try_at=time_text(at), sent_at=None)
+        # Where some have it, they stay told.
+        sent_at = sa.case((deliveries.c.recipients.is_not(None), deliveries.c.sent_at))
+        self._change(delivery_id, status="waiting", next_try_at=time_text(at), sent_at=sent_at)
 
     def _change(self, delivery_id: str, **values: Any) -> None:
         with self._database.transaction() as connection:
@@ -167,6 +182,7 @@ def _delivery(row: sa.RowMapping, items: Sequence[str]) -> Delivery:
     values: dict[str, Any] = {name: row[name] for name in Delivery.__struct_fields__ if name != "notifications"}
     if values["problem"] is not None:
         values["problem"] = msgspec.json.decode(values["problem"])
+    values["recipients"] = msgspec.json.decode(values["recipients"] or "[]")
     return msgspec.convert({**values, "notifications": list(items)}, Delivery)
 
 

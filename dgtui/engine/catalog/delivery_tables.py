@@ -22,6 +22,8 @@ deliveries = sa.Table(
     sa.Column("problem", sa.String),
     # Set before the step after which the receiver may have it.
     sa.Column("handed_over_at", sa.String),
+    # Those who are still to get it, where others have it; null where nobody has it yet.
+    sa.Column("recipients", sa.String),
     sa.Index("deliveries_of_channel", "channel", "status"),
     sa.Index("deliveries_of_group", "channel", "group_key", "sent_at"),
     sa.Index("deliveries_of_status", "status"),

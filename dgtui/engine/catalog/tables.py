@@ -5,7 +5,7 @@ A column that is added later is nullable or has a `server_default`: catalogues o
 
 import sqlalchemy as sa
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 """Grows with every change of a table; `Database` brings an older catalogue up to date."""
 
 metadata = sa.MetaData()

@@ -102,12 +102,16 @@ def _tell(config: Config, told: Notification, log: Log, until: threading.Event) 
 
 def _send(name: str, settings: ChannelSettings, message: Message, log: Log, until: threading.Event) -> None:
     """Send it, again and again until it is taken, or nobody needs it any more."""
+    put_off: tuple[str, ...] = ()
     for attempt in count(1):
         try:
-            send(name, settings, message, commit=lambda: None, seconds=settings.timeout)
+            taken = send(name, settings, message, commit=lambda: None, seconds=settings.timeout, recipients=put_off)
         except DataGuardianError as error:
             log(f"Notifications through {name}: {error.message}", "warning")
         else:
-            return
+            put_off = taken.put_off
+            if not put_off:
+                return
+            log(f"Notifications through {name}: {taken.odd}", "warning")
         if until.wait(wait_after(attempt).total_seconds()):
             return

@@ -14,7 +14,7 @@ from dgtui.engine.secrets import fetch_secret
 _SHORTEST_SECRET = 6
 
 
-def send_by_apprise(name: str, settings: AppriseSettings, message: Message, commit: Commit, deadline: Deadline) -> str:
+def send_by_apprise(name: str, settings: AppriseSettings, message: Message, commit: Commit, deadline: Deadline) -> None:
     """Send a message; Apprise has time limits of its own. Raises DeliveryError, ConfigError, ToolMissing."""
     url = fetch_secret(settings.url, subject=f"channels.{name}.url")
     apprise = _library(name)
@@ -31,7 +31,6 @@ def send_by_apprise(name: str, settings: AppriseSettings, message: Message, comm
         )
     if not taken:
         raise DeliveryError("The service did not take the message", subject=name, hint=_said(listener, url))
-    return ""
 
 
 def try_apprise(name: str, settings: AppriseSettings, deadline: Deadline) -> str:

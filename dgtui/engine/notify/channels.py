@@ -3,11 +3,19 @@
 from dgtui.config.channels import AppriseSettings, ChannelSettings, EmailSettings, WebhookSettings
 from dgtui.engine.errors import ConfigError
 from dgtui.engine.notify.connection import Commit, Deadline
-from dgtui.engine.notify.message import Message
+from dgtui.engine.notify.message import Message, Taken
 
 
-def send(name: str, settings: ChannelSettings, message: Message, *, commit: Commit, seconds: float) -> str:
-    """Send a message within so many seconds; what was odd about it although it was taken.
+def send(
+    name: str,
+    settings: ChannelSettings,
+    message: Message,
+    *,
+    commit: Commit,
+    seconds: float,
+    recipients: tuple[str, ...] = (),
+) -> Taken:
+    """Send a message within so many seconds, to these `recipients` alone where the others have it.
 
     `commit` is called before the step after which the receiver may have it. Raises DataGuardianError, which tells
     the step that failed.
@@ -17,15 +25,17 @@ def send(name: str, settings: ChannelSettings, message: Message, *, commit: Comm
         case EmailSettings():
             from dgtui.engine.notify.email_sender import send_email
 
-            return send_email(name, settings, message, commit, deadline)
+            return send_email(name, settings, message, commit, deadline, recipients)
         case WebhookSettings():
             from dgtui.engine.notify.webhook_sender import send_webhook
 
-            return send_webhook(name, settings, message, commit, deadline)
+            send_webhook(name, settings, message, commit, deadline)
+            return Taken()
         case AppriseSettings():
             from dgtui.engine.notify.apprise_sender import send_by_apprise
 
-            return send_by_apprise(name, settings, message, commit, deadline)
+            send_by_apprise(name, settings, message, commit, deadline)
+            return Taken()
         case _:
             raise ConfigError(f"Nothing sends through channels of type {settings.type}", subject=name)
 

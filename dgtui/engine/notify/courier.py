@@ -23,7 +23,7 @@ from dgtui.engine.messages import now
 from dgtui.engine.model import Problem, Record
 from dgtui.engine.notification_model import Delivery, Notification
 from dgtui.engine.notify.channels import send
-from dgtui.engine.notify.message import compose
+from dgtui.engine.notify.message import Taken, compose
 from dgtui.engine.notify.rules import LONGEST_WAIT, after_quiet_hours, at_least, due_at, is_collected, wait_after, wants
 from dgtui.engine.problems import problem_of
 from dgtui.engine.threads import Thread
@@ -224,12 +224,13 @@ class _Round(Thread):
             return True
         message = compose(delivery.delivery_id, items, at=delivery.created_at)
         try:
-            odd = send(
+            taken = send(
                 self.channel,
                 self._settings,
                 message,
                 commit=lambda: self._deliveries.hand_over(delivery.delivery_id, at=self._clock()),
                 seconds=self._end - time.monotonic(),
+                recipients=delivery.recipients,
             )
         except DataGuardianError as error:
             self._failed(delivery, problem_of(error))
@@ -248,11 +249,19 @@ class _Round(Thread):
                 ),
             )
             raise RuntimeError(kind).with_traceback(fault.__traceback__) from None
-        self.sent += 1
-        problem = Problem(kind="DeliveryError", message=odd, subject=self.channel) if odd else None
-        self.problem = odd or self.problem
-        self._deliveries.sent(delivery.delivery_id, at=self._clock(), problem=problem)
+        self._taken(delivery, taken)
         return True
+
+    def _taken(self, delivery: Delivery, taken: Taken) -> None:
+        self.sent += 1
+        self.problem = taken.odd or self.problem
+        problem = Problem(kind="DeliveryError", message=taken.odd, subject=self.channel) if taken.odd else None
+        at = self._clock()
+        if problem is not None and taken.put_off:
+            next_try_at = at + wait_after(delivery.attempts + 1)
+            self._deliveries.sent_but_to(taken.put_off, delivery.delivery_id, problem, at=at, next_try_at=next_try_at)
+        else:
+            self._deliveries.sent(delivery.delivery_id, at=at, problem=problem)
 
     def _failed(self, delivery: Delivery, problem: Problem) -> None:
         self.failed += 1

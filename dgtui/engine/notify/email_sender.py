@@ -4,10 +4,11 @@ import contextlib
 import smtplib
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from email.message import EmailMessage
 from email.policy import SMTP, SMTPUTF8
 from email.utils import format_datetime
+from typing import TypeVar
 
 from dgtui.config.channels import EmailSettings
 from dgtui.engine.child import printable, redact
@@ -21,22 +22,33 @@ from dgtui.engine.notify.connection import (
     tls_context,
     tls_failure,
 )
-from dgtui.engine.notify.message import Message
+from dgtui.engine.notify.message import Message, Taken
 from dgtui.engine.secrets import fetch_secret
 
 _PORTS = {"starttls": 587, "tls": 465, "none": 25}
 _LONGEST_SUBJECT = 200
 _NO_CODE = -1
 """What the library makes of an answer that does not begin with a number."""
-_Purpose = Callable[["_Conversation", "_Client"], str]
+_Result = TypeVar("_Result")
+_Purpose = Callable[["_Conversation", "_Client"], _Result]
 """What is done once the server has let us in."""
 
 
-def send_email(name: str, settings: EmailSettings, message: Message, commit: Commit, deadline: Deadline) -> str:
-    """Send a message; what was odd about it although it was taken. Raises DeliveryError, ConfigError."""
+def send_email(
+    name: str,
+    settings: EmailSettings,
+    message: Message,
+    commit: Commit,
+    deadline: Deadline,
+    only_to: tuple[str, ...] = (),
+) -> Taken:
+    """Send a message, `only_to` those who were put off where the others have it. Raises DeliveryError, ConfigError."""
+    recipients = [one for one in settings.recipients if not only_to or one in only_to]
+    if not recipients:
+        return Taken(odd=f"No recipients any more: {', '.join(only_to)}")
 
-    def deliver(conversation: _Conversation, client: _Client) -> str:
-        return conversation.deliver(client, message, commit)
+    def deliver(conversation: _Conversation, client: _Client) -> Taken:
+        return conversation.deliver(client, message, commit, recipients, others_have_it=bool(only_to))
 
     return _converse(name, settings, deadline, deliver)
 
@@ -44,9 +56,8 @@ def send_email(name: str, settings: EmailSettings, message: Message, commit: Com
 def try_email(name: str, settings: EmailSettings, deadline: Deadline) -> str:
     """Do all that comes before a message, and send none; the server for people. Raises DeliveryError, ConfigError."""
 
-    def leave(conversation: _Conversation, client: _Client) -> str:
+    def leave(conversation: _Conversation, client: _Client) -> None:
         conversation.leave(client)
-        return ""
 
     _converse(name, settings, deadline, leave)
     return f"{settings.host} port {_port(settings)}"
@@ -56,7 +67,7 @@ def _port(settings: EmailSettings) -> int:
     return settings.port or _PORTS[settings.tls]
 
 
-def _converse(name: str, settings: EmailSettings, deadline: Deadline, purpose: _Purpose) -> str:
+def _converse(name: str, settings: EmailSettings, deadline: Deadline, purpose: _Purpose[_Result]) -> _Result:
     password = None
     if settings.password is not None:
         password = fetch_secret(settings.password, subject=f"channels.{name}.password")
@@ -85,7 +96,7 @@ class _Conversation:
         self._deadline = deadline
         self._step = ""
 
-    def hold(self, password: str | None, purpose: _Purpose) -> str:
+    def hold(self, password: str | None, purpose: _Purpose[_Result]) -> _Result:
         host = self._settings.host
         context = tls_context(self._settings.ca_file) if self._settings.tls == "tls" else None
         connection = connect(host, _port(self._settings), self._deadline)
@@ -124,20 +135,29 @@ class _Conversation:
                 hint = "Set a password of plain letters, digits and signs for this user"
                 raise self._failure("only ASCII can be sent as username and password", hint) from None
 
-    def deliver(self, client: _Client, message: Message, commit: Commit) -> str:
+    def deliver(
+        self, client: _Client, message: Message, commit: Commit, recipients: Sequence[str], *, others_have_it: bool
+    ) -> Taken:
         self._step = f"The sender {self._settings.sender}"
         if _is_international(self._settings) and not client.has_extn("smtputf8"):
             hint = "Write the addresses in ASCII, a domain as xn--..., or name a server that offers SMTPUTF8"
             raise self._failure("the server takes addresses in ASCII only", hint)
         options = ["SMTPUTF8", "BODY=8BITMIME"] if _is_international(self._settings) else []
         self._expect(client.mail(self._settings.sender, options), 250)
-        refused = self._recipients(client)
+        answers = self._not_taken(client, recipients)
+        taken = _outcome(answers)
+        if len(answers) == len(recipients):
+            if not others_have_it or taken.put_off:
+                raise self._taken_for_nobody(answers, others_have_it=others_have_it)
+            # There is nobody left who may get it.
+            self.leave(client)
+            return taken
         self._step = f"The message at {self._settings.host}"
         # From here on the server may take it, whatever becomes of its answer.
         commit()
         self._expect(client.data(_mail(self._settings, message)), 250)
         self.leave(client)
-        return f"Refused recipients: {'; '.join(refused)}" if refused else ""
+        return taken
 
     def _start_tls(self, client: _Client) -> None:
         try:
@@ -146,21 +166,24 @@ class _Conversation:
             raise tls_failure(error, self._settings.host, self._deadline) from None
         client.ehlo()
 
-    def _recipients(self, client: _Client) -> list[str]:
-        """Name the recipients; those that are refused. Raises where that is all of them."""
+    def _not_taken(self, client: _Client, recipients: Sequence[str]) -> dict[str, tuple[int, str]]:
+        """Name the recipients; what the server answers to those that it does not take."""
         self._step = "The recipients"
-        refused = []
-        for recipient in self._settings.recipients:
+        answers = {}
+        for recipient in recipients:
             code, text = client.rcpt(recipient)
             if code not in (250, 251):
-                refused.append(f"{recipient}: {code} {_text(text)}")
-        if len(refused) == len(self._settings.recipients):
-            raise DeliveryError(
-                f"{self._settings.host} refuses every recipient: {'; '.join(refused)}",
-                subject=self._settings.host,
-                hint="Are the addresses right, and may this sender write to them?",
-            )
-        return refused
+                answers[recipient] = code, _text(text)
+        return answers
+
+    def _taken_for_nobody(self, answers: Mapping[str, tuple[int, str]], *, others_have_it: bool) -> DeliveryError:
+        host = self._settings.host
+        what = "still refuses, after it took it for the others" if others_have_it else "refuses every recipient"
+        return DeliveryError(
+            f"{host} {what}: {_answers_text(answers)}",
+            subject=host,
+            hint="Are the addresses right, and may this sender write to them?",
+        )
 
     def _expect(self, answer: tuple[int, bytes], code: int) -> None:
         if answer[0] != code:
@@ -190,6 +213,22 @@ class _Conversation:
         else:
             cause = error
         return io_failure(self._step, cause, self._deadline, host)
+
+
+def _outcome(answers: Mapping[str, tuple[int, str]]) -> Taken:
+    """What becomes of those that the server does not take: a code of 4xx says that it may take them later."""
+    later = {recipient: answer for recipient, answer in answers.items() if 400 <= answer[0] < 500}
+    never = {recipient: answer for recipient, answer in answers.items() if recipient not in later}
+    parts = []
+    if never:
+        parts.append(f"Refused recipients: {_answers_text(never)}")
+    if later:
+        parts.append(f"Put off: {_answers_text(later)}")
+    return Taken(odd=". ".join(parts), put_off=tuple(later))
+
+
+def _answers_text(answers: Mapping[str, tuple[int, str]]) -> str:
+    return "; ".join(f"{recipient}: {code} {text}" for recipient, (code, text) in answers.items())
 
 
 def _refusal(error: smtplib.SMTPResponseException, host: str, password: str | None) -> DeliveryError:

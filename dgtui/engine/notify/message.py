@@ -29,6 +29,15 @@ class Message(Record, frozen=True):
     notifications: tuple[Notification, ...] = ()
 
 
+class Taken(Record, frozen=True):
+    """What a receiver that took a message said to it."""
+
+    odd: str = ""
+    """What people should know of all the same."""
+    put_off: tuple[str, ...] = ()
+    """Recipients who did not get it, and for whom it is to be tried again."""
+
+
 def compose(delivery_id: str, items: Sequence[Item], *, at: datetime) -> Message:
     """The message of a delivery."""
     notifications = [item.notification for item in items]

@@ -25,7 +25,7 @@ _KEEPING_METHOD = (307, 308)
 _REDIRECTIONS = (301, 302, 303, *_KEEPING_METHOD)
 
 
-def send_webhook(name: str, settings: WebhookSettings, message: Message, commit: Commit, deadline: Deadline) -> str:
+def send_webhook(name: str, settings: WebhookSettings, message: Message, commit: Commit, deadline: Deadline) -> None:
     """Send a message. Raises DeliveryError, ConfigError."""
     url = fetch_secret(settings.url, subject=f"channels.{name}.url")
     key = None
@@ -38,7 +38,6 @@ def send_webhook(name: str, settings: WebhookSettings, message: Message, commit:
         headers[TIMESTAMP_HEADER] = timestamp
         headers[SIGNATURE_HEADER] = signature(key, timestamp, body)
     request(url, "POST", body, headers, ca_file=settings.ca_file, commit=commit, deadline=deadline)
-    return ""
 
 
 def try_webhook(name: str, settings: WebhookSettings, deadline: Deadline) -> str:
