@@ -20,8 +20,8 @@ def header_line(pulse: Pulse, config: Config, look: Look, now: datetime, width: 
     """Name of the program and of the machine, how many datasources are well, and at the right what comes next."""
     left: list[Span] = [Span(" "), Span("DataGuardian", "strong"), span(f"   {socket.gethostname()}", "dim")]
     left += _counts(pulse, config, look)
-    right = _coming(pulse, config, look, now)
     room = width - sum(cells(piece.text) for piece in left) - 3
+    right = _coming(pulse, config, look, now, room)
     text = cut(right.text, max(room, 0), mark=look.glyph("…", "..."))
     return (*left, Span(" " * (room - cells(text) + 2)), Span(text, right.style), Span(" "))
 
@@ -36,14 +36,17 @@ def _counts(pulse: Pulse, config: Config, look: Look) -> list[Span]:
     return marks
 
 
-def _coming(pulse: Pulse, config: Config, look: Look, now: datetime) -> Span:
+def _coming(pulse: Pulse, config: Config, look: Look, now: datetime, room: int) -> Span:
     """What matters most of: a wrong configuration, schedules that nobody follows, the next run."""
     if pulse.config_problem is not None:
         return Span(f"{look.glyph('▲', '!')} configuration on the disk is wrong", "bad")
     if pulse.daemon is False and pulse.next_run is not None:
         return Span(f"{look.glyph('▲', '!')} no daemon, schedules wait: D", "warning")
     if pulse.next_run is not None:
-        return span(f"next: {pulse.next_run.job} {until_text(pulse.next_run.starts_at, now)}", "dim")
+        until = until_text(pulse.next_run.starts_at, now)
+        # When it is matters more than the end of a long name.
+        name = cut(pulse.next_run.job, max(room - cells(f"next:  {until}"), 1), mark=look.glyph("…", "..."))
+        return span(f"next: {name} {until}", "dim")
     if pulse.daemon is None or not config.jobs:
         return Span("")
     return Span("no daemon" if pulse.daemon is False else "nothing scheduled", "dim")
