@@ -228,6 +228,8 @@ class DataGuardianApp(ErrandApp):
 
         if self.runs and not isinstance(self.screen, RunScreen):
             self.watch_run(self.runs[0].info.run_id)
+        elif not self.knows_runs:
+            self.tell("What runs now is not known yet", hint="w again in a moment")
         elif not self.runs:
             self.tell("Nothing is running")
 

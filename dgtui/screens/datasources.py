@@ -76,6 +76,8 @@ class DatasourcesScreen(EditingScreen):
     def __init__(self) -> None:
         super().__init__()
         self._backups: dict[str, LastBackups] = {}
+        self._restore_wanted = ""
+        """What shall be restored once its backups are known."""
         self._latencies: dict[str, tuple[datetime | None, Series]] = {}
         """By name: after which check, and the latencies up to then."""
         self._looking: Timer | None = None
@@ -106,6 +108,9 @@ class DatasourcesScreen(EditingScreen):
     def _take_backups(self, backups: dict[str, LastBackups]) -> None:
         self._backups = backups
         self._show()
+        wanted, self._restore_wanted = self._restore_wanted, ""
+        if wanted and wanted == self.listing.key and self.is_current:
+            self.action_restore()
 
     def _show(self) -> None:
         names = self.engine_app.config.datasources
@@ -287,7 +292,11 @@ class DatasourcesScreen(EditingScreen):
         name = self.listing.key
         if name is None:
             return
-        backup = self._backups.get(name, LastBackups()).backup
+        if name not in self._backups:
+            # The catalogue has not answered yet, which is no reason to say that there is none.
+            self._restore_wanted = name
+            return
+        backup = self._backups[name].backup
         if backup is None:
             self.engine_app.tell(f"{name} has no backup yet", hint="b backs it up")
         else:

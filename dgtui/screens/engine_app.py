@@ -69,6 +69,8 @@ class EngineApp(FaultApp):
         self.asking = Asking(self, self.show_error)
         self.runs: tuple[WatchedRun, ...] = ()
         """The runs under way."""
+        self.knows_runs = False
+        """Whether anybody has looked yet."""
         self.guard = Guard(self)
         """How everything stands."""
         self.looks: dict[str, DatasourceCheck] = {}
@@ -123,6 +125,7 @@ class EngineApp(FaultApp):
         self._engine = engine
         self.looks.clear()
         self.runs = ()
+        self.knows_runs = False
         self._stop_sampling = threading.Event()
         # Made before anybody can start a run: one may be over before the first look.
         watch = engine.run_watch()
@@ -153,7 +156,7 @@ class EngineApp(FaultApp):
 
     def _sample(self, watch: "RunWatch", stop: threading.Event) -> None:
         """Look at the runs twice a second, and post what changed."""
-        last: tuple[Any, ...] = ()
+        last: tuple[Any, ...] | None = None
         while not stop.wait(SAMPLE_SECONDS):
             try:
                 runs: tuple[Any, ...] = watch.sample()
@@ -166,6 +169,7 @@ class EngineApp(FaultApp):
 
     def on_runs_sampled(self, message: RunsSampled) -> None:
         """Keep what is under way, tell what ended, and let the screen show it."""
+        self.knows_runs = True
         ended = [run for run in message.runs if run.snapshot.ended]
         before = _states(self.runs)
         self.runs = tuple(run for run in message.runs if not run.snapshot.ended)

@@ -18,6 +18,7 @@ from dgtui.screens.copies import CopyChoiceScreen
 from dgtui.screens.execution import ExecutionScreen
 from dgtui.screens.keys import KeysScreen
 from dgtui.screens.log import LogScreen
+from dgtui.screens.restore import RestoreScreen
 from dgtui.screens.run import RunScreen
 from dgtui.screens.widgets.listing import Listing
 from dgtui.wording.terminal import Look
@@ -102,6 +103,26 @@ async def test_restore_of_what_was_never_backed_up_says_so(home: Home, shop: Pat
     async with screens(home) as driver:
         await driver.press("r")
         assert driver.toasts == ["shop has no backup yet\n→ b backs it up"]
+
+
+async def test_restore_before_the_catalogue_has_answered_waits_for_it(home: Home, shop: Path) -> None:
+    home.back_up()
+    async with screens(home, ready=False) as driver:
+        await driver.pilot.press("r")
+        await driver.settle()
+        assert driver.toasts == []
+        await driver.until(lambda: isinstance(driver.screen, RestoreScreen), "the dialog")
+
+
+async def test_before_anybody_has_looked_nobody_says_that_nothing_runs(home: Home, shop: Path) -> None:
+    async with screens(home, ready=False) as driver:
+        driver.app.knows_runs = False
+        driver.app.action_watch()
+        await driver.settle()
+        assert driver.toasts == ["What runs now is not known yet\n→ w again in a moment"]
+        await driver.until(lambda: driver.app.knows_runs, "the first look")
+        await driver.press("w")
+        assert driver.toasts[-1] == "Nothing is running"
 
 
 # Backups
