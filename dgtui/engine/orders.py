@@ -120,7 +120,7 @@ def run_info(order: AnyOrder) -> RunInfo:
             title = f"{order.job_name} · {order.job.datasource}"
             return RunInfo(run_id=order.run_id, operation="backup", title=title)
         case RestoreOrder():
-            what = f"undo of {order.undo_of[:8]}" if order.undo_of else order.execution_id[:8]
+            what = f"undoing {order.undo_of[:8]}" if order.undo_of else order.execution_id[:8]
             return RunInfo(run_id=order.run_id, operation="restore", title=f"{what} into {order.database}")
         case ValidateOrder():
             return RunInfo(run_id=order.run_id, operation="validate", title=order.execution_id[:8])

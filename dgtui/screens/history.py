@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
+from dgtui.engine.errors import DataGuardianError
 from dgtui.engine.model import RESTORABLE, Execution
 from dgtui.engine.restore_model import Restore
 from dgtui.engine.restore_traces import left_behind, undone_by
@@ -210,7 +211,12 @@ class HistoryScreen(TabScreen):
                 self.engine_app.tell(sentence)
             self.engine_app.data_changed()
 
-        self.engine_app.ask(self, f"history {name}", change, done, slow=True)
+        def failed(error: DataGuardianError) -> None:
+            # Somebody else may have done it meanwhile: what is shown is asked for again.
+            self.engine_app.show_error(error)
+            self.engine_app.data_changed()
+
+        self.engine_app.ask(self, f"history {name}", change, done, failed, slow=True)
 
     def action_status(self) -> None:
         """Show only the next kind of end."""

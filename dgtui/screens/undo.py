@@ -62,7 +62,7 @@ class UndoScreen(Dialog[UndoDecision]):
             yield Label("No swap")
             yield Tick(IN_PLACE, value=False, id="in-place")
         yield SafetyRows([], self.engine_app.look)
-        with Horizontal(classes="row"):
+        with Horizontal(classes="row", id="reason-row"):
             yield Label("Reason")
             yield Input(id="reason", compact=True, placeholder="why, for the record")
         with Horizontal(classes="row", id="confirm-row"):
@@ -94,6 +94,9 @@ class UndoScreen(Dialog[UndoDecision]):
 
     def _take(self, choice: "UndoChoice") -> None:
         self._choice = choice
+        if choice.way is None:
+            self._refuse()
+            return
         names = [Option(name, name) for name in self.engine_app.config.storages]
         usual = [Option("", "where the safety backup lies")] if choice.execution_id is not None else []
         # What is swapped out is kept in its turn; what is filled anew is not.
@@ -102,6 +105,12 @@ class UndoScreen(Dialog[UndoDecision]):
 
     def _fail(self, error: DataGuardianError) -> None:
         self._problem = error.message
+        self._refuse()
+
+    def _refuse(self) -> None:
+        """Where nothing can be undone nothing is asked for, and there is only the way back."""
+        self.query_one("#reason-row").display = False
+        self.query_one("#no", Button).focus()
         self._show()
 
     def _facts(self) -> list[Fact]:

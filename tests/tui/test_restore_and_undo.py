@@ -146,6 +146,33 @@ async def test_what_is_kept_is_dropped_and_undo_takes_the_safety_backup(
             assert [copy.storage for copy in again.copies] == ["nas"]
 
 
+async def test_what_somebody_else_dropped_meanwhile_is_not_offered_any_more(home: Home, shop: Path) -> None:
+    home.back_up()
+    add_rows(shop, 3)
+    async with screens(home) as driver:
+        restore = await restore_here(driver)
+        await driver.press("6", "down", "x")
+        driver.app.engine.drop_replaced(restore)
+        await driver.fill("#word", restore.restore_id[:8])
+        await driver.press("enter")
+        assert "keeps nothing" in driver.toasts[-1]
+        assert driver.screen.check_action("drop", ()) is None
+        assert "it was dropped" in driver.text("#details")
+
+
+async def test_the_panel_of_an_undo_is_named_in_words_that_fit(home: Home, shop: Path) -> None:
+    home.back_up()
+    add_rows(shop, 3)
+    async with screens(home) as driver:
+        restore = await restore_here(driver)
+        await driver.press("6", "down", "u")
+        await confirm(driver, "shop")
+        run_id = (await driver.watch_to_end()).run_id
+        known = driver.app.known_run(run_id)
+        assert known is not None
+        assert known.info.title == f"undoing {restore.restore_id[:8]} into {restore.target}"
+
+
 async def test_a_restore_that_cannot_be_undone_says_why(home: Home, shop: Path) -> None:
     home.back_up()
     async with screens(home) as driver:
@@ -159,6 +186,8 @@ async def test_a_restore_that_cannot_be_undone_says_why(home: Home, shop: Path) 
         assert "held nothing before" in driver.text("#how")
         assert driver.widget("#go", Button).disabled
         assert not driver.screen.query_one("#confirm-row").display
+        assert not driver.screen.query_one("#reason-row").display, "there is nothing to give a reason for"
+        assert driver.focused == "no"
         await driver.press("escape", "end")
         assert driver.screen.check_action("undo", ()) is None, "a backup is not undone"
 
