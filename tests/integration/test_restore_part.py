@@ -216,6 +216,29 @@ def test_chosen_tables_of_mariadb_change_places_by_a_rename(home: Home, mariadb:
     assert "triggers" in refused.errors, refused
 
 
+@pytest.mark.parametrize("default", ["NEXTVAL(numbers)", "LASTVAL(numbers) + 1", "SETVAL(numbers, 5)"])
+def test_a_table_of_mariadb_that_takes_a_default_from_a_sequence(
+    home: Home, mariadb: MariadbServer, default: str
+) -> None:
+    """After a rename its default would still mean the sequence of the database that it was loaded into."""
+    name = mariadb.create_database()
+    mariadb.execute(
+        "CREATE SEQUENCE numbers",
+        f"CREATE TABLE numbered (id INT PRIMARY KEY, number INT DEFAULT ({default}))",
+        "INSERT INTO numbered VALUES (1, 7)",
+        database=name,
+    )
+    home.configure(mysql_table(mariadb, name))
+    assert home.back_up().status == "completed"
+    before = mysql_digest(mariadb, name)
+    refused = home.dgtui("restore", "nightly@latest", "--table", "numbered", "--overwrite", "--yes")
+    assert "default from a sequence" in refused.errors, refused
+    assert mysql_digest(mariadb, name) == before
+    copied = home.dgtui("restore", "nightly@latest", "--into", "copy", "--yes")
+    assert copied.exit_code == 0, copied
+    assert mysql_digest(mariadb, "copy") == before
+
+
 class SqlitePart:
     """A shop in SQLite, backed up once."""
 

@@ -212,13 +212,17 @@ def _finish(access: Access, session: Session, change: Exchange, reporter: Report
 
 
 def _point_to_the_moved_sequences(session: Session, change: Exchange) -> None:
-    """A default names the database of its sequence, and does not follow it."""
+    """A default names the database of its sequence, and does not follow it.
+
+    All defaults of a table change at once: the server looks at each, and those left have their sequence no more.
+    """
     before, after = f"({quote(change.new)}.", f"({quote(change.current)}."
+    defaults: dict[str, list[str]] = {}
     for table, column, default in session.rows(_SEQUENCE_DEFAULTS, [change.current, before]):
-        session.execute(
-            f"ALTER TABLE {quote(change.current)}.{quote(str(table))} ALTER COLUMN {quote(str(column))} "
-            f"SET DEFAULT ({str(default).replace(before, after)})"
-        )
+        changed = f"ALTER COLUMN {quote(str(column))} SET DEFAULT ({str(default).replace(before, after)})"
+        defaults.setdefault(str(table), []).append(changed)
+    for table, changes in defaults.items():
+        session.execute(f"ALTER TABLE {quote(change.current)}.{quote(table)} {', '.join(changes)}")
 
 
 def _take_back(

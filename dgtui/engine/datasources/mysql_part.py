@@ -37,7 +37,7 @@ WHERE TABLE_SCHEMA = %s AND REFERENCED_TABLE_SCHEMA <> %s
 """
 _SEQUENCES = (
     "SELECT COUNT(*) FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = %s AND TABLE_NAME IN %s "
-    "AND COLUMN_DEFAULT LIKE '%%nextval(%%'"
+    "AND COLUMN_DEFAULT REGEXP '(next|last|set)val[(]'"
 )
 
 

@@ -26,7 +26,7 @@ _EXACT_DATES = b"SQL_MODE='NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES'"
 _FOOTER = b"\n/*!40103 SET TIME_ZONE=@OLD_TIME_ZONE */;\n"
 _NAME = rb"`(?:[^`]|``)+`"
 _ALTER_DATABASE = re.compile(rb"(?m)^ALTER DATABASE " + _NAME + rb" (CHARACTER SET \w+ COLLATE \w+ ;;?)$")
-_SEQUENCE_DEFAULT = re.compile(rb"\b(nextval|lastval)\((" + _NAME + rb")\.(?=`)")
+_SEQUENCE_DEFAULT = re.compile(rb"\b(nextval|lastval|setval)\((" + _NAME + rb")\.(?=`)")
 _SETVAL = re.compile(rb"(?m)^(?:DO|SELECT) SETVAL\([^\n]*;$")
 _HISTORY_AGAIN = re.compile(rb"(?m)^/\*M!\d+ SET system_versioning_insert_history=[^\n]*\n")
 """Undoes after a table's rows what was set before them."""
