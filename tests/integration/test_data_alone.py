@@ -264,6 +264,27 @@ def test_mariadb_rows_of_a_data_backup_replace_those_that_are_there(
     assert mysql_digest(mariadb, maria_shop) == before
 
 
+@pytest.mark.parametrize("engine", ["InnoDB", "Aria"])
+def test_mariadb_rows_with_their_history(home: Home, mariadb: MariadbServer, engine: str) -> None:
+    """A table of which only history is left holds rows; what the refusal says to empty it with, empties it."""
+    name = mariadb.create_database("shop")
+    mariadb.execute(
+        f"CREATE TABLE kept (id INT PRIMARY KEY) ENGINE = {engine} WITH SYSTEM VERSIONING",
+        "INSERT INTO kept VALUES (1), (2)",
+        "DELETE FROM kept WHERE id = 1",
+        database=name,
+    )
+    before = mysql_digest(mariadb, name)
+    home.configure(mysql_table(mariadb, name))
+    execution = whole_backup(home)
+    mariadb.execute("DELETE FROM kept", database=name)
+    assert "already hold rows" in failure(home, execution, selection=DATA).message
+    hint = failure(home, execution, selection=DATA, overwrite=True).hint
+    mariadb.execute(*hint.partition("(")[2].partition(")")[0].split("; "), database=name)
+    restored(home, execution, selection=DATA)
+    assert mysql_digest(mariadb, name) == before
+
+
 def test_mariadb_rows_that_point_nowhere_are_told(home: Home, mariadb: MariadbServer, maria_shop: str) -> None:
     home.configure(mysql_table(mariadb, maria_shop))
     execution = whole_backup(home)

@@ -73,7 +73,7 @@ def _rows_digest(cursor: Any, database: str, table: str, *, versioned: bool) -> 
         else f"HEX(CAST({quoted(name)} AS BINARY))"
         for name, kind in columns
     ]
-    if versioned:
+    if versioned and "PERIOD FOR SYSTEM_TIME" not in _all(cursor, f"SHOW CREATE TABLE {quoted(table)}")[0][1]:
         values += ["HEX(row_start)", "HEX(row_end)"]
     source = f"{quoted(table)} FOR SYSTEM_TIME ALL" if versioned else quoted(table)
     cursor.execute(f"SELECT CONCAT_WS(',', {', '.join(f'COALESCE({value}, 0)' for value in values)}) FROM {source}")

@@ -50,7 +50,7 @@ _TABLES = (
     ),
     (
         "CREATE TABLE made (a INT, b INT AS (a * 2) STORED, c INT AS (a + 1) VIRTUAL, h INT INVISIBLE DEFAULT 4, "
-        "n INT DEFAULT (NEXTVAL(counter)), INDEX (b))"
+        "n INT DEFAULT (NEXTVAL(counter)), l INT DEFAULT (LASTVAL(counter) + 1), INDEX (b))"
     ),
     (
         "CREATE TABLE parts (id INT, k INT, v TEXT, PRIMARY KEY (id, k)) PARTITION BY RANGE (k) "
@@ -62,6 +62,10 @@ _TABLES = (
     "ALTER TABLE hen ADD CONSTRAINT hatched FOREIGN KEY (egg) REFERENCES egg (id)",
     "CREATE TABLE audit (id INT AUTO_INCREMENT PRIMARY KEY, what TEXT)",
     "CREATE TABLE history (id INT PRIMARY KEY, v INT) WITH SYSTEM VERSIONING",
+    (
+        "CREATE TABLE dated (id INT PRIMARY KEY, v INT, since TIMESTAMP(6) AS ROW START, "
+        "until TIMESTAMP(6) AS ROW END, PERIOD FOR SYSTEM_TIME (since, until)) WITH SYSTEM VERSIONING"
+    ),
     "CREATE TABLE big (id INT PRIMARY KEY, a LONGBLOB, b LONGBLOB)",
     "CREATE TABLE words (id INT PRIMARY KEY, t TEXT, FULLTEXT (t))",
 )
@@ -100,6 +104,9 @@ _ROWS = (
     "INSERT INTO history VALUES (1, 1), (2, 1)",
     "UPDATE history SET v = 2 WHERE id = 1",
     "DELETE FROM history WHERE id = 2",
+    "INSERT INTO dated (id, v) VALUES (1, 1), (2, 1)",
+    "UPDATE dated SET v = 2 WHERE id = 1",
+    "DELETE FROM dated WHERE id = 2",
     "INSERT INTO words VALUES (1, 'full text'), (2, NULL)",
 )
 

@@ -120,8 +120,7 @@ def settle_rows(access: Access, mark: str, database: str) -> Literal["old", "new
         rows = f"SELECT COUNT(*) FROM {quote(known.marker)}.{_DONE} LOCK IN SHARE MODE"  # noqa: S608  # quoted
         done = there and session.value(rows)
         if not done:
-            for name in known.plain:
-                session.execute(f"TRUNCATE TABLE {quote(database)}.{quote(name)}")
+            _make_empty(session, database, known.plain)
     return "new" if done else "old"
 
 
@@ -169,8 +168,21 @@ def _refuse_full(database: str, full: Sequence[Table], *, overwrite: bool) -> No
                 f"The rows of {table.name} cannot be replaced: the table {reason}, so that a failure could not be "
                 "taken back; nothing was changed",
                 subject=table.name,
-                hint=f"Empty it first (TRUNCATE TABLE {quote(table.name)}), or restore the backup in full",
+                hint=f"Empty it first ({'; '.join(_emptying(quote(table.name), table))}), or restore the backup in full",
             )
+
+
+def _emptying(name: str, table: Table) -> tuple[str, ...]:
+    """The statements that empty a table without a transaction; one that keeps its history takes no TRUNCATE."""
+    if table.versioned:
+        return f"DELETE FROM {name}", f"DELETE HISTORY FROM {name}"  # noqa: S608  # quoted
+    return (f"TRUNCATE TABLE {name}",)
+
+
+def _make_empty(session: Session, database: str, names: Sequence[str]) -> None:
+    for table in existing_tables(session, database):
+        for statement in _emptying(f"{quote(database)}.{quote(table.name)}", table) if table.name in names else ():
+            session.execute(statement)
 
 
 def _empty(access: Access, database: str, tables: Sequence[str], reporter: Reporter) -> None:
@@ -178,14 +190,15 @@ def _empty(access: Access, database: str, tables: Sequence[str], reporter: Repor
     for name in tables:
         try:
             with access.session(patience=_PATIENCE, fallback=RestoreError) as session:
-                session.execute(f"TRUNCATE TABLE {quote(database)}.{quote(name)}")
+                _make_empty(session, database, [name])
         except DataGuardianError as error:
             reporter.log(f"{name} could not be emptied again: {error.message}", level="error")
 
 
 def has_rows(session: Session, database: str, table: Table) -> bool:
-    """Whether a table holds anything."""
-    return bool(session.rows(f"SELECT 1 FROM {quote(database)}.{quote(table.name)} LIMIT 1"))  # noqa: S608  # quoted
+    """Whether a table holds anything, be it history alone, which the rows of a backup would meet."""
+    history = " FOR SYSTEM_TIME ALL" if table.versioned else ""
+    return bool(session.rows(f"SELECT 1 FROM {quote(database)}.{quote(table.name)}{history} LIMIT 1"))  # noqa: S608
 
 
 def _dangling(session: Session, database: str, loaded: Sequence[str]) -> list[str]:

@@ -14,7 +14,7 @@ from dgtui.engine.datasources.mysql_archive import dumped_from
 from dgtui.engine.datasources.mysql_connection import Access, Server, Session
 from dgtui.engine.datasources.mysql_errors import CLOSED, TOO_BIG, error_code, quote
 from dgtui.engine.datasources.mysql_load_hints import load_hint
-from dgtui.engine.datasources.mysql_look import count_rows
+from dgtui.engine.datasources.mysql_look import count_rows, existing_tables
 from dgtui.engine.datasources.mysql_obstacles import full_grant
 from dgtui.engine.datasources.mysql_rights import Grants
 from dgtui.engine.datasources.mysql_script import Script
@@ -194,10 +194,11 @@ def _hint_of(access: Access, code: int, text: str, database: str) -> str:
 def _compare_rows(access: Access, database: str, script: Script) -> tuple[list[LoadError], tuple[str, ...]]:
     """Count what arrived; only notes where an event of the database may already have changed something."""
     with access.session(patience=_END_SECONDS) as session:
+        versioned = {table.name for table in existing_tables(session, database) if table.versioned}
         differences = [
             f"{found} rows of {name} are in the database, {rows} were in the backup"
             for name, rows in script.rows().items()
-            if (found := count_rows(session, database, name)) != rows
+            if (found := count_rows(session, database, name, versioned=name in versioned)) != rows
         ]
         events = session.value("SELECT COUNT(*) FROM information_schema.EVENTS WHERE EVENT_SCHEMA = %s", [database])
     if events:
