@@ -245,6 +245,40 @@ def test_a_broken_view_is_named(mariadb: MariadbServer, tmp_path: Path) -> None:
     assert "SHOW CREATE VIEW" in caught.value.hint
 
 
+@pytest.mark.parametrize("event", ["COMMENT 'a;;b' DO SELECT 1", "DO SELECT ';;'"])
+def test_an_event_that_the_dump_program_does_not_get_past(mariadb: MariadbServer, tmp_path: Path, event: str) -> None:
+    """It would look for the end of the statement for ever; without the events, the rest is backed up."""
+    name = mariadb.create_database()
+    mariadb.execute(f"CREATE EVENT two ON SCHEDULE EVERY 1 YEAR STARTS '2037-01-01' {event}", database=name)
+    source = mariadb.datasource(name)
+    with pytest.raises(BackupCreationError, match="`;;`: two") as caught:
+        source.probe()
+    assert "--skip-events" in caught.value.hint
+    without = DumpOptions(extra_arguments=("--skip-events",))
+    for options in (without, DumpOptions(backup_type="data_only")):
+        source.probe(options)
+    dump_to(source, tmp_path / "all.sql", without)
+
+
+def test_a_history_of_transactions_is_named(mariadb: MariadbServer, tmp_path: Path) -> None:
+    """The dump program has no way to write it; what it says has a next step, and that works."""
+    name = mariadb.create_database()
+    mariadb.execute(
+        "CREATE TABLE precise (id INT PRIMARY KEY, f BIGINT UNSIGNED AS ROW START, u BIGINT UNSIGNED AS ROW END, "
+        "PERIOD FOR SYSTEM_TIME (f, u)) WITH SYSTEM VERSIONING ENGINE = InnoDB",
+        database=name,
+    )
+    with pytest.raises(BackupCreationError) as caught:
+        dump_to(mariadb.datasource(name), tmp_path / "all.sql")
+    assert caught.value.subject == "precise"
+    assert "--skip-dump-history" in caught.value.hint
+    for options in (
+        DumpOptions(extra_arguments=("--skip-dump-history",)),
+        DumpOptions(exclude_tables=("precise",)),
+    ):
+        dump_to(mariadb.datasource(name), tmp_path / "all.sql", options)
+
+
 def test_a_missing_definer_is_noted(mariadb: MariadbServer, tmp_path: Path) -> None:
     """The definer of a view is gone: the view comes back with it, and the restore says that it fails when used."""
     name = mariadb.create_database()

@@ -30,7 +30,7 @@ from dgtui.engine.datasources.mysql_parts import MysqlSettings
 from dgtui.engine.datasources.mysql_properties import read_properties
 from dgtui.engine.datasources.mysql_rights import Grants
 from dgtui.engine.datasources.mysql_target import MysqlTarget
-from dgtui.engine.datasources.mysql_tools import client_tool, dump_tool, refuse_generated
+from dgtui.engine.datasources.mysql_tools import client_tool, dump_tool, refuse_endless_events, refuse_generated
 from dgtui.engine.errors import BackupCreationError, ConfigError, DatabaseConnectionError, ToolMissing
 from dgtui.engine.properties import DatabaseProperties
 from dgtui.engine.reporting import Reporter
@@ -66,6 +66,7 @@ class MysqlDatasource(MysqlTarget):
             tables = existing_tables(session, self.database)
             wanted = self._chosen_tables(session, tables, options)
             tool = dump_tool(session.server, self.settings.tools)
+            refuse_endless_events(session, self.database, options)
             if options.backup_type != "schema_only":
                 refuse_generated(session, self.database, wanted, tool)
                 _refuse_row_limit(session)

@@ -32,6 +32,11 @@ _QUOTE_HINT = (
     "mariadb-dump cannot dump the events of a database with a quote or backslash in its name: rename the database, "
     'or leave the events out with extra_arguments = ["--skip-events"]'
 )
+_PRECISE = "with transaction-precise history"
+_PRECISE_HINT = (
+    "mariadb-dump cannot dump the history of a table whose row_start and row_end are numbers of transactions: leave "
+    'the table out with exclude_tables, or the history of all tables with extra_arguments = ["--skip-dump-history"]'
+)
 _LOCK_HINT = "Dump again when the change is done, or set a longer lock_timeout"
 
 
@@ -174,6 +179,8 @@ class MysqlDump(Dump):
         error = self._access.error(number, message, fallback=BackupCreationError, detail=tail)
         if number == UNKNOWN_DATABASE and _QUOTES & set(self._access.settings.database):
             error.hint = _QUOTE_HINT
+        if _PRECISE in said:
+            error.hint = _PRECISE_HINT
         if not number and not error_subject(said) and not error.hint:
             error.hint = "The last lines of the tool say more; is the server well, and is there enough memory?"
         raise error

@@ -28,7 +28,7 @@ from dgtui.engine.datasources.mysql_look import (
 )
 from dgtui.engine.datasources.mysql_rights import text_literal
 from dgtui.engine.datasources.mysql_script import Script
-from dgtui.engine.datasources.mysql_tools import dump_tool
+from dgtui.engine.datasources.mysql_tools import dump_tool, refuse_endless_events
 from dgtui.engine.datasources.mysql_trigger_text import without_databases
 from dgtui.engine.datasources.mysql_triggers import (
     TRIGGERS_NAME,
@@ -92,6 +92,7 @@ def read_objects(access: Access, session: Session, database: str, *, events: byt
     # The tool writes triggers after a table's rows; of rows it finds none.
     ours = carried_tables(session, database)
     options = DumpOptions(extra_arguments=("--where=false", "--add-drop-trigger"), exclude_tables=ours)
+    refuse_endless_events(session, database, options)
     facts = DumpFacts(connection=int(session.value("SELECT CONNECTION_ID()")))
     dump = MysqlDump(tool, Access(settings, access.password), options, facts, SilentReporter(), ())
     held: list[tuple[SectionKind, bytes]] = []

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
+from dgtui.engine.datasources.dumping import DumpOptions
 from dgtui.engine.datasources.mysql_connection import Flavour, Server, Session
 from dgtui.engine.datasources.mysql_look import Table
-from dgtui.engine.errors import ToolMissing, ToolTooOld
+from dgtui.engine.errors import BackupCreationError, ToolMissing, ToolTooOld
 from dgtui.engine.model import ToolVersion
 from dgtui.engine.tools import installed, search_folders, version_numbers
 
@@ -55,6 +56,30 @@ def refuse_generated(session: Session, database: str, tables: Sequence[Table], t
             f"cannot be loaded into {session.server.product}",
             subject=DUMP_NAMES[1],
             hint="apt-get install mysql-client-core, or name the folder of MySQL's own mysqldump with `tools`",
+        )
+
+
+def refuse_endless_events(session: Session, database: str, options: DumpOptions) -> None:
+    """Where an event holds `;;`, the program looks for another end of its statement for ever, and writes nothing more.
+
+    Raises BackupCreationError.
+    """
+    if options.tables or options.backup_type == "data_only" or "--skip-events" in options.extra_arguments:
+        return
+    found = [
+        str(name)
+        for name, comment, body in session.rows(
+            "SELECT EVENT_NAME, EVENT_COMMENT, EVENT_DEFINITION FROM information_schema.EVENTS WHERE EVENT_SCHEMA = %s",
+            [database],
+        )
+        if any(";;" in str(text) for text in (name, comment, body))
+    ]
+    if found:
+        raise BackupCreationError(
+            f"The dump program does not get past an event that holds `;;`: {', '.join(found)}",
+            subject=found[0],
+            hint="Write `; ;` in the event (ALTER EVENT), or leave all events out with "
+            'extra_arguments = ["--skip-events"]',
         )
 
 
