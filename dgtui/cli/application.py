@@ -36,7 +36,10 @@ def root(
     ] = None,
     as_json: MessagesAsJson = False,
 ) -> None:
-    """DataGuardian: back up databases and file trees, and get them back."""
+    """DataGuardian: back up databases and file trees, and get them back.
+
+    Without a command the screens open.
+    """
     from dgtui import __version__
     from dgtui.cli.output import print_data
 
@@ -113,9 +116,8 @@ def application(command: str | None = None) -> typer.Typer:
     """The command line with all commands; with only that one where it is known, which takes a tenth of the time."""
     app = typer.Typer(
         name="dgtui",
-        help="DataGuardian: back up databases and file trees, and get them back.",
         epilog="Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 partial, 4 already running, "
-        "5 damage found, 130 cancelled.",
+        "5 damage found, 129 the terminal went away, 130 cancelled, 143 stopped by SIGTERM.",
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
         add_completion=False,

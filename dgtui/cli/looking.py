@@ -147,7 +147,7 @@ def show(execution: Execution, as_json: AsJson = False) -> None:
 
 def status(
     execution: Annotated[
-        str | None, typer.Argument(metavar="[EXECUTION]", help="One run; all that are under way where empty.")
+        str | None, typer.Argument(metavar="[EXECUTION]", help="Only this run; else all that are under way.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:

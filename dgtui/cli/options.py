@@ -26,7 +26,7 @@ Limit = Annotated[
         metavar="N",
         min=1,
         max=MOST_ROWS,
-        help=f"Only the newest ones: {LIST_LIMIT} where empty, as JSON all.",
+        help=f"Only so many, the newest ones; else {LIST_LIMIT}, as JSON all.",
     ),
 ]
 SchemaOnly = Annotated[bool, typer.Option("--schema-only", help="Only the definitions, no data.")]

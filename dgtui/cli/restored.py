@@ -20,11 +20,11 @@ def restores(
     as_json: AsJson = False,
 ) -> None:
     """List the restores, the newest first, or show all of one."""
-    from dgtui.cli.watch import open_engine
+    from dgtui.cli.watch import open_beside_mistakes
     from dgtui.engine.restore_traces import undone_by
     from dgtui.wording.restored_text import commands_next, restored_lines
 
-    with open_engine() as engine:
+    with open_beside_mistakes() as engine:
         if restore is not None:
             found = engine.restore(restore)
             if as_json:

@@ -73,6 +73,8 @@ def _tell_choice(restore: "Row", choice: "UndoChoice", *, as_json: bool) -> int:
 
 def undo_lines(restore: "Row", choice: "UndoChoice") -> list[str]:
     """What an undo is going to do."""
+    from dgtui.wording.restored_text import replaced_too
+
     lines = [
         f"Undo     restore {short_id(restore.restore_id)} of {time_text(restore.started_at)} into {restore.target}",
         f"How      {choice.text}",
@@ -80,7 +82,7 @@ def undo_lines(restore: "Row", choice: "UndoChoice") -> list[str]:
     if choice.obstacle:
         lines.append(f"Note     {choice.obstacle}; it can only be emptied and filled in its own place, with --in-place")
     if choice.later:
-        lines.append(f"Note     {choice.later} later restores into {restore.target} are replaced as well")
+        lines.append(f"Note     {replaced_too(choice.later, restore.target)}")
     return lines
 
 

@@ -25,7 +25,7 @@ _HISTORY = 50
 def health(
     datasource: Annotated[
         str | None,
-        typer.Argument(metavar="[DATASOURCE]", help="Only this one; all datasources, storages and jobs where empty."),
+        typer.Argument(metavar="[DATASOURCE]", help="Only this one; else all datasources, storages and jobs."),
     ] = None,
     history: Annotated[bool, typer.Option("--history", help="The checks themselves, the newest first.")] = False,
     now: Annotated[bool, typer.Option("--now", help="Check at once, and show what that found.")] = False,

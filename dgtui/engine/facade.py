@@ -121,7 +121,8 @@ class Engine(RestoreAftermath, LiveLook):
         config, mistake = load_or_former(state)
         engine = cls(config, state, fork_workers=fork_workers, look_only=mistake is not None, read_anyway=read_anyway)
         if mistake is not None:
-            engine.warnings.append(f"The configuration is wrong, see dgtui check: {mistake.message}")
+            mistakes = "; ".join(mistake.message.splitlines())
+            engine.warnings.append(f"The configuration is wrong, see dgtui check: {mistakes}")
         return engine
 
     def reconcile(self) -> tuple[str, ...]:

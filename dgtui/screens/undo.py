@@ -17,6 +17,7 @@ from dgtui.screens.restore_form import IN_PLACE
 from dgtui.screens.widgets.choice import Option, Tick
 from dgtui.screens.widgets.facts import Fact, Facts
 from dgtui.screens.widgets.safety import SafetyRows
+from dgtui.wording.restored_text import replaced_too
 from dgtui.wording.words import one_line, short_id, time_text
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ class UndoScreen(Dialog[UndoDecision]):
         if choice.obstacle:
             facts.append(("No swap", choice.obstacle))
         if choice.later:
-            facts.append(("Note", f"{choice.later} later restores into {restore.target} are replaced as well"))
+            facts.append(("Note", replaced_too(choice.later, restore.target)))
         return facts
 
     def _show(self) -> None:

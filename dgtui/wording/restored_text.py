@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from dgtui.engine.model import ENDED
 from dgtui.engine.restore_traces import cleanup_command, finish_command, kept_name, left_behind
 from dgtui.wording.problem_text import problem_lines
-from dgtui.wording.words import one_line, short_id, time_text, took_text
+from dgtui.wording.words import counted, one_line, short_id, time_text, took_text
 
 if TYPE_CHECKING:
     from dgtui.engine.restore_model import ObjectReport, Restore
@@ -66,6 +66,11 @@ def way_words(row: "Restore", undone: "Restore | None" = None) -> str:
     if not row.took_effect:
         return ""
     return next((words for holds, words in ways if holds), "into a place that held nothing")
+
+
+def replaced_too(later: int, target: str) -> str:
+    """What an undo puts away besides what its restore had brought."""
+    return f"{counted(later, 'later restores')} into {target} {'is' if later == 1 else 'are'} replaced as well"
 
 
 def kept_words(row: "Restore") -> str:

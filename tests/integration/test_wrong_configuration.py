@@ -49,6 +49,16 @@ def test_what_was_recorded_is_shown_beside_it(home: Home, configuration: Path) -
         _warned(shown)
         assert execution.execution_id[:8] in shown.output, command
     _warned(home.dgtui("notifications"))
+    _warned(home.dgtui("restores"))
+
+
+def test_several_mistakes_are_told_as_one_warning(home: Home, configuration: Path) -> None:
+    with configuration.open("a", encoding="utf-8") as file:
+        file.write("[storages.more]\nplace = 1\n[guardian]\ncleanup = 3\n")
+    status = home.dgtui("status")
+    _warned(status)
+    assert "; " in status.errors
+    assert "\\n" not in status.errors
 
 
 def test_copies_are_known_by_the_configuration_that_was_right_last(home: Home, configuration: Path) -> None:
