@@ -108,6 +108,55 @@ def test_a_policy_that_is_for_others_too_is_made_for_these(
                     postgres_server.drop_database(name)
 
 
+_GRANTS = """
+CREATE FUNCTION secret() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1';
+REVOKE ALL ON FUNCTION secret() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION secret() TO one_that_stays;
+GRANT EXECUTE ON FUNCTION secret() TO "gone; two" WITH GRANT OPTION;
+SET SESSION AUTHORIZATION "gone; two"; GRANT EXECUTE ON FUNCTION secret() TO one_that_stays;
+RESET SESSION AUTHORIZATION;
+CREATE TABLE "a TO b;
+" (a int, b int); GRANT SELECT ON "a TO b;
+" TO "go""ne", one_that_stays;
+REVOKE INSERT ON "a TO b;
+" FROM CURRENT_USER; GRANT INSERT (b) ON "a TO b;
+" TO CURRENT_USER;
+ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
+ALTER DEFAULT PRIVILEGES GRANT EXECUTE ON FUNCTIONS TO "go""ne";
+"""
+_RIGHTS = """
+SELECT 'f', proacl::text FROM pg_proc WHERE proname = 'secret'
+UNION ALL SELECT 't', relacl::text FROM pg_class WHERE relname ~ 'a TO b'
+UNION ALL SELECT attname, attacl::text FROM pg_attribute WHERE attacl IS NOT NULL AND attrelid >= 16384
+UNION ALL SELECT 'd', defaclacl::text FROM pg_default_acl ORDER BY 1
+"""
+
+
+@pytest.mark.parametrize("choice", [(), ("--jobs", "2")])
+def test_what_was_taken_from_everybody_is_not_given_for_want_of_a_role(
+    home: Home, postgres_server: PostgresServer, postgres_database: str, choice: tuple[str, ...]
+) -> None:
+    with role(postgres_server, "one_that_stays"):
+        for name in GONE:
+            postgres_server.execute('CREATE ROLE "{}"'.format(name.replace('"', '""')))
+        postgres_server.execute(_GRANTS, postgres_database)
+        home.configure(postgres_table(postgres_server, postgres_database))
+        whole_backup(home)
+        _end(postgres_server, postgres_database)
+        rights = postgres_server.execute(_RIGHTS, postgres_database)
+        assert any(what == "b" for what, _ in rights)
+        other = f"{postgres_database}_2"
+        order = ("restore", "nightly@latest", "--into", other, "--without-roles", "--yes")
+        done = home.dgtui(*order, *choice)
+        assert done.exit_code == 0, done
+        assert "left out: public.FUNCTION secret() (to gone; two)" in done.errors
+        try:
+            assert postgres_server.execute(_RIGHTS, other) == rights
+        finally:
+            postgres_server.drop_database(other)
+            postgres_server.execute("DROP OWNED BY one_that_stays", postgres_database)
+
+
 @pytest.mark.parametrize("place", ["shop", "private"])
 def test_a_backup_is_proven_where_its_roles_are_not(
     home: Home, postgres_server: PostgresServer, postgres_database: str, place: str

@@ -1,7 +1,7 @@
 """How an archive is restored into a server, and what should be known before: versions, roles, extensions."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dgtui.engine.datasources.loading import MissingRoles, Selection
@@ -17,12 +17,16 @@ from dgtui.engine.model import ToolVersion
 if TYPE_CHECKING:
     import psycopg
 
-_GRANTEE = re.compile(r'\b(?:TO|FROM) ("(?:[^"]|"")+"|\w+)(?: WITH GRANT OPTION)?(?: GRANTED BY [^;]+)?;')
 _NAME = r'(?:"(?:[^"]|"")+"|[\w$]+)'
+_GRANTS = re.compile(r'(?:"(?:[^"]|"")*"|[^";])+;\n*')
+_GRANTEE = re.compile(rf"\b(?:TO|FROM) ({_NAME})(?: WITH GRANT OPTION)?(?: GRANTED BY {_NAME})?;\n*\Z")
+_GRANTOR = re.compile(rf"\s*SET SESSION AUTHORIZATION ({_NAME});")
+_END_OF_GRANTOR = re.compile(r"\s*RESET SESSION AUTHORIZATION;")
 _POLICY = re.compile(
     rf"CREATE POLICY {_NAME} ON {_NAME}(?:\.{_NAME})?(?: AS RESTRICTIVE)?(?: FOR \w+)? TO ({_NAME}(?:, {_NAME})*)"
 )
 _MAPPING = re.compile(rf"CREATE USER MAPPING FOR ({_NAME}) SERVER ")
+_GRANTING = frozenset({"ACL", "DEFAULT ACL"})
 _NAMES_SHOWN = 10
 
 
@@ -132,8 +136,8 @@ def _usable(entries: list[TocEntry], roles: dict[str, bool]) -> _Usable:
             grantees |= absent
             altered.add(entry.dump_id)
             narrowed.append(_without(entry, absent))
-            fewer.append(_told(entry, sorted(absent)))
-        elif entry.kind == "COMMENT" and not altered.isdisjoint(entry.dependencies):
+            (fewer if entry.kind == "POLICY" else left_out).append(_told(entry, sorted(absent)))
+        elif entry.kind in ("ACL", "COMMENT") and not altered.isdisjoint(entry.dependencies):
             narrowed.append(entry)
         elif entry.kind != "COMMENT" or gone.isdisjoint(entry.dependencies):
             kept.append(entry)
@@ -152,12 +156,14 @@ def _unusable(entry: TocEntry, roles: dict[str, bool]) -> set[str]:
 
     `roles` tells of those of the server whether our user is a member.
     """
-    if entry.kind == "ACL":
-        return _grantees(entry) - roles.keys()
-    if entry.kind == "DEFAULT ACL":
+    if entry.kind in _GRANTING:
+        absent = _grantees(entry) - roles.keys()
         # Only a member of the role may say what others get of what the role makes.
-        makers = {entry.owner} if entry.owner and not roles.get(entry.owner, False) else set()
-        return makers | (_grantees(entry) - roles.keys())
+        foreign = entry.kind == "DEFAULT ACL" and entry.owner and not roles.get(entry.owner, False)
+        makers = {entry.owner} if foreign else set()
+        # One text stands for all of several large objects: only pg_restore knows for which.
+        whole = not entry.tag.startswith("LARGE OBJECTS ") and _without(entry, absent).definition
+        return makers | (absent if not whole else set())
     if entry.kind == "USER MAPPING":
         return _names(_MAPPING, entry) - roles.keys() - {"public"}
     if entry.kind == "POLICY":
@@ -167,18 +173,36 @@ def _unusable(entry: TocEntry, roles: dict[str, bool]) -> set[str]:
 
 
 def _absent(entry: TocEntry, roles: dict[str, bool]) -> set[str]:
-    """The roles that a server does not have, of a policy that is also for such as it has.
+    """The roles that a server does not have, of a policy or of grants that are also for such as it has.
 
-    Left out, it might be what hides rows from these; without those it does for these what it did.
+    Left out, a policy might be what hides rows from these, and grants might be what takes from everybody what a server
+    gives by itself; without those roles both do for these what they did.
     """
+    if entry.kind in _GRANTING:
+        return _grantees(entry) - roles.keys()
     return _names(_POLICY, entry) - roles.keys() if entry.kind == "POLICY" else set()
 
 
-def _without(policy: TocEntry, absent: set[str]) -> TocEntry:
-    match = _POLICY.match(policy.definition)
+def _without(entry: TocEntry, absent: set[str]) -> TocEntry:
+    if entry.kind in _GRANTING:
+        return entry._replace(definition="".join(_grants_without(entry.definition, absent)))
+    match = _POLICY.match(entry.definition)
     assert match is not None
     names = ", ".join(name for name in re.findall(_NAME, match[1]) if _plain(name) not in absent)
-    return policy._replace(definition=policy.definition[: match.start(1)] + names + policy.definition[match.end(1) :])
+    return entry._replace(definition=entry.definition[: match.start(1)] + names + entry.definition[match.end(1) :])
+
+
+def _grants_without(definition: str, absent: set[str]) -> Iterator[str]:
+    """The statements that are neither of nor for these roles."""
+    of_absent = False
+    for statement in _GRANTS.findall(definition):
+        grantor, grantee = _GRANTOR.match(statement), _GRANTEE.search(statement)
+        if grantor is not None:
+            of_absent = _plain(grantor[1]) in absent
+        if not of_absent and (grantee is None or _plain(grantee[1]) not in absent):
+            yield statement
+        if _END_OF_GRANTOR.match(statement):
+            of_absent = False
 
 
 def _told(entry: TocEntry, roles: list[str]) -> str:
@@ -188,7 +212,8 @@ def _told(entry: TocEntry, roles: list[str]) -> str:
 
 
 def _grantees(entry: TocEntry) -> set[str]:
-    return {_plain(match[1]) for match in _GRANTEE.finditer(entry.definition)} - {"PUBLIC"}
+    found = map(_GRANTEE.search, _GRANTS.findall(entry.definition))
+    return {_plain(match[1]) for match in found if match is not None} - {"PUBLIC"}
 
 
 def _names(pattern: re.Pattern[str], entry: TocEntry) -> set[str]:
