@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.postgres_case import role
 from tests.support.homes import Home, Outcome
 from tests.support.mariadb import MariadbServer, mysql_digest
 from tests.support.part_shops import databases
@@ -79,6 +80,62 @@ def test_chosen_tables_of_postgres_are_replaced_and_nothing_else(part: PostgresP
     restore = part.home.dgtui("restores", "--json").json()[0]
     assert (restore["tables"], restore["kept_as"]) == (["orders"], None)
     assert restore["safety_execution_id"] is not None
+
+
+_PUBLISHED = """
+SELECT pubname, prrelid::regclass::text, prattrs::text, pg_get_expr(prqual, prrelid)
+FROM pg_publication_rel JOIN pg_publication p ON p.oid = prpubid ORDER BY 1, 2
+"""
+
+
+def test_a_published_table_of_postgres_is_published_afterwards(part: PostgresPart) -> None:
+    """As it was before the restore; a table that is dropped is in no publication any more."""
+    part.server.execute(
+        'CREATE PUBLICATION "of ours" FOR TABLE orders (id, note) WHERE (id > 3), customers;'
+        "CREATE PUBLICATION more FOR TABLE lines, orders",
+        database=part.database,
+    )
+    published = part.server.execute(_PUBLISHED, part.database)
+    done = part.restore("--table", "orders", "--table", "lines", "--overwrite")
+    assert done.exit_code == 0, done
+    assert part.server.execute(_PUBLISHED, part.database) == published
+    assert len(published) == 4
+
+
+_RIGHTS = """
+SELECT relname, amname, (SELECT array_agg(DISTINCT a.grantee::regrole::text) FROM aclexplode(relacl) a)
+FROM pg_class LEFT JOIN pg_am a ON a.oid = relam
+WHERE relname ~ '^(guarded|other)' AND relkind IN ('r', 'S') ORDER BY 1
+"""
+
+
+def test_a_table_of_postgres_has_the_rights_and_the_storage_of_the_backup(
+    home: Home, postgres_server: PostgresServer
+) -> None:
+    """Whatever the default privileges of the live database give to what is made there."""
+    with role(postgres_server, "some reader"), postgres_server.database() as database:
+        for kind in ("TABLES", "SEQUENCES"):
+            postgres_server.execute(
+                f'ALTER DEFAULT PRIVILEGES GRANT SELECT ON {kind} TO "some reader", PUBLIC', database
+            )
+        postgres_server.execute(
+            "CREATE ACCESS METHOD heap_too TYPE TABLE HANDLER heap_tableam_handler;"
+            "CREATE TABLE guarded (id serial, number int GENERATED ALWAYS AS IDENTITY) USING heap_too;"
+            "REVOKE ALL ON ALL TABLES IN SCHEMA public FROM PUBLIC;"
+            "REVOKE ALL ON ALL SEQUENCES IN SCHEMA public FROM PUBLIC;"
+            'REVOKE ALL ON guarded FROM "some reader"; REVOKE ALL ON SEQUENCE guarded_id_seq FROM "some reader"',
+            database,
+        )
+        rights = postgres_server.execute(_RIGHTS, database)
+        home.configure(postgres_table(postgres_server, database))
+        assert home.back_up().status == "completed"
+        done = home.dgtui("restore", "nightly@latest", "--table", "guarded", "--overwrite", "--yes")
+        assert done.exit_code == 0, done
+        assert postgres_server.execute(_RIGHTS, database) == rights
+        done = home.dgtui("restore", "nightly@latest", "--table", "guarded", "--as", "other", "--yes")
+        assert done.exit_code == 0, done
+        beside = [(name.replace("guarded", "other"), *more) for name, *more in rights]
+        assert postgres_server.execute(_RIGHTS, database) == [*rights, *beside]
 
 
 def test_a_postgres_table_that_is_gone_comes_back_without_overwrite(part: PostgresPart) -> None:

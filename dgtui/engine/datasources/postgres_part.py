@@ -13,6 +13,7 @@ from dgtui.engine.datasources.postgres_connection import Access
 from dgtui.engine.datasources.postgres_names import quoted, shown, table_matches, table_name
 from dgtui.engine.datasources.postgres_plan import RestorePlan
 from dgtui.engine.datasources.postgres_queries import tables_of
+from dgtui.engine.datasources.postgres_replication import publishing
 from dgtui.engine.datasources.postgres_selection import chosen_ids, entries_of_tables, keys_to_others
 from dgtui.engine.datasources.postgres_settling import transaction_mark
 from dgtui.engine.datasources.postgres_toc import Toc, TocEntry, definition_bytes
@@ -27,6 +28,7 @@ _NO_ENCODING = "SQL_ASCII"
 _TABLES = frozenset({"TABLE", "MATERIALIZED VIEW", "FOREIGN TABLE"})
 _DROPS = {"r": "TABLE", "p": "TABLE", "m": "MATERIALIZED VIEW", "f": "FOREIGN TABLE"}
 _OWNED = frozenset({*_TABLES, "SEQUENCE", "TYPE", "DOMAIN", "SCHEMA", "VIEW"})
+_BY_DEFAULT_RIGHTS = frozenset({*_TABLES, "SEQUENCE", "VIEW"})
 _FOLLOWS = frozenset({"ACL", "COMMENT", "DEFAULT ACL", "SECURITY LABEL", "SEQUENCE OWNED BY", "SEQUENCE SET"})
 """Kinds of entry that say something about another one, and are left out where that one was there already."""
 _RELATIONS = """
@@ -106,9 +108,13 @@ class PartReplacement:
             try:
                 with source.transaction(), live.transaction():
                     prepare(self._access, source, live, self._toc if self._entries else None)
+                    self._present = [*self._found(live), *self._unwanted(live)]
+                    published = publishing(live, [one.oid for one in self._present if one.wanted], self._reporter)
                     others = self._take_out(live)
                     for entry in self._entries:
                         self._bring(entry, source, live)
+                    for statement in published:
+                        _run(live, statement)
                     for table, name, definition, comment in others:
                         _run(live, f"ALTER TABLE {table} ADD CONSTRAINT {name} {definition}")
                         if comment is not None:
@@ -121,7 +127,7 @@ class PartReplacement:
 
     def _take_out(self, live: "psycopg.Connection[Any]") -> list[tuple[str, str, str, str | None]]:
         """Drop the chosen tables, and before the foreign keys of others to them; those keys come back at the end."""
-        present = self._present = [*self._found(live), *self._unwanted(live)]
+        present = self._present
         oids = {"oids": [one.oid for one in present]}
         strangers = [table_name(schema, name) for _, schema, name in live.execute(_PARTITIONS, oids).fetchall()]
         if strangers:
@@ -239,11 +245,33 @@ def make_entry(entry: TocEntry, live: "psycopg.Connection[Any]", arguments: Coll
     """Make what an entry defines, for its owner where the arguments of the restore do not say otherwise."""
     if "--no-tablespaces" not in arguments:
         live.execute("SELECT set_config('default_tablespace', %s, true)", (entry.tablespace,))
+    if entry.access_method:
+        live.execute("SELECT set_config('default_table_access_method', %s, true)", (entry.access_method,))
     live.execute(definition_bytes(entry))
+    if entry.kind in _BY_DEFAULT_RIGHTS:
+        _take_default_rights(entry, live)
     owned = entry.kind in _OWNED and not entry.definition.startswith("ALTER ")
     if owned and entry.owner and "--no-owner" not in arguments:
         name = f"{quoted(entry.schema)}.{quoted(entry.tag)}" if entry.schema else quoted(entry.tag)
         _run(live, f"ALTER {entry.kind} {name} OWNER TO {quoted(entry.owner)}")
+
+
+def _take_default_rights(entry: TocEntry, live: "psycopg.Connection[Any]") -> None:
+    """Leave what was just made with its owner's rights alone: an archive tells the rights that differ from these.
+
+    Default privileges of the live database (ALTER DEFAULT PRIVILEGES) may have given others more.
+    """
+    name = f"{quoted(entry.schema)}.{quoted(entry.tag)}"
+    grantees = live.execute(
+        """SELECT DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END
+           FROM pg_class c, aclexplode(c.relacl) a WHERE c.oid = to_regclass(%s) ORDER BY 1""",
+        (name,),
+    ).fetchall()
+    kind = "SEQUENCE" if entry.kind == "SEQUENCE" else "TABLE"
+    for (grantee,) in grantees:
+        _run(live, f"REVOKE ALL ON {kind} {name} FROM {grantee}")
+    if grantees:
+        _run(live, f"GRANT ALL ON {kind} {name} TO CURRENT_USER")
 
 
 def copy_rows(schema: str, tag: str, source: "psycopg.Connection[Any]", live: "psycopg.Connection[Any]") -> None:

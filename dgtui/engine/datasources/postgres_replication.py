@@ -1,10 +1,12 @@
 """What binds a PostgreSQL database to other servers and to no session: subscriptions, slots, prepared transactions."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from dgtui.engine.datasources.postgres_connection import Access
 from dgtui.engine.datasources.postgres_names import quoted, shown
 from dgtui.engine.errors import RestoreError
+from dgtui.engine.reporting import Reporter
 
 if TYPE_CHECKING:
     import psycopg
@@ -23,6 +25,24 @@ WHERE {_OF_DATABASE} AND (
                AND o.subslotname = s.subslotname AND o.subconninfo = s.subconninfo))
 """  # noqa: S608  # constants
 """Those that never received anything, and those whose slot another database of this server receives from as well."""
+_WITH_PUBLICATIONS = 100000
+_IN_PART = 150000
+"""The first version that publishes some of the columns and rows of a table."""
+_PUBLISHED = """
+SELECT pg_get_expr(p.prqual, p.prrelid), quote_ident(b.pubname), c.oid::regclass::text,
+       array(SELECT quote_ident(a.attname) FROM pg_attribute a
+             WHERE a.attrelid = c.oid AND a.attnum = ANY(p.prattrs) ORDER BY a.attnum)
+FROM pg_publication_rel p JOIN pg_publication b ON b.oid = p.prpubid JOIN pg_class c ON c.oid = p.prrelid
+WHERE p.prrelid = ANY(%(oids)s) ORDER BY 2, 3
+"""
+_PUBLISHED_IN_FULL = """
+SELECT NULL, quote_ident(b.pubname), p.prrelid::regclass::text, '{}'::text[]
+FROM pg_publication_rel p JOIN pg_publication b ON b.oid = p.prpubid WHERE p.prrelid = ANY(%(oids)s) ORDER BY 2, 3
+"""
+_RECEIVED = """
+SELECT r.srrelid::regclass::text, quote_ident(s.subname) FROM pg_subscription_rel r
+JOIN pg_subscription s ON s.oid = r.srsubid WHERE r.srrelid = ANY(%(oids)s) ORDER BY 1, 2
+"""
 
 
 def refuse_standby(connection: "psycopg.Connection[Any]", server: str) -> None:
@@ -93,3 +113,23 @@ def let_go(access: Access, database: str) -> None:
 def _few(names: list[str]) -> str:
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return ", ".join(map(shown, names[:_SHOWN])) + more
+
+
+def publishing(connection: "psycopg.Connection[Any]", oids: Sequence[int], reporter: Reporter) -> list[str]:
+    """The statements that publish tables as they are now: a table that is dropped is in no publication any more.
+
+    The subscriptions that it leaves are told, because they can only be refreshed outside of a transaction.
+    """
+    version = connection.info.server_version
+    if version < _WITH_PUBLICATIONS:
+        return []
+    tables = {"oids": list(oids)}
+    for table, subscription in connection.execute(_RECEIVED, tables).fetchall():
+        refresh = f"ALTER SUBSCRIPTION {subscription} REFRESH PUBLICATION WITH (copy_data = false)"
+        reporter.log(f"{table} receives from {subscription} no more. To go on: {refresh}", level="warning")
+    found = connection.execute(_PUBLISHED if version >= _IN_PART else _PUBLISHED_IN_FULL, tables).fetchall()
+    return [
+        f"ALTER PUBLICATION {publication} ADD TABLE ONLY {table}"
+        f"{' (' + ', '.join(columns) + ')' if columns else ''}{f' WHERE ({rows})' if rows else ''}"
+        for rows, publication, table, columns in found
+    ]

@@ -86,8 +86,6 @@ class PostgresTarget(Datasource[PostgresSettings]):
         """Versions, extensions, roles, tablespaces, and the right to make databases."""
         with self._access.connect(maintenance_database(self._access)) as connection:
             refuse_standby(connection, self._access.server)
-        with self._access.connect(maintenance_database(self._access)) as connection:
-            refuse_standby(connection, self._access.server)
         if selection.backup_type == "data_only":
             DataLoad(self._access, archive, database, selection).check()
             return ()

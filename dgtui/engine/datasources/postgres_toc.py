@@ -46,6 +46,8 @@ class TocEntry(NamedTuple):
     """Where the archive tells the place of the data: `PLACE_UNKNOWN`, or `PLACE_KNOWN` and an offset."""
     place_unknown: bool = False
     """Whether there are data, whose place is not told: pg_dump could not go back in a pipe to tell it."""
+    access_method: str = ""
+    """How a table is stored, such as `heap`."""
 
 
 class Toc(NamedTuple):
@@ -175,8 +177,7 @@ def _read_entry(reader: "_Reader", version: tuple[int, int], offset_bytes: int) 
     reader.text()
     copied = reader.text().startswith("COPY ")
     schema, tablespace = reader.text(), reader.text()
-    if version >= (1, 14):
-        reader.text()
+    access_method = reader.text() if version >= (1, 14) else ""
     if version >= (1, 16):
         reader.integer()
     owner = reader.text()
@@ -188,8 +189,9 @@ def _read_entry(reader: "_Reader", version: tuple[int, int], offset_bytes: int) 
     place_unknown = reader.byte() == PLACE_UNKNOWN
     reader.take(offset_bytes)
     return TocEntry(
-        dump_id, kind, schema, tag, owner, definition, tablespace, tuple(dependencies), copied, place_at, place_unknown
-    )
+        dump_id, kind, schema, tag, owner, definition, tablespace, tuple(dependencies), copied, place_at, place_unknown,
+        access_method,
+    )  # fmt: skip
 
 
 class _Reader:
