@@ -103,6 +103,48 @@ def test_an_in_place_restore_gives_the_new_database_what_the_old_one_has(
     postgres_server.drop_database(kept)
 
 
+def test_a_template_stays_one_and_what_is_kept_of_it_can_be_removed(
+    home: Home, postgres_server: PostgresServer
+) -> None:
+    templates = "SELECT datname FROM pg_database WHERE datistemplate AND datname !~ '^template'"
+    with postgres_server.database() as name:
+        postgres_server.execute("CREATE TABLE t (a int)", name)
+        home.configure(postgres_table(postgres_server, name))
+        execution = whole_backup(home)
+        postgres_server.execute(f"ALTER DATABASE {name} IS_TEMPLATE true")
+        try:
+            record = restored(home, execution, overwrite=True)
+            assert postgres_server.execute(templates) == [(name,)]
+            engine = home.engine()
+            assert home.finish(engine, engine.start_undo(record)).status == "completed"
+            assert postgres_server.execute(templates) == [(name,)]
+            undo = home.engine().restores()[0]
+            assert undo.kept_as in postgres_server.databases()
+            home.engine().drop_replaced(undo)
+            assert undo.kept_as not in postgres_server.databases()
+        finally:
+            postgres_server.execute(f"ALTER DATABASE {name} IS_TEMPLATE false")
+
+
+@pytest.mark.parametrize("choice", [(), ("--jobs", "2"), ("--data-only",), ("--table", "t")])
+def test_no_setting_of_the_database_changes_what_is_loaded(
+    home: Home, postgres_server: PostgresServer, choice: tuple[str, ...]
+) -> None:
+    before = postgres_server.databases()
+    with postgres_server.database() as name:
+        postgres_server.execute("CREATE TABLE t AS SELECT ARRAY['a', NULL, 'NULL'] AS list", name)
+        postgres_server.execute(f"ALTER DATABASE {name} SET array_nulls = off")
+        home.configure(postgres_table(postgres_server, name))
+        whole_backup(home)
+        done = home.dgtui("restore", "nightly@latest", *choice, "--overwrite", "--yes")
+        try:
+            assert done.exit_code == 0, done
+            assert postgres_server.execute("SELECT list FROM t", name) == [(["a", None, "NULL"],)]
+        finally:
+            for kept in postgres_server.databases() - before - {name}:
+                postgres_server.drop_database(kept)
+
+
 def test_the_provider_of_the_locale_is_not_that_of_the_server(home: Home) -> None:
     """Texts would sort and compare in another way, and not every encoding goes with ICU."""
     locale = (

@@ -255,6 +255,7 @@ class DataLoad:
         connection.execute(
             f"SET LOCAL lock_timeout = {max(1, int(self._access.settings.lock_timeout)) * 1000}".encode()
         )
+        connection.execute("SET LOCAL array_nulls = on")
         oids = {"oids": [target.oid for target in targets]}
         for target in targets:
             connection.execute(with_names("LOCK TABLE ONLY {}.{} IN SHARE ROW EXCLUSIVE MODE", *target[1:]))

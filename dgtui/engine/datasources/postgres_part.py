@@ -50,6 +50,7 @@ WHERE i.inhparent = ANY(%(oids)s) AND c.relispartition AND NOT c.oid = ANY(%(oid
 _SETTINGS = """
 SELECT set_config('search_path', '', true), set_config('check_function_bodies', 'off', true),
        set_config('row_security', 'off', true), set_config('extra_float_digits', '3', true),
+       set_config('array_nulls', 'on', true),
        set_config('datestyle', 'ISO', true), set_config('intervalstyle', 'postgres', true)
 """
 

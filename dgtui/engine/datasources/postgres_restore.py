@@ -118,8 +118,11 @@ def _both(one: Callable[[str], None], other: Callable[[str], None]) -> Callable[
 
 
 def _writable(access: Access, path: str | None = None) -> dict[str, str]:
-    """The tools' environment; a database whose sessions are read-only by default can be loaded all the same."""
-    options = "-c default_transaction_read_only=off"
+    """The tools' environment; a database whose sessions are read-only by default can be loaded all the same.
+
+    And one whose sessions take NULL in an array for a text.
+    """
+    options = "-c default_transaction_read_only=off -c array_nulls=on"
     return {**access.environment(), "PGOPTIONS": options if path is None else f"{options} {path_option(path)}"}
 
 

@@ -88,6 +88,8 @@ def swap_databases(access: Access, new: str, current: str, keep_as: str, reporte
         )
         if new not in oids:
             raise RestoreError(f"There is no database {shown(new)} to put in place", subject=new)
+        is_template = "SELECT 1 FROM pg_database WHERE datname = %s AND datistemplate"
+        template = connection.execute(is_template, (current,)).fetchone() is not None
         renames = [(new, current)] if current not in oids else [(current, keep_as), (new, current)]
         if current in oids and keep_as in oids:
             raise RestoreError(
@@ -105,6 +107,10 @@ def swap_databases(access: Access, new: str, current: str, keep_as: str, reporte
                     connection.execute("SET LOCAL lock_timeout = '10s'")
                     for old_name, new_name in renames:
                         _rename(connection, old_name, new_name, current, access.acting(connection.info.dbname))
+                    if template:
+                        # What is kept is removed some day, which no template can be.
+                        for name, yes in ((keep_as, "false"), (current, "true")):
+                            connection.execute(with_names("ALTER DATABASE {} IS_TEMPLATE " + yes, name))
                 gap = (time.monotonic() - began) * 1000
     except (psycopg.Error, DataGuardianError) as error:
         if _stands_at(access, current, oids[new]):
