@@ -163,12 +163,13 @@ def _refuse_full(database: str, full: Sequence[Table], *, overwrite: bool) -> No
         )
     for table in full:
         if table.versioned or not is_transactional(table):
+            statements = "; ".join(_emptying(quote(table.name), table))
             reason = "keeps its history" if table.versioned else f"is {table.engine}, which has no transactions"
             raise RestoreError(
                 f"The rows of {table.name} cannot be replaced: the table {reason}, so that a failure could not be "
                 "taken back; nothing was changed",
                 subject=table.name,
-                hint=f"Empty it first ({'; '.join(_emptying(quote(table.name), table))}), or restore the backup in full",
+                hint=f"Empty it first ({statements}), or restore the backup in full",
             )
 
 
