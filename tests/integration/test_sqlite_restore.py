@@ -72,6 +72,39 @@ def test_schema_alone(nasty_archive: Path, sqlite_nasty: Path, tmp_path: Path, s
         assert restored.execute(question).fetchall() == original.execute(question).fetchall()
 
 
+_INDEXES = (
+    ("fts5(a, content='text', content_rowid='id')", "INSERT INTO words (rowid, a) VALUES (1, 'secret')"),
+    ("fts5(a, content='')", "INSERT INTO words (rowid, a) VALUES (1, 'secret')"),
+    ("fts4(content='text', a)", "INSERT INTO words (docid, a) VALUES (1, 'secret')"),
+    ("fts4(content='', a)", "INSERT INTO words (docid, a) VALUES (1, 'secret')"),
+    ("fts5(a)", "INSERT INTO words (a) VALUES ('secret')"),
+    ("fts4(a)", "INSERT INTO words (a) VALUES ('secret')"),
+)
+
+
+@pytest.mark.parametrize(("index", "fill"), _INDEXES)
+def test_schema_alone_of_a_full_text_index(tmp_path: Path, scratch: Path, index: str, fill: str) -> None:
+    """No word is left in it, and one whose text lies nowhere is no damage."""
+    path, archive, target = tmp_path / "shop.db", tmp_path / "backup.db", tmp_path / "restored.db"
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        options = {row[0] for row in connection.execute("PRAGMA compile_options")}
+        if f"ENABLE_{index[:4].upper()}" not in options:
+            pytest.skip("this SQLite has no full-text search")
+        connection.execute("CREATE TABLE text (id INTEGER PRIMARY KEY, a)")
+        connection.execute("INSERT INTO text VALUES (1, 'secret')")
+        connection.execute(f"CREATE VIRTUAL TABLE words USING {index}")
+        connection.execute(fill)
+        shadows = [row[0] for row in connection.execute("SELECT name FROM pragma_table_list WHERE type = 'shadow'")]
+    source = datasource(path)
+    dump_to(source, archive, scratch=scratch)
+    load_into(source, archive, str(target), Selection(backup_type="schema_only"), scratch=scratch)
+    with contextlib.closing(sqlite3.connect(target)) as restored:
+        assert restored.execute("SELECT rowid FROM words WHERE words MATCH 'secret'").fetchall() == []
+        found = {row[0] for row in restored.execute("SELECT name FROM pragma_table_list WHERE type = 'shadow'")}
+        assert found == set(shadows)
+    assert b"secret" not in target.read_bytes()
+
+
 @pytest.fixture
 def swap_case(tmp_path: Path, scratch: Path) -> tuple[SqliteDatasource, Path, Path, Path]:
     """A bank with a stale -wal (as a crash leaves it), and a restored older one beside it."""

@@ -1,6 +1,7 @@
 """A part of an SQLite database as a database of its own: some tables, or the schema alone."""
 
 import contextlib
+import re
 import sqlite3
 from collections.abc import Collection
 from pathlib import Path
@@ -8,6 +9,9 @@ from pathlib import Path
 from dgtui.engine.datasources.sqlite_check import quoted, shown_name, table_names
 from dgtui.engine.datasources.sqlite_snapshot import connect, side_file
 from dgtui.engine.errors import ConfigError
+
+_TEXT_INDEX = re.compile(r"""(?is)CREATE\s+VIRTUAL\s+TABLE\b.*?\bUSING\s+["'`\[]?fts([345])\b""")
+_CONTENT = re.compile(r"(?i)[(,]\s*content\s*=")
 
 
 def chosen_tables(path: Path, tables: Collection[str], exclude: Collection[str]) -> frozenset[str]:
@@ -62,9 +66,37 @@ def _delete_rows(connection: sqlite3.Connection) -> None:
     ).fetchall()
     for name, _ in triggers:
         connection.execute(f"DROP TRIGGER {quoted(name)}")
+    indexes = _text_indexes(connection)
     for table in table_names(connection):
-        connection.execute(f"DELETE FROM {quoted(table)}")  # noqa: S608  # quoted
+        if table in indexes:
+            _empty_index(connection, table, indexes[table])
+        else:
+            connection.execute(f"DELETE FROM {quoted(table)}")  # noqa: S608  # quoted
     if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'sqlite_sequence'").fetchone():
         connection.execute("DELETE FROM sqlite_sequence")
     for _, statement in triggers:
         connection.execute(statement)
+
+
+def _text_indexes(connection: sqlite3.Connection) -> dict[str, str]:
+    """The tables of full-text search, each with its statement."""
+    made = connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table'").fetchall()
+    return {name: statement for name, statement in made if _TEXT_INDEX.match(statement or "")}
+
+
+def _empty_index(connection: sqlite3.Connection, table: str, statement: str) -> None:
+    """Take all words out.
+
+    A DELETE leaves words in the index, takes only those of rows that can still be read where the text lies elsewhere,
+    and is refused where it lies nowhere.
+    """
+    name = quoted(table)
+    kind = _TEXT_INDEX.match(statement)
+    if kind is None or kind[1] != "5":
+        connection.execute(f"DROP TABLE {name}")
+        connection.execute(statement)
+    elif _CONTENT.search(statement):
+        connection.execute(f"INSERT INTO {name} ({name}) VALUES ('delete-all')")  # noqa: S608  # quoted
+    else:
+        connection.execute(f"DELETE FROM {name}")  # noqa: S608  # quoted
+        connection.execute(f"INSERT INTO {name} ({name}) VALUES ('rebuild')")  # noqa: S608  # quoted
