@@ -121,6 +121,8 @@ def restore(
 
     refuse_both(schema_only, "--schema-only", data_only, "--data-only")
     refuse_both(no_safety, "--no-safety", safety_to is not None, "--safety-to")
+    _need_text("--into", into)
+    _need_text("--as", name_as)
     with open_engine() as engine:
         wanted = engine.execution(execution)
         selection = _selection(table or [], schema_only=schema_only, data_only=data_only)
@@ -211,12 +213,25 @@ def _tell_whole(preview: "RestorePreview", lines: list[str], given: list[str], *
     return EXIT_DONE if problem is None else exit_code_of(problem)
 
 
+def _need_text(option: str, name: str | None) -> None:
+    if name is not None and (shown := _as_listed(name)) != name:
+        raise ConfigError(
+            f"{option}: {shown} is no text in UTF-8, which the name of a target has to be", hint="Give another name"
+        )
+
+
+def _as_listed(name: str) -> str:
+    """A name as the list of a backup's content has it: bytes that are no text, as a shell may give them, as `\\xNN`."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def _selection(tables: list[str], *, schema_only: bool, data_only: bool) -> "Selection":
     from dgtui.engine.datasources.loading import Selection
 
+    names = tuple(map(_as_listed, tables))
     if schema_only:
-        return Selection(backup_type="schema_only", tables=tuple(tables))
-    return Selection(backup_type="data_only" if data_only else "full", tables=tuple(tables))
+        return Selection(backup_type="schema_only", tables=names)
+    return Selection(backup_type="data_only" if data_only else "full", tables=names)
 
 
 def safety_line(*, no_safety: bool, safety_to: str | None) -> str:

@@ -105,6 +105,34 @@ def test_device_nodes_are_made_only_where_the_configuration_says_so(tmp_path: Pa
     assert dump_to(willing, archive, scratch=scratch).warnings == ()
     assert load_into(willing, archive, str(tmp_path / "two"), scratch=scratch).errors == ()
     assert tree_digest(tmp_path / "two") == tree_digest(root)
+    (root / "dev").mkdir()
+    (root / "null").rename(root / "dev" / "null")
+    (root / "device").write_text("no device")
+    dump_to(willing, archive, scratch=scratch)
+    with pytest.raises(RestoreError, match=r"device nodes: \./dev/null"):
+        load_into(datasource(root), archive, str(tmp_path / "three"), Selection(tables=("dev",)), scratch=scratch)
+    assert not (tmp_path / "three" / "dev" / "null").exists()
+    beside = load_into(
+        datasource(root), archive, str(tmp_path / "four"), Selection(tables=("device",)), scratch=scratch
+    )
+    assert (beside.errors, beside.notes) == ((), ())
+
+
+def test_a_hard_link_without_its_content_is_told_with_what_helps(tmp_path: Path, scratch: Path) -> None:
+    root, archive = tmp_path / "tree", tmp_path / "backup.tar"
+    root.mkdir()
+    (root / "a").write_text("one and the same")
+    os.link(root / "a", root / "b")
+    dump_to(datasource(root), archive, scratch=scratch)
+    with tarfile.open(archive) as tar:
+        link, content = next((member.name, member.linkname) for member in tar if member.islnk())
+    outcome = load_into(
+        datasource(root), archive, str(tmp_path / "one"), Selection(tables=(link.removeprefix("./"),)), scratch=scratch
+    )
+    assert content in outcome.errors[0].message
+    assert "choose that one too" in outcome.hint
+    both = Selection(tables=("a", "b"))
+    assert load_into(datasource(root), archive, str(tmp_path / "two"), both, scratch=scratch).errors == ()
 
 
 @pytest.mark.parametrize("position", [148, 124, 156, 0])

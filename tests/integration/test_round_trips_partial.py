@@ -1,5 +1,6 @@
 """Parts of a database and other places to restore to, through the engine."""
 
+import os
 import sqlite3
 from pathlib import Path
 
@@ -180,6 +181,24 @@ def test_sqlite_schema_only(home: Home, tmp_path: Path) -> None:
     found = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
     connection.close()
     assert {"plain", "second view", "child_log", "plain_expression", "таблица"} <= found
+
+
+def test_a_file_that_a_shell_names_by_bytes_that_are_no_text(home: Home, tmp_path: Path) -> None:
+    """As the shell completes it, and as the list of the content shows it; a target has to have a name in UTF-8."""
+    source, name = tmp_path / "source", os.fsdecode(b"caf\xe9")
+    source.mkdir()
+    (source / name).write_text("kept")
+    home.configure(table("shop", type="files", path=str(source)))
+    whole_backup(home)
+    for given in (name, "caf\\xe9"):
+        (source / name).write_text("spoilt")
+        done = home.dgtui("restore", "nightly@latest", "--table", given, "--overwrite", "--yes")
+        assert done.exit_code == 0, done
+        assert (source / name).read_text() == "kept"
+    for option in ("--into", "--as"):
+        refused = home.dgtui("restore", "nightly@latest", option, str(tmp_path / name), "--yes")
+        assert refused.exit_code == 2, refused
+        assert "UTF-8" in refused.errors
 
 
 def test_chosen_files_to_another_datasource(home: Home, small_tree: Path, tmp_path: Path) -> None:

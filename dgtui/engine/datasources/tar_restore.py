@@ -19,6 +19,11 @@ from dgtui.engine.reporting import Reporter
 _ERRORS_KEPT = 100
 _LINES_KEPT = 10_000
 _IDLE_SECONDS = 600.0
+_LINK = "Cannot hard link to"
+_LINK_HINT = (
+    "That file is one with another of which the archive holds the content: choose that one too with --table, or "
+    "restore everything elsewhere with --into"
+)
 _HARMLESS = ("implausibly old time stamp", "time stamp ", "Ignoring unknown extended header keyword")
 
 
@@ -63,21 +68,31 @@ def unpack(
     if not reader.has_root and not chosen and reader.tally.count == 1:
         _become_file(target)
     _make_durable(target)
-    return _outcome(code, lines, reader)
+    return _outcome(code, lines, _chosen_devices(reader, chosen))
 
 
 def _judged(archive: Archive, reader: TarReader, chosen: Sequence[str], device_nodes: bool) -> Iterator[bytes]:
     """The blocks of the archive, each after the reader found nothing against it."""
     for block in archive.blocks():
         reader.feed(block)
-        if reader.devices and not device_nodes and not chosen:
+        if not device_nodes and (devices := _chosen_devices(reader, chosen)):
             raise RestoreError(
-                f"The archive holds device nodes: {', '.join(reader.devices[:5])}",
-                subject=reader.devices[0],
+                f"The archive holds device nodes: {', '.join(devices[:5])}",
+                subject=devices[0],
                 hint="If they belong there, set `device_nodes = true` in the datasource, and restore as root",
             )
         yield block
     reader.finish()
+
+
+def _chosen_devices(reader: TarReader, chosen: Sequence[str]) -> list[str]:
+    """The device nodes that went by and are unpacked; the archive may hold others."""
+    paths = [os.path.normpath(unshown(name)) for name in chosen] or [b"."]
+    return [
+        device
+        for device in reader.devices
+        if any(path == b"." or (os.path.normpath(unshown(device)) + b"/").startswith(path + b"/") for path in paths)
+    ]
 
 
 def _collector(lines: list[str], reporter: Reporter, prefix: str) -> Callable[[str], None]:
@@ -121,18 +136,19 @@ def _make_durable(target: Path) -> None:
     fsync_folder(target.parent)
 
 
-def _outcome(code: int, lines: Sequence[str], reader: TarReader) -> LoadOutcome:
+def _outcome(code: int, lines: Sequence[str], devices: Sequence[str]) -> LoadOutcome:
     notes = tuple(line for line in lines if any(harmless in line for harmless in _HARMLESS))
     errors = [line for line in lines if line not in notes and "Exiting with failure status" not in line]
     if code != 0 and not errors:
         errors = [f"tar ended with {describe_exit(code)}"]
     if code == 0:
         notes, errors = (*notes, *errors), []
-    if reader.devices and not errors:
-        notes = (*notes, f"{len(reader.devices)} device nodes were made: {', '.join(reader.devices[:5])}")
+    if devices and not errors:
+        notes = (*notes, f"{len(devices)} device nodes were made: {', '.join(devices[:5])}")
     return LoadOutcome(
         errors=tuple(LoadError(message=line, statement=_member(line)) for line in errors[:_ERRORS_KEPT]),
         error_count=len(errors),
+        hint=_LINK_HINT if any(_LINK in line for line in errors) else "",
         notes=notes[:_ERRORS_KEPT],
     )
 
