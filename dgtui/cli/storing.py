@@ -30,6 +30,9 @@ def delete(
 
     with open_engine() as engine:
         wanted = engine.execution(execution)
+        if not force:
+            # Nobody is asked about what is refused afterwards.
+            engine.refuse_needed(wanted, storage=storage)
         copies = [copy for copy in wanted.copies if copy.path and storage in (None, copy.storage)]
         say(one_line(f"Delete   {wanted.job} of {time_text(wanted.started_at)}  [{short_id(wanted.execution_id)}]"))
         for copy in copies:

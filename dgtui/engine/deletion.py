@@ -33,13 +33,15 @@ def delete_copies(catalog: Catalog, config: Config, execution: Execution, *, sto
             subject=str(storage),
             hint="dgtui show tells where its copies are",
         )
-    if not force and (storage is None or not _is_available(execution, besides=storage)):
-        _refuse_needed(catalog, execution)
+    if not force:
+        refuse_needed(catalog, execution, storage=storage)
     return _delete_all(catalog, config, execution, chosen)
 
 
-def _refuse_needed(catalog: Catalog, execution: Execution) -> None:
-    """Raise ConfigError where nothing could take the place of this backup, or somebody wants it kept."""
+def refuse_needed(catalog: Catalog, execution: Execution, *, storage: str | None) -> None:
+    """Raise ConfigError where nothing could take the place of what is to be deleted, or somebody wants it kept."""
+    if execution.status not in RESTORABLE or (storage is not None and _is_available(execution, besides=storage)):
+        return
     known = catalog.execution(execution.execution_id)
     if known is not None and known.pin is not None:
         raise ConfigError(

@@ -15,7 +15,7 @@ from dgtui.engine.catalog.proofs import Proofs
 from dgtui.engine.check import Finding, examine_everything
 from dgtui.engine.cleanup import Retention
 from dgtui.engine.config_changes import ConfigChanges
-from dgtui.engine.deletion import Forgotten, known_at
+from dgtui.engine.deletion import Forgotten, known_at, refuse_needed
 from dgtui.engine.errors import PermissionDenied, StorageError
 from dgtui.engine.figures import Figures
 from dgtui.engine.files import is_read_only
@@ -238,6 +238,10 @@ class Engine(RestoreAftermath, LiveLook):
         """Check a backup folder anywhere to its last byte. Raises ValidationError, StorageError."""
         scratch = self.paths.state / "scratch"
         validate_folder(folder, scratch if scratch.is_dir() else self._opening.temporary_folder())
+
+    def refuse_needed(self, execution: Execution, *, storage: str | None = None) -> None:
+        """Raise ConfigError where `delete` would refuse because it is pinned, the last good one, or a way back."""
+        refuse_needed(self.catalog, execution, storage=storage)
 
     def delete(self, execution: Execution, *, storage: str | None = None, force: bool = False) -> int:
         """Delete an execution's copies, or the one at `storage`; the bytes freed. Raises DataGuardianError.

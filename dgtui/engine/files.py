@@ -33,6 +33,7 @@ _HINTS = {
     errno.EIO: "The disk or its connection is failing. See: dmesg | tail",
     errno.ELOOP: "It is a symbolic link, and links are not followed here. Who made it? See: ls -l {path}",
     errno.ENOENT: "Does it exist, and is its disk mounted? See: findmnt -T {folder}",
+    errno.EISDIR: "A folder lies there: name a file in it, or elsewhere. See: ls -ld {path}",
     errno.ENOTDIR: "Something else than a folder lies there. See: ls -ld {path}",
     errno.EFBIG: "The file system takes no larger file. Set a smaller max_file_size_mb in the job",
     errno.EMFILE: "Too many files are open. Raise the limit: ulimit -n",

@@ -13,9 +13,32 @@ def ask_delete(app: EngineApp, one: Execution) -> None:
 
     def chosen(choice: str | None) -> None:
         if choice is not None:
-            _confirm(app, one, choice or None)
+            _confirm_unless_refused(app, one, choice or None)
 
     app.push_screen(CopyChoiceScreen("Delete which copy?", one, every="the whole backup"), chosen)
+
+
+def _confirm_unless_refused(app: EngineApp, one: Execution, storage: str | None) -> None:
+    """Nobody is asked whether they are sure of what is refused afterwards."""
+
+    def refused(error: DataGuardianError) -> None:
+        if _is_last_good(error, one):
+            _confirm(app, one, storage)
+        else:
+            app.show_error(error)
+
+    app.ask(
+        app,
+        f"need {one.execution_id}",
+        lambda engine: engine.refuse_needed(one, storage=storage),
+        lambda _: _confirm(app, one, storage),
+        refused,
+    )
+
+
+def _is_last_good(error: DataGuardianError, one: Execution) -> bool:
+    """Whether it is refused as its job's last good backup, which may be deleted all the same."""
+    return error.subject == one.job
 
 
 def _confirm(app: EngineApp, one: Execution, storage: str | None) -> None:
@@ -31,10 +54,10 @@ def _confirm(app: EngineApp, one: Execution, storage: str | None) -> None:
 
 def _delete(app: EngineApp, one: Execution, storage: str | None, *, force: bool) -> None:
     def refused(error: DataGuardianError) -> None:
-        if force or error.subject != one.job:
-            app.show_error(error)
-        else:
+        if not force and _is_last_good(error, one):
             _confirm_last(app, one, storage, error)
+        else:
+            app.show_error(error)
 
     app.ask(
         app,

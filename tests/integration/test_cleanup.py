@@ -117,6 +117,9 @@ def test_a_pinned_one_stays_until_it_is_unpinned(home: Home, engine: Engine) -> 
     refused = home.dgtui("delete", oldest.execution_id, "--yes")
     assert refused.exit_code == 2
     assert "is pinned: the merger; nothing was deleted" in refused.errors
+    assert "Delete   " not in refused.errors
+    unasked = home.dgtui("delete", oldest.execution_id)
+    assert "is pinned: the merger" in unasked.errors, "it is refused before anybody is asked"
     assert folders(home) == ["01", "04", "05"]
     assert home.dgtui("unpin", oldest.execution_id).exit_code == 0
     assert home.dgtui("cleanup").exit_code == 2, "nobody was there to ask"

@@ -33,3 +33,7 @@ def test_figures_of_a_backup_outlive_it(home: Home) -> None:
     assert made.finished_at is not None
     assert abs(success.value - made.finished_at.timestamp()) < 1e-3
     assert home.dgtui("metrics", "--file", str(home.folder / "nowhere" / "x.prom")).exit_code == 1
+    onto_folder = home.dgtui("metrics", "--file", str(home.folder))
+    assert onto_folder.exit_code == 1
+    assert "A folder lies there: name a file in it" in onto_folder.errors
+    assert "dmesg" not in onto_folder.errors

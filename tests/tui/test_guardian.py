@@ -211,7 +211,8 @@ async def test_a_backup_is_pinned_with_a_reason_and_unpinned(home: Home, shop: P
         await driver.press("enter")
         assert "pinned" in driver.rows("#executions")[0]
         assert driver.app.engine.execution(execution.execution_id).pin == "before migration 42"
-        await driver.press("x", "enter", "y")
+        await driver.press("x", "enter")
+        assert not isinstance(driver.screen, ConfirmScreen), "nobody is asked about what is refused"
         assert "is pinned: before migration 42; nothing was deleted" in driver.toasts[-1]
         assert len(driver.app.engine.executions()) == 1
         await driver.press("p")
