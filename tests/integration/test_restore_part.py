@@ -138,6 +138,41 @@ def test_a_table_of_postgres_has_the_rights_and_the_storage_of_the_backup(
         assert postgres_server.execute(_RIGHTS, database) == [*rights, *beside]
 
 
+_PARTITIONED = """
+CREATE TABLE m (at date NOT NULL, v int, PRIMARY KEY (at, v)) PARTITION BY RANGE (at);
+CREATE TABLE m24 PARTITION OF m FOR VALUES FROM ('2024-01-01') TO ('2025-01-01');
+CREATE TABLE m_rest PARTITION OF m DEFAULT;
+CREATE INDEX ON m (v);
+CREATE INDEX odd ON m24 ((v + 1));
+INSERT INTO m SELECT date '2024-01-01' + i, i FROM generate_series(1, 600) i;
+CREATE FUNCTION same() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+CREATE TRIGGER same BEFORE INSERT ON m FOR EACH ROW EXECUTE FUNCTION same();
+ALTER TABLE m24 DISABLE TRIGGER same;
+"""
+
+
+@pytest.mark.parametrize("table", ["m24", "m_rest", "m"])
+def test_a_partition_of_postgres_alone(home: Home, postgres_server: PostgresServer, table: str) -> None:
+    """With the indexes and the triggers that it has of its table, which stays."""
+    with postgres_server.database() as database:
+        postgres_server.execute(_PARTITIONED, database)
+        home.configure(postgres_table(postgres_server, database))
+        assert home.back_up().status == "completed"
+        backed_up = digest_of(postgres_server, database)
+        postgres_server.execute(f"DELETE FROM {table}", database)
+        done = home.dgtui("restore", "nightly@latest", "--table", table, "--overwrite", "--yes")
+        assert done.exit_code == 0, done
+        assert digest_of(postgres_server, database) == backed_up
+        other = f"{database}_2"
+        done = home.dgtui("restore", "nightly@latest", "--table", table, "--into", other, "--yes")
+        try:
+            assert done.exit_code == 0, done
+            rows = f"SELECT count(*) FROM {table}"
+            assert postgres_server.execute(rows, other) == postgres_server.execute(rows, database)
+        finally:
+            postgres_server.drop_database(other)
+
+
 def test_a_postgres_table_that_is_gone_comes_back_without_overwrite(part: PostgresPart) -> None:
     part.server.execute("DROP TABLE lines", database=part.database)
     done = part.restore("--table", "lines")

@@ -28,9 +28,12 @@ _NO_ENCODING = "SQL_ASCII"
 _TABLES = frozenset({"TABLE", "MATERIALIZED VIEW", "FOREIGN TABLE"})
 _DROPS = {"r": "TABLE", "p": "TABLE", "m": "MATERIALIZED VIEW", "f": "FOREIGN TABLE"}
 _OWNED = frozenset({*_TABLES, "SEQUENCE", "TYPE", "DOMAIN", "SCHEMA", "VIEW"})
+_BEFORE_ATTACHMENT = frozenset({"CONSTRAINT", "INDEX", "TABLE", "TABLE DATA"})
 _BY_DEFAULT_RIGHTS = frozenset({*_TABLES, "SEQUENCE", "VIEW"})
 _FOLLOWS = frozenset({"ACL", "COMMENT", "DEFAULT ACL", "SECURITY LABEL", "SEQUENCE OWNED BY", "SEQUENCE SET"})
 """Kinds of entry that say something about another one, and are left out where that one was there already."""
+_OF_A_TABLE = frozenset({"CONSTRAINT", "INDEX"})
+"""Those of a table that stays are its own matter, though those of its partitions need them."""
 _RELATIONS = """
 SELECT c.oid::int8, c.relkind::text, n.nspname, c.relname
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -94,8 +97,9 @@ class PartReplacement:
         narrowed = {entry.dump_id: entry for entry in plan.narrowed}
         kept = {entry.dump_id for entry in plan.entries} | narrowed.keys() if plan.entries is not None else None
         wanted = {entry.dump_id for entry in entries_of_tables(toc, tables) if kept is None or entry.dump_id in kept}
-        wanted |= keys_to_others(toc, self._chosen)
-        self._entries = [narrowed.get(entry.dump_id, entry) for entry in toc.entries if entry.dump_id in wanted]
+        others = keys_to_others(toc, self._chosen)
+        entries = [narrowed.get(entry.dump_id, entry) for entry in toc.entries if entry.dump_id in wanted | others]
+        self._entries = _attached_late(entries, others)
 
     def carry_out(self, announce: Announce) -> None:
         """Replace the tables by those beside. Raises RestoreError, with nothing changed."""
@@ -192,9 +196,11 @@ class PartReplacement:
             self._reporter.current_object(table_name(entry.schema, entry.tag))
             copy_rows(entry.schema, entry.tag, source, live)
             return
-        if not entry.definition or (entry.kind in _FOLLOWS and self._there.intersection(entry.dependencies)):
+        ours = self._is_ours(entry)
+        follows = _FOLLOWS if ours else _FOLLOWS | _OF_A_TABLE
+        if not entry.definition or (entry.kind in follows and self._there.intersection(entry.dependencies)):
             return
-        if self._is_ours(entry):
+        if ours:
             self._make(entry, live)
         else:
             self._make_where_missing(entry, live)
@@ -227,6 +233,14 @@ class PartReplacement:
             if entry.kind not in _FOLLOWS:
                 name = f"{entry.schema}.{entry.tag}".lstrip(".")
                 self._reporter.log(f"{entry.kind.lower()} {name} was not there and was made, because it is needed")
+
+
+def _attached_late(entries: list[TocEntry], others: Collection[int]) -> list[TocEntry]:
+    """Have partitions attached to tables that stay once they have their indexes: an attachment makes what lacks."""
+    late = [entry for entry in entries if entry.kind == "TABLE ATTACH" and entry.dump_id in others]
+    kept = [entry for entry in entries if entry not in late]
+    last = max((number for number, one in enumerate(kept, 1) if one.kind in _BEFORE_ATTACHMENT), default=len(kept))
+    return [*kept[:last], *late, *kept[last:]]
 
 
 def prepare(

@@ -9,7 +9,7 @@ from dgtui.engine.errors import ConfigError
 _TABLES = frozenset({"TABLE", "MATERIALIZED VIEW", "FOREIGN TABLE"})
 _OF_THE_TABLE = frozenset(
     {
-        "CHECK CONSTRAINT", "CONSTRAINT", "DEFAULT", "INDEX", "INDEX ATTACH", "MATERIALIZED VIEW DATA", "POLICY",
+        "CHECK CONSTRAINT", "CONSTRAINT", "DEFAULT", "INDEX", "MATERIALIZED VIEW DATA", "POLICY",
         "ROW SECURITY", "RULE", "SEQUENCE", "STATISTICS", "STATISTICS DATA", "TABLE DATA",
         "TRIGGER",
     }
@@ -17,7 +17,7 @@ _OF_THE_TABLE = frozenset(
 """Kinds of entry that are restored with a table they depend on."""
 _OF_ANYTHING = frozenset({"ACL", "COMMENT", "SECURITY LABEL", "SEQUENCE SET"})
 """Kinds of entry that are restored with whatever they are about."""
-_BETWEEN_TABLES = frozenset({"FK CONSTRAINT", "TABLE ATTACH"})
+_BETWEEN_TABLES = frozenset({"FK CONSTRAINT", "INDEX ATTACH", "TABLE ATTACH"})
 """Kinds of entry that fail unless every table they are about is there."""
 
 
@@ -76,7 +76,8 @@ def keys_to_others(toc: Toc, chosen: set[int]) -> set[int]:
     names = {(by_id[number].schema, by_id[number].tag) for number in chosen if by_id[number].kind in _TABLES}
     found = set()
     for entry in toc.entries:
-        if entry.kind not in _BETWEEN_TABLES or chosen.isdisjoint(entry.dependencies):
+        between = entry.kind in _BETWEEN_TABLES or _of_attached(entry)
+        if not between or chosen.isdisjoint(entry.dependencies):
             continue
         # An attachment bears its table's name; a key bears that of its table and its own.
         if any(schema == entry.schema and f"{entry.tag} ".startswith(f"{name} ") for schema, name in names):
@@ -128,6 +129,9 @@ def chosen_ids(toc: Toc, tables: Sequence[str]) -> set[int]:
 
 
 def _goes_along(entry: TocEntry, chosen: set[int], wanted: set[int], by_id: dict[int, TocEntry]) -> bool:
+    if _of_attached(entry):
+        attachments = (by_id[number] for number in wanted if by_id[number].kind == "TABLE ATTACH")
+        return any(chosen.intersection(entry.dependencies, one.dependencies) for one in attachments)
     if entry.kind in _OF_THE_TABLE:
         return not chosen.isdisjoint(entry.dependencies)
     if entry.kind in _OF_ANYTHING:
@@ -141,6 +145,11 @@ def _goes_along(entry: TocEntry, chosen: set[int], wanted: set[int], by_id: dict
         needed = {number for number in _with_needs({entry.dump_id}, by_id) if by_id[number].kind in _TABLES}
         return bool(needed) and needed <= chosen
     return False
+
+
+def _of_attached(entry: TocEntry) -> bool:
+    """Whether it changes a trigger that a partition has of its table, once it is attached."""
+    return entry.kind == "TRIGGER" and entry.definition.lstrip().startswith("ALTER TABLE ")
 
 
 def _owners(table: TocEntry) -> tuple[str, str]:
