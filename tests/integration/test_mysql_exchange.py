@@ -206,3 +206,43 @@ def test_rows_that_point_to_nothing_after_a_swap_are_told(home: Home, mariadb: M
     done = home.dgtui("restore", "nightly@latest", "--overwrite", "--yes")
     assert done.exit_code == 0, done
     assert f"1 row of {outside}.child pointing to rows of {name}.hen that are not there" in done.errors
+
+
+@pytest.mark.parametrize("more", [(), ("CREATE VIEW seen AS SELECT 1",)])
+@pytest.mark.parametrize("excluded", [(), ("log",)])
+def test_a_key_to_a_table_that_is_not_there(
+    home: Home, mariadb: MariadbServer, more: tuple[str, ...], excluded: tuple[str, ...]
+) -> None:
+    """It means its own database after a swap and after an undo, so that it holds once the table is made again."""
+    name = mariadb.create_database()
+    mariadb.execute(
+        "CREATE TABLE log (id INT PRIMARY KEY)",
+        "INSERT INTO log VALUES (1)",
+        "CREATE TABLE child (id INT PRIMARY KEY, log INT, FOREIGN KEY (log) REFERENCES log (id) ON DELETE CASCADE)",
+        "INSERT INTO child VALUES (1, 1)",
+        "SET foreign_key_checks = 0",
+        *(() if excluded else ("DROP TABLE log",)),
+        *more,
+        database=name,
+    )
+    home.configure(mariadb.config(name), job=f"exclude_tables = {list(excluded)}")
+    assert home.back_up().status == "completed"
+    definition = "SHOW CREATE TABLE child"
+    backed_up = mariadb.execute(definition, database=name)
+    mariadb.execute("CREATE TABLE since (a INT)", database=name)
+    before = mysql_digest(mariadb, name)
+    done = home.dgtui("restore", "nightly@latest", "--overwrite", "--yes")
+    assert done.exit_code == 0, done
+    assert mariadb.execute(definition, database=name) == backed_up
+    restore_id = home.engine().restores()[0].restore_id
+    undone = home.dgtui("undo", restore_id, "--yes")
+    assert undone.exit_code == 0, undone
+    assert mysql_digest(mariadb, name) == before
+    again = home.dgtui("restore", "nightly@latest", "--overwrite", "--yes")
+    assert again.exit_code == 0, again
+    mariadb.execute(
+        "CREATE TABLE log (id INT PRIMARY KEY)", "INSERT INTO log VALUES (2)", "INSERT INTO child VALUES (2, 2)",
+        database=name,
+    )  # fmt: skip
+    mariadb.execute("DELETE FROM log", database=name)
+    assert mariadb.execute("SELECT id FROM child", database=name) == [(1,)]

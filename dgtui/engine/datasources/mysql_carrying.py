@@ -14,13 +14,15 @@ from collections.abc import Iterator, Sequence
 
 from dgtui.engine.datasources.mysql_connection import Session
 from dgtui.engine.datasources.mysql_errors import quote
-from dgtui.engine.datasources.mysql_keys import key_definitions
+from dgtui.engine.datasources.mysql_keys import crossing_keys, key_definitions
 from dgtui.engine.datasources.mysql_look import CARRIED, CARRIED_IN, CARRIED_OUT, has_table
 from dgtui.engine.datasources.mysql_rename import Move, rename_tables
 from dgtui.engine.datasources.mysql_triggers import Trigger, drop_triggers, make_stand_ins
 from dgtui.engine.model import Record
+from dgtui.engine.reporting import Reporter
 
 _KEY = f"{CARRIED}key_"
+_AT_HOME = f"{_KEY}at_home"
 _KEYS = """
 SELECT DISTINCT TABLE_NAME, CONSTRAINT_NAME FROM information_schema.KEY_COLUMN_USAGE
 WHERE TABLE_SCHEMA = %s AND REFERENCED_TABLE_NAME IS NOT NULL ORDER BY 1, 2
@@ -141,7 +143,35 @@ def rename_key(session: Session, database: str, table: str, name: str, new_name:
     The index that MariaDB makes with a key would get that name too, and be built anew: it is told the one that is
     there, which it takes from behind CONSTRAINT where another name is given for the key itself.
     """
-    columns = key_definitions(session, database, table)[quote(name)].removeprefix("FOREIGN KEY ")
+    _make_anew(session, database, table, name, new_name, key_definitions(session, database, table)[quote(name)])
+
+
+def keys_home(session: Session, database: str, former: str, reporter: Reporter) -> None:
+    """Let the keys to tables that are nowhere, as a backup may leave one out, mean this database; again if need be.
+
+    A key follows the table that it refers to. One to a table that is not there stays with the name of the database it
+    was made in: it would refuse all rows for ever, even once that table is made where it belongs.
+    """
+    import pymysql
+
+    for key in crossing_keys(session, database):
+        if (key.database, key.parent_database) != (database, former):
+            continue
+        definition = key_definitions(session, database, key.table)[quote(key.name)]
+        definition = definition.replace(f"REFERENCES {quote(former)}.", f"REFERENCES {quote(database)}.", 1)
+        try:
+            # A statement that drops a key makes none of the same name; with two of them the key is never absent.
+            _make_anew(session, database, key.table, key.name, _AT_HOME, definition)
+            rename_key(session, database, key.table, _AT_HOME, key.name)
+        except pymysql.MySQLError as error:
+            reporter.log(
+                f"The foreign key {key.name} of {database}.{key.table} still refers to {former}: {error.args[-1]}",
+                level="warning",
+            )
+
+
+def _make_anew(session: Session, database: str, table: str, name: str, new_name: str, definition: str) -> None:
+    columns = definition.removeprefix("FOREIGN KEY ")
     index = session.value(_INDEX, [database, table, database, table, name]) or new_name
     session.execute("SET SESSION foreign_key_checks = 0")
     try:

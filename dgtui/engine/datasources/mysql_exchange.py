@@ -18,6 +18,7 @@ from dgtui.engine.datasources.mysql_carrying import (
     Exchange,
     bring_back,
     bring_in,
+    keys_home,
     meeting_keys,
     moves_in,
     moves_out,
@@ -203,6 +204,8 @@ def _finish(access: Access, session: Session, change: Exchange, reporter: Report
         access, change.current, Objects(dump=incoming.dump, grants=grants, triggers=incoming.triggers), reporter
     )
     drop_triggers(session, change.current, is_stand_in)
+    keys_home(session, change.current, change.new, reporter)
+    keys_home(session, change.keep_as, change.current, reporter)
     drop_keys(session, (key for key in crossing_keys(session, change.keep_as) if key.database == change.keep_as))
     make_keys(session, former.keys_of_others, reporter)
     make_keys(session, incoming.keys_to_others, reporter, change.current)
@@ -246,6 +249,7 @@ def _take_back(
     moves.append(Move(keep_as, MOVED_TABLE, new, OBJECTS_TABLE))
     rename_tables(session, moves, int(access.settings.lock_timeout))
     names_again(session, change, new)
+    keys_home(session, current, keep_as, reporter)
     make_missing(access, session, current, former, reporter)
     make_keys(session, former.keys_of_others, reporter)
     make_keys(session, former.keys_to_others, reporter, current)

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from dgtui.engine.datasources.mysql_carrying import Exchange
+from dgtui.engine.datasources.mysql_carrying import Exchange, keys_home
 from dgtui.engine.datasources.mysql_connection import Access, Session
 from dgtui.engine.datasources.mysql_errors import quote
 from dgtui.engine.datasources.mysql_exchange import exchange, holds_objects, settle_exchange
@@ -64,6 +64,8 @@ def _swap_tables(access: Access, session: Session, change: Exchange, reporter: R
     if strangers := strangers_in(session, current, new_tables):
         rename_tables(session, [move.back for move in reversed(moves)], int(access.settings.lock_timeout))
         raise disturbed(current, strangers)
+    keys_home(session, current, new, reporter)
+    keys_home(session, keep_as, current, reporter)
     reporter.log(f"{len(old_tables)} tables of {current} are now in {keep_as}")
     session.execute(f"DROP DATABASE {quote(new)}")
 
@@ -80,6 +82,9 @@ def settle_databases(access: Access, new: str, current: str, keep_as: str) -> Li
         if (found := settle_exchange(access, session, change, SilentReporter())) is not None:
             return found
         moved = database_exists(session, keep_as) and bool(movable(session, keep_as))
+        if moved:
+            keys_home(session, current, new, SilentReporter())
+            keys_home(session, keep_as, current, SilentReporter())
         empty = new if moved else keep_as
         there = database_exists(session, empty)
         if there and not movable(session, empty) and not other_objects(session, empty):
