@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from dgtui.engine.errors import JobBusy, StorageError
-from dgtui.engine.files import FILE_MODE, explained, make_private_folder, set_mode, write_all
+from dgtui.engine.files import FILE_MODE, explained, file_error, make_private_folder, set_mode, write_all
 
 _HOLDER = re.compile(r"pid (?P<pid>\d{1,10}) since (?P<since>\S+) for (?P<purpose>[^\n]*)")
 _LONGEST_TEXT = 4096
@@ -117,7 +117,7 @@ def lock_holder(path: Path) -> LockHolder | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise StorageError(f"Could not read the lock file {path}: {error.strerror}", subject=str(path)) from error
+        raise file_error(error, path, "read the lock file") from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -34,6 +34,20 @@ def holder(call: str, imports: str, *, pass_fds: tuple[int, ...] = ()) -> subpro
     return process
 
 
+def test_a_lock_in_another_users_folder_is_told_with_a_way_out(tmp_path: Path) -> None:
+    folder = tmp_path / "theirs"
+    folder.mkdir(mode=0 if os.geteuid() else 0o700)
+    us = os.geteuid()
+    os.seteuid(us or 65534)
+    try:
+        with pytest.raises(StorageError, match="Permission denied") as caught:
+            lock_holder(folder / "daemon.lock")
+    finally:
+        os.seteuid(us)
+        folder.chmod(0o700)
+    assert "Give the user who runs dgtui the right" in caught.value.hint
+
+
 def end(process: subprocess.Popen[str], number: signal.Signals) -> None:
     process.send_signal(number)
     process.communicate(timeout=10)
