@@ -5,6 +5,7 @@ import concurrent.futures
 import socket
 import ssl
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -15,12 +16,22 @@ import pytest
 
 from dgtui.config.channels import AppriseSettings, ChannelSettings, EmailSettings, WebhookSettings
 from dgtui.engine.errors import DataGuardianError
-from dgtui.engine.notify.channels import send
+from dgtui.engine.notify.channels import send, try_channel
 from dgtui.engine.notify.message import Message
 from dgtui.engine.notify.webhook_sender import SIGNATURE_HEADER, TIMESTAMP_HEADER, signature
 from dgtui.engine.settings import Duration
 from tests.support.certificates import make_certificate, need_openssl
-from tests.support.receivers import LOGIN, Authority, closed_port, frozen_server, mail_server, web_server
+from tests.support.receivers import (
+    LOGIN,
+    PROXY_PASSWORD,
+    Authority,
+    Forwarder,
+    closed_port,
+    frozen_server,
+    http_proxy,
+    mail_server,
+    web_server,
+)
 
 MESSAGE = Message(
     delivery_id="6f9619ff-8b86-d011-b42d-00cf4fc964ff",
@@ -200,6 +211,74 @@ def test_a_webhook_goes_through_tls(authority: Authority) -> None:
         settings = hook(f"https://localhost:{web.port}/x?y=1", ca_file=str(authority.file))
         assert sent(settings) == ("", 1)
     assert web.requests[0].path == "/x?y=1"
+
+
+@pytest.fixture
+def forwarder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Forwarder]:
+    """A proxy that asks for a name and a password, and that the environment names."""
+    with http_proxy() as proxy:
+        for name in ("HTTPS_PROXY", "HTTP_PROXY"):
+            monkeypatch.setenv(name, f"http://watcher:{PROXY_PASSWORD}@127.0.0.1:{proxy.port}")
+        for name in ("https_proxy", "http_proxy", "ALL_PROXY", "all_proxy", "no_proxy", "NO_PROXY"):
+            monkeypatch.delenv(name, raising=False)
+        yield proxy
+
+
+def test_a_webhook_goes_through_the_proxy_of_the_environment(authority: Authority, forwarder: Forwarder) -> None:
+    """The receiver's name is known to the proxy alone, and the receiver has to prove that it has it."""
+    with web_server(authority.server_context("hooks.example")) as server:
+        url = f"https://hooks.example:{server.port}/t0ken-in-the-path"
+        assert sent(hook(url, ca_file=str(authority.file))) == ("", 1)
+        assert try_channel("ops", hook(url, ca_file=str(authority.file)), seconds=30).startswith("hooks.example port")
+        message, commits = failure(hook(f"https://other.example:{server.port}/", ca_file=str(authority.file)))
+        assert "its certificate is not trusted" in message
+        assert commits == 0
+    assert [request.path for request in server.requests] == ["/t0ken-in-the-path"]
+    assert "Proxy-Authorization" not in server.requests[0].headers
+    assert forwarder.asked == [f"CONNECT hooks.example:{server.port}"] * 2 + [f"CONNECT other.example:{server.port}"]
+
+
+def test_without_tls_the_proxy_is_asked_to_ask(forwarder: Forwarder) -> None:
+    with web_server() as server:
+        assert sent(hook(f"http://hooks.example:{server.port}/a?b=c")) == ("", 1)
+    assert [(request.method, request.path) for request in server.requests] == [("POST", "/a?b=c")]
+    assert server.requests[0].headers["Host"] == f"hooks.example:{server.port}"
+    assert forwarder.asked == [f"POST http://hooks.example:{server.port}/a?b=c"]
+
+
+def test_neither_this_machine_nor_what_no_proxy_names_is_asked_for_there(
+    forwarder: Forwarder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with web_server() as server:
+        assert sent(hook(server.url)) == ("", 1)
+    monkeypatch.setenv("NO_PROXY", "example.invalid")
+    message, _ = failure(hook("https://hooks.example.invalid/"))
+    assert message.startswith("Resolve the name hooks.example.invalid")
+    assert forwarder.asked == []
+
+
+@pytest.mark.parametrize("proxy", ["wrong password", "none there", "not of http"])
+def test_a_proxy_that_does_not_help_is_told_without_its_password(
+    proxy: str, forwarder: Forwarder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, expected = {
+        "wrong password": (f"http://watcher:s3cret-too@127.0.0.1:{forwarder.port}", "answers 407"),
+        "none there": (
+            f"http://watcher:s3cret-too@127.0.0.1:{closed_port()}",
+            "Through the proxy: Connect to",
+        ),
+        "not of http": ("socks5://watcher:s3cret-too@127.0.0.1:1", "one of socks5, and only http"),
+    }[proxy]
+    monkeypatch.setenv("HTTPS_PROXY", url)
+    channel = hook("https://hooks.example/")
+    message, commits = failure(channel)
+    assert expected in message
+    assert commits == 0
+    with pytest.raises(DataGuardianError) as caught:
+        send("ops", channel, MESSAGE, commit=lambda: None, seconds=30)
+    told = f"{caught.value.message} {caught.value.subject} {caught.value.hint}"
+    assert "s3cret" not in told
+    assert "HTTPS_PROXY" in told
 
 
 def test_an_answer_that_is_no_success_is_told_without_the_url() -> None:

@@ -1,8 +1,11 @@
 """Receivers of notifications: a mail server and a web server in threads of the test, which can misbehave."""
 
+import base64
 import contextlib
+import http.client
 import http.server
 import json
+import select
 import socket
 import ssl
 import threading
@@ -13,6 +16,7 @@ from email.message import EmailMessage
 from email.policy import default
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import trustme
 from aiosmtpd.controller import Controller
@@ -133,6 +137,80 @@ class WebServer:
     def url(self) -> str:
         """An address that it answers at."""
         return f"http://127.0.0.1:{self.port}/hook/t0ken-in-the-path"
+
+
+PROXY_PASSWORD = "pr0xy-s3cret"
+
+
+@dataclass
+class Forwarder:
+    """A real HTTP proxy to ports of this machine, by whichever name they are asked for."""
+
+    port: int = 0
+    asked: list[str] = field(default_factory=list)
+    """What it was asked for by those who gave name and password."""
+
+
+@contextlib.contextmanager
+def http_proxy() -> Iterator[Forwarder]:
+    """A proxy on a free port of this machine; it lets in the user `watcher` alone."""
+    state = Forwarder()
+    login = "Basic " + base64.b64encode(f"watcher:{PROXY_PASSWORD}".encode()).decode()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_CONNECT(self) -> None:
+            if self._lets_in():
+                with socket.create_connection(("127.0.0.1", int(self.path.rpartition(":")[2]))) as target:
+                    self.send_response(200)
+                    self.end_headers()
+                    _pass_on(self.connection, target)
+
+        def do_POST(self) -> None:
+            if self._lets_in():
+                url = urlsplit(self.path)
+                client = http.client.HTTPConnection("127.0.0.1", url.port)
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                headers = {name: value for name, value in self.headers.items() if name != "Proxy-Authorization"}
+                client.request("POST", f"{url.path}?{url.query}", body, headers)
+                self.send_response(client.getresponse().status)
+                self.end_headers()
+                client.close()
+
+        def _lets_in(self) -> bool:
+            self.close_connection = True
+            if self.headers["Proxy-Authorization"] != login:
+                self.send_error(407)
+                return False
+            state.asked.append(f"{self.command} {self.path}")
+            return True
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    state.port = server.server_port
+    try:
+        yield state
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def _pass_on(one: socket.socket, other: socket.socket) -> None:
+    """Pass on what either side says, until one of them ends."""
+    while True:
+        readable, _, _ = select.select([one, other], [], [])
+        for source in readable:
+            try:
+                content = source.recv(65536)
+                (other if source is one else one).sendall(content)
+            except OSError:
+                return
+            if not content:
+                return
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ from dgtui.config.channels import WebhookSettings
 from dgtui.engine.child import printable, redact
 from dgtui.engine.notify.connection import Commit, Deadline, DeliveryError, connect, io_failure, start_tls, tls_context
 from dgtui.engine.notify.message import Message
+from dgtui.engine.notify.proxy import Proxy, place_text, proxy_for
 from dgtui.engine.secrets import fetch_secret
 
 TIMESTAMP_HEADER = "X-DataGuardian-Timestamp"
@@ -46,8 +47,8 @@ def try_webhook(name: str, settings: WebhookSettings, deadline: Deadline) -> str
     if settings.signing_key is not None:
         fetch_secret(settings.signing_key, subject=f"channels.{name}.signing_key")
     parts = _parts(url)
-    _connected(parts, settings.ca_file, deadline).close()
     host, port = _place(parts)
+    _connected(parts, proxy_for(parts.scheme, host, port), settings.ca_file, deadline).close()
     return f"{host} port {port}"
 
 
@@ -119,19 +120,23 @@ def _one_request(
     deadline: Deadline,
 ) -> _Answer:
     host, port = _place(parts)
-    connection = _connected(parts, ca_file, deadline)
+    proxy = proxy_for(parts.scheme, host, port)
+    connection = _connected(parts, proxy, ca_file, deadline)
     client = http.client.HTTPConnection(host, port, timeout=deadline.left)
     client.sock = connection
     target = parts.path or "/"
     if parts.query:
         target += f"?{parts.query}"
+    headers = {"User-Agent": "dgtui", "Connection": "close", **_login(parts), **headers}
+    if proxy is not None and parts.scheme == "http":
+        # Without TLS the proxy is asked to ask.
+        target = f"http://{place_text(host, port)}{target}"
+        headers |= proxy.headers
     with deadline.guarding(connection), connection:
         try:
             # From here on the receiver may take it, whatever becomes of its answer.
             commit()
-            client.request(
-                method, target, body, {"User-Agent": "dgtui", "Connection": "close", **_login(parts), **headers}
-            )
+            client.request(method, target, body, headers)
             response = client.getresponse()
             text = response.read(_MOST_READ) if response.status >= 300 else b""
         except http.client.HTTPException as error:
@@ -158,11 +163,14 @@ def _place(parts: SplitResult) -> tuple[str, int]:
     return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
 
 
-def _connected(parts: SplitResult, ca_file: str | None, deadline: Deadline) -> socket.socket:
+def _connected(parts: SplitResult, proxy: Proxy | None, ca_file: str | None, deadline: Deadline) -> socket.socket:
     host, port = _place(parts)
-    context = tls_context(ca_file) if parts.scheme == "https" else None
-    connection = connect(host, port, deadline)
-    return connection if context is None else start_tls(connection, host, context, deadline)
+    if parts.scheme != "https":
+        return connect(host, port, deadline) if proxy is None else proxy.connected(deadline)
+    context = tls_context(ca_file)
+    connection = connect(host, port, deadline) if proxy is None else proxy.tunnel(host, port, deadline)
+    # Whoever stands between proves nothing by that.
+    return start_tls(connection, host, context, deadline)
 
 
 def _parts(url: str) -> SplitResult:
