@@ -41,6 +41,10 @@ class RunsSampled(Message):
     runs: "tuple[WatchedRun, ...]"
 
 
+class NoRunFound(Message):
+    """The first look found nothing under way."""
+
+
 @dataclass
 class EngineOpened(Message):
     """The engine can be asked."""
@@ -156,7 +160,8 @@ class EngineApp(FaultApp):
 
     def _sample(self, watch: "RunWatch", stop: threading.Event) -> None:
         """Look at the runs twice a second, and post what changed."""
-        last: tuple[Any, ...] | None = None
+        last: tuple[Any, ...] = ()
+        is_first = True
         while not stop.wait(SAMPLE_SECONDS):
             try:
                 runs: tuple[Any, ...] = watch.sample()
@@ -166,6 +171,13 @@ class EngineApp(FaultApp):
                 last = runs
                 if not self.post_message(RunsSampled(runs)):
                     return
+            elif is_first and not self.post_message(NoRunFound()):
+                return
+            is_first = False
+
+    def on_no_run_found(self) -> None:
+        """Nothing runs, and that is known now."""
+        self.knows_runs = True
 
     def on_runs_sampled(self, message: RunsSampled) -> None:
         """Keep what is under way, tell what ended, and let the screen show it."""
