@@ -169,8 +169,8 @@ def remove_object(config: Config, table: Table, name: str) -> Config:
             subject=name,
             hint="Open it in an editor",
         )
-    users = [job for job, settings in config.jobs.items() if name in (settings.datasource, *settings.storages)]
-    if table != "jobs" and users:
+    users = _users(config, table, name)
+    if users:
         raise ConfigError(
             f"{name} is used by {', '.join(users)}", subject=name, hint="Change or delete these jobs first"
         )
@@ -180,6 +180,13 @@ def remove_object(config: Config, table: Table, name: str) -> Config:
     again = changes.read_again(config)
     _remove_secrets(config, table, name, former, but={})
     return again
+
+
+def _users(config: Config, table: Table, name: str) -> list[str]:
+    """The jobs that need an object; one of another kind may have the same name."""
+    if table == "datasources":
+        return [job for job, settings in config.jobs.items() if settings.datasource == name]
+    return [job for job, settings in config.jobs.items() if table == "storages" and name in settings.storages]
 
 
 class _Changes:
