@@ -267,12 +267,14 @@ class DataGuardianApp(ErrandApp):
         """Every action that the place knows, and every place, by name."""
         for name, title in TABS.items():
             yield SystemCommand(f"Go to {title}", f"The place {title}", functools.partial(self.action_tab, name))
-        seen = set()
+        seen: set[tuple[str, str]] = set()
         for active in screen.active_bindings.values():
             binding = active.binding
-            if binding.id is None or not binding.description or binding.id in seen or binding.id.startswith("tab."):
+            # The same may have two keys, of which one has a name of its own in a place.
+            told = (binding.description, binding.tooltip or binding.action)
+            if binding.id is None or not binding.description or told in seen or binding.id.startswith("tab."):
                 continue
-            seen.add(binding.id)
+            seen.add(told)
             action, node = binding.action, active.node
             yield SystemCommand(
                 binding.description,

@@ -44,7 +44,7 @@ class ConfirmScreen(Dialog[bool]):
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Only the very word opens the button."""
-        self.query_one("#yes", Button).disabled = event.value != self._word
+        self.query_one("#yes", Button).disabled = event.value.strip() != self._word
 
     def on_input_submitted(self) -> None:
         """Enter says yes once the word stands."""

@@ -28,8 +28,9 @@ def restored_facts(row: "Restore", undone: "Restore | None" = None) -> list[tupl
     """Who, when, why, from where, into what, and what is kept; a text is empty where there is nothing to tell."""
     took = "" if row.seconds is None or row.by_hand else f", {took_text(row.seconds)}"
     what = _WHAT.get(row.backup_type, "everything")
-    copy = "" if row.by_hand else f" from {row.storage or 'no copy yet'}"
-    source = f"{row.execution_id}{copy}" if row.execution_id else ""
+    none_yet = "no copy" if row.status in ENDED else "no copy yet"
+    copy = "" if row.by_hand else f" from {row.storage or none_yet}"
+    source = f"{row.execution_id}{copy}" if row.execution_id and not _is_swapped_back(row) else ""
     return [
         ("Restore", row.restore_id),
         ("Status", f"{row.status}{took}"),
@@ -56,7 +57,7 @@ def way_words(row: "Restore", undone: "Restore | None" = None) -> str:
         return "being filled in its own place: it holds only a part"
     ways = (
         (row.by_hand, "by hand, without this program"),
-        (row.undo_of is not None and not row.execution_id, "what was kept was swapped in again"),
+        (_is_swapped_back(row), "what was kept was swapped in again"),
         (row.merged, "put over what was there"),
         (row.backup_type == "data_only", "rows were loaded into the tables that were there"),
         (row.part is not None, "only what was chosen was exchanged"),
@@ -71,6 +72,11 @@ def way_words(row: "Restore", undone: "Restore | None" = None) -> str:
 def replaced_too(later: int, target: str) -> str:
     """What an undo puts away besides what its restore had brought."""
     return f"{counted(later, 'later restores')} into {target} {'is' if later == 1 else 'are'} replaced as well"
+
+
+def _is_swapped_back(row: "Restore") -> bool:
+    """Whether it put back what was kept: the safety backup that it names was not read then."""
+    return row.undo_of is not None and row.took_effect and row.storage is None
 
 
 def kept_words(row: "Restore") -> str:

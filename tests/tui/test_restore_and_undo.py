@@ -153,14 +153,14 @@ async def test_what_somebody_else_dropped_meanwhile_is_not_offered_any_more(home
         restore = await restore_here(driver)
         await driver.press("6", "down", "x")
         driver.app.engine.drop_replaced(restore)
-        await driver.fill("#word", restore.restore_id[:8])
+        await driver.fill("#word", f"{restore.restore_id[:8]} ")  # as a terminal pastes it
         await driver.press("enter")
         assert "keeps nothing" in driver.toasts[-1]
         assert driver.screen.check_action("drop", ()) is None
         assert "it was dropped" in driver.text("#details")
 
 
-async def test_the_panel_of_an_undo_is_named_in_words_that_fit(home: Home, shop: Path) -> None:
+async def test_an_undo_by_what_was_kept_is_told_in_words_that_fit(home: Home, shop: Path) -> None:
     home.back_up()
     add_rows(shop, 3)
     async with screens(home) as driver:
@@ -171,6 +171,11 @@ async def test_the_panel_of_an_undo_is_named_in_words_that_fit(home: Home, shop:
         known = driver.app.known_run(run_id)
         assert known is not None
         assert known.info.title == f"undoing {restore.restore_id[:8]} into {restore.target}"
+        await driver.press("escape", "home", "enter")
+        assert isinstance(driver.screen, RestoredScreen)
+        text = driver.text("#text")
+        assert "what was kept was swapped in again" in text
+        assert "Backup " not in text, "none was read"
 
 
 async def test_a_restore_that_cannot_be_undone_says_why(home: Home, shop: Path) -> None:
