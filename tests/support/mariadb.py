@@ -27,6 +27,14 @@ from tests.support.ports import free_port
 
 _DEADLINE_SECONDS = 60.0
 _PROGRAMS = ("mariadbd", "mariadb-install-db", "mariadb-dump", "mariadb")
+_NOT_SYNCED = (
+    "--innodb-flush-log-at-trx-commit=0",
+    "--innodb-flush-method=nosync",
+    "--innodb-doublewrite=OFF",
+    "--sync-frm=OFF",
+    "--debug-no-sync",
+)
+"""No test cuts the power of a server: what it wrote is there for the next start, and nothing waits for the disk."""
 _FOLDERS = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
 
 
@@ -105,8 +113,8 @@ class MariadbServer:
             f"--port={self.port}",
             "--bind-address=127.0.0.1",
             "--innodb-buffer-pool-size=64M",
-            "--innodb-flush-log-at-trx-commit=0",
             "--skip-name-resolve",
+            *_NOT_SYNCED,
             *self._options,
         ]
         if os.geteuid() == 0:
