@@ -72,7 +72,7 @@ def _specs_of(table: str, field: msgspec.structs.FieldInfo, prefix: str) -> Iter
         help=_description(field.type),
         required=field.required,
         default=None if field.required else _plain(field.default),
-        default_text=_quantity_text(field.default),
+        default_text=quantity_text(field.default),
         choices=choices,
         optional=type(None) in leaves,
         last=any((meta.extra or {}).get("last", False) for meta in _metas(field.type)),
@@ -114,7 +114,7 @@ def _plain(default: Any) -> Any:
     return msgspec.to_builtins(default, enc_hook=encode_setting, str_keys=True)
 
 
-def _quantity_text(default: Any) -> str:
+def quantity_text(default: Any) -> str:
     """`10 min` in place of 600; empty for what is no span and no size."""
     if isinstance(default, ByteSize):
         return size_text(default)
