@@ -63,7 +63,8 @@ def compare_objects(
             estimated.append(sentence)
     return Comparison(
         missing=tuple(sorted(wanted.keys() - present.keys())),
-        additional=tuple(sorted(present.keys() - wanted.keys())),
+        # What chosen tables need, and the partitions of one, are there without being chosen.
+        additional=tuple(sorted(present.keys() - {entry.name for entry in expected})),
         wrong_rows=tuple(sorted(wrong)),
         estimated_rows=tuple(sorted(estimated)),
         objects=tuple(_report(wanted[name], present.get(name), compare_rows=compare_rows) for name in sorted(wanted)),
@@ -91,5 +92,18 @@ def _report(expected: ObjectInfo, found: ObjectInfo | None, *, compare_rows: boo
 def is_selected(name: str, tables: Sequence[str]) -> bool:
     """Whether an object of a manifest is among the chosen ones; all are where none is chosen."""
     return not tables or any(
-        name == table or name.endswith(f".{table}") or name.startswith(f"{table}/") for table in tables
+        name == table or name.endswith(f".{table}") or name.startswith(f"{table}/")
+        for chosen in tables
+        for table in (chosen, *_in_quotes(chosen))
     )
+
+
+def _in_quotes(name: str) -> tuple[str, ...]:
+    """How a manifest of PostgreSQL tells a name, or parts of it, that a person wrote without quotes."""
+    schema, dot, table = name.partition(".")
+    parts = (f"{schema}.{_quoted(table)}", f"{_quoted(schema)}.{table}", f"{_quoted(schema)}.{_quoted(table)}")
+    return (_quoted(name), *(parts if dot and schema and table else ()))
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

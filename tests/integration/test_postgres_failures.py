@@ -115,6 +115,15 @@ def test_a_stopped_server_and_a_missing_database(own_postgres_server: PostgresSe
     assert not isinstance(error, AuthenticationError)
 
 
+def test_a_database_that_was_dropped_in_part(own_postgres_server: PostgresServer) -> None:
+    """As of PostgreSQL 15.4 an interrupted DROP DATABASE leaves one that says so."""
+    own_postgres_server.execute("CREATE DATABASE half")
+    own_postgres_server.execute("UPDATE pg_database SET datconnlimit = -2 WHERE datname = 'half'")
+    with pytest.raises(ConfigError, match="interrupted DROP DATABASE left") as caught:
+        datasource(own_postgres_server, "half").probe()
+    assert 'DROP DATABASE "half"; then restore' in caught.value.hint
+
+
 def test_a_server_killed_during_the_dump(own_postgres_server: PostgresServer) -> None:
     own_postgres_server.execute("CREATE TABLE t AS SELECT i, repeat('x', 500) AS x FROM generate_series(1, 100000) i")
     source = datasource(own_postgres_server, "postgres")

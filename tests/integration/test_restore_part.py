@@ -173,6 +173,27 @@ def test_a_partition_of_postgres_alone(home: Home, postgres_server: PostgresServ
             postgres_server.drop_database(other)
 
 
+@pytest.mark.parametrize("chosen", ['Odd "name', 'app.Odd "name', 'app."Odd ""name"'])
+def test_a_table_of_postgres_is_compared_however_its_name_is_written(
+    home: Home, postgres_server: PostgresServer, chosen: str
+) -> None:
+    with postgres_server.database() as database:
+        postgres_server.execute(
+            "CREATE SCHEMA app; CREATE TABLE app.parent (a int);"
+            'CREATE TABLE app."Odd ""name" () INHERITS (app.parent);'
+            'INSERT INTO app."Odd ""name" VALUES (1), (2)',
+            database,
+        )
+        home.configure(postgres_table(postgres_server, database))
+        assert home.back_up().status == "completed"
+        done = home.dgtui("restore", "nightly@latest", "--table", chosen, "--overwrite", "--yes")
+        assert done.exit_code == 0, done
+        assert "Difference" not in done.errors
+        report = home.engine().restores()[0].report
+        assert report is not None
+        assert [(one.name, one.rows_expected, one.rows_found) for one in report.objects] == [('app."Odd ""name"', 2, 2)]
+
+
 def test_a_postgres_table_that_is_gone_comes_back_without_overwrite(part: PostgresPart) -> None:
     part.server.execute("DROP TABLE lines", database=part.database)
     done = part.restore("--table", "lines")

@@ -145,6 +145,14 @@ def _closed(match: re.Match[str], server: str, _: str) -> DataGuardianError:
     )
 
 
+def _cut_off(match: re.Match[str], server: str, _: str) -> DataGuardianError:
+    return ConfigError(
+        f"The database {match[1]} at {server} is what an interrupted DROP DATABASE left: nobody can use it any more",
+        subject=match[1].strip('"'),
+        hint=f"As its owner or a superuser: DROP DATABASE {match[1]}; then restore it from a backup",
+    )
+
+
 def _no_table(match: re.Match[str], server: str, _: str) -> DataGuardianError:
     return ConfigError(
         f"No table at {server} matches {match[1] or 'the selection'}",
@@ -202,6 +210,7 @@ _KNOWN: tuple[tuple[re.Pattern[str], _Builder], ...] = (
     (re.compile(r"no pg_hba\.conf entry[^\n]*|pg_hba\.conf rejects connection[^\n]*"), _rule),
     (re.compile(r'FATAL:\s+database (".*?") does not exist'), _no_database),
     (re.compile(r'FATAL:\s+database (".*?") is not currently accepting connections'), _closed),
+    (re.compile(r'cannot connect to invalid database (".*?")'), _cut_off),
     (re.compile(r"affected by row-level security policy for table (\S+)"), _row_security),
     (re.compile(r"permission denied for (\w+(?: \w+)*?) ([^\n]+)"), _no_right),
     (re.compile(r"no matching (?:tables|schemas) were found(?: for pattern ([^\n]*))?"), _no_table),
