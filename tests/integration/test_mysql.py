@@ -7,6 +7,8 @@ import pytest
 
 from dgtui.engine.datasources.dumping import DumpOptions
 from dgtui.engine.datasources.loading import Selection
+from dgtui.engine.datasources.mysql_connection import Access
+from dgtui.engine.datasources.mysql_letters import changed_text
 from dgtui.engine.errors import ConfigError
 from tests.integration.mysql_pump import FileArchive, Listener, copy_database, dump_to, load_from
 from tests.support.mariadb import MariadbServer, mysql_digest, mysql_nasty, quoted
@@ -222,3 +224,37 @@ def test_the_estimate_is_near_the_size(mariadb: MariadbServer, tmp_path: Path, a
     size = (tmp_path / "all.sql").stat().st_size
     assert estimate is not None
     assert abs(estimate - size) <= 0.15 * size, f"{estimate} for {size}"
+
+
+@pytest.mark.parametrize(
+    ("charset", "lost", "kept"),
+    [("cp1250", "8183", "e1"), ("sjis", "835c5c", "835c"), ("gbk", "a2a0", "c4e3"), ("greek", "d2", "e1")],
+)
+def test_text_that_a_dump_changes_is_told(
+    mariadb: MariadbServer, tmp_path: Path, charset: str, lost: str, kept: str
+) -> None:
+    """Bytes without a letter in Unicode, or with one that has others: the dump has another text, without a word."""
+    name = mariadb.create_database()
+    mariadb.execute(
+        "SET sql_mode = ''",
+        f"CREATE TABLE t (`a``b` VARCHAR(20) CHARACTER SET {charset}, e ENUM('x') CHARACTER SET {charset})",
+        f"INSERT INTO t VALUES (UNHEX('{kept}'), 'x'), (NULL, NULL)",
+        database=name,
+    )
+    source, path = mariadb.datasource(name), tmp_path / "all.sql"
+    assert dump_to(source, path).warnings == ()
+    mariadb.execute("SET sql_mode = ''", f"INSERT INTO t VALUES (UNHEX('{lost}'), 'x')", database=name)
+    assert [warning for warning in dump_to(source, path).warnings if f"t.a`b ({charset})" in warning]
+    assert dump_to(source, path, DumpOptions(backup_type="schema_only")).warnings == ()
+
+
+def test_text_that_cannot_be_looked_at_is_told(mariadb: MariadbServer) -> None:
+    """Another session holds the table: after lock_timeout that is said, and the dump itself judges the lock."""
+    name = mariadb.create_database()
+    mariadb.execute("CREATE TABLE t (a TEXT CHARACTER SET sjis)", database=name)
+    source = mariadb.datasource(name, lock_timeout=1)
+    tables = source.probe().objects
+    with mariadb.connect(name) as connection, connection.cursor() as cursor:
+        cursor.execute("LOCK TABLES t WRITE")
+        told = changed_text(Access(mariadb.settings(name, lock_timeout=1), None), tables)
+    assert [warning for warning in told if "could not be looked at: Lock wait timeout" in warning]

@@ -14,6 +14,7 @@ from dgtui.engine.datasources.mysql_connection import Session
 from dgtui.engine.datasources.mysql_dump import DumpFacts, MysqlDump, keeps_history
 from dgtui.engine.datasources.mysql_estimate import estimated_dump_bytes
 from dgtui.engine.datasources.mysql_health import ask_mysql
+from dgtui.engine.datasources.mysql_letters import changed_text
 from dgtui.engine.datasources.mysql_look import (
     Table,
     carried_tables,
@@ -108,6 +109,7 @@ class MysqlDatasource(MysqlTarget):
             object_count=len(options.tables) or len(probe.objects) + views,
             connection=connection,
             versioned=versioned and options.backup_type != "schema_only",
+            warnings=changed_text(self._access, probe.objects) if options.backup_type != "schema_only" else (),
         )
         return MysqlDump(tool, self._access, options, facts, reporter, probe.objects)
 

@@ -48,6 +48,8 @@ class DumpFacts(Record, frozen=True):
     """Number of a connection made before the dump's."""
     versioned: bool = False
     """Whether there are system-versioned tables, whose history has to be asked for."""
+    warnings: tuple[str, ...] = ()
+    """What is known before of what the dump will not hold as it is."""
 
 
 def dump_arguments(
@@ -158,7 +160,8 @@ class MysqlDump(Dump):
             raise BackupCreationError(self._blocked, subject=self._access.settings.database, hint=_LOCK_HINT)
         if code != 0:
             self._fail(code)
-        return DumpSummary(objects=self._objects, warnings=tuple(f"{self._tool}: {line}" for line in self._complaints))
+        complaints = tuple(f"{self._tool}: {line}" for line in self._complaints)
+        return DumpSummary(objects=self._objects, warnings=(*self._facts.warnings, *complaints))
 
     def stop(self) -> None:
         """End the tool."""
