@@ -39,7 +39,7 @@ class Lock:
     """A lock file that this process holds; free it by `release`, or as a context manager."""
 
     def __init__(self, path: Path, descriptor: int) -> None:
-        """Take over an open descriptor that has the lock; `take_lock` and `adopt_lock` make these."""
+        """Take over an open descriptor that has the lock; `take_lock` makes these."""
         self.path = path
         self._descriptor: int | None = descriptor
 
@@ -99,14 +99,6 @@ def take_lock(
     except BaseException:
         os.close(descriptor)
         raise
-    return lock
-
-
-def adopt_lock(path: Path, descriptor: int, *, purpose: str) -> Lock:
-    """Go on holding a lock that the parent process handed over; children of this process do not get it."""
-    os.set_inheritable(descriptor, False)
-    lock = Lock(path, descriptor)
-    lock.sign(purpose)
     return lock
 
 

@@ -67,12 +67,7 @@ class Teller:
             with self._catalog.transaction() as connection:
                 save(connection)
 
-    def backup_ended(self, execution: Execution) -> None:
-        """Tell of a backup that ended, however it did."""
-        self._notify_of_end(execution)
-        self._audit_end(execution)
-
-    def _audit_end(self, execution: Execution, also: Also | None = None) -> bool:
+    def _audit_end(self, execution: Execution, also: Also) -> bool:
         return self.audit(
             "backup" if execution.purpose == "backup" else f"{execution.purpose} backup",
             object_kind="job",

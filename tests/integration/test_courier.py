@@ -187,7 +187,7 @@ def test_only_what_its_server_is_to_blame_for_is_told_with_others_of_it(tmp_path
         started_at=START,
         problem=Problem(kind=kind, message="no"),
     )
-    Teller(catalog, Config(datasources={"shop": settings}), pytest.fail).backup_ended(failed)
+    Teller(catalog, Config(datasources={"shop": settings}), pytest.fail).record_end(failed)
     (told,) = Notifications(catalog).listed()
     assert told.group_key == group
     catalog.close()

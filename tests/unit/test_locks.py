@@ -9,21 +9,21 @@ from pathlib import Path
 import pytest
 
 from dgtui.engine.errors import JobBusy, StorageError
-from dgtui.engine.locks import adopt_lock, lock_holder, take_lock
+from dgtui.engine.locks import lock_holder, take_lock
 
 _HOLD = (
     "import sys, pathlib\n"
-    "from dgtui.engine.locks import {imports}\n"
+    "from dgtui.engine.locks import take_lock\n"
     "lock = {call}\n"
     "print('held', flush=True)\n"
     "sys.stdin.read()\n"
 )
 
 
-def holder(call: str, imports: str, *, pass_fds: tuple[int, ...] = ()) -> subprocess.Popen[str]:
+def holder(call: str, *, pass_fds: tuple[int, ...] = ()) -> subprocess.Popen[str]:
     """Another process that holds a lock until its input ends."""
     process = subprocess.Popen(
-        [sys.executable, "-c", _HOLD.format(call=call, imports=imports)],
+        [sys.executable, "-c", _HOLD.format(call=call)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -67,7 +67,7 @@ def test_one_at_a_time_and_free_after_it(tmp_path: Path) -> None:
 
 def test_a_killed_holder_frees_it(tmp_path: Path) -> None:
     path = tmp_path / "job.lock"
-    other = holder(f"take_lock(pathlib.Path({str(path)!r}), purpose='backup')", "take_lock")
+    other = holder(f"take_lock(pathlib.Path({str(path)!r}), purpose='backup')")
     with pytest.raises(JobBusy, match=f"pid {other.pid}"):
         take_lock(path, purpose="mine", patience_seconds=0)
     end(other, signal.SIGKILL)
@@ -77,8 +77,8 @@ def test_a_killed_holder_frees_it(tmp_path: Path) -> None:
 def test_it_is_handed_to_a_child_without_a_gap(tmp_path: Path) -> None:
     path = tmp_path / "job.lock"
     lock = take_lock(path, purpose="start", inheritable=True)
-    call = f"adopt_lock(pathlib.Path({str(path)!r}), {lock.fd}, purpose='work')"
-    child = holder(call, "adopt_lock", pass_fds=(lock.fd,))
+    child = holder("None", pass_fds=(lock.fd,))
+    lock.sign("work", pid=child.pid)
     lock.hand_over()
     found = lock_holder(path)
     assert found is not None
@@ -92,9 +92,7 @@ def test_children_do_not_inherit_it_unasked(tmp_path: Path) -> None:
     asked = take_lock(tmp_path / "b.lock", purpose="x", inheritable=True)
     assert not os.get_inheritable(lock.fd)
     assert os.get_inheritable(asked.fd)
-    adopted = adopt_lock(tmp_path / "b.lock", os.dup(asked.fd), purpose="y")
-    assert not os.get_inheritable(adopted.fd)
-    for each in (lock, asked, adopted):
+    for each in (lock, asked):
         each.release()
         each.release()
 
