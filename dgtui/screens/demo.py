@@ -21,5 +21,10 @@ def demo_engine() -> "Engine":
     command = [sys.executable, "-m", "dgtui", "demo", "--folder", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
     if done.returncode != 0:
-        raise RestoreError("The demo did not work", subject=str(folder), detail=done.stderr.splitlines()[-5:])
+        raise RestoreError(
+            "The demo did not work",
+            subject=str(folder),
+            hint="Leave the screens and see all that it says: dgtui demo",
+            detail=done.stderr.splitlines()[-5:],
+        )
     return Engine(load_config(folder / "config.toml"), folder / "state")
