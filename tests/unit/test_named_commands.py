@@ -16,7 +16,16 @@ _HOLE = "{}"
 """What stands for a value that is put in at run time."""
 _COMMAND = re.compile(r"\bdgtui (?P<name>[a-z][a-z-]*)(?P<rest>(?: (?:--[a-z-]+|[A-Z]+\b|\{\}))*)")
 _OPTION = re.compile(r"(?<![\w\"'=-])--[a-z][a-z-]+")
-_OF_OTHER_PROGRAMS = {"--compact", "--delete", "--disable-triggers", "--globals-only", "--password", "--skip-comments"}
+_OF_OTHER_PROGRAMS = {
+    "--compact",
+    "--delete",
+    "--disable-triggers",
+    "--globals-only",
+    "--locale-provider",
+    "--password",
+    "--skip-comments",
+}
+"""Options that a text tells to give to the tools of a database, or to rsync."""
 _PROSE = {"again", "do", "finds", "itself", "once", "starts", "the"}
 """Words that go on a sentence about the program."""
 
