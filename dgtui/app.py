@@ -134,6 +134,8 @@ class DataGuardianApp(ErrandApp):
         """Tell what was put right, and let the screens ask."""
         for sentence in message.engine.reconciled:
             self.tell(sentence, severity="warning")
+        if (why := message.engine.cannot_record) is not None:
+            self.tell(why, severity="warning")
         self.data_changed()
         if not self.config.datasources:
             self.welcome()
@@ -304,7 +306,7 @@ def run() -> int:
         load_places()
         from dgtui.engine.facade import Engine
 
-        return Engine(config, state)
+        return Engine(config, state, read_anyway=True)
 
     # A thread that words thousands of rows hands over after a millisecond, so that keys are answered meanwhile.
     sys.setswitchinterval(0.001)

@@ -82,6 +82,8 @@ class Engine(RestoreAftermath, LiveLook):
         self._secret_reads = SecretReads(self._teller())
         observe_secrets(self._secret_reads)
         why = unwritable(state)
+        self.cannot_record = why
+        """Why nothing can be recorded, for people; None where it can."""
         self.reconciled = () if self._opening.only_to_read else self._put_right(put_back=put_back, forgiven=bool(why))
         """What was found and put right at the start, as sentences for people."""
         if why is not None:

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from dgtui.app import run
+from dgtui.engine.facade import Engine
 from tests.support.homes import Home
 from tests.support.shops import fill_up
 
@@ -111,6 +113,30 @@ def test_a_dead_run_on_a_full_disk_hides_nothing(shop: Home, small_mount: Path) 
             told = shop.dgtui("list", "--json")
             assert [row["execution_id"] for row in told.json()] == [execution.execution_id], told
             assert "What ended without notice was not recorded" in told.errors
+
+
+class Opened(Exception):  # it carries what the screens open
+    """How the screens open the engine."""
+
+
+def test_the_screens_open_on_a_full_disk(shop: Home, small_mount: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    execution = shop.engine().executions()[0]
+    shop.close_catalogues()
+    shutil.copytree(shop.state, small_mount / "state")
+
+    def caught(_config: object, open_engine: Callable[[], Engine], **_: object) -> None:
+        raise Opened(open_engine)
+
+    monkeypatch.setattr("dgtui.app.DataGuardianApp", caught)
+    monkeypatch.setattr("gc.freeze", lambda: None)
+    monkeypatch.setattr("sys.setswitchinterval", lambda _: None)
+    monkeypatch.setenv("DGTUI_CONFIG", str(shop.config_path))
+    monkeypatch.setenv("DGTUI_STATE", str(small_mount / "state"))
+    with pytest.raises(Opened) as opened:
+        run()
+    with full(small_mount), contextlib.closing(opened.value.args[0]()) as engine:
+        assert [one.execution_id for one in engine.executions()] == [execution.execution_id]
+        assert "The disk of the state folder is full" in engine.cannot_record
 
 
 def test_a_backup_leaves_nothing_elsewhere_for_a_kill(shop: Home, monkeypatch: pytest.MonkeyPatch) -> None:
