@@ -1,5 +1,7 @@
 """The worker of checks to the last byte."""
 
+from dgtui.engine.datasources import datasource_adapter
+from dgtui.engine.model import Execution
 from dgtui.engine.orders import ValidateOrder
 from dgtui.engine.verify import validate_copy
 from dgtui.engine.worker_reading import ReadingWorker
@@ -12,6 +14,7 @@ class ValidateWorker(ReadingWorker[ValidateOrder]):
         order = self._order
         with self._recording_failure(lambda _ended: None, None):
             execution = self._execution(order.execution_id)
+            self._know_tools(execution)
             self._run.phase("validate")
             problems, copies = [], []
             for storage in self._storages_of(execution, order.storage):
@@ -29,3 +32,9 @@ class ValidateWorker(ReadingWorker[ValidateOrder]):
                 self._say_end("failed", problem=damage)
             else:
                 self._say_end("completed")
+
+    def _know_tools(self, execution: Execution) -> None:
+        """Let the reader of the archive know the folder of tools that the datasource names: its own may be too old."""
+        settings = self._config.datasources.get(execution.datasource)
+        if settings is not None and settings.type == execution.datasource_type:
+            datasource_adapter(settings.type)(execution.datasource, settings)

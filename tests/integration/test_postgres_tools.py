@@ -9,7 +9,9 @@ from dgtui.engine.errors import BackupCreationError, ToolMissing, ToolTooOld
 from dgtui.engine.tools import search_folders
 from tests.integration.postgres_case import datasource, role
 from tests.support.fakebin import write_fake
+from tests.support.homes import Home
 from tests.support.postgres import PostgresServer
+from tests.support.round_trips import postgres_table, whole_backup
 
 
 def fake_tools(folder: Path, **versions: str) -> str:
@@ -58,6 +60,27 @@ def test_the_nearest_pg_dump_is_chosen(
     assert tool is not None
     assert tool.version == f"{server}.99"
     assert search_folders(str(tmp_path)) == (tmp_path,)
+
+
+def test_a_copy_is_validated_by_the_tools_of_its_datasource(
+    home: Home, postgres_server: PostgresServer, postgres_database: str, tmp_path: Path
+) -> None:
+    """Those of the system may be older than the pg_dump that made it."""
+    folder, used = tmp_path / "tools", tmp_path / "used"
+    folder.mkdir()
+    (folder / "pg_dump").symlink_to(postgres_server.binaries / "pg_dump")
+    reader = folder / "pg_restore"
+    reader.write_text(
+        '#!/bin/sh\nif [ "$1" = --version ]; then echo "pg_restore (PostgreSQL) 98.1"; exit; fi\n'
+        f'touch "{used}"\nexec "{postgres_server.binaries}/pg_restore" "$@"\n'
+    )
+    reader.chmod(0o755)
+    home.configure(postgres_table(postgres_server, postgres_database, tools=str(folder)))
+    whole_backup(home)
+    used.unlink()
+    done = home.dgtui("validate", "nightly@latest")
+    assert done.exit_code == 0, done
+    assert used.exists()
 
 
 def test_globals_hold_the_roles(postgres_server: PostgresServer) -> None:
