@@ -23,7 +23,8 @@ _CATALOGS = {
         SELECT n.nspname, c.relname, row_number() OVER (PARTITION BY c.oid ORDER BY a.attnum), a.attname,
                format_type(a.atttypid, a.atttypmod), a.attnotnull, pg_get_expr(d.adbin, d.adrelid),
                a.attidentity::text, a.attgenerated::text, a.attcollation::regcollation::text, a.attstorage::text,
-               nullif(a.attstattarget, -1), {_ACL.format("a.attacl")}, a.attoptions
+               nullif(a.attstattarget, -1), {_ACL.format("a.attacl")},
+               (SELECT array_agg(o ORDER BY o) FROM unnest(a.attoptions) o WHERE o NOT LIKE 'pg_attver=%')
         FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
              LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
         WHERE {_OWN} AND a.attnum > 0 AND NOT a.attisdropped""",

@@ -17,6 +17,11 @@ from dgtui.engine.datasources.postgres_counting import loaded_rows
 from dgtui.engine.datasources.postgres_creation import create_database
 from dgtui.engine.datasources.postgres_databases import drop_database
 from dgtui.engine.datasources.postgres_failures import known_failure
+from dgtui.engine.datasources.postgres_inner_options import (
+    blank_inner_options,
+    has_inner_options,
+    without_inner_options,
+)
 from dgtui.engine.datasources.postgres_load_hints import load_hint
 from dgtui.engine.datasources.postgres_paths import misses_path, path_option, users_path, with_path_of_session
 from dgtui.engine.datasources.postgres_places import tell_places
@@ -117,12 +122,13 @@ def _both(one: Callable[[str], None], other: Callable[[str], None]) -> Callable[
     return hear
 
 
-def _writable(access: Access, path: str | None = None) -> dict[str, str]:
+def _environment(access: Access, path: str | None = None) -> dict[str, str]:
     """The tools' environment; a database whose sessions are read-only by default can be loaded all the same.
 
-    And one whose sessions take NULL in an array for a text.
+    And one whose sessions take NULL in an array for a text. No statement waits for the disk, which takes most of the
+    time where there are many objects: the rename that puts the database in its place does, and with it all before.
     """
-    options = "-c default_transaction_read_only=off -c array_nulls=on"
+    options = "-c default_transaction_read_only=off -c array_nulls=on -c synchronous_commit=off"
     return {**access.environment(), "PGOPTIONS": options if path is None else f"{options} {path_option(path)}"}
 
 
@@ -151,6 +157,7 @@ class Loader:
             "-v", "-w", "-d", access.conninfo(database), *access.tool_role, *plan.arguments,
             *self._list_file(folder / "restore.list"),
         ]  # fmt: skip
+        self._blanks_options = has_inner_options(toc)
         self._entries = plan.entries if plan.entries is not None else toc.entries
         self._tables = sum(entry.kind == "TABLE DATA" for entry in self._entries)
 
@@ -233,10 +240,12 @@ class Loader:
     def _in_parallel(self, jobs: int, hear: Callable[[str], None]) -> LoadOutcome:
         file = self._archive.as_file()
         tell_places(file, self._toc)
+        if self._blanks_options:
+            blank_inner_options(file, self._toc)
         complaints = _Complaints(self._reporter, self._tables)
         child = Child(
             [self._plan.tool.path, "-j", str(jobs), *self._arguments, "--", str(file)],
-            environment=_writable(self._access),
+            environment=_environment(self._access),
             on_line=_both(complaints.take, hear),
             secrets=self._access.secrets,
             stdout=subprocess.DEVNULL,
@@ -250,14 +259,18 @@ class Loader:
         complaints = _Complaints(self._reporter, self._tables)
         child = Child(
             [*buffered("-i"), self._plan.tool.path, *self._arguments],
-            environment=_writable(self._access, path),
+            environment=_environment(self._access, path),
             on_line=_both(complaints.take, hear) if hear is not None else complaints.take,
             secrets=self._access.secrets,
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
         )
         widen_pipe(child.stdin_fd)
-        blocks = self._archive.blocks() if path is None else with_path_of_session(self._archive.blocks())
+        blocks: Iterator[bytes] = self._archive.blocks()
+        if self._blanks_options:
+            blocks = without_inner_options(blocks, self._toc)
+        if path is not None:
+            blocks = with_path_of_session(blocks)
         try:
             child.feed(blocks, idle_timeout=_IDLE_SECONDS)
             # What pg_restore had no need of is read as well: the bytes are known to be good at their end only.
