@@ -72,6 +72,24 @@ def test_schema_alone(nasty_archive: Path, sqlite_nasty: Path, tmp_path: Path, s
         assert restored.execute(question).fetchall() == original.execute(question).fetchall()
 
 
+def test_a_part_without_the_extension_that_it_needs_is_no_damage(tmp_path: Path, scratch: Path) -> None:
+    """All of it is restored as it is; what only that extension could take apart is not called damaged."""
+    path, archive = tmp_path / "shop.db", tmp_path / "backup.db"
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("CREATE TABLE t (a)")
+        connection.execute("PRAGMA writable_schema = ON")
+        statement = "CREATE VIRTUAL TABLE vectors USING vec_of_others (a)"
+        connection.execute("INSERT INTO sqlite_master VALUES ('table', 'vectors', 'vectors', 0, ?)", (statement,))
+    source = datasource(path)
+    dump_to(source, archive, scratch=scratch)
+    for name, selection in (("one", Selection(tables=("t",))), ("two", Selection(backup_type="schema_only"))):
+        with pytest.raises(RestoreError, match=r"without the extension .* no such module: vec_of_others") as caught:
+            load_into(source, archive, str(tmp_path / name), selection, scratch=scratch)
+        assert "in full" in caught.value.hint
+    load_into(source, archive, str(tmp_path / "all"), scratch=scratch)
+    assert (tmp_path / "all").read_bytes() == archive.read_bytes()
+
+
 _INDEXES = (
     ("fts5(a, content='text', content_rowid='id')", "INSERT INTO words (rowid, a) VALUES (1, 'secret')"),
     ("fts5(a, content='')", "INSERT INTO words (rowid, a) VALUES (1, 'secret')"),

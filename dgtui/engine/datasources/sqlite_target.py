@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -35,6 +36,9 @@ from dgtui.engine.files import file_error, fsync_folder
 from dgtui.engine.reporting import Reporter
 from dgtui.engine.restore_model import PartChange
 
+_EXTENSION = re.compile("no such (?:module|function|tokenizer|collation sequence)|unknown tokenizer")
+"""What SQLite says where a database is made with an extension that is not here; that is no damage."""
+
 
 class SqliteTarget(SqliteFile):
     """What the adapter does with a file that a restore writes to."""
@@ -44,6 +48,13 @@ class SqliteTarget(SqliteFile):
         try:
             yield
         except sqlite3.DatabaseError as error:
+            if _EXTENSION.search(str(error)):
+                raise RestoreError(
+                    f"No part of this database can be taken without the extension it uses: {printable(str(error))}",
+                    subject="The archive",
+                    hint="Restore it in full, under another name with --into NAME, and copy from there with a program "
+                    "that loads the extension",
+                ) from error
             raise damaged("The archive", (printable(str(error)),)) from error
 
     def beside_name(self, database: str, suffix: str) -> str:
