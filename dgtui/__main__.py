@@ -93,6 +93,7 @@ def _print_version() -> int:
 
 def _open_screens() -> int:
     """The screens, which need a terminal to be drawn on."""
+    from dgtui.cli.output import let_go
     from dgtui.engine.errors import EXIT_USAGE
 
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
@@ -102,7 +103,9 @@ def _open_screens() -> int:
     gc.disable()
     from dgtui.app import run
 
-    return run()
+    code = run()
+    let_go()
+    return code
 
 
 def _run_job(name: str, *, as_json: bool) -> int:

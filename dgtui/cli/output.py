@@ -104,6 +104,12 @@ def write(stream: TextIO | None, text: str) -> None:
         _silence(stream)
 
 
+def let_go() -> None:
+    """Where the terminal is gone, what the screens left unwritten goes nowhere: it would change the exit code."""
+    for stream in (sys.__stdout__, sys.__stderr__):
+        write(stream, "")
+
+
 def lost_output() -> list[str]:
     """What could not be written although somebody was there to read it, each once."""
     return list(dict.fromkeys(_lost))
