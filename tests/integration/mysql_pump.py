@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 from dgtui.engine.datasources.dumping import Dump, DumpOptions, DumpSummary
 from dgtui.engine.datasources.loading import LoadOutcome, Selection
@@ -32,10 +33,15 @@ class FileArchive:
 
 
 class Listener(SilentReporter):
-    """Remembers which objects were announced."""
+    """Remembers what was said, and which objects were announced."""
 
     def __init__(self) -> None:
+        self.lines: list[str] = []
         self.objects: list[tuple[str, int, int]] = []
+
+    def log(self, text: str, *, origin: str = "dgtui", level: Literal["info", "warning", "error"] = "info") -> None:
+        """Remember the line."""
+        self.lines.append(text)
 
     def current_object(self, name: str, *, number: int = 0, count: int = 0) -> None:
         """Remember the name."""

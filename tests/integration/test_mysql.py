@@ -256,5 +256,7 @@ def test_text_that_cannot_be_looked_at_is_told(mariadb: MariadbServer) -> None:
     tables = source.probe().objects
     with mariadb.connect(name) as connection, connection.cursor() as cursor:
         cursor.execute("LOCK TABLES t WRITE")
-        told = changed_text(Access(mariadb.settings(name, lock_timeout=1), None), tables)
+        listener = Listener()
+        told = changed_text(Access(mariadb.settings(name, lock_timeout=1), None), tables, listener)
     assert [warning for warning in told if "could not be looked at: Lock wait timeout" in warning]
+    assert listener.lines == ["Looking whether the text in 1 column survives utf8mb4, in which it is dumped"]

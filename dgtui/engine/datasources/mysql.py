@@ -105,11 +105,12 @@ class MysqlDatasource(MysqlTarget):
             if not options.tables and (ours := carried_tables(session, self.database)):
                 options = msgspec.structs.replace(options, exclude_tables=(*options.exclude_tables, *ours))
             connection = int(session.value("SELECT CONNECTION_ID()"))
+        with_rows = options.backup_type != "schema_only"
         facts = DumpFacts(
             object_count=len(options.tables) or len(probe.objects) + views,
             connection=connection,
-            versioned=versioned and options.backup_type != "schema_only",
-            warnings=changed_text(self._access, probe.objects) if options.backup_type != "schema_only" else (),
+            versioned=versioned and with_rows,
+            warnings=changed_text(self._access, probe.objects, reporter) if with_rows else (),
         )
         return MysqlDump(tool, self._access, options, facts, reporter, probe.objects)
 

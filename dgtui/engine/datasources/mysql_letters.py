@@ -6,6 +6,8 @@ from dgtui.engine.datasources.mysql_connection import Access, Session
 from dgtui.engine.datasources.mysql_errors import quote
 from dgtui.engine.errors import DataGuardianError
 from dgtui.engine.model import ObjectInfo
+from dgtui.engine.reporting import Reporter
+from dgtui.engine.sizes import counted
 
 _UNHARMED = ("ascii", "binary", "latin1", "ucs2", "utf16", "utf16le", "utf32", "utf8", "utf8mb3", "utf8mb4")
 _COLUMNS = """
@@ -18,13 +20,16 @@ _PATIENCE = 3600.0
 """It reads all rows of the tables with such a character set."""
 
 
-def changed_text(access: Access, tables: Sequence[ObjectInfo]) -> tuple[str, ...]:
+def changed_text(access: Access, tables: Sequence[ObjectInfo], reporter: Reporter) -> tuple[str, ...]:
     """A warning where text of these tables comes back otherwise, or where that cannot be told."""
     database, dumped = access.settings.database, {table.name for table in tables}
     with access.session() as session:
         columns = [row for row in session.rows(_COLUMNS, [database, _UNHARMED]) if row[0] in dumped]
     if not columns:
         return ()
+    reporter.log(
+        f"Looking whether the text in {counted(len(columns), 'columns')} survives utf8mb4, in which it is dumped"
+    )
     try:
         with access.session(patience=_PATIENCE) as session:
             session.execute(f"SET SESSION lock_wait_timeout = {max(1, int(access.settings.lock_timeout))}")
