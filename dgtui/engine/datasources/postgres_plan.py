@@ -27,6 +27,9 @@ _POLICY = re.compile(
 )
 _MAPPING = re.compile(rf"CREATE USER MAPPING FOR ({_NAME}) SERVER ")
 _GRANTING = frozenset({"ACL", "DEFAULT ACL"})
+_GRANTED_WHOLE = ("DATABASE ", "LARGE OBJECTS ")
+"""Grants that cannot be made in part: those to the database of the backup, which are made with the restored one, and one
+text for several large objects, of which only pg_restore knows for which."""
 _NAMES_SHOWN = 10
 
 
@@ -161,9 +164,8 @@ def _unusable(entry: TocEntry, roles: dict[str, bool]) -> set[str]:
         # Only a member of the role may say what others get of what the role makes.
         foreign = entry.kind == "DEFAULT ACL" and entry.owner and not roles.get(entry.owner, False)
         makers = {entry.owner} if foreign else set()
-        # One text stands for all of several large objects: only pg_restore knows for which.
-        whole = not entry.tag.startswith("LARGE OBJECTS ") and _without(entry, absent).definition
-        return makers | (absent if not whole else set())
+        in_part = not entry.tag.startswith(_GRANTED_WHOLE) and _without(entry, absent).definition
+        return makers | (absent if not in_part else set())
     if entry.kind == "USER MAPPING":
         return _names(_MAPPING, entry) - roles.keys() - {"public"}
     if entry.kind == "POLICY":
