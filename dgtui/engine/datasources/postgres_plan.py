@@ -28,8 +28,8 @@ _POLICY = re.compile(
 _MAPPING = re.compile(rf"CREATE USER MAPPING FOR ({_NAME}) SERVER ")
 _GRANTING = frozenset({"ACL", "DEFAULT ACL"})
 _GRANTED_WHOLE = ("DATABASE ", "LARGE OBJECTS ")
-"""Grants that cannot be made in part: those to the database of the backup, which are made with the restored one, and one
-text for several large objects, of which only pg_restore knows for which."""
+"""Grants that cannot be made in part: those to the database of the backup, which are made with the restored one, and
+one text for several large objects, of which only pg_restore knows for which."""
 _NAMES_SHOWN = 10
 
 
