@@ -16,7 +16,8 @@ from types import FrameType
 from dgtui.engine.errors import Cancelled, DataGuardianError, Stopped
 
 CANCEL = signal.SIGUSR1
-_ENDING = (CANCEL, signal.SIGTERM, signal.SIGINT)
+ENDING_SIGNALS = (CANCEL, signal.SIGTERM, signal.SIGINT)
+"""What asks a worker to end."""
 STOPPED_HINT = "Did the machine go down, or did somebody end the process? Nothing was kept"
 """What is told first of a run that nobody cancelled; then what to do about it."""
 _AGAIN_SECONDS = 0.25
@@ -25,7 +26,7 @@ _AGAIN_SECONDS = 0.25
 @contextlib.contextmanager
 def held_back() -> Iterator[None]:
     """Start a worker that gets no signal to end before it listens: it would die of it, and look like a crash."""
-    former = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+    former = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING_SIGNALS)
     try:
         yield
     finally:
@@ -50,11 +51,11 @@ class Cancellation:
 
     def install(self) -> None:
         """Listen to CANCEL, SIGTERM and SIGINT; a closed terminal (SIGHUP) does not stop a worker."""
-        for number in _ENDING:
+        for number in ENDING_SIGNALS:
             signal.signal(number, self._on_signal)
         signal.signal(signal.SIGALRM, lambda *_: self.check())
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING_SIGNALS)
 
     def begin(self) -> None:
         """Raise `Cancelled` from now on, also for what came before: whoever calls can record that the run ended."""

@@ -20,12 +20,11 @@ from typing import Any, NoReturn
 
 import dgtui
 from dgtui.__main__ import main as run_command
-from dgtui.engine.cancellation import CANCEL
+from dgtui.engine.cancellation import ENDING_SIGNALS
 from dgtui.engine.worker import main as run_worker
 
 LONGEST_ORDER = 1 << 18
 _MOST_DESCRIPTORS = 16
-_ENDING = (CANCEL, signal.SIGTERM, signal.SIGINT)
 _SCREENS = ("dgtui.app", "dgtui.screens")
 _LIBRARIES = ("isal.igzip", "lz4.frame", "psycopg", "pymysql.cursors", "sqlalchemy.dialects.sqlite", "zstandard")
 
@@ -62,7 +61,7 @@ class _Copies:
                 order = json.loads(packet)
                 told, *rest = descriptors
                 # As for a worker that is started by itself: it hears of signals once it listens.
-                former = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+                former = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING_SIGNALS)
                 pid = os.fork()
                 if pid or order["command"] is not None:
                     signal.pthread_sigmask(signal.SIG_SETMASK, former)
@@ -136,7 +135,7 @@ def _main() -> NoReturn:
     gc.freeze()
     gc.enable()
     # Whoever began this interpreter may have held them back for a worker.
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING_SIGNALS)
     order, descriptors = _Copies(socket.socket(fileno=int(sys.argv[1]))).next_order()
     code = 1
     try:

@@ -99,6 +99,31 @@ class Failing:
         time.sleep(0.01)
 
 
+class Faulty(Failing):
+    """Meets a fault of the program itself, whose text holds a secret."""
+
+    secret = "smtp://mailer:s3cret@mail.example"
+
+    def run(self, now: datetime) -> None:
+        raise ValueError(self.secret)
+
+
+def test_a_fault_of_the_program_is_told_by_its_kind_alone(
+    context: DutyContext, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(threading, "excepthook", threading.__excepthook__)
+    runner = DutyRunner(Faulty(), context)
+    runner.start()
+    assert runner.join(60)
+    problem = runner.state.problem
+    assert problem is not None
+    assert (problem.kind, problem.message) == ("ValueError", "A fault of dgtui itself: ValueError")
+    logged = capfd.readouterr().err
+    assert "RuntimeError: ValueError" in logged
+    assert "in run" in logged
+    assert "s3cret" not in logged + str(problem)
+
+
 @pytest.mark.parametrize("way", ["mended", "not wanted any more"])
 def test_a_duty_that_keeps_failing_is_told_once_and_that_it_is_over(
     context: DutyContext, monkeypatch: pytest.MonkeyPatch, way: str

@@ -2,7 +2,6 @@
 
 import threading
 import time
-import traceback
 from datetime import datetime
 
 from dgtui.engine.errors import DataGuardianError
@@ -84,17 +83,18 @@ class DutyRunner:
         try:
             while not self._context.stopping.is_set():
                 self._step()
-        except BaseException as fault:
+        except BaseException as fault:  # noqa: BLE001  # it ends the thread all the same, without its text
+            # Only the kind of fault is told, and logged: its text may hold a secret.
+            kind = type(fault).__name__
             self._fail(
                 Problem(
-                    kind=type(fault).__name__,
-                    message=f"A fault of dgtui itself: {fault}",
+                    kind=kind,
+                    message=f"A fault of dgtui itself: {kind}",
                     subject=self._duty.name,
                     hint="Please report it, with the lines from the daemon's log",
-                    detail=tuple(traceback.format_exc().splitlines()[-5:]),
                 )
             )
-            raise
+            raise RuntimeError(kind).with_traceback(fault.__traceback__) from None
 
     def _step(self) -> None:
         moment = self._context.clock()
