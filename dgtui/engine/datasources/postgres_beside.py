@@ -13,10 +13,10 @@ from dgtui.engine.datasources.dumping import DumpOptions
 from dgtui.engine.datasources.loading import Announce, Selection
 from dgtui.engine.datasources.postgres_connection import Access, PostgresSettings
 from dgtui.engine.datasources.postgres_names import name_mistake, parse_table_name, quoted, shown, table_name
-from dgtui.engine.datasources.postgres_part import copy_rows, make_entry, prepare, refused
 from dgtui.engine.datasources.postgres_plan import plan_restore
 from dgtui.engine.datasources.postgres_settling import transaction_mark
 from dgtui.engine.datasources.postgres_toc import Toc, read_toc
+from dgtui.engine.datasources.postgres_transfer import copy_rows, make_entry, prepare, refused
 from dgtui.engine.errors import RestoreError
 from dgtui.engine.reporting import SilentReporter
 from dgtui.engine.restore_model import Part, PartChange

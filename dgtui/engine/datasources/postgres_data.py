@@ -3,20 +3,19 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from dgtui.engine.datasources.dumping import Archive
 from dgtui.engine.datasources.loading import Announce, LoadError, LoadOutcome, Selection
 from dgtui.engine.datasources.postgres_connection import Access
 from dgtui.engine.datasources.postgres_databases import with_names
 from dgtui.engine.datasources.postgres_load_hints import load_hint
-from dgtui.engine.datasources.postgres_names import parse_table_name, table_matches, table_name
-from dgtui.engine.datasources.postgres_queries import by_either_path, with_partitions
+from dgtui.engine.datasources.postgres_rows import LARGE_OBJECTS, RowsChoice, Target, has_rows, listed
 from dgtui.engine.datasources.postgres_script import Replay, RowsOf
 from dgtui.engine.datasources.postgres_settling import transaction_mark
 from dgtui.engine.datasources.postgres_toc import Toc, TocEntry, read_toc
 from dgtui.engine.datasources.postgres_tools import fitting_tool, major
-from dgtui.engine.errors import ConfigError, RestoreError
+from dgtui.engine.errors import RestoreError
 from dgtui.engine.model import ToolVersion
 from dgtui.engine.reporting import Reporter
 from dgtui.engine.restore_model import Part
@@ -24,8 +23,6 @@ from dgtui.engine.restore_model import Part
 if TYPE_CHECKING:
     import psycopg
 
-_LARGE_OBJECTS = frozenset({"BLOB", "BLOBS", "BLOB METADATA"})
-_NAMED = 5
 _TRIGGER_STATES = {"O": "ENABLE", "A": "ENABLE ALWAYS", "R": "ENABLE REPLICA"}
 _FOREIGN_KEYS = """
 WITH RECURSIVE up(id) AS (
@@ -39,21 +36,6 @@ _TRIGGERS = """
 SELECT n.nspname, c.relname, t.tgname, t.tgenabled::text FROM pg_trigger t
 JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE NOT t.tgisinternal AND t.tgenabled <> 'D' AND t.tgrelid = ANY(%(oids)s::oid[]) ORDER BY 1, 2, 3
-"""
-_REFERRING = """
-SELECT DISTINCT n.nspname, c.relname FROM pg_constraint k
-JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE k.contype = 'f' AND c.relkind = 'r' AND k.confrelid = ANY(%(oids)s::oid[])
-  AND k.conrelid <> ALL(%(oids)s::oid[]) ORDER BY 1, 2
-"""
-_OWN_SEQUENCES = """
-SELECT n.nspname, c.relname FROM pg_depend d
-JOIN pg_class c ON c.oid = d.objid AND c.relkind = 'S' JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
-  AND d.refobjid = ANY(%(oids)s::oid[])
-"""
-_SEQUENCES = """
-SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'S'
 """
 _VIEWS = """
 WITH RECURSIVE needs(view, needed) AS (
@@ -71,18 +53,6 @@ GROUP BY 1, 2 HAVING bool_or(a.needed = ANY(%(oids)s::oid[])) ORDER BY max(a.dep
 """The populated materialised views over some tables; one that reads another one comes after it."""
 
 
-class _Target(NamedTuple):
-    """A table that rows are loaded into."""
-
-    oid: int
-    schema: str
-    name: str
-
-    @property
-    def shown(self) -> str:
-        return table_name(self.schema, self.name)
-
-
 class DataLoad:
     """One loading of rows alone."""
 
@@ -90,7 +60,7 @@ class DataLoad:
         self._access = access
         self._archive = archive
         self._database = database
-        self._selection = selection
+        self._choice = RowsChoice(database, selection)
 
     def run(self, reporter: Reporter, *, overwrite: bool, scratch_folder: Path, announce: Announce) -> LoadOutcome:
         """Load the rows. Raises RestoreError and ConfigError before anything is touched; errors are in the outcome."""
@@ -99,17 +69,17 @@ class DataLoad:
         toc = read_toc(self._archive.blocks())
         tool = self._tool(toc)
         with self._access.connect(self._database, seconds=None) as connection:
-            entries = self._data_entries(connection, toc)
-            targets = self._targets(connection, entries)
-            companions = self._companions(connection, toc, targets)
-            entries = self._in_order(toc, entries, companions)
-            empties = self._tables_to_empty(connection, targets, entries, overwrite=overwrite)
+            entries = self._choice.data_entries(connection, toc)
+            targets = self._choice.targets(connection, entries)
+            companions = self._choice.companions(connection, toc, targets)
+            entries = _in_order(toc, entries, companions)
+            empties = self._choice.tables_to_empty(connection, targets, entries, overwrite=overwrite)
             reporter.log(f"Loading rows of {len(targets)} tables with pg_restore {tool.version}, in one transaction")
             replay = Replay(connection, reporter, [target.shown for target in targets])
             try:
                 with connection.transaction(), self._prepared(connection, targets, empties):
                     _take_hold_of(connection, companions)
-                    if empties and any(entry.kind in _LARGE_OBJECTS for entry in entries):
+                    if empties and any(entry.kind in LARGE_OBJECTS for entry in entries):
                         connection.execute("SELECT pg_catalog.lo_unlink(oid) FROM pg_catalog.pg_largeobject_metadata")
                     with RowsOf(self._access, self._archive, tool, entries, scratch_folder) as script:
                         replay.run(script)
@@ -129,7 +99,8 @@ class DataLoad:
         toc = read_toc(self._archive.blocks())
         self._tool(toc)
         with self._access.connect(self._database) as connection:
-            self._companions(connection, toc, self._targets(connection, self._data_entries(connection, toc)))
+            targets = self._choice.targets(connection, self._choice.data_entries(connection, toc))
+            self._choice.companions(connection, toc, targets)
 
     def _tool(self, toc: Toc) -> ToolVersion:
         return fitting_tool(
@@ -145,111 +116,9 @@ class DataLoad:
         errors = (LoadError(message=message, statement=statement),)
         return LoadOutcome(errors=errors, error_count=1, hint=load_hint(errors, self._access.acting(self._database)))
 
-    # What is loaded, and into what
-
-    def _data_entries(self, connection: "psycopg.Connection[Any]", toc: Toc) -> list[TocEntry]:
-        wanted = with_partitions(connection, self._selection.tables)
-        entries = [
-            entry
-            for entry in toc.entries
-            if entry.kind == "TABLE DATA"
-            and (not wanted or any(table_matches(name, entry.schema, entry.tag) for name in wanted))
-        ]
-        known = [entry for entry in toc.entries if entry.kind in ("TABLE DATA", "TABLE", "MATERIALIZED VIEW")]
-        for name in self._selection.tables:
-            if not any(table_matches(name, entry.schema, entry.tag) for entry in known) and not entries:
-                raise ConfigError(
-                    f"There is no table {name} in the backup",
-                    subject=name,
-                    hint="`dgtui show` lists the tables of a backup; names are taken literally, with their case",
-                )
-        if not entries:
-            raise RestoreError("The backup holds no rows", subject=self._database, hint="Restore it in full")
-        return entries
-
-    def _targets(self, connection: "psycopg.Connection[Any]", entries: Sequence[TocEntry]) -> list[_Target]:
-        """The tables of the database that these rows belong to. Raises RestoreError where one is not there."""
-        found = {
-            (schema, name): _Target(oid, schema, name)
-            for oid, schema, name in connection.execute(
-                """SELECT c.oid::int8, n.nspname, c.relname
-                   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p')"""
-            ).fetchall()
-        }
-        absent = [table_name(entry.schema, entry.tag) for entry in entries if (entry.schema, entry.tag) not in found]
-        if absent:
-            raise self._lacks("table", "load rows into", absent)
-        return [found[entry.schema, entry.tag] for entry in entries]
-
-    def _lacks(self, kind: str, purpose: str, absent: Sequence[str]) -> RestoreError:
-        return RestoreError(
-            f"{self._database} has no {kind} {_listed(absent)} to {purpose}; nothing was changed",
-            subject=absent[0],
-            hint="First restore the schema with --schema-only, or restore the backup in full",
-        )
-
-    def _companions(
-        self, connection: "psycopg.Connection[Any]", toc: Toc, targets: Sequence[_Target]
-    ) -> list[TocEntry]:
-        """The entries that go with the rows: all sequences and large objects, or the sequences of chosen tables.
-
-        Raises RestoreError where a sequence is not there.
-        """
-        if not self._selection.tables:
-            there = set(connection.execute(_SEQUENCES).fetchall())
-            sequences = [entry for entry in toc.entries if entry.kind == "SEQUENCE SET"]
-            if absent := [table_name(one.schema, one.tag) for one in sequences if (one.schema, one.tag) not in there]:
-                raise self._lacks("sequence", "set", absent)
-            return [
-                entry
-                for entry in toc.entries
-                if entry.kind in {"SEQUENCE SET", *_LARGE_OBJECTS} or entry.tag.startswith("LARGE OBJECT ")
-            ]
-        own = set(connection.execute(_OWN_SEQUENCES, {"oids": [target.oid for target in targets]}).fetchall())
-        return [entry for entry in toc.entries if entry.kind == "SEQUENCE SET" and (entry.schema, entry.tag) in own]
-
-    def _in_order(self, toc: Toc, *chosen: list[TocEntry]) -> list[TocEntry]:
-        """In the archive's own order: it is read from a pipe, and nobody can go back in it."""
-        wanted = {entry.dump_id for entries in chosen for entry in entries}
-        return [entry for entry in toc.entries if entry.dump_id in wanted]
-
-    def _tables_to_empty(
-        self,
-        connection: "psycopg.Connection[Any]",
-        targets: Sequence[_Target],
-        entries: Sequence[TocEntry],
-        *,
-        overwrite: bool,
-    ) -> list[_Target]:
-        """The tables whose rows are replaced. Raises RestoreError where that is not wanted, or would touch others."""
-        full = [target for target in targets if _has_rows(connection, target.schema, target.name)]
-        occupied = [target.shown for target in full]
-        if any(entry.kind in _LARGE_OBJECTS for entry in entries):
-            occupied += ["large objects"] * bool(connection.execute("SELECT 1 FROM pg_largeobject_metadata").fetchone())
-        if not occupied:
-            return []
-        if not overwrite:
-            raise RestoreError(
-                f"{_listed(occupied)} in {self._database} already hold rows; nothing was changed",
-                subject=occupied[0],
-                hint="Replace them with --overwrite, choose other tables with --table, or empty them first",
-            )
-        referring = connection.execute(_REFERRING, {"oids": [target.oid for target in targets]}).fetchall()
-        bound = [table_name(*name) for name in referring if _has_rows(connection, *name)]
-        if bound:
-            raise RestoreError(
-                f"The rows cannot be replaced, because {_listed(bound)} refers to them; nothing was changed",
-                subject=bound[0],
-                hint=f"Restore these tables as well: {' '.join(f'--table {name}' for name in bound[:_NAMED])}",
-            )
-        empty = [_Target(0, schema, name) for schema, name in referring]
-        return [*targets, *empty]
-
-    # The transaction
-
     @contextmanager
     def _prepared(
-        self, connection: "psycopg.Connection[Any]", targets: Sequence[_Target], empties: Sequence[_Target]
+        self, connection: "psycopg.Connection[Any]", targets: Sequence[Target], empties: Sequence[Target]
     ) -> Iterator[None]:
         """Lock the tables, empty them, put triggers off and foreign keys to the end; afterwards all is as it was."""
         connection.execute(
@@ -259,8 +128,8 @@ class DataLoad:
         oids = {"oids": [target.oid for target in targets]}
         for target in targets:
             connection.execute(with_names("LOCK TABLE ONLY {}.{} IN SHARE ROW EXCLUSIVE MODE", *target[1:]))
-        if not empties and (full := [t.shown for t in targets if _has_rows(connection, t.schema, t.name)]):
-            raise RestoreError(f"Somebody wrote to {_listed(full)} meanwhile; nothing was changed", subject=full[0])
+        if not empties and (full := [t.shown for t in targets if has_rows(connection, t.schema, t.name)]):
+            raise RestoreError(f"Somebody wrote to {listed(full)} meanwhile; nothing was changed", subject=full[0])
         keys = connection.execute(_FOREIGN_KEYS, oids).fetchall()
         triggers = connection.execute(_TRIGGERS, oids).fetchall()
         for schema, table, name, _ in triggers:
@@ -272,8 +141,8 @@ class DataLoad:
         if empties:
             from psycopg import sql
 
-            listed = sql.SQL(", ").join(sql.SQL("ONLY ") + sql.Identifier(*target[1:]) for target in empties)
-            connection.execute(sql.SQL("TRUNCATE TABLE ") + listed)
+            names = sql.SQL(", ").join(sql.SQL("ONLY ") + sql.Identifier(*target[1:]) for target in empties)
+            connection.execute(sql.SQL("TRUNCATE TABLE ") + names)
         yield
         for schema, table, name, deferrable in keys:
             before = "DEFERRABLE INITIALLY IMMEDIATE" if deferrable else "NOT DEFERRABLE"
@@ -282,10 +151,16 @@ class DataLoad:
             again = f"ALTER TABLE ONLY {{}}.{{}} {_TRIGGER_STATES[state]} TRIGGER {{}}"
             connection.execute(with_names(again, schema, table, name))
 
-    def _refresh_views(self, connection: "psycopg.Connection[Any]", targets: Sequence[_Target]) -> None:
+    def _refresh_views(self, connection: "psycopg.Connection[Any]", targets: Sequence[Target]) -> None:
         oids = {"oids": [target.oid for target in targets]}
         for schema, name in connection.execute(_VIEWS, oids).fetchall():
             connection.execute(with_names("REFRESH MATERIALIZED VIEW {}.{}", schema, name))
+
+
+def _in_order(toc: Toc, *chosen: list[TocEntry]) -> list[TocEntry]:
+    """In the archive's own order: it is read from a pipe, and nobody can go back in it."""
+    wanted = {entry.dump_id for entries in chosen for entry in entries}
+    return [entry for entry in toc.entries if entry.dump_id in wanted]
 
 
 def _take_hold_of(connection: "psycopg.Connection[Any]", entries: Sequence[TocEntry]) -> None:
@@ -296,28 +171,3 @@ def _take_hold_of(connection: "psycopg.Connection[Any]", entries: Sequence[TocEn
     for entry in entries:
         if entry.kind == "SEQUENCE SET":
             connection.execute(with_names("ALTER SEQUENCE {}.{} RESTART", entry.schema, entry.tag))
-
-
-_TABLES_THERE = """
-SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'p') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
-ORDER BY 1, 2
-"""
-
-
-def holding_rows(connection: "psycopg.Connection[Any]", names: Sequence[str]) -> tuple[str, ...]:
-    """Which of these tables hold rows."""
-    found = connection.execute(_TABLES_THERE).fetchall()
-    wanted = {parse_table_name(name) for name in names}
-    there = [(schema, name) for schema, name in found if wanted & {(schema, name), (None, name)}]
-    return tuple(table_name(schema, name) for schema, name in there if _has_rows(connection, schema, name))
-
-
-def _has_rows(connection: "psycopg.Connection[Any]", schema: str, table: str) -> bool:
-    query = with_names("SELECT 1 FROM ONLY {}.{} LIMIT 1", schema, table)
-    return by_either_path(connection, query).fetchone() is not None
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more

@@ -4,19 +4,18 @@ The definitions come from the archive, the rows from the database beside, which 
 the chosen tables need and the target has already (types, functions, sequences of their own) is left as it is there.
 """
 
-import contextlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dgtui.engine.datasources.loading import Announce
 from dgtui.engine.datasources.postgres_connection import Access
-from dgtui.engine.datasources.postgres_names import quoted, shown, table_matches, table_name
+from dgtui.engine.datasources.postgres_names import quoted, table_matches, table_name
 from dgtui.engine.datasources.postgres_plan import RestorePlan
-from dgtui.engine.datasources.postgres_queries import tables_of
 from dgtui.engine.datasources.postgres_replication import publishing
 from dgtui.engine.datasources.postgres_selection import chosen_ids, entries_of_tables, keys_to_others
 from dgtui.engine.datasources.postgres_settling import transaction_mark
-from dgtui.engine.datasources.postgres_toc import Toc, TocEntry, definition_bytes
+from dgtui.engine.datasources.postgres_toc import Toc, TocEntry
+from dgtui.engine.datasources.postgres_transfer import copy_rows, make_entry, prepare, refused
 from dgtui.engine.errors import RestoreError
 from dgtui.engine.reporting import Reporter
 from dgtui.engine.restore_model import Part, PartChange
@@ -24,12 +23,9 @@ from dgtui.engine.restore_model import Part, PartChange
 if TYPE_CHECKING:
     import psycopg
 
-_NO_ENCODING = "SQL_ASCII"
 _TABLES = frozenset({"TABLE", "MATERIALIZED VIEW", "FOREIGN TABLE"})
 _DROPS = {"r": "TABLE", "p": "TABLE", "m": "MATERIALIZED VIEW", "f": "FOREIGN TABLE"}
-_OWNED = frozenset({*_TABLES, "SEQUENCE", "TYPE", "DOMAIN", "SCHEMA", "VIEW"})
 _BEFORE_ATTACHMENT = frozenset({"CONSTRAINT", "INDEX", "TABLE", "TABLE DATA"})
-_BY_DEFAULT_RIGHTS = frozenset({*_TABLES, "SEQUENCE", "VIEW"})
 _FOLLOWS = frozenset({"ACL", "COMMENT", "DEFAULT ACL", "SECURITY LABEL", "SEQUENCE OWNED BY", "SEQUENCE SET"})
 """Kinds of entry that say something about another one, and are left out where that one was there already."""
 _OF_A_TABLE = frozenset({"CONSTRAINT", "INDEX"})
@@ -49,12 +45,6 @@ _PARTITIONS = """
 SELECT c.oid::int8, n.nspname, c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
        JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE i.inhparent = ANY(%(oids)s) AND c.relispartition AND NOT c.oid = ANY(%(oids)s)
-"""
-_SETTINGS = """
-SELECT set_config('search_path', '', true), set_config('check_function_bodies', 'off', true),
-       set_config('row_security', 'off', true), set_config('extra_float_digits', '3', true),
-       set_config('array_nulls', 'on', true),
-       set_config('datestyle', 'ISO', true), set_config('intervalstyle', 'postgres', true)
 """
 
 
@@ -243,95 +233,9 @@ def _attached_late(entries: list[TocEntry], others: Collection[int]) -> list[Toc
     return [*kept[:last], *late, *kept[last:]]
 
 
-def prepare(
-    access: Access, source: "psycopg.Connection[Any]", live: "psycopg.Connection[Any]", toc: Toc | None
-) -> None:
-    """Have both transactions read and write texts as the archive does, and wait no longer than `lock_timeout`."""
-    for connection in (source, live):
-        connection.execute(_SETTINGS)
-        for entry in toc.entries if toc is not None else ():
-            if entry.kind == "STDSTRINGS":
-                connection.execute(definition_bytes(entry))
-    timeout = int(access.settings.lock_timeout)
-    live.execute("SELECT set_config('lock_timeout', %s, true)", (f"{timeout}s",))
-
-
-def make_entry(entry: TocEntry, live: "psycopg.Connection[Any]", arguments: Collection[str]) -> None:
-    """Make what an entry defines, for its owner where the arguments of the restore do not say otherwise."""
-    if "--no-tablespaces" not in arguments:
-        live.execute("SELECT set_config('default_tablespace', %s, true)", (entry.tablespace,))
-    if entry.access_method:
-        live.execute("SELECT set_config('default_table_access_method', %s, true)", (entry.access_method,))
-    live.execute(definition_bytes(entry))
-    if entry.kind in _BY_DEFAULT_RIGHTS:
-        _take_default_rights(entry, live)
-    owned = entry.kind in _OWNED and not entry.definition.startswith("ALTER ")
-    if owned and entry.owner and "--no-owner" not in arguments:
-        name = f"{quoted(entry.schema)}.{quoted(entry.tag)}" if entry.schema else quoted(entry.tag)
-        _run(live, f"ALTER {entry.kind} {name} OWNER TO {quoted(entry.owner)}")
-
-
-def _take_default_rights(entry: TocEntry, live: "psycopg.Connection[Any]") -> None:
-    """Leave what was just made with its owner's rights alone: an archive tells the rights that differ from these.
-
-    Default privileges of the live database (ALTER DEFAULT PRIVILEGES) may have given others more.
-    """
-    name = f"{quoted(entry.schema)}.{quoted(entry.tag)}"
-    grantees = live.execute(
-        """SELECT DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END
-           FROM pg_class c, aclexplode(c.relacl) a WHERE c.oid = to_regclass(%s) ORDER BY 1""",
-        (name,),
-    ).fetchall()
-    kind = "SEQUENCE" if entry.kind == "SEQUENCE" else "TABLE"
-    for (grantee,) in grantees:
-        _run(live, f"REVOKE ALL ON {kind} {name} FROM {grantee}")
-    if grantees:
-        _run(live, f"GRANT ALL ON {kind} {name} TO CURRENT_USER")
-
-
-def copy_rows(schema: str, tag: str, source: "psycopg.Connection[Any]", live: "psycopg.Connection[Any]") -> None:
-    """Bring the rows of a table of one name on both sides. Raises RestoreError where not all of them arrive."""
-    name = f"{quoted(schema)}.{quoted(tag)}"
-    columns = next((table.columns for table in tables_of(source) if (table.schema, table.name) == (schema, tag)), ())
-    listed = f" ({', '.join(map(quoted, columns))})" if columns else ""
-    with (
-        _as_they_are(source, live),
-        source.cursor() as reading,
-        live.cursor() as writing,
-        reading.copy(f"COPY {name}{listed} TO STDOUT".encode()) as rows,
-        writing.copy(f"COPY {name}{listed} FROM STDIN".encode()) as into,
-    ):
-        for block in rows:
-            into.write(block)
-    if reading.rowcount != writing.rowcount:
-        raise RestoreError(f"{reading.rowcount} rows of {name} were read, {writing.rowcount} arrived", subject=tag)
-
-
-@contextlib.contextmanager
-def _as_they_are(*connections: "psycopg.Connection[Any]") -> Iterator[None]:
-    """Have texts of databases without an encoding read and written byte by byte: they need be no UTF-8."""
-    without = all(one.info.parameter_status("server_encoding") == _NO_ENCODING for one in connections)
-    for connection in connections if without else ():
-        connection.execute(f"SET LOCAL client_encoding = '{_NO_ENCODING}'".encode())
-    yield
-    for connection in connections if without else ():
-        connection.execute(b"SET LOCAL client_encoding = 'UTF8'")
-
-
 def _run(connection: "psycopg.Connection[Any]", statement: str) -> None:
     connection.execute(statement.encode())
 
 
 def _literal(text: str) -> str:
     return "E'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
-
-
-def refused(database: str, error: "psycopg.Error") -> RestoreError:
-    """The error where the server would not have it."""
-    lines = str(error).splitlines()
-    return RestoreError(
-        f"The chosen tables of {shown(database)} cannot be replaced: {lines[0]}; nothing was changed",
-        subject=database,
-        hint="Choose what depends on them as well, or restore under another name with --into NAME",
-        detail=lines[1:],
-    )

@@ -1,9 +1,9 @@
-"""A running pg_restore: by pipe or in parallel from a file, its errors collected."""
+"""A running pg_restore: by pipe or in parallel from a file."""
 
 import contextlib
 import re
 import subprocess
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -11,6 +11,7 @@ import msgspec
 from dgtui.engine.child import Child, describe_exit, widen_pipe
 from dgtui.engine.datasources.dumping import Archive
 from dgtui.engine.datasources.loading import LoadError, LoadOutcome
+from dgtui.engine.datasources.postgres_complaints import LONGEST_STATEMENT, Complaints, without_statements
 from dgtui.engine.datasources.postgres_connection import Access
 from dgtui.engine.datasources.postgres_copy_watch import CopyWatch
 from dgtui.engine.datasources.postgres_counting import loaded_rows
@@ -33,85 +34,10 @@ from dgtui.engine.errors import DatabaseConnectionError, RestoreError, Validatio
 from dgtui.engine.reporting import Reporter
 
 _IDLE_SECONDS = 1800.0
-_ERRORS_KEPT = 20
-_LONGEST_STATEMENT = 500
-_DATA_LINE = re.compile(r'processing data for table "(.*)"')
 _ARCHIVE_DAMAGED = re.compile(
     r"could not read from input file|unexpected end of file|unexpected block ID|not appear to be a valid archive|"
     r"could not uncompress data|input file is too short"
 )
-_WITH_CREDENTIALS = re.compile(r"CREATE (USER MAPPING|SUBSCRIPTION|SERVER|FOREIGN DATA WRAPPER|FOREIGN TABLE)\b")
-_LITERAL = re.compile(r"'(?:[^']|'')*(?:'|\Z)")
-_UNKNOWN_SETTING = re.compile(r'unrecognized configuration parameter "(transaction_timeout|idle_session_timeout)"')
-
-
-class _Complaints:
-    """Takes the lines of pg_restore and makes errors with their statements of them."""
-
-    def __init__(self, reporter: Reporter, tables: int) -> None:
-        self._reporter = reporter
-        self._tables = tables
-        self._number = 0
-        self._message = ""
-        self._statement: list[str] | None = None
-        self.errors: list[LoadError] = []
-        self.count = 0
-        self.notes: list[str] = []
-
-    def take(self, line: str) -> None:
-        """The next line of pg_restore's error output."""
-        if line.startswith("pg_restore: "):
-            self.close()
-            text = line.removeprefix("pg_restore: ")
-            match = _DATA_LINE.search(text)
-            if match:
-                self._number += 1
-                self._reporter.current_object(match[1], number=self._number, count=max(self._number, self._tables))
-            if text.startswith("error: "):
-                self._message = text.removeprefix("error: ").removeprefix("could not execute query: ")
-            self._reporter.log(text, origin="pg_restore", level="error" if text.startswith("error: ") else "info")
-        elif line.startswith("Command was: ") and self._message:
-            self._statement = [line.removeprefix("Command was: ")]
-        elif self._statement is not None and sum(map(len, self._statement)) < _LONGEST_STATEMENT:
-            self._statement.append(line)
-        elif self._statement is None and self._message and line.startswith(("DETAIL:", "HINT:")):
-            self._message += f" ({line})"
-
-    def close(self) -> None:
-        """The complaint under way is complete."""
-        if not self._message:
-            return
-        setting = _UNKNOWN_SETTING.search(self._message)
-        if setting:
-            # pg_restore switches this timeout off; a server that does not know it has nothing to switch off.
-            self.notes.append(f"The server does not know the setting {setting[1]} of the newer pg_restore: no harm")
-        else:
-            self.count += 1
-            if len(self.errors) < _ERRORS_KEPT:
-                statement = _without_credentials("\n".join(self._statement or ()))[:_LONGEST_STATEMENT]
-                self.errors.append(LoadError(message=self._message, statement=statement))
-        self._message, self._statement = "", None
-
-    @property
-    def text(self) -> str:
-        """All messages."""
-        return "\n".join(error.message for error in self.errors)
-
-
-def _without_credentials(statement: str) -> str:
-    """The statement, without the texts in it where one may be a password for another server."""
-    return _LITERAL.sub("'***'", statement) if _WITH_CREDENTIALS.match(statement) else statement
-
-
-def _without_statements(lines: Iterable[str]) -> tuple[str, ...]:
-    """Lines of pg_restore without the statements that failed, which its complaints tell."""
-    kept: list[str] = []
-    within = False
-    for line in lines:
-        within = line.startswith("Command was: ") or (within and not line.startswith("pg_restore: "))
-        if not within:
-            kept.append(line)
-    return tuple(kept)
 
 
 def _both(one: Callable[[str], None], other: Callable[[str], None]) -> Callable[[str], None]:
@@ -224,9 +150,7 @@ class Loader:
                 except psycopg.OperationalError:
                     raise
                 except psycopg.Error as error:
-                    errors.append(
-                        LoadError(message=str(error).strip(), statement=entry.definition[:_LONGEST_STATEMENT])
-                    )
+                    errors.append(LoadError(message=str(error).strip(), statement=entry.definition[:LONGEST_STATEMENT]))
         return LoadOutcome(errors=tuple(errors), error_count=len(errors), notes=outcome.notes)
 
     @contextlib.contextmanager
@@ -242,7 +166,7 @@ class Loader:
         tell_places(file, self._toc)
         if self._blanks_options:
             blank_inner_options(file, self._toc)
-        complaints = _Complaints(self._reporter, self._tables)
+        complaints = Complaints(self._reporter, self._tables)
         child = Child(
             [self._plan.tool.path, "-j", str(jobs), *self._arguments, "--", str(file)],
             environment=_environment(self._access),
@@ -256,7 +180,7 @@ class Loader:
             child.stop()
 
     def _serially(self, hear: Callable[[str], None] | None = None, path: str | None = None) -> LoadOutcome:
-        complaints = _Complaints(self._reporter, self._tables)
+        complaints = Complaints(self._reporter, self._tables)
         child = Child(
             [*buffered("-i"), self._plan.tool.path, *self._arguments],
             environment=_environment(self._access, path),
@@ -280,10 +204,10 @@ class Loader:
         finally:
             child.stop()
 
-    def _outcome(self, child: Child, complaints: _Complaints) -> LoadOutcome:
+    def _outcome(self, child: Child, complaints: Complaints) -> LoadOutcome:
         code = child.wait()
         complaints.close()
-        detail = _without_statements(child.tail)
+        detail = without_statements(child.tail)
         told = "\n".join((complaints.text, *detail))
         if code != 0:
             self._raise_known(told, detail)

@@ -14,7 +14,7 @@ from dgtui.engine.datasources.postgres_beside import LEFT_OUT, check_name, place
 from dgtui.engine.datasources.postgres_connection import Access, PostgresSettings
 from dgtui.engine.datasources.postgres_contents import archive_checksums, content_checksums
 from dgtui.engine.datasources.postgres_creation import create_as_recorded, create_database, lacking
-from dgtui.engine.datasources.postgres_data import DataLoad, holding_rows
+from dgtui.engine.datasources.postgres_data import DataLoad
 from dgtui.engine.datasources.postgres_databases import drop_database, exists, maintenance_database, target_state
 from dgtui.engine.datasources.postgres_dependents import refuse_dependents
 from dgtui.engine.datasources.postgres_names import name_beside
@@ -29,6 +29,7 @@ from dgtui.engine.datasources.postgres_queries import (
 )
 from dgtui.engine.datasources.postgres_replication import of_archive, refuse_prepared, refuse_standby, replication_notes
 from dgtui.engine.datasources.postgres_restore import Loader
+from dgtui.engine.datasources.postgres_rows import holding_rows
 from dgtui.engine.datasources.postgres_selection import needed_by, tables_in
 from dgtui.engine.datasources.postgres_settling import settle_transaction
 from dgtui.engine.datasources.postgres_swap import oid_of, settled_oid, swap_databases

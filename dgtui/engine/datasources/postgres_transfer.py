@@ -1,0 +1,115 @@
+"""Making in a live database what an archive defines, and bringing rows there from one beside, in one transaction."""
+
+import contextlib
+from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING, Any
+
+from dgtui.engine.datasources.postgres_connection import Access
+from dgtui.engine.datasources.postgres_names import quoted, shown
+from dgtui.engine.datasources.postgres_queries import tables_of
+from dgtui.engine.datasources.postgres_toc import Toc, TocEntry, definition_bytes
+from dgtui.engine.errors import RestoreError
+
+if TYPE_CHECKING:
+    import psycopg
+
+_NO_ENCODING = "SQL_ASCII"
+_TABLES = frozenset({"TABLE", "MATERIALIZED VIEW", "FOREIGN TABLE"})
+_OWNED = frozenset({*_TABLES, "SEQUENCE", "TYPE", "DOMAIN", "SCHEMA", "VIEW"})
+_BY_DEFAULT_RIGHTS = frozenset({*_TABLES, "SEQUENCE", "VIEW"})
+_SETTINGS = """
+SELECT set_config('search_path', '', true), set_config('check_function_bodies', 'off', true),
+       set_config('row_security', 'off', true), set_config('extra_float_digits', '3', true),
+       set_config('array_nulls', 'on', true),
+       set_config('datestyle', 'ISO', true), set_config('intervalstyle', 'postgres', true)
+"""
+
+
+def prepare(
+    access: Access, source: "psycopg.Connection[Any]", live: "psycopg.Connection[Any]", toc: Toc | None
+) -> None:
+    """Have both transactions read and write texts as the archive does, and wait no longer than `lock_timeout`."""
+    for connection in (source, live):
+        connection.execute(_SETTINGS)
+        for entry in toc.entries if toc is not None else ():
+            if entry.kind == "STDSTRINGS":
+                connection.execute(definition_bytes(entry))
+    timeout = int(access.settings.lock_timeout)
+    live.execute("SELECT set_config('lock_timeout', %s, true)", (f"{timeout}s",))
+
+
+def make_entry(entry: TocEntry, live: "psycopg.Connection[Any]", arguments: Collection[str]) -> None:
+    """Make what an entry defines, for its owner where the arguments of the restore do not say otherwise."""
+    if "--no-tablespaces" not in arguments:
+        live.execute("SELECT set_config('default_tablespace', %s, true)", (entry.tablespace,))
+    if entry.access_method:
+        live.execute("SELECT set_config('default_table_access_method', %s, true)", (entry.access_method,))
+    live.execute(definition_bytes(entry))
+    if entry.kind in _BY_DEFAULT_RIGHTS:
+        _take_default_rights(entry, live)
+    owned = entry.kind in _OWNED and not entry.definition.startswith("ALTER ")
+    if owned and entry.owner and "--no-owner" not in arguments:
+        name = f"{quoted(entry.schema)}.{quoted(entry.tag)}" if entry.schema else quoted(entry.tag)
+        _run(live, f"ALTER {entry.kind} {name} OWNER TO {quoted(entry.owner)}")
+
+
+def _take_default_rights(entry: TocEntry, live: "psycopg.Connection[Any]") -> None:
+    """Leave what was just made with its owner's rights alone: an archive tells the rights that differ from these.
+
+    Default privileges of the live database (ALTER DEFAULT PRIVILEGES) may have given others more.
+    """
+    name = f"{quoted(entry.schema)}.{quoted(entry.tag)}"
+    grantees = live.execute(
+        """SELECT DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END
+           FROM pg_class c, aclexplode(c.relacl) a WHERE c.oid = to_regclass(%s) ORDER BY 1""",
+        (name,),
+    ).fetchall()
+    kind = "SEQUENCE" if entry.kind == "SEQUENCE" else "TABLE"
+    for (grantee,) in grantees:
+        _run(live, f"REVOKE ALL ON {kind} {name} FROM {grantee}")
+    if grantees:
+        _run(live, f"GRANT ALL ON {kind} {name} TO CURRENT_USER")
+
+
+def copy_rows(schema: str, tag: str, source: "psycopg.Connection[Any]", live: "psycopg.Connection[Any]") -> None:
+    """Bring the rows of a table of one name on both sides. Raises RestoreError where not all of them arrive."""
+    name = f"{quoted(schema)}.{quoted(tag)}"
+    columns = next((table.columns for table in tables_of(source) if (table.schema, table.name) == (schema, tag)), ())
+    listed = f" ({', '.join(map(quoted, columns))})" if columns else ""
+    with (
+        _as_they_are(source, live),
+        source.cursor() as reading,
+        live.cursor() as writing,
+        reading.copy(f"COPY {name}{listed} TO STDOUT".encode()) as rows,
+        writing.copy(f"COPY {name}{listed} FROM STDIN".encode()) as into,
+    ):
+        for block in rows:
+            into.write(block)
+    if reading.rowcount != writing.rowcount:
+        raise RestoreError(f"{reading.rowcount} rows of {name} were read, {writing.rowcount} arrived", subject=tag)
+
+
+@contextlib.contextmanager
+def _as_they_are(*connections: "psycopg.Connection[Any]") -> Iterator[None]:
+    """Have texts of databases without an encoding read and written byte by byte: they need be no UTF-8."""
+    without = all(one.info.parameter_status("server_encoding") == _NO_ENCODING for one in connections)
+    for connection in connections if without else ():
+        connection.execute(f"SET LOCAL client_encoding = '{_NO_ENCODING}'".encode())
+    yield
+    for connection in connections if without else ():
+        connection.execute(b"SET LOCAL client_encoding = 'UTF8'")
+
+
+def _run(connection: "psycopg.Connection[Any]", statement: str) -> None:
+    connection.execute(statement.encode())
+
+
+def refused(database: str, error: "psycopg.Error") -> RestoreError:
+    """The error where the server would not have it."""
+    lines = str(error).splitlines()
+    return RestoreError(
+        f"The chosen tables of {shown(database)} cannot be replaced: {lines[0]}; nothing was changed",
+        subject=database,
+        hint="Choose what depends on them as well, or restore under another name with --into NAME",
+        detail=lines[1:],
+    )
