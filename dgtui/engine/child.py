@@ -116,10 +116,11 @@ class Child:
         assert self.process.stdin is not None
         return self.process.stdin.fileno()
 
-    def feed(self, blocks: Iterable[bytes], *, idle_timeout: float) -> None:
+    def feed(self, blocks: Iterable[bytes], *, idle_timeout: float | None) -> None:
         """Write blocks to the child's input and close it; a child that stops reading early is not an error here.
 
-        Judge the child by its exit code afterwards. Raises IdleTimeout where it took nothing for that many seconds.
+        Judge the child by its exit code afterwards. Raises IdleTimeout where it took nothing for that many seconds,
+        if any are given.
         """
         descriptor = self.stdin_fd
         os.set_blocking(descriptor, False)
@@ -131,7 +132,7 @@ class Child:
         finally:
             self.close_stdin()
 
-    def _write_all(self, descriptor: int, view: memoryview, idle_timeout: float) -> None:
+    def _write_all(self, descriptor: int, view: memoryview, idle_timeout: float | None) -> None:
         while view:
             _, writable, _ = select.select([], [descriptor], [], idle_timeout)
             if not writable:

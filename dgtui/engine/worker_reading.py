@@ -6,6 +6,7 @@ from typing import Any
 
 from dgtui.engine.cancellation import Cancellation
 from dgtui.engine.catalog import Catalog
+from dgtui.engine.datasources.base import Datasource
 from dgtui.engine.errors import ConfigError, DataGuardianError
 from dgtui.engine.model import Execution
 from dgtui.engine.run_files import prune_run_files
@@ -59,6 +60,14 @@ class ReadingWorker(Worker[OrderT]):
         with contextlib.suppress(DataGuardianError):
             know_marker(self._catalog, storage)
         return storage
+
+    def _target(self, name: str, execution: Execution | None) -> Datasource[Any]:
+        """The datasource to restore into; as patient as the backup's job."""
+        target = self._config.datasource(name)
+        job = self._config.jobs.get(execution.job) if execution is not None else None
+        if job is not None:
+            target.idle_timeout = float(job.idle_timeout)
+        return target
 
     def _restore_jobs(self, execution: Execution) -> int | None:
         """How many processes the backup's job wants to load at once."""

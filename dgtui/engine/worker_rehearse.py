@@ -25,7 +25,7 @@ class RehearseWorker(ReadingWorker[RehearseOrder]):
             task = RehearsalTask(
                 order=order,
                 execution=execution,
-                target=self._config.datasource(place),
+                target=self._target(place, execution),
                 storages=self._storages_of(execution, order.storage),
                 processes=self._restore_jobs(execution),
                 catalog=self._catalog,

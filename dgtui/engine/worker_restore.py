@@ -107,7 +107,7 @@ class RestoreWorker(ReadingWorker[RestoreOrder]):
         return RestoreTask(
             order=order,
             execution=execution,
-            target=self._config.datasource(order.datasource),
+            target=self._target(order.datasource, execution),
             storages=self._storages_of(execution, order.storage),
             processes=order.jobs or self._restore_jobs(execution),
             safety_job=safety_job,
@@ -120,12 +120,13 @@ class RestoreWorker(ReadingWorker[RestoreOrder]):
 
     def _undo_task(self, order: RestoreOrder) -> UndoTask:
         execution = self._catalog.execution(order.execution_id) if order.execution_id else None
-        safety_job = self._safety_job(order, execution or self._restored_before(order))
+        restored = execution or self._restored_before(order)
+        safety_job = self._safety_job(order, restored)
         return UndoTask(
             order=order,
             saved=execution,
             storages=self._storages_of(execution, None) if execution is not None else (),
-            target=self._config.datasource(order.datasource),
+            target=self._target(order.datasource, restored),
             safety_job=safety_job,
             safety_storages=[self._storage(name) for name in safety_job.storages],
             catalog=self._catalog,

@@ -1,11 +1,13 @@
 """MySQL and MariaDB: by socket, and over TLS, with our own eyes and with the server's programs."""
 
 import shutil
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from dgtui.engine.datasources.mysql_connection import Access
 from dgtui.engine.errors import DataGuardianError
 from tests.integration.mysql_pump import copy_database, dump_to
 from tests.support.certificates import make_certificate, need_openssl
@@ -77,6 +79,18 @@ def test_by_socket(mariadb: MariadbServer, tmp_path: Path) -> None:
     dump_to(source, tmp_path / "all.sql")
     assert copy_database(source, f"{name}_copy", tmp_path).errors == ()
     assert mysql_digest(mariadb, f"{name}_copy") == mysql_digest(mariadb, name)
+
+
+def test_a_network_that_is_gone_is_noticed_while_an_answer_takes_long(mariadb: MariadbServer) -> None:
+    """Within two minutes, as with PostgreSQL; the system itself would begin to ask after two hours."""
+    with Access(mariadb.settings("mysql"), None).connect(3600.0) as connection:
+        found = connection._sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        probes = [
+            connection._sock.getsockopt(socket.IPPROTO_TCP, getattr(socket, name))
+            for name in ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT")
+        ]
+    assert found
+    assert probes == [60, 10, 6]
 
 
 def test_no_descriptor_is_left_open(mariadb: MariadbServer, tmp_path: Path) -> None:

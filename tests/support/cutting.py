@@ -7,11 +7,12 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Literal
 
-Cut = Literal["before", "after", "late", "terminated", "down"]
+Cut = Literal["before", "after", "late", "terminated", "down", "silent", "forgotten"]
 """When connections are lost.
 
 Before the message reaches the server; after it; before it, but the server gets it when `deliver` says; only what the
-test does; after it, and nobody gets through again.
+test does; after it, and nobody gets through again. The last two lose nothing that anybody would notice: nothing comes
+through any more, for new connections either, or only for those that there are.
 """
 
 
@@ -78,6 +79,9 @@ class CuttingProxy:
             if at_last or not self.open:
                 client.close()
                 continue
+            if self.has_cut and self._cut == "silent":
+                self._pairs.append((client, client))
+                continue
             try:
                 server = socket.create_connection(("127.0.0.1", self._server_port))
             except OSError:
@@ -99,11 +103,19 @@ class CuttingProxy:
                     self._disturb(sink, data)
                 elif sink not in self._muted:
                     sink.sendall(data)
-        if self._late is None or sink is not self._late[0]:
+        if (self._late is None or sink is not self._late[0]) and not self._keeps_quiet(sink):
             with contextlib.suppress(OSError):
                 sink.shutdown(socket.SHUT_WR)
 
+    def _keeps_quiet(self, sink: socket.socket) -> bool:
+        """Whether the one end does not even learn that the other is gone."""
+        return self._cut in ("silent", "forgotten") and sink in self._muted
+
     def _disturb(self, sink: socket.socket, data: bytes) -> None:
+        if self._cut in ("silent", "forgotten"):
+            self._muted.update(itertools.chain(*self._pairs))
+            self.has_cut = True
+            return
         if self._cut != "terminated":
             # Once the message is on its way, its answer must not win the race against the cut.
             self._muted.update(client for client, _ in self._pairs)

@@ -25,6 +25,8 @@ from dgtui.engine.model import ObjectInfo, ToolVersion
 from dgtui.engine.properties import DatabaseProperties
 from dgtui.engine.reporting import Reporter
 
+IDLE_SECONDS = 600.0
+"""How long nothing may move where no job says."""
 SettingsT = TypeVar("SettingsT", bound=DatasourceSettings)
 
 
@@ -56,6 +58,8 @@ class Datasource(Replacing, Generic[SettingsT]):
         self.name = name
         self.settings = settings
         self._password = password
+        self.idle_timeout = IDLE_SECONDS
+        """How long nothing may move while an archive is loaded, unless the server is at work for it."""
 
     @property
     @abstractmethod
@@ -65,7 +69,9 @@ class Datasource(Replacing, Generic[SettingsT]):
     def for_database(self, database: str) -> Self:
         """An adapter for another database (or path) at the same place, with the same settings else."""
         key = "database" if isinstance(self.settings, ServerSettings) else "path"
-        return type(self)(self.name, msgspec.structs.replace(self.settings, **{key: database}), self._password)
+        other = type(self)(self.name, msgspec.structs.replace(self.settings, **{key: database}), self._password)
+        other.idle_timeout = self.idle_timeout
+        return other
 
     @property
     def location(self) -> str:

@@ -3,6 +3,7 @@
 import functools
 import getpass
 import os
+import socket
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from dgtui.engine.child import printable
+from dgtui.engine.datasources.base import IDLE_SECONDS
 from dgtui.engine.datasources.datasource_settings import ServerSettings
 from dgtui.engine.datasources.mysql_errors import translate_error
 from dgtui.engine.errors import AuthenticationError, BackupCreationError, DataGuardianError
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 Flavour = Literal["mariadb", "mysql"]
 DEFAULT_PORT = 3306
 _LOOK_SECONDS = 60
+_PROBES = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 6}
+"""As for PostgreSQL; PyMySQL asks for probes, which the system would begin with after two hours."""
 _NO_ROW_LIMIT = (1 << 64) - 1
 
 
@@ -48,6 +52,8 @@ class Access:
 
     settings: ServerSettings
     password: str | None = field(default=None, repr=False)
+    idle_timeout: float = IDLE_SECONDS
+    """How long a client may get on with nothing, unless the server is at work for it."""
 
     @property
     def user(self) -> str:
@@ -134,6 +140,8 @@ class Access:
             )
             # A frozen server still accepts connections, so its greeting is waited for as briefly as the connection.
             connection._read_timeout = patience
+            if not self.settings.socket:
+                _keep_alive(connection._sock)
             return connection
         except RuntimeError as error:  # PyMySQL's way to say that a login method needs another package
             raise AuthenticationError(
@@ -183,6 +191,13 @@ class Access:
         if mode == "require":
             return ["ssl", "loose-skip-ssl-verify-server-cert"]
         return ["ssl", "ssl-verify-server-cert", *authority]
+
+
+def _keep_alive(connection: socket.socket) -> None:
+    """Have the system notice within minutes that nothing comes through any more, however long an answer may take."""
+    for name, value in _PROBES.items():
+        if hasattr(socket, name):
+            connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 def server_of(version: str, comment: str) -> Server:

@@ -14,6 +14,7 @@ from dgtui.engine.datasources.mysql_archive import dumped_from
 from dgtui.engine.datasources.mysql_connection import Access, Server, Session
 from dgtui.engine.datasources.mysql_errors import CLOSED, TOO_BIG, error_code, quote
 from dgtui.engine.datasources.mysql_load_hints import load_hint
+from dgtui.engine.datasources.mysql_loadwatch import LoadWatch
 from dgtui.engine.datasources.mysql_look import count_rows, existing_tables
 from dgtui.engine.datasources.mysql_obstacles import full_grant
 from dgtui.engine.datasources.mysql_rights import Grants
@@ -24,9 +25,7 @@ from dgtui.engine.model import ToolVersion
 from dgtui.engine.reporting import Reporter
 from dgtui.engine.tools import version_numbers
 
-_IDLE_SECONDS = 3600.0
-"""A large index is built without taking any data meanwhile."""
-_END_SECONDS = 3600.0
+_COUNT_SECONDS = 3600.0
 _LARGEST_PACKET = 1 << 30
 _ERROR = re.compile(r"^ERROR (\d+) \(\w+\) at line (\d+)(?: in file: .*?)?: (.*)")
 _CLIENT_ERROR = re.compile(r"^ERROR\b|^(?:mariadb|mysql): (?!\[Warning\])")
@@ -56,11 +55,9 @@ def client_arguments(tool: ToolVersion, database: str, option_file: int) -> list
 def load_archive(access: Access, archive: Archive, script: Script, reporter: Reporter) -> LoadOutcome:
     """Replay the archive's chosen sections into the script's database."""
     database = script.database
-    with access.session() as session:
-        tool = client_tool(session.server, access.settings.tools)
     with _large_packets(access, archive.total_size_bytes, reporter) as limit:
-        code, lines = _replay(access, tool, database, script, archive.blocks(), reporter)
-    error, hint = _load_error(access, tool, code, lines, script, limit)
+        code, lines = _replay(access, script, archive.blocks(), reporter)
+    error, hint = _load_error(access, code, lines, script, limit)
     script.replayed = error is None
     absent = [LoadError(message=f"The backup holds no table {name}") for name in script.missing()]
     errors = [*([error] if error else []), *absent]
@@ -73,10 +70,8 @@ def load_archive(access: Access, archive: Archive, script: Script, reporter: Rep
 
 def replay_statements(access: Access, text: bytes, script: Script, reporter: Reporter) -> None:
     """Replay statements that were written down. Raises RestoreError at the first that fails."""
-    with access.session() as session:
-        tool = client_tool(session.server, access.settings.tools)
-    code, lines = _replay(access, tool, script.database, script, [text], reporter)
-    error, hint = _load_error(access, tool, code, lines, script)
+    code, lines = _replay(access, script, [text], reporter)
+    error, hint = _load_error(access, code, lines, script)
     if error:
         raise RestoreError(f"{error.statement}: {error.message}".lstrip(": "), subject=script.database, hint=hint)
 
@@ -117,10 +112,10 @@ def flavour_notes(archive: Archive, server: Server) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _replay(
-    access: Access, tool: ToolVersion, database: str, script: Script, archive: Iterable[bytes], reporter: Reporter
-) -> tuple[int, list[str]]:
+def _replay(access: Access, script: Script, archive: Iterable[bytes], reporter: Reporter) -> tuple[int, list[str]]:
     lines: list[str] = []
+    with access.session() as session:
+        tool, before = client_tool(session.server, access.settings.tools), int(session.value("SELECT CONNECTION_ID()"))
 
     def hear(line: str) -> None:
         if _CLIENT_ERROR.match(line):
@@ -130,7 +125,7 @@ def _replay(
     option_file = access.option_file(tool_flavour(tool))
     try:
         child = Child(
-            client_arguments(tool, database, option_file),
+            client_arguments(tool, script.database, option_file),
             on_line=hear,
             secrets=[access.password or ""],
             stdin=subprocess.PIPE,
@@ -139,14 +134,17 @@ def _replay(
         )
     finally:
         os.close(option_file)
+    watch = LoadWatch(access, script.database, before, reporter, child.process.kill)
     try:
         widen_pipe(child.stdin_fd)
-        child.feed(_announced(script, archive, reporter), idle_timeout=_IDLE_SECONDS)
-        code = child.wait(_END_SECONDS)
-    except subprocess.TimeoutExpired:
-        raise RestoreError(f"{tool.name} does not end", subject=database, hint="See SHOW PROCESSLIST") from None
+        watch.begin(child.process.pid)
+        child.feed(watch.handing(_announced(script, archive, reporter)), idle_timeout=None)
+        code = child.wait()
     finally:
+        watch.end()
         child.stop()
+    if watch.error is not None:
+        raise watch.error
     return code, lines
 
 
@@ -160,7 +158,7 @@ def _announced(script: Script, archive: Iterable[bytes], reporter: Reporter) -> 
 
 
 def _load_error(
-    access: Access, tool: ToolVersion, exit_code: int, lines: list[str], script: Script, limit: int | None = None
+    access: Access, exit_code: int, lines: list[str], script: Script, limit: int | None = None
 ) -> tuple[LoadError | None, str]:
     """What failed, and what helps against it; `limit` is the longest statement, where one may be longer.
 
@@ -168,7 +166,7 @@ def _load_error(
     """
     if exit_code == 0 and not lines:
         return None, ""
-    text = lines[0] if lines else f"{tool.name} ended with {describe_exit(exit_code)}"
+    text = lines[0] if lines else f"The client ended with {describe_exit(exit_code)}"
     code = error_code(text)
     match = _ERROR.match(text)
     if limit is not None and code in CLOSED:
@@ -193,7 +191,7 @@ def _hint_of(access: Access, code: int, text: str, database: str) -> str:
 
 def _compare_rows(access: Access, database: str, script: Script) -> tuple[list[LoadError], tuple[str, ...]]:
     """Count what arrived; only notes where an event of the database may already have changed something."""
-    with access.session(patience=_END_SECONDS) as session:
+    with access.session(patience=_COUNT_SECONDS) as session:
         versioned = {table.name for table in existing_tables(session, database) if table.versioned}
         differences = [
             f"{found} rows of {name} are in the database, {rows} were in the backup"
@@ -227,8 +225,16 @@ def _large_packets(access: Access, archive_bytes: int, reporter: Reporter) -> It
         yield None if raised else before
     finally:
         if raised:
-            with access.session(fallback=RestoreError) as session:
-                session.execute(f"SET GLOBAL max_allowed_packet = {before}")
+            _limit_packets(access, before, reporter)
+
+
+def _limit_packets(access: Access, limit: int | None, reporter: Reporter) -> None:
+    try:
+        with access.session(fallback=RestoreError) as session:
+            session.execute(f"SET GLOBAL max_allowed_packet = {limit}")
+    except DataGuardianError as error:
+        # Where the connection is lost, that is told, and not that another cannot be had.
+        reporter.log(f"max_allowed_packet of the server is not {limit} again: {error.message}", level="warning")
 
 
 def _raise_packet_limit(access: Access, archive_bytes: int, reporter: Reporter) -> tuple[int | None, bool]:

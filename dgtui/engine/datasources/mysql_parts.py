@@ -35,10 +35,9 @@ class MysqlSettings(ServerSettings, frozen=True, kw_only=True, forbid_unknown_fi
 class MysqlParts(Datasource[MysqlSettings]):
     """What the adapter does with a part of a database that a restore writes to."""
 
-    def __init__(self, name: str, settings: MysqlSettings, password: str | None = None) -> None:
-        """`password` is the secret itself, already fetched."""
-        super().__init__(name, settings, password)
-        self._access = Access(settings, password)
+    @property
+    def _access(self) -> Access:
+        return Access(self.settings, self._password, self.idle_timeout)
 
     @property
     def database(self) -> str:
