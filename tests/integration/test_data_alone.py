@@ -368,6 +368,28 @@ def test_sqlite_a_failure_in_the_middle_leaves_every_byte(home: Home, tmp_path: 
         assert connection.execute("SELECT count(*) FROM a JOIN b").fetchone() == (2,)
 
 
+def test_sqlite_rows_that_pointed_nowhere_in_the_backup_come_back(home: Home, tmp_path: Path) -> None:
+    """But none that does so only in this target."""
+    source = tmp_path / "source.db"
+    with contextlib.closing(sqlite3.connect(source)) as connection, connection:
+        connection.execute("CREATE TABLE a (id INTEGER PRIMARY KEY)")
+        connection.execute("CREATE TABLE b (id INTEGER PRIMARY KEY, a INTEGER REFERENCES a)")
+        connection.execute("CREATE TABLE c (id TEXT PRIMARY KEY, a INTEGER REFERENCES a) WITHOUT ROWID")
+        connection.execute("INSERT INTO a VALUES (1)")
+        connection.execute("INSERT INTO b VALUES (1, 1), (2, 99)")
+        connection.execute("INSERT INTO c VALUES ('x', 1), ('y', 99)")
+    home.configure(table("shop", type="sqlite", path=str(source)))
+    execution, before = whole_backup(home), sqlite_digest(source)
+    with contextlib.closing(sqlite3.connect(source)) as connection, connection:
+        connection.executescript("DELETE FROM a; DELETE FROM b; DELETE FROM c;")
+    alone = Selection(backup_type="data_only", tables=("b",))
+    assert "Rows of b refer to rows of a" in "".join(failure(home, execution, selection=alone).detail)
+    alone = Selection(backup_type="data_only", tables=("c",))
+    assert "Rows of c refer to rows of a" in "".join(failure(home, execution, selection=alone).detail)
+    restored(home, execution, selection=DATA)
+    assert sqlite_digest(source) == before
+
+
 def test_files_know_no_rows(home: Home, tmp_path: Path) -> None:
     (tmp_path / "tree").mkdir()
     (tmp_path / "tree" / "file").write_text("x")

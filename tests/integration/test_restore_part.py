@@ -396,6 +396,42 @@ def test_chosen_tables_of_sqlite_under_the_eyes_of_a_reader(home: Home) -> None:
     assert [path.name for path in home.folder.glob(".shop*")] == []
 
 
+def test_a_table_of_sqlite_comes_back_with_what_analyze_found_out(home: Home) -> None:
+    """Without it queries would take other ways than at the time of the backup."""
+    shop = SqlitePart(home)
+    shop.run("ANALYZE")
+    assert home.back_up().status == "completed"
+    figures = "SELECT * FROM sqlite_stat1 ORDER BY tbl, idx"
+    with contextlib.closing(sqlite3.connect(shop.path)) as connection:
+        before = connection.execute(figures).fetchall()
+    shop.run("DELETE FROM orders", "DELETE FROM sqlite_stat1")
+    done = home.dgtui("restore", "nightly@latest", "--table", "orders", "--overwrite", "--yes")
+    assert done.exit_code == 0, done
+    with contextlib.closing(sqlite3.connect(shop.path)) as connection:
+        assert connection.execute(figures).fetchall() == [row for row in before if row[0] == "orders"]
+    shop.run("DROP TABLE sqlite_stat1")
+    done = home.dgtui("restore", "nightly@latest", "--table", "orders", "--table", "customers", "--overwrite", "--yes")
+    assert done.exit_code == 0, done
+    with contextlib.closing(sqlite3.connect(shop.path)) as connection:
+        assert connection.execute(figures).fetchall() == [row for row in before if row[0] != "log"]
+
+
+def test_tables_of_sqlite_whose_rows_pointed_nowhere_in_the_backup(home: Home) -> None:
+    """They come back as they were, mended or not since; a row that would point nowhere anew is refused."""
+    shop = SqlitePart(home)
+    shop.run("INSERT INTO orders (rowid, a, customer) VALUES (11, 3, 77)")
+    assert home.back_up().status == "completed"
+    backed_up = sqlite_digest(shop.path)
+    shop.run("DELETE FROM orders WHERE rowid = 11")
+    both = home.dgtui("restore", "nightly@latest", "--table", "orders", "--table", "customers", "--overwrite", "--yes")
+    assert both.exit_code == 0, both
+    assert sqlite_digest(shop.path) == backed_up
+    shop.run("DELETE FROM orders WHERE rowid = 11")
+    alone = home.dgtui("restore", "nightly@latest", "--table", "orders", "--overwrite", "--yes")
+    assert alone.exit_code == 1, alone
+    assert "customers" in alone.errors
+
+
 @pytest.fixture
 def tree(home: Home) -> Path:
     """A tree, backed up once."""

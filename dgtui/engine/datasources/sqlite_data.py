@@ -3,6 +3,7 @@
 import contextlib
 import os
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -102,7 +103,7 @@ def _fill(
             current = ""
             for statement in triggers:
                 connection.execute(statement)
-            orphans = _orphans(connection) - before
+            orphans = _orphans(connection) - (before | _orphans(connection, "source"))
             connection.execute("COMMIT")
         except sqlite3.Error as error:
             return (LoadError(message=printable(str(error)), statement=shown_name(current)),)
@@ -111,7 +112,7 @@ def _fill(
             connection.execute("PRAGMA journal_mode = WAL").fetchone()
     return tuple(
         LoadError(message=f"Rows of {shown_name(table)} refer to rows of {shown_name(parent)} that are not there")
-        for table, parent in sorted(orphans)
+        for table, parent in sorted({(table, parent) for table, parent, _, _ in orphans})
     )
 
 
@@ -183,11 +184,15 @@ def _copy_counter(connection: sqlite3.Connection, table: str) -> None:
     )
 
 
-def _orphans(connection: sqlite3.Connection) -> set[tuple[str, str]]:
-    """Tables with rows whose foreign key finds nothing, and what they look for."""
+def _orphans(connection: sqlite3.Connection, schema: str = "main") -> Counter[tuple[str, str, int, int]]:
+    """The rows whose foreign key finds nothing: table, what they look for, rowid, number of the key.
+
+    Those of a table without rowids cannot be told from each other.
+    """
     with contextlib.suppress(sqlite3.OperationalError):  # a key to a table that is not there at all
-        return {(row[0], row[2]) for row in connection.execute("PRAGMA main.foreign_key_check")}
-    return set()
+        rows = connection.execute(f"PRAGMA {schema}.foreign_key_check")
+        return Counter((table, parent, rowid or 0, number) for table, rowid, parent, number in rows)
+    return Counter()
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -51,7 +51,8 @@ def replace_tables(change: PartChange, live: Path, announce: Announce, *, busy_s
             connection.execute(f"DROP TABLE main.{quoted(name)}")
         for name in chosen:
             _replace(connection, name)
-        broken = _violations(connection) - before
+        _bring_statistics(connection, chosen)
+        broken = _violations(connection) - before - _violations(connection, "beside", chosen)
         if broken:
             child, parent = sorted(broken)[0][:2]
             raise RestoreError(
@@ -162,10 +163,34 @@ def _columns(connection: sqlite3.Connection, name: str) -> list[str]:
     return stored
 
 
-def _violations(connection: sqlite3.Connection) -> set[tuple[str, str, int, int]]:
-    """Foreign keys of the target that point to nothing: table, parent, rowid, number of the key."""
+def _bring_statistics(connection: sqlite3.Connection, names: Collection[str]) -> None:
+    """What ANALYZE has found out about the tables, which goes with a dropped one: queries would take other ways."""
+    found = connection.execute("SELECT name FROM beside.sqlite_master WHERE name IN ('sqlite_stat1', 'sqlite_stat4')")
+    figures = [name for (name,) in found.fetchall()]
+    if not figures:
+        return
+    connection.execute("ANALYZE main.sqlite_schema")  # makes the tables of the figures, and looks at nothing
+    for figure in figures:
+        columns = [name for (name,) in connection.execute("SELECT name FROM pragma_table_info(?, 'main')", (figure,))]
+        listed = ", ".join(columns)
+        for name in names if columns else ():
+            connection.execute(
+                f"INSERT INTO main.{figure} ({listed}) SELECT {listed} FROM beside.{figure} WHERE tbl = ?",  # noqa: S608  # our own words
+                (name,),
+            )
+
+
+def _violations(
+    connection: sqlite3.Connection, place: str = "main", parents: Collection[str] | None = None
+) -> set[tuple[str, str, int, int]]:
+    """Foreign keys that point to nothing: table, parent, rowid, number of the key; only to these parents, if given."""
     try:
-        rows = connection.execute("PRAGMA main.foreign_key_check").fetchall()
+        rows = connection.execute(f"PRAGMA {place}.foreign_key_check").fetchall()
     except sqlite3.OperationalError:
         return set()  # a key to a table or column that does not exist cannot be checked
-    return {(str(table), str(parent), int(rowid or 0), int(number)) for table, rowid, parent, number in rows}
+    known = None if parents is None else {name.lower() for name in parents}
+    return {
+        (str(table), str(parent), int(rowid or 0), int(number))
+        for table, rowid, parent, number in rows
+        if known is None or str(parent).lower() in known
+    }
