@@ -44,17 +44,34 @@ def object_file(config: Config, table: Table, name: str) -> Path:
 
 
 def is_ours(config: Config, table: Table, name: str) -> bool:
-    """Whether an object was made on a screen, so that its file may be written again."""
+    """Whether an object was made on a screen, so that its file may be written again.
+
+    It may not where a person has added to it what would be lost: a comment, or another object.
+    """
     file = config.origin(table, name).file
-    return file == object_file(config, table, name) and _has_mark(file)
-
-
-def _has_mark(file: Path) -> bool:
+    if file != object_file(config, table, name):
+        return False
     try:
-        with file.open(encoding="utf-8") as text:
-            return text.readline() == MARK
+        text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         return False
+    return text.startswith(MARK) and _holds_only(text, table, name)
+
+
+def _holds_only(text: str, table: Table, name: str) -> bool:
+    import tomllib
+
+    import tomli_w
+
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        return False
+    objects = content.get(table)
+    if len(content) > 1 or not isinstance(objects, dict) or list(objects) != [name]:
+        return False
+    # Every other one of this sign begins a comment.
+    return text.count("#") == (MARK + tomli_w.dumps(content)).count("#")
 
 
 def name_mistake(config: Config, table: Table, name: str) -> str | None:
@@ -162,6 +179,17 @@ def remove_object(config: Config, table: Table, name: str) -> Config:
 
     Raises ConfigError where a person wrote it or something still names it; then nothing is changed.
     """
+    refuse_removal(config, table, name)
+    former = read_values(config, table, name)
+    changes = _Changes()
+    changes.remove(object_file(config, table, name))
+    again = changes.read_again(config)
+    _remove_secrets(config, table, name, former, but={})
+    return again
+
+
+def refuse_removal(config: Config, table: Table, name: str) -> None:
+    """Raises ConfigError where a person wrote an object or something still names it."""
     if not is_ours(config, table, name):
         file = config.origin(table, name).file
         raise ConfigError(
@@ -174,12 +202,6 @@ def remove_object(config: Config, table: Table, name: str) -> Config:
         raise ConfigError(
             f"{name} is used by {', '.join(users)}", subject=name, hint="Change or delete these jobs first"
         )
-    former = read_values(config, table, name)
-    changes = _Changes()
-    changes.remove(object_file(config, table, name))
-    again = changes.read_again(config)
-    _remove_secrets(config, table, name, former, but={})
-    return again
 
 
 def _users(config: Config, table: Table, name: str) -> list[str]:

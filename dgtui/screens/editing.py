@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.binding import Binding, BindingType
 
 from dgtui.config import Table
-from dgtui.config.store import is_ours
+from dgtui.config.store import is_ours, refuse_removal
+from dgtui.engine.child import describe_exit
+from dgtui.engine.errors import ConfigError
 from dgtui.screens.confirm import ConfirmScreen
 from dgtui.screens.tab import TabScreen
 
@@ -55,8 +57,8 @@ class EditingScreen(TabScreen):
         with self.app.suspend():
             failure = _run([*editor, f"+{origin.line}", str(origin.file)])
         if failure is not None:
-            self.engine_app.tell(f"{editor[0]} could not be started: {failure}", hint="Set EDITOR", severity="error")
-            return
+            self.engine_app.tell(f"{editor[0]} {failure}", hint="Set EDITOR", severity="error")
+        # One that ends badly may have saved something before.
         self.engine_app.ask(
             self.app, "reload", lambda engine: engine.reload(), lambda _: self.engine_app.config_changed()
         )
@@ -65,6 +67,12 @@ class EditingScreen(TabScreen):
         """Ask, then remove it."""
         name, table = self.listing.key, self.TABLE
         if name is None or not self.engine_app.is_ready:
+            return
+        try:
+            # Nobody is asked whether they are sure of what is refused afterwards.
+            refuse_removal(self.engine_app.config, table, name)
+        except ConfigError as error:
+            self.engine_app.show_error(error)
             return
         kind = table.removesuffix("s")
 
@@ -82,9 +90,9 @@ class EditingScreen(TabScreen):
 
 
 def _run(command: Sequence[str]) -> str | None:
-    """Run a program to its end; why it could not be started."""
+    """Run a program to its end; what went wrong with it."""
     try:
-        subprocess.run(command, check=False)
+        code = subprocess.run(command, check=False).returncode
     except OSError as error:
-        return error.strerror
-    return None
+        return f"could not be started: {error.strerror}"
+    return f"ended with {describe_exit(code)}" if code else None

@@ -182,7 +182,8 @@ async def test_what_a_job_needs_is_not_deleted(home: Home, shop: Path) -> None:
         ticks = driver.widget("#field-storages #value", Ticks)
         ticks.focus()
         await driver.press("end", "space")
-        await driver.press("ctrl+s", "4", "end", "d", "y")
+        await driver.press("ctrl+s", "4", "end", "d")
+        assert not isinstance(driver.screen, ConfirmScreen), "nobody is asked what is refused"
         assert any("third is used by uses-it" in toast for toast in driver.toasts)
         assert "third" in driver.app.config.storages
 
@@ -190,7 +191,8 @@ async def test_what_a_job_needs_is_not_deleted(home: Home, shop: Path) -> None:
 async def test_a_hand_written_datasource_is_not_deleted(home: Home, shop: Path) -> None:
     before = home.config_path.read_text()
     async with screens(home) as driver:
-        await driver.press("d", "y")
+        await driver.press("d")
+        assert not isinstance(driver.screen, ConfirmScreen), "nobody is asked what is refused"
         assert any("written by a person" in toast for toast in driver.toasts)
     assert home.config_path.read_text() == before
 

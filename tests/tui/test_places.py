@@ -499,6 +499,8 @@ async def test_quitting_with_nothing_running_just_quits(home: Home, shop: Path) 
         ("vi-of-a-test", ""),
         ("missing-editor", "could not be started"),
         ("vi 'never closed", "EDITOR cannot be read: No closing quotation"),
+        ("failing-vi", "failing-vi ended with exit code 3"),
+        ("killed-vi", "killed-vi ended with signal 9 (SIGKILL)"),
     ],
 )
 async def test_what_a_person_wrote_opens_in_the_editor_at_its_line(
@@ -507,7 +509,10 @@ async def test_what_a_person_wrote_opens_in_the_editor_at_its_line(
     note = home.folder / "note"
     program = home.folder / "vi-of-a-test"
     program.write_text(f'#!/bin/sh\necho "$@" > {note}\n')
-    program.chmod(0o700)
+    (home.folder / "failing-vi").write_text("#!/bin/sh\nexit 3\n")
+    (home.folder / "killed-vi").write_text("#!/bin/sh\nkill -9 $$\n")
+    for made in home.folder.glob("*vi*"):
+        made.chmod(0o700)
     monkeypatch.setenv("EDITOR", str(home.folder / editor))
     monkeypatch.delenv("VISUAL", raising=False)
     app = make_app(home)

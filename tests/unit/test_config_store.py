@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from dgtui.config import Table, load_config
-from dgtui.config.store import remove_object, save_object
+from dgtui.config.store import is_ours, remove_object, save_object
 from dgtui.engine.errors import ConfigError
 
 
@@ -36,3 +36,38 @@ def test_what_a_job_needs_stays(path: Path, table: Table, name: str) -> None:
     with pytest.raises(ConfigError, match=f"{name} is used by nightly"):
         remove_object(load_config(path), table, name)
     assert name in getattr(load_config(path), table)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "# as agreed with the auditors\n",
+        'schedule = "daily" # as agreed\n',
+        '[storages.tape]\ntype = "local"\npath = "/srv/tape"\n',
+        "[guardian]\nmax_concurrent = 1\n",
+        '[jobs.other]\ndatasource = "shop"\nstorages = ["disk"]\n',
+    ],
+)
+def test_what_a_person_added_to_a_file_of_ours_is_not_lost(path: Path, more: str) -> None:
+    file = path.parent / "conf.d" / "job-nightly.toml"
+    text = file.read_text() + more
+    file.write_text(text)
+    config = load_config(path)
+    assert not is_ours(config, "jobs", "nightly")
+    with pytest.raises(ConfigError, match="written by a person"):
+        save_object(config, "jobs", "nightly", {"datasource": "shop", "storages": ["disk"]}, new=False)
+    with pytest.raises(ConfigError, match="written by a person"):
+        remove_object(config, "jobs", "nightly")
+    assert file.read_text() == text
+
+
+@pytest.mark.parametrize("change", [("nightly", "nightly"), ('"disk"', "'disk'"), ('"shop"', '"\\u0073hop"')])
+def test_a_file_of_ours_with_another_value_or_spelling_is_ours_still(path: Path, change: tuple[str, str]) -> None:
+    values = {"datasource": "shop", "storages": ["disk"], "description": "no. #1\nof two"}
+    save_object(load_config(path), "jobs", "nightly", values, new=False)
+    file = path.parent / "conf.d" / "job-nightly.toml"
+    file.write_text(file.read_text().replace(*change))
+    config = load_config(path)
+    assert is_ours(config, "jobs", "nightly")
+    remove_object(config, "jobs", "nightly")
+    assert not file.exists()
