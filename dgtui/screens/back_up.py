@@ -6,7 +6,7 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.widgets import Button, Input, Label, Static
 
-from dgtui.config import JobSettings
+from dgtui.config import Config, JobSettings
 from dgtui.engine.model import Record
 from dgtui.screens.dialog import Dialog
 from dgtui.screens.widgets.choice import Choice, Option
@@ -35,13 +35,15 @@ class BackUpScreen(Dialog[BackupChoice]):
     AUTO_FOCUS = "#go"
     ENTER: ClassVar[dict[str, str]] = {"description": "Start it"}
 
-    def __init__(self, datasource: str) -> None:
+    def __init__(self, datasource: str, config: Config) -> None:
         super().__init__(f"Back up {datasource}")
         self._datasource = datasource
+        self._config = config
+        """As it is offered: what is started by then is the engine's to judge."""
 
     def compose_dialog(self) -> ComposeResult:
         """Job, storages, description."""
-        config = self.engine_app.config
+        config = self._config
         jobs = [name for name, job in config.jobs.items() if job.datasource == self._datasource]
         options = [Option(f"job {name}", name) for name in jobs] + [Option(_AD_HOC, "storages chosen here")]
         with Horizontal(classes="row"):
@@ -58,7 +60,7 @@ class BackUpScreen(Dialog[BackupChoice]):
 
     def on_mount(self) -> None:
         """Offer every storage."""
-        storages = self.engine_app.config.storages
+        storages = self._config.storages
         ticks = self.query_one(Ticks)
         ticks.styles.height = len(storages) + 1
         ticks.offer([Tickable(name, (one.type, one.description)) for name, one in storages.items()], list(storages)[:1])
@@ -79,7 +81,7 @@ class BackUpScreen(Dialog[BackupChoice]):
             storages = ticks.ticked
             summary = "" if storages else "Tick at least one storage; n in Storages makes one"
         else:
-            job = self.engine_app.config.job(key.removeprefix("job "))
+            job = self._config.job(key.removeprefix("job "))
             storages = job.storages
             summary = f"to {', '.join(job.storages)}, {job.compression}"
         self.query_one("#summary", Static).update(summary)

@@ -90,8 +90,18 @@ class EngineApp(FaultApp):
 
     @property
     def config(self) -> Config:
-        """What is configured now."""
-        return self._engine.config if self._engine is not None else self._config
+        """What is configured, as the screens have taken it up: it does not become another one between two lines."""
+        return self._config
+
+    @property
+    def has_other_config(self) -> bool:
+        """Whether a thread has read another one meanwhile."""
+        return self._engine is not None and self._engine.config is not self._config
+
+    def take_config(self) -> None:
+        """Take up the one that was read last."""
+        if self._engine is not None:
+            self._config = self._engine.config
 
     @property
     def engine(self) -> "Engine":
@@ -127,6 +137,7 @@ class EngineApp(FaultApp):
     def take_engine(self, engine: "Engine") -> None:
         """Use this engine from now on."""
         self._engine = engine
+        self.take_config()
         self.looks.clear()
         self.runs = ()
         self.knows_runs = False

@@ -81,12 +81,17 @@ class ErrandApp(EngineApp):
 
     def data_changed(self) -> None:
         """Every place asks again when it is seen next, the one that is seen at once."""
+        is_other = self.has_other_config
+        self.take_config()
         for stack in self._screen_stacks.values():
             for screen in stack:
                 if isinstance(screen, TabScreen):
                     screen.mark_stale()
         place = next((screen for screen in self.screen_stack if isinstance(screen, TabScreen)), None)
         if place is not None:
+            if is_other:
+                # What is configured no more has no row that a key could work on while the engine is asked.
+                place.show_states()
             place.refresh_if_stale()
 
     def pulse_changed(self) -> None:
@@ -135,7 +140,7 @@ class ErrandApp(EngineApp):
                 )
 
         if self.is_ready:
-            self.push_screen(BackUpScreen(datasource), chosen)
+            self.push_screen(BackUpScreen(datasource, self.config), chosen)
 
     def restore(self, execution: Execution) -> None:
         """Ask how, and start it."""

@@ -102,7 +102,6 @@ class Guard:
         self._stop = threading.Event()
         self._keeper: threading.Thread | None = None
         self._told = ""
-        self._config: Config | None = None
 
     # Beginning and end
 
@@ -112,7 +111,6 @@ class Guard:
         self._checking = {}
         self._stop = threading.Event()
         self._taker = PulseTaker(engine)
-        self._config = engine.config
         self.look()
 
     def end(self) -> None:
@@ -176,8 +174,7 @@ class Guard:
     def _take(self, pulse: Pulse) -> None:
         former, self.pulse = self.pulse, pulse
         self._told = ""
-        if self._config is not self._app.config:
-            self._config = self._app.config
+        if self._app.has_other_config:
             self._app.data_changed()
         done = [one for one, since in self._checking.items() if (pulse.state(one).checked_at or since) > since]
         for subject in done:
