@@ -5,7 +5,6 @@ import os
 import sqlite3
 import subprocess
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +102,27 @@ def test_rows_are_equal_whatever_is_set_where_they_are_compared(
     assert {name for name in expected if found[name] != expected[name]} == {"public.t"}
 
 
+def test_columns_that_come_back_in_another_order_are_the_same(
+    home: Home, postgres_server: PostgresServer, postgres_database: str
+) -> None:
+    """A table that became the child of another one gets what it inherits first when it is made again."""
+    postgres_server.execute(
+        'CREATE TABLE parent ("of, all" int, b text); CREATE TABLE child (x int, b text, "of, all" int, "q""(" text);'
+        "ALTER TABLE child INHERIT parent; INSERT INTO child VALUES (1, 'b', 2, 'q'), (3, 'c', NULL, '')",
+        postgres_database,
+    )
+    home.configure(postgres_table(postgres_server, postgres_database))
+    home.back_up()
+    target = f"{postgres_database}_copy"
+    done = home.dgtui("restore", "nightly@latest", "--into", target, "--deep", "--yes")
+    try:
+        assert done.exit_code == 0, done
+        ordered = "SELECT attname FROM pg_attribute WHERE attrelid = 'child'::regclass AND attnum > 0 ORDER BY attnum"
+        assert postgres_server.execute(ordered, target) != postgres_server.execute(ordered, postgres_database)
+    finally:
+        postgres_server.drop_database(target)
+
+
 def test_a_table_that_differs_is_read_no_more_often_than_it_may_be_written(
     postgres_server: PostgresServer, postgres_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -117,9 +137,9 @@ def test_a_table_that_differs_is_read_no_more_often_than_it_may_be_written(
     read: list[str] = []
     checksum = postgres_contents._checksum
 
-    def counted(connection: Any, schema: str, name: str, columns: Sequence[str]) -> str:
-        read.append(name)
-        return checksum(connection, schema, name, columns)
+    def counted(connection: Any, table: Any) -> str:
+        read.append(table.name)
+        return checksum(connection, table)
 
     monkeypatch.setattr(postgres_contents, "_checksum", counted)
     names = ("public.plain", "public.zoned", "public.bytes", "public.odd")

@@ -3,15 +3,17 @@
 Both are the lines of `COPY ... TO STDOUT`, which pg_dump itself wrote into the archive.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dgtui.engine.datasources.contents import LinesChecksum
 from dgtui.engine.datasources.postgres_connection import DUMP_ZONE, Access
+from dgtui.engine.datasources.postgres_extensions import own_rows
 from dgtui.engine.datasources.postgres_names import quoted, table_name
-from dgtui.engine.datasources.postgres_queries import Table, tables_of
+from dgtui.engine.datasources.postgres_queries import tables_of
 from dgtui.engine.datasources.postgres_selection import chosen_ids
-from dgtui.engine.datasources.postgres_toc import Toc, data_blocks, definition_bytes, python_codec
+from dgtui.engine.datasources.postgres_toc import Toc, TocEntry, data_blocks, definition_bytes, python_codec
 from dgtui.engine.errors import RestoreError
 
 if TYPE_CHECKING:
@@ -33,6 +35,8 @@ WHERE a.attnum > 0 AND NOT a.attisdropped GROUP BY 1
 """
 """Whether the text of a table's rows may depend on the time zone, and whether on the form of bytes."""
 _COPY_END = b"\\."
+_COLUMNS = re.compile(r"\(((?:\"(?:[^\"]|\"\")+\"|[^\")])*)\) FROM stdin;\s*\Z")
+_NAME = re.compile(r"\"(?:[^\"]|\"\")+\"|[^\", ]+")
 
 
 def archive_checksums(blocks: Iterable[bytes], tables: Sequence[str]) -> dict[str, str]:
@@ -41,7 +45,7 @@ def archive_checksums(blocks: Iterable[bytes], tables: Sequence[str]) -> dict[st
     if toc.compressed:
         return {}
     named = {entry.dump_id: entry for entry in toc.entries if entry.kind == "TABLE DATA"}
-    if any(not entry.copied for entry in named.values()):
+    if any(not entry.copy for entry in named.values()):
         return {}
     if tables:
         chosen = chosen_ids(toc, tables)
@@ -67,7 +71,7 @@ def content_checksums(
     wanted = set(names)
     with access.connect(database, seconds=None) as connection:
         ways = _ways(connection)
-        tables = [table for table in tables_of(connection) if table.shown in wanted]
+        tables = [table for table in _tables(connection, toc) if table.shown in wanted]
         shapes = {oid: (by_zone, by_form) for oid, by_zone, by_form in connection.execute(_SHAPES).fetchall()}
         connection.execute(_SETTINGS)
         for entry in toc.entries:
@@ -88,6 +92,56 @@ def content_checksums(
             ) from error
 
 
+class _Compared(NamedTuple):
+    """A table whose rows are compared, with their columns in the order in which the archive holds them."""
+
+    oid: int
+    schema: str
+    name: str
+    columns: tuple[str, ...]
+    condition: str | None
+    """Of a table of an extension: which rows a dump holds."""
+
+    @property
+    def shown(self) -> str:
+        return table_name(self.schema, self.name)
+
+    @property
+    def copying(self) -> str:
+        """The statement that gives the rows."""
+        place = f"{quoted(self.schema)}.{quoted(self.name)}"
+        columns = ", ".join(map(quoted, self.columns))
+        if self.condition:
+            return f"COPY (SELECT {columns} FROM {place} {self.condition}) TO STDOUT"  # noqa: S608  # quoted names
+        return f"COPY {place}{f' ({columns})' if columns else ''} TO STDOUT"
+
+
+def _tables(connection: "psycopg.Connection[Any]", toc: Toc) -> list[_Compared]:
+    """The tables of a database; a child of another table may have got its columns in another order at the restore."""
+    dumped = {(entry.schema, entry.tag): _columns(entry) for entry in toc.entries if entry.kind == "TABLE DATA"}
+    own = own_rows(connection)
+    return [
+        _Compared(
+            table.oid,
+            table.schema,
+            table.name,
+            _in_order_of(dumped.get((table.schema, table.name), ()), table.columns),
+            own.get((table.schema, table.name)),
+        )
+        for table in tables_of(connection, of_extensions=True)
+    ]
+
+
+def _columns(entry: TocEntry) -> tuple[str, ...]:
+    match = _COLUMNS.search(entry.copy)
+    names = _NAME.findall(match[1]) if match is not None else []
+    return tuple(name[1:-1].replace('""', '"') if name.startswith('"') else name for name in names)
+
+
+def _in_order_of(dumped: tuple[str, ...], there: tuple[str, ...]) -> tuple[str, ...]:
+    return dumped if sorted(dumped) == sorted(there) else there
+
+
 def _ways(connection: "psycopg.Connection[Any]") -> list[tuple[str, str]]:
     """The time zones and forms of bytes in which the rows may have been written, the likeliest first."""
     # Before the encoding is set: in some of them texts come as bytes.
@@ -99,7 +153,7 @@ def _ways(connection: "psycopg.Connection[Any]") -> list[tuple[str, str]]:
 
 def _checksum_by_a_way(
     connection: "psycopg.Connection[Any]",
-    table: Table,
+    table: "_Compared",
     ways: list[tuple[str, str]],
     shape: tuple[bool, bool],
     expected: str,
@@ -112,7 +166,7 @@ def _checksum_by_a_way(
         connection.execute(
             "SELECT set_config('timezone', %s, false), set_config('bytea_output', %s, false)", (zone, form)
         )
-        found = _checksum(connection, table.schema, table.name, table.columns)
+        found = _checksum(connection, table)
         if found == expected:
             ways.remove((zone, form))
             ways.insert(0, (zone, form))
@@ -121,12 +175,10 @@ def _checksum_by_a_way(
     return first
 
 
-def _checksum(connection: "psycopg.Connection[Any]", schema: str, name: str, columns: Sequence[str]) -> str:
+def _checksum(connection: "psycopg.Connection[Any]", table: _Compared) -> str:
     rows = LinesChecksum()
-    listed = f" ({', '.join(map(quoted, columns))})" if columns else ""
-    statement = f"COPY {quoted(schema)}.{quoted(name)}{listed} TO STDOUT"
     codec = python_codec(connection.info.parameter_status("client_encoding") or "") or "utf-8"
-    with connection.cursor() as cursor, cursor.copy(statement.encode(codec, "surrogateescape")) as lines:
+    with connection.cursor() as cursor, cursor.copy(table.copying.encode(codec, "surrogateescape")) as lines:
         for line in lines:
             rows.feed(bytes(line))
     return rows.text

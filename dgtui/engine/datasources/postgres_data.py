@@ -10,7 +10,7 @@ from dgtui.engine.datasources.loading import Announce, LoadError, LoadOutcome, S
 from dgtui.engine.datasources.postgres_connection import Access
 from dgtui.engine.datasources.postgres_databases import with_names
 from dgtui.engine.datasources.postgres_load_hints import load_hint
-from dgtui.engine.datasources.postgres_rows import LARGE_OBJECTS, RowsChoice, Target, has_rows, listed
+from dgtui.engine.datasources.postgres_rows import LARGE_OBJECTS, RowsChoice, Target, listed, with_rows
 from dgtui.engine.datasources.postgres_script import Replay, RowsOf
 from dgtui.engine.datasources.postgres_settling import transaction_mark
 from dgtui.engine.datasources.postgres_toc import Toc, TocEntry, read_toc
@@ -127,8 +127,8 @@ class DataLoad:
         connection.execute("SET LOCAL array_nulls = on")
         oids = {"oids": [target.oid for target in targets]}
         for target in targets:
-            connection.execute(with_names("LOCK TABLE ONLY {}.{} IN SHARE ROW EXCLUSIVE MODE", *target[1:]))
-        if not empties and (full := [t.shown for t in targets if has_rows(connection, t.schema, t.name)]):
+            connection.execute(with_names("LOCK TABLE ONLY {}.{} IN SHARE ROW EXCLUSIVE MODE", *target[1:3]))
+        if not empties and (full := [target.shown for target in with_rows(connection, targets)]):
             raise RestoreError(f"Somebody wrote to {listed(full)} meanwhile; nothing was changed", subject=full[0])
         keys = connection.execute(_FOREIGN_KEYS, oids).fetchall()
         triggers = connection.execute(_TRIGGERS, oids).fetchall()
@@ -138,11 +138,7 @@ class DataLoad:
             deferred = "ALTER TABLE {}.{} ALTER CONSTRAINT {} DEFERRABLE INITIALLY DEFERRED"
             connection.execute(with_names(deferred, schema, table, name))
         connection.execute("SET CONSTRAINTS ALL DEFERRED")
-        if empties:
-            from psycopg import sql
-
-            names = sql.SQL(", ").join(sql.SQL("ONLY ") + sql.Identifier(*target[1:]) for target in empties)
-            connection.execute(sql.SQL("TRUNCATE TABLE ") + names)
+        _empty(connection, empties)
         yield
         for schema, table, name, deferrable in keys:
             before = "DEFERRABLE INITIALLY IMMEDIATE" if deferrable else "NOT DEFERRABLE"
@@ -155,6 +151,18 @@ class DataLoad:
         oids = {"oids": [target.oid for target in targets]}
         for schema, name in connection.execute(_VIEWS, oids).fetchall():
             connection.execute(with_names("REFRESH MATERIALIZED VIEW {}.{}", schema, name))
+
+
+def _empty(connection: "psycopg.Connection[Any]", targets: Sequence[Target]) -> None:
+    """Take away the rows that are replaced; what an extension itself brought stays, since no backup holds it."""
+    from psycopg import sql
+
+    whole = [sql.SQL("ONLY ") + sql.Identifier(*target[1:3]) for target in targets if not target.condition]
+    if whole:
+        connection.execute(sql.SQL("TRUNCATE TABLE ") + sql.SQL(", ").join(whole))
+    for target in targets:
+        if target.condition:
+            connection.execute(with_names("DELETE FROM ONLY {}.{} ", *target[1:3]) + sql.SQL(target.condition))
 
 
 def _in_order(toc: Toc, *chosen: list[TocEntry]) -> list[TocEntry]:

@@ -64,29 +64,34 @@ SELECT c.oid::int8, n.nspname, c.relname, c.relkind::text, c.reltuples::float8, 
              SELECT quote_ident(pn.nspname) || '.' || quote_ident(p.relname)
              FROM up JOIN pg_class p ON p.oid = up.id JOIN pg_namespace pn ON pn.oid = p.relnamespace)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'm') AND {_USERS_OWN}
-  AND NOT EXISTS (SELECT 1 FROM pg_depend d
-                  WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+WHERE c.relkind IN ('r', 'm') AND {_USERS_OWN} {{of_extensions}}
 ORDER BY n.nspname, c.relname
 """  # noqa: S608  # nothing in it comes from outside
 
 
+_OF_NO_EXTENSION = """
+AND NOT EXISTS (SELECT 1 FROM pg_depend d
+                WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+"""
 _SIZES = "pg_relation_size(c.oid), pg_table_size(c.oid)"
 _SIZES_BY_STATISTICS = "c.relpages * 8192::int8, c.relpages * 8192::int8"
 
 
-def tables_of(connection: "psycopg.Connection[Any]") -> list[Table]:
-    """All tables and materialised views that are the user's own, by name."""
+def tables_of(connection: "psycopg.Connection[Any]", *, of_extensions: bool = False) -> list[Table]:
+    """All tables and materialised views that are the user's own, by name; with those of extensions if wanted."""
     import psycopg
 
-    generated = "AND a.attgenerated = ''" if connection.info.server_version >= 120000 else ""
+    parts = {
+        "generated": "AND a.attgenerated = ''" if connection.info.server_version >= 120000 else "",
+        "of_extensions": "" if of_extensions else _OF_NO_EXTENSION,
+    }
     try:
         with connection.transaction():
             connection.execute(f"SET LOCAL lock_timeout = '{_LOCK_MILLISECONDS}ms'")
-            rows = connection.execute(_TABLES.format(generated=generated, sizes=_SIZES).encode()).fetchall()
+            rows = connection.execute(_TABLES.format(**parts, sizes=_SIZES).encode()).fetchall()
     except psycopg.errors.LockNotAvailable:
         # To ask for the size of a table takes a lock; somebody is altering one.
-        rows = connection.execute(_TABLES.format(generated=generated, sizes=_SIZES_BY_STATISTICS).encode()).fetchall()
+        rows = connection.execute(_TABLES.format(**parts, sizes=_SIZES_BY_STATISTICS).encode()).fetchall()
     return [_table(*row) for row in rows]
 
 

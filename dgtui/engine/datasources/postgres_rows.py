@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dgtui.engine.datasources.loading import Selection
 from dgtui.engine.datasources.postgres_databases import with_names
+from dgtui.engine.datasources.postgres_extensions import own_rows
 from dgtui.engine.datasources.postgres_names import parse_table_name, table_matches, table_name
 from dgtui.engine.datasources.postgres_queries import by_either_path, with_partitions
 from dgtui.engine.datasources.postgres_toc import Toc, TocEntry
@@ -43,6 +44,8 @@ class Target(NamedTuple):
     oid: int
     schema: str
     name: str
+    condition: str = ""
+    """Of a table that an extension fills too: which of its rows are loaded, and replaced."""
 
     @property
     def shown(self) -> str:
@@ -80,8 +83,9 @@ class RowsChoice:
 
     def targets(self, connection: "psycopg.Connection[Any]", entries: Sequence[TocEntry]) -> list[Target]:
         """The tables of the database that these rows belong to. Raises RestoreError where one is not there."""
+        own = own_rows(connection)
         found = {
-            (schema, name): Target(oid, schema, name)
+            (schema, name): Target(oid, schema, name, own.get((schema, name), ""))
             for oid, schema, name in connection.execute(
                 """SELECT c.oid::int8, n.nspname, c.relname
                    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p')"""
@@ -126,7 +130,7 @@ class RowsChoice:
         overwrite: bool,
     ) -> list[Target]:
         """The tables whose rows are replaced. Raises RestoreError where that is not wanted, or would touch others."""
-        full = [target for target in targets if has_rows(connection, target.schema, target.name)]
+        full = with_rows(connection, targets)
         occupied = [target.shown for target in full]
         if any(entry.kind in LARGE_OBJECTS for entry in entries):
             occupied += ["large objects"] * bool(connection.execute("SELECT 1 FROM pg_largeobject_metadata").fetchone())
@@ -139,7 +143,7 @@ class RowsChoice:
                 hint="Replace them with --overwrite, choose other tables with --table, or empty them first",
             )
         referring = connection.execute(_REFERRING, {"oids": [target.oid for target in targets]}).fetchall()
-        bound = [table_name(*name) for name in referring if has_rows(connection, *name)]
+        bound = [table_name(*name) for name in referring if _has_rows(connection, *name)]
         if bound:
             raise RestoreError(
                 f"The rows cannot be replaced, because {listed(bound)} refers to them; nothing was changed",
@@ -155,12 +159,18 @@ def holding_rows(connection: "psycopg.Connection[Any]", names: Sequence[str]) ->
     found = connection.execute(_TABLES_THERE).fetchall()
     wanted = {parse_table_name(name) for name in names}
     there = [(schema, name) for schema, name in found if wanted & {(schema, name), (None, name)}]
-    return tuple(table_name(schema, name) for schema, name in there if has_rows(connection, schema, name))
+    return tuple(table_name(schema, name) for schema, name in there if _has_rows(connection, schema, name))
 
 
-def has_rows(connection: "psycopg.Connection[Any]", schema: str, table: str) -> bool:
-    """Whether a table holds rows of its own."""
-    query = with_names("SELECT 1 FROM ONLY {}.{} LIMIT 1", schema, table)
+def with_rows(connection: "psycopg.Connection[Any]", targets: Sequence[Target]) -> list[Target]:
+    """Those that hold rows which would be replaced."""
+    return [one for one in targets if _has_rows(connection, one.schema, one.name, one.condition)]
+
+
+def _has_rows(connection: "psycopg.Connection[Any]", schema: str, table: str, condition: str = "") -> bool:
+    from psycopg import sql
+
+    query = with_names("SELECT 1 FROM ONLY {}.{} ", schema, table) + sql.SQL(condition) + sql.SQL(" LIMIT 1")
     return by_either_path(connection, query).fetchone() is not None
 
 

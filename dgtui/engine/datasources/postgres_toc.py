@@ -40,8 +40,8 @@ class TocEntry(NamedTuple):
     definition: str
     tablespace: str
     dependencies: tuple[int, ...]
-    copied: bool = False
-    """Whether its data stands in the archive as the lines of a COPY."""
+    copy: str = ""
+    """The statement of which its data in the archive are the lines; empty where they are none of a COPY."""
     place_at: int = 0
     """Where the archive tells the place of the data: `PLACE_UNKNOWN`, or `PLACE_KNOWN` and an offset."""
     place_unknown: bool = False
@@ -146,6 +146,7 @@ def _decoded(entries: list[TocEntry]) -> tuple[TocEntry, ...]:
             owner=decoded(entry.owner),
             definition=decoded(entry.definition),
             tablespace=decoded(entry.tablespace),
+            copy=decoded(entry.copy),
         )
         for entry in entries
     )
@@ -175,7 +176,7 @@ def _read_entry(reader: "_Reader", version: tuple[int, int], offset_bytes: int) 
     reader.integer()
     definition = reader.text()
     reader.text()
-    copied = reader.text().startswith("COPY ")
+    copy = reader.text()
     schema, tablespace = reader.text(), reader.text()
     access_method = reader.text() if version >= (1, 14) else ""
     if version >= (1, 16):
@@ -189,7 +190,8 @@ def _read_entry(reader: "_Reader", version: tuple[int, int], offset_bytes: int) 
     place_unknown = reader.byte() == PLACE_UNKNOWN
     reader.take(offset_bytes)
     return TocEntry(
-        dump_id, kind, schema, tag, owner, definition, tablespace, tuple(dependencies), copied, place_at, place_unknown,
+        dump_id, kind, schema, tag, owner, definition, tablespace, tuple(dependencies),
+        copy if copy.startswith("COPY ") else "", place_at, place_unknown,
         access_method,
     )  # fmt: skip
 
