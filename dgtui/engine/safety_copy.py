@@ -12,7 +12,14 @@ from dgtui.config import JobSettings
 from dgtui.config.model import job_id
 from dgtui.engine.backup import Backup, BackupPlan, started_execution
 from dgtui.engine.datasources.base import Datasource
-from dgtui.engine.errors import Cancelled, DataGuardianError, RestoreError, StorageError
+from dgtui.engine.errors import (
+    BackupCreationError,
+    Cancelled,
+    DataGuardianError,
+    RestoreError,
+    SourceChanged,
+    StorageError,
+)
 from dgtui.engine.messages import now
 from dgtui.engine.model import Execution
 from dgtui.engine.problems import problem_of
@@ -80,13 +87,21 @@ def take_safety_copy(task: TargetTask, record: Restore) -> SafetyCopy:
             task.catalog.save_execution(ended)
         if isinstance(error, Cancelled):
             raise
-        elsewhere = "Another storage takes it with --safety-to STORAGE" if isinstance(error, StorageError) else ""
         raise RestoreError(
             f"The safety backup of {task.order.database} failed: {error.message.rstrip('.')}; nothing was changed",
             subject=error.subject or task.order.database,
-            hint=". ".join(filter(None, (error.hint, elsewhere))),
+            hint=". ".join(filter(None, (error.hint, _way_on(error)))),
             detail=error.detail,
         ) from error
+
+
+def _way_on(error: DataGuardianError) -> str:
+    """What can be done instead where a safety backup failed."""
+    if isinstance(error, StorageError):
+        return "Another storage takes it with --safety-to STORAGE"
+    if isinstance(error, BackupCreationError) and not isinstance(error, SourceChanged):
+        return "Where what is there now is not worth a backup, go on with --no-safety"
+    return ""
 
 
 def partial_safety(execution: Execution) -> tuple[str, ...]:

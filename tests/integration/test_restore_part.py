@@ -432,6 +432,41 @@ def test_tables_of_sqlite_whose_rows_pointed_nowhere_in_the_backup(home: Home) -
     assert "customers" in alone.errors
 
 
+@pytest.mark.parametrize("change", ["index", "encoding"])
+@pytest.mark.parametrize("choice", ["--table", "--data-only"])
+def test_a_table_that_does_not_fit_into_a_database_of_sqlite(home: Home, change: str, choice: str) -> None:
+    """That is not told as if the database could not be read."""
+    shop = SqlitePart(home)
+    if change == "index":
+        shop.run("DROP INDEX by_a", "CREATE INDEX by_a ON log (a)")
+    else:
+        shop.path.unlink()
+        shop.run("PRAGMA encoding = 'UTF-16le'", "CREATE TABLE orders (a, customer)", "CREATE TABLE log (a)")
+    before = sqlite_digest(shop.path)
+    choices = ["--data-only", "--table", "orders"] if choice == "--data-only" else ["--table", "orders"]
+    refused = home.dgtui("restore", "nightly@latest", *choices, "--overwrite", "--yes")
+    if (change, choice) == ("index", "--data-only"):
+        assert refused.exit_code == 0, refused
+        return
+    assert refused.exit_code == 1, refused
+    assert "does not fit" in refused.errors
+    assert "--into NAME" in refused.errors
+    assert "integrity_check" not in refused.errors
+    assert sqlite_digest(shop.path) == before
+
+
+def test_a_database_of_sqlite_that_is_spoilt_is_replaced_without_a_backup_of_it(home: Home) -> None:
+    """Nothing of it can be backed up, and who wants a good backup back is told how to go on."""
+    shop = SqlitePart(home)
+    shop.path.write_bytes(b"spoilt")
+    refused = home.dgtui("restore", "nightly@latest", "--overwrite", "--yes")
+    assert refused.exit_code == 1, refused
+    assert "go on with --no-safety" in refused.errors
+    done = home.dgtui("restore", "nightly@latest", "--overwrite", "--yes", "--no-safety")
+    assert done.exit_code == 0, done
+    assert sqlite_digest(shop.path) == shop.backed_up
+
+
 @pytest.fixture
 def tree(home: Home) -> Path:
     """A tree, backed up once."""

@@ -40,6 +40,21 @@ _EXTENSION = re.compile("no such (?:module|function|tokenizer|collation sequence
 """What SQLite says where a database is made with an extension that is not here; that is no damage."""
 
 
+@contextlib.contextmanager
+def _misfits(live: Path) -> Iterator[None]:
+    """What the database itself has against a part of a backup, which is no sign of damage."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_ERROR:
+            raise
+        raise RestoreError(
+            f"This part of the backup does not fit into {live}: {printable(str(error))}; nothing was changed",
+            subject=str(live),
+            hint="Restore it under another name with --into NAME, and copy from there",
+        ) from error
+
+
 class SqliteTarget(SqliteFile):
     """What the adapter does with a file that a restore writes to."""
 
@@ -149,7 +164,7 @@ class SqliteTarget(SqliteFile):
     ) -> LoadOutcome:
         """Load the rows into a copy of the database, which then takes its place."""
         target = safe_target(str(real_path(database)))
-        with self._explained(target):
+        with self._explained(target), _misfits(target):
             return load_rows(
                 archive,
                 target,
@@ -182,7 +197,7 @@ class SqliteTarget(SqliteFile):
         """Replace the chosen tables in one transaction; nothing of them is kept."""
         live = safe_target(str(real_path(change.database)))
         safe_target(change.beside)
-        with self._explained(live):
+        with self._explained(live), _misfits(live):
             if change.name_as is not None:
                 busy = float(self.settings.busy_timeout)
                 place_table(change, change.name_as, live, announce, busy_seconds=busy)
