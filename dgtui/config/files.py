@@ -106,7 +106,9 @@ def find_files(path: Path | None) -> FoundFiles:
     except (FileNotFoundError, NotADirectoryError):
         others = []
     except OSError as error:
-        raise ConfigError(f"{show_path(folder)}: {error.strerror}", subject=show_path(folder)) from None
+        shown = show_path(folder)
+        hint = f"Is it a folder that the user who runs dgtui may read? See: ls -ld {shlex.quote(shown)}"
+        raise ConfigError(f"{shown}: {error.strerror}", subject=shown, hint=hint) from None
     return FoundFiles(main if named or os.path.lexists(main) else None, tuple(others))
 
 

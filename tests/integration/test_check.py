@@ -6,12 +6,14 @@ import os
 import shutil
 import sqlite3
 import subprocess
+import tempfile
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from dgtui.engine import tools
+from dgtui.config import config_path, files, load_config
+from dgtui.engine import Engine, tools
 from dgtui.engine.check import Finding
 from dgtui.engine.datasources import postgres_tools
 from dgtui.engine.datasources.postgres import PostgresDatasource
@@ -19,6 +21,7 @@ from dgtui.engine.secrets import fetch_secret
 from dgtui.engine.settings import SecretReference
 from tests.support.homes import Home
 from tests.support.mariadb import MariadbServer
+from tests.support.nobody import as_nobody
 from tests.support.receivers import LOGIN, Authority, mail_server, web_server
 from tests.support.shops import Shop
 
@@ -83,6 +86,35 @@ def test_a_state_folder_that_others_can_write_to(tree: Home) -> None:
     assert findings(tree, "state", "warning") == []
 
 
+_CHECK_AS_NOBODY = """
+import sys
+from pathlib import Path
+from dgtui.engine.check.state import examine_state
+from dgtui.config import Config
+[found] = examine_state(Config(), Path(sys.argv[1]), {})
+print(found.level, found.kind, found.message, found.mend)
+"""
+
+
+@needs_root
+def test_a_state_folder_that_cannot_be_written_or_made() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        for state in (folder, f"{folder}/state"):
+            told = as_nobody(_CHECK_AS_NOBODY, state)
+            assert told.startswith(f"error StorageError Could not write to {folder}: Permission denied Give the user")
+
+
+@needs_root
+def test_a_state_folder_on_a_disk_that_is_mounted_read_only(tree: Home, small_mount: Path) -> None:
+    tree.state = small_mount / "state"
+    assert findings(tree, "state") == []
+    subprocess.run(["mount", "-o", "remount,ro", str(small_mount)], check=True)
+    found = the_finding(tree, "state")
+    assert "Read-only file system" in found.message
+    assert "findmnt -T" in found.mend
+
+
 @needs_root
 def test_files_that_belong_to_somebody_else(tree: Home) -> None:
     """They are told, and used all the same: what a container is given belongs to whoever runs it."""
@@ -113,6 +145,32 @@ def test_two_names_of_one_folder_are_no_two_copies(tree: Home) -> None:
     assert "the same folder" in the_finding(tree, "job").message
 
 
+def test_two_storages_that_the_first_backup_would_make_on_one_disk(tree: Home) -> None:
+    """As where the disk of one of them is not mounted yet."""
+    path = json.dumps(str(tree.folder / "files"))
+    tree.configure(f'[datasources.shop]\ntype = "files"\npath = {path}\n', storages=("disk", "nas"))
+    for missing in (tree.storage("disk"), tree.storage("nas")):
+        found = the_finding(tree, "job", "warning")
+        assert "on the same disk" in found.message
+        assert f"Is the disk of {missing} mounted?" in found.mend
+        missing.mkdir()
+    assert the_finding(tree, "job", "warning").mend == "Choose a storage on another disk or machine"
+
+
+def test_roots_of_two_disks_are_two_folders(tree: Home, small_mount: Path) -> None:
+    """They may well have the same number, each on its own disk."""
+    path = json.dumps(str(tree.folder / "files"))
+    tree.configure(f'[datasources.shop]\ntype = "files"\npath = {path}\n', storages=("disk", "nas"))
+    tree.storage("disk").mkdir()
+    tree.storage("nas").symlink_to(small_mount)
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(tree.storage("disk"))], check=True)
+    try:
+        assert tree.storage("disk").stat().st_ino == small_mount.stat().st_ino
+        assert findings(tree, "job") == findings(tree, "job", "warning") == []
+    finally:
+        subprocess.run(["umount", str(tree.storage("disk"))], check=True)
+
+
 def test_a_storage_in_the_tree_that_is_backed_up_to_it(tree: Home) -> None:
     table = f'[datasources.shop]\ntype = "files"\npath = {json.dumps(str(tree.folder))}\n'
     tree.configure(table)
@@ -120,6 +178,17 @@ def test_a_storage_in_the_tree_that_is_backed_up_to_it(tree: Home) -> None:
     for left_out in ('exclude = ["disk"]', 'exclude = ["/di*"]', 'include = ["files"]'):
         tree.configure(f"{table}{left_out}\n")
         assert findings(tree, "job", "warning") == []
+
+
+def test_it_says_where_a_configuration_is_missing(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DGTUI_CONFIG", raising=False)
+    monkeypatch.setenv("HOME", str(home.folder))
+    monkeypatch.setattr(files, "SYSTEM_CONFIG", home.folder / "system" / "config.toml")
+    with contextlib.closing(Engine(load_config(), home.state, look_only=True)) as engine:
+        [missing] = [one for one in engine.check() if one.level == "error"]
+    assert missing.message == "There is no configuration yet"
+    assert missing.subject == str(config_path())
+    assert Path(missing.subject).is_relative_to(home.folder)
 
 
 def test_a_fresh_machine_stays_as_it_is(tree: Home) -> None:

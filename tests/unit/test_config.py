@@ -236,6 +236,14 @@ def test_only_conf_d(home: Path) -> None:
     assert set(config.storages) == {"disk"}
 
 
+def test_a_folder_of_files_that_cannot_be_read(tmp_path: Path) -> None:
+    path = write_config(tmp_path, STORAGE)
+    (tmp_path / "conf.d").symlink_to("conf.d")
+    with pytest.raises(ConfigError, match=r"conf\.d: Too many levels") as raised:
+        load_config(path)
+    assert f"ls -ld {tmp_path / 'conf.d'}" in raised.value.hint
+
+
 def test_an_explicit_file_that_is_missing(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"none\.toml: cannot be read: No such file or directory"):
         load_config(tmp_path / "none.toml")

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from dgtui.config import Config
+from dgtui.config import Config, config_path
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.check.channels import examine_channel
 from dgtui.engine.check.finding import Finding, finding_of
@@ -37,7 +37,7 @@ def _examine_configuration(config: Config) -> Iterator[Finding]:
     if not config.files:
         yield Finding(
             area="configuration",
-            subject="config.toml",
+            subject=str(config_path()),
             level="error",
             message="There is no configuration yet",
             mend="Write one as in the README, or try dgtui demo",

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from dgtui.config import Config, JobSettings, wanted_options
 from dgtui.engine.backup import dump_options
@@ -10,6 +10,10 @@ from dgtui.engine.check.finding import Finding, finding_of
 from dgtui.engine.datasources.base import Datasource
 from dgtui.engine.datasources.dumping import DumpOptions, Probe
 from dgtui.engine.errors import DataGuardianError
+from dgtui.engine.files import nearest_folder
+from dgtui.engine.storages.deadline import with_deadline
+
+_LOOK_SECONDS = 5.0
 
 
 def examine_job(config: Config, name: str, probe: Probe | None) -> Iterator[Finding]:
@@ -23,8 +27,8 @@ def examine_job(config: Config, name: str, probe: Probe | None) -> Iterator[Find
         except DataGuardianError as error:
             yield finding_of("job", name, error)
     places = [_place(config, storage) for storage in job.storages]
-    known = [place for place in places if place is not None]
-    if len(set(known)) < len(known):
+    folders = [place.folder for place in places if place is not None]
+    if len(set(folders)) < len(folders):
         yield Finding(
             area="job",
             subject=name,
@@ -34,14 +38,16 @@ def examine_job(config: Config, name: str, probe: Probe | None) -> Iterator[Find
             kind="ConfigError",
         )
         return
-    devices = [place and place[0] for place in places]
-    if len(set(devices)) < len([device for device in devices if device is not None]):
+    disks = [place.disk for place in places if place is not None]
+    if len(set(disks)) < len(disks):
+        missing = next((place.missing for place in places if place is not None and place.missing), "")
+        mounted = f"Is the disk of {missing} mounted? " if missing else ""
         yield Finding(
             area="job",
             subject=name,
             level="warning",
             message="Two of its storages lie on the same disk: one broken disk takes both copies",
-            mend="Choose a storage on another disk or machine",
+            mend=f"{mounted}Choose a storage on another disk or machine",
         )
 
 
@@ -74,10 +80,26 @@ def _storages_inside(config: Config, name: str, datasource: Datasource[Any]) -> 
             )
 
 
-def _place(config: Config, storage: str) -> tuple[int, int] | None:
-    """The disk and the folder."""
+class _Place(NamedTuple):
+    """Where a storage lies, or will lie once the first backup has made its folder."""
+
+    disk: int
+    folder: tuple[int, int, str]
+    missing: str
+
+
+def _place(config: Config, storage: str) -> _Place | None:
     try:
-        found = Path(config.storage(storage).root).stat()
-    except (OSError, DataGuardianError):
+        root = Path(config.storage(storage).root)
+        return with_deadline(lambda: _place_of(root), _LOOK_SECONDS, subject=str(root))
+    except (OSError, RuntimeError, DataGuardianError):  # a loop of links is a RuntimeError to pathlib
         return None
-    return found.st_dev, found.st_ino
+
+
+def _place_of(root: Path) -> _Place:
+    root = root.resolve()
+    above = nearest_folder(root)
+    found = above.stat()
+    # Bind mounts give one folder several paths, so that what is there already goes by its number.
+    folder = (found.st_dev, found.st_ino, str(root.relative_to(above)))
+    return _Place(disk=found.st_dev, folder=folder, missing="" if above == root else str(root))

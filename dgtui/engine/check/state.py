@@ -1,5 +1,6 @@
-"""Whether the state folder, which holds the catalogue and what runs need meanwhile, has room, and is ours alone."""
+"""Whether the state folder, which holds the catalogue, can be written and is ours alone, and whether it has room."""
 
+import errno
 import os
 import shlex
 import stat
@@ -7,16 +8,16 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from dgtui.config import Config
-from dgtui.engine.check.finding import Finding
+from dgtui.engine.check.finding import Finding, finding_of
 from dgtui.engine.datasources import datasource_adapter
-from dgtui.engine.files import nearest_folder
+from dgtui.engine.files import file_error, is_read_only, nearest_folder
 
 _MEND = "Make room, or name a folder on a larger disk with DGTUI_STATE"
 
 
 def examine_state(config: Config, state: Path, dump_bytes: Mapping[str, int | None]) -> Iterator[Finding]:
     """Look at the room for the largest database that is copied there before it is dumped, and at who may write."""
-    yield _room(config, state, dump_bytes)
+    yield _obstacle(state) or _room(config, state, dump_bytes)
     if state.is_dir() and (found := state.stat()) and _is_open(found):
         quoted = shlex.quote(str(state))
         yield Finding(
@@ -30,6 +31,23 @@ def examine_state(config: Config, state: Path, dump_bytes: Mapping[str, int | No
 
 def _is_open(found: os.stat_result) -> bool:
     return found.st_uid not in (os.geteuid(), 0) or bool(found.st_mode & (stat.S_IWGRP | stat.S_IWOTH))
+
+
+def _obstacle(state: Path) -> Finding | None:
+    """Why nothing can be recorded there, or the folder not be made."""
+    folder = nearest_folder(state)
+    if is_read_only(folder):
+        return _not_writable(errno.EROFS, folder)
+    # Each run makes files in these, and changes the last.
+    own = [path for path in (state / "runs", state / "locks", state / "catalog.db") if path.exists()]
+    for path in (folder, *own):
+        if not os.access(path, os.W_OK | (os.X_OK if path.is_dir() else 0)):
+            return _not_writable(errno.EACCES, path)
+    return None
+
+
+def _not_writable(code: int, path: Path) -> Finding:
+    return finding_of("state", str(path), file_error(OSError(code, ""), path, "write to"))
 
 
 def _room(config: Config, state: Path, dump_bytes: Mapping[str, int | None]) -> Finding:
