@@ -1,5 +1,6 @@
 """MySQL and MariaDB: by socket, and over TLS, with our own eyes and with the server's programs."""
 
+import re
 import shutil
 import socket
 from collections.abc import Iterator
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dgtui.engine.datasources.mysql_connection import Access
-from dgtui.engine.errors import DataGuardianError
+from dgtui.engine.errors import AuthenticationError, ConfigError, DatabaseConnectionError, DataGuardianError
 from tests.integration.mysql_pump import copy_database, dump_to
 from tests.support.certificates import make_certificate, need_openssl
 from tests.support.mariadb import MariadbServer, missing_mariadb, mysql_digest
@@ -56,10 +57,23 @@ def test_tls_as_it_is_asked_for(tls_server: MariadbServer, tmp_path: Path) -> No
         assert copy_database(source, copy, tmp_path).errors == ()
         assert mysql_digest(tls_server, copy) == mysql_digest(tls_server, name)
     for mode in ("verify-ca", "verify-full"):
-        with pytest.raises(DataGuardianError, match="certificate"):
+        with pytest.raises(DatabaseConnectionError, match=r"No encrypted connection .*certificate") as untrusted:
             tls_server.datasource(name, "pw", username="safe", tls=mode, tls_ca=str(stranger)).probe()
-    with pytest.raises(DataGuardianError):
+        assert "tls_ca" in untrusted.value.hint
+    with pytest.raises(AuthenticationError) as plain:
         tls_server.datasource(name, "pw", username="safe", tls="disable").probe()
+    assert 'tls = "require"' in plain.value.hint
+
+
+@pytest.mark.parametrize("content", [None, "", "no certificate"])
+def test_an_authority_that_cannot_be_read(mariadb: MariadbServer, tmp_path: Path, content: str | None) -> None:
+    """It is told as a mistake of the configuration."""
+    name, authority = mariadb.create_database(), tmp_path / "ca.pem"
+    if content is not None:
+        authority.write_text(content)
+    with pytest.raises(ConfigError, match=re.escape(str(authority))) as caught:
+        mariadb.datasource(name, tls="verify-ca", tls_ca=str(authority)).probe()
+    assert "`tls_ca`" in caught.value.hint
 
 
 @pytest.mark.parametrize("tls", ["require", "verify-full"])

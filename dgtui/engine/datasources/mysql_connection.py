@@ -14,7 +14,7 @@ from dgtui.engine.child import printable
 from dgtui.engine.datasources.base import IDLE_SECONDS
 from dgtui.engine.datasources.datasource_settings import ServerSettings
 from dgtui.engine.datasources.mysql_errors import translate_error
-from dgtui.engine.errors import AuthenticationError, BackupCreationError, DataGuardianError
+from dgtui.engine.errors import AuthenticationError, BackupCreationError, ConfigError, DataGuardianError
 from dgtui.engine.model import Record
 from dgtui.engine.tools import version_numbers
 
@@ -74,7 +74,7 @@ class Access:
         self, code: int, text: str, *, fallback: type[DataGuardianError], detail: Sequence[str] = ()
     ) -> DataGuardianError:
         """The engine's error for one of the server's."""
-        return translate_error(
+        known = translate_error(
             code,
             printable(text),
             user=self.user,
@@ -84,6 +84,10 @@ class Access:
             fallback=fallback,
             detail=detail,
         )
+        if isinstance(known, AuthenticationError) and self.settings.tls == "disable":
+            # Some servers, and accounts with REQUIRE SSL, tell so as if the password were wrong.
+            known.hint += '. Or does it take encrypted connections alone? Then set tls = "require"'
+        return known
 
     @contextmanager
     def session(
@@ -263,7 +267,14 @@ def _tls_context(authority: str | None, verify: bool, host_name: bool) -> Any:
         unverified.check_hostname = False
         unverified.verify_mode = ssl.CERT_NONE
         return unverified
-    context = ssl.create_default_context(cafile=authority)
+    try:
+        context = ssl.create_default_context(cafile=authority)
+    except OSError as error:
+        raise ConfigError(
+            f"The certificate authority cannot be read from {authority}: {error.strerror or error}",
+            subject=authority or "",
+            hint="Name in `tls_ca` a file with its certificate in PEM form, which our user may read",
+        ) from None
     # From Python 3.13 on it would refuse the authority that a MySQL server makes for itself, and one made with
     # `openssl req -x509`: they do not say what their key is for. The server's own programs take them.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT

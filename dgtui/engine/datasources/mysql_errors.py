@@ -38,6 +38,12 @@ CLOSED = frozenset({2006, 2013})
 _REFUSED_BY_OPTION = 1290
 _READ_ONLY = frozenset({1036, 1836})
 
+_ENCRYPTION = frozenset({_NO_CONNECTION, 2026})
+_OF_TLS = re.compile(r"\bSSL\b|\bTLS\b|certificate")
+_TLS_HINT = (
+    "Check `tls` and `tls_ca` of the datasource, and the certificate of the server (SHOW VARIABLES LIKE '%ssl%')"
+)
+
 _CODE = re.compile(r"(?:Got error: |\b[Ee]rror:? |ERROR )(\d{4,5})\b|\((\d{4})\)\s*$")
 _READ_ONLY_OPTION = re.compile(r"--(?:super-)?read[-_]only")
 READ_ONLY_HINT = (
@@ -85,6 +91,9 @@ def translate_error(
         return _authentication(code, text, user, host, detail)
     if code in _CONNECTION:
         place = host if host.startswith("/") else f"{host}:{port}"
+        if code in _ENCRYPTION and _OF_TLS.search(text):
+            told = f"No encrypted connection to {place}: {text}"
+            return DatabaseConnectionError(told, subject=database, hint=_TLS_HINT, detail=detail)
         silent = code == _NO_CONNECTION and "timed out" in text
         hint = _connection_hint(code, user) or (silence_hint(place) if silent else connection_hint(host, port))
         return DatabaseConnectionError(f"{place}: {text}", subject=database, hint=hint, detail=detail)
