@@ -18,12 +18,12 @@ from dgtui.engine.datasources.postgres_manual import manual_lines, manual_rows
 from dgtui.engine.datasources.postgres_properties import read_properties
 from dgtui.engine.datasources.postgres_queries import (
     clients_of,
-    missing_rights,
     object_infos,
     selected,
     tables_of,
     with_partitions,
 )
+from dgtui.engine.datasources.postgres_rights import missing_rights
 from dgtui.engine.datasources.postgres_target import PostgresTarget
 from dgtui.engine.datasources.postgres_tools import fitting_tool, major, newest_tool
 from dgtui.engine.model import ToolVersion

@@ -1,4 +1,4 @@
-"""What is asked of a PostgreSQL database: its tables, how many rows they hold, who is connected, which rights lack."""
+"""What is asked of a PostgreSQL database: its tables, how many rows they hold, who is connected."""
 
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -10,7 +10,6 @@ from dgtui.engine.model import ObjectInfo
 if TYPE_CHECKING:
     import psycopg
 
-_MANY_RIGHTS = 20
 _BATCH = 100
 _LOCK_MILLISECONDS = 300
 
@@ -50,8 +49,9 @@ class Table(NamedTuple):
         return f"ONLY {self.quoted}" if self.kind == "r" else self.quoted
 
 
-_USERS_OWN = """n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast|temp)'
+USERS_OWN = """n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast|temp)'
     AND c.relpersistence <> 't'"""
+"""The condition of a relation `c` of a schema `n` that the users made."""
 
 _TABLES = f"""
 SELECT c.oid::int8, n.nspname, c.relname, c.relkind::text, c.reltuples::float8, c.relpages, c.relispopulated,
@@ -64,11 +64,18 @@ SELECT c.oid::int8, n.nspname, c.relname, c.relkind::text, c.reltuples::float8, 
              SELECT quote_ident(pn.nspname) || '.' || quote_ident(p.relname)
              FROM up JOIN pg_class p ON p.oid = up.id JOIN pg_namespace pn ON pn.oid = p.relnamespace)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'm') AND {_USERS_OWN} {{of_extensions}}
+WHERE c.relkind IN ('r', 'm') AND {USERS_OWN} {{of_extensions}}
 ORDER BY n.nspname, c.relname
 """  # noqa: S608  # nothing in it comes from outside
 
 
+_WITH_GENERATED = 120000
+_NOT_GENERATED = "AND a.attgenerated = ''"
+_COLUMNS = """
+SELECT a.attname::text FROM pg_attribute a
+JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = %s AND c.relname = %s AND a.attnum > 0 AND NOT a.attisdropped {generated} ORDER BY a.attnum
+"""
 _OF_NO_EXTENSION = """
 AND NOT EXISTS (SELECT 1 FROM pg_depend d
                 WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
@@ -82,7 +89,7 @@ def tables_of(connection: "psycopg.Connection[Any]", *, of_extensions: bool = Fa
     import psycopg
 
     parts = {
-        "generated": "AND a.attgenerated = ''" if connection.info.server_version >= 120000 else "",
+        "generated": _NOT_GENERATED if connection.info.server_version >= _WITH_GENERATED else "",
         "of_extensions": "" if of_extensions else _OF_NO_EXTENSION,
     }
     try:
@@ -93,6 +100,13 @@ def tables_of(connection: "psycopg.Connection[Any]", *, of_extensions: bool = Fa
         # To ask for the size of a table takes a lock; somebody is altering one.
         rows = connection.execute(_TABLES.format(**parts, sizes=_SIZES_BY_STATISTICS).encode()).fetchall()
     return [_table(*row) for row in rows]
+
+
+def columns_of(connection: "psycopg.Connection[Any]", schema: str, name: str) -> tuple[str, ...]:
+    """The columns of one table that a dump holds."""
+    generated = _NOT_GENERATED if connection.info.server_version >= _WITH_GENERATED else ""
+    rows = connection.execute(_COLUMNS.format(generated=generated).encode(), (schema, name)).fetchall()
+    return tuple(column for (column,) in rows)
 
 
 _USERS_PATH = "SELECT set_config('search_path', reset_val, true) FROM pg_settings WHERE name = 'search_path'"
@@ -225,61 +239,6 @@ def clients_of(connection: "psycopg.Connection[Any]", database: str) -> tuple[Cl
     return tuple(
         Client(user=user, program=program, address=address, since=since) for user, program, address, since in rows
     )
-
-
-_UNREADABLE = f"""
-SELECT CASE c.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, quote_ident(n.nspname) || '.' || quote_ident(c.relname)
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'p', 'S', 'm') AND {_USERS_OWN}
-  AND NOT CASE c.relkind WHEN 'S' THEN has_sequence_privilege(c.oid, 'SELECT')
-                         ELSE has_table_privilege(c.oid, 'SELECT') END
-ORDER BY 1 DESC, 2
-"""  # noqa: S608
-
-_UNUSABLE_SCHEMAS = """
-SELECT quote_ident(nspname) FROM pg_namespace n
-WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' AND NOT has_schema_privilege(oid, 'USAGE')
-  AND EXISTS (SELECT 1 FROM pg_class WHERE relnamespace = n.oid) ORDER BY 1
-"""
-
-_HIDDEN_ROWS = f"""
-SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'p') AND c.relrowsecurity AND {_USERS_OWN}
-  AND NOT (SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user)
-  AND (c.relforcerowsecurity OR NOT pg_has_role(c.relowner, 'USAGE')) LIMIT 1
-"""  # noqa: S608
-
-_UNREADABLE_LARGE_OBJECTS = """
-SELECT oid::int8 FROM pg_largeobject_metadata m
-WHERE NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)
-  AND NOT pg_has_role(lomowner, 'USAGE')
-  AND NOT EXISTS (SELECT 1 FROM aclexplode(m.lomacl) a
-                  WHERE a.privilege_type = 'SELECT' AND (a.grantee = 0 OR pg_has_role(a.grantee, 'USAGE')))
-ORDER BY 1
-"""
-
-
-def missing_rights(connection: "psycopg.Connection[Any]") -> tuple[str, ...]:
-    """The commands that let the user read everything a full dump reads."""
-    user, superuser = connection.execute(
-        "SELECT quote_ident(current_user), rolsuper FROM pg_roles WHERE rolname = current_user"
-    ).fetchall()[0]
-    if superuser:
-        return ()
-    commands = [
-        f"GRANT USAGE ON SCHEMA {schema} TO {user};" for (schema,) in connection.execute(_UNUSABLE_SCHEMAS).fetchall()
-    ]
-    commands += [
-        f"GRANT SELECT ON {kind} {name} TO {user};" for kind, name in connection.execute(_UNREADABLE).fetchall()
-    ]
-    if len(commands) > _MANY_RIGHTS and connection.info.server_version >= 140000:
-        commands = [f"GRANT pg_read_all_data TO {user};"]
-    if connection.execute(_HIDDEN_ROWS).fetchone():
-        commands.append(f"ALTER ROLE {user} BYPASSRLS;")
-    large = [oid for (oid,) in connection.execute(_UNREADABLE_LARGE_OBJECTS).fetchall()]
-    if large:
-        commands.append(f"GRANT SELECT ON LARGE OBJECT {', '.join(map(str, large))} TO {user};")
-    return tuple(commands)
 
 
 def lock_holders(connection: "psycopg.Connection[Any]") -> list[tuple[str, int, str]]:

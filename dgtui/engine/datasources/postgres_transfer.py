@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from dgtui.engine.datasources.postgres_connection import Access
 from dgtui.engine.datasources.postgres_names import quoted, shown
-from dgtui.engine.datasources.postgres_queries import tables_of
+from dgtui.engine.datasources.postgres_queries import columns_of
 from dgtui.engine.datasources.postgres_toc import Toc, TocEntry, definition_bytes
 from dgtui.engine.errors import RestoreError
 
@@ -74,7 +74,7 @@ def _take_default_rights(entry: TocEntry, live: "psycopg.Connection[Any]") -> No
 def copy_rows(schema: str, tag: str, source: "psycopg.Connection[Any]", live: "psycopg.Connection[Any]") -> None:
     """Bring the rows of a table of one name on both sides. Raises RestoreError where not all of them arrive."""
     name = f"{quoted(schema)}.{quoted(tag)}"
-    columns = next((table.columns for table in tables_of(source) if (table.schema, table.name) == (schema, tag)), ())
+    columns = columns_of(source, schema, tag)
     listed = f" ({', '.join(map(quoted, columns))})" if columns else ""
     with (
         _as_they_are(source, live),
