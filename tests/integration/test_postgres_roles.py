@@ -157,6 +157,28 @@ def test_what_was_taken_from_everybody_is_not_given_for_want_of_a_role(
             postgres_server.execute("DROP OWNED BY one_that_stays", postgres_database)
 
 
+def test_grants_on_a_large_object_are_none_of_the_schema(
+    home: Home, postgres_server: PostgresServer, postgres_database: str
+) -> None:
+    """In part or in full, they would be made for an object that is not restored."""
+    with role(postgres_server, "one_that_stays"), role(postgres_server, "gone; two"):
+        postgres_server.execute(
+            'SELECT lo_create(7); GRANT SELECT ON LARGE OBJECT 7 TO one_that_stays, "gone; two";'
+            "COMMENT ON LARGE OBJECT 7 IS 'it'; CREATE TABLE t (i int)",
+            postgres_database,
+        )
+        home.configure(postgres_table(postgres_server, postgres_database))
+        whole_backup(home)
+        postgres_server.execute('DROP OWNED BY "gone; two"; DROP ROLE "gone; two"', postgres_database)
+        other = f"{postgres_database}_2"
+        done = home.dgtui("restore", "nightly@latest", "--schema-only", "--into", other, "--without-roles", "--yes")
+        postgres_server.execute('CREATE ROLE "gone; two"; DROP OWNED BY one_that_stays', postgres_database)
+        try:
+            assert done.exit_code == 0, done
+        finally:
+            postgres_server.drop_database(other)
+
+
 @pytest.mark.parametrize("place", ["shop", "private"])
 def test_a_backup_is_proven_where_its_roles_are_not(
     home: Home, postgres_server: PostgresServer, postgres_database: str, place: str

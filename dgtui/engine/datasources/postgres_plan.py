@@ -27,9 +27,9 @@ _POLICY = re.compile(
 )
 _MAPPING = re.compile(rf"CREATE USER MAPPING FOR ({_NAME}) SERVER ")
 _GRANTING = frozenset({"ACL", "DEFAULT ACL"})
-_GRANTED_WHOLE = ("DATABASE ", "LARGE OBJECTS ")
-"""Grants that cannot be made in part: those to the database of the backup, which are made with the restored one, and
-one text for several large objects, of which only pg_restore knows for which."""
+_OF_LARGE_OBJECTS = "LARGE OBJECT"
+_OF_SEVERAL = "LARGE OBJECTS "
+_ON_THE_FIRST = re.compile(r"\A(\s*(?:GRANT|REVOKE) [A-Z, ]+ ON LARGE OBJECT )\d+")
 _NAMES_SHOWN = 10
 
 
@@ -58,7 +58,10 @@ def plan_restore(access: Access, toc: Toc, selection: Selection) -> RestorePlan:
         )
         entries = entries_of_tables(toc, selection.tables) if selection.tables else list(toc.entries)
         _check_extensions(connection, entries)
-        arguments = ["--schema-only"] if selection.backup_type == "schema_only" else []
+        arguments = []
+        if selection.backup_type == "schema_only":
+            arguments.append("--schema-only")
+            entries = [entry for entry in entries if not entry.tag.startswith(_OF_LARGE_OBJECTS)]
         # A database with a subscription can neither be without its origin nor be dropped.
         arguments += [] if selection.acting else ["--no-subscriptions"]
         roles = dict(connection.execute(
@@ -129,6 +132,7 @@ class _Usable(NamedTuple):
 def _usable(entries: list[TocEntry], roles: dict[str, bool]) -> _Usable:
     kept, narrowed, left_out, fewer, notes = list[TocEntry](), list[TocEntry](), list[str](), list[str](), list[str]()
     gone, altered, grantees = set[int](), set[int](), set[str]()
+    large_objects = {entry.dump_id: entry.definition.split() for entry in entries if entry.kind == "BLOB METADATA"}
     for entry in entries:
         unusable = _unusable(entry, roles)
         if unusable:
@@ -138,7 +142,7 @@ def _usable(entries: list[TocEntry], roles: dict[str, bool]) -> _Usable:
         elif absent := _absent(entry, roles):
             grantees |= absent
             altered.add(entry.dump_id)
-            narrowed.append(_without(entry, absent))
+            narrowed.append(_for_each(_without(entry, absent), large_objects))
             (fewer if entry.kind == "POLICY" else left_out).append(_told(entry, sorted(absent)))
         elif entry.kind in ("ACL", "COMMENT") and not altered.isdisjoint(entry.dependencies):
             narrowed.append(entry)
@@ -164,7 +168,8 @@ def _unusable(entry: TocEntry, roles: dict[str, bool]) -> set[str]:
         # Only a member of the role may say what others get of what the role makes.
         foreign = entry.kind == "DEFAULT ACL" and entry.owner and not roles.get(entry.owner, False)
         makers = {entry.owner} if foreign else set()
-        in_part = not entry.tag.startswith(_GRANTED_WHOLE) and _without(entry, absent).definition
+        # Those to the database of the backup are made with the restored one.
+        in_part = not entry.tag.startswith("DATABASE ") and _without(entry, absent).definition
         return makers | (absent if not in_part else set())
     if entry.kind == "USER MAPPING":
         return _names(_MAPPING, entry) - roles.keys() - {"public"}
@@ -192,6 +197,19 @@ def _without(entry: TocEntry, absent: set[str]) -> TocEntry:
     assert match is not None
     names = ", ".join(name for name in re.findall(_NAME, match[1]) if _plain(name) not in absent)
     return entry._replace(definition=entry.definition[: match.start(1)] + names + entry.definition[match.end(1) :])
+
+
+def _for_each(entry: TocEntry, large_objects: dict[int, list[str]]) -> TocEntry:
+    """Grants on all of several large objects, for which the archive holds those on the first."""
+    if not entry.tag.startswith(_OF_SEVERAL):
+        return entry
+    numbers = [number for group in entry.dependencies for number in large_objects.get(group, ())]
+    statements = [
+        _ON_THE_FIRST.sub(rf"\g<1>{number}", statement)
+        for number in numbers
+        for statement in _GRANTS.findall(entry.definition)
+    ]
+    return entry._replace(definition="".join(statements))
 
 
 def _grants_without(definition: str, absent: set[str]) -> Iterator[str]:
