@@ -28,12 +28,13 @@ _DROPS = {"r": "TABLE", "p": "TABLE", "m": "MATERIALIZED VIEW", "f": "FOREIGN TA
 _BEFORE_ATTACHMENT = frozenset({"CONSTRAINT", "INDEX", "TABLE", "TABLE DATA"})
 _FOLLOWS = frozenset({"ACL", "COMMENT", "DEFAULT ACL", "SECURITY LABEL", "SEQUENCE OWNED BY", "SEQUENCE SET"})
 """Kinds of entry that say something about another one, and are left out where that one was there already."""
-_OF_A_TABLE = frozenset({"CONSTRAINT", "INDEX"})
-"""Those of a table that stays are its own matter, though those of its partitions need them."""
+_OF_WHAT_STAYS = frozenset({"CHECK CONSTRAINT", "CONSTRAINT", "INDEX"})
+"""Those of a table or domain that stays are its own matter, though those of its partitions need them."""
 _RELATIONS = """
 SELECT c.oid::int8, c.relkind::text, n.nspname, c.relname
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 """
+_EXTENSION = "SELECT 1 FROM pg_extension WHERE extname = %s"
 _FROM_OTHERS = """
 SELECT c.conrelid::regclass::text, quote_ident(c.conname), pg_get_constraintdef(c.oid),
        obj_description(c.oid, 'pg_constraint')
@@ -187,10 +188,15 @@ class PartReplacement:
             copy_rows(entry.schema, entry.tag, source, live)
             return
         ours = self._is_ours(entry)
-        follows = _FOLLOWS if ours else _FOLLOWS | _OF_A_TABLE
-        if not entry.definition or (entry.kind in follows and self._there.intersection(entry.dependencies)):
+        follows = _FOLLOWS if ours else _FOLLOWS | _OF_WHAT_STAYS
+        if not entry.definition:
             return
-        if ours:
+        if entry.kind in follows and self._there.intersection(entry.dependencies):
+            self._there.add(entry.dump_id)
+            return
+        if entry.kind == "EXTENSION" and live.execute(_EXTENSION, (entry.tag,)).fetchone() is not None:
+            self._there.add(entry.dump_id)
+        elif ours:
             self._make(entry, live)
         else:
             self._make_where_missing(entry, live)

@@ -1,5 +1,6 @@
 """Which entries of an archive belong to chosen tables: their data, and everything they need to work."""
 
+import re
 from collections.abc import Iterable, Sequence
 
 from dgtui.engine.datasources.postgres_names import quoted, shown, table_matches, table_name
@@ -19,6 +20,12 @@ _OF_ANYTHING = frozenset({"ACL", "COMMENT", "SECURITY LABEL", "SEQUENCE SET"})
 """Kinds of entry that are restored with whatever they are about."""
 _BETWEEN_TABLES = frozenset({"FK CONSTRAINT", "INDEX ATTACH", "TABLE ATTACH"})
 """Kinds of entry that fail unless every table they are about is there."""
+_WITH_OPERATOR_CLASSES = frozenset({"btree_gist", "intarray", "pg_trgm"})
+"""Extensions that let constraints exclude values of the server's own types; an archive does not tell which needs them.
+
+Where one is of a type of an extension, the table itself depends on that.
+"""
+_EXCLUDES = re.compile(r" EXCLUDE USING | WITHOUT OVERLAPS\)")
 
 
 def tables_in(toc: Toc) -> tuple[str, ...]:
@@ -133,7 +140,7 @@ def _goes_along(entry: TocEntry, chosen: set[int], wanted: set[int], by_id: dict
         attachments = (by_id[number] for number in wanted if by_id[number].kind == "TABLE ATTACH")
         return any(chosen.intersection(entry.dependencies, one.dependencies) for one in attachments)
     if entry.kind in _OF_THE_TABLE:
-        return not chosen.isdisjoint(entry.dependencies)
+        return not chosen.isdisjoint(entry.dependencies) or _of_domain(entry, wanted, by_id)
     if entry.kind in _OF_ANYTHING:
         return not wanted.isdisjoint(entry.dependencies)
     if entry.kind == "SEQUENCE OWNED BY":
@@ -144,7 +151,21 @@ def _goes_along(entry: TocEntry, chosen: set[int], wanted: set[int], by_id: dict
     if entry.kind in _BETWEEN_TABLES:
         needed = {number for number in _with_needs({entry.dump_id}, by_id) if by_id[number].kind in _TABLES}
         return bool(needed) and needed <= chosen
-    return False
+    return (
+        entry.tag in _WITH_OPERATOR_CLASSES and entry.kind == "EXTENSION" and any(_excludes(by_id[n]) for n in wanted)
+    )
+
+
+def _of_domain(entry: TocEntry, wanted: set[int], by_id: dict[int, TocEntry]) -> bool:
+    """Whether it is a constraint of a domain that comes along: one that is not valid for all rows stands apart."""
+    return entry.kind == "CHECK CONSTRAINT" and any(
+        by_id[number].kind == "DOMAIN" and entry.tag.startswith(f"{by_id[number].tag} ")
+        for number in wanted.intersection(entry.dependencies)
+    )
+
+
+def _excludes(entry: TocEntry) -> bool:
+    return entry.kind == "CONSTRAINT" and _EXCLUDES.search(entry.definition) is not None
 
 
 def _of_attached(entry: TocEntry) -> bool:
