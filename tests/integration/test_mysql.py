@@ -248,6 +248,16 @@ def test_text_that_a_dump_changes_is_told(
     assert dump_to(source, path, DumpOptions(backup_type="schema_only")).warnings == ()
 
 
+def test_text_in_a_character_set_that_loses_nothing_is_not_looked_at(mariadb: MariadbServer) -> None:
+    """The server is asked for its bytes once; the rows of a large table take as long as its dump."""
+    name = mariadb.create_database()
+    mariadb.execute("CREATE TABLE t (a TEXT CHARACTER SET latin2, b TEXT CHARACTER SET koi8r)", database=name)
+    listener = Listener()
+    tables = mariadb.datasource(name).probe().objects
+    assert changed_text(Access(mariadb.settings(name), None), tables, listener) == ()
+    assert listener.lines == []
+
+
 def test_text_that_cannot_be_looked_at_is_told(mariadb: MariadbServer) -> None:
     """Another session holds the table: after lock_timeout that is said, and the dump itself judges the lock."""
     name = mariadb.create_database()

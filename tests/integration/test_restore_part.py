@@ -329,6 +329,27 @@ def test_chosen_tables_of_mariadb_change_places_by_a_rename(home: Home, mariadb:
     assert "triggers" in refused.errors, refused
 
 
+def test_a_merge_table_of_mariadb_goes_with_its_tables(home: Home, mariadb: MariadbServer) -> None:
+    name = mariadb.create_database()
+    mariadb.execute(
+        "CREATE TABLE one (id INT) ENGINE=MyISAM",
+        "INSERT INTO one VALUES (1)",
+        "CREATE TABLE both_of (id INT) ENGINE=MERGE UNION=(one)",
+        database=name,
+    )
+    home.configure(mariadb.config(name))
+    assert home.back_up().status == "completed"
+    before = mysql_digest(mariadb, name)
+    alone = home.dgtui("restore", "nightly@latest", "--table", "both_of", "--overwrite", "--yes")
+    assert alone.exit_code == 1, alone
+    assert "tables of its UNION" in alone.errors
+    assert mysql_digest(mariadb, name) == before
+    mariadb.execute("DELETE FROM one", database=name)
+    done = home.dgtui("restore", "nightly@latest", "--table", "both_of", "--table", "one", "--overwrite", "--yes")
+    assert done.exit_code == 0, done
+    assert mysql_digest(mariadb, name) == before
+
+
 @pytest.mark.parametrize("default", ["NEXTVAL(numbers)", "LASTVAL(numbers) + 1", "SETVAL(numbers, 5)"])
 def test_a_table_of_mariadb_that_takes_a_default_from_a_sequence(
     home: Home, mariadb: MariadbServer, default: str

@@ -29,6 +29,7 @@ _CONNECTION = frozenset(
 _DENIED = frozenset({1044, 1142, 1143, 1227, 1370, 1419})
 UNKNOWN_DATABASE = 1049
 LOCK_TIMEOUT = 1205
+_WITHOUT_ITS_UNION = 1168
 _CHANGED = frozenset({1412, 1146})
 _BROKEN = frozenset({1356, 1449})
 _NO_ROOM = frozenset({1021, 1114})
@@ -44,6 +45,12 @@ _TLS_HINT = (
     "Check `tls` and `tls_ca` of the datasource, and the certificate of the server (SHOW VARIABLES LIKE '%ssl%')"
 )
 
+_HINTS = {
+    _WITHOUT_ITS_UNION: "A MERGE table holds rows only together with the tables of its UNION: choose those too",
+    LOCK_TIMEOUT: "Another session holds a lock; see SHOW PROCESSLIST",
+    TOO_BIG: "SET GLOBAL max_allowed_packet = 1073741824, then try again",
+    UNKNOWN_DATABASE: "Correct `database` in the configuration, or create the database",
+}
 _CODE = re.compile(r"(?:Got error: |\b[Ee]rror:? |ERROR )(\d{4,5})\b|\((\d{4})\)\s*$")
 _READ_ONLY_OPTION = re.compile(r"--(?:super-)?read[-_]only")
 READ_ONLY_HINT = (
@@ -153,13 +160,7 @@ def _hint(code: int) -> str:
         return "A table was changed or dropped while it was dumped; try again when nobody changes tables"
     if code in _BROKEN:
         return "The view or its definer is broken: mend or drop it (SHOW CREATE VIEW), or exclude it"
-    if code == LOCK_TIMEOUT:
-        return "Another session holds a lock; see SHOW PROCESSLIST"
-    if code == TOO_BIG:
-        return "SET GLOBAL max_allowed_packet = 1073741824, then try again"
-    if code == UNKNOWN_DATABASE:
-        return "Correct `database` in the configuration, or create the database"
-    return ""
+    return _HINTS.get(code, "")
 
 
 def quote(name: str) -> str:

@@ -1,6 +1,7 @@
 """Text that a dump changes: it is written in utf8mb4, and some character sets hold bytes that have no way back."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
+from itertools import groupby
 
 from dgtui.engine.datasources.mysql_connection import Access, Session
 from dgtui.engine.datasources.mysql_errors import quote
@@ -15,6 +16,8 @@ SELECT TABLE_NAME, COLUMN_NAME, CHARACTER_SET_NAME FROM information_schema.COLUM
 WHERE TABLE_SCHEMA = %s AND CHARACTER_SET_NAME NOT IN %s AND DATA_TYPE NOT IN ('enum', 'set')
 ORDER BY 1, ORDINAL_POSITION
 """
+_ONE_BYTE = "SELECT CHARACTER_SET_NAME FROM information_schema.CHARACTER_SETS WHERE MAXLEN = 1"
+_EVERY_BYTE = bytes(range(256)).hex()
 _SHOWN = 5
 _PATIENCE = 3600.0
 """It reads all rows of the tables with such a character set."""
@@ -25,6 +28,8 @@ def changed_text(access: Access, tables: Sequence[ObjectInfo], reporter: Reporte
     database, dumped = access.settings.database, {table.name for table in tables}
     with access.session() as session:
         columns = [row for row in session.rows(_COLUMNS, [database, _UNHARMED]) if row[0] in dumped]
+        whole = _without_loss(session, {charset for _, _, charset in columns})
+    columns = [row for row in columns if row[2] not in whole]
     if not columns:
         return ()
     reporter.log(
@@ -33,11 +38,7 @@ def changed_text(access: Access, tables: Sequence[ObjectInfo], reporter: Reporte
     try:
         with access.session(patience=_PATIENCE) as session:
             session.execute(f"SET SESSION lock_wait_timeout = {max(1, int(access.settings.lock_timeout))}")
-            found = [
-                f"{table}.{column} ({charset})"
-                for table, column, charset in columns
-                if _is_changed(session, f"{quote(database)}.{quote(table)}", quote(column), charset)
-            ]
+            found = [text for one in _by_table(columns) for text in _changed_columns(session, database, one)]
     except DataGuardianError as error:
         return (f"Whether all text survives utf8mb4, in which it is dumped, could not be looked at: {error.message}",)
     if not found:
@@ -51,8 +52,28 @@ def changed_text(access: Access, tables: Sequence[ObjectInfo], reporter: Reporte
     return (told,)
 
 
-def _is_changed(session: Session, table: str, column: str, charset: str) -> bool:
-    back = f"CONVERT(CONVERT({column} USING utf8mb4) USING {charset})"
-    return bool(
-        session.rows(f"SELECT 1 FROM {table} WHERE CAST({column} AS BINARY) <> CAST({back} AS BINARY) LIMIT 1")  # noqa: S608
-    )
+def _without_loss(session: Session, charsets: Collection[str]) -> set[str]:
+    """The character sets of one byte for a letter of which each byte survives: no row has to be looked at."""
+    known = {str(name) for (name,) in session.rows(_ONE_BYTE)} if charsets else set()
+    return {name for name in known.intersection(charsets) if not session.value(f"SELECT {_differs(name)}")}
+
+
+def _differs(charset: str, text: str | None = None) -> str:
+    """Whether a text, or one of every byte, is another once it was written in utf8mb4."""
+    text = text or f"_{charset} X'{_EVERY_BYTE}'"
+    return f"CAST({text} AS BINARY) <> CAST(CONVERT(CONVERT({text} USING utf8mb4) USING {charset}) AS BINARY)"
+
+
+def _by_table(columns: Sequence[tuple[str, str, str]]) -> Iterator[list[tuple[str, str, str]]]:
+    for _, group in groupby(columns, key=lambda row: row[0]):
+        yield list(group)
+
+
+def _changed_columns(session: Session, database: str, columns: Sequence[tuple[str, str, str]]) -> list[str]:
+    """Those of one table's columns that hold such a text, in one pass over its rows."""
+    table = columns[0][0]
+    changed = ", ".join(f"MAX({_differs(charset, quote(column))})" for _, column, charset in columns)
+    [answers] = session.rows(f"SELECT {changed} FROM {quote(database)}.{quote(table)}")  # noqa: S608  # quoted
+    return [
+        f"{table}.{column} ({charset})" for (_, column, charset), answer in zip(columns, answers, strict=True) if answer
+    ]
