@@ -85,25 +85,10 @@ def preview_restore(
         refuse_deep(execution, selection)
     if name_as is not None:
         refuse_nameless(execution, selection, name_as, merge=merge)
-    places = [copy.storage for copy in execution.copies if copy.path]
-    if storage is not None and storage not in places:
-        raise ConfigError(
-            f"There is no copy of this backup at {storage}",
-            subject=storage,
-            hint=f"It is at {', '.join(places) or 'no storage'}",
-        )
+    places = _places(execution, storage)
     name = datasource or execution.datasource
-    adapter = config.datasource(name)
-    if adapter.kind != execution.datasource_type:
-        raise ConfigError(
-            f"A backup of kind {execution.datasource_type} cannot be restored into {name}, which is {adapter.kind}",
-            subject=name,
-            hint=f"Choose a datasource of kind {execution.datasource_type} with --to",
-        )
-    target = database or adapter.database
-    if not adapter.settings.on_server:
-        # What lives in the file system is named from where the person stands; the worker stands elsewhere.
-        target = os.path.abspath(Path(target).expanduser())  # noqa: PTH100  # links stay as they are named
+    adapter = _adapter(config, execution, name)
+    target = _target(adapter, database)
     state = adapter.target_state(target)
     known = tuple(name for name in config.storages if name in places and storage in (None, name))
     rows_alone = "data_only" in (selection.backup_type, execution.backup_type)
@@ -129,6 +114,37 @@ def preview_restore(
         chosen=ROWS_ALONE if rows_alone else _way_of(adapter, state, question),
         outlook=_spare_own_places(config, state_folder, adapter, outlook, question),
     )
+
+
+def _places(execution: Execution, storage: str | None) -> list[str]:
+    """The storages with a copy, among them the one that is asked for."""
+    places = [copy.storage for copy in execution.copies if copy.path]
+    if storage is not None and storage not in places:
+        raise ConfigError(
+            f"There is no copy of this backup at {storage}",
+            subject=storage,
+            hint=f"It is at {', '.join(places) or 'no storage'}",
+        )
+    return places
+
+
+def _adapter(config: Config, execution: Execution, name: str) -> Datasource[Any]:
+    adapter = config.datasource(name)
+    if adapter.kind != execution.datasource_type:
+        raise ConfigError(
+            f"A backup of kind {execution.datasource_type} cannot be restored into {name}, which is {adapter.kind}",
+            subject=name,
+            hint=f"Choose a datasource of kind {execution.datasource_type} with --to",
+        )
+    return adapter
+
+
+def _target(adapter: Datasource[Any], database: str | None) -> str:
+    target = database or adapter.database
+    if adapter.settings.on_server:
+        return target
+    # What lives in the file system is named from where the person stands; the worker stands elsewhere.
+    return os.path.abspath(Path(target).expanduser())  # noqa: PTH100  # links stay as they are named
 
 
 def _spare_own_places(
