@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dgtui.engine.child import IdleTimeout, printable
 from dgtui.engine.datasources.mysql_connection import Access, Session
-from dgtui.engine.errors import AuthenticationError, DatabaseConnectionError, DataGuardianError, RestoreError
+from dgtui.engine.errors import DatabaseConnectionError, DataGuardianError, RestoreError
 from dgtui.engine.model import Record
 from dgtui.engine.reporting import Reporter
 from dgtui.engine.threads import Thread
@@ -121,7 +121,7 @@ class LoadWatch:
         try:
             connection = self._access.connect(self._access.settings.connect_timeout)
             return self._ask(Session(connection))
-        except AuthenticationError:
+        except DataGuardianError:
             return _Look()
         except pymysql.MySQLError as error:
             code, text = (*error.args, "", "")[:2]
