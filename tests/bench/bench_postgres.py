@@ -1,7 +1,7 @@
 """PostgreSQL against the shell: `python -m tests.bench.bench_postgres --help`.
 
 Starts a server of its own, makes a database of about the wanted size of dump (accounts as pgbench's, log lines as JSON,
-documents as jsonb, random bytes), and prints tables in Markdown.
+documents as jsonb, random bytes) with the keys and indexes that a live one has, and prints tables in Markdown.
 """
 
 import argparse
@@ -24,6 +24,11 @@ CREATE TABLE documents AS SELECT i AS id, jsonb_build_object('id', i, 'tags', ar
     FROM generate_series(1, {megabytes} * 243) i;
 CREATE TABLE blobs AS SELECT i AS id, decode((SELECT string_agg(md5((i * 57 + n)::text), '')
     FROM generate_series(1, 40) n), 'hex') AS bytes FROM generate_series(1, {megabytes} * 97) i;
+ALTER TABLE logs ADD PRIMARY KEY (id);
+ALTER TABLE documents ADD PRIMARY KEY (id);
+ALTER TABLE blobs ADD PRIMARY KEY (id), ADD FOREIGN KEY (id) REFERENCES documents;
+CREATE INDEX ON accounts (branch);
+CREATE INDEX ON logs (at);
 VACUUM ANALYZE;
 """
 
