@@ -281,6 +281,14 @@ def test_a_proxy_that_does_not_help_is_told_without_its_password(
     assert "HTTPS_PROXY" in told
 
 
+def test_without_tls_too_it_is_the_proxy_that_refuses(forwarder: Forwarder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", f"http://watcher:s3cret-too@127.0.0.1:{forwarder.port}")
+    with pytest.raises(DataGuardianError) as caught:
+        send("ops", hook("http://hooks.example/"), MESSAGE, commit=lambda: None, seconds=30)
+    assert caught.value.message.startswith(f"The proxy 127.0.0.1 port {forwarder.port} answers 407")
+    assert "HTTP_PROXY" in caught.value.hint
+
+
 def test_an_answer_that_is_no_success_is_told_without_the_url() -> None:
     with web_server() as web:
         web.status = 500

@@ -53,7 +53,7 @@ class Proxy(msgspec.Struct, frozen=True):
         return connection
 
     def _ask_for(self, place: str, connection: socket.socket, deadline: Deadline) -> None:
-        step = f"The proxy {self.host} port {self.port}"
+        step = self._name
         lines = [f"CONNECT {place} HTTP/1.1", f"Host: {place}"]
         lines += [f"{name}: {value}" for name, value in self.headers.items()]
         answer = http.client.HTTPResponse(connection, method="CONNECT")
@@ -68,8 +68,16 @@ class Proxy(msgspec.Struct, frozen=True):
         finally:
             answer.close()
         if not 200 <= answer.status < 300:
-            said = printable(redact(answer.reason, [self.password, *self.headers.values()]))[:300]
-            raise DeliveryError(f"{step} answers {answer.status} {said}".rstrip(), subject=self.host, hint=_HINT)
+            raise self.refusal(answer.status, answer.reason)
+
+    def refusal(self, status: int, reason: str) -> DeliveryError:
+        """The error where the proxy itself does not let a request pass."""
+        said = printable(redact(reason, [self.password, *self.headers.values()]))[:300]
+        return DeliveryError(f"{self._name} answers {status} {said}".rstrip(), subject=self.host, hint=_HINT)
+
+    @property
+    def _name(self) -> str:
+        return f"The proxy {self.host} port {self.port}"
 
 
 def proxy_for(scheme: str, host: str, port: int) -> Proxy | None:

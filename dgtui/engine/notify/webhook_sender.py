@@ -22,6 +22,7 @@ TIMESTAMP_HEADER = "X-DataGuardian-Timestamp"
 SIGNATURE_HEADER = "X-DataGuardian-Signature"
 _MOST_REDIRECTS = 3
 _MOST_READ = 65536
+_PROXY_WANTS_LOGIN = 407
 _KEEPING_METHOD = (307, 308)
 _REDIRECTIONS = (301, 302, 303, *_KEEPING_METHOD)
 
@@ -146,6 +147,9 @@ def _one_request(
         except (OSError, ValueError) as error:
             cause = error if isinstance(error, OSError) else OSError("the URL cannot be asked for")
             raise io_failure(f"The answer of {host}", cause, deadline, host) from None
+    # Through the tunnel of TLS the receiver alone can answer.
+    if proxy is not None and parts.scheme == "http" and response.status == _PROXY_WANTS_LOGIN:
+        raise proxy.refusal(response.status, response.reason)
     return _Answer(
         response.status, response.reason, response.getheader("Location") or "", text.decode("utf-8", "replace")
     )
