@@ -152,13 +152,14 @@ def cleanup_restore(
     with open_engine(put_back=False) as engine:
         wanted = engine.restore(restore)
         if finish:
-            say(one_line(f"Finish   restore {short_id(wanted.restore_id)} into {wanted.target}, now partly filled"))
-            confirm(f"restore into {wanted.target} once more", word=wanted.target, yes=yes)
+            if wanted.partly_filled:
+                say(one_line(f"Finish   restore {short_id(wanted.restore_id)} into {wanted.target}, now partly filled"))
+                confirm(f"restore into {wanted.target} once more", word=wanted.target, yes=yes)
             raise typer.Exit(start_and_watch(engine, lambda: engine.finish_restore(wanted), as_json=as_json))
         left = wanted.placing
         if left is not None:
             say(one_line(f"Remove   what restore {short_id(wanted.restore_id)} left: {left.beside}"))
-        confirm("clean up after a restore", word=short_id(wanted.restore_id), yes=yes)
+            confirm("clean up after a restore", word=short_id(wanted.restore_id), yes=yes)
         sentences = engine.cleanup_restore(wanted)
     if as_json:
         print_json({"restore_id": wanted.restore_id, "done": sentences})

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from dgtui.engine.audit import verify_audit
-from dgtui.engine.errors import ConfigError
+from dgtui.engine.errors import EXIT_USAGE, ConfigError
 from dgtui.engine.guardian.duty import DutyContext
 from dgtui.engine.guardian.replaced_duty import ReplacedDuty
 from dgtui.wording.restored_text import can_be_undone
@@ -68,6 +68,17 @@ def test_undo_from_the_safety_backup(kind: str, home: Home, request: pytest.Fixt
         assert undone.execution_id == restore.safety_execution_id
         assert undone.safety_execution_id not in (None, restore.safety_execution_id)
         assert engine.undo_choice(undone).possible
+
+
+def test_to_clean_up_where_nothing_is_left_asks_for_nothing(home: Home, request: pytest.FixtureRequest) -> None:
+    with changing("sqlite", home, request) as source:
+        _, restore, _ = source.restore()
+        done = home.dgtui("cleanup-restore", restore.restore_id)
+        assert (done.exit_code, "nothing is left beside it" in done.errors) == (0, True), done
+        refused = home.dgtui("cleanup-restore", restore.restore_id, "--finish")
+        assert refused.exit_code == EXIT_USAGE, refused
+        assert "has not left" in refused.errors
+        assert "now partly filled" not in refused.errors
 
 
 def test_an_undo_can_be_looked_at_before(home: Home, request: pytest.FixtureRequest) -> None:
