@@ -206,9 +206,10 @@ password = {{ command = "cat {held}" }}
 
 
 def let_go(held: Path) -> None:
-    """End the program that waits for the secret, if it has come to it."""
-    with contextlib.suppress(OSError):
-        os.close(os.open(held, os.O_WRONLY | os.O_NONBLOCK))
+    """End the program that waits for the secret, also one that has yet to come to it."""
+    descriptor = os.open(held, os.O_RDWR)
+    held.unlink()
+    os.close(descriptor)
 
 
 def test_a_worker_killed_before_it_could_record_its_run_is_told_of_by_the_next_start(home: Home) -> None:
