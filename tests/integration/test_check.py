@@ -191,6 +191,13 @@ def test_it_says_where_a_configuration_is_missing(home: Home, monkeypatch: pytes
     assert Path(missing.subject).is_relative_to(home.folder)
 
 
+def test_a_file_that_configures_nothing(home: Home) -> None:
+    home.config_path.write_text("# cut off\n")
+    found = the_finding(home, "configuration", "warning")
+    assert (found.subject, found.message) == (str(home.config_path), "Nothing is configured")
+    assert home.dgtui("check").exit_code == 0
+
+
 def test_a_fresh_machine_stays_as_it_is(tree: Home) -> None:
     outcome = tree.dgtui("check")
     assert outcome.exit_code == 0, outcome

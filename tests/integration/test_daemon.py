@@ -60,18 +60,31 @@ def test_a_wrong_configuration_later_is_survived_and_told(home: Home, start_daem
     daemon.wait_for(lambda: "config.toml:3: guardian.nonsense" in daemon.log, "the last line in the log")
     assert "config.toml:2: guardian.max_concurrent" in daemon.log
     assert "\\n" not in daemon.log, "each mistake has a line of its own"
-
-    def told() -> bool:
-        report = daemon.status().report
-        return report is not None and report.config_problem is not None
-
-    daemon.wait_for(told, "the problem in the status")
+    daemon.wait_for(daemon.says_config_is_wrong, "the problem in the status")
     assert "the last good one is in use" in home.dgtui("daemon", "--status").output
     # Nobody sends a signal this time: the change of the file is enough.
     home.config_path.write_text(GOOD + "\n")
-    daemon.wait_for(lambda: not told(), "the configuration to be taken up")
+    daemon.wait_for(lambda: not daemon.says_config_is_wrong(), "the configuration to be taken up")
     assert "The configuration was read again" in daemon.log
     assert daemon.stop() == 0
+
+
+def test_an_emptied_configuration_ends_no_guarding(home: Home, start_daemon: StartDaemon) -> None:
+    """As a full disk leaves a file that somebody saves; nobody would be told that nothing is backed up any more."""
+    home.configure('[datasources.shop]\ntype = "files"\npath = "/etc/hostname"\n')
+    whole = home.config_path.read_text()
+    daemon = start_daemon().wait_ready()
+    home.config_path.write_text("")
+    daemon.wait_for(daemon.says_config_is_wrong, "the refusal")
+    assert f"{home.config_path}: nothing is configured any more" in daemon.log
+    told = home.dgtui("notifications", "--type", "configuration_wrong", "--json")
+    assert len(told.json()) == 1, told
+    assert daemon.stop() == 0
+    again = start_daemon().wait_ready()
+    assert again.log.count("Guarding 1 job,") == 2
+    home.config_path.write_text(whole)
+    again.wait_for(lambda: "The configuration was read again" in again.log, "the whole one to be taken up")
+    assert again.stop() == 0
 
 
 def test_what_systemd_hears(home: Home, start_daemon: StartDaemon) -> None:

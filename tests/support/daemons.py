@@ -39,6 +39,11 @@ class RunningDaemon:
         """What it tells of itself."""
         return daemon_status(RunPaths(self.home.state))
 
+    def says_config_is_wrong(self) -> bool:
+        """Whether it works with the last good configuration, and has told that."""
+        report = self.status().report
+        return report is not None and report.config_problem is not None
+
     def wait_ready(self) -> "RunningDaemon":
         """Wait until it guards."""
         wait_until(lambda: self._alive() and self.status().report is not None, "the daemon")

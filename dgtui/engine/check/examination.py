@@ -48,7 +48,12 @@ def _examine_configuration(config: Config) -> Iterator[Finding]:
     if config.channels:
         tables["channel"] = config.channels
     counts = ", ".join(f"{len(table)} {word}{'' if len(table) == 1 else 's'}" for word, table in tables.items())
-    yield Finding(area="configuration", subject=str(config.files[0]), level="ok", message=counts)
+    place = str(config.files[0])
+    if any(tables.values()):
+        yield Finding(area="configuration", subject=place, level="ok", message=counts)
+    else:
+        mend = "Write it as in the README, or make datasources, storages and jobs in the screens: dgtui"
+        yield Finding(area="configuration", subject=place, level="warning", message="Nothing is configured", mend=mend)
 
 
 def _examine_datasource(config: Config, name: str) -> tuple[Probe | None, list[Finding]]:

@@ -12,7 +12,7 @@ import msgspec
 from dgtui.config import Config
 from dgtui.config.files import find_files
 from dgtui.config.kept import keep, kept_folder, last_kept
-from dgtui.config.load import config_of, read_sources
+from dgtui.config.load import Sources, config_of, read_sources
 from dgtui.engine.config_changes import ConfigChanges
 from dgtui.engine.errors import ConfigError, DataGuardianError
 from dgtui.engine.guardian.duty import DutyContext, Level
@@ -93,8 +93,30 @@ def first_config(
 def _taken(path: Path | None, paths: RunPaths, log: Callable[[str, Level], None]) -> Config:
     sources = read_sources(path)
     config = config_of(sources)
+    _refuse_emptied(config, sources, paths)
     try:
         return msgspec.structs.replace(config, kept=keep(sources, kept_folder(paths.state)))
     except DataGuardianError as error:
         log(f"The configuration could not be kept: {error.message}", "warning")
         return config
+
+
+def _refuse_emptied(config: Config, sources: Sources, paths: RunPaths) -> None:
+    """Raise ConfigError where nothing is left of what was configured, as where a full disk cut the file.
+
+    Nothing would be backed up from then on, and nobody be told of it.
+    """
+    if _holds_anything(config):
+        return
+    former = last_kept(kept_folder(paths.state), sources.main)
+    if former is not None and _holds_anything(former):
+        place = str(sources.main) if sources.main is not None else "The configuration"
+        raise ConfigError(
+            f"{place}: nothing is configured any more",
+            subject=place,
+            hint="Write it anew, or stop the daemon where nothing is to be guarded",
+        )
+
+
+def _holds_anything(config: Config) -> bool:
+    return bool(config.datasources or config.storages or config.jobs or config.channels)

@@ -52,14 +52,18 @@ class Daemon:
         config_path: Path | None,
         context: DutyContext,
         notifier: SystemdNotifier,
+        watch: ConfigWatch,
         mistake: ConfigError | None = None,
     ) -> None:
-        """`mistake` is what is wrong with the files where it begins with a configuration that was right once."""
+        """`watch` knows the files as they were read for the context.
+
+        `mistake` is what is wrong with them where it begins with a configuration that was right once.
+        """
         self._context = context
         self._notifier = notifier
         self._runners = [DutyRunner(make(context), context) for make in DUTIES]
         self._restart_at: dict[str, float] = {}
-        self._watch = ConfigWatch(config_path)
+        self._watch = watch
         self._clock_watch = ClockWatch(context.clock)
         self._keeping = ConfigKeeping(context, config_path)
         self._duty_watch = DutyWatch(context)
@@ -100,7 +104,7 @@ class Daemon:
     def _take_signals(self, numbers: Sequence[int]) -> bool:
         """Whether one of them says to stop."""
         if signal.SIGHUP in numbers:
-            self._watch.changed()
+            self._watch.take()
             self._reload()
         return signal.SIGTERM in numbers or signal.SIGINT in numbers
 
@@ -203,8 +207,11 @@ def run_daemon(config_path: Path | None, state: Path, *, log: Callable[[str, Lev
     signal.signal(signal.SIGHUP, _noted)
     paths = RunPaths(state)
     notifier = SystemdNotifier()
+    # What is changed from here on, while the catalogue is opened, is not missed.
+    watch = ConfigWatch(config_path)
     config, mistake = first_config(config_path, paths, log)
     if wait_for_room(config, state, notifier, log):
+        watch.take()
         config, mistake = first_config(config_path, paths, log)
     paths.make()
     with _only_one(paths), contextlib.closing(Catalog(state)) as catalog:
@@ -212,7 +219,7 @@ def run_daemon(config_path: Path | None, state: Path, *, log: Callable[[str, Lev
         log(f"Guarding {counted(len(config.jobs), 'jobs')}, pid {os.getpid()}, state in {state}", "info")
         observe_secrets(SecretReads(Teller(catalog, config, lambda text: log(text, "warning"))))
         try:
-            Daemon(_named(config, config_path), context, notifier, mistake).run()
+            Daemon(_named(config, config_path), context, notifier, watch, mistake).run()
         finally:
             observe_secrets(None)
 
