@@ -19,6 +19,7 @@ from dgtui.screens.past import Done, Past, details_of, gather_past, key_of, run_
 from dgtui.screens.past_rows import COLUMNS, past_rows
 from dgtui.screens.restored import RestoredScreen, possible_actions
 from dgtui.screens.tab import TabScreen
+from dgtui.screens.themes import WIDE_COLUMNS
 from dgtui.screens.undo import UndoDecision, UndoScreen
 from dgtui.screens.widgets.details import Details, trouble_lines
 from dgtui.screens.widgets.listing import Listing
@@ -65,6 +66,9 @@ class HistoryScreen(TabScreen):
         self._past = Past(executions=(), restores=())
         self._status = "all"
         self._keys: tuple[str, ...] = ()
+        self._is_known = False
+        """Whether the engine has answered yet."""
+        self._was_narrow = False
 
     def compose_content(self) -> ComposeResult:
         """The table, and below it why the selected one failed."""
@@ -76,16 +80,30 @@ class HistoryScreen(TabScreen):
         self.engine_app.ask(self, "history", gather_past, self._take, self.show_failure)
 
     def _take(self, past: Past) -> None:
-        self._past = past
+        self._past, self._is_known = past, True
         self._show()
 
     def _show(self) -> None:
         """Word the rows in a thread: a thousand of them would hold up the keys."""
-        wanted, past, look = FILTERS[self._status], self._past, self.engine_app.look
+        wanted, past, look, narrow = FILTERS[self._status], self._past, self.engine_app.look, self._is_narrow
         empty = "Nothing was done yet" if wanted is None else f"Nothing here is {self._status}; f shows others"
         self.engine_app.asking.ask(
-            self, "history rows", lambda: past_rows(past, wanted, look), lambda rows: self._show_rows(rows, empty)
+            self,
+            "history rows",
+            lambda: past_rows(past, wanted, look, narrow=narrow),
+            lambda rows: self._show_rows(rows, empty),
         )
+
+    @property
+    def _is_narrow(self) -> bool:
+        return self.size.width < WIDE_COLUMNS
+
+    def on_resize(self) -> None:
+        """Where there is little room, times are told to the minute."""
+        if self._was_narrow != self._is_narrow:
+            self._was_narrow = self._is_narrow
+            if self._is_known:
+                self._show()
 
     def _show_rows(self, rows: list[Row], empty: str) -> None:
         self.query_one("#history", Listing).show(rows, empty=empty)

@@ -9,7 +9,7 @@ from dgtui.engine.restore_traces import left_behind, undone_by
 from dgtui.screens.widgets.styled import span
 from dgtui.wording.panel import Line, Span
 from dgtui.wording.restored_text import kept_words, keys_next, way_words
-from dgtui.wording.words import short_id, size_text
+from dgtui.wording.words import short_id, size_text, took_text
 
 if TYPE_CHECKING:
     from dgtui.engine.catalog.proofs import Proof
@@ -51,29 +51,41 @@ def key_of(one: Done) -> str:
     return one.restore_id if isinstance(one, Restore) else one.proof_id
 
 
+def took_seconds(one: Done) -> float | None:
+    """How long it took; None where it is not over, or was done by hand."""
+    by_hand = isinstance(one, Restore) and one.by_hand
+    return None if one.finished_at is None or by_hand else (one.finished_at - one.started_at).total_seconds()
+
+
 def run_of(key: str, past: Past) -> str:
     """The run whose log tells of it: a safety backup is made in the run of its restore."""
     return next((one.restore_id for one in past.restores if one.safety_execution_id == key), key)
 
 
+def _took(one: Done) -> str:
+    """Said here because a narrow terminal has no column for it."""
+    seconds = took_seconds(one)
+    return f"took {took_text(seconds)}" if seconds is not None else ""
+
+
 def _rehearsal_details(proof: "Proof") -> list[Line]:
-    """From which copy, how much came back, what differed, and what it left."""
+    """From which copy, how much came back, how long it took, what differed, and what it left."""
     source = f"from {proof.storage}" if proof.storage else ""
     counted = f"{proof.rows:,} rows" if proof.rows is not None else ""
     who = f"by {proof.ordered_by}" if proof.ordered_by else ""
     left = f"it left {', '.join(proof.leftover.names)}" if proof.status in ENDED and proof.leftover else ""
-    lines = ["  ".join(filter(None, [f"in {proof.place}", source, counted, who])), *proof.differences[:1], left]
+    lines = ["  ".join(filter(None, [f"in {proof.place}", source, counted, _took(proof), who])), *proof.differences[:1], left]
     return [(Span(" "), span(line)) for line in lines if line]
 
 
 def _execution_details(one: Execution) -> list[Line]:
-    """What it is for, and how large: the column of that is left out on a narrow terminal."""
+    """What it is for, how large, and how long it took: on a narrow terminal there are no columns for that."""
     size = size_text(one.total_size_bytes) if one.total_size_bytes is not None else ""
-    return [(span(" " + "  ".join(filter(None, [size, one.description]))),)]
+    return [(span(" " + "  ".join(filter(None, [size, _took(one), one.description]))),)]
 
 
 def _restore_details(restore: Restore, undone: Restore | None) -> list[Line]:
-    """Why and by whom, how it came to its place, what is kept, and what can be done."""
+    """Why and by whom, how long it took, how it came to its place, what is kept, and what can be done."""
     who = f"by {restore.restored_by}" if restore.restored_by else ""
     kept = f"former content kept as {kept_words(restore)}" if kept_words(restore) else ""
     saved = f"safety backup {short_id(restore.safety_execution_id)}" if restore.safety_execution_id else ""
@@ -81,7 +93,7 @@ def _restore_details(restore: Restore, undone: Restore | None) -> list[Line]:
     left = f"it left {', '.join(left_behind(restore))}" if restore.status in ENDED and restore.placing else ""
     less_well = (*restore.warnings, *restore.differences)[:1]
     lines = [
-        "  ".join(filter(None, [restore.reason, who, undo_of, way_words(restore, undone), *less_well])),
+        "  ".join(filter(None, [restore.reason, who, _took(restore), undo_of, way_words(restore, undone), *less_well])),
         kept,
         "   ".join(filter(None, [left, saved, *keys_next(restore, undone)])),
     ]

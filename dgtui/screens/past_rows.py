@@ -5,7 +5,7 @@ from datetime import datetime
 from dgtui.engine.model import Execution
 from dgtui.engine.restore_model import Restore
 from dgtui.screens.marks import execution_mark, rank
-from dgtui.screens.past import Done, Past, key_of
+from dgtui.screens.past import Done, Past, key_of, took_seconds
 from dgtui.screens.widgets.rows import Column, Row, measured
 from dgtui.screens.widgets.styled import span
 from dgtui.wording.panel import Line, Span
@@ -16,34 +16,35 @@ from dgtui.wording.words import known_size, short_id, time_text, took_text
 COLUMNS = (
     Column("When"),
     Column("What"),
-    Column("Of", flexible=True),
+    Column("Of", flexible=True, enough=28),
     Column("Status"),
-    Column("Took", right=True),
-    Column("Size", right=True, wide_only=True),
-    Column("Where", flexible=True),
+    Column("Took", right=True, wide_only=True),
+    Column("Size", right=True, wide_only=True, spared=1),
+    Column("Where", flexible=True, enough=9),
 )
+"""On a narrow terminal it is said below the table how long it took, and how large it is."""
+
+_TO_THE_MINUTE = len("2025-02-13 06:00")
 
 
-def past_rows(past: Past, wanted: frozenset[str] | None, look: Look) -> list[Row]:
-    """One for everything that was done, or that ended as wanted, the newest first."""
+def past_rows(past: Past, wanted: frozenset[str] | None, look: Look, *, narrow: bool = False) -> list[Row]:
+    """One for everything that was done, or that ended as wanted, the newest first; `narrow` leaves seconds out."""
     chosen = [one for one in past.everything if wanted is None or one.status in wanted]
     chosen.sort(key=_begin, reverse=True)
-    return measured(_row(one, look) for one in chosen)
+    return measured(_row(one, look, narrow=narrow) for one in chosen)
 
 
 def _begin(one: Done) -> datetime:
     return one.started_at
 
 
-def _row(one: Done, look: Look) -> Row:
+def _row(one: Done, look: Look, *, narrow: bool) -> Row:
     what, of, size, where = _words(one)
-    took = (one.finished_at - one.started_at).total_seconds() if one.finished_at is not None else None
-    if isinstance(one, Restore) and one.by_hand:
-        took = None
+    took, when = took_seconds(one), time_text(one.started_at)
     return Row(
         key=key_of(one),
         cells=(
-            (Span(time_text(one.started_at)),),
+            (Span(when[:_TO_THE_MINUTE] if narrow else when),),
             (Span(what),),
             of,
             (execution_mark(one.status, look),),

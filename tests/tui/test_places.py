@@ -22,6 +22,7 @@ from dgtui.screens.restore import RestoreScreen
 from dgtui.screens.run import RunScreen
 from dgtui.screens.widgets.listing import Listing
 from dgtui.wording.terminal import Look
+from dgtui.wording.words import short_id, time_text
 from tests.support.homes import Home
 from tests.tui.conftest import make_shop, sqlite_table
 from tests.tui.driver import Driver, make_app, screens
@@ -561,3 +562,25 @@ async def test_leaving_while_something_runs_says_that_it_goes_on(home: Home, sho
         driver.screen.query_one("#strip").focus()
         await driver.press("enter")
         assert driver.run_screen().run_id == run_id
+
+
+async def test_the_history_tells_on_a_narrow_terminal_what_was_restored_from_which_backup(
+    home: Home, shop: Path
+) -> None:
+    execution = home.back_up()
+    home.engine().mark_restored(execution, reason="by hand")
+    source = f"shop from {short_id(execution.execution_id)}"
+    async with screens(home, size=(80, 24)) as driver:
+        await driver.press("6")
+        listing = driver.widget("#history", Listing)
+        drawn = [listing.render_line(number).text for number in range(3)]
+        assert "Took" in drawn[0]
+        assert source in drawn[1]
+        assert "disk, nas" in drawn[2]
+        minute, whole = drawn[2].split("  ")[0].strip(), time_text(execution.started_at)
+        assert minute == whole[:16]
+        await driver.press("down")
+        assert "took" in driver.text("#details")
+        await driver.pilot.resize_terminal(120, 40)
+        await driver.settle()
+        assert whole in listing.render_line(2).text
