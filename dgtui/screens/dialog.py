@@ -64,7 +64,7 @@ class Dialog(ModalScreen[ResultT], Generic[ResultT]):
     Dialog .buttons { height: 1; margin-top: 1; }
     Dialog .hint { color: $text-muted; height: auto; }
     Dialog .wrong { color: $text-error; height: auto; }
-    Dialog Input { height: 1; border: none; padding: 0 1; background: $panel; }
+    Dialog Input { width: 1fr; height: 1; border: none; padding: 0 1; background: $panel; }
     Dialog Input:focus { background: $primary-muted; border: none; }
     Dialog Input:focus:ansi { color: ansi_bright_white; }
     Dialog Input.-invalid { border: none; }

@@ -44,7 +44,7 @@ class RestoreScreen(Dialog[RestoreChoice]):
     RestoreScreen.-narrow .buttons, RestoreScreen.-narrow #preview { margin-top: 0; }
     RestoreScreen #foot { dock: bottom; height: auto; background: $surface; }
     RestoreScreen #confirm-row { height: auto; }
-    RestoreScreen #confirm-label { width: auto; height: 1; }
+    RestoreScreen #confirm-label { width: auto; max-width: 60%; height: auto; }
     RestoreScreen #wrong { color: $text-warning; height: auto; }
     """
 
@@ -177,7 +177,8 @@ class RestoreScreen(Dialog[RestoreChoice]):
         _, effect = target_fact(self._preview, self.form.selection)
         facts = [*self._problem, ("Target", effect), *effect_facts(self._preview)]
         if self._answered != self.form.question:
-            facts.insert(0, ("Asking", "what the restore would do now; below is the answer from before"))
+            now = "what is chosen now is not asked yet" if self.form.incomplete else "what the restore would do now"
+            facts.insert(0, ("Asking", f"{now}; below is the answer from before"))
         elif self.form.filled and not self.form.safety.wanted and self._preview.way != "beside":
             facts.append(("Warning", "there is no way back once what is kept beside the target is dropped"))
         return facts

@@ -46,7 +46,7 @@ class UndoScreen(Dialog[UndoDecision]):
     DEFAULT_CSS = """
     UndoScreen .row { height: auto; }
     UndoScreen Label { width: 9; }
-    UndoScreen #confirm-label { width: auto; height: 1; }
+    UndoScreen #confirm-label { width: auto; max-width: 60%; height: auto; }
     UndoScreen #how { margin-bottom: 1; }
     """
 

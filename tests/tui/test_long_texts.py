@@ -5,6 +5,8 @@ from pathlib import Path
 
 import msgspec
 from textual.app import App, ComposeResult
+from textual.containers import Horizontal
+from textual.widgets import Button, Input
 
 from dgtui.engine.health_model import Watched
 from dgtui.engine.messages import now
@@ -221,3 +223,31 @@ async def test_of_a_run_that_left_no_backup_no_manifest_is_missed(home: Home, sh
         assert "it left no backup" in driver.text("#text")
         assert "Manifest" not in driver.text("#text")
         assert "can be read now" not in driver.text("#text")
+
+
+async def test_the_word_that_confirms_leaves_room_to_type_it_however_long_it_is(home: Home, shop: Path) -> None:
+    name = "shop-of-the-branch-in-the-old-town-" + 65 * "x"
+    job = f'[jobs.long]\ndatasource = "{name}"\nstorages = ["disk"]\n'
+    home.configure(sqlite_table(name, shop) + sqlite_table("shop", shop), more=job)
+    home.back_up("long")
+    async with screens(home, size=(80, 24)) as driver:
+        await driver.press("r")
+        await driver.until(lambda: bool(driver.widget("#confirm-row", Horizontal).display), "the preview")
+        await driver.settle()
+        field = driver.widget("#confirm", Input)
+        box = driver.screen.query_one("#box").region
+        assert box.contains_region(field.region)
+        assert field.region.width >= 20
+        await driver.fill("#confirm", name)
+        assert not driver.widget("#go", Button).disabled
+
+
+async def test_what_is_typed_stays_within_its_dialog(home: Home, shop: Path) -> None:
+    home.back_up()
+    async with screens(home, size=(80, 24)) as driver:
+        for keys in (("b",), ("r",), ("n",), ("6", "m"), ("2", "right", "p")):
+            await driver.press("escape", "1", *keys)
+            box = driver.screen.query_one("#box").region
+            fields = [field for field in driver.screen.query(Input) if field.region]
+            assert fields, keys
+            assert [field.id for field in fields if field.region.right >= box.right] == [], keys
