@@ -55,10 +55,13 @@ class EditingScreen(TabScreen):
             return
         # Whatever is raised within leaves the terminal to the editor for good.
         with self.app.suspend():
-            failure = _run([*editor, f"+{origin.line}", str(origin.file)])
-        if failure is not None:
-            self.engine_app.tell(f"{editor[0]} {failure}", hint="Set EDITOR", severity="error")
-        # One that ends badly may have saved something before.
+            code = _run([*editor, f"+{origin.line}", str(origin.file)])
+        if isinstance(code, str):
+            self.engine_app.tell(f"{editor[0]} could not be started: {code}", hint="Set EDITOR", severity="error")
+            return
+        if code:
+            hint = "What it had saved holds; e opens it again"
+            self.engine_app.tell(f"{editor[0]} ended with {describe_exit(code)}", hint=hint, severity="warning")
         self.engine_app.ask(
             self.app, "reload", lambda engine: engine.reload(), lambda _: self.engine_app.config_changed()
         )
@@ -89,10 +92,9 @@ class EditingScreen(TabScreen):
         self.app.push_screen(ConfirmScreen(f"Delete {kind} {name}?", text, yes="Delete"), answered)
 
 
-def _run(command: Sequence[str]) -> str | None:
-    """Run a program to its end; what went wrong with it."""
+def _run(command: Sequence[str]) -> int | str:
+    """Run a program to its end; its exit code, or why it could not be started."""
     try:
-        code = subprocess.run(command, check=False).returncode
+        return subprocess.run(command, check=False).returncode
     except OSError as error:
-        return f"could not be started: {error.strerror}"
-    return f"ended with {describe_exit(code)}" if code else None
+        return error.strerror or type(error).__name__

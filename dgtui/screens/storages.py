@@ -195,7 +195,7 @@ class StoragesScreen(EditingScreen):
         if free is None or not expected:
             return ()
         times = free // expected
-        room = f"room for them about {times} times" if times else "there is no room for them"
+        room = f"room for them about {times:,} times" if times else "there is no room for them"
         return (Span(f" The next backups take about {size_text(expected)}; {room}", "" if times else "bad"),)
 
     def show_states(self) -> None:

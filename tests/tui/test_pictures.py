@@ -47,7 +47,7 @@ PLACES = {
     "execution": (*_SHOP, "down", "enter"),
     "objects": (*_SHOP, "down", "r", "f3"),
     "drop": ("6", "down", "x"),
-    "delete": ("d",),
+    "delete": (*_SHOP, "down", "x", "enter"),
     "log": ("6", "down", "down", "l"),
     "audit": ("A",),
     "daemon": ("D",),

@@ -21,6 +21,7 @@ from dgtui.engine.datasources.mysql_rename import (
 )
 from dgtui.engine.errors import DataGuardianError, RestoreError, SwapImpossible
 from dgtui.engine.reporting import Reporter, SilentReporter
+from dgtui.engine.sizes import counted
 
 _PATIENCE = 3600.0
 
@@ -66,7 +67,7 @@ def _swap_tables(access: Access, session: Session, change: Exchange, reporter: R
         raise disturbed(current, strangers)
     keys_home(session, current, new, reporter)
     keys_home(session, keep_as, current, reporter)
-    reporter.log(f"{len(old_tables)} tables of {current} are now in {keep_as}")
+    reporter.log(f"Now in {keep_as}: {counted(len(old_tables), 'tables')} of {current}")
     session.execute(f"DROP DATABASE {quote(new)}")
 
 
