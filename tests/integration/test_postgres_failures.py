@@ -214,9 +214,13 @@ def test_timeouts_of_the_role_do_not_bite(postgres_server: PostgresServer, tmp_p
         assert [item.name for item in summary.objects] == ["public.t"]
 
 
-def test_one_connection_is_enough_for_a_dump(postgres_server: PostgresServer, tmp_path: Path) -> None:
+@pytest.mark.parametrize("limited", ["role", "database"])
+def test_one_connection_is_enough_for_a_dump(postgres_server: PostgresServer, tmp_path: Path, limited: str) -> None:
     """Where no second session is allowed, the rows are not counted, and the dump is made all the same."""
-    with role(postgres_server, "lonely", "LOGIN CONNECTION LIMIT 1") as lonely, postgres_server.database() as name:
+    limit = "CONNECTION LIMIT 1" if limited == "role" else ""
+    with role(postgres_server, "lonely", f"LOGIN {limit}") as lonely, postgres_server.database() as name:
+        if limited == "database":
+            postgres_server.execute(f"ALTER DATABASE {name} CONNECTION LIMIT 1")
         postgres_server.execute("CREATE TABLE t (i int); GRANT SELECT ON t TO lonely", name)
         source = datasource(postgres_server, name, username=lonely)
         summary = dump_to(source, tmp_path / "backup.dump", scratch=tmp_path)

@@ -95,8 +95,8 @@ class Snapshot:
     def _room_for_another(self) -> bool:
         """Whether pg_dump can connect beside us."""
         row = self._connection.execute(
-            """SELECT rolsuper OR rolconnlimit < 0 OR rolconnlimit >
-                      (SELECT count(*) FROM pg_stat_activity WHERE usename = current_user)
+            """SELECT rolsuper OR (rolconnlimit < 0 OR rolconnlimit >
+                      (SELECT count(*) FROM pg_stat_activity WHERE usename = current_user))
                       AND (SELECT datconnlimit < 0 OR datconnlimit > (
                                SELECT count(*) FROM pg_stat_activity WHERE datname = current_database())
                            FROM pg_database WHERE datname = current_database())
