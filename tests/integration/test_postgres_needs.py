@@ -69,3 +69,24 @@ def test_a_table_whose_constraint_needs_an_extension_comes_back(
     finally:
         if into:
             postgres_server.drop_database(target)
+
+
+def test_a_text_search_configuration_that_is_there_stays(
+    home: Home, postgres_server: PostgresServer, postgres_database: str
+) -> None:
+    """The server does not say of it, as of all else, that there is one already."""
+    postgres_server.execute(
+        "CREATE TEXT SEARCH DICTIONARY words (TEMPLATE = simple);"
+        "CREATE TEXT SEARCH CONFIGURATION ours (COPY = simple);"
+        "ALTER TEXT SEARCH CONFIGURATION ours ALTER MAPPING FOR asciiword WITH words;"
+        "CREATE TABLE t (a text, v tsvector GENERATED ALWAYS AS (to_tsvector('public.ours', a)) STORED);"
+        "INSERT INTO t VALUES ('a b')",
+        postgres_database,
+    )
+    before = digest_of(postgres_server, postgres_database)
+    home.configure(postgres_table(postgres_server, postgres_database))
+    whole_backup(home)
+    postgres_server.execute("DELETE FROM t", postgres_database)
+    done = home.dgtui("restore", "nightly@latest", "--table", "t", "--overwrite", "--yes")
+    assert done.exit_code == 0, done
+    assert digest_of(postgres_server, postgres_database) == before
