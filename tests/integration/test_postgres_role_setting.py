@@ -135,3 +135,21 @@ def test_who_may_not_end_sessions_is_named_as_the_role_it_acts_as(home: Home, po
         with postgres_server.connect(name):
             failed = home.dgtui("restore", execution.execution_id, "--overwrite", "--yes", "--no-safety")
         assert f'GRANT pg_signal_backend TO "{other}"' in failed.errors, failed
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_no_limit_of_a_role_ends_a_session_of_a_restore_that_waits(
+    home: Home, postgres_server: PostgresServer, jobs: int
+) -> None:
+    """For others that still load, or for the next bytes: the materialised view tells what its session had."""
+    with role(postgres_server, "limited", "LOGIN SUPERUSER") as user, postgres_server.database() as name:
+        postgres_server.execute("CREATE MATERIALIZED VIEW m AS SELECT current_setting('idle_session_timeout')", name)
+        postgres_server.execute(f"ALTER ROLE {user} SET idle_session_timeout = '1h'")
+        home.configure(postgres_table(postgres_server, name, username=user))
+        execution = whole_backup(home)
+        restore = restored(home, execution, overwrite=True, jobs=jobs)
+        try:
+            assert postgres_server.execute("SELECT * FROM m", name) == [("0",)]
+        finally:
+            postgres_server.drop_database(restore.kept_as or "")
+            postgres_server.execute(f"REASSIGN OWNED BY {user} TO postgres", name)

@@ -32,6 +32,9 @@ _SESSION_SETTINGS = (
     "SET search_path = pg_catalog; SET default_transaction_read_only = off"
 )
 
+_TIMEOUTS = {"idle_session_timeout": 140000, "transaction_timeout": 170000}
+"""Limits of a session that only newer servers have, and since when."""
+
 _AS_WHOM = """
 SELECT current_user, (
     SELECT set_config('role', 'none', false) FROM pg_roles
@@ -72,6 +75,8 @@ class Access:
         self.host, self.port = _address(settings)
         self.tool_role: tuple[str, ...] = ()
         """What has the tools act as the superuser itself; known once a connection was open."""
+        self.tool_settings: tuple[str, ...] = ()
+        """What has no session of the tools ended in its midst; known once a connection was open."""
         self._acting: dict[str, str] = {}
 
     @property
@@ -147,12 +152,14 @@ class Access:
             self.fail(error)
         try:
             connection.execute(_SESSION_SETTINGS)
+            server = connection.info.server_version
             role, as_itself = connection.execute(_AS_WHOM).fetchall()[0]
             self._acting[database] = self.user if as_itself else role
             if as_itself:
                 self.tool_role = ("--role=none",)
-            if connection.info.server_version >= 140000:
-                connection.execute("SET idle_session_timeout = 0")
+            self.tool_settings = tuple(f"{name}=0" for name, since in _TIMEOUTS.items() if server >= since)
+            for setting in self.tool_settings:
+                connection.execute(f"SET {setting}".encode())
         except psycopg.Error as error:
             connection.close()
             self.fail(error, database)

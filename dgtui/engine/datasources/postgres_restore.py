@@ -52,9 +52,11 @@ def _environment(access: Access, path: str | None = None) -> dict[str, str]:
     """The tools' environment; a database whose sessions are read-only by default can be loaded all the same.
 
     And one whose sessions take NULL in an array for a text. No statement waits for the disk, which takes most of the
-    time where there are many objects: the rename that puts the database in its place does, and with it all before.
+    time where there are many objects: the rename that puts the database in its place does, and with it all before. And
+    no limit of the role's ends a session that waits while others still load, or for the next bytes of the archive.
     """
-    options = "-c default_transaction_read_only=off -c array_nulls=on -c synchronous_commit=off"
+    settings = ("default_transaction_read_only=off", "array_nulls=on", "synchronous_commit=off", *access.tool_settings)
+    options = " ".join(f"-c {setting}" for setting in settings)
     return {**access.environment(), "PGOPTIONS": options if path is None else f"{options} {path_option(path)}"}
 
 
