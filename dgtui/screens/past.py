@@ -74,7 +74,8 @@ def _rehearsal_details(proof: "Proof") -> list[Line]:
     counted = f"{proof.rows:,} rows" if proof.rows is not None else ""
     who = f"by {proof.ordered_by}" if proof.ordered_by else ""
     left = f"it left {', '.join(proof.leftover.names)}" if proof.status in ENDED and proof.leftover else ""
-    lines = ["  ".join(filter(None, [f"in {proof.place}", source, counted, _took(proof), who])), *proof.differences[:1], left]
+    first = "  ".join(filter(None, [f"in {proof.place}", source, counted, _took(proof), who]))
+    lines = [first, *proof.differences[:1], left]
     return [(Span(" "), span(line)) for line in lines if line]
 
 
