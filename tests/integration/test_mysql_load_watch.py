@@ -9,6 +9,7 @@ import pytest
 from dgtui.engine.datasources.loading import Selection
 from dgtui.engine.datasources.mysql_connection import Access
 from dgtui.engine.datasources.mysql_load import load_archive, replay_statements
+from dgtui.engine.datasources.mysql_lockwatch import LockWatch
 from dgtui.engine.datasources.mysql_script import Script
 from dgtui.engine.errors import RestoreError
 from dgtui.engine.model import RestoreType
@@ -100,6 +101,14 @@ class _SlowArchive:
 
     def as_file(self) -> Path:
         raise NotImplementedError
+
+
+def test_a_dump_may_have_the_only_connection_of_its_user(mariadb: MariadbServer) -> None:
+    """Who looks for its locks asks for another one later, and does without where there is none."""
+    name, before = mariadb.create_database(), mariadb.execute("SHOW GLOBAL STATUS LIKE 'Connections'")
+    LockWatch(Access(mariadb.settings(name), None), 0, lambda _: None).end()
+    [(_, first)], [(_, then)] = before, mariadb.execute("SHOW GLOBAL STATUS LIKE 'Connections'")
+    assert int(then) == int(first) + 1, "our own second one"
 
 
 def test_a_slow_storage_is_not_the_servers_fault(mariadb: MariadbServer) -> None:
