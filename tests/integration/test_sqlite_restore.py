@@ -1,7 +1,9 @@
 """SQLite: what comes back is what was stored, and what was there before goes nowhere."""
 
 import contextlib
+import os
 import sqlite3
+import struct
 import subprocess
 from pathlib import Path
 
@@ -153,6 +155,31 @@ def test_swap_takes_the_old_wal_away_with_the_old_file(
     assert sqlite_digest(keep) == old
     assert current.stat().st_mode & 0o777 == 0o640
     assert {path.name for path in current.parent.iterdir()} == {current.name, keep.name}
+
+
+def test_who_may_read_by_an_access_list_may_still_after_a_swap(
+    swap_case: tuple[SqliteDatasource, Path, Path, Path],
+) -> None:
+    source, new, current, keep = swap_case
+    entries = [(1, 6, -1), (2, 6, 12345), (4, 4, -1), (16, 6, -1), (32, 0, -1)]
+    allowed = struct.pack("<I", 2) + b"".join(struct.pack("<HHi", *entry) for entry in entries)
+    os.setxattr(current, "system.posix_acl_access", allowed)
+    os.setxattr(current, "user.team", b"blue")
+    source.swap(str(new), str(current), str(keep), SilentReporter())
+    assert os.getxattr(current, "system.posix_acl_access") == allowed
+    assert os.getxattr(current, "user.team") == b"blue"
+
+
+def test_an_access_list_of_the_folder_lets_nobody_into_a_restored_database(
+    swap_case: tuple[SqliteDatasource, Path, Path, Path],
+) -> None:
+    """A file that is made in it gets one, and the former file had none."""
+    source, new, current, keep = swap_case
+    entries = [(1, 6, -1), (2, 6, 12345), (4, 4, -1), (16, 6, -1), (32, 0, -1)]
+    inherited = struct.pack("<I", 2) + b"".join(struct.pack("<HHi", *entry) for entry in entries)
+    os.setxattr(new, "system.posix_acl_access", inherited)
+    source.swap(str(new), str(current), str(keep), SilentReporter())
+    assert "system.posix_acl_access" not in os.listxattr(current)
 
 
 def test_swap_of_a_damaged_database_keeps_its_side_files_with_it(

@@ -22,6 +22,8 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069
 """Also the marks that turn the direction of writing: a name must not look like another one."""
 NEW_SUFFIX = "__dgtui_new"
 """Of what is made beside a target, to take its place."""
+_ACCESS_LIST = "system.posix_acl_access"
+_CARRIED_ATTRIBUTES = ("system.posix_acl_", "user.")
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 _NO_SUCH_CALL = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP})
@@ -168,6 +170,19 @@ def copy_ownership(like: os.stat_result, path: Path) -> None:
     with contextlib.suppress(PermissionError):
         os.chown(path, like.st_uid, like.st_gid, follow_symlinks=False)
     path.chmod(stat.S_IMODE(like.st_mode))
+
+
+def copy_attributes(like: Path, path: Path) -> None:
+    """Give a file or folder the access list and the attributes of another one, where the file system knows of such."""
+    if not hasattr(os, "listxattr"):
+        return
+    with contextlib.suppress(OSError):
+        names = sorted(name for name in os.listxattr(like) if name.startswith(_CARRIED_ATTRIBUTES))
+        for name in names:
+            os.setxattr(path, name, os.getxattr(like, name))
+        if _ACCESS_LIST not in names:
+            # One that its folder has given it would let others in.
+            os.removexattr(path, _ACCESS_LIST)
 
 
 def mark_of(path: Path) -> str:

@@ -6,7 +6,7 @@ import sqlite3
 from pathlib import Path
 from typing import Literal
 
-from dgtui.engine.datasources.places import copy_ownership, exchange, has_mark, holders
+from dgtui.engine.datasources.places import copy_attributes, copy_ownership, exchange, has_mark, holders
 from dgtui.engine.datasources.sqlite_locks import try_exclusive
 from dgtui.engine.datasources.sqlite_snapshot import SIDE_FILES, connect, side_file
 from dgtui.engine.errors import RestoreError
@@ -94,6 +94,7 @@ def _replace(new: Path, current: Path, keep_as: Path, reporter: Reporter) -> Non
                 f"{current} is in use", subject=str(current), hint=f"Who has it open? Try: fuser -v {current}"
             )
         copy_ownership(os.fstat(descriptor), new)
+        copy_attributes(current, new)
         _change_places(new, current, keep_as)
     finally:
         os.close(descriptor)
