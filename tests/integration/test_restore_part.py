@@ -1,7 +1,10 @@
 """Chosen tables and paths are restored into a live target: they and nothing else change, or nothing at all."""
 
 import contextlib
+import os
+import shutil
 import sqlite3
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -511,7 +514,10 @@ def spoil(root: Path) -> None:
 
 def test_chosen_paths_are_exchanged_and_the_old_ones_kept(home: Home, tree: Path) -> None:
     spoil(tree)
-    chosen = ("--table", "docs/a.txt", "--table", "docs/deep")
+    absent = home.dgtui("restore", "nightly@latest", "--table", "docs/none", "--overwrite", "--yes")
+    assert absent.exit_code == 1, absent
+    assert "by its path from the top of the tree" in absent.errors
+    chosen = ("--table", "/docs/a.txt", "--table", "docs/deep")
     done = home.dgtui("restore", "nightly@latest", *chosen, "--overwrite", "--yes")
     assert done.exit_code == 0, done
     assert (tree / "docs/a.txt").read_text() == "content of docs/a.txt"
@@ -533,6 +539,22 @@ def test_a_merge_leaves_all_other_files_alone(home: Home, tree: Path) -> None:
     kept = Path(home.dgtui("restores", "--json").json()[0]["part_kept_as"])
     assert (kept / "top.txt").read_text() == "since"
     assert not (kept / "docs/new.txt").exists()
+
+
+@pytest.mark.parametrize("choice", [("--merge",), ("--table", "docs/deep/b.txt", "--overwrite")])
+def test_a_folder_that_is_made_for_a_file_is_as_it_was(home: Home, tree: Path, choice: tuple[str, ...]) -> None:
+    """With its time, its mode and its attributes, although it is not moved as one."""
+    deep = tree / "docs" / "deep"
+    os.setxattr(deep, "user.team", b"blue")
+    deep.chmod(0o2750)
+    os.utime(deep, ns=(1, 1_234_567_890_123_456_789))
+    assert home.back_up().status == "completed"
+    shutil.rmtree(deep)
+    done = home.dgtui("restore", "nightly@latest", *choice, "--yes")
+    assert done.exit_code == 0, done
+    assert os.getxattr(deep, "user.team") == b"blue"
+    found = deep.stat()
+    assert (stat.S_IMODE(found.st_mode), found.st_mtime_ns) == (0o2750, 1_234_567_890_123_456_789)
 
 
 def test_a_merge_that_cannot_end_well_is_taken_back(home: Home, tree: Path) -> None:

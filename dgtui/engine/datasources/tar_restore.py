@@ -19,11 +19,12 @@ from dgtui.engine.reporting import Reporter
 _ERRORS_KEPT = 100
 _LINES_KEPT = 10_000
 _IDLE_SECONDS = 600.0
-_LINK = "Cannot hard link to"
-_LINK_HINT = (
-    "That file is one with another of which the archive holds the content: choose that one too with --table, or "
-    "restore everything elsewhere with --into"
-)
+_HINTS = {
+    "Cannot hard link to": "That file is one with another of which the archive holds the content: choose that one too "
+    "with --table, or restore everything elsewhere with --into",
+    "Not found in archive": "Name what the backup holds by its path from the top of the tree, literally and with its "
+    "case; tar -t lists all paths of an archive",
+}
 _HARMLESS = ("implausibly old time stamp", "time stamp ", "Ignoring unknown extended header keyword")
 
 
@@ -36,7 +37,7 @@ def unpack(
     """
     reader = TarReader(refuse_at_once=True)
     lines: list[str] = []
-    with name_list(b"./" + unshown(name) for name in chosen) as names:
+    with name_list(_above(chosen)) as above, name_list(b"./" + _path(name) for name in chosen) as names:
         arguments = [
             tool.path,
             "--extract",
@@ -47,14 +48,14 @@ def unpack(
             *attribute_options(tool.path),
             "--delay-directory-restore",
             "--quoting-style=c",
-            *(from_list(names) if chosen else ()),
+            *(("--no-recursion", *from_list(above), "--recursion", *from_list(names)) if chosen else ()),
         ]
         child = Child(
             arguments,
             on_line=_collector(lines, reporter, f"{tool.path}: "),
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
-            pass_fds=(names,),
+            pass_fds=(above, names),
         )
         try:
             child.feed(_judged(archive, reader, chosen, device_nodes), idle_timeout=_IDLE_SECONDS)
@@ -69,6 +70,18 @@ def unpack(
         _become_file(target)
     _make_durable(target)
     return _outcome(code, lines, _chosen_devices(reader, chosen))
+
+
+def _path(name: str) -> bytes:
+    """A chosen path as it stands in the archive, behind `./`."""
+    return os.path.normpath(unshown(name).strip(b"/"))
+
+
+def _above(chosen: Sequence[str]) -> list[bytes]:
+    """The folders above what is chosen: a private one must not come back open to all."""
+    paths = (_path(name).split(b"/")[:-1] for name in chosen)
+    found = {b"/".join((b".", *parts[:count])) for parts in paths for count in range(1, len(parts) + 1)}
+    return sorted(found)
 
 
 def _judged(archive: Archive, reader: TarReader, chosen: Sequence[str], device_nodes: bool) -> Iterator[bytes]:
@@ -148,7 +161,7 @@ def _outcome(code: int, lines: Sequence[str], devices: Sequence[str]) -> LoadOut
     return LoadOutcome(
         errors=tuple(LoadError(message=line, statement=_member(line)) for line in errors[:_ERRORS_KEPT]),
         error_count=len(errors),
-        hint=_LINK_HINT if any(_LINK in line for line in errors) else "",
+        hint=next((hint for said, hint in _HINTS.items() if any(said in line for line in errors)), ""),
         notes=notes[:_ERRORS_KEPT],
     )
 

@@ -77,6 +77,7 @@ def _kept(
 ) -> bool:
     """Keep what was replaced, with the list of what was done; whether there was something."""
     beside = Path(change.beside)
+    work.set_times()
     work.settle_on_disk()
     if os.path.lexists(beside):
         beside.rename(keep_as)
@@ -100,7 +101,8 @@ def _planned(beside: Path, live: Path, change: PartChange) -> list[Step]:
         return _merging(beside, live)
     planned: dict[str, Step] = {}
     for relative in _outermost(change.tables):
-        for step in (*_parents(live, relative, planned), _putting(beside, live, relative)):
+        putting = _putting(beside, live, relative)
+        for step in (*_parents(beside, live, relative, planned), putting):
             planned[step.path] = step
     removals = [Step.of("remove", name, live / name) for name in _outermost(change.remove) if _there(live / name)]
     return [*planned.values(), *removals]
@@ -115,7 +117,7 @@ def _merging(beside: Path, live: Path) -> list[Step]:
         if not stat.S_ISDIR(entry.status.st_mode):
             steps.append(_putting(beside, live, entry.relative))
         elif not _there(live / entry.relative):
-            steps.append(Step("folder", entry.relative))
+            steps.append(Step.folder(entry.relative, beside / entry.relative))
     return steps
 
 
@@ -141,7 +143,7 @@ def _putting(beside: Path, live: Path, relative: str) -> Step:
     return Step.of("exchange" if _there(live / relative) else "add", relative, new)
 
 
-def _parents(live: Path, relative: str, planned: dict[str, Step]) -> list[Step]:
+def _parents(beside: Path, live: Path, relative: str, planned: dict[str, Step]) -> list[Step]:
     """The folders that have to be made for a path."""
     parts = relative.split("/")[:-1]
     steps = []
@@ -149,7 +151,7 @@ def _parents(live: Path, relative: str, planned: dict[str, Step]) -> list[Step]:
         parent = "/".join(parts[:number])
         path = live / parent
         if not _there(path):
-            steps += [] if parent in planned else [Step("folder", parent)]
+            steps += [] if parent in planned else [Step.folder(parent, beside / parent)]
         elif not stat.S_ISDIR(path.lstat().st_mode):
             raise RestoreError(
                 f"{shown(str(path))} is no folder; nothing was changed",

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
-from dgtui.engine.datasources.places import copy_ownership, exchange, mark_of, shown
+from dgtui.engine.datasources.places import copy_attributes, copy_ownership, exchange, mark_of, shown
 from dgtui.engine.errors import RestoreError
 from dgtui.engine.files import fsync_folder, write_durably
 
@@ -24,12 +24,17 @@ class Step(NamedTuple):
     action: Action
     path: str
     mark: str = ""
-    """Of what moves into the tree, or with `remove` out of it."""
+    """Of what moves into the tree, or with `remove` out of it; of a folder that is made, the time it shall have."""
 
     @classmethod
     def of(cls, action: Action, path: str, moving: Path) -> "Step":
         """A step that moves this file or folder."""
         return cls(action, path, mark_of(moving))
+
+    @classmethod
+    def folder(cls, path: str, like: Path) -> "Step":
+        """A step that makes a folder like this one, which what moves out of it changes."""
+        return cls("folder", path, str(like.lstat().st_mtime_ns))
 
 
 def write_steps(listed: Path, steps: Sequence[Step]) -> None:
@@ -101,6 +106,13 @@ class TreeSteps:
                     self._make_folder(step)
         self._made.clear()
 
+    def set_times(self) -> None:
+        """Give the folders that were made their times, once nothing is put into them any more."""
+        for step in self.steps:
+            if step.action == "folder" and step.mark:
+                with contextlib.suppress(OSError):
+                    os.utime(self._live / step.path, ns=(int(step.mark), int(step.mark)), follow_symlinks=False)
+
     def settle_on_disk(self) -> None:
         """Make every rename last; raises OSError."""
         folders = {self._live / step.path for step in self.steps}
@@ -153,6 +165,7 @@ class TreeSteps:
         live.mkdir(0o700)
         if like.is_dir() and not like.is_symlink():
             copy_ownership(like.stat(), live)
+            copy_attributes(like, live)
 
     def _make_room(self, step: Step) -> None:
         """The folders beside that a path which is taken away needs, with owner and mode of those it came from."""
