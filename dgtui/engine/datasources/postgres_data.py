@@ -42,15 +42,17 @@ WITH RECURSIVE needs(view, needed) AS (
     SELECT DISTINCT r.ev_class, d.refobjid FROM pg_rewrite r
     JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid
         AND d.refclassid = 'pg_class'::regclass AND d.refobjid <> r.ev_class),
-all_needs(view, needed, depth) AS (
-    SELECT view, needed, 1 FROM needs
-    UNION SELECT a.view, n.needed, a.depth + 1 FROM all_needs a JOIN needs n ON n.view = a.needed)
+all_needs(view, needed) AS (
+    SELECT view, needed FROM needs JOIN pg_class ON oid = view AND relkind = 'm' AND relispopulated
+    UNION SELECT a.view, n.needed FROM all_needs a JOIN needs n ON n.view = a.needed)
 SELECT n.nspname, c.relname FROM all_needs a
-JOIN pg_class c ON c.oid = a.view AND c.relkind = 'm' AND c.relispopulated
-JOIN pg_namespace n ON n.oid = c.relnamespace
-GROUP BY 1, 2 HAVING bool_or(a.needed = ANY(%(oids)s::oid[])) ORDER BY max(a.depth), 1, 2
+JOIN pg_class c ON c.oid = a.view JOIN pg_namespace n ON n.oid = c.relnamespace
+GROUP BY 1, 2 HAVING bool_or(a.needed = ANY(%(oids)s::oid[])) ORDER BY count(*), 1, 2
 """
-"""The populated materialised views over some tables; one that reads another one comes after it."""
+"""The populated materialised views over some tables; one that reads another one needs more, and comes after it.
+
+Views may be made to read one another in a circle.
+"""
 
 
 class DataLoad:
