@@ -27,6 +27,7 @@ SAID: tuple[tuple[str, type[DataGuardianError], str], ...] = (
         AuthenticationError,
         "10.0.0.7",
     ),
+    ("FATAL:  connection requires a valid client certificate", AuthenticationError, "wants a certificate"),
     ('connection to server at "db", port 5432 failed: Connection refused', DatabaseConnectionError, "refused"),
     ('connection to server at "db", port 5432 failed: timeout expired', DatabaseConnectionError, "timeout expired"),
     (
@@ -62,6 +63,14 @@ SAID: tuple[tuple[str, type[DataGuardianError], str], ...] = (
     ),
     ("ERROR:  out of shared memory", BackupCreationError, "locks"),
 )
+
+
+def test_a_server_that_wants_encryption_is_told_from_one_that_wants_nobody() -> None:
+    said = 'FATAL:  pg_hba.conf rejects connection for host "10.0.0.7", user "backup", database "shop", {}'
+    for way, hint in (("no encryption", "Set `tls"), ("SSL encryption", "Add a line")):
+        error = known_failure(said.format(way), server="db:5432", user="backup")
+        assert error is not None
+        assert error.hint.startswith(hint)
 
 
 @pytest.mark.parametrize(("text", "kind", "told"), SAID)

@@ -46,10 +46,21 @@ def _no_role(match: re.Match[str], server: str, user: str) -> DataGuardianError:
 
 
 def _rule(match: re.Match[str], server: str, user: str) -> DataGuardianError:
+    encrypt = 'Set `tls = "require"` of the datasource where the server wants encryption. Else add '
     return AuthenticationError(
         f"{server} lets {user} in from nowhere like here: {match[0]}",
         subject=user,
-        hint="Add a line for this user, database and address to pg_hba.conf and reload the server",
+        hint=(encrypt if match[0].endswith(_UNENCRYPTED) else "Add ")
+        + "a line for this user, database and address to pg_hba.conf and reload the server",
+    )
+
+
+def _certificate(_: re.Match[str], server: str, user: str) -> DataGuardianError:
+    return AuthenticationError(
+        f"{server} wants a certificate of the user {user}",
+        subject=user,
+        hint="Put it and its key into ~/.postgresql/postgresql.crt and postgresql.key of the system's user that runs "
+        "dgtui, or name both by PGSSLCERT and PGSSLKEY in its environment",
     )
 
 
@@ -161,6 +172,7 @@ def _no_table(match: re.Match[str], server: str, _: str) -> DataGuardianError:
     )
 
 
+_UNENCRYPTED = ("no encryption", "SSL off")
 _AUTHENTICATION = (
     r"password authentication failed[^\n]*",
     r"no password supplied",
@@ -208,6 +220,7 @@ _KNOWN: tuple[tuple[re.Pattern[str], _Builder], ...] = (
     (re.compile("|".join(_AUTHENTICATION)), _authentication),
     (re.compile(r'FATAL:\s+role (".*?") (does not exist|is not permitted to log in)'), _no_role),
     (re.compile(r"no pg_hba\.conf entry[^\n]*|pg_hba\.conf rejects connection[^\n]*"), _rule),
+    (re.compile(r"connection requires a valid client certificate"), _certificate),
     (re.compile(r'FATAL:\s+database (".*?") does not exist'), _no_database),
     (re.compile(r'FATAL:\s+database (".*?") is not currently accepting connections'), _closed),
     (re.compile(r'cannot connect to invalid database (".*?")'), _cut_off),
