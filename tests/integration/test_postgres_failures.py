@@ -22,8 +22,10 @@ from dgtui.engine.errors import (
 )
 from dgtui.engine.reporting import SilentReporter
 from tests.integration.postgres_case import datasource, failure_of, read_all, role
+from tests.support.homes import Home
 from tests.support.postgres import PostgresServer, wait_until
 from tests.support.pump import FileArchive, check_archive, dump_to
+from tests.support.round_trips import postgres_table
 
 
 def test_a_cut_archive_is_found_out(postgres_nasty_dump: Path, postgres_server: PostgresServer, tmp_path: Path) -> None:
@@ -264,3 +266,19 @@ def test_too_many_tables_for_the_locks(own_postgres_server: PostgresServer) -> N
     source = datasource(own_postgres_server, "postgres")
     error = failure_of(source.open_dump(source.probe(), DumpOptions(), SilentReporter()))
     assert "max_locks_per_transaction" in error.hint
+
+
+@pytest.mark.parametrize("service", ["absent", "elsewhere"])
+def test_a_service_of_the_caller_leads_nowhere_else(
+    home: Home, postgres_server: PostgresServer, postgres_database: str, monkeypatch: pytest.MonkeyPatch, service: str
+) -> None:
+    """Nor does it add what is not said here, and what none of our databases may be."""
+    postgres_server.execute("CREATE TABLE t AS SELECT 1 AS i", postgres_database)
+    home.configure(postgres_table(postgres_server, postgres_database))
+    services = home.folder / "services.conf"
+    services.write_text("[elsewhere]\nhost=nowhere.invalid\noptions=-c search_path=x\ntarget_session_attrs=standby\n")
+    environment = {"PGSERVICE": service, "PGSERVICEFILE": str(services), "PGTARGETSESSIONATTRS": "standby"}
+    monkeypatch.setattr(Home, "environment", {**home.environment, **environment})
+    for order in (("run", "nightly"), ("restore", "nightly@latest", "--overwrite", "--yes")):
+        done = home.dgtui(*order)
+        assert done.exit_code == 0, done

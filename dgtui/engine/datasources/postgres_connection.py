@@ -72,6 +72,8 @@ class Access:
     def __init__(self, settings: PostgresSettings, password: str | None) -> None:
         self.settings = settings
         self._password = password
+        # It would add to what is said here, and nothing could be reached where there is none of that name.
+        os.environ.pop("PGSERVICE", None)
         self.host, self.port = _address(settings)
         self.tool_role: tuple[str, ...] = ()
         """What has the tools act as the superuser itself; known once a connection was open."""
@@ -115,6 +117,7 @@ class Access:
             "port": str(self.port),
             "user": self.user,
             "sslmode": self.settings.tls,
+            "target_session_attrs": "any",
             "keepalives_idle": "60",
             "keepalives_interval": "10",
             "keepalives_count": "6",
