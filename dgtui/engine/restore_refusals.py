@@ -118,6 +118,8 @@ def name_taken(database: str, name: str) -> RestoreError:
 def _refuse_unsaved(intended: IntendedRestore) -> None:
     """What is not kept beside its target has to be saved, and that whole."""
     target, database = intended.target, intended.database
+    if not intended.rows_alone:
+        target.refuse_swap(database)
     if not intended.rows_alone and (cannot := cannot_swap(target, database)):
         if intended.in_place and not intended.safety:
             raise safety_needed(database, cannot)

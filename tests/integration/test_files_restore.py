@@ -12,6 +12,7 @@ from dgtui.engine.datasources.tar_reader import TarReader
 from dgtui.engine.errors import DataGuardianError, RestoreError, ValidationError
 from dgtui.engine.reporting import SilentReporter
 from tests.integration.test_files import datasource, names_below, needs_root
+from tests.support.homes import Home
 from tests.support.pump import BLOCK, FileArchive, check_archive, dump_to, load_into
 from tests.support.trees import (
     evil_members,
@@ -194,6 +195,66 @@ def test_mount_point_is_neither_swapped_nor_removed(small_tree: Path, tmp_path: 
     finally:
         subprocess.run(["umount", "-l", mounted], check=True)
     assert "top.txt" in names_below(small_tree)
+
+
+@needs_root
+@pytest.mark.root
+def test_what_is_mounted_in_a_tree_neither_moves_away_nor_is_removed(home: Home, tmp_path: Path) -> None:
+    """A bind mount from the same disk looks like any folder to whoever removes the former tree later."""
+    tree, elsewhere = tmp_path / "tree", tmp_path / "elsewhere"
+    (tree / "app" / "uploads").mkdir(parents=True)
+    (tree / "app" / "code").write_text("1")
+    elsewhere.mkdir()
+    (elsewhere / "precious").touch()
+    home.configure(f'[datasources.shop]\ntype = "files"\npath = "{tree}"\n')
+    assert home.back_up().status == "completed"
+    mounted = tree / "app" / "uploads"
+    if subprocess.run(["mount", "--bind", elsewhere, mounted], capture_output=True, check=False).returncode:
+        pytest.skip("nothing can be mounted here")
+    try:
+        for choice in ((), ("--table", "app")):
+            refused = home.dgtui("restore", "nightly@latest", *choice, "--overwrite", "--yes")
+            assert refused.exit_code == 1, refused
+            assert f"umount {mounted}" in refused.errors
+            assert "nothing was changed" in refused.errors
+        source = datasource(tree)
+        with pytest.raises(RestoreError, match="is mounted there"):
+            source.drop_target(str(tree))
+        source.create_target(str(tmp_path / "new"))
+        with pytest.raises(RestoreError, match="would move away"):
+            source.swap(str(tmp_path / "new"), str(tree), str(tmp_path / "keep"), SilentReporter())
+        assert (mounted / "precious").exists()
+        (tree / "app" / "code").write_text("2")
+        merged = home.dgtui("restore", "nightly@latest", "--table", "app/code", "--overwrite", "--yes")
+        assert merged.exit_code == 0, merged
+        assert (tree / "app" / "code").read_text() == "1"
+        assert (mounted / "precious").exists()
+    finally:
+        subprocess.run(["umount", "-l", mounted], check=True)
+    assert (elsewhere / "precious").exists()
+
+
+def test_a_path_that_is_too_long_is_told_in_few_words(home: Home, tmp_path: Path) -> None:
+    """The backup has told that tar cannot unpack it; at the restore each line of tar holds the whole path."""
+    tree, name = tmp_path / "tree", "d" * 250
+    tree.mkdir()
+    folder = os.open(tree, os.O_RDONLY)
+    for _ in range(17):
+        os.mkdir(name, dir_fd=folder)
+        inner = os.open(name, os.O_RDONLY, dir_fd=folder)
+        os.close(folder)
+        folder = inner
+    os.close(folder)
+    try:
+        home.configure(f'[datasources.shop]\ntype = "files"\npath = "{tree}"\n')
+        execution = home.back_up()
+        assert [warning for warning in execution.warnings if "cannot unpack" in warning]
+        refused = home.dgtui("restore", "nightly@latest", "--into", str(tmp_path / "new"), "--yes")
+        assert refused.exit_code == 1, refused
+        assert "no path of more than 4095 bytes" in refused.errors
+        assert max(map(len, refused.errors.splitlines())) < 1000
+    finally:
+        subprocess.run(["rm", "-rf", tree], check=True)
 
 
 def test_targets_that_are_refused(small_tree: Path, tmp_path: Path, scratch: Path) -> None:

@@ -21,13 +21,14 @@ from dgtui.engine.datasources.places import (
     need_room,
     real_path,
     safe_target,
+    unshown,
 )
 from dgtui.engine.datasources.tar_contents import archive_checksums, tree_checksums
 from dgtui.engine.datasources.tar_program import find_tar
 from dgtui.engine.datasources.tar_restore import unpack
 from dgtui.engine.datasources.tree_part import replace_paths, settle_paths
 from dgtui.engine.datasources.tree_steps import STEPS
-from dgtui.engine.datasources.tree_swap import make_folder_like, remove_tree, settle_trees, swap_trees
+from dgtui.engine.datasources.tree_swap import make_folder_like, refuse_mounts, remove_tree, settle_trees, swap_trees
 from dgtui.engine.errors import RestoreError
 from dgtui.engine.files import file_error
 from dgtui.engine.model import ObjectInfo
@@ -200,6 +201,15 @@ class FilesTarget(Datasource[FilesSettings]):
     def swap(self, new: str, current: str, keep_as: str, reporter: Reporter) -> None:  # noqa: ARG002
         """Let the two change places at one stroke, then give the old one its new name."""
         swap_trees(safe_target(new), safe_target(current), safe_target(keep_as))
+
+    def refuse_swap(self, database: str) -> None:
+        """What is mounted in it would move away with it."""
+        refuse_mounts(safe_target(database))
+
+    def check_part(self, database: str, listed: Sequence[str], chosen: Sequence[str]) -> None:  # noqa: ARG002
+        """The same of each chosen folder."""
+        for name in chosen:
+            refuse_mounts(safe_target(database) / os.fsdecode(unshown(name)).strip("/"))
 
     def swap_mark(self, new: str) -> str:
         """Its place on the disk, which a rename does not change."""

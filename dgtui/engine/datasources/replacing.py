@@ -68,6 +68,9 @@ class Replacing(ABC):
         under `current` (or was never moved). Raises RestoreError; SwapImpossible where a rename would lose something.
         """
 
+    def refuse_swap(self, database: str) -> None:  # noqa: B027  # most kinds have nothing against it
+        """Raise RestoreError where `swap` would surely refuse to move what is there."""
+
     def unfit_to_swap(self, new: str) -> str:  # noqa: ARG002  # most kinds keep nothing of this kind
         """Why `swap` would refuse what lies under this name; empty where it would not."""
         return ""

@@ -18,10 +18,13 @@ from dgtui.engine.reporting import Reporter
 
 _ERRORS_KEPT = 100
 _LINES_KEPT = 10_000
+_LONGEST_SHOWN = 300
 _IDLE_SECONDS = 600.0
 _HINTS = {
     "Cannot hard link to": "That file is one with another of which the archive holds the content: choose that one too "
     "with --table, or restore everything elsewhere with --into",
+    "File name too long": "tar unpacks no path of more than 4095 bytes: choose the others with --table, and shorten "
+    "that one at the source",
     "Not found in archive": "Name what the backup holds by its path from the top of the tree, literally and with its "
     "case; tar -t lists all paths of an archive",
 }
@@ -115,7 +118,7 @@ def _collector(lines: list[str], reporter: Reporter, prefix: str) -> Callable[[s
             lines[-1] += line
         elif len(lines) < _LINES_KEPT:
             lines.append(text)
-        reporter.log(text, origin="tar", level="warning")
+        reporter.log(_shortened(text), origin="tar", level="warning")
 
     return take
 
@@ -159,11 +162,18 @@ def _outcome(code: int, lines: Sequence[str], devices: Sequence[str]) -> LoadOut
     if devices and not errors:
         notes = (*notes, f"{len(devices)} device nodes were made: {', '.join(devices[:5])}")
     return LoadOutcome(
-        errors=tuple(LoadError(message=line, statement=_member(line)) for line in errors[:_ERRORS_KEPT]),
+        errors=tuple(
+            LoadError(message=_shortened(line), statement=_shortened(_member(line))) for line in errors[:_ERRORS_KEPT]
+        ),
         error_count=len(errors),
         hint=next((hint for said, hint in _HINTS.items() if any(said in line for line in errors)), ""),
         notes=notes[:_ERRORS_KEPT],
     )
+
+
+def _shortened(text: str) -> str:
+    """A text that can be read at a glance, whose middle goes where it is long: a path may fill a screen."""
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN // 2]} … {text[-_LONGEST_SHOWN // 2 :]}"
 
 
 def _member(line: str) -> str:

@@ -16,6 +16,7 @@ from dgtui.engine.datasources.file_tree import walk
 from dgtui.engine.datasources.loading import Announce
 from dgtui.engine.datasources.places import shown, unshown
 from dgtui.engine.datasources.tree_steps import STEPS, Step, TreeSteps, read_steps, steps_back, write_steps
+from dgtui.engine.datasources.tree_swap import refuse_mounts
 from dgtui.engine.errors import RestoreError
 from dgtui.engine.files import file_error
 from dgtui.engine.restore_model import Part, PartChange
@@ -31,6 +32,9 @@ def replace_paths(change: PartChange, remove_tree: Callable[[Path], None], annou
     if not steps:
         raise RestoreError("There is nothing to be exchanged; nothing was changed", subject=shown(str(live)))
     listed = keep_as.with_name(keep_as.name + STEPS)
+    for step in steps:
+        if step.action in ("exchange", "remove") and (live / step.path).is_dir():
+            refuse_mounts(live / step.path)
     work = TreeSteps(beside, live, steps)
     announce(str(listed), _part(steps))
     write_steps(listed, steps)

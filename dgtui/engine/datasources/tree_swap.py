@@ -2,12 +2,13 @@
 
 import errno
 import os
+import shlex
 import subprocess
 from pathlib import Path
 from typing import Literal
 
 from dgtui.engine.child import Child, describe_exit
-from dgtui.engine.datasources.places import copy_ownership, exchange, has_mark, rename_new
+from dgtui.engine.datasources.places import copy_ownership, exchange, has_mark, rename_new, shown
 from dgtui.engine.errors import RestoreError
 from dgtui.engine.files import FOLDER_MODE, file_error, fsync_folder
 
@@ -39,6 +40,13 @@ def remove_tree(target: Path) -> None:
             f"{target} is a link, a mount or a folder of the system, and is not removed",
             subject=str(target),
             hint=f"If you are sure, remove it yourself. See: ls -ld {target}",
+        )
+    if mounts := mounts_below(target):
+        # To `rm` what is mounted from the same disk (a bind mount) is no other file system.
+        raise RestoreError(
+            f"{mounts[0]} is mounted there, so that {target} is not removed",
+            subject=str(target),
+            hint=f"Unmount it: umount {shlex.quote(mounts[0])}",
         )
     child = Child(
         ["rm", "--recursive", "--force", "--one-file-system", "--preserve-root", "--", str(target)],
@@ -124,6 +132,24 @@ def _examine(new: Path, current: Path, keep_as: Path) -> None:
             subject=str(current),
             hint=f"The restored tree is at {new}. Copy it: rsync -aHAX --delete {new}/ {current}/",
         )
+    refuse_mounts(current)
+
+
+def refuse_mounts(tree: Path) -> None:
+    """Raise RestoreError where something is mounted in a tree, with which it would move away."""
+    if mounts := mounts_below(tree):
+        raise RestoreError(
+            f"{mounts[0]} is mounted in {tree}, and would move away with the former content; nothing was changed",
+            subject=str(tree),
+            hint=f"Unmount it first (umount {shlex.quote(mounts[0])}), or restore under another name with --into NAME "
+            "and copy from there",
+        )
+
+
+def mounts_below(path: Path) -> tuple[str, ...]:
+    """What is mounted below a folder, from the same file system too."""
+    above = os.fsencode(path) + b"/"
+    return tuple(sorted(shown(point) for point in _mount_points() if point.startswith(above)))
 
 
 def _keep(old: Path, current: Path, keep_as: Path) -> None:
@@ -148,13 +174,15 @@ def _is_mount(path: Path) -> bool:
     """Whether something is mounted there, from the same file system too (a bind mount)."""
     if path.is_mount():
         return True
-    real = os.fsencode(path)
+    return os.fsencode(path) in _mount_points()
+
+
+def _mount_points() -> list[bytes]:
     try:
         with Path("/proc/self/mountinfo").open("rb") as mounts:
-            points = (line.split(b" ", 5)[4] for line in mounts)
-            return any(_unescaped(point) == real for point in points)
+            return [_unescaped(line.split(b" ", 5)[4]) for line in mounts]
     except (OSError, IndexError):
-        return False
+        return []
 
 
 def _unescaped(point: bytes) -> bytes:
