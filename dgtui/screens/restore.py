@@ -56,6 +56,8 @@ class RestoreScreen(Dialog[RestoreChoice]):
         """Of the target that is chosen; perhaps not yet for all that is chosen."""
         self._answered: RestoreQuestion | None = None
         """What `_preview` and `_problem` answer."""
+        self._asked: RestoreQuestion | None = None
+        """What is waited for: to ask the same once more would have a server that is frozen waited for twice."""
         self._problem: tuple[Fact, ...] = ()
 
     def compose_dialog(self) -> ComposeResult:
@@ -120,8 +122,9 @@ class RestoreScreen(Dialog[RestoreChoice]):
             self._preview, self._answered, self._problem = None, None, ()
             self.form.take_preview(None)
         self._show()
-        if self.form.incomplete or question == self._answered:
+        if self.form.incomplete or question in (self._answered, self._asked):
             return
+        self._asked = question
         # One question at a time to each server; a server that is frozen holds up no other one.
         self.engine_app.ask(
             self,
@@ -133,17 +136,23 @@ class RestoreScreen(Dialog[RestoreChoice]):
         )
 
     def _take_preview(self, question: RestoreQuestion, preview: "RestorePreview") -> None:
-        if question != self.form.question:
-            return  # it came too late: something else is chosen by now, and asked
+        if not self._is_awaited(question):
+            return
         problem = preview.outlook.problem if preview.outlook is not None else None
         self._problem = _problem_facts(problem.message, problem.hint) if problem is not None else ()
         self._preview, self._answered = preview, question
         self.form.take_preview(preview)
         self._look()
 
+    def _is_awaited(self, question: RestoreQuestion) -> bool:
+        """Whether an answer has not come too late: something else may be chosen by now, and asked."""
+        if question == self._asked:
+            self._asked = None
+        return question == self.form.question
+
     def _no_preview(self, question: RestoreQuestion, error: DataGuardianError) -> None:
-        if question != self.form.question:
-            return  # it came too late: something else is chosen by now, and asked
+        if not self._is_awaited(question):
+            return
         self._preview, self._answered = None, question
         self.form.take_preview(None)
         self._problem = _problem_facts(error.message, error.hint)

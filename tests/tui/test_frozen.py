@@ -263,3 +263,29 @@ def test_a_signal_ends_the_program_cleanly_and_leaves_the_run_alone(
         program.kill()
         program.wait()
         os.close(controller)
+
+
+async def test_a_target_that_is_frozen_is_asked_once_and_not_twice_for_the_same_restore(
+    home: Home, shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.back_up()
+    async with screens(home) as driver:
+        app, asked, answers = driver.app, [], threading.Event()
+        preview = app.engine.preview_restore
+
+        def slow(execution: Execution, **choice: Any) -> Any:
+            asked.append(choice)
+            assert answers.wait(60)
+            return preview(execution, **choice)
+
+        monkeypatch.setattr(app.engine, "preview_restore", slow)
+        await quick(driver, "r")
+        await driver.until(lambda: isinstance(driver.screen, RestoreScreen) and bool(asked), "the question")
+        await driver.until(
+            lambda: not any(app.asking.is_asked(f"restore copies {name}") for name in ("disk", "nas")), "the copies"
+        )
+        await quick(driver, "f5")
+        answers.set()
+        await driver.settle()
+        assert "everything in it will be replaced" in driver.text("#preview")
+        assert len(asked) == 1
