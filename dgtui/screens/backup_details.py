@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from dgtui.engine.model import Execution
+from dgtui.screens.backup_table import proof_text
 from dgtui.screens.live_copies import asked_words
 from dgtui.screens.marks import execution_mark
 from dgtui.screens.widgets.styled import span
@@ -14,15 +15,22 @@ from dgtui.wording.terminal import Look
 from dgtui.wording.words import short_id, time_text
 
 if TYPE_CHECKING:
+    from dgtui.engine.catalog.proofs import Proven
     from dgtui.engine.retention import Verdict
 
 
 def backup_details(
-    one: Execution, verdicts: "Sequence[Verdict]", silent: Collection[str], look: Look, now: datetime
+    one: Execution,
+    proof: "Proven | None",
+    verdicts: "Sequence[Verdict]",
+    silent: Collection[str],
+    look: Look,
+    now: datetime,
 ) -> list[Line]:
-    """Which one it is and when its storages were asked, and why it stays."""
+    """Which one it is, when it was proven and its storages were asked, and why it stays."""
     facts = [
         f"{short_id(one.execution_id)} of {one.job}",
+        proof_text(proof, now) if proof is not None else "",
         "made before a restore" if one.purpose == "safety" else "",
         one.description,
         asked_words(one.copies, silent, now),

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from dgtui.engine.facade import Engine
     from dgtui.engine.retention import Verdict
 
+_FEW_STORAGES = 2
 _KINDS = {"full": "full", "schema_only": "schema", "data_only": "data", "incremental": "increment"}
 
 
@@ -84,6 +85,11 @@ def gather_backups(engine: "Engine", datasource: str) -> Backups:
     )
 
 
+def proof_text(proof: "Proven", moment: datetime) -> str:
+    """`restored 2 d ago`."""
+    return f"{'restored' if proof.how == 'restore' else 'rehearsed'} {age_text(proof.proven_at, moment)}"
+
+
 @dataclass(frozen=True)
 class BackupTable:
     """What was found of the backups so far, and how to show it."""
@@ -102,15 +108,22 @@ class BackupTable:
     """The storages that do not answer just now: what is known of their copies may not be true any more."""
 
     @property
+    def _is_crowded(self) -> bool:
+        """Whether the storages leave little room for anything else."""
+        return not self.words and len(self.storages) > _FEW_STORAGES
+
+    @property
     def columns(self) -> list[Column]:
         """One for each storage among them."""
+        # Where words have no room, a storage's column holds a single sign.
+        enough = 4 if self._is_crowded else 6
         return [
             Column("Taken"),
-            Column("Kind"),
+            Column("Kind", wide_only=self._is_crowded),
             Column("Size", right=True),
-            Column("Ratio", right=True, wide_only=True),
-            Column("Took", right=True, wide_only=True),
-            *(Column(name, flexible=True, enough=6) for name in self.storages),
+            Column("Ratio", right=True, wide_only=True, spared=1),
+            Column("Took", right=True, wide_only=True, spared=1),
+            *(Column(name, flexible=True, enough=enough, least=enough) for name in self.storages),
             *([Column("Expires", right=True)] if self.goes else []),
             Column("Proven", flexible=True, enough=12),
         ]
@@ -185,6 +198,12 @@ class BackupTable:
         expiry = () if self.goes else self._expiry(one)
         pieces: list[Span] = [*expiry, Span(" ")] if expiry else []
         if proof is not None:
-            word = "restored" if proof.how == "restore" else "rehearsed"
-            pieces.append(Span(f"{word} {age_text(proof.proven_at, self.moment)}", "good"))
+            pieces.append(Span(self._proof_text(proof), "good"))
         return tuple(pieces) or (Span("-", "dim"),)
+
+    def _proof_text(self, proof: "Proven") -> str:
+        """How and when, in as many words as there is room for; below the table stand all of them."""
+        text = proof_text(proof, self.moment)
+        if self._is_crowded:
+            _, _, text = text.partition(" ")
+        return text if self.goes else text.removesuffix(" ago")

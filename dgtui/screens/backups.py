@@ -230,7 +230,8 @@ class BackupsScreen(TabScreen):
         lines: list[Line] = []
         if one is not None:
             app, verdicts = self.engine_app, self._backups.keeping.verdicts.get(one.execution_id, ())
-            lines = backup_details(one, verdicts, self._live.silent, app.look, app.clock())
+            proof = self._backups.proven.get(one.execution_id)
+            lines = backup_details(one, proof, verdicts, self._live.silent, app.look, app.clock())
         self.query_one("#details", Details).show(lines)
 
     # Keys

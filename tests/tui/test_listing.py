@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from textual.app import App, ComposeResult
 
 from dgtui.engine.catalog.proofs import Proven
@@ -156,6 +157,26 @@ async def test_copies_are_sorted_by_their_state_and_not_by_its_glyph() -> None:
         shown.show(table.rows())
         shown.sort_by([column.label for column in table.columns].index("disk"))
         assert [one.key[-1] for one in shown.rows] == ["2", "0", "1"]
+
+
+@pytest.mark.parametrize(("width", "goes"), [(62, False), (75, True)])
+async def test_of_backups_at_many_storages_it_is_seen_on_a_narrow_terminal_when_they_were_proven(
+    width: int, goes: bool
+) -> None:
+    storages = ("disk", "nas", "second-disk", "offsite")
+    backups = Backups(
+        executions=(backup(1, 1, total_size_bytes=164_000_000),),
+        proven={"backup-1": Proven(execution_id="backup-1", how="rehearsal", proven_at=NOW - timedelta(days=12))},
+    )
+    table = BackupTable(backups, storages, Look(), NOW, words=False, goes=goes)
+    async with listing(*table.columns, width=width) as shown:
+        shown.show(table.rows())
+        assert "Proven" in header(shown)
+        assert "12 d" in shown.render_line(1).text
+    few = BackupTable(backups, storages[:2], Look(), NOW, words=False, goes=False)
+    async with listing(*few.columns, width=62) as shown:
+        shown.show(few.rows())
+        assert "rehearsed 12 d" in shown.render_line(1).text
 
 
 def test_what_is_more_than_enough_gives_way_first() -> None:

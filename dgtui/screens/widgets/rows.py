@@ -15,7 +15,6 @@ Order = tuple[int, bool]
 """The number of the column that rows are ordered by, and whether the other way around."""
 GAP = 2
 """Blanks between columns."""
-_NARROWEST = 6
 _NOTHING = ("", "-", "–")
 _WITHOUT_REST = 25
 _REST_SECONDS = 0.0005
@@ -34,6 +33,8 @@ class Column:
     """Which of those of `wide_only` are left out first: the ones where it is highest."""
     enough: int | None = None
     """How much of a flexible one has to be seen before those of `wide_only` are; None for all of it."""
+    least: int = 6
+    """How narrow a flexible one may become."""
 
 
 @dataclass(frozen=True)
@@ -96,10 +97,11 @@ def measured_columns(
     numbers = _fitting(columns, widths, room)
     over = sum(widths[number] + GAP for number in numbers) - GAP - room
     flexible = [number for number in numbers if columns[number].flexible]
-    while over > 0 and flexible:
-        broadest = max(flexible, key=lambda number: (_is_ample(columns[number], widths[number]), widths[number]))
-        if widths[broadest] <= _NARROWEST:
+    while over > 0:
+        yielding = [number for number in flexible if widths[number] > columns[number].least]
+        if not yielding:
             break
+        broadest = max(yielding, key=lambda number: (_is_ample(columns[number], widths[number]), widths[number]))
         widths[broadest] -= 1
         over -= 1
     return [(number, columns[number], widths[number]) for number in numbers]
