@@ -5,6 +5,7 @@ import os
 import shutil
 import sqlite3
 import stat
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -550,8 +551,13 @@ def test_a_folder_that_is_made_for_a_file_is_as_it_was(home: Home, tree: Path, c
     os.utime(deep, ns=(1, 1_234_567_890_123_456_789))
     assert home.back_up().status == "completed"
     shutil.rmtree(deep)
+    # Of what is made in a folder with such a list everything gets it, and lets others in.
+    entries = [(1, 7, -1), (2, 7, 12345), (4, 5, -1), (16, 7, -1), (32, 5, -1)]
+    given = struct.pack("<I", 2) + b"".join(struct.pack("<HHi", *entry) for entry in entries)
+    os.setxattr(tree / "docs", "system.posix_acl_default", given)
     done = home.dgtui("restore", "nightly@latest", *choice, "--yes")
     assert done.exit_code == 0, done
+    assert os.listxattr(deep) == ["user.team"]
     assert os.getxattr(deep, "user.team") == b"blue"
     found = deep.stat()
     assert (stat.S_IMODE(found.st_mode), found.st_mtime_ns) == (0o2750, 1_234_567_890_123_456_789)

@@ -22,8 +22,8 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069
 """Also the marks that turn the direction of writing: a name must not look like another one."""
 NEW_SUFFIX = "__dgtui_new"
 """Of what is made beside a target, to take its place."""
-_ACCESS_LIST = "system.posix_acl_access"
-_CARRIED_ATTRIBUTES = ("system.posix_acl_", "user.")
+_ACCESS_LISTS = "system.posix_acl_"
+_CARRIED_ATTRIBUTES = (_ACCESS_LISTS, "user.")
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 _NO_SUCH_CALL = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP})
@@ -180,9 +180,9 @@ def copy_attributes(like: Path, path: Path) -> None:
         names = sorted(name for name in os.listxattr(like) if name.startswith(_CARRIED_ATTRIBUTES))
         for name in names:
             os.setxattr(path, name, os.getxattr(like, name))
-        if _ACCESS_LIST not in names:
-            # One that its folder has given it would let others in.
-            os.removexattr(path, _ACCESS_LIST)
+        # What its folder has given it would let others in.
+        for name in (name for name in os.listxattr(path) if name.startswith(_ACCESS_LISTS) and name not in names):
+            os.removexattr(path, name)
 
 
 def mark_of(path: Path) -> str:
