@@ -49,6 +49,18 @@ class Lock:
         assert self._descriptor is not None, "the lock was let go"
         return self._descriptor
 
+    @property
+    def is_in_place(self) -> bool:
+        """Whether its file lies where others look for it: not where its folder was moved, removed or unmounted."""
+        try:
+            found = self.path.lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError:
+            # A disk that fails for a moment moves nothing away.
+            return True
+        return os.path.samestat(found, os.fstat(self.fd))
+
     def release(self) -> None:
         """Free the lock for everybody, also where a child still has the descriptor; may be called again."""
         if self._descriptor is not None:

@@ -14,6 +14,7 @@ from dgtui.engine.catalog import Catalog, CatalogError
 from dgtui.engine.catalog.audit import AuditTable
 from dgtui.engine.catalog.due_runs import queued_runs
 from dgtui.engine.errors import DataGuardianError, JobBusy
+from dgtui.engine.files import explained
 from dgtui.engine.locks import take_lock
 from dgtui.engine.made_again import next_step
 from dgtui.engine.manifest import Manifest
@@ -135,12 +136,15 @@ def _ordered(config: Config, paths: RunPaths, run_id: str) -> Execution | None:
 
 def _remove_scratch(paths: RunPaths) -> None:
     """Remove the temporary files of workers that were killed after they had recorded how their run ended."""
-    for folder in (paths.state / "scratch").iterdir():
+    scratch = paths.state / "scratch"
+    with explained(scratch, "look into"):
+        run_ids = [folder.name for folder in scratch.iterdir()]
+    for run_id in run_ids:
         with contextlib.suppress(OSError, msgspec.DecodeError):
-            order = decode_order(paths.request(folder.name).read_bytes())
+            order = decode_order(paths.request(run_id).read_bytes())
             # What is left of a rehearsal may be a server that runs in this folder: that is settled first.
-            if not isinstance(order, RehearseOrder) and not paths.is_alive(folder.name):
-                paths.remove_scratch(folder.name)
+            if not isinstance(order, RehearseOrder) and not paths.is_alive(run_id):
+                paths.remove_scratch(run_id)
 
 
 def _end_execution(catalog: Catalog, config: Config, paths: RunPaths, execution: Execution, teller: Teller) -> str:

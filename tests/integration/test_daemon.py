@@ -1,13 +1,14 @@
 """The daemon as a process: one for a state folder, told by signals and by changed files, heard by systemd."""
 
+import shutil
 import signal
 from pathlib import Path
 
 import pytest
 
-from dgtui.engine.errors import DataGuardianError
+from dgtui.engine.errors import EXIT_FAILED, DataGuardianError
 from tests.support.daemons import Notifications, StartDaemon
-from tests.support.homes import Home, wait_until
+from tests.support.homes import PATIENCE_SECONDS, Home, wait_until
 from tests.support.receivers import web_server
 from tests.support.shops import fill_up
 
@@ -85,6 +86,19 @@ def test_an_emptied_configuration_ends_no_guarding(home: Home, start_daemon: Sta
     home.config_path.write_text(whole)
     again.wait_for(lambda: "The configuration was read again" in again.log, "the whole one to be taken up")
     assert again.stop() == 0
+
+
+def test_a_daemon_whose_state_folder_is_gone_ends(home: Home, start_daemon: StartDaemon) -> None:
+    """Another one could begin there, and both would follow the timetable; systemd starts it anew."""
+    home.config_path.write_text(GOOD)
+    daemon = start_daemon().wait_ready()
+    away = home.folder / "away"
+    home.state.rename(away)
+    assert daemon.process.wait(PATIENCE_SECONDS) == EXIT_FAILED
+    assert f"The state folder {home.state} was moved, removed or unmounted" in daemon.log
+    shutil.rmtree(home.state, ignore_errors=True)
+    away.rename(home.state)
+    assert start_daemon().wait_ready().stop() == 0
 
 
 def test_what_systemd_hears(home: Home, start_daemon: StartDaemon) -> None:

@@ -4,6 +4,7 @@ import time
 
 import msgspec
 
+from dgtui.engine.files import explained
 from dgtui.engine.orders import decode_order
 from dgtui.engine.runs import RunPaths
 
@@ -22,13 +23,14 @@ class Readers:
         self._looked_at = 0
 
     def executions(self) -> frozenset[str]:
-        """The executions that are read now."""
+        """The executions that are read now. Raises StorageError."""
         self._find()
         return frozenset(read for run_id, read in self._reads.items() if self._paths.is_alive(run_id))
 
     def _find(self) -> None:
         """Look for new runs, but only where a file was added since, or perhaps at the very moment of the last look."""
-        changed_at = self._paths.runs.stat().st_mtime_ns
+        with explained(self._paths.runs, "look at"):
+            changed_at = self._paths.runs.stat().st_mtime_ns
         if changed_at + _YOUNG_SECONDS * 1e9 < self._looked_at:
             return
         first, self._looked_at = not self._looked_at, time.time_ns()

@@ -17,7 +17,7 @@ import msgspec
 from dgtui import __version__
 from dgtui.config import Config
 from dgtui.engine.catalog import Catalog
-from dgtui.engine.errors import ConfigError, DataGuardianError, JobBusy
+from dgtui.engine.errors import ConfigError, DataGuardianError, JobBusy, StorageError
 from dgtui.engine.guardian.clock_watch import ClockWatch
 from dgtui.engine.guardian.config_keeping import ConfigKeeping, first_config
 from dgtui.engine.guardian.config_watch import ConfigWatch
@@ -53,10 +53,12 @@ class Daemon:
         context: DutyContext,
         notifier: SystemdNotifier,
         watch: ConfigWatch,
+        place: Lock,
         mistake: ConfigError | None = None,
     ) -> None:
-        """`watch` knows the files as they were read for the context.
+        """`place` is the lock that the only daemon of a state folder holds.
 
+        `watch` knows the files of the configuration as they were read for the context.
         `mistake` is what is wrong with them where it begins with a configuration that was right once.
         """
         self._context = context
@@ -64,6 +66,7 @@ class Daemon:
         self._runners = [DutyRunner(make(context), context) for make in DUTIES]
         self._restart_at: dict[str, float] = {}
         self._watch = watch
+        self._place = place
         self._clock_watch = ClockWatch(context.clock)
         self._keeping = ConfigKeeping(context, config_path)
         self._duty_watch = DutyWatch(context)
@@ -76,7 +79,7 @@ class Daemon:
         self._began = time.monotonic()
 
     def run(self) -> None:
-        """Work until told to stop."""
+        """Work until told to stop. Raises StorageError where the state folder is not there any more."""
         with _signals() as signals:
             if self._mistake is None:
                 self._keeping.taken()
@@ -86,7 +89,7 @@ class Daemon:
                 runner.start()
             self._report()
             self._notifier.ready(self._summary())
-            while not self._take_signals(signals(self._tick_seconds())):
+            while self._place.is_in_place and not self._take_signals(signals(self._tick_seconds())):
                 self._notifier.alive()
                 if self._watch.changed():
                     self._reload()
@@ -96,6 +99,8 @@ class Daemon:
                 self._watch_duties()
                 self._report()
             self._stop()
+            if not self._place.is_in_place:
+                raise _gone(self._context.paths.state)
 
     def _tick_seconds(self) -> float:
         limit = self._notifier.watchdog_seconds
@@ -192,6 +197,15 @@ class Daemon:
                 self._context.log(f"{runner.state.name} did not come to an end and is left", "warning")
 
 
+def _gone(state: Path) -> StorageError:
+    """The error where another daemon could begin at the same place, and neither would know of the other."""
+    return StorageError(
+        f"The state folder {state} was moved, removed or unmounted",
+        subject=str(state),
+        hint="Put it back, and start the daemon anew; without it a new one begins there, with what the storages hold",
+    )
+
+
 def _out_of_the_ordinary(report: DaemonReport) -> DaemonReport:
     """A report without what changes all the time."""
     duties = tuple(DutyState(name=duty.name, problem=duty.problem) for duty in report.duties)
@@ -201,7 +215,7 @@ def _out_of_the_ordinary(report: DaemonReport) -> DaemonReport:
 def run_daemon(config_path: Path | None, state: Path, *, log: Callable[[str, Level], None]) -> None:
     """Be the daemon of a state folder until told to stop.
 
-    Raises ConfigError, CatalogError, and JobBusy where there is one already.
+    Raises ConfigError, CatalogError, StorageError, and JobBusy where there is one already.
     """
     # Asked for a reload before the loop listens, it would die of it, and systemd take that for a clean end.
     signal.signal(signal.SIGHUP, _noted)
@@ -214,12 +228,12 @@ def run_daemon(config_path: Path | None, state: Path, *, log: Callable[[str, Lev
         watch.take()
         config, mistake = first_config(config_path, paths, log)
     paths.make()
-    with _only_one(paths), contextlib.closing(Catalog(state)) as catalog:
+    with _only_one(paths) as place, contextlib.closing(Catalog(state)) as catalog:
         context = DutyContext(config, catalog, paths, log=log)
         log(f"Guarding {counted(len(config.jobs), 'jobs')}, pid {os.getpid()}, state in {state}", "info")
         observe_secrets(SecretReads(Teller(catalog, config, lambda text: log(text, "warning"))))
         try:
-            Daemon(_named(config, config_path), context, notifier, watch, mistake).run()
+            Daemon(_named(config, config_path), context, notifier, watch, place, mistake).run()
         finally:
             observe_secrets(None)
 
