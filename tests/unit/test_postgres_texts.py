@@ -48,6 +48,8 @@ SAID: tuple[tuple[str, type[DataGuardianError], str], ...] = (
     ('FATAL:  database "shop" does not exist', ConfigError, "shop"),
     ("server closed the connection unexpectedly", DatabaseConnectionError, "lost"),
     ("FATAL:  terminating connection due to administrator command", DatabaseConnectionError, "administrator"),
+    ("ERROR:  canceling statement due to conflict with recovery", DatabaseConnectionError, "is a standby"),
+    ("FATAL:  terminating connection due to conflict with recovery", DatabaseConnectionError, "is a standby"),
     ("ERROR:  permission denied for table orders", PermissionDenied, "table orders"),
     ("ERROR:  permission denied for schema hidden", PermissionDenied, "schema hidden"),
     ("ERROR:  permission denied for large object 12", PermissionDenied, "large object 12"),

@@ -140,6 +140,15 @@ def _starting(match: re.Match[str], server: str, _: str) -> DataGuardianError:
     return DatabaseConnectionError(f"{server} is not ready: {match[0]}", subject=server, hint=STARTING_HINT)
 
 
+def _conflict(match: re.Match[str], server: str, _: str) -> DataGuardianError:
+    return DatabaseConnectionError(
+        f"{server} is a standby and ended the reading: {match[0]}",
+        subject=server,
+        hint="What the primary removed was still read here. Set hot_standby_feedback = on, or a larger "
+        "max_standby_streaming_delay, in the standby's postgresql.conf; or name the primary as `host`",
+    )
+
+
 def _encryption(match: re.Match[str], server: str, _: str) -> DataGuardianError:
     return DatabaseConnectionError(
         f"No encrypted connection to {server}: {match[0]}",
@@ -228,6 +237,7 @@ _KNOWN: tuple[tuple[re.Pattern[str], _Builder], ...] = (
     (re.compile(r"permission denied for (\w+(?: \w+)*?) ([^\n]+)"), _no_right),
     (re.compile(r"no matching (?:tables|schemas) were found(?: for pattern ([^\n]*))?"), _no_table),
     (re.compile(r"out of shared memory"), _memory),
+    (re.compile(r"(?:canceling statement|terminating connection) due to conflict with recovery"), _conflict),
     (re.compile("|".join(_LOST)), _lost),
     (re.compile("|".join(_FULL)), _full),
     (re.compile(_STARTING), _starting),
