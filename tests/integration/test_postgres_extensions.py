@@ -53,3 +53,18 @@ def test_rows_of_an_extension_alone_are_none_that_would_be_replaced(
     done = home.dgtui("restore", "nightly@latest", "--data-only", "--yes")
     assert done.exit_code == 0, done
     assert digest_of(server, database) == before
+
+
+def test_a_table_that_the_extension_makes_is_chosen_by_its_rows_alone(
+    home: Home, server: PostgresServer, database: str
+) -> None:
+    before = digest_of(server, database)
+    whole_backup(home)
+    server.execute("DELETE FROM more.places WHERE id > 100", database)
+    chosen = ("restore", "nightly@latest", "--table", "more.places", "--overwrite", "--yes")
+    refused = home.dgtui(*chosen)
+    assert refused.exit_code == 2, refused
+    assert "more.places is not in the backup, only its rows are" in refused.errors
+    done = home.dgtui(*chosen, "--data-only")
+    assert done.exit_code == 0, done
+    assert digest_of(server, database) == before

@@ -90,3 +90,22 @@ def test_a_text_search_configuration_that_is_there_stays(
     done = home.dgtui("restore", "nightly@latest", "--table", "t", "--overwrite", "--yes")
     assert done.exit_code == 0, done
     assert digest_of(postgres_server, postgres_database) == before
+
+
+def test_an_event_trigger_that_forbids_definitions_is_named_as_what_does(
+    home: Home, postgres_server: PostgresServer, postgres_database: str
+) -> None:
+    postgres_server.execute(
+        "CREATE TABLE t (i int); INSERT INTO t VALUES (1); CREATE FUNCTION forbid() RETURNS event_trigger "
+        "LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION 'not by day: %', tg_tag; END$$;"
+        "CREATE EVENT TRIGGER forbid ON ddl_command_start EXECUTE FUNCTION forbid()",
+        postgres_database,
+    )
+    before = digest_of(postgres_server, postgres_database)
+    home.configure(postgres_table(postgres_server, postgres_database))
+    whole_backup(home)
+    refused = home.dgtui("restore", "nightly@latest", "--table", "t", "--overwrite", "--yes")
+    assert refused.exit_code == 1, refused
+    assert "not by day: DROP TABLE" in refused.errors
+    assert "ALTER EVENT TRIGGER NAME DISABLE" in refused.errors
+    assert digest_of(postgres_server, postgres_database) == before

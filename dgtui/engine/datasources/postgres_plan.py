@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from dgtui.engine.datasources.loading import MissingRoles, Selection
 from dgtui.engine.datasources.postgres_connection import Access
 from dgtui.engine.datasources.postgres_databases import maintenance_database
-from dgtui.engine.datasources.postgres_selection import entries_of_tables
+from dgtui.engine.datasources.postgres_selection import chosen_ids, entries_of_tables, refuse_rows_alone
 from dgtui.engine.datasources.postgres_superuser import superuser_notes
 from dgtui.engine.datasources.postgres_toc import Toc, TocEntry
 from dgtui.engine.datasources.postgres_tools import fitting_tool, major
@@ -56,7 +56,10 @@ def plan_restore(access: Access, toc: Toc, selection: Selection) -> RestorePlan:
             access.settings.tools,
             purpose=f"the pg_dump {toc.dump_version} that made the backup",
         )
-        entries = entries_of_tables(toc, selection.tables) if selection.tables else list(toc.entries)
+        entries = list(toc.entries)
+        if selection.tables:
+            refuse_rows_alone(toc, chosen_ids(toc, selection.tables))
+            entries = entries_of_tables(toc, selection.tables)
         _check_extensions(connection, entries)
         arguments = []
         if selection.backup_type == "schema_only":

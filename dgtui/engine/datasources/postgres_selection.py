@@ -135,6 +135,19 @@ def chosen_ids(toc: Toc, tables: Sequence[str]) -> set[int]:
     return chosen
 
 
+def refuse_rows_alone(toc: Toc, chosen: set[int]) -> None:
+    """Raise ConfigError where the archive has rows of a chosen table, but not the table: an extension makes that."""
+    defined = {(entry.schema, entry.tag) for entry in toc.entries if entry.kind in _TABLES}
+    for entry in toc.entries:
+        if entry.dump_id in chosen and (entry.schema, entry.tag) not in defined:
+            name = table_name(entry.schema, entry.tag)
+            raise ConfigError(
+                f"{name} is not in the backup, only its rows are: an extension makes it",
+                subject=name,
+                hint="Restore its rows with --data-only, or all of the backup",
+            )
+
+
 def _goes_along(entry: TocEntry, chosen: set[int], wanted: set[int], by_id: dict[int, TocEntry]) -> bool:
     if _of_attached(entry):
         attachments = (by_id[number] for number in wanted if by_id[number].kind == "TABLE ATTACH")

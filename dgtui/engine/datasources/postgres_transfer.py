@@ -17,6 +17,11 @@ _NO_ENCODING = "SQL_ASCII"
 _TABLES = frozenset({"TABLE", "MATERIALIZED VIEW", "FOREIGN TABLE"})
 _OWNED = frozenset({*_TABLES, "SEQUENCE", "TYPE", "DOMAIN", "SCHEMA", "VIEW"})
 _BY_DEFAULT_RIGHTS = frozenset({*_TABLES, "SEQUENCE", "VIEW"})
+_OF_OTHERS = "Choose what depends on them as well, or restore under another name with --into NAME"
+_OF_TRIGGERS = (
+    "A trigger of the database forbids it: SELECT evtname FROM pg_event_trigger lists those for definitions. Switch it "
+    "off for the while (ALTER EVENT TRIGGER NAME DISABLE), or restore under another name with --into NAME"
+)
 _SETTINGS = """
 SELECT set_config('search_path', '', true), set_config('check_function_bodies', 'off', true),
        set_config('row_security', 'off', true), set_config('extra_float_digits', '3', true),
@@ -106,10 +111,13 @@ def _run(connection: "psycopg.Connection[Any]", statement: str) -> None:
 
 def refused(database: str, error: "psycopg.Error") -> RestoreError:
     """The error where the server would not have it."""
+    import psycopg
+
     lines = str(error).splitlines()
+    by_trigger = isinstance(error, psycopg.errors.RaiseException)
     return RestoreError(
         f"The chosen tables of {shown(database)} cannot be replaced: {lines[0]}; nothing was changed",
         subject=database,
-        hint="Choose what depends on them as well, or restore under another name with --into NAME",
+        hint=_OF_TRIGGERS if by_trigger else _OF_OTHERS,
         detail=lines[1:],
     )
