@@ -109,3 +109,27 @@ def test_an_event_trigger_that_forbids_definitions_is_named_as_what_does(
     assert "not by day: DROP TABLE" in refused.errors
     assert "ALTER EVENT TRIGGER NAME DISABLE" in refused.errors
     assert digest_of(postgres_server, postgres_database) == before
+
+
+def test_a_materialised_view_comes_with_the_tables_that_it_reads(
+    home: Home, postgres_server: PostgresServer, postgres_database: str
+) -> None:
+    postgres_server.execute(
+        "CREATE TABLE t (i int); INSERT INTO t VALUES (1), (2); CREATE VIEW v AS SELECT i FROM t;"
+        "CREATE MATERIALIZED VIEW m AS SELECT i FROM v; CREATE MATERIALIZED VIEW empty AS SELECT i FROM v WITH NO DATA",
+        postgres_database,
+    )
+    home.configure(postgres_table(postgres_server, postgres_database))
+    whole_backup(home)
+    target = f"{postgres_database}_2"
+    refused = home.dgtui("restore", "nightly@latest", "--table", "m", "--into", target, "--yes")
+    assert refused.exit_code == 2, refused
+    assert "The rows of the materialised view public.m are computed from public.t" in refused.errors
+    for choice in (("--table", "empty"), ("--table", "m", "--table", "t"), ("--table", "m", "--schema-only")):
+        done = home.dgtui("restore", "nightly@latest", *choice, "--into", target, "--yes")
+        try:
+            assert done.exit_code == 0, done
+            if "t" in choice:
+                assert postgres_server.execute("SELECT * FROM m ORDER BY 1", target) == [(1,), (2,)]
+        finally:
+            postgres_server.drop_database(target)

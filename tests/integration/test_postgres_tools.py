@@ -4,10 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from dgtui.engine.datasources.dumping import DumpOptions
 from dgtui.engine.datasources.postgres import PostgresDatasource
 from dgtui.engine.errors import BackupCreationError, ToolMissing, ToolTooOld
+from dgtui.engine.reporting import SilentReporter
 from dgtui.engine.tools import search_folders
-from tests.integration.postgres_case import datasource, role
+from tests.integration.postgres_case import datasource, failure_of, role
 from tests.support.fakebin import write_fake
 from tests.support.homes import Home
 from tests.support.postgres import PostgresServer
@@ -113,3 +115,20 @@ def test_globals_that_are_not_whole_are_refused(
     with pytest.raises(BackupCreationError, match=told) as caught:
         source.dump_globals()
     assert caught.value.hint
+
+
+def test_a_limit_that_ends_the_first_question_of_pg_dump_is_told_as_what_it_is(
+    postgres_server: PostgresServer, postgres_database: str, tmp_path: Path
+) -> None:
+    """Not as a lock of somebody, for which pg_dump makes use of the same limit."""
+    program = tmp_path / "pg_dump"
+    program.write_text(
+        '#!/bin/sh\n[ "$1" = --version ] && echo "pg_dump (PostgreSQL) 99.1" && exit\n'
+        "echo 'pg_dump: error: query failed: ERROR:  canceling statement due to statement timeout' >&2\n"
+        "echo 'pg_dump: detail: Query was: SELECT pg_catalog.pg_is_in_recovery()' >&2\nexit 1\n"
+    )
+    program.chmod(0o755)
+    source = datasource(postgres_server, postgres_database, tools=str(tmp_path))
+    error = failure_of(source.open_dump(source.probe(), DumpOptions(), SilentReporter()))
+    assert "statement timeout" in error.message
+    assert "SET statement_timeout" in error.hint

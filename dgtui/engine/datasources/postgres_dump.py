@@ -29,6 +29,11 @@ from dgtui.engine.threads import Thread
 _TABLE_LINE = re.compile(r'dumping contents of table "(.*)"')
 _READING_LINE = re.compile(r"\breading |\bfinding |\bsaving ")
 _LOCK_LINE = re.compile(r"canceling statement due to (?:statement|lock) timeout")
+_LOG_HINT = "The last lines of pg_dump and the server's log tell why; then try again"
+_TIMEOUT_HINT = (
+    "A limit of the role or the database ended it before pg_dump could switch it off: ALTER ROLE (DATABASE) ... SET "
+    "statement_timeout = 0, or to more"
+)
 _LOCKED_TABLES = re.compile(r"LOCK TABLE (.*?) IN ACCESS SHARE MODE")
 _END_SECONDS = 60.0
 _COUNTED_TABLE_BYTES = 16 << 20
@@ -245,7 +250,7 @@ class PostgresDump(Dump):
     def _failure(self, code: int) -> DataGuardianError:
         detail = tuple(self._child.tail)
         text = "\n".join(self._errors) + "\n" + "\n".join(detail)
-        if _LOCK_LINE.search(text):
+        if _LOCK_LINE.search(text) and "LOCK TABLE" in text:
             return self._lock_failure(text, detail)
         known = known_failure(
             text,
@@ -262,7 +267,7 @@ class PostgresDump(Dump):
             if code > 0
             else f"pg_dump of {self._database} was ended by {describe_exit(code)}",
             subject=self._database,
-            hint="The last lines of pg_dump and the server's log tell why; then try again",
+            hint=_TIMEOUT_HINT if _LOCK_LINE.search(text) else _LOG_HINT,
             detail=detail,
         )
 

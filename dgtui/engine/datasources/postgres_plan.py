@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from dgtui.engine.datasources.loading import MissingRoles, Selection
 from dgtui.engine.datasources.postgres_connection import Access
 from dgtui.engine.datasources.postgres_databases import maintenance_database
-from dgtui.engine.datasources.postgres_selection import chosen_ids, entries_of_tables, refuse_rows_alone
+from dgtui.engine.datasources.postgres_selection import (
+    chosen_ids,
+    entries_of_tables,
+    refuse_rows_alone,
+    refuse_rows_of_others,
+)
 from dgtui.engine.datasources.postgres_superuser import superuser_notes
 from dgtui.engine.datasources.postgres_toc import Toc, TocEntry
 from dgtui.engine.datasources.postgres_tools import fitting_tool, major
@@ -58,7 +63,10 @@ def plan_restore(access: Access, toc: Toc, selection: Selection) -> RestorePlan:
         )
         entries = list(toc.entries)
         if selection.tables:
-            refuse_rows_alone(toc, chosen_ids(toc, selection.tables))
+            chosen = chosen_ids(toc, selection.tables)
+            refuse_rows_alone(toc, chosen)
+            if selection.backup_type != "schema_only":
+                refuse_rows_of_others(toc, chosen)
             entries = entries_of_tables(toc, selection.tables)
         _check_extensions(connection, entries)
         arguments = []

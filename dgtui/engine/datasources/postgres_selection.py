@@ -148,6 +148,27 @@ def refuse_rows_alone(toc: Toc, chosen: set[int]) -> None:
             )
 
 
+def refuse_rows_of_others(toc: Toc, chosen: set[int]) -> None:
+    """Raise ConfigError where a chosen materialised view reads tables that would come along without their rows."""
+    by_id = {entry.dump_id: entry for entry in toc.entries}
+    filled = {
+        number for entry in toc.entries if entry.kind == "MATERIALIZED VIEW DATA" for number in entry.dependencies
+    }
+    for number in sorted(chosen & filled):
+        if by_id[number].kind != "MATERIALIZED VIEW":
+            continue
+        read = [by_id[needed] for needed in _with_needs({number}, by_id) - chosen]
+        names = sorted(table_name(one.schema, one.tag) for one in read if one.kind in ("TABLE", "MATERIALIZED VIEW"))
+        if names:
+            name = table_name(by_id[number].schema, by_id[number].tag)
+            choice = " ".join(f"--table {one}" for one in names)
+            raise ConfigError(
+                f"The rows of the materialised view {name} are computed from {', '.join(names)}",
+                subject=name,
+                hint=f"Choose that as well: {choice}; or refresh the view where it is",
+            )
+
+
 def _goes_along(entry: TocEntry, chosen: set[int], wanted: set[int], by_id: dict[int, TocEntry]) -> bool:
     if _of_attached(entry):
         attachments = (by_id[number] for number in wanted if by_id[number].kind == "TABLE ATTACH")
