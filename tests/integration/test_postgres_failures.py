@@ -22,6 +22,7 @@ from dgtui.engine.errors import (
 )
 from dgtui.engine.reporting import SilentReporter
 from tests.integration.postgres_case import datasource, failure_of, read_all, role
+from tests.support.cutting import cutting
 from tests.support.homes import Home
 from tests.support.postgres import PostgresServer, wait_until
 from tests.support.pump import FileArchive, check_archive, dump_to
@@ -242,6 +243,16 @@ def test_a_session_is_over_for_the_server_too_before_the_next_one(postgres_serve
             access.open("postgres").close()
         finally:
             continued.join()
+
+
+def test_a_server_that_falls_silent_once_one_is_logged_in_does_not_hold_a_look_for_ever(
+    postgres_server: PostgresServer,
+) -> None:
+    with cutting(postgres_server.port, (b"SET statement_timeout",), "silent", lambda: None) as proxy:
+        source = datasource(postgres_server, "postgres", port=proxy.port, connect_timeout=2)
+        with pytest.raises(DatabaseConnectionError, match=f"{proxy.port} does not answer: nothing within 2 s"):
+            source.target_state("postgres")
+        assert proxy.has_cut
 
 
 def test_a_frozen_server_does_not_hold_a_look_for_ever(own_postgres_server: PostgresServer) -> None:

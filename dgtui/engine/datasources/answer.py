@@ -30,7 +30,7 @@ class HealthAnswer(Record, frozen=True):
 
 
 class TimeLimit:
-    """The time a check may take; it cuts a connection off where nothing else ends a wait.
+    """The time a check, or a connection, may take; it cuts a connection off where nothing else ends a wait.
 
     A frozen server accepts connections and answers none of them, nor does any time limit of its own end a statement.
     """
@@ -59,12 +59,12 @@ class TimeLimit:
         """For a block: call `cut` from another thread once the time is up."""
         return _Cutter(self, cut)
 
-    def exceeded(self, server: str) -> ServerTimeout:
-        """The error for a server that did not answer in time."""
+    def exceeded(self, server: str, setting: str = "check_timeout") -> ServerTimeout:
+        """The error for a server that did not answer in the time that a setting gives."""
         return ServerTimeout(
             f"{server} does not answer: nothing within {self.seconds:g} s",
             subject=server,
-            hint="Is it overloaded, frozen or behind a firewall? `check_timeout` of the datasource waits longer",
+            hint=f"Is it overloaded, frozen or behind a firewall? `{setting}` of the datasource waits longer",
         )
 
 

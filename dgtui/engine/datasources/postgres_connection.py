@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NoReturn
 
 import msgspec
 
+from dgtui.engine.datasources.answer import TimeLimit
 from dgtui.engine.datasources.base import connection_hint
 from dgtui.engine.datasources.datasource_settings import ServerSettings, SettingRules
 from dgtui.engine.datasources.postgres_failures import known_failure
@@ -141,30 +142,36 @@ class Access:
         """A connection in autocommit mode, without any timeout of the role's; raises our errors."""
         import psycopg
 
+        patience = max(2, int(self.settings.connect_timeout))
         try:
             connection = psycopg.connect(
                 self.conninfo(database),
                 password=self._password,
                 autocommit=True,
-                connect_timeout=max(2, int(self.settings.connect_timeout)),
+                connect_timeout=patience,
                 application_name="dgtui",
                 options="",
                 client_encoding="utf8",
             )
         except psycopg.Error as error:
             self.fail(error)
+        limit = TimeLimit(patience)
         try:
-            connection.execute(_SESSION_SETTINGS)
-            server = connection.info.server_version
-            role, as_itself = connection.execute(_AS_WHOM).fetchall()[0]
-            self._acting[database] = self.user if as_itself else role
-            if as_itself:
-                self.tool_role = ("--role=none",)
-            self.tool_settings = tuple(f"{name}=0" for name, since in _TIMEOUTS.items() if server >= since)
-            for setting in self.tool_settings:
-                connection.execute(f"SET {setting}".encode())
+            # What answers a login need not go on: a server that is stopped then, or a pool that is paused.
+            with limit.cutting(lambda: break_connection(connection)):
+                connection.execute(_SESSION_SETTINGS)
+                server = connection.info.server_version
+                role, as_itself = connection.execute(_AS_WHOM).fetchall()[0]
+                self._acting[database] = self.user if as_itself else role
+                if as_itself:
+                    self.tool_role = ("--role=none",)
+                self.tool_settings = tuple(f"{name}=0" for name, since in _TIMEOUTS.items() if server >= since)
+                for setting in self.tool_settings:
+                    connection.execute(f"SET {setting}".encode())
         except psycopg.Error as error:
             connection.close()
+            if limit.fired:
+                raise limit.exceeded(self.server, "connect_timeout") from error
             self.fail(error, database)
         return connection
 
