@@ -9,7 +9,7 @@ from dgtui.engine.model import Record
 from dgtui.engine.run_follower import RunFollower, RunSnapshot
 from dgtui.engine.runs import RunInfo, RunPaths
 
-_YOUNG_SECONDS = 3.0
+_SETTLING_SECONDS = 3.0
 
 
 class WatchedRun(Record, frozen=True):
@@ -27,7 +27,10 @@ class RunWatch:
         self._paths = paths
         self._describe = describe
         self._folder_changed_at: int | None = None
+        self._look_until = 0.0
         self._known: set[str] = set()
+        self._undecided: dict[str, float] = {}
+        """When each was seen first of those that may begin, or never did."""
         self._followed: dict[str, tuple[RunInfo, RunFollower]] = {}
         self._made_at = now()
 
@@ -44,30 +47,48 @@ class RunWatch:
 
     def _find(self) -> None:
         """Look for new runs, but only where a file was added: an old state folder holds thousands of ended ones."""
+        moment = time.monotonic()
         changed_at = self._paths.runs.stat().st_mtime_ns
-        if changed_at == self._folder_changed_at:
+        first = self._folder_changed_at is None
+        if changed_at != self._folder_changed_at:
+            # The clock of a disk stands still for milliseconds or seconds: what is added meanwhile changes nothing.
+            self._look_until = moment + _SETTLING_SECONDS
+        elif moment > self._look_until and not self._undecided:
             return
-        first, self._folder_changed_at = self._folder_changed_at is None, changed_at
-        names = {path.stem for path in self._paths.runs.glob("*.lock")}
+        self._folder_changed_at = changed_at
+        names = self._paths.with_locks()
         for run_id in sorted(names - self._known):
-            alive, young = self._paths.is_alive(run_id), self._is_young(run_id)
-            follower = RunFollower(self._paths, run_id)
-            info = self._describe(run_id) if alive or young else None
-            if info is not None and (alive or self._ended_meanwhile(follower, first=first)):
-                self._followed[run_id] = (info, follower)
-            elif young and not (first and _ended(follower)):
-                # Between the making of its file and the taking of its lock a run looks like one that ended.
-                self._folder_changed_at = -1
-                continue
-            self._known.add(run_id)
+            if self._take_up(run_id, moment, first=first):
+                self._undecided.pop(run_id, None)
+                self._known.add(run_id)
 
-    def _ended_meanwhile(self, follower: RunFollower, *, first: bool) -> bool:
-        """Whether a run ended since this watches; what is found at the first look may have ended long before."""
-        return _ended(follower) and (not first or (follower.snapshot.ended_at or self._made_at) >= self._made_at)
+    def _take_up(self, run_id: str, moment: float, *, first: bool) -> bool:
+        """Follow a run that is under way or ended since this watches; False where that cannot be told yet."""
+        alive = self._paths.is_alive(run_id)
+        if first and not alive and not self._is_young(run_id):
+            return True
+        follower = RunFollower(self._paths, run_id)
+        ended = not alive and _ended(follower)
+        if first and ended and (follower.snapshot.ended_at or self._made_at) < self._made_at:
+            return True
+        info = self._describe(run_id)
+        # Between the making of its file and the taking of its lock a run looks like one that died.
+        settled = moment - self._undecided.setdefault(run_id, moment) >= _SETTLING_SECONDS
+        if not settled and (info is None or not (alive or ended)):
+            return False
+        if info is not None and (alive or ended or self._was_started(run_id)):
+            self._followed[run_id] = (info, follower)
+        return True
+
+    def _was_started(self, run_id: str) -> bool:
+        """Whether it had a worker, whose number stands in its lock file: one that never said a word is told of too."""
+        with contextlib.suppress(FileNotFoundError):
+            return self._paths.lock(run_id).stat().st_size > 0
+        return False
 
     def _is_young(self, run_id: str) -> bool:
         with contextlib.suppress(FileNotFoundError):
-            return abs(time.time() - self._paths.lock(run_id).stat().st_mtime) < _YOUNG_SECONDS
+            return abs(time.time() - self._paths.lock(run_id).stat().st_mtime) < _SETTLING_SECONDS
         return False
 
 

@@ -1,9 +1,11 @@
 """Every run is seen that begins while somebody watches, however short it is."""
 
+import os
 from pathlib import Path
 
 import pytest
 
+from dgtui.engine import watching
 from dgtui.engine.run_writer import RunWriter
 from dgtui.engine.runs import RunInfo, RunPaths
 from dgtui.engine.watching import RunWatch
@@ -49,3 +51,37 @@ def test_a_run_that_was_over_before_is_not_told(paths: RunPaths) -> None:
     assert seen(watch) == []
     run_through(paths, "r2")
     assert seen(watch) == [("r2", "completed")]
+
+
+def test_a_run_is_told_that_began_while_the_clock_of_the_disk_stood_still(paths: RunPaths) -> None:
+    """Its panel showed it as queued for ever."""
+    watch = a_watch(paths)
+    paths.messages("r1").touch()
+    assert seen(watch) == []
+    looked_at = paths.runs.stat()
+    run_through(paths, "r1")
+    os.utime(paths.runs, ns=(looked_at.st_atime_ns, looked_at.st_mtime_ns))
+    assert seen(watch) == [("r1", "completed")]
+
+
+def test_a_run_is_told_that_was_over_long_before_anybody_could_look(paths: RunPaths) -> None:
+    """As where the program stood still, or the clock was set."""
+    watch = a_watch(paths)
+    assert seen(watch) == []
+    run_through(paths, "r1")
+    os.utime(paths.lock("r1"), (1e9, 1e9))
+    assert seen(watch) == [("r1", "completed")]
+
+
+@pytest.mark.parametrize("started", [True, False])
+def test_a_worker_that_died_before_its_first_word_is_told(
+    paths: RunPaths, monkeypatch: pytest.MonkeyPatch, started: bool
+) -> None:
+    """But for a run whose worker could not even be started: whoever wanted it knows."""
+    watch = a_watch(paths)
+    assert seen(watch) == []
+    paths.lock("r1").write_text("4194305" if started else "")
+    assert seen(watch) == []
+    monkeypatch.setattr(watching, "_SETTLING_SECONDS", 0.0)
+    assert seen(watch) == ([("r1", "interrupted")] if started else [])
+    assert seen(watch) == []
