@@ -21,6 +21,8 @@ _SAMPLE_BYTES = 2_000_000
 _SAMPLE_ROWS = 300
 _COUNTED_ROWS = 200_000
 _BUDGET_SECONDS = 0.15
+_LARGEST_TABLES = 10
+_LARGEST_BUDGET_SECONDS = 1.0
 _SCHEMA_BYTES = 900
 _COLUMN_BYTES = 45
 
@@ -28,18 +30,20 @@ _COLUMN_BYTES = 45
 def estimated_dump_bytes(session: Session, database: str, tables: Sequence[Table], options: DumpOptions) -> int:
     """Size of the dump: rows of each table times the length of its quoted rows in a sample.
 
-    The largest tables are sampled until the time for it is used up; for the others the size on disk counts.
+    The largest tables are sampled until the time for it is used up, which is longer for the first of them, as a busy
+    server needs; for the others the size on disk counts.
     """
     schema = sum(_SCHEMA_BYTES + _COLUMN_BYTES * len(table.columns) + len(table.name) * 8 for table in tables)
     if options.backup_type == "schema_only":
         return schema
     total, sampled_disk, sampled_dump = schema, 1, 1
-    deadline = time.monotonic() + _BUDGET_SECONDS
+    started = time.monotonic()
     by_size = sorted(tables, key=lambda table: table.data_bytes, reverse=True)
     for position, table in enumerate(by_size):
         if table.rows == 0 and table.data_bytes <= 16384 and position >= _SAMPLED_TABLES:
             continue
-        if position >= _SAMPLED_TABLES or time.monotonic() > deadline:
+        budget = _LARGEST_BUDGET_SECONDS if position < _LARGEST_TABLES else _BUDGET_SECONDS
+        if position >= _SAMPLED_TABLES or time.monotonic() - started > budget:
             total += table.data_bytes * sampled_dump // sampled_disk
             continue
         size = _table_dump_bytes(session, database, table)
