@@ -111,8 +111,10 @@ def know_marker(catalog: Catalog, storage: Storage[Any]) -> None:
 
 
 def remember_marker(catalog: Catalog, storage: Storage[Any]) -> None:
-    """Keep in the catalogue which marker a storage carries."""
-    marker = storage.marker_id()
-    if marker is not None and marker != catalog.storage_marker(storage.name):
+    """Keep in the catalogue which marker a storage carries, from its first use on.
+
+    Another one than that is another storage in its place, and never becomes its own by being found there.
+    """
+    if catalog.storage_marker(storage.name) is None and (marker := storage.marker_id()) is not None:
         catalog.save_storage_marker(storage.name, marker)
         storage.known_id = marker

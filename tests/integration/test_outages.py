@@ -1,10 +1,12 @@
 """Outages of servers as people hear of them through real receivers, and many datasources at once."""
 
+import json
 import shutil
 import socket
 import subprocess
 import sys
 import threading
+import uuid
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -12,6 +14,7 @@ from pathlib import Path
 from dgtui.engine.health import HealthWorker
 from dgtui.engine.health_model import Watched
 from dgtui.engine.notify.courier import Courier
+from dgtui.engine.storages.local_marker import MARKER
 from tests.integration.test_health import Clock, Watch, make_database, postgres_table, sqlite_table
 from tests.support.closable import closable_port
 from tests.support.homes import PATIENCE_SECONDS, Home
@@ -130,6 +133,27 @@ def test_two_hundred_with_ten_frozen_take_little_memory(home: Home, tmp_path: Pa
     assert done.returncode == 0, done.stderr
     peak = next(line for line in done.stdout.splitlines() if line.startswith("VmHWM"))
     assert int(peak.split()[1]) < 120 * 1024, peak
+
+
+def test_another_disk_is_refused_as_often_as_it_is_there(home: Home, tmp_path: Path) -> None:
+    """It is not learnt by being refused; and when the right one is back, that is taken at once."""
+    make_database(tmp_path / "shop.db")
+    home.configure(sqlite_table("shop", tmp_path / "shop.db"), storages=("disk", "nas"))
+    home.back_up()
+    away, other = tmp_path / "away", uuid.uuid4()
+    home.storage().rename(away)
+    home.storage().mkdir()
+    home.storage().joinpath(MARKER).write_text(json.dumps({"storage_id": str(other)}))
+    for _ in range(3):
+        refused = home.back_up()
+        assert refused.status == "partial"
+        assert [copy.storage for copy in refused.copies if copy.path] == ["nas"]
+        told = {finding.message for finding in home.engine().check() if finding.subject == "disk"}
+        assert any(message.startswith("Another storage is mounted") for message in told), told
+    assert [path.name for path in home.storage().iterdir()] == [MARKER]
+    shutil.rmtree(home.storage())
+    away.rename(home.storage())
+    assert home.back_up().status == "completed"
 
 
 def test_a_storage_that_somebody_emptied_is_told(home: Home, tmp_path: Path) -> None:

@@ -59,12 +59,27 @@ class LocalRoot:
                     raise
                 raise self._not_mounted(None) from None
             try:
-                if self.known_id is not None and (found := read_marker(root)) != self.known_id:
+                if self.known_id is not None and (found := self._read_marker(root)) != self.known_id:
                     raise self._not_mounted(found)
             except BaseException:
                 os.close(root)
                 raise
             return root
+
+    def _read_marker(self, root: int) -> str | None:
+        try:
+            return read_marker(root)
+        except StorageError as error:
+            # Without it the storage would be taken for one that is not mounted.
+            error.hint = f"Look at {self.path}; where the backups are there and right, write it anew: {self._accept}"
+            raise
+
+    @property
+    def _accept(self) -> str:
+        """The command that makes what lies there the storage that is known."""
+        marker = f'{{"storage_id": "{self.known_id}"}}'
+        place = shlex.quote(str(self.path))
+        return f"mkdir -p {place} && echo {shlex.quote(marker)} > {shlex.quote(str(self.path / MARKER))}"
 
     def _not_mounted(self, found: str | None) -> NotMounted:
         if found is not None:
@@ -74,13 +89,10 @@ class LocalRoot:
                 hint=f"Mount the right disk, or give this one a name of its own. See: findmnt -T {self.path}",
             )
             return NotMounted(error)
-        marker = f'{{"storage_id": "{self.known_id}"}}'
-        accept = f"mkdir -p {shlex.quote(str(self.path))} && echo {shlex.quote(marker)} > "
         error = StorageError(
             f"Storage not mounted? {self.path} was used before, and its marker file {MARKER} is not there",
             subject=str(self.path),
-            hint=f"Mount the disk. If it is meant to be a new and empty one: {accept}"
-            + shlex.quote(str(self.path / MARKER)),
+            hint=f"Mount the disk. If it is meant to be a new and empty one: {self._accept}",
         )
         return NotMounted(error)
 
