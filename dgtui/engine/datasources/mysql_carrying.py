@@ -157,7 +157,10 @@ def keys_home(session: Session, database: str, former: str, reporter: Reporter) 
     for key in crossing_keys(session, database):
         if (key.database, key.parent_database) != (database, former):
             continue
-        definition = key_definitions(session, database, key.table)[quote(key.name)]
+        definition = key_definitions(session, database, key.table).get(quote(key.name))
+        if definition is None:
+            reporter.log(f"The foreign key {key.name} of {database}.{key.table} cannot be read", level="warning")
+            continue
         definition = definition.replace(f"REFERENCES {quote(former)}.", f"REFERENCES {quote(database)}.", 1)
         try:
             # A statement that drops a key makes none of the same name; with two of them the key is never absent.

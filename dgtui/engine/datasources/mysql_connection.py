@@ -27,6 +27,8 @@ _LOOK_SECONDS = 60
 _PROBES = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 6}
 """As for PostgreSQL; PyMySQL asks for probes, which the system would begin with after two hours."""
 _NO_ROW_LIMIT = (1 << 64) - 1
+_OUR_MODE = "STRICT_ALL_TABLES,ALLOW_INVALID_DATES,NO_AUTO_VALUE_ON_ZERO,NO_ENGINE_SUBSTITUTION"
+"""The rows of others are taken as they are; names come in backticks, in which definitions are read."""
 
 
 class Server(Record, frozen=True):
@@ -226,14 +228,17 @@ class Session:
         self._release_limits()
 
     def _release_limits(self) -> None:
-        """A limit that the server sets for short statements of an application is not meant for us."""
+        """What the server sets for an application is not meant for us: limits, and another dialect."""
         import pymysql
 
         name = "max_statement_time" if self.server.flavour == "mariadb" else "max_execution_time"
         try:
             if self.row_limit is not None:
                 self.execute(f"SET SESSION sql_select_limit = {_NO_ROW_LIMIT}")
-            self.execute("SET SESSION sql_big_selects = 1, SESSION sql_safe_updates = 0")
+            self.execute(
+                f"SET SESSION sql_big_selects = 1, SESSION sql_safe_updates = 0, SESSION sql_mode = '{_OUR_MODE}', "
+                "SESSION sql_quote_show_create = 1"
+            )
             self.execute(f"SET SESSION {name} = 0")
             if self.server.flavour == "mysql":
                 self.execute("SET SESSION information_schema_stats_expiry = 0")
