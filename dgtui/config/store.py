@@ -137,19 +137,30 @@ def save_object(
     former = _former(config, table, name, new=new, seen=seen)
     import tomli_w
 
-    main = main_path(config)
-    make_private_folder(file.parent)
-    if not main.exists():
-        write_durably(main, _FIRST_CONFIG.encode())
     secrets = {key: value for key, value in values.items() if isinstance(value, HiddenText)}
     plain = {**values, **{key: {"file": str(secret_file(config, table, name, key))} for key in secrets}}
     changes = _Changes()
+    _begin_main(config, changes)
     for key, value in secrets.items():
         changes.write(secret_file(config, table, name, key), value.encode() + b"\n")
     changes.write(file, (MARK + tomli_w.dumps({table: {name: plain}})).encode())
     again = changes.read_again(config)
     _remove_secrets(config, table, name, former, but=plain)
     return again
+
+
+def _begin_main(config: Config, changes: "_Changes") -> None:
+    """Write the main file where there was none. Raises ConfigError where there was one."""
+    main = main_path(config)
+    if os.path.lexists(main):
+        return
+    if any(origin.file == main for origin in config.origins.values()):
+        raise ConfigError(
+            f"{show_path(main)} was removed by somebody else meanwhile",
+            subject=show_path(main),
+            hint="Put it back first: what it held would be gone",
+        )
+    changes.write(main, _FIRST_CONFIG.encode())
 
 
 def _former(config: Config, table: Table, name: str, *, new: bool, seen: Values | None) -> Values:

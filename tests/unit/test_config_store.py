@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dgtui.config import Table, load_config
+from dgtui.config import Config, Table, load_config
 from dgtui.config.store import is_ours, remove_object, save_object
 from dgtui.engine.errors import ConfigError
 
@@ -71,3 +71,20 @@ def test_a_file_of_ours_with_another_value_or_spelling_is_ours_still(path: Path,
     assert is_ours(config, "jobs", "nightly")
     remove_object(config, "jobs", "nightly")
     assert not file.exists()
+
+
+def test_a_main_file_that_is_away_for_a_moment_is_not_begun_anew(tmp_path: Path) -> None:
+    path, away = tmp_path / "config.toml", tmp_path / "away"
+    path.write_text('[storages.disk]\ntype = "local"\npath = "/srv/disk"\n')
+    config = load_config(path)
+    path.rename(away)
+    with pytest.raises(ConfigError, match=r"config\.toml was removed by somebody else meanwhile"):
+        save_object(config, "storages", "nas", _disk(tmp_path / "nas"), new=True)
+    assert [file.name for file in tmp_path.rglob("*") if file.is_file()] == ["away"]
+
+
+def test_a_first_object_that_is_wrong_leaves_no_main_file(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    with pytest.raises(ConfigError):
+        save_object(Config(path=path), "jobs", "nightly", {"datasource": "shop", "storages": ["disk"]}, new=True)
+    assert [file for file in tmp_path.rglob("*") if file.is_file()] == []
