@@ -333,6 +333,26 @@ def test_chosen_tables_of_mariadb_change_places_by_a_rename(home: Home, mariadb:
     assert "triggers" in refused.errors, refused
 
 
+def test_a_key_to_a_table_that_is_gone_is_told(home: Home, mariadb: MariadbServer) -> None:
+    name = mariadb.create_database()
+    mariadb.execute(
+        "CREATE TABLE parent (id INT PRIMARY KEY)",
+        "CREATE TABLE child (id INT, CONSTRAINT its FOREIGN KEY (id) REFERENCES parent (id))",
+        database=name,
+    )
+    home.configure(mariadb.config(name))
+    assert home.back_up().status == "completed"
+    mariadb.execute("DROP TABLE child", "DROP TABLE parent", "CREATE TABLE other (a INT)", database=name)
+    before = mysql_digest(mariadb, name)
+    refused = home.dgtui("restore", "nightly@latest", "--table", "child", "--overwrite", "--yes")
+    assert refused.exit_code == 1, refused
+    assert "foreign key (`its`) to `parent`" in refused.errors
+    assert "Choose `parent` too" in refused.errors
+    assert mysql_digest(mariadb, name) == before
+    both = home.dgtui("restore", "nightly@latest", "--table", "child", "--table", "parent", "--overwrite", "--yes")
+    assert both.exit_code == 0, both
+
+
 def test_a_merge_table_of_mariadb_goes_with_its_tables(home: Home, mariadb: MariadbServer) -> None:
     name = mariadb.create_database()
     mariadb.execute(

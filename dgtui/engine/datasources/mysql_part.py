@@ -17,6 +17,8 @@ from dgtui.engine.reporting import Reporter
 from dgtui.engine.restore_model import Part, PartChange
 
 _PATIENCE = 3600.0
+_NO_PARENT = frozenset({1005, 1215, 1824, 3734})
+"""A foreign key could not be made."""
 _NAME = r"`(?:[^`]|``)+`"
 _FOREIGN_KEY = re.compile(
     rf"(?m)^\s*(CONSTRAINT ({_NAME}) FOREIGN KEY \([^\n]*?\) REFERENCES )({_NAME}) (\([^\n]*?),?$"
@@ -190,7 +192,12 @@ def impossible(subject: str, reason: str) -> RestoreError:
 def _point_keys_to_the_live_tables(
     session: Session, beside: str, database: str, name: str, tables: Sequence[str]
 ) -> None:
-    """Make the keys to tables that were not chosen anew: to the live ones, and so that they are checked."""
+    """Make the keys to tables that were not chosen anew: to the live ones, and so that they are checked.
+
+    Raises RestoreError where there is no such table.
+    """
+    import pymysql
+
     chosen = {quote(table) for table in tables}
     table = f"{quote(beside)}.{quote(name)}"
     definition = str(session.rows(f"SHOW CREATE TABLE {table}")[0][1])
@@ -198,4 +205,14 @@ def _point_keys_to_the_live_tables(
         if parent not in chosen:
             session.execute(f"ALTER TABLE {table} DROP FOREIGN KEY {key}")
             session.execute("SET SESSION foreign_key_checks = 1")
-            session.execute(f"ALTER TABLE {table} ADD {head}{quote(database)}.{parent} {rest}")
+            try:
+                session.execute(f"ALTER TABLE {table} ADD {head}{quote(database)}.{parent} {rest}")
+            except pymysql.MySQLError as error:
+                if error.args[0] not in _NO_PARENT:
+                    raise
+                raise RestoreError(
+                    f"{name} has a foreign key ({key}) to {parent}, and {database} has no such table with these "
+                    "columns; nothing was changed",
+                    subject=name,
+                    hint=f"Choose {parent} too with --table, or restore under another name with --into NAME",
+                ) from None
