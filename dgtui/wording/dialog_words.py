@@ -20,6 +20,7 @@ _OPTIONS = tuple(
         (r"need --overwrite", "need a confirmation"),
         (r"Leave --no-safety out", "Save the current state first (Before)"),
         (r"with --no-safety", "without the tick at Before"),
+        (r"with --data-only", "(What: data only)"),
         (r"with --schema-only", "(What: schema only)"),
         (r"Leave out --data-only", "Choose another What"),
         (r"leave out --data-only and --schema-only", "choose another What"),
