@@ -91,7 +91,7 @@ def day_text(moment: datetime, now: datetime) -> str:
 def stray_text(stray: "Stray") -> str:
     """What is done with a folder that is no backup of the catalogue."""
     if stray.kind == "unknown backup":
-        return f"a backup that is not known here; dgtui scan {one_line(stray.storage)} reads it in"
+        return f"a backup that is not known here; dgtui scan {one_line(stray.storage)} reads it in, or says why not"
     if stray.owner:
         return f"run {stray.owner[:8]} is writing it"
     what = "left by a run or a removal that broke off" if stray.kind == "leftover" else "no manifest, not known here"
