@@ -141,6 +141,25 @@ def test_postgres_chosen_tables_alone(home: Home, postgres_server: PostgresServe
     assert "no table nothing" in missing.message
 
 
+def test_postgres_rows_that_a_foreign_key_was_never_held_against(
+    home: Home, postgres_server: PostgresServer, postgres_database: str
+) -> None:
+    """It is for what is written from then on, as before, and with it what is restored."""
+    postgres_server.execute(
+        "CREATE TABLE people (id int PRIMARY KEY); CREATE TABLE orders (who int); INSERT INTO orders VALUES (7);"
+        "ALTER TABLE orders ADD CONSTRAINT whose FOREIGN KEY (who) REFERENCES people ON DELETE CASCADE NOT VALID;"
+        "COMMENT ON CONSTRAINT whose ON orders IS 'it''s for later'; INSERT INTO people VALUES (1)",
+        postgres_database,
+    )
+    before = digest_of(postgres_server, postgres_database)
+    home.configure(postgres_table(postgres_server, postgres_database))
+    whole_backup(home)
+    postgres_server.execute("DELETE FROM orders", postgres_database)
+    done = home.dgtui("restore", "nightly@latest", "--data-only", "--overwrite", "--yes")
+    assert done.exit_code == 0, done
+    assert digest_of(postgres_server, postgres_database) == before
+
+
 def test_postgres_views_that_read_one_another_in_a_circle(
     home: Home, postgres_server: PostgresServer, postgres_database: str
 ) -> None:
