@@ -141,13 +141,14 @@ def test_postgres_chosen_tables_alone(home: Home, postgres_server: PostgresServe
     assert "no table nothing" in missing.message
 
 
-def test_postgres_rows_that_a_foreign_key_was_never_held_against(
+def test_postgres_rows_that_a_constraint_was_never_held_against(
     home: Home, postgres_server: PostgresServer, postgres_database: str
 ) -> None:
     """It is for what is written from then on, as before, and with it what is restored."""
     postgres_server.execute(
         "CREATE TABLE people (id int PRIMARY KEY); CREATE TABLE orders (who int); INSERT INTO orders VALUES (7);"
         "ALTER TABLE orders ADD CONSTRAINT whose FOREIGN KEY (who) REFERENCES people ON DELETE CASCADE NOT VALID;"
+        "ALTER TABLE orders ADD CONSTRAINT few CHECK (who < 5 AND '{%s}' <> '') NOT VALID;"
         "COMMENT ON CONSTRAINT whose ON orders IS 'it''s for later'; INSERT INTO people VALUES (1)",
         postgres_database,
     )
@@ -186,7 +187,8 @@ def test_postgres_a_failure_in_the_middle_leaves_every_row(
     home.configure(postgres_table(postgres_server, shop))
     execution = whole_backup(home)
     postgres_server.execute("UPDATE parts SET id = id + 1", shop)
-    postgres_server.execute("ALTER TABLE people ADD CHECK (name <> 'person 400' || E'\\n\\\\.\\n') NOT VALID", shop)
+    postgres_server.execute("UPDATE people SET name = 'other' WHERE id = 400", shop)
+    postgres_server.execute("ALTER TABLE people ADD CHECK (name <> 'person 400' || E'\\n\\\\.\\n')", shop)
     before = digest_of(postgres_server, shop)
     problem = failure(home, execution, selection=DATA, overwrite=True)
     assert "check constraint" in "".join(problem.detail)

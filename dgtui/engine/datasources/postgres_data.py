@@ -32,13 +32,19 @@ JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamesp
 WHERE k.contype = 'f' AND k.conparentid = 0 AND NOT k.condeferred AND k.conrelid IN (SELECT id FROM up)
 ORDER BY 1, 2, 3
 """
-_KEYS_NOT_VALID = """
+_NOT_VALID = """
 SELECT n.nspname, c.relname, k.conname, pg_get_constraintdef(k.oid), obj_description(k.oid, 'pg_constraint')
 FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE k.contype = 'f' AND k.conparentid = 0 AND NOT k.convalidated AND k.conrelid = ANY(%(oids)s::oid[])
-  AND NOT EXISTS (SELECT 1 FROM pg_trigger t WHERE t.tgconstraint = k.oid AND t.tgenabled <> 'O') ORDER BY 1, 2, 3
+WHERE k.conparentid = 0 AND NOT k.convalidated AND k.conrelid = ANY(%(oids)s::oid[])
+  AND CASE WHEN k.contype = 'f'
+           THEN NOT EXISTS (SELECT 1 FROM pg_trigger t WHERE t.tgconstraint = k.oid AND t.tgenabled <> 'O')
+           ELSE k.coninhcount = 0 AND NOT EXISTS (SELECT 1 FROM pg_inherits i WHERE i.inhparent = k.conrelid) END
+ORDER BY 1, 2, 3
 """
-"""Those that hold for what is written from now on, and are in force: rows of a backup need not keep to them."""
+"""Constraints that hold for what is written from now on, to which rows of a backup need not keep.
+
+Without keys that are switched off, and without what tables inherit, which is not made again by a single statement.
+"""
 _TRIGGERS = """
 SELECT n.nspname, c.relname, t.tgname, t.tgenabled::text FROM pg_trigger t
 JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -139,7 +145,7 @@ class DataLoad:
             connection.execute(with_names("LOCK TABLE ONLY {}.{} IN SHARE ROW EXCLUSIVE MODE", *target[1:3]))
         if not empties and (full := [target.shown for target in with_rows(connection, targets)]):
             raise RestoreError(f"Somebody wrote to {listed(full)} meanwhile; nothing was changed", subject=full[0])
-        not_valid = _without_keys(connection, connection.execute(_KEYS_NOT_VALID, oids).fetchall())
+        not_valid = _without(connection, connection.execute(_NOT_VALID, oids).fetchall())
         keys = connection.execute(_FOREIGN_KEYS, oids).fetchall()
         triggers = connection.execute(_TRIGGERS, oids).fetchall()
         for schema, table, name, _ in triggers:
@@ -165,14 +171,14 @@ class DataLoad:
             connection.execute(with_names("REFRESH MATERIALIZED VIEW {}.{}", schema, name))
 
 
-def _without_keys(
-    connection: "psycopg.Connection[Any]", keys: Sequence[tuple[str, str, str, str, str | None]]
+def _without(
+    connection: "psycopg.Connection[Any]", constraints: Sequence[tuple[str, str, str, str, str | None]]
 ) -> "list[psycopg.sql.Composed]":
-    """Drop foreign keys; the statements that make them again."""
+    """Drop constraints; the statements that make them again."""
     from psycopg import sql
 
     again = []
-    for schema, table, name, definition, comment in keys:
+    for schema, table, name, definition, comment in constraints:
         connection.execute(with_names("ALTER TABLE {}.{} DROP CONSTRAINT {}", schema, table, name))
         again.append(with_names("ALTER TABLE {}.{} ADD CONSTRAINT {} ", schema, table, name) + sql.SQL(definition))
         if comment is not None:
