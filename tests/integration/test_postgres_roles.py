@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from dgtui.engine.datasources.loading import Selection
+from dgtui.engine.datasources.postgres_rows import RowsChoice
+from dgtui.engine.datasources.postgres_toc import Toc, TocEntry
 from tests.integration.postgres_case import datasource, role
 from tests.support.homes import Home
 from tests.support.postgres import PostgresServer
@@ -244,3 +246,15 @@ def test_what_only_a_superuser_may_make_is_told_before_it_is_loaded(
         '"just owner" is none' in told.output
     )
     assert 'ALTER ROLE "just owner" SUPERUSER;' in told.output
+
+
+def test_grants_on_several_large_objects_go_with_their_content(postgres_server: PostgresServer) -> None:
+    """pg_dump 17 and newer tell them once for all objects that have the same."""
+    entries = (
+        TocEntry(1, "BLOB METADATA", "", "7..9", "postgres", "7\n8\n9\n", "", ()),
+        TocEntry(2, "ACL", "", "LARGE OBJECTS 7..9", "postgres", "GRANT ALL ON LARGE OBJECT 7 TO x;\n", "", (1,)),
+        TocEntry(3, "ACL", "public", "TABLE t", "postgres", "GRANT ALL ON TABLE public.t TO x;\n", "", ()),
+    )
+    choice = RowsChoice("shop", Selection(backup_type="data_only"))
+    with postgres_server.connect() as connection:
+        assert choice.companions(connection, Toc("shop", "18.6", "18.6", entries), []) == list(entries[:2])

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import psycopg
 
 LARGE_OBJECTS = frozenset({"BLOB", "BLOBS", "BLOB METADATA"})
+OF_LARGE_OBJECTS = "LARGE OBJECT"
+"""How the tag of a comment on one begins, or of the grants on one or on several."""
 _NAMED = 5
 _REFERRING = """
 SELECT DISTINCT n.nspname, c.relname FROM pg_constraint k
@@ -116,7 +118,7 @@ class RowsChoice:
             return [
                 entry
                 for entry in toc.entries
-                if entry.kind in {"SEQUENCE SET", *LARGE_OBJECTS} or entry.tag.startswith("LARGE OBJECT ")
+                if entry.kind in {"SEQUENCE SET", *LARGE_OBJECTS} or entry.tag.startswith(OF_LARGE_OBJECTS)
             ]
         own = set(connection.execute(_OWN_SEQUENCES, {"oids": [target.oid for target in targets]}).fetchall())
         return [entry for entry in toc.entries if entry.kind == "SEQUENCE SET" and (entry.schema, entry.tag) in own]
