@@ -49,7 +49,7 @@ async def in_theme(tmp_path: Path, theme: str, colour: bool, monkeypatch: pytest
 
 @pytest.mark.parametrize("colour", [True, False])
 @pytest.mark.parametrize("theme", THEMES)
-@pytest.mark.parametrize(("keys", "others"), [(("b",), ("go", "no")), (("d",), ("no", "yes"))])
+@pytest.mark.parametrize(("keys", "others"), [(("b",), ("go", "no")), (PLACES["delete"], ("no", "yes"))])
 async def test_only_the_button_with_the_focus_looks_like_it(
     tmp_path: Path,
     theme: str,
@@ -131,7 +131,7 @@ async def test_a_dialog_that_is_being_closed_asks_for_no_place_for_what_is_told(
         async with app.run_test(size=(80, 24)) as pilot:
             driver = Driver(app, pilot, [])
             await driver.settle()
-            await driver.press("d")
+            await driver.press(*PLACES["delete"])
             dialog = driver.screen
             assert isinstance(dialog, ConfirmScreen)
             await dialog.query(ToastRack).remove()

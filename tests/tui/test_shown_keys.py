@@ -98,7 +98,7 @@ async def test_keys_come_with_the_first_row_and_the_rest_with_the_width(home: Ho
 DIALOGS = {
     "form": ("n",),
     "back up": ("b",),
-    "delete": ("d",),
+    "delete": ("2", "left", "end", "right", "down", "down", "x", "enter"),
     "restore": ("2", "left", "end", "right", "down", "down", "r"),
     "objects": ("2", "left", "end", "right", "down", "down", "r", "f3"),
     "copies": ("2", "left", "end", "right", "down", "x"),
