@@ -32,6 +32,8 @@ _LAST_WORDS_BYTES = 64 << 10
 _STEP_BYTES = 64 << 10
 _PROGRESS_SECONDS = 0.5
 _RATE_SECONDS = 8.0
+_SETTLED_SECONDS = 2.0
+"""A rate that was measured for less tells nothing of the time that is left: a start is slower than what follows."""
 
 
 class ProgressSource(Record, frozen=True):
@@ -161,19 +163,23 @@ class RunWriter:
                 samples.popleft()
             elapsed = moment - samples[0][0]
             rate = (amount - samples[0][1]) / elapsed if elapsed > 0 else None
-            self.write(progress_message(amount, source, rate, self._object))
+            settled = elapsed >= _SETTLED_SECONDS
+            self.write(progress_message(amount, source, rate, self._object, settled=settled))
             for message in extra() if extra is not None else []:
                 self.write(message)
 
 
 def progress_message(
-    done: int, source: ProgressSource, rate: float | None, current: tuple[str, int, int]
+    done: int, source: ProgressSource, rate: float | None, current: tuple[str, int, int], *, settled: bool
 ) -> ProgressMessage:
-    """A progress message that never claims more than is known: an estimate that was too low grows with `done`."""
+    """A progress message that never claims more than is known: an estimate that was too low grows with `done`.
+
+    It tells the time that is left only where the rate has `settled`.
+    """
     total = source.total
     if total is not None and source.total_kind != "exact" and done >= total:
         total = done + max(done // 50, 1)
-    seconds_left = (total - done) / rate if total is not None and rate else None
+    seconds_left = (total - done) / rate if total is not None and rate and settled else None
     return ProgressMessage(
         done=done,
         total=total,

@@ -1,11 +1,13 @@
 """The message file of a run: on a full disk what matters most is told; a run that waits is no worker that died."""
 
 import errno
+import itertools
 import os
 from pathlib import Path
 
 import pytest
 
+from dgtui.engine import run_writer
 from dgtui.engine.messages import LogMessage, StatusMessage, StorageMessage
 from dgtui.engine.model import Problem
 from dgtui.engine.run_follower import RunFollower, last_status
@@ -117,3 +119,23 @@ def test_how_far_a_try_came_is_not_told_of_the_wait_for_the_next_one(tmp_path: P
     assert [(one.progress is None, len(one.storages)) for one in (dumping, waiting)] == [(False, 1), (True, 0)]
     assert phase_text(waiting) == "waiting for the next try"
     run.close()
+
+
+@pytest.mark.parametrize("settled", [True, False])
+def test_what_is_left_is_told_once_the_rate_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settled: bool
+) -> None:
+    """The first bytes of a restore come slowly: five hours were left of one that took seconds."""
+    monkeypatch.setattr(run_writer, "_SETTLED_SECONDS", 0.0 if settled else 1e9)
+    paths = RunPaths(tmp_path)
+    paths.make()
+    run = RunWriter(paths.messages("r1"))
+    amounts = itertools.count(1)
+    run.start_progress(lambda: next(amounts), ProgressSource(total=10**6, total_kind="exact"))
+    run.stop_progress()
+    run.close()
+    follower = RunFollower(paths, "r1")
+    follower.poll()
+    progress = follower.snapshot.progress
+    assert progress is not None
+    assert (progress.rate is not None, progress.seconds_left is not None) == (True, settled)
