@@ -28,6 +28,7 @@ from dgtui.engine.datasources.postgres_paths import misses_path, path_option, us
 from dgtui.engine.datasources.postgres_places import tell_places
 from dgtui.engine.datasources.postgres_plan import RestorePlan
 from dgtui.engine.datasources.postgres_properties import properties
+from dgtui.engine.datasources.postgres_silence_watch import SilenceWatch
 from dgtui.engine.datasources.postgres_toc import Toc, definition_bytes
 from dgtui.engine.datasources.postgres_tools import buffered
 from dgtui.engine.errors import DatabaseConnectionError, RestoreError, ValidationError
@@ -72,7 +73,9 @@ class Loader:
         plan: RestorePlan,
         reporter: Reporter,
         folder: Path,
+        patience: float,
     ) -> None:
+        """A server that answers nothing for `patience` seconds is given up."""
         self.counted: dict[str, int] = {}
         """Rows of the tables, by the server's account of what they took in."""
         self._access = access
@@ -81,6 +84,7 @@ class Loader:
         self._toc = toc
         self._plan = plan
         self._reporter = reporter
+        self._patience = patience
         self._arguments = [
             "-v", "-w", "-d", access.conninfo(database), *access.tool_role, *plan.arguments,
             *self._list_file(folder / "restore.list"),
@@ -177,9 +181,13 @@ class Loader:
             stdout=subprocess.DEVNULL,
         )
         try:
-            return self._outcome(child, complaints)
+            with self._given_up_if_silent(child):
+                return self._outcome(child, complaints)
         finally:
             child.stop()
+
+    def _given_up_if_silent(self, child: Child) -> SilenceWatch:
+        return SilenceWatch(self._access, self._database, self._patience, child.process.kill)
 
     def _serially(self, hear: Callable[[str], None] | None = None, path: str | None = None) -> LoadOutcome:
         complaints = Complaints(self._reporter, self._tables)
@@ -198,11 +206,12 @@ class Loader:
         if path is not None:
             blocks = with_path_of_session(blocks)
         try:
-            child.feed(blocks, idle_timeout=_IDLE_SECONDS)
-            # What pg_restore had no need of is read as well: the bytes are known to be good at their end only.
-            for _ in blocks:
-                pass
-            return self._outcome(child, complaints)
+            with self._given_up_if_silent(child):
+                child.feed(blocks, idle_timeout=_IDLE_SECONDS)
+                # What pg_restore had no need of is read as well: the bytes are known to be good at their end only.
+                for _ in blocks:
+                    pass
+                return self._outcome(child, complaints)
         finally:
             child.stop()
 

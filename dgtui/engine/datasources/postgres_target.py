@@ -157,7 +157,9 @@ class PostgresTarget(Datasource[PostgresSettings]):
         toc = read_toc(archive.blocks())
         plan = plan_restore(self._access, toc, selection)
         reporter.log(f"Running pg_restore {plan.tool.version} ({plan.tool.path})")
-        loader = Loader(self._access, archive, toc, database, plan, reporter, scratch_folder)
+        loader = Loader(
+            self._access, archive, toc, database, plan, reporter, scratch_folder, patience=self.idle_timeout
+        )
         self._loaded_rows.clear()
         outcome = loader.load(jobs)
         self._loaded_rows[database] = loader.counted

@@ -1,0 +1,37 @@
+"""A server that falls silent while it is loaded: it was waited for without end."""
+
+import pytest
+
+from tests.support.cutting import cutting
+from tests.support.homes import Home
+from tests.support.postgres import PostgresServer
+from tests.support.round_trips import digest_of, postgres_table
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_server_that_answers_nobody_ends_the_loading(home: Home, postgres_server: PostgresServer, jobs: int) -> None:
+    """After the job's time; the database that was loaded into is told, since nothing can be removed there now."""
+    with (
+        postgres_server.database() as name,
+        cutting(postgres_server.port, (b"hush now",), "silent", lambda: None) as proxy,
+    ):
+        postgres_server.execute("CREATE TABLE word (v text)", name)
+        postgres_server.execute("INSERT INTO word VALUES ('hush now')", name)
+        source = postgres_table(postgres_server, name, port=proxy.port, tls="disable", connect_timeout=2)
+        home.configure(source, job="idle_timeout = 3")
+        execution = home.back_up()
+        assert execution.status == "completed", execution.problem
+        postgres_server.execute("DELETE FROM word", name)
+        before = digest_of(postgres_server, name)
+        engine = home.engine()
+        snapshot = home.finish(engine, engine.start_restore(execution, jobs=jobs, overwrite=True, safety=False))
+        assert proxy.has_cut
+        assert snapshot.status == "failed"
+        assert snapshot.problem is not None
+        assert snapshot.problem.kind == "ServerTimeout"
+        assert "answered nothing for " in snapshot.problem.message
+        assert f"{name}__dgtui_new" in snapshot.problem.hint
+        assert digest_of(postgres_server, name) == before
+        for other in postgres_server.databases():
+            if other.startswith(f"{name}__dgtui"):
+                postgres_server.drop_database(other)
