@@ -2,14 +2,18 @@
 
 import pytest
 
+from dgtui.engine.datasources.loading import Selection
+from dgtui.engine.model import RestoreType
 from tests.support.cutting import cutting
 from tests.support.homes import Home
 from tests.support.postgres import PostgresServer
 from tests.support.round_trips import digest_of, postgres_table
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_a_server_that_answers_nobody_ends_the_loading(home: Home, postgres_server: PostgresServer, jobs: int) -> None:
+@pytest.mark.parametrize(("backup_type", "jobs"), [("full", 1), ("full", 2), ("data_only", 1)])
+def test_a_server_that_answers_nobody_ends_the_loading(
+    home: Home, postgres_server: PostgresServer, backup_type: RestoreType, jobs: int
+) -> None:
     """After the job's time; the database that was loaded into is told, since nothing can be removed there now."""
     with (
         postgres_server.database() as name,
@@ -24,13 +28,15 @@ def test_a_server_that_answers_nobody_ends_the_loading(home: Home, postgres_serv
         postgres_server.execute("DELETE FROM word", name)
         before = digest_of(postgres_server, name)
         engine = home.engine()
-        snapshot = home.finish(engine, engine.start_restore(execution, jobs=jobs, overwrite=True, safety=False))
+        selection = Selection(backup_type=backup_type)
+        run_id = engine.start_restore(execution, selection=selection, jobs=jobs, overwrite=True, safety=False)
+        snapshot = home.finish(engine, run_id)
         assert proxy.has_cut
         assert snapshot.status == "failed"
         assert snapshot.problem is not None
         assert snapshot.problem.kind == "ServerTimeout"
         assert "answered nothing for " in snapshot.problem.message
-        assert f"{name}__dgtui_new" in snapshot.problem.hint
+        assert backup_type == "data_only" or f"{name}__dgtui_new" in snapshot.problem.hint
         assert digest_of(postgres_server, name) == before
         for other in postgres_server.databases():
             if other.startswith(f"{name}__dgtui"):

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from dgtui.engine.datasources.dumping import Archive
 from dgtui.engine.datasources.loading import Announce, LoadError, LoadOutcome, Selection
-from dgtui.engine.datasources.postgres_connection import Access
+from dgtui.engine.datasources.postgres_connection import Access, break_connection
 from dgtui.engine.datasources.postgres_databases import with_names
 from dgtui.engine.datasources.postgres_load_hints import load_hint
 from dgtui.engine.datasources.postgres_rows import LARGE_OBJECTS, RowsChoice, Target, listed, with_rows
 from dgtui.engine.datasources.postgres_script import Replay, RowsOf
 from dgtui.engine.datasources.postgres_settling import transaction_mark
+from dgtui.engine.datasources.postgres_silence_watch import SilenceWatch
 from dgtui.engine.datasources.postgres_toc import Toc, TocEntry, read_toc
 from dgtui.engine.datasources.postgres_tools import fitting_tool, major
 from dgtui.engine.errors import RestoreError
@@ -77,8 +78,14 @@ class DataLoad:
         self._database = database
         self._choice = RowsChoice(database, selection)
 
-    def run(self, reporter: Reporter, *, overwrite: bool, scratch_folder: Path, announce: Announce) -> LoadOutcome:
-        """Load the rows. Raises RestoreError and ConfigError before anything is touched; errors are in the outcome."""
+    def run(
+        self, reporter: Reporter, *, overwrite: bool, scratch_folder: Path, announce: Announce, patience: float
+    ) -> LoadOutcome:
+        """Load the rows; errors are in the outcome.
+
+        Raises RestoreError and ConfigError before anything is touched, and ServerTimeout where the server answers
+        nothing for `patience` seconds.
+        """
         import psycopg
 
         toc = read_toc(self._archive.blocks())
@@ -91,8 +98,9 @@ class DataLoad:
             empties = self._choice.tables_to_empty(connection, targets, entries, overwrite=overwrite)
             reporter.log(f"Loading rows of {len(targets)} tables with pg_restore {tool.version}, in one transaction")
             replay = Replay(connection, reporter, [target.shown for target in targets])
+            silence = SilenceWatch(self._access, self._database, patience, lambda: break_connection(connection))
             try:
-                with connection.transaction(), self._prepared(connection, targets, empties):
+                with silence, connection.transaction(), self._prepared(connection, targets, empties):
                     _take_hold_of(connection, companions)
                     if empties and any(entry.kind in LARGE_OBJECTS for entry in entries):
                         connection.execute("SELECT pg_catalog.lo_unlink(oid) FROM pg_catalog.pg_largeobject_metadata")

@@ -179,7 +179,13 @@ class PostgresTarget(Datasource[PostgresSettings]):
     ) -> LoadOutcome:
         """Replay the rows in one transaction, with triggers off and foreign keys checked at its end."""
         load = DataLoad(self._access, archive, database, selection)
-        return load.run(reporter, overwrite=overwrite, scratch_folder=scratch_folder, announce=announce)
+        return load.run(
+            reporter,
+            overwrite=overwrite,
+            scratch_folder=scratch_folder,
+            announce=announce,
+            patience=self.idle_timeout,
+        )
 
     @contextlib.contextmanager
     def private_server(
