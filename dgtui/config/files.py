@@ -107,7 +107,7 @@ def find_files(path: Path | None) -> FoundFiles:
         others = []
     except OSError as error:
         shown = show_path(folder)
-        hint = f"Is it a folder that the user who runs dgtui may read? See: ls -ld {shlex.quote(shown)}"
+        hint = f"Is it a folder, and may our user read it? See: ls -ld {shlex.quote(shown)}"
         raise ConfigError(f"{shown}: {error.strerror}", subject=shown, hint=hint) from None
     return FoundFiles(main if named or os.path.lexists(main) else None, tuple(others))
 
