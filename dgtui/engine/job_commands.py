@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import IO
 
 from dgtui.config import JobSettings
+from dgtui.engine.cancellation import Cancellation
 from dgtui.engine.child import Child, describe_exit, printable
 from dgtui.engine.errors import BackupCreationError, DataGuardianError, ToolMissing
 from dgtui.engine.model import Problem
@@ -18,9 +19,12 @@ _READER_SECONDS = 2.0
 class JobCommands:
     """Runs `before` and `after` of one run; their lines go into the run's log."""
 
-    def __init__(self, job: JobSettings, job_name: str, execution_id: str, reporter: Reporter) -> None:
+    def __init__(
+        self, job: JobSettings, job_name: str, execution_id: str, reporter: Reporter, cancellation: Cancellation
+    ) -> None:
         self._job = job
         self._reporter = reporter
+        self._cancellation = cancellation
         self._begun = False
         self._environment = {
             "DGTUI_JOB": job_name,
@@ -53,8 +57,29 @@ class JobCommands:
             return
         self._reporter.log(f"Running {when}: {' '.join(map(printable, command))}")
         environment = {**self._environment, "DGTUI_WHEN": when, **outcome}
+        child: Child | None = None
+        ended = False
         try:
-            child = Child(command, environment=environment, on_line=lambda line: self._log(when, line), trusted=True)
+            # Cancelled while it is started, it would be left running: nobody would hold it yet.
+            with self._cancellation.shield():
+                child = self._start(when, command, environment)
+            tail = self._follow(child, when, timeout)
+            ended = True
+        finally:
+            # What a program that ended well has left running is meant to stay: a tunnel, a mount.
+            if child is not None and not ended:
+                child.stop()
+        if child.process.returncode != 0:
+            raise BackupCreationError(
+                f"The program of `{when}` failed with {describe_exit(child.process.returncode)}",
+                subject=command[0],
+                hint="Its lines are in the run's log" + (": nothing was backed up" if when == "before" else ""),
+                detail=tail or tuple(child.tail),
+            )
+
+    def _start(self, when: str, command: Sequence[str], environment: dict[str, str]) -> Child:
+        try:
+            return Child(command, environment=environment, on_line=lambda line: self._log(when, line), trusted=True)
         except ToolMissing as error:
             raise ToolMissing(
                 f"The program of `{when}` cannot be run: {error.message}",
@@ -65,25 +90,16 @@ class JobCommands:
             raise BackupCreationError(
                 f"The program of `{when}` cannot be run: {error.strerror}", subject=command[0]
             ) from None
-        tail = self._follow(child, when, timeout)
-        if child.process.returncode != 0:
-            raise BackupCreationError(
-                f"The program of `{when}` failed with {describe_exit(child.process.returncode)}",
-                subject=command[0],
-                hint="Its lines are in the run's log" + (": nothing was backed up" if when == "before" else ""),
-                detail=tail or tuple(child.tail),
-            )
 
     def _follow(self, child: Child, when: str, timeout: int) -> tuple[str, ...]:
-        """Log what a child says until it ends; its last lines. One that takes too long, or is cancelled, is ended."""
+        """Log what a child says until it ends; its last lines. Raises BackupCreationError where it takes too long."""
         assert child.process.stdout is not None
         reader = Thread(target=self._read, args=(child, child.process.stdout, when), daemon=True)
         reader.start()
-        ended = False
         try:
             child.wait(timeout)
-            ended = True
         except subprocess.TimeoutExpired:
+            child.stop()
             raise BackupCreationError(
                 f"The program of `{when}` took longer than {timeout} s and was ended",
                 subject=child.name,
@@ -91,9 +107,6 @@ class JobCommands:
                 detail=tuple(child.tail),
             ) from None
         finally:
-            # What a program that ended well has left running is meant to stay: a tunnel, a mount.
-            if not ended:
-                child.stop()
             reader.join(_READER_SECONDS)
         return tuple(child.tail)
 

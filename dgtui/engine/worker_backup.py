@@ -60,7 +60,8 @@ class BackupWorker(Worker[BackupOrder]):
     def _carry_out(self) -> None:
         kind = self._config.require_datasource(self._order.job.datasource).type
         started = msgspec.structs.replace(started_execution(self._plan, kind, self._order.ordered_at), status="running")
-        commands = JobCommands(self._order.job, self._order.job_name, self._order.run_id, self._run)
+        order = self._order
+        commands = JobCommands(order.job, order.job_name, order.run_id, self._run, self._cancellation)
         with self._recording_failure(self._record_failure, started, commands.after):
             if self._order.job.before or not self._paths.is_unrecorded(self._order.run_id):
                 # `before` may take hours; and whoever announced the run in the catalogue shows from there that it runs.

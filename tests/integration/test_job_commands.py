@@ -13,6 +13,7 @@ import pytest
 from dgtui.engine import starting
 from dgtui.engine.backup_records import BackupRecords
 from dgtui.engine.cancellation import CANCEL
+from dgtui.engine.child import Child
 from dgtui.engine.errors import BackupCreationError, DatabaseConnectionError, DataGuardianError
 from dgtui.engine.messages import PhaseMessage
 from dgtui.engine.patience import with_retries
@@ -41,6 +42,14 @@ def script(home: Home, name: str, text: str) -> str:
 def configure(home: Home, **keys: object) -> None:
     job = "\n".join(f"{key} = {json.dumps(value)}" for key, value in keys.items())
     home.configure(f'[datasources.shop]\ntype = "files"\npath = "{home.folder}/source"\n', job=job)
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process is at work; one that has ended may wait for long until it is collected."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def test_both_run_and_are_told(files: Home) -> None:
@@ -130,8 +139,30 @@ def test_a_run_is_cancelled_while_before_runs(files: Home) -> None:
     wait_until(lambda: started.exists() and started.read_text().endswith("\n"), "the program before")
     engine.cancel(run_id)
     assert files.finish(engine, run_id).status == "cancelled"
-    with pytest.raises(ProcessLookupError):
-        os.kill(int(started.read_text()), signal.SIGCONT)
+    assert not is_running(int(started.read_text()))
+
+
+def test_a_run_is_cancelled_while_before_is_started(files: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the program itself has started goes with it."""
+    started = files.folder / "started"
+    configure(files, before=[script(files, "before.sh", f'sleep 600 & echo $! > "{started}"; wait')])
+
+    def prepare() -> None:
+        starting_a_child = Child.__init__
+
+        def cancelled(child: Child, *arguments: Any, **options: Any) -> None:
+            starting_a_child(child, *arguments, **options)
+            wait_until(lambda: started.exists() and started.read_text().endswith("\n"), "the program before")
+            os.kill(os.getpid(), CANCEL)
+
+        setattr(Child, "__init__", cancelled)  # noqa: B010  # in the forked process alone
+
+    engine = files.engine(fork_workers=True)
+    with monkeypatch.context() as patched:
+        patched.setattr(starting, "fork_worker", forked(prepare))
+        run_id = engine.start_job("nightly")
+    assert files.finish(engine, run_id).status == "cancelled"
+    assert not is_running(int(started.read_text()))
 
 
 def test_a_run_that_is_cancelled_while_the_catalogue_is_opened_runs_nothing(
