@@ -225,6 +225,7 @@ def test_one_connection_is_enough_for_a_dump(postgres_server: PostgresServer, tm
         if limited == "database":
             postgres_server.execute(f"ALTER DATABASE {name} CONNECTION LIMIT 1")
         postgres_server.execute("CREATE TABLE t (i int); GRANT SELECT ON t TO lonely", name)
+        wait_until(lambda: not sessions(postgres_server, name), "the end of our own session")
         source = datasource(postgres_server, name, username=lonely)
         summary = dump_to(source, tmp_path / "backup.dump", scratch=tmp_path)
         assert [(item.name, item.rows_exact) for item in summary.objects] == [("public.t", False)]
