@@ -55,8 +55,7 @@ class ConfigFile(NamedTuple):
 
 def expand(path: str | Path, folder: Path | None = None) -> Path:
     """A path in its absolute form, with `~` as a shell reads it; a relative one begins in `folder`."""
-    # pathlib raises where it does not know a user.
-    expanded = Path(os.path.expanduser(path))  # noqa: PTH111
+    expanded = Path(os.path.expanduser(path))  # noqa: PTH111  # pathlib raises where it does not know a user
     return expanded if expanded.is_absolute() else (folder or Path.cwd()) / expanded
 
 

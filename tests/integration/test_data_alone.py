@@ -15,7 +15,15 @@ from tests.integration.postgres_case import role
 from tests.support.homes import Home
 from tests.support.mariadb import MariadbServer, mysql_digest
 from tests.support.postgres import PostgresServer
-from tests.support.round_trips import digest_of, mysql_table, postgres_table, restored, table, whole_backup
+from tests.support.round_trips import (
+    comes_back,
+    digest_of,
+    mysql_table,
+    postgres_table,
+    restored,
+    table,
+    whole_backup,
+)
 from tests.support.sqlite import make_nasty, sqlite_digest
 
 DATA = Selection(backup_type="data_only")
@@ -152,13 +160,7 @@ def test_postgres_rows_that_a_constraint_was_never_held_against(
         "COMMENT ON CONSTRAINT whose ON orders IS 'it''s for later'; INSERT INTO people VALUES (1)",
         postgres_database,
     )
-    before = digest_of(postgres_server, postgres_database)
-    home.configure(postgres_table(postgres_server, postgres_database))
-    whole_backup(home)
-    postgres_server.execute("DELETE FROM orders", postgres_database)
-    done = home.dgtui("restore", "nightly@latest", "--data-only", "--overwrite", "--yes")
-    assert done.exit_code == 0, done
-    assert digest_of(postgres_server, postgres_database) == before
+    comes_back(home, postgres_server, postgres_database, "DELETE FROM orders", "--data-only", "--overwrite")
 
 
 def test_postgres_views_that_read_one_another_in_a_circle(
@@ -172,13 +174,14 @@ def test_postgres_views_that_read_one_another_in_a_circle(
         "CREATE OR REPLACE VIEW two AS SELECT i FROM three; CREATE OR REPLACE VIEW one AS SELECT i FROM held",
         postgres_database,
     )
-    before = digest_of(postgres_server, postgres_database)
-    home.configure(postgres_table(postgres_server, postgres_database))
-    whole_backup(home)
-    postgres_server.execute("DELETE FROM t; REFRESH MATERIALIZED VIEW a_sum", postgres_database)
-    done = home.dgtui("restore", "nightly@latest", "--data-only", "--overwrite", "--yes")
-    assert done.exit_code == 0, done
-    assert digest_of(postgres_server, postgres_database) == before
+    comes_back(
+        home,
+        postgres_server,
+        postgres_database,
+        "DELETE FROM t; REFRESH MATERIALIZED VIEW a_sum",
+        "--data-only",
+        "--overwrite",
+    )
 
 
 def test_postgres_a_failure_in_the_middle_leaves_every_row(

@@ -7,7 +7,7 @@ import pytest
 from tests.support.homes import Home
 from tests.support.postgres import PostgresServer
 from tests.support.postgres_extension import server_with_extension, with_own_rows
-from tests.support.round_trips import digest_of, postgres_table, whole_backup
+from tests.support.round_trips import comes_back, digest_of, postgres_table, whole_backup
 
 _CHANGES = "DELETE FROM more.places WHERE id = 102; INSERT INTO more.places VALUES (103, 'new'); DELETE FROM more.notes"
 
@@ -36,23 +36,19 @@ def database(server: PostgresServer, home: Home) -> Iterator[str]:
 def test_the_rows_of_the_user_come_back_and_those_of_the_extension_stay(
     home: Home, server: PostgresServer, database: str, choice: str
 ) -> None:
-    before = digest_of(server, database)
-    whole_backup(home)
-    server.execute(_CHANGES, database)
-    done = home.dgtui("restore", "nightly@latest", choice, "--overwrite", "--yes")
-    assert done.exit_code == 0, done
-    assert digest_of(server, database) == before
+    comes_back(home, server, database, _CHANGES, choice, "--overwrite")
 
 
 def test_rows_of_an_extension_alone_are_none_that_would_be_replaced(
     home: Home, server: PostgresServer, database: str
 ) -> None:
-    before = digest_of(server, database)
-    whole_backup(home)
-    server.execute("TRUNCATE t; DELETE FROM more.places WHERE id > 100; DELETE FROM more.notes", database)
-    done = home.dgtui("restore", "nightly@latest", "--data-only", "--yes")
-    assert done.exit_code == 0, done
-    assert digest_of(server, database) == before
+    comes_back(
+        home,
+        server,
+        database,
+        "TRUNCATE t; DELETE FROM more.places WHERE id > 100; DELETE FROM more.notes",
+        "--data-only",
+    )
 
 
 def test_a_table_that_the_extension_makes_is_chosen_by_its_rows_alone(

@@ -4,7 +4,7 @@ import pytest
 
 from tests.support.homes import Home
 from tests.support.postgres import PostgresServer
-from tests.support.round_trips import digest_of, postgres_table, whole_backup
+from tests.support.round_trips import comes_back, digest_of, postgres_table, whole_backup
 
 _DOMAIN = """
 CREATE DOMAIN amount AS int; CREATE TABLE t (i amount); INSERT INTO t VALUES (-1); CREATE TABLE other (i amount);
@@ -83,13 +83,7 @@ def test_a_text_search_configuration_that_is_there_stays(
         "INSERT INTO t VALUES ('a b')",
         postgres_database,
     )
-    before = digest_of(postgres_server, postgres_database)
-    home.configure(postgres_table(postgres_server, postgres_database))
-    whole_backup(home)
-    postgres_server.execute("DELETE FROM t", postgres_database)
-    done = home.dgtui("restore", "nightly@latest", "--table", "t", "--overwrite", "--yes")
-    assert done.exit_code == 0, done
-    assert digest_of(postgres_server, postgres_database) == before
+    comes_back(home, postgres_server, postgres_database, "DELETE FROM t", "--table", "t", "--overwrite")
 
 
 def test_an_event_trigger_that_forbids_definitions_is_named_as_what_does(

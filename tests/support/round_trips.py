@@ -69,6 +69,17 @@ def whole_backup(home: Home, storages: int = 1) -> Execution:
     return execution
 
 
+def comes_back(home: Home, server: PostgresServer, database: str, spoil: str, *choice: str) -> None:
+    """Back up a PostgreSQL database, spoil it by a statement, and restore it in its place: it is what it was."""
+    before = digest_of(server, database)
+    home.configure(postgres_table(server, database))
+    whole_backup(home)
+    server.execute(spoil, database)
+    done = home.dgtui("restore", "nightly@latest", *choice, "--yes")
+    assert done.exit_code == 0, done
+    assert digest_of(server, database) == before
+
+
 def parts(execution: Execution) -> int:
     """How many files hold the backup, which is the same at each storage."""
     counts = {
