@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
@@ -131,7 +131,7 @@ def save_object(
     """Write an object to its file and read the whole configuration again, which is returned.
 
     Raises ConfigError where a person wrote the object, it does not hold what was `seen` of it any more, or the
-    configuration would not be right; then nothing is changed.
+    configuration would not be right, and StorageError where it cannot be written; then nothing is changed.
     """
     file = object_file(config, table, name)
     former = _former(config, table, name, new=new, seen=seen)
@@ -139,12 +139,12 @@ def save_object(
 
     secrets = {key: value for key, value in values.items() if isinstance(value, HiddenText)}
     plain = {**values, **{key: {"file": str(secret_file(config, table, name, key))} for key in secrets}}
-    changes = _Changes()
-    _begin_main(config, changes)
-    for key, value in secrets.items():
-        changes.write(secret_file(config, table, name, key), value.encode() + b"\n")
-    changes.write(file, (MARK + tomli_w.dumps({table: {name: plain}})).encode())
-    again = changes.read_again(config)
+    with _Changes() as changes:
+        _begin_main(config, changes)
+        for key, value in secrets.items():
+            changes.write(secret_file(config, table, name, key), value.encode() + b"\n")
+        changes.write(file, (MARK + tomli_w.dumps({table: {name: plain}})).encode())
+        again = load_config(config.path)
     _remove_secrets(config, table, name, former, but=plain)
     return again
 
@@ -192,9 +192,9 @@ def remove_object(config: Config, table: Table, name: str) -> Config:
     """
     refuse_removal(config, table, name)
     former = read_values(config, table, name)
-    changes = _Changes()
-    changes.remove(object_file(config, table, name))
-    again = changes.read_again(config)
+    with _Changes() as changes:
+        changes.remove(object_file(config, table, name))
+        again = load_config(config.path)
     _remove_secrets(config, table, name, former, but={})
     return again
 
@@ -223,10 +223,17 @@ def _users(config: Config, table: Table, name: str) -> list[str]:
 
 
 class _Changes:
-    """Files that are changed together, and are as they were where the configuration would not be right."""
+    """Files that are changed together: as they were where one cannot be written or the configuration is not right."""
 
     def __init__(self) -> None:
         self._before: list[tuple[Path, bytes | None]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if kind is not None:
+            self._undo()
 
     def write(self, file: Path, content: bytes) -> None:
         """Put a file in place. Raises StorageError."""
@@ -241,21 +248,22 @@ class _Changes:
             file.unlink()
         fsync_folder(file.parent)
 
-    def read_again(self, config: Config) -> Config:
-        """The configuration as it is now. Raises ConfigError, and nothing is changed then."""
-        try:
-            return load_config(config.path)
-        except ConfigError:
-            for file, before in reversed(self._before):
-                if before is None:
-                    file.unlink(missing_ok=True)
-                else:
-                    write_durably(file, before)
-            raise
+    def _undo(self) -> None:
+        # What is new goes first: on a full disk it makes the room for what was there.
+        for file, _ in (change for change in self._before if change[1] is None):
+            with explained(file, "remove"):
+                file.unlink(missing_ok=True)
+        for file, before in reversed(self._before):
+            if before is not None and _content(file) != before:
+                write_durably(file, before)
 
     def _note(self, file: Path) -> None:
-        with explained(file, "read"):
-            self._before.append((file, file.read_bytes() if os.path.lexists(file) else None))
+        self._before.append((file, _content(file)))
+
+
+def _content(file: Path) -> bytes | None:
+    with explained(file, "read"):
+        return file.read_bytes() if os.path.lexists(file) else None
 
 
 def secret_file(config: Config, table: Table, name: str, key: str) -> Path:

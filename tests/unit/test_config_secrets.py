@@ -1,13 +1,15 @@
 """Secrets that are typed on a screen: in files of their own, which change and go with the object they belong to."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from dgtui.config import load_config
 from dgtui.config.store import remove_object, save_object
-from dgtui.engine.errors import ConfigError
+from dgtui.engine.errors import ConfigError, DiskSpaceError
 from dgtui.engine.secrets import HiddenText
+from tests.support.shops import fill_up
 
 
 def save(path: Path, name: str, password: object, *, new: bool) -> None:
@@ -52,3 +54,30 @@ def test_a_secret_that_is_taken_from_elsewhere_now_is_not_kept(path: Path) -> No
     assert secrets(path.parent)["datasource-shop-password"] == "second\n"
     save(path, "shop", {"env": "SHOP_PASSWORD"}, new=False)
     assert secrets(path.parent) == {"datasource-shop-password-password": "another\n"}
+
+
+def test_a_disk_that_fills_meanwhile_changes_nothing(small_mount: Path) -> None:
+    """At whichever file of a save it becomes full: no secret lies there that nothing refers to, and none is changed."""
+    path = small_mount / "config.toml"
+    path.write_text("")
+    path.chmod(0o600)
+    save(path, "shop", HiddenText("first"), new=True)
+    filler, before = fill_up(small_mount), kept_files(small_mount)
+    saved = 0
+    for name, new in (("third", True), ("shop", False)):
+        for _ in range(10):
+            try:
+                save(path, name, HiddenText("second"), new=new)
+            except DiskSpaceError:
+                assert kept_files(small_mount) == before
+                os.truncate(filler, filler.stat().st_size - 4096)
+            else:
+                saved += 1
+                break
+        fill_up(small_mount)
+        before = kept_files(small_mount)
+    assert saved == 2
+
+
+def kept_files(folder: Path) -> dict[Path, bytes]:
+    return {file: file.read_bytes() for file in folder.rglob("*") if file.is_file() and file.name != "filler"}
