@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 from dgtui.cli.outcome import EXIT_HUNG_UP, exit_code_of_run, report_problem
 from dgtui.cli.output import say
 from dgtui.cli.view import View, choose_view
-from dgtui.engine.errors import EXIT_CANCELLED
+from dgtui.engine.errors import EXIT_CANCELLED, DataGuardianError
 from dgtui.engine.memory import uncollected
 from dgtui.wording.problem_text import other_warnings
 from dgtui.wording.words import amount_text, one_line, short_id, size_text, took_text
@@ -77,6 +77,9 @@ def _opened(engine: "Engine") -> "Iterator[Engine]":
             say(f"note: {one_line(sentence)}")
         yield engine
     finally:
+        if engine.reconciled:
+            # Of a run that died nobody was told yet; whoever reads on the screen does not wait for receivers.
+            engine.deliver()
         for warning in engine.warnings:
             say(f"warning: {one_line(warning)}")
         engine.close()
@@ -171,6 +174,15 @@ def start_and_watch(runs: Runs, start: Callable[[], str], *, as_json: bool = Fal
         return _shown(runs, start(), signals, as_json=as_json, may_cancel=True)
 
 
+def _record_death() -> None:
+    """Record that a worker died, and tell of it: where a timer starts runs, nobody else may come by for a day."""
+    try:
+        with open_engine(put_back=False):
+            pass
+    except DataGuardianError as error:
+        say(f"warning: It could not be recorded: {one_line(error.message)}")
+
+
 def watch(runs: Runs, run_id: str, *, as_json: bool = False) -> int:
     """Show a run until it ends; the exit code. Ctrl+C and SIGTERM end the watching."""
     with Signals() as signals:
@@ -187,6 +199,8 @@ def _shown(runs: Runs, run_id: str, signals: Signals, *, as_json: bool, may_canc
     if stopped is not None:
         return stopped
     conclude(title, watched.snapshot)
+    if watched.snapshot.died and may_cancel:
+        _record_death()
     return exit_code_of_run(watched.snapshot)
 
 

@@ -131,6 +131,10 @@ class Engine(RestoreAftermath, LiveLook):
         """Record what became of runs and removals whose process died without notice; sentences for people."""
         return settle_runs(self.catalog, self.config, self.paths)
 
+    def deliver(self) -> None:
+        """Send notifications where no daemon does it, as the end of a run does."""
+        self._teller().deliver()
+
     def _teller(self) -> Teller:
         return Teller(self.catalog, self.config, self.warnings.append)
 

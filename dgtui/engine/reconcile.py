@@ -15,6 +15,7 @@ from dgtui.engine.catalog.audit import AuditTable
 from dgtui.engine.catalog.due_runs import queued_runs
 from dgtui.engine.errors import DataGuardianError, JobBusy
 from dgtui.engine.files import explained
+from dgtui.engine.late_telling import LateTeller
 from dgtui.engine.locks import take_lock
 from dgtui.engine.made_again import next_step
 from dgtui.engine.manifest import Manifest
@@ -44,7 +45,7 @@ _AFTER_UNKNOWN = "The worker ended without notice while the program of `after` r
 def reconcile(catalog: Catalog, config: Config, paths: RunPaths) -> tuple[str, ...]:
     """Record what became of every run that is recorded as under way and whose worker is gone; sentences for people."""
     unsaid: list[str] = []
-    teller = Teller(catalog, config, unsaid.append)
+    teller = LateTeller(catalog, config, paths, unsaid.append)
     told = [*rebuild_if_new(catalog, config, paths)]
     dead: set[str] = set()
     if any(_dead_runs(catalog, paths)):
@@ -64,6 +65,7 @@ def reconcile(catalog: Catalog, config: Config, paths: RunPaths) -> tuple[str, .
     remove_from_targets(catalog, config, paths)
     told += name_leftovers(catalog)
     _remove_scratch(paths)
+    teller.send_heartbeats()
     return (*told, *unsaid)
 
 

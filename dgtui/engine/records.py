@@ -16,9 +16,10 @@ from dgtui.engine.messages import now
 from dgtui.engine.model import Record
 from dgtui.engine.notification_model import AuditEntry, Delivery, Notification, NotificationKind
 from dgtui.engine.notify.channels import send
-from dgtui.engine.notify.courier import Courier, DeliveryReport, due_of
+from dgtui.engine.notify.courier import Courier, DeliveryReport, channels_for, due_of
 from dgtui.engine.notify.message import test_message
 
+_NOT_BEGUN = "waits for the next delivery: by a daemon, at the end of a run, or dgtui notify --deliver"
 _WAITS = "waits for its group, its digest or the end of quiet hours"
 
 
@@ -159,6 +160,18 @@ class Records:
                     reason=_held(item.channel, config) or _WAITS,
                 )
             )
+        found += [
+            Undelivered(
+                channel=channel,
+                status="held",
+                titles=(notification.message,),
+                created_at=notification.created_at,
+                age_seconds=(at - notification.created_at).total_seconds(),
+                reason=_NOT_BEGUN,
+            )
+            for notification in items.unrouted()
+            for channel in channels_for(notification, config, at)
+        ]
         return sorted(found, key=lambda one: one.created_at)
 
     def _reason(self, delivery: Delivery, config: Config) -> str:

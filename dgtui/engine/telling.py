@@ -114,6 +114,15 @@ class Teller:
 
     def heartbeat(self, execution: Execution) -> None:
         """Tell a service that watches for silence that a job ran, well or not; cancelled runs say nothing."""
+        self._heartbeat(execution, Deadline(HEARTBEAT_SECONDS))
+
+    def late_heartbeats(self, executions: Sequence[Execution]) -> None:
+        """The same of runs whose worker died before it could, within the time of one: whoever starts waits for it."""
+        deadline = Deadline(HEARTBEAT_SECONDS)
+        for execution in executions:
+            self._heartbeat(execution, deadline)
+
+    def _heartbeat(self, execution: Execution, deadline: Deadline) -> None:
         job = self._config.jobs.get(execution.job)
         if job is None or job.heartbeat is None or _kind_of(execution) is None:
             return
@@ -124,7 +133,7 @@ class Teller:
                 url_to_ask = parts._replace(path=f"{parts.path.rstrip('/')}/fail").geturl()
             else:
                 url_to_ask = url
-            _ping(url_to_ask)
+            _ping(url_to_ask, deadline)
         except DataGuardianError as error:
             self._warn(f"The heartbeat of {execution.job} was not taken: {error.message}")
 
@@ -231,9 +240,8 @@ class SecretReads:
         )
 
 
-def _ping(url: str) -> None:
+def _ping(url: str, deadline: Deadline) -> None:
     """Ask for a page, more than once where that fails quickly. Raises DeliveryError."""
-    deadline = Deadline(HEARTBEAT_SECONDS)
     for pause in (*_HEARTBEAT_PAUSES, None):
         try:
             return request(url, "GET", None, {}, ca_file=None, commit=lambda: None, deadline=deadline)

@@ -1,6 +1,8 @@
 """What a run leaves behind for people: notifications, heartbeats and the audit log, through the commands."""
 
 import json
+import os
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -10,6 +12,8 @@ from contextlib import closing
 import msgspec
 import pytest
 
+from dgtui.engine.notify import raise_notification
+from tests.integration.test_faults_processes import worker_pid
 from tests.support.homes import Home
 from tests.support.receivers import WebServer, closed_port, frozen_server, web_server
 
@@ -18,6 +22,10 @@ import sqlite3, sys
 connection = sqlite3.connect(sys.argv[1])
 connection.executescript("DROP TRIGGER audit_refuses_update; UPDATE audit SET outcome = 'failed' WHERE number = 5;")
 """
+
+
+_DIES = json.dumps(["sh", "-c", "kill -9 $PPID"])
+"""A program before the backup that kills the worker."""
 
 
 @pytest.fixture
@@ -93,6 +101,44 @@ def test_a_failed_run_is_told_as_failed(home: Home, web: WebServer) -> None:
     shop(home, channel=hook(web.url, "error"))
     assert home.dgtui("--run-job", "nightly").exit_code == 0
     assert web.requests[-1].json["notifications"][0]["ended_kinds"] == ["backup_failed"], "its end is told too"
+
+
+def test_a_worker_that_is_killed_is_told_by_whoever_started_it(home: Home, web: WebServer) -> None:
+    shop(home, channel=hook(web.url, "error"), job=f'heartbeat = "{web.url}"\nbefore = {_DIES}')
+    done = home.dgtui("--run-job", "nightly")
+    assert done.exit_code == 1, done
+    assert "The worker ended without notice" in done.errors
+    ping, told = web.requests
+    assert ping.path.endswith("/t0ken-in-the-path/fail")
+    assert told.json["title"] == "Backup nightly of shop: interrupted, The worker ended without notice"
+    assert home.dgtui("list", "--json").json()[0]["status"] == "interrupted"
+    assert len(web.requests) == 2, "told once"
+
+
+def test_a_run_that_died_with_all_that_watched_it_is_told_by_the_next_command(home: Home, web: WebServer) -> None:
+    shop(home, channel=hook(web.url, "error"), job=f'heartbeat = "{web.url}"\n{home.gate}')
+    engine = home.engine()
+    run_id = engine.start_job("nightly")
+    os.kill(worker_pid(engine, run_id), signal.SIGKILL)
+    assert home.finish(engine, run_id).status == "interrupted"
+    assert web.requests == []
+    assert "ended interrupted" in home.dgtui("list").errors
+    ping, told = web.requests
+    assert ping.path.endswith("/t0ken-in-the-path/fail")
+    assert told.json["notifications"][0]["kind"] == "backup_failed"
+    assert "Everything was sent" in home.dgtui("notify").errors
+
+
+def test_what_nobody_has_begun_to_send_is_not_called_sent(home: Home, web: WebServer) -> None:
+    shop(home, channel=hook(web.url, "error"))
+    catalog = home.engine().catalog
+    raise_notification(catalog, "backup_failed", subject_kind="job", subject="nightly", message="It failed")
+    raise_notification(catalog, "backup_completed", subject_kind="job", subject="weekly", message="Not asked for")
+    (waiting,) = home.dgtui("notify", "--json").json()
+    assert (waiting["channel"], waiting["status"], waiting["titles"]) == ("ops", "held", ["It failed"])
+    assert "next delivery" in waiting["reason"]
+    assert home.dgtui("notify", "--deliver").exit_code == 0
+    assert home.dgtui("notify", "--json").json() == []
 
 
 def test_receivers_that_hang_change_nothing_but_the_warning(home: Home) -> None:

@@ -7,24 +7,25 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
 import pytest
 import sqlalchemy as sa
 
-from dgtui.config import Config
+from dgtui.config import Config, JobSettings
 from dgtui.engine.catalog import Catalog, Database
 from dgtui.engine.catalog.audit import AuditTable
 from dgtui.engine.catalog.due_runs import QueuedRun, TimetableState, claim_due_run, queued_runs
 from dgtui.engine.catalog.notifications import Notifications
 from dgtui.engine.locks import take_lock
-from dgtui.engine.model import Execution
+from dgtui.engine.model import Execution, ExecutionStatus, Purpose
 from dgtui.engine.reconcile import reconcile
 from dgtui.engine.restore_model import Restore
 from dgtui.engine.runs import RunPaths
 from dgtui.engine.storages.local import LocalSettings, LocalStorage
+from tests.support.receivers import web_server
 
 AT = datetime(2025, 2, 13, 6, tzinfo=UTC)
 RUNNING = Execution(
@@ -89,6 +90,29 @@ def test_one_of_many_programs_tells_of_a_dead_run(paths: Meanwhile) -> None:
     assert len(reconcile(paths.catalog, Config(), paths)) == 2
     assert reconcile(paths.catalog, Config(), paths) == ()
     assert sorted(entry.action for entry in AuditTable(paths.catalog).entries()) == ["backup", "restore"]
+
+
+@pytest.mark.parametrize(
+    ("later", "purpose", "asked"),
+    [(None, "backup", 1), ("completed", "backup", 0), (None, "safety", 0)],
+    ids=["the newest", "another has ended since", "a safety copy"],
+)
+def test_the_heartbeat_of_a_dead_run_is_sent_late(
+    paths: Meanwhile, later: ExecutionStatus | None, purpose: Purpose, asked: int
+) -> None:
+    paths.catalog.save_execution(msgspec.structs.replace(RUNNING, purpose=purpose))
+    if later is not None:
+        ended = msgspec.structs.replace(
+            RUNNING, execution_id="e2", status=later, started_at=AT + timedelta(hours=1), finished_at=AT
+        )
+        paths.catalog.save_execution(ended)
+    with web_server() as web:
+        job = JobSettings(datasource="shop", storages=("disk",), heartbeat=web.url)
+        (told,) = reconcile(paths.catalog, Config(jobs={"nightly": job}), paths)
+        assert "ended interrupted" in told
+        assert [request.path.rpartition("/")[2] for request in web.requests] == ["fail"] * asked
+        assert reconcile(paths.catalog, Config(jobs={"nightly": job}), paths) == ()
+        assert len(web.requests) == asked
 
 
 class Killed(BaseException):

@@ -64,6 +64,12 @@ class DeliveryItems:
                 connection.execute(routed.values(routed_at=time_text(at)))
         return made
 
+    def unrouted(self) -> list[Notification]:
+        """Notifications that nobody has chosen channels for yet, the oldest first."""
+        query = sa.select(notifications).where(notifications.c.routed_at.is_(None)).order_by(notifications.c.sequence)
+        with self._database.transaction() as connection:
+            return [decoded(row) for row in connection.execute(query).mappings()]
+
     def told(self) -> list[Told]:
         """What was sent last, by channel, of each state that still lasts; nothing where something still waits."""
         still_so = (notifications.c.kind.in_(sorted(LASTING)), notifications.c.ended_at.is_(None))

@@ -87,9 +87,7 @@ class Courier:
         )
 
     def _channels_for(self, notification: Notification) -> list[str]:
-        if self._clock() - notification.created_at > UNROUTED_AGE:
-            return []
-        return [name for name, settings in self._config.channels.items() if wants(settings, notification)]
+        return channels_for(notification, self._config, self._clock())
 
     def _remind(self) -> None:
         at = self._clock()
@@ -154,6 +152,13 @@ class Courier:
             if one.fault is not None:
                 raise one.fault
         return rounds
+
+
+def channels_for(notification: Notification, config: Config, at: datetime) -> list[str]:
+    """The channels that a notification goes to; none where it is too old."""
+    if at - notification.created_at > UNROUTED_AGE:
+        return []
+    return [name for name, settings in config.channels.items() if wants(settings, notification)]
 
 
 class _Round(Thread):
