@@ -248,6 +248,21 @@ def test_what_is_read_is_known_also_of_runs_that_begin_later(tmp_path: Path) -> 
     assert readers.executions() == set()
 
 
+def test_what_is_read_is_known_also_where_the_clock_was_set_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = RunPaths(tmp_path)
+    paths.make()
+    readers = Readers(paths)
+    with monkeypatch.context() as patched:
+        ahead = time.time_ns() + 3600 * 10**9
+        patched.setattr(time, "time_ns", lambda: ahead)
+        assert readers.executions() == set()
+    _, lock = begin(paths, "e1")
+    assert readers.executions() == {"e1"}
+    lock.release()
+
+
 def test_ended_runs_are_looked_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paths = RunPaths(tmp_path)
     paths.make()

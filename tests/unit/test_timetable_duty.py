@@ -139,6 +139,19 @@ def test_a_clock_that_ran_a_year_ahead_stops_no_job(tmp_path: Path) -> None:
     assert len(set(guard.due_times)) == len(guard.started)
 
 
+@pytest.mark.parametrize("grace", ["12 h", "1 m"], ids=["caught up ahead", "missed ahead"])
+def test_what_a_clock_ran_ahead_for_is_no_run_of_that_day(tmp_path: Path, grace: str) -> None:
+    guard = Guard(tmp_path, job(f'schedule = "daily at 03:00"\ntimezone = "UTC"\ngrace = "{grace}"'))
+    guard.until(START + timedelta(hours=1))
+    guard.now += timedelta(days=3)
+    guard.until(guard.now + timedelta(hours=1))
+    ahead = len(guard.started)
+    guard.now -= timedelta(days=3)
+    guard.until(START + timedelta(days=5))
+    assert [moment.day for moment in guard.due_times[ahead:]] == [2, 3, 4, 5, 6]
+    assert missed_runs(guard.catalog, START) == []
+
+
 def test_a_changed_or_disabled_schedule_begins_anew(tmp_path: Path) -> None:
     guard = Guard(tmp_path, job('schedule = "daily at 03:00"\ntimezone = "UTC"'))
     guard.until(START + timedelta(hours=1))

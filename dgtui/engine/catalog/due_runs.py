@@ -94,8 +94,17 @@ def timetable_states(catalog: Catalog) -> Mapping[str, TimetableState]:
 
 
 def save_timetable(catalog: Catalog, job_id: str, state: TimetableState) -> None:
-    """Begin to follow a job's timetable from a moment on."""
+    """Note up to when a job's timetable was acted on."""
     with catalog.transaction() as connection:
+        _write_timetable(connection, job_id, state)
+
+
+def begin_timetable(catalog: Catalog, job_id: str, state: TimetableState, *, ahead: datetime) -> None:
+    """Begin to follow a job's timetable from a moment on; what was taken up that is due after `ahead` is due again."""
+    settled = ("started", "missed", "ended")
+    taken_up = sa.and_(due_runs.c.job_id == job_id, due_runs.c.due_at > time_text(ahead), due_runs.c.state.in_(settled))
+    with catalog.transaction() as connection:
+        connection.execute(sa.delete(due_runs).where(taken_up))
         _write_timetable(connection, job_id, state)
 
 

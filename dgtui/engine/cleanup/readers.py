@@ -21,6 +21,8 @@ class Readers:
         self._reads: dict[str, str] = {}
         """What each run reads that lives, or may be about to."""
         self._looked_at = 0
+        self._changed_at = 0
+        """When a file was added last, as it was seen then."""
 
     def executions(self) -> frozenset[str]:
         """The executions that are read now. Raises StorageError."""
@@ -31,9 +33,10 @@ class Readers:
         """Look for new runs, but only where a file was added since, or perhaps at the very moment of the last look."""
         with explained(self._paths.runs, "look at"):
             changed_at = self._paths.runs.stat().st_mtime_ns
-        if changed_at + _YOUNG_SECONDS * 1e9 < self._looked_at:
+        # Where the clock was set back, what came later is dated before the last look: the moment has to be the same too.
+        if changed_at == self._changed_at and changed_at + _YOUNG_SECONDS * 1e9 < self._looked_at:
             return
-        first, self._looked_at = not self._looked_at, time.time_ns()
+        first, self._looked_at, self._changed_at = not self._looked_at, time.time_ns(), changed_at
         for run_id in self._paths.with_locks() - self._known:
             self._known.add(run_id)
             if first and not self._paths.is_alive(run_id) and not self._is_young(run_id):

@@ -12,6 +12,7 @@ from dgtui.config import Config, JobSettings
 from dgtui.engine.catalog.due_runs import (
     QueuedRun,
     TimetableState,
+    begin_timetable,
     claim_due_run,
     end_waiting_run,
     forget_timetables,
@@ -124,7 +125,7 @@ class TimetableDuty:
         state = self._states.get(job_id)
         if state is None or _outdated(state, text, now):
             self._states[job_id] = TimetableState(timetable=text, handled_until=now)
-            save_timetable(self._context.catalog, job_id, self._states[job_id])
+            begin_timetable(self._context.catalog, job_id, self._states[job_id], ahead=now + _CLOCK_SET_BACK)
             return
         due = timetable.latest(now, state.handled_until)
         if due is None:
