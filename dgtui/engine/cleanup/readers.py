@@ -33,7 +33,7 @@ class Readers:
         """Look for new runs, but only where a file was added since, or perhaps at the very moment of the last look."""
         with explained(self._paths.runs, "look at"):
             changed_at = self._paths.runs.stat().st_mtime_ns
-        # Where the clock was set back, what came later is dated before the last look: the moment has to be the same too.
+        # Where the clock was set back, what is new is dated before the last look: the moment has to be the same too.
         if changed_at == self._changed_at and changed_at + _YOUNG_SECONDS * 1e9 < self._looked_at:
             return
         first, self._looked_at, self._changed_at = not self._looked_at, time.time_ns(), changed_at
