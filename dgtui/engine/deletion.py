@@ -9,8 +9,8 @@ from dgtui.engine.audit import append_audit, current_actor
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.catalog.forgetting import count_at
 from dgtui.engine.catalog.removals import BegunRemoval, RemovalTable
-from dgtui.engine.errors import ConfigError, DataGuardianError
-from dgtui.engine.model import RESTORABLE, Copy, Execution, Record
+from dgtui.engine.errors import ConfigError, DataGuardianError, JobBusy
+from dgtui.engine.model import RESTORABLE, UNDER_WAY, Copy, Execution, Record
 from dgtui.engine.removal_records import RemovalRecords
 from dgtui.engine.storages.base import FolderRef, Storage
 from dgtui.engine.stored import folder_of, know_marker
@@ -21,8 +21,9 @@ def delete_copies(catalog: Catalog, config: Config, execution: Execution, *, sto
     """Delete an execution's copies, or the one at `storage`; the bytes freed.
 
     Raises ConfigError where it is pinned, the last good backup of its job, or the only way back of a restore, and
-    `force` is not given; StorageError.
+    `force` is not given; JobBusy where it is still being made; StorageError.
     """
+    _refuse_under_way(execution)
     if execution.status not in RESTORABLE:
         catalog.forget_execution(execution.execution_id)
         return 0
@@ -39,7 +40,11 @@ def delete_copies(catalog: Catalog, config: Config, execution: Execution, *, sto
 
 
 def refuse_needed(catalog: Catalog, execution: Execution, *, storage: str | None) -> None:
-    """Raise ConfigError where nothing could take the place of what is to be deleted, or somebody wants it kept."""
+    """Raise ConfigError where nothing could take the place of what is to be deleted, or somebody wants it kept.
+
+    Raises JobBusy where it is still being made.
+    """
+    _refuse_under_way(execution)
     if execution.status not in RESTORABLE or (storage is not None and _is_available(execution, besides=storage)):
         return
     known = catalog.execution(execution.execution_id)
@@ -64,6 +69,16 @@ def refuse_needed(catalog: Catalog, execution: Execution, *, storage: str | None
             subject=execution.job,
             hint="Make a newer backup first, or delete it all the same: "
             f"dgtui delete {execution.execution_id[:8]} --force",
+        )
+
+
+def _refuse_under_way(execution: Execution) -> None:
+    if execution.status in UNDER_WAY:
+        short = execution.execution_id[:8]
+        raise JobBusy(
+            f"Execution {short} is still {execution.status}; nothing was deleted",
+            subject=execution.execution_id,
+            hint=f"Wait for its end, or cancel it: dgtui cancel {short}",
         )
 
 

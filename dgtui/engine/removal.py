@@ -28,23 +28,30 @@ class Removal:
     def delete(self, execution: Execution, *, storage: str | None, force: bool) -> int:
         """Delete an execution's copies, or the one at `storage`; the bytes freed. Raises DataGuardianError.
 
-        The last good backup of a job, and one that a run is reading, are only deleted with `force`.
+        The last good backup of a job, and one that a run is reading, are only deleted with `force`; one that is still
+        being made never is.
         """
-        if not force and execution.execution_id in Look(self._catalog, self._config, self._paths).in_use():
+        outcome = "failed"
+        with take_lock(self._paths.locks / "cleanup.lock", purpose="deleting", patience_seconds=PATIENCE_SECONDS):
+            # It may have ended, or be read by a restore, since somebody looked at it or while we waited.
+            newest = self._catalog.execution(execution.execution_id) or execution
+            if not force:
+                self._refuse_in_use(newest)
+            try:
+                freed = delete_copies(self._catalog, self._config, newest, storage=storage, force=force)
+                outcome = "completed"
+            finally:
+                self._tell_deletion(newest, storage, outcome)
+        return freed
+
+    def _refuse_in_use(self, execution: Execution) -> None:
+        if execution.execution_id in Look(self._catalog, self._config, self._paths).in_use():
             raise JobBusy(
                 f"Execution {execution.execution_id[:8]} is being read by a run; nothing was deleted",
                 subject=execution.execution_id,
                 hint="Wait for its end, dgtui status shows it; or delete it all the same: "
                 f"dgtui delete {execution.execution_id[:8]} --force",
             )
-        outcome = "failed"
-        with take_lock(self._paths.locks / "cleanup.lock", purpose="deleting", patience_seconds=PATIENCE_SECONDS):
-            try:
-                freed = delete_copies(self._catalog, self._config, execution, storage=storage, force=force)
-                outcome = "completed"
-            finally:
-                self._tell_deletion(execution, storage, outcome)
-        return freed
 
     def _tell_deletion(self, execution: Execution, storage: str | None, outcome: str) -> None:
         left = self._catalog.execution(execution.execution_id)
