@@ -218,8 +218,7 @@ def summary(title: str, snapshot: "RunSnapshot") -> str:
     words = f"{one_line(title)}: {snapshot.status}"
     if snapshot.started_at is not None and snapshot.ended_at is not None:
         words += f" in {took_text((snapshot.ended_at - snapshot.started_at).total_seconds())}"
-    # Where a safety backup was made on the way, the progress was its own at last.
-    if snapshot.progress is not None and (not snapshot.sources or snapshot.sources == snapshot.storages):
+    if snapshot.progress is not None:
         words += f", {amount_text(snapshot.progress.done, snapshot.progress.unit)}"
     done = [storage for storage in snapshot.sources or snapshot.storages if storage.state == "done"]
     if done:

@@ -19,7 +19,7 @@ from dgtui.engine.messages import (
     decode_message,
     now,
 )
-from dgtui.engine.model import ENDED, ExecutionStatus, Phase, Problem, Record
+from dgtui.engine.model import ENDED, RESTORABLE, ExecutionStatus, Phase, Problem, Record
 from dgtui.engine.problems import WHY_IT_DIED
 from dgtui.engine.runs import RunPaths
 
@@ -76,6 +76,8 @@ class RunFollower:
         self._log: deque[LogMessage] = deque(maxlen=log_lines)
         self._storages: dict[str, StorageMessage] = {}
         self._sources: dict[str, StorageMessage] = {}
+        self._loaded: ProgressMessage | None = None
+        """How much of a backup was put back; the safety backup that may follow counts for itself."""
         self.snapshot = RunSnapshot(run_id=run_id)
 
     def poll(self) -> list[Message]:
@@ -161,6 +163,8 @@ class RunFollower:
                 changes = {"log": tuple(self._log), "log_count": self.snapshot.log_count + 1}
             case ProgressMessage():
                 changes["progress"] = message
+                if self.snapshot.phase == "restore":
+                    self._loaded = message
             case StorageMessage():
                 self._storages[message.name] = message
                 changes["storages"] = tuple(self._storages.values())
@@ -171,6 +175,8 @@ class RunFollower:
                 changes = {"status": message.status, "problem": message.problem, "warnings": message.warnings}
                 if message.status in ENDED:
                     changes["ended_at"] = message.at
+                if message.status in RESTORABLE and self._loaded is not None:
+                    changes["progress"] = self._loaded
         if self.snapshot.started_at is None:
             changes["started_at"] = message.at
         self.snapshot = msgspec.structs.replace(self.snapshot, **changes)

@@ -102,14 +102,16 @@ def test_list_prints_what_scripts_need(home: Home, shop: Path) -> None:
 
 def test_the_last_line_of_a_restore_tells_what_was_read_and_from_where(home: Home, shop: Path) -> None:
     """And not what its safety backup wrote, and where to."""
-    stored = next(copy for copy in home.back_up().copies if copy.storage == "disk")
+    execution = home.back_up()
+    stored = next(copy for copy in execution.copies if copy.storage == "disk")
     shop.unlink()
     with contextlib.closing(sqlite3.connect(shop)) as connection:
         connection.execute("CREATE TABLE tiny (id)")
     restored = home.dgtui("restore", "nightly@latest", "--overwrite", "--yes")
     assert restored.exit_code == 0, restored
     size = size_text(Path(stored.path, "backup.db.zst").stat().st_size)
-    assert re.search(rf"completed in [\d.:]+ ?s?, {re.escape(size)} from disk  \[", restored.errors.splitlines()[-1])
+    sizes = re.escape(f"{size_text(execution.total_size_bytes or 0)}, {size}")
+    assert re.search(rf"completed in [\d.:]+ ?s?, {sizes} from disk  \[", restored.errors.splitlines()[-1])
 
 
 def test_backup_without_a_job(home: Home, shop: Path) -> None:

@@ -56,6 +56,7 @@ def test_a_secret_that_is_taken_from_elsewhere_now_is_not_kept(path: Path) -> No
     assert secrets(path.parent) == {"datasource-shop-password-password": "another\n"}
 
 
+@pytest.mark.root
 def test_a_disk_that_fills_meanwhile_changes_nothing(small_mount: Path) -> None:
     """At whichever file of a save it becomes full: no secret lies there that nothing refers to, and none is changed."""
     path = small_mount / "config.toml"

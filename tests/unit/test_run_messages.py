@@ -3,10 +3,12 @@
 import errno
 import itertools
 import os
+import re
 from pathlib import Path
 
 import pytest
 
+from dgtui.cli.watch import summary
 from dgtui.engine import run_writer
 from dgtui.engine.messages import LogMessage, StatusMessage, StorageMessage
 from dgtui.engine.model import Problem
@@ -119,6 +121,26 @@ def test_how_far_a_try_came_is_not_told_of_the_wait_for_the_next_one(tmp_path: P
     assert [(one.progress is None, len(one.storages)) for one in (dumping, waiting)] == [(False, 1), (True, 0)]
     assert phase_text(waiting) == "waiting for the next try"
     run.close()
+
+
+def test_at_its_end_a_restore_tells_how_much_it_loaded_and_not_how_much_was_saved_before(tmp_path: Path) -> None:
+    paths = RunPaths(tmp_path)
+    paths.make()
+    run = RunWriter(paths.messages("r1"))
+    follower = RunFollower(paths, "r1")
+    run.status("running")
+    run.write(StorageMessage(name="disk", state="done", bytes=3, way="from"))
+    for phase, amount in (("restore", 13), ("connect", None), ("dump", 7)):
+        run.phase(phase)
+        if amount is not None:
+            run.start_progress(lambda amount=amount: amount, ProgressSource())
+            run.stop_progress()
+    run.write(StorageMessage(name="nas", state="done", bytes=4))
+    run.status("completed")
+    run.close()
+    follower.poll()
+    words = summary("Restore of it", follower.snapshot)
+    assert re.fullmatch(r"Restore of it: completed in [\d.]+ s, 13 B, 3 B from disk  \[r1\]", words)
 
 
 @pytest.mark.parametrize("settled", [True, False])
