@@ -151,6 +151,7 @@ def dry_run_lines(preview: "RestorePreview", given: "Collection[str]" = ()) -> l
         return []
     lines = ["", f"{'Rows now':>14}  {'In the backup':>14}  Object"] if outlook.objects else []
     lines += [f"{now:>14}  {then:>14}  {entry.name}" for entry in outlook.objects for now, then in [object_rows(entry)]]
+    lines += [f"Will belong to the user that restores: {what}" for what in outlook.missing_roles.ownerless]
     ends = cannot_work_lines(preview) or [_what_it_needs(preview, outlook, given)]
     return [one_line(line) for line in (*lines, "", *ends)]
 

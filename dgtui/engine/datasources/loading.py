@@ -37,7 +37,9 @@ class MissingRoles(Record, frozen=True):
     """Roles and accounts that a backup names and the target's server does not have."""
 
     owners: tuple[str, ...] = ()
-    """Roles that own something: without them everything belongs to whoever restores."""
+    """Roles that own something."""
+    ownerless: tuple[str, ...] = ()
+    """What will belong to whoever restores: it cannot belong to its owner, who is named with it."""
     grantees: tuple[str, ...] = ()
     """Roles that were granted something."""
     left_out: tuple[str, ...] = ()

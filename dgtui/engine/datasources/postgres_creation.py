@@ -8,6 +8,7 @@ from dgtui.engine.datasources.postgres_connection import Access
 from dgtui.engine.datasources.postgres_databases import maintenance_database, with_names
 from dgtui.engine.datasources.postgres_names import shown
 from dgtui.engine.datasources.postgres_properties import adaptation, creation
+from dgtui.engine.datasources.postgres_rights import usable_roles
 from dgtui.engine.errors import DataGuardianError, PermissionDenied, RestoreError
 from dgtui.engine.properties import DatabaseProperties
 
@@ -120,8 +121,7 @@ def _possible(
 ) -> tuple[DatabaseProperties, list[str]]:
     """What of these properties the server can give, and sentences about the rest."""
     notes: list[str] = []
-    roles = dict(connection.execute(
-        "SELECT rolname, pg_has_role(current_user, oid, 'MEMBER') FROM pg_roles").fetchall())  # fmt: skip
+    roles = usable_roles(connection)
     superuser = connection.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").fetchall()[0][0]
     changes: dict[str, Any] = {}
     if recorded.owner and not roles.get(recorded.owner, False):

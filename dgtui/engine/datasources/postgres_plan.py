@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from dgtui.engine.datasources.loading import MissingRoles, Selection
 from dgtui.engine.datasources.postgres_connection import Access
 from dgtui.engine.datasources.postgres_databases import maintenance_database
+from dgtui.engine.datasources.postgres_owners import few, ownership
+from dgtui.engine.datasources.postgres_rights import usable_roles
 from dgtui.engine.datasources.postgres_selection import (
     chosen_ids,
     entries_of_tables,
@@ -35,7 +37,6 @@ _GRANTING = frozenset({"ACL", "DEFAULT ACL"})
 _OF_LARGE_OBJECTS = "LARGE OBJECT"
 _OF_SEVERAL = "LARGE OBJECTS "
 _ON_THE_FIRST = re.compile(r"\A(\s*(?:GRANT|REVOKE) [A-Z, ]+ ON LARGE OBJECT )\d+")
-_NAMES_SHOWN = 10
 
 
 class RestorePlan(NamedTuple):
@@ -49,6 +50,8 @@ class RestorePlan(NamedTuple):
     missing: MissingRoles
     narrowed: tuple[TocEntry, ...] = ()
     """Entries that are not restored as the archive defines them, but as these do, after all others."""
+    unusable_owners: frozenset[str] = frozenset()
+    """Owners whose objects go to the user that restores."""
 
 
 def plan_restore(access: Access, toc: Toc, selection: Selection) -> RestorePlan:
@@ -75,19 +78,23 @@ def plan_restore(access: Access, toc: Toc, selection: Selection) -> RestorePlan:
             entries = [entry for entry in entries if not entry.tag.startswith(_OF_LARGE_OBJECTS)]
         # A database with a subscription can neither be without its origin nor be dropped.
         arguments += [] if selection.acting else ["--no-subscriptions"]
-        roles = dict(connection.execute(
-            "SELECT rolname, pg_has_role(current_user, oid, 'MEMBER') FROM pg_roles").fetchall())  # fmt: skip
-        ownership, notes, owners = _ownership(entries, roles)
-        usable = _usable(entries, roles)
-        notes += [*usable.notes, *superuser_notes(connection, usable.kept)]
-        missing = MissingRoles(owners=owners, grantees=usable.grantees, left_out=usable.left_out)
+        roles = usable_roles(connection)
+        owners, usable = ownership(entries, roles), _usable(entries, roles)
+        notes = [*owners.notes, *usable.notes, *superuser_notes(connection, usable.kept)]
+        missing = MissingRoles(
+            owners=owners.missing,
+            ownerless=owners.objects,
+            grantees=usable.grantees,
+            left_out=usable.left_out,
+        )
         return RestorePlan(
             tool,
-            (*arguments, *ownership, *_tablespaces(connection, entries, notes)),
+            (*arguments, *_tablespaces(connection, entries, notes)),
             usable.kept if selection.tables or len(usable.kept) < len(entries) else None,
             tuple(notes),
             missing,
             usable.narrowed,
+            owners.unusable,
         )
 
 
@@ -112,21 +119,6 @@ def _check_extensions(connection: "psycopg.Connection[Any]", entries: Iterable[T
             subject=lacking[0],
             hint="Install their packages on the server (such as postgresql-NN-postgis-3), then try again",
         )
-
-
-def _ownership(entries: list[TocEntry], roles: dict[str, bool]) -> tuple[list[str], list[str], tuple[str, ...]]:
-    """Arguments, notes, and the owners that are not there."""
-    owners = {entry.owner for entry in entries if entry.owner and entry.kind != "DEFAULT ACL"}
-    missing = sorted(owners - roles.keys())
-    foreign = sorted(owner for owner in owners & roles.keys() if not roles[owner])
-    if not missing and not foreign:
-        return [], [], ()
-    reason = f"the roles {_few(missing)} do not exist" if missing else f"the user is no member of {_few(foreign)}"
-    note = (
-        f"Owners are not restored, because {reason} on this server: everything will belong to the user that "
-        "restores. To keep the owners, make the roles first (globals.sql of a backup with `globals = true`)"
-    )
-    return ["--no-owner"], [note], tuple(missing)
 
 
 class _Usable(NamedTuple):
@@ -160,10 +152,10 @@ def _usable(entries: list[TocEntry], roles: dict[str, bool]) -> _Usable:
         elif entry.kind != "COMMENT" or gone.isdisjoint(entry.dependencies):
             kept.append(entry)
     if left_out:
-        notes.append(f"What is for roles that do not exist on this server is left out: {_few(left_out)}")
+        notes.append(f"What is for roles that do not exist on this server is left out: {few(left_out)}")
     if fewer:
         notes.append(
-            f"Policies are made for those of their roles alone that exist on this server: without {_few(fewer)}"
+            f"Policies are made for those of their roles alone that exist on this server: without {few(fewer)}"
         )
     left_out += fewer
     return _Usable(tuple(kept), tuple(narrowed), tuple(left_out), tuple(sorted(grantees)), tuple(notes))
@@ -239,7 +231,7 @@ def _grants_without(definition: str, absent: set[str]) -> Iterator[str]:
 def _told(entry: TocEntry, roles: list[str]) -> str:
     kind = "policy " if entry.kind == "POLICY" else ""
     preposition = "to" if entry.kind == "ACL" else "of"
-    return f"{kind}{entry.schema}.{entry.tag}".replace(" .", " ").lstrip(".") + f" ({preposition} {_few(roles)})"
+    return f"{kind}{entry.schema}.{entry.tag}".replace(" .", " ").lstrip(".") + f" ({preposition} {few(roles)})"
 
 
 def _grantees(entry: TocEntry) -> set[str]:
@@ -262,10 +254,5 @@ def _tablespaces(connection: "psycopg.Connection[Any]", entries: list[TocEntry],
     missing = sorted({entry.tablespace for entry in entries if entry.tablespace} - there)
     if not missing:
         return []
-    notes.append(f"The tablespaces {_few(missing)} do not exist on this server: everything goes to the default one")
+    notes.append(f"The tablespaces {few(missing)} do not exist on this server: everything goes to the default one")
     return ["--no-tablespaces"]
-
-
-def _few(names: list[str]) -> str:
-    more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
-    return ", ".join(names[:_NAMES_SHOWN]) + more

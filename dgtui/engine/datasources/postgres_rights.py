@@ -1,4 +1,4 @@
-"""Which rights a user lacks for a full dump of a PostgreSQL database, as the commands that give them."""
+"""What rights a user of PostgreSQL has: in whose name it may act, and which it lacks for a full dump."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +38,15 @@ WHERE NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)
                   WHERE a.privilege_type = 'SELECT' AND (a.grantee = 0 OR pg_has_role(a.grantee, 'USAGE')))
 ORDER BY 1
 """
+
+_ROLES = "SELECT rolname, pg_has_role(current_user, oid, 'USAGE') AND pg_has_role(current_user, oid, %s) FROM pg_roles"
+
+
+def usable_roles(connection: "psycopg.Connection[Any]") -> dict[str, bool]:
+    """All roles of the server, and whether our user may make them owners and go on working on what is theirs then."""
+    # Since 16 a membership may be one without the right to act as the role: who makes a role gets no more by it.
+    acting = "SET" if connection.info.server_version >= 160000 else "MEMBER"
+    return dict(connection.execute(_ROLES, (acting,)).fetchall())
 
 
 def missing_rights(connection: "psycopg.Connection[Any]") -> tuple[str, ...]:

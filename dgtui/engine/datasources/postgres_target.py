@@ -18,6 +18,7 @@ from dgtui.engine.datasources.postgres_data import DataLoad
 from dgtui.engine.datasources.postgres_databases import drop_database, exists, maintenance_database, target_state
 from dgtui.engine.datasources.postgres_dependents import refuse_dependents
 from dgtui.engine.datasources.postgres_names import name_beside
+from dgtui.engine.datasources.postgres_owners import ArchiveWithoutOwners, without_owners
 from dgtui.engine.datasources.postgres_part import PartReplacement
 from dgtui.engine.datasources.postgres_plan import plan_restore
 from dgtui.engine.datasources.postgres_private import private_server, remove_private_server
@@ -157,6 +158,10 @@ class PostgresTarget(Datasource[PostgresSettings]):
         toc = read_toc(archive.blocks())
         plan = plan_restore(self._access, toc, selection)
         reporter.log(f"Running pg_restore {plan.tool.version} ({plan.tool.path})")
+        for ownerless in plan.missing.ownerless:
+            reporter.log(f"Will belong to the user that restores: {ownerless}", level="warning")
+        if plan.unusable_owners:
+            archive = ArchiveWithoutOwners(archive, toc, plan.unusable_owners)
         loader = Loader(
             self._access, archive, toc, database, plan, reporter, scratch_folder, patience=self.idle_timeout
         )
@@ -228,7 +233,8 @@ class PostgresTarget(Datasource[PostgresSettings]):
         loaded = None
         if archive is not None:
             toc = read_toc(archive.blocks())
-            loaded = toc, plan_restore(self._access, toc, Selection(tables=change.tables))
+            plan = plan_restore(self._access, toc, Selection(tables=change.tables))
+            loaded = without_owners(toc, plan.unusable_owners), plan
         PartReplacement(self._access, change, loaded, reporter).carry_out(announce)
         self.drop_target(change.beside)
         return False

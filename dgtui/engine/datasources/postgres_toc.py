@@ -48,6 +48,10 @@ class TocEntry(NamedTuple):
     """Whether there are data, whose place is not told: pg_dump could not go back in a pipe to tell it."""
     access_method: str = ""
     """How a table is stored, such as `heap`."""
+    owner_at: int = 0
+    """Where the archive tells the owner."""
+    removal: str = ""
+    """The statement that drops it; empty where it goes with another object."""
 
 
 class Toc(NamedTuple):
@@ -145,6 +149,7 @@ def _decoded(entries: list[TocEntry]) -> tuple[TocEntry, ...]:
             tag=decoded(entry.tag),
             owner=decoded(entry.owner),
             definition=decoded(entry.definition),
+            removal=decoded(entry.removal),
             tablespace=decoded(entry.tablespace),
             copy=decoded(entry.copy),
         )
@@ -175,12 +180,13 @@ def _read_entry(reader: "_Reader", version: tuple[int, int], offset_bytes: int) 
     tag, kind = reader.text(), reader.text()
     reader.integer()
     definition = reader.text()
-    reader.text()
+    removal = reader.text()
     copy = reader.text()
     schema, tablespace = reader.text(), reader.text()
     access_method = reader.text() if version >= (1, 14) else ""
     if version >= (1, 16):
         reader.integer()
+    owner_at = reader.taken
     owner = reader.text()
     reader.text()
     dependencies = []
@@ -192,7 +198,7 @@ def _read_entry(reader: "_Reader", version: tuple[int, int], offset_bytes: int) 
     return TocEntry(
         dump_id, kind, schema, tag, owner, definition, tablespace, tuple(dependencies),
         copy if copy.startswith("COPY ") else "", place_at, place_unknown,
-        access_method,
+        access_method, owner_at, removal,
     )  # fmt: skip
 
 

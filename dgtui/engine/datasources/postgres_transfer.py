@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from dgtui.engine.datasources.postgres_connection import Access
 from dgtui.engine.datasources.postgres_names import quoted, shown
+from dgtui.engine.datasources.postgres_owners import owner_statement
 from dgtui.engine.datasources.postgres_queries import columns_of
 from dgtui.engine.datasources.postgres_toc import Toc, TocEntry, definition_bytes
 from dgtui.engine.errors import RestoreError
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
 _NO_ENCODING = "SQL_ASCII"
 _TABLES = frozenset({"TABLE", "MATERIALIZED VIEW", "FOREIGN TABLE"})
-_OWNED = frozenset({*_TABLES, "SEQUENCE", "TYPE", "DOMAIN", "SCHEMA", "VIEW"})
 _BY_DEFAULT_RIGHTS = frozenset({*_TABLES, "SEQUENCE", "VIEW"})
 _OF_OTHERS = "Choose what depends on them as well, or restore under another name with --into NAME"
 _OF_TRIGGERS = (
@@ -44,7 +44,7 @@ def prepare(
 
 
 def make_entry(entry: TocEntry, live: "psycopg.Connection[Any]", arguments: Collection[str]) -> None:
-    """Make what an entry defines, for its owner where the arguments of the restore do not say otherwise."""
+    """Make what an entry defines, for the owner it names."""
     if "--no-tablespaces" not in arguments:
         live.execute("SELECT set_config('default_tablespace', %s, true)", (entry.tablespace,))
     if entry.access_method:
@@ -52,10 +52,8 @@ def make_entry(entry: TocEntry, live: "psycopg.Connection[Any]", arguments: Coll
     live.execute(definition_bytes(entry))
     if entry.kind in _BY_DEFAULT_RIGHTS:
         _take_default_rights(entry, live)
-    owned = entry.kind in _OWNED and not entry.definition.startswith("ALTER ")
-    if owned and entry.owner and "--no-owner" not in arguments:
-        name = f"{quoted(entry.schema)}.{quoted(entry.tag)}" if entry.schema else quoted(entry.tag)
-        _run(live, f"ALTER {entry.kind} {name} OWNER TO {quoted(entry.owner)}")
+    if (statement := owner_statement(entry)) is not None:
+        live.execute(statement.encode("utf-8", "surrogateescape"))
 
 
 def _take_default_rights(entry: TocEntry, live: "psycopg.Connection[Any]") -> None:

@@ -1,0 +1,151 @@
+"""Objects whose owner a server does not have, or whom our user may not make one: they go to whoever restores.
+
+All others keep their owners. pg_restore knows `--no-owner` for all objects alone, so that the archive it gets names no
+owner for these.
+"""
+
+import mmap
+from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from dgtui.engine.datasources.dumping import Archive
+from dgtui.engine.datasources.postgres_names import quoted
+from dgtui.engine.datasources.postgres_toc import Toc, TocEntry
+
+_OWNED = frozenset({
+    "AGGREGATE", "BLOB", "BLOB METADATA", "COLLATION", "CONVERSION", "DOMAIN", "EVENT TRIGGER", "FOREIGN DATA WRAPPER",
+    "FOREIGN TABLE", "FUNCTION", "MATERIALIZED VIEW", "OPERATOR", "OPERATOR CLASS", "OPERATOR FAMILY",
+    "PROCEDURAL LANGUAGE", "PROCEDURE", "PUBLICATION", "SCHEMA", "SEQUENCE", "SERVER", "STATISTICS", "SUBSCRIPTION",
+    "TABLE", "TEXT SEARCH CONFIGURATION", "TEXT SEARCH DICTIONARY", "TYPE", "VIEW",
+})  # fmt: skip
+"""Kinds of entry that have an owner of their own; that of an index or of rows is their table's."""
+_DROP = "DROP "
+_NAMES_SHOWN = 10
+
+
+class Ownership(NamedTuple):
+    """Who cannot own on a server what is theirs in an archive."""
+
+    unusable: frozenset[str] = frozenset()
+    missing: tuple[str, ...] = ()
+    """Those of them that the server does not have."""
+    objects: tuple[str, ...] = ()
+    """What they own, as people read it, with the owner."""
+    notes: tuple[str, ...] = ()
+
+
+def ownership(entries: Iterable[TocEntry], roles: dict[str, bool]) -> Ownership:
+    """Look for the owners among the roles of a server, which tell whether our user may hand something to them."""
+    owned = [entry for entry in entries if _is_owned(entry)]
+    owners = {entry.owner for entry in owned}
+    missing = sorted(owners - roles.keys())
+    foreign = sorted(owner for owner in owners & roles.keys() if not roles[owner])
+    notes = []
+    if missing:
+        notes.append(
+            f"{_lost(owned, missing)}: the user that restores will own them, because the roles {few(missing)} do not "
+            "exist on this server. To keep these owners, make the roles first (globals.sql of a backup with "
+            "`globals = true`)"
+        )
+    if foreign:
+        notes.append(
+            f"{_lost(owned, foreign)}: the user that restores will own them, because it has not the rights of "
+            f"{few(foreign)}. To keep these owners, make it a member, or restore as a superuser"
+        )
+    unusable = frozenset((*missing, *foreign))
+    return Ownership(unusable, tuple(missing), tuple(_told(owned, unusable)), tuple(notes))
+
+
+def owner_statement(entry: TocEntry) -> str | None:
+    """The statement that gives what an entry makes to its owner; None where that is nothing by itself.
+
+    What a function or an operator is called, with its arguments, only the statement that drops it tells.
+    """
+    if not _is_owned(entry) or not entry.removal.startswith(_DROP):
+        return None
+    return f"ALTER {_dropped(entry)} OWNER TO {quoted(entry.owner)}"
+
+
+def without_owners(toc: Toc, owners: Collection[str]) -> Toc:
+    """The same table of contents, in which nothing is theirs."""
+    entries = (entry._replace(owner="") if entry.owner in owners else entry for entry in toc.entries)
+    return toc._replace(entries=tuple(entries))
+
+
+class ArchiveWithoutOwners:
+    """An archive in which nothing is of these owners, every byte else at its place: pg_restore leaves it to its user.
+
+    After the owner the table of contents holds a text that says `true` of tables WITH OIDS, which no server has any
+    more. It takes up the room of the owner's name.
+    """
+
+    def __init__(self, archive: Archive, toc: Toc, owners: Collection[str]) -> None:
+        self.total_size_bytes = archive.total_size_bytes
+        self._archive = archive
+        self._toc = toc
+        self._places = [entry.owner_at for entry in toc.entries if entry.owner in owners]
+
+    def blocks(self) -> Iterator[bytes]:
+        """The bytes in order, read anew at each call; raises as the archive itself does."""
+        head = bytearray()
+        remaining = iter(self._archive.blocks())
+        for block in remaining:
+            head += block
+            if len(head) >= self._toc.data_at:
+                break
+        self._clear(head)
+        yield bytes(head)
+        yield from remaining
+
+    def as_file(self) -> Path:
+        """The archive's own file, changed."""
+        file = self._archive.as_file()
+        with file.open("r+b") as opened, mmap.mmap(opened.fileno(), 0) as content:
+            self._clear(content)
+        return file
+
+    def _clear(self, head: bytearray | mmap.mmap) -> None:
+        for place in self._places:
+            owner, owner_ends = self._text(head, place)
+            flag, ends = self._text(head, owner_ends)
+            head[place:ends] = self._written(b"") + self._written(flag + owner)
+
+    def _text(self, head: bytearray | mmap.mmap, place: int) -> tuple[bytes, int]:
+        """A text, and where it ends. It stands after a sign and its length."""
+        begins = place + 1 + self._toc.integer_bytes
+        ends = begins + int.from_bytes(head[place + 1 : begins], "little")
+        return bytes(head[begins:ends]), ends
+
+    def _written(self, text: bytes) -> bytes:
+        return b"\0" + len(text).to_bytes(self._toc.integer_bytes, "little") + text
+
+
+def _lost(owned: Iterable[TocEntry], owners: Collection[str]) -> str:
+    return f"Objects lose their owner: {few(_told(owned, owners))}"
+
+
+def _told(owned: Iterable[TocEntry], owners: Collection[str]) -> list[str]:
+    return [f"{_shown(entry)} (of {entry.owner})" for entry in owned if entry.owner in owners]
+
+
+def _is_owned(entry: TocEntry) -> bool:
+    """Whether it has an owner by itself: a sequence that its table makes for an identity is dropped with that."""
+    return bool(entry.owner) and entry.kind in _OWNED and bool(entry.removal or entry.kind == "BLOB METADATA")
+
+
+def _shown(entry: TocEntry) -> str:
+    dropped = _dropped(entry)
+    if not dropped.startswith(f"{entry.kind} "):
+        return f"large object {entry.tag}"
+    return entry.kind.lower() + dropped.removeprefix(entry.kind)
+
+
+def _dropped(entry: TocEntry) -> str:
+    return entry.removal.removeprefix(_DROP).rstrip().removesuffix(";")
+
+
+def few(names: list[str]) -> str:
+    """The first names, and how many more there are."""
+    more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
+    return ", ".join(names[:_NAMES_SHOWN]) + more
