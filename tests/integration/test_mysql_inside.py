@@ -167,7 +167,7 @@ def test_what_was_loaded_when_it_was_killed_is_in_no_backup_and_goes_by_itself(
     run_id = engine.start_restore(engine.executions(job="nightly")[0], overwrite=True)
     wait_until(lambda: tools.folder.joinpath("reached").exists(), "the tool that stands still")
     assert shop.digest() != before
-    dumped = b"".join(dump_blocks(dump_of(shop)))
+    dumped = b"".join(dump_blocks(dump_of(shop), 60.0))
     assert b"__dgtui" not in dumped
     os.kill(int(engine.paths.lock(run_id).read_text()), signal.SIGKILL)
     wait_until(lambda: not engine.paths.is_alive(run_id), "the death of the worker")
@@ -237,7 +237,7 @@ class _Archive:
     """A dump in memory."""
 
     def __init__(self, shop: OneDatabase) -> None:
-        self._dump = b"".join(dump_blocks(dump_of(shop)))
+        self._dump = b"".join(dump_blocks(dump_of(shop), 60.0))
         self.total_size_bytes = len(self._dump)
 
     def blocks(self) -> Iterator[bytes]:

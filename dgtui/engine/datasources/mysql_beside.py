@@ -9,12 +9,12 @@ from dgtui.engine.datasources.mysql_look import existing_tables, has_table, tabl
 from dgtui.engine.datasources.mysql_part import has_sequence_default, impossible
 from dgtui.engine.datasources.mysql_rename import Move, claim_renaming, rename_tables
 from dgtui.engine.datasources.mysql_triggers import drop_triggers
+from dgtui.engine.datasources.mysql_waiting import waiting_session
 from dgtui.engine.errors import RestoreError
 from dgtui.engine.reporting import Reporter
 from dgtui.engine.restore_model import Part, PartChange
 
 LEFT_OUT = "foreign keys and triggers"
-_PATIENCE = 3600.0
 _KEYS = """
 SELECT DISTINCT CONSTRAINT_NAME FROM information_schema.KEY_COLUMN_USAGE
 WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s AND REFERENCED_TABLE_NAME IS NOT NULL
@@ -39,7 +39,7 @@ def refuse_taken(session: Session, database: str, name: str) -> None:
 def place_table(access: Access, change: PartChange, name: str, announce: Announce, reporter: Reporter) -> None:
     """Move the one table of a database beside into the live one. Raises RestoreError, with nothing changed."""
     beside, database, (table,) = change.beside, change.database, change.tables
-    with access.session(patience=_PATIENCE, fallback=RestoreError) as session:
+    with waiting_session(access, fallback=RestoreError) as session:
         refuse_taken(session, database, name)
         if table not in {one.name for one in existing_tables(session, beside)}:
             raise impossible(table, "it is no table")

@@ -1,6 +1,6 @@
 """How to reach a MySQL or MariaDB server: with PyMySQL for ourselves, with a private option file for its programs."""
 
-import functools
+import contextlib
 import getpass
 import os
 import socket
@@ -14,7 +14,8 @@ from dgtui.engine.child import printable
 from dgtui.engine.datasources.base import IDLE_SECONDS
 from dgtui.engine.datasources.datasource_settings import ServerSettings
 from dgtui.engine.datasources.mysql_errors import translate_error
-from dgtui.engine.errors import AuthenticationError, BackupCreationError, ConfigError, DataGuardianError
+from dgtui.engine.datasources.mysql_tls import connection_type, tls_context
+from dgtui.engine.errors import AuthenticationError, BackupCreationError, DataGuardianError
 from dgtui.engine.model import Record
 from dgtui.engine.tools import version_numbers
 
@@ -95,20 +96,23 @@ class Access:
     def session(
         self,
         *,
-        patience: float = _LOOK_SECONDS,
+        endless: bool = False,
         fallback: type[DataGuardianError] = BackupCreationError,
     ) -> Iterator["Session"]:
-        """A connection for a few statements, none of which may take longer than `patience` seconds.
+        """A connection for a few statements, none of which takes longer than a minute.
 
         Whatever the server complains about inside is raised as the engine's own error, `fallback` where it means
-        nothing special.
+        nothing special. An `endless` one waits for as long as nobody cuts it (see `mysql_waiting`).
         """
         import pymysql
 
         connection: Connection[Any] | None = None
         try:
-            connection = self.connect(patience)
-            yield Session(connection)
+            connection = self.connect(_LOOK_SECONDS)
+            session = Session(connection)
+            if endless:
+                connection._read_timeout = connection._write_timeout = None
+            yield session
         except pymysql.MySQLError as error:
             code, text = (*error.args, "", "")[:2] if error.args else (0, "")
             number = code if isinstance(code, int) else 0
@@ -128,10 +132,10 @@ class Access:
         tls: dict[str, Any] = {"ssl_disabled": True} if self.settings.tls == "disable" else {}
         if self.settings.tls in ("require", "verify-ca", "verify-full"):
             verify = self.settings.tls != "require"
-            tls = {"ssl": _tls_context(self.settings.tls_ca, verify, self.settings.tls == "verify-full")}
+            tls = {"ssl": tls_context(self.settings.tls_ca, verify, self.settings.tls == "verify-full")}
         greeting = greeting or max(1, int(self.settings.connect_timeout))
         try:
-            connection: Connection[Any] = _connection_type()(
+            connection: Connection[Any] = connection_type()(
                 user=self.user,
                 password=(self.password or "").encode(),  # PyMySQL would take a text as Latin-1
                 charset="utf8mb4",
@@ -221,6 +225,10 @@ class Session:
 
     def __init__(self, connection: "Connection[Any]") -> None:
         self._connection = connection
+        self.asked = 0
+        """How many statements were begun."""
+        self.statement: str | None = None
+        """The one that is under way."""
         version, comment, limit = self.rows("SELECT VERSION(), @@version_comment, @@sql_select_limit")[0]
         self.server = server_of(str(version), str(comment))
         self.row_limit = int(limit) if int(limit) < _NO_ROW_LIMIT else None
@@ -248,8 +256,7 @@ class Session:
 
     def rows(self, statement: str, arguments: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """Run a statement; its rows."""
-        with self._connection.cursor() as cursor:
-            cursor.execute(statement, tuple(arguments) or None)
+        with self._asking(statement, arguments) as cursor:
             return list(cursor.fetchall())
 
     def value(self, statement: str, arguments: Sequence[object] = ()) -> Any:
@@ -259,44 +266,23 @@ class Session:
 
     def execute(self, statement: str, arguments: Sequence[object] = ()) -> None:
         """Run a statement that gives nothing back."""
+        with self._asking(statement, arguments):
+            pass
+
+    def cut(self) -> None:
+        """End it from another thread: who waits for an answer gets an error."""
+        with contextlib.suppress(OSError, AttributeError):  # None where it is closed already
+            self._connection._sock.shutdown(socket.SHUT_RDWR)
+
+    @contextmanager
+    def _asking(self, statement: str, arguments: Sequence[object]) -> Iterator[Any]:
         with self._connection.cursor() as cursor:
-            cursor.execute(statement, tuple(arguments) or None)
-
-
-def _tls_context(authority: str | None, verify: bool, host_name: bool) -> Any:
-    import ssl
-
-    if not verify:
-        # To read the system's authorities takes ten times as long as all the rest of a connection.
-        unverified = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        unverified.check_hostname = False
-        unverified.verify_mode = ssl.CERT_NONE
-        return unverified
-    try:
-        context = ssl.create_default_context(cafile=authority)
-    except OSError as error:
-        raise ConfigError(
-            f"The certificate authority cannot be read from {authority}: {error.strerror or error}",
-            subject=authority or "",
-            hint="Name in `tls_ca` a file with its certificate in PEM form, which our user may read",
-        ) from None
-    # From Python 3.13 on it would refuse the authority that a MySQL server makes for itself, and one made with
-    # `openssl req -x509`: they do not say what their key is for. The server's own programs take them.
-    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    context.check_hostname = host_name
-    return context
-
-
-@functools.cache
-def _connection_type() -> "type[Connection[Any]]":
-    """PyMySQL's connection, which encrypts without verifying where nothing else is asked for, without reading those."""
-    from pymysql.connections import Connection
-
-    class QuickConnection(Connection):  # type: ignore[misc]  # PyMySQL has no types
-        def _create_ssl_ctx(self, parameters: Any) -> Any:
-            return _tls_context(None, False, False) if parameters == {} else super()._create_ssl_ctx(parameters)
-
-    return QuickConnection
+            self.asked, self.statement = self.asked + 1, statement
+            try:
+                cursor.execute(statement, tuple(arguments) or None)
+                yield cursor
+            finally:
+                self.statement = None
 
 
 def _private_file() -> int:

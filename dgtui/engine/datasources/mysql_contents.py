@@ -1,14 +1,14 @@
 """Checksums of the rows in an SQL dump, one row a line; a restored database is dumped again to compare with it."""
 
-import os
 import re
+import threading
 from collections.abc import Collection, Iterable, Iterator
 
 from dgtui.engine.datasources.contents import RowsChecksum
 from dgtui.engine.datasources.dumping import Dump
 from dgtui.engine.datasources.mysql_archive import sections
+from dgtui.engine.source_reader import read_blocks
 
-_BLOCK_BYTES = 1 << 18
 _INSERT = b"INSERT INTO "
 _ROWS_FOLLOW = b" VALUES"
 _NAME = rb"`(?:[^`]|``)+`"
@@ -52,11 +52,13 @@ def dump_checksums(blocks: Iterable[bytes], names: Collection[str]) -> dict[str,
     return {name: text for name, text in texts.items() if text is not None}
 
 
-def dump_blocks(dump: Dump) -> Iterator[bytes]:
-    """The bytes of a dump to its end, checked; the dump is ended in any case."""
+def dump_blocks(dump: Dump, idle_timeout: float) -> Iterator[bytes]:
+    """The bytes of a dump to its end, checked; the dump is ended in any case.
+
+    Raises IdleTimeout where none comes for so many seconds.
+    """
     try:
-        while block := os.read(dump.fd, _BLOCK_BYTES):
-            yield block
+        yield from read_blocks(dump.fd, idle_timeout=idle_timeout, cancelled=threading.Event())
         dump.finish()
     finally:
         dump.stop()

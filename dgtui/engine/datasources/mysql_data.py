@@ -13,12 +13,12 @@ from dgtui.engine.datasources.mysql_errors import quote
 from dgtui.engine.datasources.mysql_load import load_archive, refuse_triggers
 from dgtui.engine.datasources.mysql_look import Table, database_exists, existing_tables, is_transactional
 from dgtui.engine.datasources.mysql_script import Script
+from dgtui.engine.datasources.mysql_waiting import waiting_session
 from dgtui.engine.errors import ConfigError, DataGuardianError, EndNotKnown, RestoreError
 from dgtui.engine.model import Record
 from dgtui.engine.reporting import Reporter
 from dgtui.engine.restore_model import Part
 
-_PATIENCE = 3600.0
 _NAMED = 5
 _DONE = "done"
 """The table whose one row says that the transaction was committed."""
@@ -52,7 +52,7 @@ class RowsLoad:
         Raises RestoreError and ConfigError before anything is touched.
         """
         names = table_names(archive.blocks())
-        with self._access.session(patience=_PATIENCE, fallback=RestoreError) as session:
+        with waiting_session(self._access, fallback=RestoreError) as session:
             targets = fitting_targets(session, self._database, names, selection)
             full = [table for table in targets if has_rows(session, self._database, table)]
             _refuse_full(self._database, full, overwrite=overwrite)
@@ -82,7 +82,7 @@ class RowsLoad:
             self._announce(msgspec.json.encode(ended).decode(), part)
         if outcome.error_count:
             return outcome
-        with self._access.session(patience=_PATIENCE, fallback=RestoreError) as session:
+        with waiting_session(self._access, fallback=RestoreError) as session:
             dangling = _dangling(session, self._database, [table.name for table in targets])
         return msgspec.structs.replace(outcome, notes=(*outcome.notes, *dangling))
 
@@ -114,7 +114,7 @@ def settle_rows(access: Access, mark: str, database: str) -> Literal["old", "new
             subject=database,
             hint="Look at them, and restore them again where they are not as wanted",
         )
-    with access.session(patience=_PATIENCE, fallback=RestoreError) as session:
+    with waiting_session(access, fallback=RestoreError) as session:
         there = database_exists(session, known.marker)
         # It waits for the transaction, whose client is gone: its row is locked until the server has ended it.
         rows = f"SELECT COUNT(*) FROM {quote(known.marker)}.{_DONE} LOCK IN SHARE MODE"  # noqa: S608  # quoted
@@ -190,7 +190,7 @@ def _empty(access: Access, database: str, tables: Sequence[str], reporter: Repor
     """Empty the tables that no rollback empties; they held nothing before."""
     for name in tables:
         try:
-            with access.session(patience=_PATIENCE, fallback=RestoreError) as session:
+            with waiting_session(access, fallback=RestoreError) as session:
                 _make_empty(session, database, [name])
         except DataGuardianError as error:
             reporter.log(f"{name} could not be emptied again: {error.message}", level="error")

@@ -52,11 +52,11 @@ from dgtui.engine.datasources.mysql_rename import (
     take_over_renaming,
 )
 from dgtui.engine.datasources.mysql_triggers import drop_triggers, is_stand_in
+from dgtui.engine.datasources.mysql_waiting import waiting_session
 from dgtui.engine.errors import RestoreError, SwapImpossible
 from dgtui.engine.model import ObjectInfo
 from dgtui.engine.reporting import Reporter, SilentReporter
 
-_PATIENCE = 3600.0
 _COMING = f"{CARRIED}coming"
 _CAME = f"{CARRIED}came"
 _FORMER = f"{CARRIED}former"
@@ -130,7 +130,7 @@ def exchange_inside(access: Access, database: str, reporter: Reporter) -> None:
 
     After an error `settle_within` has to be asked what is in place.
     """
-    with access.session(patience=_PATIENCE, fallback=RestoreError) as session:
+    with waiting_session(access, fallback=RestoreError) as session:
         if reasons := obstacles(session, database):
             raise SwapImpossible(
                 f"{database} cannot be swapped: RENAME TABLE would not carry over {'; '.join(reasons)}",
@@ -143,7 +143,7 @@ def exchange_inside(access: Access, database: str, reporter: Reporter) -> None:
 
 def settle_within(access: Access, database: str) -> Literal["old", "new"]:
     """Bring a swap to its end or back, by what is where; whether the new content is in place. Raises RestoreError."""
-    with access.session(patience=_PATIENCE, fallback=RestoreError) as session:
+    with waiting_session(access, fallback=RestoreError) as session:
         return _settle(access, session, database, SilentReporter())
 
 

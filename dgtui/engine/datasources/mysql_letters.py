@@ -5,6 +5,7 @@ from itertools import groupby
 
 from dgtui.engine.datasources.mysql_connection import Access, Session
 from dgtui.engine.datasources.mysql_errors import quote
+from dgtui.engine.datasources.mysql_waiting import waiting_session
 from dgtui.engine.errors import DataGuardianError
 from dgtui.engine.model import ObjectInfo
 from dgtui.engine.reporting import Reporter
@@ -19,7 +20,6 @@ ORDER BY 1, ORDINAL_POSITION
 _ONE_BYTE = "SELECT CHARACTER_SET_NAME FROM information_schema.CHARACTER_SETS WHERE MAXLEN = 1"
 _EVERY_BYTE = bytes(range(256)).hex()
 _SHOWN = 5
-_PATIENCE = 3600.0
 """It reads all rows of the tables with such a character set."""
 
 
@@ -36,7 +36,7 @@ def changed_text(access: Access, tables: Sequence[ObjectInfo], reporter: Reporte
         f"Looking whether the text in {counted(len(columns), 'columns')} survives utf8mb4, in which it is dumped"
     )
     try:
-        with access.session(patience=_PATIENCE) as session:
+        with waiting_session(access) as session:
             session.execute(f"SET SESSION lock_wait_timeout = {max(1, int(access.settings.lock_timeout))}")
             found = [text for one in _by_table(columns) for text in _changed_columns(session, database, one)]
     except DataGuardianError as error:

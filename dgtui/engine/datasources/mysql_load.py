@@ -20,12 +20,12 @@ from dgtui.engine.datasources.mysql_obstacles import full_grant
 from dgtui.engine.datasources.mysql_rights import Grants
 from dgtui.engine.datasources.mysql_script import Script
 from dgtui.engine.datasources.mysql_tools import client_tool, tool_flavour
+from dgtui.engine.datasources.mysql_waiting import waiting_session
 from dgtui.engine.errors import DatabaseConnectionError, DataGuardianError, RestoreError
 from dgtui.engine.model import ToolVersion
 from dgtui.engine.reporting import Reporter
 from dgtui.engine.tools import version_numbers
 
-_COUNT_SECONDS = 3600.0
 _LARGEST_PACKET = 1 << 30
 _ERROR = re.compile(r"^ERROR (\d+) \(\w+\) at line (\d+)(?: in file: .*?)?: (.*)")
 _CLIENT_ERROR = re.compile(r"^ERROR\b|^(?:mariadb|mysql): (?!\[Warning\])")
@@ -191,7 +191,7 @@ def _hint_of(access: Access, code: int, text: str, database: str) -> str:
 
 def _compare_rows(access: Access, database: str, script: Script) -> tuple[list[LoadError], tuple[str, ...]]:
     """Count what arrived; only notes where an event of the database may already have changed something."""
-    with access.session(patience=_COUNT_SECONDS) as session:
+    with waiting_session(access) as session:
         versioned = {table.name for table in existing_tables(session, database) if table.versioned}
         differences = [
             f"{found} rows of {name} are in the database, {rows} were in the backup"

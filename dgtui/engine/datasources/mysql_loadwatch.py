@@ -8,18 +8,13 @@ from pathlib import Path
 
 from dgtui.engine.child import IdleTimeout, printable
 from dgtui.engine.datasources.mysql_connection import Access, Session
-from dgtui.engine.errors import DatabaseConnectionError, DataGuardianError, RestoreError
+from dgtui.engine.datasources.mysql_waiting import LOOKS, SILENCE_HINT, UNKNOWN_SECONDS, asked_meanwhile
+from dgtui.engine.errors import DataGuardianError, RestoreError
 from dgtui.engine.model import Record
 from dgtui.engine.reporting import Reporter
 from dgtui.engine.threads import Thread
 
-_LOOKS = 4
-"""How often the server is asked within the time after which the client is given up."""
-_UNKNOWN_SECONDS = 3600.0
-"""How long a client may stand still where the server cannot tell what it does for it."""
 _END_SECONDS = 1.0
-_OF_A_CLIENT = range(2000, 3000)
-"""Numbers of the errors that come from no server: it was not reached, or did not answer."""
 _OURS = """
 SELECT ID, COMMAND, COALESCE(STATE, ''), LEFT(COALESCE(INFO, ''), 120) FROM information_schema.PROCESSLIST
 WHERE ID > %s AND USER = SUBSTRING_INDEX(USER(), '@', 1) AND DB = %s ORDER BY COMMAND = 'Sleep'
@@ -87,13 +82,13 @@ class LoadWatch:
     def _watch(self) -> None:
         patience = self._access.idle_timeout
         moved_at, seen = time.monotonic(), self._progress()
-        while not self._ended.wait(patience / _LOOKS):
+        while not self._ended.wait(patience / LOOKS):
             before, seen = seen, self._progress()
             look = self._look() if self._waiting and seen == before else None
             stood = time.monotonic() - moved_at
             if look is None or look.work or self._progress() != seen:
                 moved_at = time.monotonic()
-            elif stood >= (patience if look.error else max(patience, _UNKNOWN_SECONDS)):
+            elif stood >= (patience if look.error else max(patience, UNKNOWN_SECONDS)):
                 self._end_client(look, stood)
                 return
 
@@ -115,22 +110,10 @@ class LoadWatch:
         return self._handed, ran
 
     def _look(self) -> _Look:
-        import pymysql
-
-        connection = None
-        try:
-            connection = self._access.connect(self._access.settings.connect_timeout)
-            return self._ask(Session(connection))
-        except DataGuardianError:
-            return _Look()
-        except pymysql.MySQLError as error:
-            code, text = (*error.args, "", "")[:2]
-            if code in _OF_A_CLIENT:
-                return _Look(error=self._access.error(code, str(text), fallback=DatabaseConnectionError))
-            return _Look()
-        finally:
-            if connection is not None and connection.open:
-                connection.close()
+        said = asked_meanwhile(self._access, self._ask)
+        if isinstance(said, DataGuardianError):
+            return _Look(error=said)
+        return said or _Look()
 
     def _ask(self, session: Session) -> _Look:
         rows = session.rows(_OURS, [self._after, self._database])
@@ -151,11 +134,7 @@ class LoadWatch:
         return _Look(work=work)
 
     def _lost(self, reason: str) -> DataGuardianError:
-        return IdleTimeout(
-            reason,
-            subject=self._database,
-            hint="Does a firewall or proxy on the way to the server drop connections that are silent for long?",
-        )
+        return IdleTimeout(reason, subject=self._database, hint=SILENCE_HINT)
 
     def _locked(self, session: Session, connection: int, statement: str) -> DataGuardianError:
         holders = session.rows(_HOLDERS, [connection, self._database])

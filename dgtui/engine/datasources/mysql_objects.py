@@ -96,7 +96,7 @@ def read_objects(access: Access, session: Session, database: str, *, events: byt
     facts = DumpFacts(connection=int(session.value("SELECT CONNECTION_ID()")))
     dump = MysqlDump(tool, Access(settings, access.password), options, facts, SilentReporter(), ())
     held: list[tuple[SectionKind, bytes]] = []
-    for piece in sections(dump_blocks(dump)):
+    for piece in sections(dump_blocks(dump, access.idle_timeout)):
         if piece.kind == "header" or piece.kind in _KINDS:
             if piece.first:
                 held.append((piece.kind, b""))

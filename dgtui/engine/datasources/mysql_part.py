@@ -12,11 +12,11 @@ from dgtui.engine.datasources.mysql_errors import quote
 from dgtui.engine.datasources.mysql_look import database_exists, existing_tables, tables_elsewhere
 from dgtui.engine.datasources.mysql_properties import create_like
 from dgtui.engine.datasources.mysql_rename import Move, claim_renaming, end_rename, rename_tables, take_over_renaming
+from dgtui.engine.datasources.mysql_waiting import waiting_session
 from dgtui.engine.errors import RestoreError
 from dgtui.engine.reporting import Reporter
 from dgtui.engine.restore_model import Part, PartChange
 
-_PATIENCE = 3600.0
 _NO_PARENT = frozenset({1005, 1215, 1824, 3734})
 """A foreign key could not be made."""
 _NAME = r"`(?:[^`]|``)+`"
@@ -50,7 +50,7 @@ def replace_tables(access: Access, change: PartChange, announce: Announce, repor
     chosen are made and checked before. Raises RestoreError, with nothing changed.
     """
     beside, database, keep_as = change.beside, change.database, change.keep_as
-    with access.session(patience=_PATIENCE, fallback=RestoreError) as session:
+    with waiting_session(access, fallback=RestoreError) as session:
         tables, there = _chosen(session, change), {table.name for table in existing_tables(session, database)}
         replaced = [name for name in tables if name in there]
         removed = [name for name in change.remove if name in there]
@@ -79,7 +79,7 @@ def settle_tables(access: Access, mark: str, change: PartChange) -> Literal["old
     `mark` is the first table that it moves: it was where it came from before, and is not any more.
     """
     source, name, destination = msgspec.json.decode(mark, type=tuple[str, str, str])
-    with access.session(patience=_PATIENCE, fallback=RestoreError) as session:
+    with waiting_session(access, fallback=RestoreError) as session:
         take_over_renaming(session, change.keep_as)
         # What another statement of ours renames names the live database too.
         end_rename(session, destination if destination == change.keep_as else source, change.database)

@@ -19,12 +19,12 @@ from dgtui.engine.datasources.mysql_look import (
     view_names,
 )
 from dgtui.engine.datasources.mysql_part import impossible, refuse_obstacles, replace_tables, settle_tables
+from dgtui.engine.datasources.mysql_waiting import waiting_session
 from dgtui.engine.datasources.places import NEW_SUFFIX
 from dgtui.engine.errors import RestoreError
 from dgtui.engine.reporting import Reporter
 from dgtui.engine.restore_model import PartChange
 
-_PATIENCE = 3600.0
 _LONGEST_NAME = 64
 
 
@@ -94,7 +94,7 @@ class MysqlParts(Datasource[MysqlSettings]):
 
     def holding_rows(self, database: str, names: Sequence[str]) -> tuple[str, ...]:
         """Asks each for its first row."""
-        with self._access.session(patience=_PATIENCE) as session:
+        with waiting_session(self._access) as session:
             there = [table for table in existing_tables(session, database) if table.name in names]
             return tuple(table.name for table in there if has_rows(session, database, table))
 

@@ -19,11 +19,10 @@ from dgtui.engine.datasources.mysql_rename import (
     strangers_in,
     take_over_renaming,
 )
+from dgtui.engine.datasources.mysql_waiting import waiting_session
 from dgtui.engine.errors import DataGuardianError, RestoreError, SwapImpossible
 from dgtui.engine.reporting import Reporter, SilentReporter
 from dgtui.engine.sizes import counted
-
-_PATIENCE = 3600.0
 
 
 def swap_databases(access: Access, new: str, current: str, keep_as: str, reporter: Reporter) -> None:
@@ -38,7 +37,7 @@ def swap_databases(access: Access, new: str, current: str, keep_as: str, reporte
 
     Raises RestoreError; then the old content is under `current`, or `settle_databases` brings it there.
     """
-    with access.session(patience=_PATIENCE, fallback=RestoreError) as session:
+    with waiting_session(access, fallback=RestoreError) as session:
         _refuse_obstacles(session, new, current, keep_as)
         claim_renaming(session, keep_as)
         if holds_objects(session, new, current):
@@ -76,7 +75,7 @@ def settle_databases(access: Access, new: str, current: str, keep_as: str) -> Li
 
     A server goes on with a statement whose client has died: it is ended first. Raises RestoreError.
     """
-    with access.session(patience=_PATIENCE, fallback=RestoreError) as session:
+    with waiting_session(access, fallback=RestoreError) as session:
         take_over_renaming(session, keep_as)
         end_rename(session, keep_as, current)
         change = Exchange(new=new, current=current, keep_as=keep_as)

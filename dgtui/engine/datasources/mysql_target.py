@@ -55,13 +55,13 @@ from dgtui.engine.datasources.mysql_rights import MAKES_FOR_OTHERS, Grants
 from dgtui.engine.datasources.mysql_script import Script
 from dgtui.engine.datasources.mysql_swap import settle_databases, swap_databases
 from dgtui.engine.datasources.mysql_tools import client_tool
+from dgtui.engine.datasources.mysql_waiting import waiting_session
 from dgtui.engine.datasources.places import NEW_SUFFIX
 from dgtui.engine.errors import PermissionDenied, RestoreError, SwapImpossible
 from dgtui.engine.model import ObjectInfo
 from dgtui.engine.properties import DatabaseProperties
 from dgtui.engine.reporting import Reporter, SilentReporter
 
-_PATIENCE = 3600.0
 _MOST_BYTES_READ_BEFORE = 1 << 30
 """A larger archive is not read to its end only to know beforehand what the loading finds out."""
 
@@ -190,7 +190,7 @@ class MysqlTarget(MysqlParts):
     def drop_target(self, database: str) -> None:
         """Drop a database with all that is in it."""
         refuse_system(database)
-        with self._access.session(patience=_PATIENCE, fallback=RestoreError) as session:
+        with waiting_session(self._access, fallback=RestoreError) as session:
             if (within := inside_of(database)) is not None:
                 remove_loaded(session, within)
                 return
@@ -231,7 +231,7 @@ class MysqlTarget(MysqlParts):
     def inventory(self, database: str) -> tuple[ObjectInfo, ...]:
         """All tables with their rows counted."""
         within = inside_of(database)
-        with self._access.session(patience=_PATIENCE) as session:
+        with waiting_session(self._access) as session:
             if within is not None:
                 return loaded_objects(session, within)
             return tuple(
@@ -263,7 +263,7 @@ class MysqlTarget(MysqlParts):
         dump = restored.open_dump(
             Probe(product="", version="") if within else restored.probe(options), options, SilentReporter()
         )
-        found = dump_checksums(dump_blocks(dump), wanted)
+        found = dump_checksums(dump_blocks(dump, self.idle_timeout), wanted)
         return {name: found[called[name]] for name in names if called.get(name) in found}
 
     def swap(self, new: str, current: str, keep_as: str, reporter: Reporter) -> None:
