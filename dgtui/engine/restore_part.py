@@ -33,8 +33,6 @@ def refuse_present(manifest: Manifest, state: TargetState, order: RestoreOrder) 
 def put_part_in_place(task: RestoreTask, place: Placement, beside: str, copy: GoodCopy) -> None:
     """After a safety backup exchange what was chosen; the target is the old one or the new one, whatever happens."""
     order = task.order
-    if order.safety and order.name_as is None:
-        place.save_former_content()
     change = PartChange(
         database=order.database,
         beside=beside,
@@ -44,4 +42,7 @@ def put_part_in_place(task: RestoreTask, place: Placement, beside: str, copy: Go
         merge=order.merge,
         remove=order.part.added if order.part is not None else (),
     )
+    task.target.check_loaded(change)
+    if order.safety and order.name_as is None:
+        place.save_former_content()
     place.exchange_part(change, copy.archive)

@@ -237,9 +237,9 @@ def refuse_backup(
     notes = list(target.check_restore(archive, database, selection))
     listed = tuple(entry.name for entry in manifest.objects)
     if intended.name_as is not None:
-        notes.append(target.check_name(database, selection.tables[0], intended.name_as))
+        notes.append(target.check_name(archive, database, selection.tables[0], intended.name_as))
     elif intended.part and not state.empty:
-        target.check_part(database, listed, selection.tables)
+        target.check_part(archive, database, listed, selection.tables)
     if intended.rows_alone and (full := target.holding_rows(database, selection.tables or listed)):
         names = ", ".join(full[:_NAMED]) + (f" and {len(full) - _NAMED} more" if len(full) > _NAMED else "")
         if intended.overwrite is False:

@@ -2,6 +2,7 @@
 
 import contextlib
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -196,6 +197,69 @@ def test_a_database_that_is_open_elsewhere_is_told_before(home: Home, request: p
             assert exchanged.exit_code == 0, exchanged
         assert home.dgtui("restore", "nightly@latest", "--overwrite", "--yes").exit_code == 0
         assert source.digest() == source.backed_up
+
+
+@pytest.mark.parametrize("there", ["as it was", "gone", "an ordinary one"])
+@pytest.mark.parametrize("module", ["fts5(a)", "rtree(id, low, high)"])
+def test_a_virtual_table_of_sqlite_alone_is_refused_before(
+    module: str, there: str, home: Home, request: pytest.FixtureRequest
+) -> None:
+    """Its rows lie in other tables; whether the backup alone has it, or what is there now does."""
+    with changing("sqlite", home, request) as source:
+        with _sqlite(home) as connection:
+            connection.execute(f"CREATE VIRTUAL TABLE found USING {module}")
+        assert home.back_up().status == "completed"
+        with _sqlite(home) as connection:
+            if there != "as it was":
+                connection.execute("DROP TABLE found")
+            if there == "an ordinary one":
+                connection.execute("CREATE TABLE found (a)")
+        before = source.digest()
+        for chosen in ((), ("--as", "found_then")):
+            told, done = told_and_done(home, "--table", "found", *chosen)
+            assert told == done
+            assert "virtual table" in told[1]
+        assert home.engine().executions(purpose="safety") == []
+        assert (source.digest(), source.beside()) == (before, set())
+
+
+def test_a_virtual_table_of_sqlite_is_no_target_of_an_ordinary_one(home: Home, request: pytest.FixtureRequest) -> None:
+    with changing("sqlite", home, request) as source:
+        with _sqlite(home) as connection:
+            connection.execute("CREATE TABLE found (a)")
+        assert home.back_up().status == "completed"
+        with _sqlite(home) as connection:
+            connection.execute("DROP TABLE found")
+            connection.execute("CREATE VIRTUAL TABLE found USING fts5(a)")
+        before = source.digest()
+        told, done = told_and_done(home, "--table", "found")
+        assert told == done
+        assert "virtual table" in told[1]
+        assert home.engine().executions(purpose="safety") == []
+        assert source.digest() == before
+
+
+def test_a_part_that_needs_a_module_which_is_not_here_is_refused_before(
+    home: Home, request: pytest.FixtureRequest
+) -> None:
+    with changing("sqlite", home, request) as source:
+        with _sqlite(home) as connection:
+            connection.execute("PRAGMA writable_schema = ON")
+            statement = "CREATE VIRTUAL TABLE vectors USING vec_of_others (a)"
+            connection.execute("INSERT INTO sqlite_master VALUES ('table', 'vectors', 'vectors', 0, ?)", (statement,))
+        assert home.back_up().status == "completed"
+        told, done = told_and_done(home, "--table", "word")
+        assert told == done
+        assert "no such module: vec_of_others" in told[1]
+        assert home.engine().executions(purpose="safety") == []
+        assert source.beside() == set()
+
+
+@contextlib.contextmanager
+def _sqlite(home: Home) -> Iterator[sqlite3.Connection]:
+    path = home.folder / "data" / "shop.db"
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        yield connection
 
 
 def test_a_way_that_needs_the_safety_backup_is_told_before(home: Home, request: pytest.FixtureRequest) -> None:

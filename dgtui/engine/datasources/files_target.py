@@ -206,7 +206,7 @@ class FilesTarget(Datasource[FilesSettings]):
         """What is mounted in it would move away with it."""
         refuse_mounts(safe_target(database))
 
-    def check_part(self, database: str, listed: Sequence[str], chosen: Sequence[str]) -> None:  # noqa: ARG002
+    def check_part(self, archive: Archive, database: str, listed: Sequence[str], chosen: Sequence[str]) -> None:  # noqa: ARG002
         """The same of each chosen folder."""
         for name in chosen:
             refuse_mounts(safe_target(database) / os.fsdecode(unshown(name)).strip("/"))

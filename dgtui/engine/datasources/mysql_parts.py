@@ -73,7 +73,7 @@ class MysqlParts(Datasource[MysqlSettings]):
         load = RowsLoad(self._access, database, self.beside_name(database, NEW_SUFFIX), announce)
         return load.run(archive, selection, reporter, overwrite=overwrite)
 
-    def check_part(self, database: str, listed: Sequence[str], chosen: Sequence[str]) -> None:
+    def check_part(self, archive: Archive, database: str, listed: Sequence[str], chosen: Sequence[str]) -> None:  # noqa: ARG002
         """A view, and what keeps the live tables from being renamed."""
         if others := [name for name in chosen if listed and name not in listed]:
             raise impossible(others[0], f"{', '.join(others)} is no table")
@@ -84,7 +84,7 @@ class MysqlParts(Datasource[MysqlSettings]):
                 raise impossible(others[0], f"{', '.join(others)} is no table in {database}")
             refuse_obstacles(session, database, chosen)
 
-    def check_name(self, database: str, table: str, name: str) -> str:  # noqa: ARG002
+    def check_name(self, archive: Archive, database: str, table: str, name: str) -> str:  # noqa: ARG002
         """A table, view or sequence of that name, or one that is too long."""
         if len(name) > _LONGEST_NAME:
             raise RestoreError(f"{name} is longer than {_LONGEST_NAME} characters", subject=name, hint="Shorten it")

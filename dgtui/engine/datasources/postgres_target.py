@@ -219,7 +219,7 @@ class PostgresTarget(Datasource[PostgresSettings]):
         with self._access.connect(database) as connection:
             return holding_rows(connection, names)
 
-    def check_part(self, database: str, listed: Sequence[str], chosen: Sequence[str]) -> None:
+    def check_part(self, archive: Archive, database: str, listed: Sequence[str], chosen: Sequence[str]) -> None:  # noqa: ARG002
         """A view or another object that depends on the live tables, and a partition that would be lost."""
         refuse_dependents(self._access, database, listed, chosen)
 
@@ -239,7 +239,7 @@ class PostgresTarget(Datasource[PostgresSettings]):
         self.drop_target(change.beside)
         return False
 
-    def check_name(self, database: str, table: str, name: str) -> str:
+    def check_name(self, archive: Archive, database: str, table: str, name: str) -> str:  # noqa: ARG002
         """A relation or type of that name, or one that is too long."""
         check_name(self._access, database, table, name)
         return f"{name} comes without {LEFT_OUT}; its indexes and sequences get names of their own"

@@ -84,10 +84,13 @@ class Replacing(ABC):
     beside_words: ClassVar[str] = "whoever reads or writes there goes on"
     """What others see of it when a table is put beside the live one, for people."""
 
-    def check_part(self, database: str, listed: Sequence[str], chosen: Sequence[str]) -> None:  # noqa: B027
+    def check_part(self, archive: Archive, database: str, listed: Sequence[str], chosen: Sequence[str]) -> None:  # noqa: B027
         """Raise RestoreError where `replace_part` would surely refuse what was chosen; `listed` are the backup's."""
 
-    def check_name(self, database: str, table: str, name: str) -> str:
+    def check_loaded(self, change: PartChange) -> None:  # noqa: B027
+        """The same once the archive is loaded beside the target, which is not touched yet."""
+
+    def check_name(self, archive: Archive, database: str, table: str, name: str) -> str:
         """Raise RestoreError where `replace_part` would refuse to put a table beside what is there under a new name.
 
         Says what of the table is left out then. Only with the option `name_as`.

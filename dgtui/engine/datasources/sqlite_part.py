@@ -87,19 +87,21 @@ def settle_tables(mark: str, live: Path, *, busy_seconds: float) -> Literal["old
 
 def chosen_tables(connection: sqlite3.Connection, tables: Collection[str], place: str = "beside") -> list[str]:
     """Those of the tables that are there. Raises RestoreError where one is none of its own."""
-    rows = connection.execute(f"SELECT name, sql FROM {place}.sqlite_master WHERE type = 'table'").fetchall()  # noqa: S608  # our own word
-    chosen = []
-    for name, statement in rows:
-        if shown_name(name) not in tables:
-            continue
-        if str(statement).upper().startswith("CREATE VIRTUAL"):
+    rows = connection.execute(f"SELECT name FROM {place}.sqlite_master WHERE type = 'table'").fetchall()  # noqa: S608  # our own word
+    refuse_virtual(connection, tables, place)
+    return [name for (name,) in rows if shown_name(name) in tables]
+
+
+def refuse_virtual(connection: sqlite3.Connection, names: Collection[str], place: str = "main") -> None:
+    """Raise RestoreError where one of these tables is a virtual one, whose rows lie in others."""
+    rows = connection.execute(f"SELECT name FROM {place}.sqlite_master WHERE sql LIKE 'CREATE VIRTUAL%'").fetchall()  # noqa: S608  # our own word
+    for (name,) in rows:
+        if shown_name(name) in names:
             raise RestoreError(
-                f"{shown_name(name)} is a virtual table and cannot be replaced alone",
+                f"{shown_name(name)} is a virtual table and cannot be replaced alone; nothing was changed",
                 subject=shown_name(name),
-                hint="Restore it under another name with --into NAME",
+                hint="Restore everything, or under another name with --into NAME, and copy from there",
             )
-        chosen.append(name)
-    return chosen
 
 
 def refuse_other_kinds(connection: sqlite3.Connection, names: Collection[str]) -> None:

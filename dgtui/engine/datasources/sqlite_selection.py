@@ -10,6 +10,8 @@ from dgtui.engine.datasources.sqlite_check import quoted, shown_name, table_name
 from dgtui.engine.datasources.sqlite_snapshot import connect, side_file
 from dgtui.engine.errors import ConfigError
 
+NEEDS_EXTENSION = re.compile("no such (?:module|function|tokenizer|collation sequence)|unknown tokenizer")
+"""What SQLite says where a database is made with an extension that is not here; that is no damage."""
 _TEXT_INDEX = re.compile(r"""(?is)CREATE\s+VIRTUAL\s+TABLE\b.*?\bUSING\s+["'`\[]?fts([345])\b""")
 _CONTENT = re.compile(r"(?i)[(,]\s*content\s*=")
 
@@ -27,6 +29,18 @@ def chosen_tables(path: Path, tables: Collection[str], exclude: Collection[str])
         )
     wanted = tables or present
     return frozenset(present[name] for name in wanted if name not in exclude)
+
+
+def need_modules(path: Path) -> None:
+    """Raise sqlite3.OperationalError where a virtual table of a database at rest needs a module that is not here."""
+    with contextlib.closing(connect(path, "immutable=1")) as connection:
+        made = connection.execute("SELECT name FROM sqlite_master WHERE sql LIKE 'CREATE VIRTUAL%'").fetchall()
+        for (name,) in made:
+            try:
+                connection.execute(f"SELECT 1 FROM {quoted(name)} LIMIT 0")  # noqa: S608  # quoted
+            except sqlite3.OperationalError as error:
+                if NEEDS_EXTENSION.search(str(error)):
+                    raise
 
 
 def reduce_database(full: Path, target: Path, keep: frozenset[str] | None, *, schema_only: bool) -> None:

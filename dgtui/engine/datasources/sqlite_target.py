@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import re
 import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -27,17 +26,18 @@ from dgtui.engine.datasources.sqlite_check import check_file, damaged
 from dgtui.engine.datasources.sqlite_contents import file_checksums
 from dgtui.engine.datasources.sqlite_data import KeptDatabase, load_rows
 from dgtui.engine.datasources.sqlite_file import SqliteFile
-from dgtui.engine.datasources.sqlite_part import refuse_other_kinds, replace_tables, settle_tables
+from dgtui.engine.datasources.sqlite_part import refuse_other_kinds, refuse_virtual, replace_tables, settle_tables
 from dgtui.engine.datasources.sqlite_restore import load_part, need_empty, write_archive
-from dgtui.engine.datasources.sqlite_snapshot import MAGIC, SIDE_FILES, side_file
+from dgtui.engine.datasources.sqlite_selection import NEEDS_EXTENSION, need_modules
+from dgtui.engine.datasources.sqlite_snapshot import MAGIC, SIDE_FILES, connect, side_file
 from dgtui.engine.datasources.sqlite_swap import clear_orphans, refuse_open, settle_database, swap_database
 from dgtui.engine.errors import RestoreError, ValidationError
 from dgtui.engine.files import file_error, fsync_folder
 from dgtui.engine.reporting import Reporter
 from dgtui.engine.restore_model import PartChange
 
-_EXTENSION = re.compile("no such (?:module|function|tokenizer|collation sequence)|unknown tokenizer")
-"""What SQLite says where a database is made with an extension that is not here; that is no damage."""
+_MOST_BYTES_UNPACKED_BEFORE = 1 << 26
+"""A larger archive is not unpacked only to know beforehand what the loading finds out."""
 
 
 @contextlib.contextmanager
@@ -63,7 +63,7 @@ class SqliteTarget(SqliteFile):
         try:
             yield
         except sqlite3.DatabaseError as error:
-            if _EXTENSION.search(str(error)):
+            if NEEDS_EXTENSION.search(str(error)):
                 raise RestoreError(
                     f"No part of this database can be taken without the extension it uses: {printable(str(error))}",
                     subject="The archive",
@@ -88,6 +88,10 @@ class SqliteTarget(SqliteFile):
         first = next(iter(archive.blocks()), b"")
         if not first.startswith(MAGIC):
             raise ValidationError("The archive is no SQLite database", subject=database, hint="Use another copy")
+        in_part = bool(selection.tables) or selection.backup_type == "schema_only"
+        if in_part and archive.total_size_bytes <= _MOST_BYTES_UNPACKED_BEFORE:
+            with self._archive_errors():
+                need_modules(archive.as_file())
         return tuple(f"{target} is open: {user.program} {user.user}".rstrip() for user in holders(target))
 
     def create_target(self, database: str, like: str | None = None) -> None:
@@ -176,15 +180,30 @@ class SqliteTarget(SqliteFile):
                 announce=announce,
             )
 
-    def check_part(self, database: str, listed: Sequence[str], chosen: Sequence[str]) -> None:  # noqa: ARG002
-        """What has such a name and is no table."""
+    def check_part(self, archive: Archive, database: str, listed: Sequence[str], chosen: Sequence[str]) -> None:  # noqa: ARG002
+        """What has such a name and is no table, or a virtual one, here or there."""
         with self._reading(safe_target(str(real_path(database)))) as connection:
             refuse_other_kinds(connection, chosen)
+            refuse_virtual(connection, chosen)
+        self._refuse_virtual_of(archive, chosen)
 
-    def check_name(self, database: str, table: str, name: str) -> str:  # noqa: ARG002
-        """Anything of that name, also an index: they share their names."""
+    def check_loaded(self, change: PartChange) -> None:
+        """A virtual table."""
+        self._refuse_virtual(safe_target(change.beside), change.tables)
+
+    def _refuse_virtual_of(self, archive: Archive, chosen: Sequence[str]) -> None:
+        if archive.total_size_bytes <= _MOST_BYTES_UNPACKED_BEFORE:
+            self._refuse_virtual(archive.as_file(), chosen)
+
+    def _refuse_virtual(self, path: Path, chosen: Sequence[str]) -> None:
+        with self._archive_errors(), contextlib.closing(connect(path, "immutable=1")) as connection:
+            refuse_virtual(connection, chosen)
+
+    def check_name(self, archive: Archive, database: str, table: str, name: str) -> str:
+        """Anything of that name, also an index: they share their names; and a virtual table."""
         with self._reading(safe_target(str(real_path(database)))) as connection:
             refuse_taken(connection, database, name)
+        self._refuse_virtual_of(archive, [table])
         return f"{name} comes without {LEFT_OUT}; its indexes get names of their own"
 
     def replace_part(
