@@ -17,6 +17,8 @@ class Part(Record, frozen=True):
     """They were not there before."""
     removed: tuple[str, ...] = ()
     """They were there before and are not any more: an undo took away what a restore had added."""
+    made_for_them: tuple[str, ...] = ()
+    """The folders that were not there before and that something of all this lies in."""
     complete: bool = True
     """Whether all are named; there may be very many files."""
     everything: bool = False
@@ -45,6 +47,8 @@ class PartChange(Record, frozen=True):
     """Whether it is everything that lies beside."""
     remove: tuple[str, ...] = ()
     """What is taken away besides."""
+    remove_empty: tuple[str, ...] = ()
+    """The folders that are taken away then where nothing is left in them."""
     back: bool = False
     """Whether `beside` is what another change has kept, and all of that change is taken back."""
 

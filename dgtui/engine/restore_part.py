@@ -41,6 +41,7 @@ def put_part_in_place(task: RestoreTask, place: Placement, beside: str, copy: Go
         name_as=order.name_as,
         merge=order.merge,
         remove=order.part.added if order.part is not None else (),
+        remove_empty=order.part.made_for_them if order.part is not None else (),
     )
     task.target.check_loaded(change)
     if order.safety and order.name_as is None:

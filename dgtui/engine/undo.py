@@ -276,6 +276,7 @@ class UndoRun:
             beside=beside,
             keep_as=self._replacement.free_name(f"{PART_SUFFIX}{now():%Y%m%d%H%M%S}"),
             remove=part.added,
+            remove_empty=part.made_for_them,
             back=order.kept_as is not None,
         )
         self._replacement.exchange_part(change, None, disposable=order.kept_as is None)

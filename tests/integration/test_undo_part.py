@@ -1,13 +1,16 @@
 """Undo of a restore that changed a part: only that part goes back, whatever was written elsewhere since stays."""
 
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 
 from dgtui.engine.datasources.loading import Selection
+from dgtui.engine.datasources.places import shown
 from tests.support.homes import Home
 from tests.support.part_shops import databases, tree_shop
+from tests.support.trees import tree_digest
 
 
 @pytest.mark.parametrize("kind", ["postgres", "sqlite", "mariadb"])
@@ -92,12 +95,57 @@ def test_files(choice: str, kept: bool, home: Home) -> None:
         shutil.rmtree(str(restore.part_kept_as))
     assert shop.way(restore) == ("kept" if kept else "safety")
     undone = shop.undo(restore)
-    left = {"b/deep": None} if choice == "merge" and not kept else {}
-    assert shop.content() == {**before, **left, "c/2": "since"}
+    assert shop.content() == {**before, "c/2": "since"}
     again = shop.undo(undone)
     assert shop.content() == written
     shop.undo(again)
-    assert shop.content() == {**before, **left, "c/2": "since"}
+    assert shop.content() == {**before, "c/2": "since"}
+
+
+@pytest.mark.parametrize("filled", [False, True])
+def test_a_folder_that_was_made_for_a_file_goes_with_it(filled: bool, home: Home) -> None:
+    """Unless somebody has put something else into it; and it comes back where the undo is undone."""
+    shop, root = tree_shop(home)
+    name = "b/odd\n\\name/7"
+    (root / name).parent.mkdir()
+    (root / name).write_text("odd")
+    shop.execution = home.back_up()
+    shutil.rmtree(root / "b")
+    before = shop.content()
+    restore = shop.restore(selection=Selection(tables=(shown(name),)))
+    restored = shop.content()
+    assert restored[name] == "odd"
+    if filled:
+        shop.run(b_8="since")
+    undone = shop.undo(restore)
+    if filled:
+        assert shop.content() == {**before, "b": None, "b/8": "since"}
+        return
+    assert shop.content() == before
+    shop.undo(undone)
+    assert shop.content() == restored
+
+
+def test_a_merge_gives_folders_the_times_of_the_backup_and_its_undo_those_they_had(home: Home) -> None:
+    """As tar and rsync do; where it fails, they have those that they had."""
+    shop, root = tree_shop(home)
+    folders = [root, root / "a", root / "b", root / "b" / "deep", root / "c"]
+    _set_times(folders, 1_000_000_000)
+    shop.execution = home.back_up()
+    shop.run(a_1=None, b_more="since")
+    _set_times(folders, 2_000_000_000)
+    before = tree_digest(root)
+    restore = shop.restore(merge=True)
+    assert [path.stat().st_mtime for path in folders] == [1_000_000_000] * 5
+    undone = shop.undo(restore)
+    assert tree_digest(root) == before
+    shop.undo(undone)
+    assert [path.stat().st_mtime for path in folders] == [1_000_000_000] * 5
+
+
+def _set_times(folders: list[Path], seconds: int) -> None:
+    for path in folders:
+        os.utime(path, (seconds, seconds))
 
 
 def test_what_was_kept_damaged_is_not_promised(home: Home, request: pytest.FixtureRequest) -> None:

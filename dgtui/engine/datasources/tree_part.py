@@ -109,19 +109,20 @@ def _planned(beside: Path, live: Path, change: PartChange) -> list[Step]:
         for step in (*_parents(beside, live, relative, planned), putting):
             planned[step.path] = step
     removals = [Step.of("remove", name, live / name) for name in _outermost(change.remove) if _there(live / name)]
-    return [*planned.values(), *removals]
+    emptied = sorted((path for path in map(_path, change.remove_empty) if (live / path).is_dir()), reverse=True)
+    return [*planned.values(), *removals, *(Step("no folder", name) for name in emptied)]
 
 
 def _merging(beside: Path, live: Path) -> list[Step]:
     _refuse_conflicts(beside, live)
     steps = []
     for entry in walk(beside):
-        if not entry.relative:
-            continue
         if not stat.S_ISDIR(entry.status.st_mode):
             steps.append(_putting(beside, live, entry.relative))
         elif not _there(live / entry.relative):
             steps.append(Step.folder(entry.relative, beside / entry.relative))
+        else:
+            steps.append(Step.time(entry.relative, beside / entry.relative, live / entry.relative))
     return steps
 
 
@@ -167,19 +168,29 @@ def _parents(beside: Path, live: Path, relative: str, planned: dict[str, Step]) 
 
 def _outermost(chosen: Sequence[str]) -> list[str]:
     """The chosen paths without those that lie in another one of them."""
-    paths = {os.fsdecode(unshown(name)).strip("/").removeprefix("./") for name in chosen}
+    paths = {_path(name) for name in chosen}
     if any(part in ("", ".", "..") for path in paths for part in path.split("/")):
         raise RestoreError("That is no path inside of the tree", hint="Name paths as `dgtui show` lists them")
     return sorted(path for path in paths if not any(path.startswith(f"{other}/") for other in paths))
+
+
+def _path(name: str) -> str:
+    return os.fsdecode(unshown(name)).strip("/").removeprefix("./")
 
 
 def _part(steps: Sequence[Step]) -> Part:
     def named(action: str) -> tuple[str, ...]:
         return tuple(shown(step.path) for step in steps if step.action == action)
 
-    if len(steps) > _NAMES_AT_MOST:
+    if sum(step.action != "time" for step in steps) > _NAMES_AT_MOST:
         return Part(kind="objects", complete=False)
-    return Part(kind="objects", replaced=named("exchange"), added=named("add"), removed=named("remove"))
+    return Part(
+        kind="objects",
+        replaced=named("exchange"),
+        added=named("add"),
+        removed=named("remove"),
+        made_for_them=named("folder"),
+    )
 
 
 def _there(path: Path) -> bool:

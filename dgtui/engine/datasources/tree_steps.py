@@ -14,8 +14,9 @@ from dgtui.engine.files import fsync_folder, write_durably
 STEPS = ".steps"
 """Ending of the list beside the folder of what was replaced: what was done, so that it can be taken back."""
 
-Action = Literal["folder", "add", "exchange", "remove", "no folder"]
-"""Make a folder; give a path to what lies beside; exchange both; put a path beside; remove an empty folder."""
+Action = Literal["folder", "add", "exchange", "remove", "no folder", "time"]
+"""Make a folder; give a path to what lies beside; exchange both; put a path beside; remove an empty folder; give a
+folder that was there another time, once all is done."""
 
 
 class Step(NamedTuple):
@@ -24,7 +25,8 @@ class Step(NamedTuple):
     action: Action
     path: str
     mark: str = ""
-    """Of what moves into the tree, or with `remove` out of it; of a folder that is made, the time it shall have."""
+    """Of what moves into the tree, or with `remove` out of it; of a folder that is made, the time it shall have; of one
+    that was there, the time it shall have and that it had."""
 
     @classmethod
     def of(cls, action: Action, path: str, moving: Path) -> "Step":
@@ -35,6 +37,11 @@ class Step(NamedTuple):
     def folder(cls, path: str, like: Path) -> "Step":
         """A step that makes a folder like this one, which what moves out of it changes."""
         return cls("folder", path, str(like.lstat().st_mtime_ns))
+
+    @classmethod
+    def time(cls, path: str, like: Path, live: Path) -> "Step":
+        """A step that gives a folder the time of this one."""
+        return cls("time", path, f"{like.lstat().st_mtime_ns} {live.lstat().st_mtime_ns}")
 
 
 def write_steps(listed: Path, steps: Sequence[Step]) -> None:
@@ -65,6 +72,10 @@ def steps_back(steps: Sequence[Step], beside: Path, live: Path) -> list[Step]:
             back.append(Step("no folder", step.path))
         elif step.action == "no folder" and not here:
             back.append(Step("folder", step.path))
+        elif step.action == "time" and here:
+            given, former = step.mark.split(" ")
+            if int(given) == (live / step.path).lstat().st_mtime_ns:
+                back.append(Step("time", step.path, f"{former} {given}"))
     return back
 
 
@@ -76,13 +87,17 @@ class TreeSteps:
         self._live = live
         self.steps = steps
         self._made: list[Step] = []
+        self._former_times: dict[Path, int] = {}
+        """Of the folders in which something is changed."""
 
     def begun(self) -> bool:
         """Whether as much as one was made; raises RestoreError."""
-        return any(self._is_done(step) for step in self.steps)
+        return any(self._is_done(step) for step in self.steps if step.action != "time")
 
     def go_on(self) -> None:
         """Make all that are not made yet; raises OSError, RestoreError."""
+        folders = {(self._live / step.path).parent for step in self.steps if step.action != "time"}
+        self._former_times = {path: path.lstat().st_mtime_ns for path in folders if path.is_dir()}
         for step in self.steps:
             if not self._is_done(step):
                 self._make(step)
@@ -104,14 +119,17 @@ class TreeSteps:
                         live.rmdir()
                 case "no folder":
                     self._make_folder(step)
+                case "time":
+                    pass
+        for path, former in self._former_times.items():
+            _set_time(path, former)
         self._made.clear()
 
     def set_times(self) -> None:
-        """Give the folders that were made their times, once nothing is put into them any more."""
+        """Give folders their times, once nothing is put into them any more."""
         for step in self.steps:
-            if step.action == "folder" and step.mark:
-                with contextlib.suppress(OSError):
-                    os.utime(self._live / step.path, ns=(int(step.mark), int(step.mark)), follow_symlinks=False)
+            if step.action in ("folder", "time") and step.mark:
+                _set_time(self._live / step.path, int(step.mark.split(" ")[0]))
 
     def settle_on_disk(self) -> None:
         """Make every rename last; raises OSError."""
@@ -132,6 +150,8 @@ class TreeSteps:
                 return os.path.lexists(live)
             case "no folder":
                 return not os.path.lexists(live)
+            case "time":
+                return True
 
     def _make(self, step: Step) -> None:
         beside, live = self._beside / step.path, self._live / step.path
@@ -175,6 +195,11 @@ class TreeSteps:
             if not os.path.lexists(self._beside / folder):
                 (self._beside / folder).mkdir(0o700)
                 copy_ownership((self._live / folder).stat(), self._beside / folder)
+
+
+def _set_time(folder: Path, modified: int) -> None:
+    with contextlib.suppress(OSError):
+        os.utime(folder, ns=(folder.lstat().st_atime_ns, modified), follow_symlinks=False)
 
 
 def _is(path: Path, mark: str) -> bool:
