@@ -102,9 +102,10 @@ def find_files(path: Path | None) -> FoundFiles:
     try:
         # Editors put their own files (`.#name.toml`) beside the one that is being written.
         others = sorted(file for file in folder.iterdir() if file.suffix == ".toml" and not file.name.startswith("."))
-    except (FileNotFoundError, NotADirectoryError):
-        others = []
     except OSError as error:
+        # Of a link that leads nowhere, or a file in its place, all that is configured there is missing.
+        if isinstance(error, FileNotFoundError | NotADirectoryError) and not os.path.lexists(folder):
+            return FoundFiles(main if named or os.path.lexists(main) else None, ())
         shown = show_path(folder)
         hint = f"Is it a folder, and may our user read it? See: ls -ld {shlex.quote(shown)}"
         raise ConfigError(f"{shown}: {error.strerror}", subject=shown, hint=hint) from None

@@ -236,10 +236,14 @@ def test_only_conf_d(home: Path) -> None:
     assert set(config.storages) == {"disk"}
 
 
-def test_a_folder_of_files_that_cannot_be_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("target", "reason"),
+    [("conf.d", "Too many levels"), ("not-mounted", "No such file"), ("config.toml", "Not a directory")],
+)
+def test_a_folder_of_files_that_cannot_be_read(tmp_path: Path, target: str, reason: str) -> None:
     path = write_config(tmp_path, STORAGE)
-    (tmp_path / "conf.d").symlink_to("conf.d")
-    with pytest.raises(ConfigError, match=r"conf\.d: Too many levels") as raised:
+    (tmp_path / "conf.d").symlink_to(target)
+    with pytest.raises(ConfigError, match=rf"conf\.d: {reason}") as raised:
         load_config(path)
     assert f"ls -ld {tmp_path / 'conf.d'}" in raised.value.hint
 
