@@ -80,6 +80,8 @@ class RestoreOutlook(Record, frozen=True):
     missing_roles: MissingRoles = MissingRoles()
     comes_along: tuple[str, ...] = ()
     """With a selection: what else is restored because the chosen tables need it."""
+    backup_warnings: tuple[str, ...] = ()
+    """What the backup was made with all the same: what it lacks, or holds as it was not."""
     notes: tuple[str, ...] = ()
     problem: Problem | None = None
     """Why the restore could not work."""
@@ -153,7 +155,10 @@ def _from_archive(
         in_place=question.in_place,
     )
     there = _objects_of_target(target, state, database)
-    found: dict[str, Any] = {"objects": _changes(manifest.objects, there, selection, question.name_as)}
+    found: dict[str, Any] = {
+        "objects": _changes(manifest.objects, there, selection, question.name_as),
+        "backup_warnings": manifest.warnings,
+    }
     try:
         refuse_target(intended, state)
         found["notes"] = refuse_backup(intended, archive, manifest, state)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from dgtui.engine.restore_outlook import ObjectChange, RestoreOutlook
 
 _NAMES_SHOWN = 8
+_WARNINGS_SHOWN = 3
 
 
 def preview_lines(
@@ -46,7 +47,8 @@ def effect_facts(preview: "RestorePreview") -> list[tuple[str, str]]:
     how = [("How", preview.way_text)] if preview.way_text else []
     if preview.outlook is not None:
         # The way takes many lines of a small terminal: what is lost stands before it, and is seen without scrolling.
-        return _loss_facts(preview, preview.outlook) + how + _outlook_facts(preview, preview.outlook)
+        told = _warning_facts(preview.outlook) + _loss_facts(preview, preview.outlook)
+        return told + how + _outlook_facts(preview, preview.outlook)
     return how + ([("Now", f"{preview.client_count} connected")] if preview.client_count else [])
 
 
@@ -80,6 +82,15 @@ def _outlook_facts(preview: "RestorePreview", outlook: "RestoreOutlook") -> list
     facts += [("Along", name) for name in outlook.comes_along]
     facts += [("Note", note) for note in outlook.notes]
     return facts + _role_facts(outlook)
+
+
+def _warning_facts(outlook: "RestoreOutlook") -> list[tuple[str, str]]:
+    warnings = outlook.backup_warnings
+    facts = [("Warning", f"the backup ended with: {text}") for text in warnings[:_WARNINGS_SHOWN]]
+    more = len(warnings) - _WARNINGS_SHOWN
+    if more > 0:
+        facts.append(("Warning", f"and with {more} more: dgtui show {short_id(outlook.execution_id)}"))
+    return facts
 
 
 def _loss_facts(preview: "RestorePreview", outlook: "RestoreOutlook") -> list[tuple[str, str]]:

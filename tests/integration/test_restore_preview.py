@@ -1,6 +1,7 @@
 """What a restore would do is told before, and nothing is changed by the telling."""
 
 import contextlib
+import socket
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,6 +48,19 @@ def test_objects_rows_newer_backups_and_clients_of_both_sides(shop: Shop) -> Non
         assert word in shown.output, (word, shown)
     assert shop.digest() == before
     assert shop.home.engine().restores() == []
+
+
+def test_what_the_backup_warned_of_is_told_again(home: Home, tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tree / "door"))
+    home.configure(f'[datasources.shop]\ntype = "files"\npath = "{tree}"\n')
+    [warning] = home.back_up().warnings
+    told = home.dgtui("restore", "nightly@latest", "--into", str(tmp_path / "new"), "--dry-run")
+    assert f"Warning  the backup ended with: {warning}" in told.output.splitlines(), told
+    shown = home.dgtui("restore", "nightly@latest", "--into", str(tmp_path / "new"), "--dry-run", "--json")
+    assert shown.json()["outlook"]["backup_warnings"] == [warning]
 
 
 def test_the_expected_time_is_that_of_restores_that_were_made(shop: Shop) -> None:

@@ -1,8 +1,9 @@
 """What a restore would do, in words: nothing that is not known is passed over."""
 
 from dgtui.engine.messages import now
+from dgtui.engine.preview import RestorePreview
 from dgtui.engine.restore_outlook import ObjectChange, RestoreOutlook
-from dgtui.wording.preview_text import rows_fact
+from dgtui.wording.preview_text import effect_facts, rows_fact
 
 
 def said(*numbers: tuple[int | None, int | None], exact: bool = True) -> str:
@@ -31,3 +32,15 @@ def test_estimates_that_are_near_each_other_are_no_difference() -> None:
         "~1,591 there now, ~513 in the backup; 3 of 4 objects have other numbers, 1 may have the same, by estimate"
     )
     assert said((500, 501), exact=True) == "501 there now, 500 in the backup; 1 of 1 object has other numbers"
+
+
+def test_many_warnings_of_the_backup_are_shortened_and_stand_before_all_else() -> None:
+    warnings = tuple(f"table {number} is odd" for number in range(5))
+    outlook = RestoreOutlook(execution_id="0123456789", taken_at=now(), looked_at=now(), backup_warnings=warnings)
+    preview = RestorePreview(datasource="shop", label="", target="shop", exists=True, object_count=1, outlook=outlook)
+    assert effect_facts(preview)[:5] == [
+        *(("Warning", f"the backup ended with: table {number} is odd") for number in range(3)),
+        ("Warning", "and with 2 more: dgtui show 01234567"),
+        effect_facts(preview)[4],
+    ]
+    assert effect_facts(preview)[4][0] == "Lost"
