@@ -33,6 +33,8 @@ class RestorePreview(Record, frozen=True):
     client_count: int = 0
     chosen: ChosenWay = ChosenWay(kind="swap")
     """How its content is replaced, and what that means for writers."""
+    storages: tuple[str, ...] = ()
+    """Those that hold a copy, in the order in which they are tried."""
     outlook: RestoreOutlook | None = None
     """What would change, how long it would take, and what stands against it."""
 
@@ -90,11 +92,12 @@ def preview_restore(
     adapter = _adapter(config, execution, name)
     target = _target(adapter, database)
     state = adapter.target_state(target)
-    known = tuple(name for name in config.storages if name in places and storage in (None, name))
+    damaged = {copy.storage for copy in execution.copies if copy.status == "corrupt"}
+    known = [name for name in config.storages if name in places and storage in (None, name)]
     rows_alone = "data_only" in (selection.backup_type, execution.backup_type)
     question = OutlookQuestion(
         execution=execution,
-        storages=known,
+        storages=tuple(sorted(known, key=damaged.__contains__)),
         database=target,
         selection=selection,
         name_as=name_as,
@@ -112,6 +115,7 @@ def preview_restore(
         size_bytes=state.size_bytes,
         client_count=len(state.clients),
         chosen=ROWS_ALONE if rows_alone else _way_of(adapter, state, question),
+        storages=question.storages,
         outlook=_spare_own_places(config, state_folder, adapter, outlook, question),
     )
 

@@ -8,6 +8,7 @@ from dgtui.engine.model import Execution
 from dgtui.screens.dialog import Dialog
 from dgtui.screens.engine_app import EngineApp
 from dgtui.screens.marks import copy_mark
+from dgtui.screens.restore_offer import in_order
 from dgtui.screens.widgets.listing import Listing
 from dgtui.screens.widgets.rows import Column, Row
 from dgtui.screens.widgets.styled import span
@@ -36,7 +37,7 @@ class CopyChoiceScreen(Dialog[str]):
     def on_mount(self) -> None:
         """All of them first."""
         rows = [Row("", ((Span(self._every, "strong"),), (), ()))]
-        for copy in self._execution.copies:
+        for copy in in_order(self.engine_app.config, self._execution.copies):
             if copy.path:
                 mark = copy_mark(copy.status, self.engine_app.look, word=True)
                 rows.append(Row(copy.storage, ((span(copy.storage),), (mark,), (span(copy.path, "dim"),))))

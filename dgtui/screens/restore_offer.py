@@ -1,6 +1,6 @@
 """What the restore dialog offers to choose from, and why something of it cannot be chosen."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,7 +58,8 @@ class RestoreOffer(Record, frozen=True):
     def storages(self, copies: Mapping[str, Copy]) -> list[Option]:
         """`automatic`, and each storage that holds a copy, with its state."""
         options = [Option(AUTOMATIC, "automatic")]
-        for name, copy in copies.items():
+        for copy in in_order(self.config, copies.values()):
+            name = copy.storage
             possible = copy.status in ("available", "unknown")
             mark = (Span(" "), copy_mark(copy.status, self.look))
             options.append(Option(name, name, mark, "" if possible else copy.status))
@@ -121,6 +122,12 @@ class RestoreOffer(Record, frozen=True):
             Option(AUTOMATIC, f"as the job does ({usual})" if usual else "where the backup is"),
             *(Option(name, name, why_not=_out_of_reach(copies.get(name))) for name in self.config.storages),
         ]
+
+
+def in_order(config: Config, copies: Iterable[Copy]) -> list[Copy]:
+    """The copies as every table shows them, and as they are tried: in the order of the configuration."""
+    places = {name: place for place, name in enumerate(config.storages)}
+    return sorted(copies, key=lambda copy: (places.get(copy.storage, len(places)), copy.storage))
 
 
 def _out_of_reach(copy: Copy | None) -> str:

@@ -22,7 +22,7 @@ def preview_lines(
     execution: "Execution", preview: "RestorePreview", selection: "Selection", *, storage: str | None
 ) -> list[str]:
     """What a restore is going to do, one line for each thing to know."""
-    copies = ", ".join(copy.storage for copy in execution.copies if copy.path)
+    copies = ", ".join(preview.storages) or "no storage"
     what = {"full": "everything", "schema_only": "schema only", "data_only": "data only"}[selection.backup_type]
     if selection.tables:
         what += f" of {', '.join(selection.tables)}"

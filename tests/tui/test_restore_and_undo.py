@@ -25,7 +25,7 @@ from tests.support.changing import changing
 from tests.support.homes import Home
 from tests.support.postgres import PostgresServer
 from tests.support.round_trips import postgres_table
-from tests.tui.conftest import add_rows, orders
+from tests.tui.conftest import add_rows, orders, sqlite_table
 from tests.tui.driver import Driver, screens
 
 
@@ -567,3 +567,16 @@ async def test_what_to_do_about_a_restore_that_failed_is_said_in_the_words_of_it
         await driver.press("enter")
         assert isinstance(driver.screen, RestoredScreen)
         assert advice.removeprefix("→ ") in driver.text("#text")
+
+
+async def test_copies_stand_in_the_order_in_which_they_are_tried(home: Home, shop: Path) -> None:
+    """That of the configuration, as in the table of the backups."""
+    home.configure(sqlite_table("shop", shop), storages=("nas", "disk"))
+    home.back_up()
+    async with screens(home) as driver:
+        await driver.press("r")
+        assert [option.key for option in driver.widget("#storage", Choice).options] == ["", "nas", "disk"]
+        await driver.press("escape", "2", "v")
+        assert [row.split()[0] for row in driver.rows("#copies")] == ["all", "nas", "disk"]
+    told = home.dgtui("restore", "nightly@latest", "--dry-run").output
+    assert "the first good copy of nas, disk" in told
