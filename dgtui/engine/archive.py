@@ -8,9 +8,8 @@ import tempfile
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO
 
-from dgtui.engine.beside import Beside
 from dgtui.engine.datasources.dumping import ArchiveCheck
 from dgtui.engine.errors import Cancelled, DataGuardianError, DiskSpaceError, StorageError, ValidationError
 from dgtui.engine.manifest import Chunk, Manifest, StoredFile
@@ -28,8 +27,6 @@ _BLOCK_BYTES = 1 << 18
 _HINT = "Restore from another copy; `dgtui validate` tells the state of each"
 
 OpenFile = Callable[[str], BinaryIO]
-FileState = Literal["not begun", "under way", "ended"]
-"""How far the making of a file is that goes on beside; `ended` also where it failed."""
 
 
 def check_parts(
@@ -126,13 +123,13 @@ class StoredArchive:
     ) -> None:
         """`scratch_folder` is where `as_file` puts the archive; it belongs to this run alone."""
         self.total_size_bytes = manifest.total_size_bytes
+        self.object_bytes = {entry.name: entry.bytes for entry in manifest.objects if entry.bytes}
         self._storage = storage
         self._ref = ref
         self._manifest = manifest
         self._scratch_folder = scratch_folder
         self._cancelled = cancelled
         self._file: Path | None = None
-        self._unpacking: Beside | None = None
         self._closed = threading.Event()
         self.read_whole = False
         """Whether all of what is stored was read, and is good."""
@@ -181,40 +178,17 @@ class StoredArchive:
 
         Raises as `blocks` does, and DiskSpaceError where the scratch folder has no room.
         """
-        if self._unpacking is not None:
-            self._unpacking.finish()
         if self._file is None:
             self._file = self._spool()
         return self._file
-
-    def begin_file(self) -> None:
-        """Begin to make the file of `as_file`, beside what is done until it is needed; what fails is raised there."""
-
-        def unpack() -> None:
-            self._file = self._spool()
-
-        self._unpacking = Beside(unpack)
-
-    @property
-    def file_state(self) -> FileState:
-        """How far the file is that `begin_file` began."""
-        if self._unpacking is None:
-            return "not begun"
-        return "ended" if self._unpacking.done else "under way"
 
     def begin_loading(self) -> None:
         """Let `read_whole` tell of what is loaded: what is read anew may have changed since it was compared."""
         self.read_whole = self._file is not None and self.read_whole
 
-    def wait(self) -> None:
-        """Wait until nothing is unpacked beside any more; what failed there is raised by `as_file` alone."""
-        if self._unpacking is not None:
-            self._unpacking.wait()
-
     def close(self) -> None:
         """Remove the file that `as_file` made."""
         self._closed.set()
-        self.wait()
         if self._file is not None:
             self._file.unlink(missing_ok=True)
             self._file = None
@@ -239,15 +213,9 @@ class StoredArchive:
             self.failure = error
             raise
 
-    def check(self, adapter_check: ArchiveCheck | None, *, keep: bool = False) -> None:
-        """Read the archive to its end, by checksum and, where given, its kind's own reader. Raises as `blocks` does.
-
-        With `keep` the file of `as_file` is made on the way, so that the archive is unpacked only once.
-        """
-        if keep:
-            self._file = self._spool(adapter_check)
-        else:
-            self._feed(self.blocks(), adapter_check)
+    def check(self, adapter_check: ArchiveCheck | None) -> None:
+        """Read the archive to its end, by checksum and, where given, its kind's own reader. Raises as `blocks` does."""
+        self._feed(self.blocks(), adapter_check)
         self.check_files()
 
     def _feed(self, blocks: Iterator[bytes], adapter_check: ArchiveCheck | None) -> None:
@@ -263,7 +231,7 @@ class StoredArchive:
         finally:
             adapter_check.stop()
 
-    def _spool(self, adapter_check: ArchiveCheck | None = None) -> Path:
+    def _spool(self) -> Path:
         # mkstemp makes the file with mode 0600, whatever the umask, and never follows a link.
         descriptor, name = tempfile.mkstemp(prefix="archive-", dir=self._scratch_folder)
         path = Path(name)
@@ -273,7 +241,8 @@ class StoredArchive:
                 unpacked = answers_within(
                     self.blocks(), _UNPACKED_SECONDS, subject=str(path), cancelled=self._cancelled
                 )
-                self._feed(_written(unpacked, file, self._scratch_folder), adapter_check)
+                for block in unpacked:
+                    _write_all(file, block, self._scratch_folder)
         except BaseException:
             path.unlink(missing_ok=True)
             raise
@@ -284,13 +253,6 @@ def _read_to_end(blocks: Iterator[bytes]) -> None:
     """Read on to the end; a damaged part speaks there, and tells more than what its reader stumbled over."""
     for _ in blocks:
         pass
-
-
-def _written(blocks: Iterator[bytes], file: Any, folder: Path) -> Iterator[bytes]:
-    """The blocks, each written to the file before it goes on."""
-    for block in blocks:
-        _write_all(file, block, folder)
-        yield block
 
 
 def _write_all(file: Any, block: bytes, folder: Path) -> None:

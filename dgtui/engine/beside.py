@@ -14,11 +14,6 @@ class Beside:
         self._thread = Thread(target=self._run, name="beside", daemon=True)
         self._thread.start()
 
-    @property
-    def done(self) -> bool:
-        """Whether the work has come to its end, whichever."""
-        return not self._thread.is_alive()
-
     def finish(self) -> None:
         """Wait for the end of the work. Raises its error."""
         self.wait()

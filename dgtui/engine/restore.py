@@ -100,7 +100,6 @@ class RestoreRun:
         loaded = self._name_to_load_into(state)
         try:
             self._create_target(loaded, state, copy)
-            self._copies.wait_for_file(copy)
             comparison = load_and_compare(
                 task, loaded, copy, self._place.hear, loaded=lambda: self._copies.confirm(copy)
             )
@@ -203,11 +202,7 @@ class RestoreRun:
     def _create_target(self, loaded: str, state: TargetState, copy: GoodCopy) -> None:
         """Make the fresh database to load into; the target itself only where it still is as it was looked at."""
         database, target = self._task.order.database, self._task.target
-        if copy.archive.file_state == "under way":
-            # The checking of the copy goes on meanwhile, and longer.
-            self._task.run.log(f"Making {loaded} while the copy is unpacked")
-        else:
-            self._task.run.phase("create")
+        self._task.run.phase("create")
         if loaded == database:
             self._refuse_changed(state)
         self._place.note(placing=Placing(beside=loaded, existed=state.exists))

@@ -18,7 +18,7 @@ from dgtui.engine.manifest import Manifest
 from dgtui.engine.messages import StorageMessage, StorageState, now
 from dgtui.engine.model import Copy, CopyStatus, Problem
 from dgtui.engine.problems import problem_of
-from dgtui.engine.restore_load import archive_progress, load_jobs
+from dgtui.engine.restore_load import archive_progress
 from dgtui.engine.restore_task import RestoreTask
 from dgtui.engine.storages.base import Storage
 from dgtui.engine.stored import folder_of, read_known_manifest, status_by
@@ -88,32 +88,17 @@ class CopyChoice:
     def _read(self, copy: GoodCopy, check: CopyCheck) -> None:
         """Read it to its end; where it is compared on the way, only what the loading will not read."""
         task, archive = self._task, copy.archive
-        in_parallel = load_jobs(task, copy.manifest) > 1
         try:
             if check == "compared on the way":
                 archive.check_files()
-                if in_parallel:
-                    archive.begin_file()
-            elif check == "compared first" and not in_parallel:
+            elif check == "compared first":
                 archive.check_stored()
             else:
-                reader = archive_check_of(copy.manifest, task.scratch) if check == "read first" else None
                 with archive_progress(task.run, archive):
-                    archive.check(reader, keep=in_parallel)
+                    archive.check(archive_check_of(copy.manifest, task.scratch))
         except BaseException:
             archive.close()
             raise
-
-    def wait_for_file(self, copy: GoodCopy) -> None:
-        """Wait until a copy is unpacked that is loaded from a file. Raises as the reading of it does."""
-        state = copy.archive.file_state
-        if state == "not begun":
-            return
-        if state == "under way":
-            with archive_progress(self._task.run, copy.archive):
-                copy.archive.as_file()
-        copy.archive.as_file()
-        self.confirm(copy)
 
     def confirm(self, copy: GoodCopy) -> None:
         """Tell once that a copy is good, when all of it was read; what its loading left unread is read now.
@@ -136,7 +121,6 @@ class CopyChoice:
         """
         if isinstance(error, Cancelled):
             return None
-        copy.archive.wait()
         if copy.archive.failure is not None:
             return copy.archive.failure
         if copy.archive.read_whole and not isinstance(error, ValidationError | StorageError):

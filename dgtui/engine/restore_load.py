@@ -3,7 +3,6 @@
 import contextlib
 import os
 import re
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -19,8 +18,6 @@ from dgtui.engine.run_writer import ProgressSource, RunWriter
 from dgtui.engine.sizes import counted
 
 _PARALLEL_FROM_BYTES = 32 << 20
-_TWO_GAIN_UP_TO_BYTES = 1_500_000_000
-"""Beyond, two processors gain less than it costs to unpack the archive to a file (`tests/bench/bench_postgres.py`)."""
 _JOBS_AT_MOST = 4
 _FULL = re.compile(
     "No space left on device|disk (is )?full|Disk quota exceeded|The table '[^']*' is full", re.IGNORECASE
@@ -77,18 +74,12 @@ def load_jobs(task: RestoreTask, manifest: Manifest) -> int:
         return 1
     if task.processes is not None:
         return task.processes
-    return fitting_jobs(
-        manifest.total_size_bytes, free_bytes=shutil.disk_usage(task.scratch).free, processors=os.cpu_count() or 1
-    )
+    return fitting_jobs(manifest.total_size_bytes, processors=os.cpu_count() or 1)
 
 
-def fitting_jobs(archive_bytes: int, *, free_bytes: int, processors: int) -> int:
-    """How many processes load an archive in the shortest time, as a file that takes its size for a while."""
-    if archive_bytes < _PARALLEL_FROM_BYTES or free_bytes <= 2 * archive_bytes:
-        return 1
-    if processors <= 2 and archive_bytes > _TWO_GAIN_UP_TO_BYTES:
-        return 1
-    return min(processors, _JOBS_AT_MOST)
+def fitting_jobs(archive_bytes: int, *, processors: int) -> int:
+    """How many processes load an archive in the shortest time; each unpacks all of it."""
+    return 1 if archive_bytes < _PARALLEL_FROM_BYTES else min(processors, _JOBS_AT_MOST)
 
 
 def refuse_missing_roles(missing: MissingRoles, database: str) -> None:

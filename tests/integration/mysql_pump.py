@@ -19,6 +19,7 @@ class FileArchive:
     def __init__(self, path: Path, block: int = BLOCK) -> None:
         self.path = path
         self.total_size_bytes = path.stat().st_size
+        self.object_bytes = dict[str, int]()
         self._block = block
 
     def blocks(self) -> Iterator[bytes]:

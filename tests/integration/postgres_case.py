@@ -83,6 +83,7 @@ class BrokenArchive:
         self._content = path.read_bytes()
         self._error = error
         self.total_size_bytes = len(self._content)
+        self.object_bytes = dict[str, int]()
 
     def blocks(self) -> Iterator[bytes]:
         """Half of the bytes, then the error."""

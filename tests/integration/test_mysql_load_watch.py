@@ -93,6 +93,7 @@ class _SlowArchive:
 
     def __init__(self, server: MariadbServer) -> None:
         self._server = server
+        self.object_bytes = dict[str, int]()
 
     def blocks(self) -> Iterator[bytes]:
         yield b"INSERT INTO t VALUES (1);\n"

@@ -1,19 +1,12 @@
 """How many processes load a backup: as many as the job says, or as was asked for."""
 
-import os
 import re
 import shlex
-import time
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
-from dgtui.engine import starting
-from dgtui.engine.archive import StoredArchive
 from dgtui.engine.messages import PhaseMessage
-from tests.support.changing import Changing, changing
-from tests.support.forking import forked
+from tests.support.changing import changing
 from tests.support.homes import Home, wait_until
 from tests.support.shops import Shop
 
@@ -38,7 +31,7 @@ def test_the_restore_jobs_of_the_job_are_used(home: Home, shop: Shop) -> None:
     def processes(*command: str) -> list[str]:
         calls.write_text("")
         assert home.dgtui(*command).exit_code == 0
-        return re.findall(r"^-j (\d+) ", calls.read_text(), re.MULTILINE)
+        return re.findall(r" -j (\d+) ", calls.read_text())
 
     try:
         assert processes("restore", "nightly@latest", "--into", "jobs_of_the_job", "--yes") == ["3"]
@@ -49,52 +42,13 @@ def test_the_restore_jobs_of_the_job_are_used(home: Home, shop: Shop) -> None:
         shop.server.drop_database("jobs_asked_for")
 
 
-def unpack_late(changed: Changing) -> None:
-    """Let this process unpack no copy before the database to load it into is there."""
-    spool = StoredArchive._spool
-
-    def late(archive: StoredArchive) -> Path:
-        while not changed.beside():
-            time.sleep(0.02)
-        return spool(archive)
-
-    setattr(StoredArchive, "_spool", late)  # noqa: B010  # in the forked process alone
-
-
-def unpack_early(_: Changing) -> None:
-    """Let this process unpack each copy before it goes on."""
-    begin = StoredArchive.begin_file
-
-    def early(archive: StoredArchive) -> None:
-        begin(archive)
-        archive.as_file()
-
-    setattr(StoredArchive, "begin_file", early)  # noqa: B010  # in the forked process alone
-
-
-@pytest.mark.parametrize(
-    ("prepare", "before"),
-    [(unpack_late, ["validate"]), (unpack_early, ["validate", "create"])],
-    ids=["unpacked after the target is made", "unpacked before"],
-)
-def test_each_phase_of_a_parallel_restore_is_told_once(
-    home: Home,
-    request: pytest.FixtureRequest,
-    monkeypatch: pytest.MonkeyPatch,
-    prepare: Callable[[Changing], None],
-    before: list[str],
-) -> None:
+def test_each_phase_of_a_parallel_restore_is_told_once(home: Home, request: pytest.FixtureRequest) -> None:
     with changing("postgres", home, request) as source:
-        home.close_catalogues()
-        engine = home.engine(fork_workers=True)
-        with monkeypatch.context() as patched:
-            patched.setattr(starting, "fork_worker", forked(lambda: prepare(source)))
-            run_id = source.start(engine, jobs=2, safety=False)
-        os.waitpid(int(engine.paths.lock(run_id).read_text()), 0)
-        follower = engine.follower(run_id)
-        told = [message.phase for message in follower.poll() if isinstance(message, PhaseMessage)]
-        assert follower.snapshot.status == "completed", follower.snapshot.problem
-        assert told == [*before, "restore", "compare", "swap", "record"]
+        engine = home.engine()
+        run_id = source.start(engine, jobs=2, safety=False)
+        assert home.finish(engine, run_id).status == "completed"
+        told = [message.phase for message in engine.follower(run_id).poll() if isinstance(message, PhaseMessage)]
+        assert told == ["validate", "create", "restore", "compare", "swap", "record"]
 
 
 HALTING = """

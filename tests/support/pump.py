@@ -19,6 +19,7 @@ class FileArchive:
     def __init__(self, path: Path) -> None:
         self._path = path
         self.total_size_bytes = path.stat().st_size
+        self.object_bytes = dict[str, int]()
 
     def blocks(self) -> Iterator[bytes]:
         """The bytes in order."""

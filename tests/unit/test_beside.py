@@ -16,11 +16,9 @@ def test_finish_waits_for_the_end_of_the_work() -> None:
         ended.set()
 
     beside = Beside(work)
-    assert not beside.done
     go_on.set()
     beside.finish()
     assert ended.is_set()
-    assert beside.done
 
 
 def test_the_error_of_the_work_is_raised_each_time_its_end_is_waited_for() -> None:

@@ -34,7 +34,8 @@ class Told(SilentReporter):
 def test_lines(in_parallel: bool) -> None:
     told = Told()
     nowhere = Access(PostgresSettings(type="postgres", port=1, username="nobody", database="nothing"), None)
-    watch = CopyWatch(nowhere, "nothing", ENTRIES, told, in_parallel=in_parallel)
+    watch = CopyWatch(nowhere, "nothing", ENTRIES, told)
+    hear = watch.hearing(in_parallel=in_parallel)
     parallel = (
         'pg_restore: processing data for table "public.orders"',
         'pg_restore: pg_restore: processing data for table "public.Customers"',
@@ -52,7 +53,7 @@ def test_lines(in_parallel: bool) -> None:
         'pg_restore: creating MATERIALIZED VIEW DATA "public.seen"',
     )
     for line in parallel if in_parallel else one_by_one:
-        watch.hear(line)
+        hear(line)
     watch.stop()
     names = (
         ['public."Customers"', "public.orders", "public.seen"] if in_parallel else ["public.orders", BEGINNING[1][0]]

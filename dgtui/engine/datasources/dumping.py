@@ -1,7 +1,7 @@
 """A dump: what is asked of it, what a look at its source tells, its bytes, and the check that they are whole."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -114,8 +114,15 @@ class Archive(Protocol):
 
     total_size_bytes: int
 
+    @property
+    def object_bytes(self) -> Mapping[str, int]:
+        """The size that its objects had, as far as it is known."""
+
     def blocks(self) -> Iterator[bytes]:
-        """The bytes in order, read anew at each call; raises ValidationError or StorageError on the way."""
+        """The bytes in order, read anew at each call, also by several at once.
+
+        Raises ValidationError or StorageError on the way.
+        """
 
     def as_file(self) -> Path:
         """The bytes as a file in the run's scratch folder, made at the first call."""

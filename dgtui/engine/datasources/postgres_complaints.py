@@ -1,7 +1,8 @@
 """What pg_restore complains of, line by line, as errors with the statements that failed."""
 
+import itertools
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from dgtui.engine.datasources.loading import LoadError
 from dgtui.engine.reporting import Reporter
@@ -17,10 +18,11 @@ _UNKNOWN_SETTING = re.compile(r'unrecognized configuration parameter "(transacti
 class Complaints:
     """Takes the lines of pg_restore and makes errors with their statements of them."""
 
-    def __init__(self, reporter: Reporter, tables: int) -> None:
+    def __init__(self, reporter: Reporter, tables: int, numbers: Iterator[int] | None = None) -> None:
+        """`numbers` counts the tables where others count with us."""
         self._reporter = reporter
         self._tables = tables
-        self._number = 0
+        self._numbers = numbers if numbers is not None else itertools.count(1)
         self._message = ""
         self._statement: list[str] | None = None
         self.errors: list[LoadError] = []
@@ -34,8 +36,8 @@ class Complaints:
             text = line.removeprefix("pg_restore: ")
             match = _DATA_LINE.search(text)
             if match:
-                self._number += 1
-                self._reporter.current_object(match[1], number=self._number, count=max(self._number, self._tables))
+                number = next(self._numbers)
+                self._reporter.current_object(match[1], number=number, count=max(number, self._tables))
             if text.startswith("error: "):
                 self._message = text.removeprefix("error: ").removeprefix("could not execute query: ")
             self._reporter.log(text, origin="pg_restore", level="error" if text.startswith("error: ") else "info")

@@ -2,7 +2,7 @@
 
 import re
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from dgtui.engine.datasources.postgres_connection import Access, break_connection
@@ -36,39 +36,51 @@ class CopyWatch:
     It is only for show: where the server cannot be asked, or a line is lost among others, less is told.
     """
 
-    def __init__(
-        self, access: Access, database: str, entries: Iterable[TocEntry], reporter: Reporter, *, in_parallel: bool
-    ) -> None:
+    def __init__(self, access: Access, database: str, entries: Iterable[TocEntry], reporter: Reporter) -> None:
         """Nothing of the entries is loaded yet."""
         self._access = access
         self._database = database
         self._reporter = reporter
-        self._in_parallel = in_parallel
         filled = [entry for entry in entries if entry.kind in _FILLED]
         self._by_id = {entry.dump_id: table_name(entry.schema, entry.tag) for entry in filled}
         self._by_line = {f"{entry.schema}.{entry.tag}": table_name(entry.schema, entry.tag) for entry in filled}
-        self._loading: str | None = None
         self._connection: psycopg.Connection[Any] | None = None
         self._stopped = threading.Event()
+        self._lock = threading.Lock()
         self._thread = Thread(target=self._watch, name="copy-watch", daemon=True)
         for name in self._by_id.values():
             reporter.loaded(name, 0)
 
-    def hear(self, line: str) -> None:
-        """The next line of pg_restore's error output; with the first table the looking begins."""
-        begun = _BEGUN.search(line)
-        if begun and self._thread.ident is None:
-            self._thread.start()
-        if self._in_parallel:
-            finished = _FINISHED.match(line)
-            self._finish(self._by_id.get(int(finished[1])) if finished else None)
-        elif _NEXT.match(line):
-            self._finish(self._loading)
-            self._loading = self._by_line.get(begun[1]) if begun else None
+    def hearing(self, *, in_parallel: bool) -> Callable[[str], None]:
+        """Takes the lines of one pg_restore's error output, which may load in parallel.
 
-    def _finish(self, name: str | None) -> None:
+        With the first table the looking begins. Each pg_restore has a hearing of its own, for one thread at a time.
+        """
+        return self._finished if in_parallel else _OneByOne(self).hear
+
+    def table_of(self, line: str) -> str | None:
+        """The table whose rows are loaded next, where a line tells one."""
+        begun = _BEGUN.search(line)
+        if begun is None:
+            return None
+        with self._lock:
+            if self._thread.ident is None:
+                self._thread.start()
+        return self._by_line.get(begun[1])
+
+    def finish_all(self, entries: Iterable[TocEntry]) -> None:
+        """All rows of these are loaded: no line tells the end of what a pg_restore does last."""
+        for entry in entries:
+            self.finish(self._by_id.get(entry.dump_id))
+
+    def finish(self, name: str | None) -> None:
+        """All rows of this table are loaded, if one is meant."""
         if name is not None:
             self._reporter.loaded(name)
+
+    def _finished(self, line: str) -> None:
+        finished = _FINISHED.match(line)
+        self.finish(self._by_id.get(int(finished[1])) if finished else None)
 
     def stop(self) -> None:
         """End the looking."""
@@ -93,3 +105,16 @@ class CopyWatch:
                         return
         except (psycopg.Error, DataGuardianError):
             return
+
+
+class _OneByOne:
+    """The lines of a pg_restore that loads one table after the other: the next thing it does ends the last."""
+
+    def __init__(self, watch: CopyWatch) -> None:
+        self._watch = watch
+        self._loading: str | None = None
+
+    def hear(self, line: str) -> None:
+        if _NEXT.match(line):
+            self._watch.finish(self._loading)
+            self._loading = self._watch.table_of(line)

@@ -4,10 +4,8 @@ From 15.20 on a server keeps a number there, `pg_attver`. A pg_dump that is olde
 as if somebody had set it; a server that is older as well refuses it, and with it the table in whose definition it is.
 """
 
-import mmap
 import re
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 from dgtui.engine.datasources.postgres_toc import Toc
 
@@ -36,12 +34,6 @@ def without_inner_options(blocks: Iterable[bytes], toc: Toc) -> Iterator[bytes]:
             break
     yield _blanked(head[: toc.data_at]) + head[toc.data_at :]
     yield from remaining
-
-
-def blank_inner_options(file: Path, toc: Toc) -> None:
-    """Put blanks in their place in an archive that is a file."""
-    with file.open("r+b") as opened, mmap.mmap(opened.fileno(), 0) as archive:
-        archive[: toc.data_at] = _blanked(archive[: toc.data_at])
 
 
 def _blanked(head: bytes) -> bytes:

@@ -13,10 +13,10 @@ from dgtui.engine.errors import ToolTooOld, ValidationError
 MAGIC = b"PGDMP"
 _NEWEST_FORMAT = (1, 16)
 _OLDEST_FORMAT = (1, 12)
-TABLE_DATA = 1
-LARGE_OBJECTS = 3
-PLACE_UNKNOWN = 1
-PLACE_KNOWN = 2
+_TABLE_DATA = 1
+_LARGE_OBJECTS = 3
+BEFORE_DATA = 2
+"""The section of an archive with what is made before any rows; grants and comments belong to no section."""
 _LONGEST_TEXT = 1 << 30
 """No definition in an archive is longer: PostgreSQL itself holds no longer text."""
 
@@ -42,10 +42,8 @@ class TocEntry(NamedTuple):
     dependencies: tuple[int, ...]
     copy: str = ""
     """The statement of which its data in the archive are the lines; empty where they are none of a COPY."""
-    place_at: int = 0
-    """Where the archive tells the place of the data: `PLACE_UNKNOWN`, or `PLACE_KNOWN` and an offset."""
-    place_unknown: bool = False
-    """Whether there are data, whose place is not told: pg_dump could not go back in a pipe to tell it."""
+    section: int = 0
+    """`BEFORE_DATA` of what is made before any rows."""
     access_method: str = ""
     """How a table is stored, such as `heap`."""
     owner_at: int = 0
@@ -66,7 +64,6 @@ class Toc(NamedTuple):
     data_at: int = 0
     """Where the data begins."""
     integer_bytes: int = 4
-    offset_bytes: int = 8
 
 
 def read_toc(blocks: Iterable[bytes]) -> Toc:
@@ -88,10 +85,10 @@ def data_blocks(blocks: Iterable[bytes]) -> tuple[Toc, Iterator[tuple[int, bytes
 def _data(reader: "_Reader") -> Iterator[tuple[int, bytes]]:
     while reader.more():
         kind, dump_id = reader.byte(), reader.integer()
-        if kind == TABLE_DATA:
+        if kind == _TABLE_DATA:
             for block in _chunks(reader):
                 yield dump_id, block
-        elif kind == LARGE_OBJECTS:
+        elif kind == _LARGE_OBJECTS:
             while reader.integer():
                 for _ in _chunks(reader):
                     pass
@@ -126,9 +123,7 @@ def _read_toc(reader: "_Reader") -> Toc:
     database, server_version, dump_version = reader.text(), reader.text(), reader.text()
     count = reader.integer()
     entries = _decoded([_read_entry(reader, version, offset_bytes) for _ in range(count)])
-    return Toc(
-        database, server_version, dump_version, entries, compressed, reader.taken, reader.integer_bytes, offset_bytes
-    )
+    return Toc(database, server_version, dump_version, entries, compressed, reader.taken, reader.integer_bytes)
 
 
 def _decoded(entries: list[TocEntry]) -> tuple[TocEntry, ...]:
@@ -178,7 +173,7 @@ def _read_entry(reader: "_Reader", version: tuple[int, int], offset_bytes: int) 
     for _ in range(2):
         reader.text()
     tag, kind = reader.text(), reader.text()
-    reader.integer()
+    section = reader.integer()
     definition = reader.text()
     removal = reader.text()
     copy = reader.text()
@@ -192,13 +187,10 @@ def _read_entry(reader: "_Reader", version: tuple[int, int], offset_bytes: int) 
     dependencies = []
     while dependency := reader.text():
         dependencies.append(int(dependency) if dependency.isdecimal() else 0)
-    place_at = reader.taken
-    place_unknown = reader.byte() == PLACE_UNKNOWN
-    reader.take(offset_bytes)
+    reader.take(1 + offset_bytes)
     return TocEntry(
         dump_id, kind, schema, tag, owner, definition, tablespace, tuple(dependencies),
-        copy if copy.startswith("COPY ") else "", place_at, place_unknown,
-        access_method, owner_at, removal,
+        copy if copy.startswith("COPY ") else "", section, access_method, owner_at, removal,
     )  # fmt: skip
 
 

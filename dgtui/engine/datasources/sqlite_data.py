@@ -31,6 +31,7 @@ class KeptDatabase:
     def __init__(self, path: Path) -> None:
         self._path = path
         self.total_size_bytes = path.stat().st_size
+        self.object_bytes = dict[str, int]()
 
     def blocks(self) -> Iterator[bytes]:
         """The bytes of the file."""
