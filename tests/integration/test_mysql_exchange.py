@@ -6,6 +6,7 @@ import signal
 import pymysql
 import pytest
 
+from dgtui.engine.tools import version_numbers
 from tests.integration.test_restore_in_place import FAIL, HANG, WAIT, NastyShop
 from tests.support.homes import Home, wait_until
 from tests.support.mariadb import MariadbServer, mysql_digest
@@ -62,6 +63,36 @@ def test_everything_comes_over_and_goes_back(shop: SwappedShop) -> None:
             grants if expected == shop.before else without_newer
         )
         shop.nothing_left()
+
+
+def test_rights_of_roles_and_of_everybody_are_those_of_roles_and_of_everybody(shop: SwappedShop) -> None:
+    """They have no host: with one the server made an account of that name, without a password."""
+    rights = "SELECT User, Host, Routine_name, Proc_priv FROM mysql.procs_priv WHERE Db = %s ORDER BY 1, 3"
+    everybody = version_numbers(shop.server.execute("SELECT VERSION()")[0][0]) >= (10, 11)
+    shop.server.execute(
+        "CREATE ROLE keepers",
+        f"GRANT EXECUTE ON FUNCTION {shop.database}.plus_one TO keepers WITH GRANT OPTION",
+        *([f"GRANT EXECUTE ON FUNCTION {shop.database}.plus_one TO PUBLIC"] if everybody else []),
+    )
+    accounts, before = _rows(shop, _ACCOUNTS), _rows(shop, rights, shop.database)
+    assert len(before) == 1 + everybody
+    restore, snapshot = shop.restore()
+    assert restore.status == "completed", snapshot.problem
+    assert _rows(shop, rights, shop.database) == before
+    engine = shop.home.engine()
+    assert shop.home.finish(engine, engine.start_undo(engine.restores()[0])).status == "completed"
+    assert _rows(shop, rights, shop.database) == before
+    assert _rows(shop, _ACCOUNTS) == accounts
+    shop.server.execute("DROP ROLE keepers")
+
+
+_ACCOUNTS = "SELECT User, Host FROM mysql.user ORDER BY 1, 2"
+
+
+def _rows(shop: SwappedShop, query: str, *arguments: str) -> list[tuple[object, ...]]:
+    with shop.server.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(query, arguments or None)
+        return list(cursor.fetchall())
 
 
 def test_a_view_that_was_a_table(shop: SwappedShop) -> None:

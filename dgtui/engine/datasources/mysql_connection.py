@@ -30,6 +30,8 @@ _PROBES = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 6}
 _NO_ROW_LIMIT = (1 << 64) - 1
 _OUR_MODE = "STRICT_ALL_TABLES,ALLOW_INVALID_DATES,NO_AUTO_VALUE_ON_ZERO,NO_ENGINE_SUBSTITUTION"
 """The rows of others are taken as they are; names come in backticks, in which definitions are read."""
+_NO_NEW_ACCOUNTS = ",NO_AUTO_CREATE_USER"
+"""Without it MariaDB makes the account that a right is given to where it is not there, without a password."""
 
 
 class Server(Record, frozen=True):
@@ -239,12 +241,14 @@ class Session:
         """What the server sets for an application is not meant for us: limits, and another dialect."""
         import pymysql
 
-        name = "max_statement_time" if self.server.flavour == "mariadb" else "max_execution_time"
+        mariadb = self.server.flavour == "mariadb"
+        name = "max_statement_time" if mariadb else "max_execution_time"
+        mode = _OUR_MODE + (_NO_NEW_ACCOUNTS if mariadb else "")
         try:
             if self.row_limit is not None:
                 self.execute(f"SET SESSION sql_select_limit = {_NO_ROW_LIMIT}")
             self.execute(
-                f"SET SESSION sql_big_selects = 1, SESSION sql_safe_updates = 0, SESSION sql_mode = '{_OUR_MODE}', "
+                f"SET SESSION sql_big_selects = 1, SESSION sql_safe_updates = 0, SESSION sql_mode = '{mode}', "
                 "SESSION sql_quote_show_create = 1"
             )
             self.execute(f"SET SESSION {name} = 0")

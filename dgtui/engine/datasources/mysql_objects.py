@@ -227,8 +227,15 @@ def _grants(session: Session, database: str) -> tuple[str, ...]:
         words = [right for right in str(rights).split(",") if right not in ("", "Grant")] or ["USAGE"]
         option = " WITH GRANT OPTION" if "Grant" in str(rights).split(",") else ""
         routine = f"{kind} {quote(database)}.{quote(str(name))}"
-        found.append(f"GRANT {', '.join(words)} ON {routine} TO {text_literal(user)}@{text_literal(host)}{option}")
+        found.append(f"GRANT {', '.join(words)} ON {routine} TO {_grantee(session, str(user), str(host))}{option}")
     return tuple(found)
+
+
+def _grantee(session: Session, user: str, host: str) -> str:
+    """An account, or a role of MariaDB: those have no host, and an empty one would stand for all hosts."""
+    if session.server.flavour == "mariadb" and not host:
+        return user if user == "PUBLIC" else text_literal(user)
+    return f"{text_literal(user)}@{text_literal(host)}"
 
 
 def _grant_again(access: Access, database: str, grants: Sequence[str], reporter: Reporter) -> None:
