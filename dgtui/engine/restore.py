@@ -8,6 +8,7 @@ start to put the former content back.
 """
 
 import contextlib
+import dataclasses
 
 import msgspec
 
@@ -93,6 +94,7 @@ class RestoreRun:
         raise AssertionError("good_copies raises where no copy is left")
 
     def _restore_from(self, copy: GoodCopy, state: TargetState) -> Comparison:
+        self._choose_whole(copy)
         task = self._task
         if self._intended.rows_alone:
             return self._restore_data_from(copy, state)
@@ -120,6 +122,14 @@ class RestoreRun:
                 raise self._untouched(error) from error
             raise
         return comparison
+
+    def _choose_whole(self, copy: GoodCopy) -> None:
+        """Have what belongs to the chosen ones looked for in the target and compared as well."""
+        order = self._task.order
+        tables = self._task.target.chosen_with_parts(copy.archive, order.database, self._intended.selection)
+        order = msgspec.structs.replace(order, selection=msgspec.structs.replace(order.selection, tables=tables))
+        self._task = dataclasses.replace(self._task, order=order)
+        self._intended = dataclasses.replace(self._intended, chosen=order.selection)
 
     def _restore_data_from(self, copy: GoodCopy, state: TargetState) -> Comparison:
         self._tell_of_backup(copy, state)

@@ -1,5 +1,6 @@
 """What a restore would change, how long it would take, and what stands against it; looked up without a change."""
 
+import dataclasses
 import statistics
 import tempfile
 import threading
@@ -8,6 +9,8 @@ from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
+
+import msgspec
 
 from dgtui.config import Config
 from dgtui.engine.archive import StoredArchive
@@ -154,6 +157,10 @@ def _from_archive(
         safety=question.safety,
         in_place=question.in_place,
     )
+    if state.exists or not intended.rows_alone:
+        tables = target.chosen_with_parts(archive, database, intended.selection)
+        selection = msgspec.structs.replace(selection, tables=tables)
+        intended = dataclasses.replace(intended, chosen=selection)
     there = _objects_of_target(target, state, database)
     found: dict[str, Any] = {
         "objects": _changes(manifest.objects, there, selection, question.name_as),

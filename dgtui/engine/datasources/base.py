@@ -159,6 +159,15 @@ class Datasource(Replacing, Generic[SettingsT]):
                 raise not_in_backup(name)
         return ()
 
+    def chosen_with_parts(
+        self,
+        archive: Archive,  # noqa: ARG002  # most kinds have no parts
+        database: str,  # noqa: ARG002
+        selection: Selection,
+    ) -> tuple[str, ...]:
+        """The chosen names, and those of their parts: in the archive, or for rows alone in the target."""
+        return selection.tables
+
     def missing_roles(self, archive: Archive, selection: Selection) -> MissingRoles:  # noqa: ARG002  # most kinds have none
         """The roles that the archive names and the target's server does not have."""
         return MissingRoles()

@@ -135,6 +135,17 @@ def chosen_ids(toc: Toc, tables: Sequence[str]) -> set[int]:
     return chosen
 
 
+def partitions_of(toc: Toc, tables: Sequence[str]) -> tuple[str, ...]:
+    """The partitions of chosen tables that are not chosen by their own names. Raises as `chosen_ids` does."""
+    chosen = chosen_ids(toc, tables)
+    found = {(entry.schema, entry.tag) for entry in toc.entries if entry.dump_id in chosen}
+    return tuple(
+        table_name(schema, tag)
+        for schema, tag in sorted(found)
+        if not any(table_matches(name, schema, tag) for name in tables)
+    )
+
+
 def refuse_rows_alone(toc: Toc, chosen: set[int]) -> None:
     """Raise ConfigError where the archive has rows of a chosen table, but not the table: an extension makes that."""
     defined = {(entry.schema, entry.tag) for entry in toc.entries if entry.kind in _TABLES}

@@ -27,11 +27,12 @@ from dgtui.engine.datasources.postgres_queries import (
     count_rows,
     object_infos,
     tables_of,
+    with_partitions,
 )
 from dgtui.engine.datasources.postgres_replication import of_archive, refuse_prepared, refuse_standby, replication_notes
 from dgtui.engine.datasources.postgres_restore import Loader
 from dgtui.engine.datasources.postgres_rows import holding_rows
-from dgtui.engine.datasources.postgres_selection import needed_by, tables_in
+from dgtui.engine.datasources.postgres_selection import needed_by, partitions_of, tables_in
 from dgtui.engine.datasources.postgres_settling import settle_transaction
 from dgtui.engine.datasources.postgres_swap import oid_of, settled_oid, swap_databases
 from dgtui.engine.datasources.postgres_toc import Toc, read_toc
@@ -119,6 +120,15 @@ class PostgresTarget(Datasource[PostgresSettings]):
     def refuse_unknown(self, archive: Archive, listed: Sequence[str], selection: Selection) -> tuple[str, ...]:  # noqa: ARG002
         """The archive's own table of contents is asked by `check_restore`: it names more than has rows."""
         return ()
+
+    def chosen_with_parts(self, archive: Archive, database: str, selection: Selection) -> tuple[str, ...]:
+        """With all partitions. Raises ConfigError where a chosen table is not in the archive."""
+        if not selection.tables:
+            return ()
+        if selection.backup_type == "data_only":
+            with self._access.connect(database) as connection:
+                return with_partitions(connection, selection.tables)
+        return (*selection.tables, *partitions_of(read_toc(archive.blocks()), selection.tables))
 
     def missing_roles(self, archive: Archive, selection: Selection) -> MissingRoles:
         """Owners and grantees in the table of contents that the server does not know."""
