@@ -6,6 +6,7 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -19,11 +20,15 @@ from dgtui.engine.catalog import Catalog
 from dgtui.engine.catalog.audit import AuditTable
 from dgtui.engine.catalog.notifications import Notifications
 from dgtui.engine.catalog.removals import RemovalTable
+from dgtui.engine.catalog.retention import RetentionTable
 from dgtui.engine.cleanup import Cleanup, Scope
 from dgtui.engine.facade import Engine
 from dgtui.engine.guardian.cleanup_duty import CleanupDuty
 from dgtui.engine.guardian.duty import DutyContext
+from dgtui.engine.locks import Lock, take_lock
+from dgtui.engine.messages import now
 from dgtui.engine.notify.rules import wants
+from dgtui.engine.orders import ValidateOrder
 from dgtui.engine.storages.local_marker import MARKER
 from tests.support.backup_folders import add_backup, mark_storage, new_id
 from tests.support.homes import Home
@@ -109,6 +114,28 @@ def test_a_line_that_could_not_be_written_is_written_by_the_next_cleanup(home: H
     assert "2 removed" in told.message
 
 
+def test_what_a_run_began_to_read_since_it_was_decided_stays(
+    home: Home, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    oldest = engine.executions()[-1]
+    reading: list[Lock] = []
+    decided = RetentionTable.set_expiries
+
+    def begin_to_read(self: RetentionTable, expiries: dict[str, datetime | None]) -> None:
+        decided(self, expiries)
+        run_id = new_id()
+        order = ValidateOrder(run_id=run_id, ordered_at=now(), execution_id=oldest.execution_id)
+        engine.paths.request(run_id).write_bytes(msgspec.json.encode(order))
+        reading.append(take_lock(engine.paths.lock(run_id), purpose="run"))
+
+    monkeypatch.setattr(RetentionTable, "set_expiries", begin_to_read)
+    report = engine.retention.clean_up(Scope())
+    reading.pop().release()
+    assert (len(report.removed), report.not_removed, folders(home)) == (2, (), ["01", "04", "05"])
+    monkeypatch.undo()
+    assert [one.execution_id for one in engine.retention.clean_up(Scope()).removed] == [oldest.execution_id]
+
+
 def test_a_pinned_one_stays_until_it_is_unpinned(home: Home, engine: Engine) -> None:
     oldest = engine.executions()[-1]
     assert home.dgtui("pin", oldest.execution_id, "--reason", "the merger").exit_code == 0
@@ -146,6 +173,30 @@ def test_a_kill_in_the_middle_leaves_nothing_half_deleted_in_the_list(home: Home
     # What the kill left went with it.
     assert again.retention.strays("disk") == []
     assert home.litter() == []
+
+
+def test_what_another_process_left_half_removed_is_ended_by_the_next_cleanup(home: Home, engine: Engine) -> None:
+    """Also of a daemon, which was there already when that process died."""
+    engine.close()
+    program = [sys.executable, "-c", KILLED, str(home.config_path), str(home.state)]
+    assert subprocess.run(program, check=False).returncode == -signal.SIGKILL
+    (begun,) = RemovalTable(engine.catalog).begun()
+    report = engine.retention.clean_up(Scope(), strays=False)
+    assert begun.path in [one.path for one in report.removed]
+    assert RemovalTable(engine.catalog).begun() == []
+    assert begun.execution_id not in {one.execution_id for one in engine.executions()}
+    assert [path.name for path in (home.storage() / JOB).iterdir() if path.name.startswith(".")] == []
+
+
+def test_who_is_stopped_removes_nothing_more(home: Home, engine: Engine) -> None:
+    orphan = home.storage() / JOB / "2024-01-01_030000"
+    orphan.mkdir()
+    later, stop = datetime.now(UTC) + timedelta(days=8), threading.Event()
+    stop.set()
+    cleanup = Cleanup(engine.catalog, engine.config, engine.paths, clock=lambda: later, stop=stop)
+    report = cleanup.run(Scope(), strays=True)
+    assert (report.removed, [stray.path for stray in report.strays]) == ((), [str(orphan)])
+    assert (len(folders(home)), orphan.exists()) == (5, True)
 
 
 def test_a_mount_that_vanished_removes_nothing_and_forgets_nothing(home: Home, engine: Engine) -> None:
@@ -207,7 +258,7 @@ def test_the_times_of_grace_can_be_set(home: Home, engine: Engine) -> None:
     engine.close()
     text = home.config_path.read_text()
     home.config_path.write_text(f'{text}\n[guardian]\nleftovers_grace = "1 h"\norphans_grace = "2 d"\n')
-    leftover = home.storage() / JOB / f".partial-{new_id()}"
+    leftover = home.storage() / JOB / f".partial-2024-01-02_030000-{new_id()}"
     orphan = home.storage() / JOB / "2024-01-01_030000"
     for folder in (leftover, orphan):
         folder.mkdir()
@@ -218,8 +269,7 @@ def test_the_times_of_grace_can_be_set(home: Home, engine: Engine) -> None:
         assert stray.changed_at is not None
         assert stray.removable_at is not None
         grace[stray.kind] = stray.removable_at - stray.changed_at
-    assert grace["orphan"] == timedelta(days=2)
-    assert grace.get("leftover", timedelta(hours=1)) == timedelta(hours=1)
+    assert grace == {"orphan": timedelta(days=2), "leftover": timedelta(hours=1)}
 
 
 def test_the_duty_cleans_up_at_its_time_and_not_before(home: Home, engine: Engine) -> None:
@@ -302,6 +352,22 @@ def test_orphans_go_after_their_grace_and_unknown_backups_never(home: Home, engi
     assert [one.path for one in report.removed] == [str(orphan)]
     assert [stray.kind for stray in report.strays] == ["unknown backup"]
     assert (orphan.exists(), unknown.exists()) == (False, True)
+
+
+def test_strays_of_a_storage_that_was_not_named_stay(home: Home, engine: Engine) -> None:
+    text = home.config_path.read_text()
+    home.config_path.write_text(
+        f'{text}\n[storages.nas]\ntype = "local"\npath = "{home.storage("nas")}"\n[guardian]\norphans_grace = "0 s"\n'
+    )
+    orphan = home.storage("nas") / JOB / "2024-01-01_030000"
+    orphan.mkdir(parents=True)
+    mark_storage(home.storage("nas"))
+    assert home.engine().scan("nas").known == 0
+    cleaned = home.dgtui("cleanup", "--storage", "disk", "--yes", "--json")
+    assert (cleaned.exit_code, folders(home), orphan.exists()) == (0, ["04", "05"], True), cleaned
+    assert cleaned.json()["strays"] == []
+    assert home.dgtui("cleanup", "--storage", "nas", "--yes").exit_code == 0
+    assert not orphan.exists()
 
 
 def test_after_a_good_backup_the_oldest_goes(home: Home, engine: Engine) -> None:

@@ -4,6 +4,7 @@ import os
 import shutil
 import stat
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -503,6 +504,22 @@ def test_only_leftovers_are_removed_as_such(storage: LocalStorage) -> None:
     storage.remove_leftover(leftover)
     assert list(storage.leftovers()) == []
     assert list(storage.backups()) == [REF]
+
+
+def test_a_folder_that_has_a_manifest_by_now_is_no_orphan(storage: LocalStorage) -> None:
+    path = put(storage)
+    orphan = Orphan(ref=REF, path=str(path), bytes=0, changed_at=datetime.now(UTC))
+    with pytest.raises(StorageError, match="has a manifest by now"):
+        storage.remove_orphan(orphan)
+    with pytest.raises(StorageError, match="has a manifest by now"):
+        storage.end_removal(REF)
+    assert list(storage.backups()) == [REF]
+    assert storage.file_size(REF, PART) == 7
+    for odd in (FolderRef(job_id="x", folder=FOLDER), FolderRef(job_id=JOB_ID, folder="x")):
+        (Path(storage.root) / odd.job_id / odd.folder).mkdir(parents=True)
+        with pytest.raises(StorageError, match="Not a folder without a backup"):
+            storage.remove_orphan(msgspec.structs.replace(orphan, ref=odd))
+        assert (Path(storage.root) / odd.job_id / odd.folder).is_dir()
 
 
 def test_the_system_log_grows_line_by_line(storage: LocalStorage) -> None:

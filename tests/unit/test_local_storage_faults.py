@@ -193,6 +193,41 @@ def test_the_reserve_is_kept(tmp_path: Path) -> None:
     writer.abort()
 
 
+def test_what_failed_once_stays_failed(tmp_path: Path) -> None:
+    """Nothing is published whose part lacks something, also where the reason is gone by then."""
+    storage = storage_at(tmp_path / "root")
+    writer = storage.begin(REF, EXECUTION_ID)
+    fill(writer, MEBIBYTE)
+    root = Path(storage.root)
+    root.rename(tmp_path / "elsewhere")
+    with pytest.raises(StorageError, match="was removed, unmounted or replaced"):
+        writer.open_part("backup.tar.zst.part-002")
+    (tmp_path / "elsewhere").rename(root)
+    with pytest.raises(StorageError, match="was removed, unmounted or replaced"):
+        writer.commit({}, b"{}")
+    writer.abort()
+    assert [path.name for path in root.iterdir()] == [".dgtui-storage.json"]
+
+
+@pytest.mark.parametrize("end", ["published", "given up", "refused"])
+def test_no_descriptor_is_left_open(tmp_path: Path, end: str) -> None:
+    storage = storage_at(tmp_path / "root")
+    put_one(storage)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    if end == "refused":
+        storage.begin(FolderRef(job_id=JOB_ID, folder="2025-02-13_060002"), EXECUTION_ID).abort()
+        (Path(storage.root) / "file").touch()
+        with pytest.raises(StorageError):
+            storage.begin(FolderRef(job_id="file", folder=FOLDER), EXECUTION_ID)
+    else:
+        writer = storage.begin(FolderRef(job_id=JOB_ID, folder="2025-02-13_060002"), EXECUTION_ID)
+        fill(writer, MEBIBYTE)
+        if end == "published":
+            writer.commit({"RESTORE.txt": b"text"}, b"{}")
+        writer.abort()
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
 @pytest.mark.parametrize("level", ["root", "job", "staging"])
 @pytest.mark.parametrize("how", ["removed", "swapped"])
 def test_a_folder_that_is_swapped_for_a_link_is_not_followed(tmp_path: Path, level: str, how: str) -> None:
