@@ -85,11 +85,15 @@ class Database:
                 version = self._schema_version()
                 if version < SCHEMA_VERSION:
                     version = self._bring_up_to_date(moved)
+        self._refuse_newer(version)
+
+    def _refuse_newer(self, version: int) -> None:
         if version > SCHEMA_VERSION:
             raise CatalogError(
                 f"The catalogue was written by a newer version (schema {version}, this one knows {SCHEMA_VERSION})",
                 subject=str(self.path),
-                hint="Install the newer dgtui, or set DGTUI_STATE to another folder and run dgtui scan",
+                hint="Install the newer dgtui and start a daemon of this one anew, or set DGTUI_STATE to another "
+                "folder and run dgtui scan",
             )
 
     def _lock(self) -> Lock:
@@ -121,9 +125,7 @@ class Database:
     def _schema_version(self) -> int:
         """0 where there are no tables yet."""
         with self._transaction() as connection:
-            if not sa.inspect(connection).has_table("meta"):
-                return 0
-            return int(connection.scalar(sa.select(meta.c.value).where(meta.c.key == "schema_version")) or 0)
+            return _version_in(connection) if sa.inspect(connection).has_table("meta") else 0
 
     def _bring_up_to_date(self, moved: Path | None) -> int:
         """Make what is missing: tables, and columns and indexes of tables that an earlier version made."""
@@ -167,6 +169,8 @@ class Database:
         """A connection whose work is kept together or not at all. Raises CatalogError."""
         self._follow_file()
         with self._transaction() as connection:
+            # A newer dgtui may have brought it up to date under a process that goes on.
+            self._refuse_newer(_version_in(connection))
             yield connection
 
     @contextlib.contextmanager
@@ -175,18 +179,19 @@ class Database:
         try:
             with self._engine.begin() as connection:
                 yield connection
-        except sa.exc.DBAPIError as error:
-            if tells_of_damage(error.orig):
+        except (sa.exc.DBAPIError, sqlite3.Error) as error:
+            cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+            if tells_of_damage(cause):
                 note_suspicion(self.path)
                 # The next one that asks looks into it.
                 self._file = None
                 raise CatalogDamaged(
-                    f"The catalogue is damaged: {error.orig}",
+                    f"The catalogue is damaged: {cause}",
                     subject=str(self.path),
                     hint="The next command moves it aside and makes a new one from what the storages hold",
                 ) from error
             raise CatalogError(
-                f"The catalogue cannot be used: {error.orig}",
+                f"The catalogue cannot be used: {cause}",
                 subject=str(self.path),
                 hint=_way_out(self.path),
             ) from error
@@ -228,6 +233,14 @@ def _way_out(path: Path) -> str:
         if not os.access(place, os.R_OK | os.W_OK):
             return f"It belongs to {place.owner()}: do it as that user, or let DGTUI_STATE name a folder of your own"
     return "Is its disk full or read-only, or does another program hold it?"
+
+
+def _version_in(connection: sa.Connection) -> int:
+    # Asked in each transaction, so straight of the driver, which costs least.
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)
+    row = driver.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone()
+    return int(row[0]) if row is not None else 0
 
 
 def _add_missing(connection: sa.Connection, table: sa.Table, inspector: sa.Inspector) -> None:
