@@ -8,6 +8,7 @@ import pytest
 
 from dgtui.engine.datasources.loading import Selection
 from dgtui.engine.datasources.places import shown
+from dgtui.engine.datasources.tree_steps import Step, TreeSteps
 from tests.support.homes import Home
 from tests.support.part_shops import databases, tree_shop
 from tests.support.trees import tree_digest
@@ -133,7 +134,8 @@ def test_a_merge_gives_folders_the_times_of_the_backup_and_its_undo_those_they_h
     _set_times(folders, 1_000_000_000)
     shop.execution = home.back_up()
     shop.run(a_1=None, b_more="since")
-    _set_times(folders, 2_000_000_000)
+    shutil.rmtree(root / "c")
+    _set_times(folders[:-1], 2_000_000_000)
     before = tree_digest(root)
     restore = shop.restore(merge=True)
     assert [path.stat().st_mtime for path in folders] == [1_000_000_000] * 5
@@ -141,6 +143,33 @@ def test_a_merge_gives_folders_the_times_of_the_backup_and_its_undo_those_they_h
     assert tree_digest(root) == before
     shop.undo(undone)
     assert [path.stat().st_mtime for path in folders] == [1_000_000_000] * 5
+
+
+def test_an_exchange_that_fails_leaves_the_times_of_folders(tmp_path: Path) -> None:
+    """Nothing tells then that anything was tried."""
+    live, beside = tmp_path / "live", tmp_path / "beside"
+    for root in (live, beside):
+        (root / "a" / "empty").mkdir(parents=True)
+        (root / "a" / "file").write_text(root.name)
+    (beside / "b").mkdir()
+    (beside / "gone").mkdir()
+    (beside / "gone" / "file").touch()
+    _set_times([live / "a" / "empty", live / "a", live], 1_000_000_000)
+    before = tree_digest(live)
+    steps = TreeSteps(
+        beside,
+        live,
+        [
+            Step.folder("b", beside / "b"),
+            Step.of("exchange", "a/file", beside / "a/file"),
+            Step.no_folder("a/empty", live / "a/empty"),
+            Step.of("add", "gone/file", beside / "gone/file"),
+        ],
+    )
+    with pytest.raises(OSError, match="No such file"):
+        steps.go_on()
+    steps.take_back()
+    assert tree_digest(live) == before
 
 
 def _set_times(folders: list[Path], seconds: int) -> None:

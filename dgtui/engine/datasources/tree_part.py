@@ -110,7 +110,7 @@ def _planned(beside: Path, live: Path, change: PartChange) -> list[Step]:
             planned[step.path] = step
     removals = [Step.of("remove", name, live / name) for name in _outermost(change.remove) if _there(live / name)]
     emptied = sorted((path for path in map(_path, change.remove_empty) if (live / path).is_dir()), reverse=True)
-    return [*planned.values(), *removals, *(Step("no folder", name) for name in emptied)]
+    return [*planned.values(), *removals, *(Step.no_folder(path, live / path) for path in emptied)]
 
 
 def _merging(beside: Path, live: Path) -> list[Step]:

@@ -25,8 +25,8 @@ class Step(NamedTuple):
     action: Action
     path: str
     mark: str = ""
-    """Of what moves into the tree, or with `remove` out of it; of a folder that is made, the time it shall have; of one
-    that was there, the time it shall have and that it had."""
+    """Of what moves into the tree, or with `remove` out of it; of a folder that is made, the time it shall have, of one
+    that is removed, the time it had, and of one that was there, both."""
 
     @classmethod
     def of(cls, action: Action, path: str, moving: Path) -> "Step":
@@ -37,6 +37,11 @@ class Step(NamedTuple):
     def folder(cls, path: str, like: Path) -> "Step":
         """A step that makes a folder like this one, which what moves out of it changes."""
         return cls("folder", path, str(like.lstat().st_mtime_ns))
+
+    @classmethod
+    def no_folder(cls, path: str, live: Path) -> "Step":
+        """A step that removes this folder, where nothing is left in it."""
+        return cls("no folder", path, str(live.lstat().st_mtime_ns))
 
     @classmethod
     def time(cls, path: str, like: Path, live: Path) -> "Step":
@@ -69,9 +74,9 @@ def steps_back(steps: Sequence[Step], beside: Path, live: Path) -> list[Step]:
         elif step.action == "add" and here:
             back.append(Step.of("remove", step.path, live / step.path))
         elif step.action == "folder" and here:
-            back.append(Step("no folder", step.path))
+            back.append(Step.no_folder(step.path, live / step.path))
         elif step.action == "no folder" and not here:
-            back.append(Step("folder", step.path))
+            back.append(Step("folder", step.path, step.mark))
         elif step.action == "time" and here:
             given, former = step.mark.split(" ")
             if int(given) == (live / step.path).lstat().st_mtime_ns:
@@ -117,9 +122,10 @@ class TreeSteps:
                 case "folder":
                     with contextlib.suppress(OSError):
                         live.rmdir()
-                case "no folder":
+                case "no folder" if not os.path.lexists(live):
                     self._make_folder(step)
-                case "time":
+                    self._former_times[live] = int(step.mark)
+                case "no folder" | "time":
                     pass
         for path, former in self._former_times.items():
             _set_time(path, former)
