@@ -88,6 +88,11 @@ class Lookup:
             )
         return found.execution_id
 
+    def datasource_of(self, run_id: str) -> str:
+        """The datasource that a backup or a restore is about; empty where neither is recorded."""
+        found = self.catalog.execution(run_id) or self.catalog.restore(run_id)
+        return found.datasource if found is not None else ""
+
     def restores(self, execution_id: str | None = None, *, limit: int | None = None) -> list[Restore]:
         """Restores, the newest first."""
         return self.catalog.restores(execution_id, limit=limit)

@@ -176,4 +176,14 @@ class ErrandApp(EngineApp):
                 self.show_problem(f"{title}: {snapshot.status}", snapshot.problem)
             else:
                 self.tell(f"{title}: {snapshot.status}")
+        if info.operation in ("backup", "restore"):
+            self._hear_of_source(info.run_id, snapshot.problem.kind if snapshot.problem is not None else "")
         self.data_changed()
+
+    def _hear_of_source(self, run_id: str, kind: str) -> None:
+        self.ask(
+            self,
+            f"source of {run_id}",
+            lambda engine: engine.datasource_of(run_id),
+            lambda datasource: self.guard.hear(datasource, kind),
+        )

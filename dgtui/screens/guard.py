@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from dgtui.engine.errors import ConfigError, DataGuardianError
+from dgtui.engine.errors import ERRORS_BY_KIND, ConfigError, DatabaseConnectionError, DataGuardianError
 from dgtui.engine.health_model import HealthState, Watched
 from dgtui.engine.memory import out_of_memory
 from dgtui.engine.model import Problem
@@ -206,6 +206,16 @@ class Guard:
             subject = Watched(kind="datasource", name=name)
             if settings.enabled and subject not in self._checking and self.pulse.state(subject).checked_at is None:
                 self.check(subject)
+
+    def hear(self, datasource: str, kind: str = "") -> None:
+        """Ask one anew of which its last check says otherwise: it just answered, or failed with this kind of error."""
+        subject, settings = Watched(kind="datasource", name=datasource), self._app.config.datasources.get(datasource)
+        if settings is None or not settings.enabled or self.is_checking(subject):
+            return
+        healthy = self.pulse.state(subject).status == "healthy"
+        unreached = issubclass(ERRORS_BY_KIND.get(kind, DataGuardianError), DatabaseConnectionError)
+        if unreached if healthy else not kind:
+            self.check(subject)
 
     def check(self, subject: Watched) -> None:
         """Ask one thing now, also into its history."""

@@ -141,6 +141,7 @@ class RestoreScreen(Dialog[RestoreChoice]):
         problem = preview.outlook.problem if preview.outlook is not None else None
         self._problem = _problem_facts(problem.message, problem.hint) if problem is not None else ()
         self._preview, self._answered = preview, question
+        self.engine_app.guard.hear(question.datasource)
         self.form.take_preview(preview)
         self._look()
 
@@ -156,6 +157,7 @@ class RestoreScreen(Dialog[RestoreChoice]):
         self._preview, self._answered = None, question
         self.form.take_preview(None)
         self._problem = _problem_facts(error.message, error.hint)
+        self.engine_app.guard.hear(question.datasource, type(error).__name__)
         self._show()
 
     # What is shown

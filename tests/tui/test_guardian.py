@@ -4,6 +4,7 @@ import os
 import signal
 from pathlib import Path
 
+import pytest
 from textual.widgets import Button
 
 from dgtui.engine.catalog.notifications import Notifications
@@ -57,6 +58,35 @@ async def test_a_stopped_server_becomes_critical_and_its_notification_comes_by_i
         await driver.until(lambda: "5 Notifications (2)" in driver.text("#tabs"), "the good news")
         history = driver.app.engine.health.history(Watched(kind="datasource", name="crm"))
         assert [check.good for check in history][:4] == [True, False, False, False]
+
+
+@pytest.mark.parametrize("told_by", ["restore", "backup"])
+async def test_a_server_that_is_just_found_killed_is_not_shown_as_healthy(
+    told_by: str, home: Home, own_postgres_server: PostgresServer
+) -> None:
+    """By a dialog or by a run: its next check would come minutes later."""
+    server = own_postgres_server
+    home.configure(
+        f'[datasources.shop]\ntype = "postgres"\nhost = "127.0.0.1"\nport = {server.port}\ndatabase = "postgres"\n'
+        'username = "postgres"\ntls = "disable"\n'
+    )
+    home.back_up()
+    async with screens(home, size=(120, 40)) as driver:
+        assert "● healthy" in driver.rows("#datasources")[0]
+        server.kill()
+        if told_by == "restore":
+            await driver.press("r")
+            assert "cannot be reached" in driver.text("#preview")
+        else:
+            await driver.press("b", "enter")
+            await driver.watch_to_end()
+        await driver.press("escape")
+        await driver.until(lambda: "▲ warning" in driver.rows("#datasources")[0], "the doubt")
+        server.start()
+        await driver.press("r")
+        await driver.until(lambda: "exists and is empty" in driver.text("#preview"), "the answer")
+        await driver.press("escape")
+        await driver.until(lambda: "● healthy" in driver.rows("#datasources")[0], "the trust")
 
 
 async def test_notifications_come_live_and_are_marked_read(home: Home, shop: Path) -> None:
