@@ -287,6 +287,16 @@ def test_what_an_increment_needs_stays_with_it() -> None:
     assert kept(sized) == [0, 3]
 
 
+def test_of_several_that_need_one_the_newest_is_named_whichever_job_it_is_of() -> None:
+    backups = history(4)
+    backups[1] = msgspec.structs.replace(backups[1], job_id="other", pin="kept")
+    backups[2] = msgspec.structs.replace(backups[2], pin="kept")
+    needs = {f"e{number}": frozenset({"e0"}) for number in (1, 2)}
+    plan = changed(situation(backups, RetentionSettings(keep_last=1)), needs=needs)
+    (verdict,) = plan.of("e0")
+    assert [(hold.kind, hold.detail) for hold in verdict.holds] == [("needed", "e2")]
+
+
 @pytest.mark.parametrize("status", ["unreachable", "unknown", "corrupt"])
 def test_nothing_goes_while_a_copy_elsewhere_is_in_doubt(status: CopyStatus) -> None:
     backups = [backup(number, START + number * DAY, "disk", "nas") for number in range(4)]

@@ -204,7 +204,9 @@ class Decision:
         """What a backup that stays needs stays too, and what that needs."""
         if not self.situation.needs:
             return
-        by_id = {one.execution_id: one for job in self.here for one in job}
+        # In the order of all jobs together: of several that need one, the same is named whichever jobs they are of.
+        every = sorted((one for job in self.here for one in job), key=attrgetter("sequence"))
+        by_id = {one.execution_id: one for one in every}
         staying = [execution_id for execution_id in by_id if execution_id not in self.goes]
         while staying:
             for needed in self.situation.needs.get(user := staying.pop(), frozenset()):
