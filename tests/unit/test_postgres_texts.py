@@ -45,6 +45,7 @@ SAID: tuple[tuple[str, type[DataGuardianError], str], ...] = (
     ("FATAL:  the database system is starting up", DatabaseConnectionError, "is not ready"),
     ("FATAL:  the database system is not accepting connections", DatabaseConnectionError, "is not ready"),
     ("server does not support SSL, but SSL was required", DatabaseConnectionError, "No encrypted connection"),
+    ("FATAL:  unsupported startup parameter: options", DatabaseConnectionError, "is a pool of connections"),
     ('FATAL:  database "shop" does not exist', ConfigError, "shop"),
     ("server closed the connection unexpectedly", DatabaseConnectionError, "lost"),
     ("FATAL:  terminating connection due to administrator command", DatabaseConnectionError, "administrator"),

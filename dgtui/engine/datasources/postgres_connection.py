@@ -16,8 +16,9 @@ from dgtui.engine.datasources.base import connection_hint
 from dgtui.engine.datasources.datasource_settings import ServerSettings, SettingRules
 from dgtui.engine.datasources.postgres_failures import known_failure
 from dgtui.engine.datasources.postgres_names import connection_string, name_mistake
+from dgtui.engine.datasources.postgres_pooling import refuse_shared_sessions
 from dgtui.engine.datasources.postgres_states import failure_by_state
-from dgtui.engine.errors import DatabaseConnectionError, DataGuardianError
+from dgtui.engine.errors import ConfigError, DatabaseConnectionError, DataGuardianError
 from dgtui.engine.memory import out_of_memory
 from dgtui.engine.threads import Timer
 
@@ -81,6 +82,8 @@ class Access:
         self.tool_settings: tuple[str, ...] = ()
         """What has no session of the tools ended in its midst; known once a connection was open."""
         self._acting: dict[str, str] = {}
+        self._own_sessions = False
+        """Whether it is known that nobody else gets to the sessions of our connections."""
 
     @property
     def server(self) -> str:
@@ -143,8 +146,38 @@ class Access:
         import psycopg
 
         patience = max(2, int(self.settings.connect_timeout))
+        connection = self._login(database, patience)
+        limit = TimeLimit(patience)
         try:
-            connection = psycopg.connect(
+            # What answers a login need not go on: a server that is stopped then, or a pool that is paused.
+            with limit.cutting(lambda: break_connection(connection)):
+                if not self._own_sessions:
+                    refuse_shared_sessions(connection, lambda: self._login(database, patience), self.server)
+                    self._own_sessions = True
+                connection.execute(_SESSION_SETTINGS)
+                server = connection.info.server_version
+                role, as_itself = connection.execute(_AS_WHOM).fetchall()[0]
+                self._acting[database] = self.user if as_itself else role
+                if as_itself:
+                    self.tool_role = ("--role=none",)
+                self.tool_settings = tuple(f"{name}=0" for name, since in _TIMEOUTS.items() if server >= since)
+                for setting in self.tool_settings:
+                    connection.execute(f"SET {setting}".encode())
+        except ConfigError:
+            connection.close()
+            raise
+        except psycopg.Error as error:
+            connection.close()
+            if limit.fired:
+                raise limit.exceeded(self.server, "connect_timeout") from error
+            self.fail(error, database)
+        return connection
+
+    def _login(self, database: str, patience: int) -> "psycopg.Connection[Any]":
+        import psycopg
+
+        try:
+            return psycopg.connect(
                 self.conninfo(database),
                 password=self._password,
                 autocommit=True,
@@ -155,25 +188,6 @@ class Access:
             )
         except psycopg.Error as error:
             self.fail(error)
-        limit = TimeLimit(patience)
-        try:
-            # What answers a login need not go on: a server that is stopped then, or a pool that is paused.
-            with limit.cutting(lambda: break_connection(connection)):
-                connection.execute(_SESSION_SETTINGS)
-                server = connection.info.server_version
-                role, as_itself = connection.execute(_AS_WHOM).fetchall()[0]
-                self._acting[database] = self.user if as_itself else role
-                if as_itself:
-                    self.tool_role = ("--role=none",)
-                self.tool_settings = tuple(f"{name}=0" for name, since in _TIMEOUTS.items() if server >= since)
-                for setting in self.tool_settings:
-                    connection.execute(f"SET {setting}".encode())
-        except psycopg.Error as error:
-            connection.close()
-            if limit.fired:
-                raise limit.exceeded(self.server, "connect_timeout") from error
-            self.fail(error, database)
-        return connection
 
     @contextlib.contextmanager
     def connect(self, database: str, *, seconds: float | None = _QUERY_SECONDS) -> Iterator["psycopg.Connection[Any]"]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from dgtui.engine.datasources.base import silence_hint
 from dgtui.engine.datasources.postgres_names import shown
+from dgtui.engine.datasources.postgres_pooling import POOL_HINT
 from dgtui.engine.datasources.postgres_states import CREDENTIALS_HINT, FULL_HINT, STARTING_HINT
 from dgtui.engine.errors import (
     AuthenticationError,
@@ -149,6 +150,14 @@ def _conflict(match: re.Match[str], server: str, _: str) -> DataGuardianError:
     )
 
 
+def _pool(match: re.Match[str], server: str, _: str) -> DataGuardianError:
+    return DatabaseConnectionError(
+        f"{server} is a pool of connections that a restore cannot go through: {match[0]}",
+        subject=server,
+        hint=POOL_HINT,
+    )
+
+
 def _encryption(match: re.Match[str], server: str, _: str) -> DataGuardianError:
     return DatabaseConnectionError(
         f"No encrypted connection to {server}: {match[0]}",
@@ -238,6 +247,7 @@ _KNOWN: tuple[tuple[re.Pattern[str], _Builder], ...] = (
     (re.compile(r"no matching (?:tables|schemas) were found(?: for pattern ([^\n]*))?"), _no_table),
     (re.compile(r"out of shared memory"), _memory),
     (re.compile(r"(?:canceling statement|terminating connection) due to conflict with recovery"), _conflict),
+    (re.compile(r"unsupported startup parameter[^\n]*"), _pool),
     (re.compile("|".join(_LOST)), _lost),
     (re.compile("|".join(_FULL)), _full),
     (re.compile(_STARTING), _starting),

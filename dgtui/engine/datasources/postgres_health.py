@@ -11,7 +11,8 @@ from dgtui.engine.datasources.postgres_connection import Access, break_connectio
 if TYPE_CHECKING:
     import psycopg
 
-_LIMITS = "SELECT set_config('statement_timeout', %s, false), set_config('search_path', 'pg_catalog', false)"
+_LIMITS = "SELECT set_config('statement_timeout', %s, true), set_config('search_path', 'pg_catalog', true)"
+"""For a transaction alone: a pool may give the session to somebody else next."""
 _FIGURES = """
 SELECT current_setting('server_version'),
        extract(epoch FROM clock_timestamp() - pg_postmaster_start_time())::bigint,
@@ -59,11 +60,13 @@ def _with_figures(connection: "psycopg.Connection[Any]", latency: float, limit: 
 
     version, uptime, clients, size, free, total = "", None, None, None, None, None
     # A pooler in between may refuse settings of a session, a role may not see everything.
-    with contextlib.suppress(psycopg.Error):
-        connection.execute(_LIMITS, (f"{int(limit.for_figures * 1000)}ms",))
+    limits = (f"{int(limit.for_figures * 1000)}ms",)
+    with contextlib.suppress(psycopg.Error), connection.transaction():
+        connection.execute(_LIMITS, limits)
         version, uptime, clients = connection.execute(_FIGURES).fetchone() or ("", None, None)
         (size,) = connection.execute(_SIZE).fetchone() or (None,)
-    with contextlib.suppress(psycopg.Error):
+    with contextlib.suppress(psycopg.Error), connection.transaction():
+        connection.execute(_LIMITS, limits)
         free, total = _disk(*(connection.execute(_FOLDER).fetchone() or ("", 0)))
     version = str(version).split(" ", 1)[0]
     return HealthAnswer(
