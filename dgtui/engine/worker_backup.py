@@ -131,7 +131,8 @@ class BackupWorker(Worker[BackupOrder]):
             return attempt()
 
         def tell(error: DataGuardianError, seconds: float, number: int) -> None:
-            self._warn(f"{error.message.rstrip('.')}. Try {number} begins in {seconds:.0f} s")
+            # The end of a long line is cut in a narrow panel: what everybody waits for stands before it.
+            self._warn(f"Try {number} begins in {seconds:.0f} s: {error.message}")
             self._run.phase("wait")
 
         return with_retries(attempt_with_room, retries=self._plan.job.retries, wait=self._cancellation.wait, tell=tell)

@@ -39,6 +39,7 @@ class JobsScreen(EditingScreen):
     TABLE = "jobs"
     OPENS: ClassVar[dict[str, str]] = {"jobs": "Backups"}
     NEEDS_ROW = EditingScreen.NEEDS_ROW | {"run_now", "switch"}
+    DEFAULT_CSS = "JobsScreen.-narrow Details { height: 5; }"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("b", "run_now", "Run now", id="job.run", tooltip="Start the selected job"),
         Binding("space", "switch", "On/off", id="job.switch", tooltip="Follow its schedule, or not"),
@@ -140,12 +141,14 @@ class JobsScreen(EditingScreen):
     def _show_details(self) -> None:
         name = self.query_one("#jobs", Listing).key
         lines: list[Line] = []
+        rest: list[Line] = []
         if name is not None and name in self.engine_app.config.jobs:
             job, known = self.engine_app.config.jobs[name], self._jobs.get(name)
             dot = self.engine_app.look.glyph(" · ", " - ")
             zone = f"time zone {known.timezone}" if known is not None and known.timezone else ""
+            last = known.last if known is not None and known.again else None
             facts = [
-                again_text(known.last.status) if known is not None and known.again and known.last is not None else "",
+                again_text(last.status) if last is not None else "",
                 self._schedule(name),
                 f"{job.datasource} to {', '.join(job.storages)}",
                 job.backup_type,
@@ -154,8 +157,10 @@ class JobsScreen(EditingScreen):
                 job.description,
             ]
             first: Line = (Span(" "), span(name, "strong"), span("  " + dot.join(filter(None, facts))))
-            lines = [*self._trouble(name, known), first]
-        self.query_one("#details", Details).show(lines)
+            lines, rest = self._trouble(name, known), [first]
+            if last is not None:
+                lines, rest = [*lines, first], []
+        self.query_one("#details", Details).show(lines, rest)
 
     def _trouble(self, name: str, known: "JobOverview | None") -> list[Line]:
         """What is not well with it: overdue, far off its size, a copy missing, or how the last run ended."""

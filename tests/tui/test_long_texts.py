@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import msgspec
+import pytest
 from textual.app import App, ComposeResult
 from textual.containers import Horizontal
 from textual.widgets import Button, Input
@@ -59,13 +60,14 @@ def test_a_text_is_wrapped_at_its_words_and_what_is_left_out_is_marked() -> None
     assert wrapped_line((Span("漢字漢字"),), 5) == [(Span("漢字"),), (Span("漢字"),)]
 
 
-async def test_the_hint_of_a_failed_run_is_read_to_its_end_in_the_history(home: Home, shop: Path) -> None:
+@pytest.mark.parametrize(("place", "listing"), [("6", "#history"), ("3", "#jobs")])
+async def test_the_hint_of_a_failed_run_is_read_to_its_end(home: Home, shop: Path, place: str, listing: str) -> None:
     problem = Problem(kind="DatabaseConnectionError", message=MESSAGE, hint=HINT, detail=("pg_dump: error",) * 9)
     failed = msgspec.structs.replace(home.back_up(), status="failed", problem=problem)
     home.engine().catalog.save_execution(failed)
     async with screens(home, size=(80, 24)) as driver:
-        await driver.press("6")
-        assert "failed" in driver.rows("#history")[0]
+        await driver.press(place)
+        assert "failed" in driver.rows(listing)[0]
         seen = drawn(driver)
         assert MESSAGE in seen
         assert HINT in seen
