@@ -9,7 +9,8 @@ from dgtui.engine.errors import DataGuardianError, JobBusy
 from dgtui.engine.locks import take_lock
 from dgtui.engine.notify import raise_notification
 from dgtui.engine.runs import RunPaths
-from dgtui.engine.scan import scan_storage
+from dgtui.engine.scan import ScanReport, scan_storage
+from dgtui.engine.sizes import counted
 
 _PATIENCE_SECONDS = 10.0
 
@@ -29,9 +30,9 @@ def rebuild_if_new(catalog: Catalog, config: Config, paths: RunPaths) -> tuple[s
         former = catalog.made_anew()
         if former is None:
             return ()
-        found, unread = _read_storages(catalog, config)
+        read, unread = _read_storages(catalog, config)
         catalog.storages_were_read()
-        sentences = _sentences(former, found, unread)
+        sentences = _sentences(former, read, unread)
         if sentences:
             append_audit(
                 catalog,
@@ -52,27 +53,31 @@ def rebuild_if_new(catalog: Catalog, config: Config, paths: RunPaths) -> tuple[s
         return sentences
 
 
-def _read_storages(catalog: Catalog, config: Config) -> tuple[dict[str, int], dict[str, str]]:
-    """How many backups each storage gave, and why others could not be read."""
-    found: dict[str, int] = {}
+def _read_storages(catalog: Catalog, config: Config) -> tuple[list[ScanReport], dict[str, str]]:
+    """What was found at each storage, and why others could not be read."""
+    read: list[ScanReport] = []
     unread: dict[str, str] = {}
     for name in config.storages:
         try:
-            report = scan_storage(catalog, config, name)
+            read.append(scan_storage(catalog, config, name))
         except DataGuardianError as error:
             unread[name] = error.message
-        else:
-            found[name] = report.known + report.added
-    return found, unread
+    return read, unread
 
 
-def _sentences(former: str, found: dict[str, int], unread: dict[str, str]) -> tuple[str, ...]:
-    if not former and not any(found.values()):
+def _sentences(former: str, read: list[ScanReport], unread: dict[str, str]) -> tuple[str, ...]:
+    found = {report.storage: report.known + report.added for report in read}
+    damaged = {report.storage: len(report.damaged) for report in read if report.damaged}
+    if not former and not any(found.values()) and not damaged:
         # The very first start: there is nothing to know yet.
         return ()
     held = ", ".join(f"{count} at {name}" for name, count in found.items()) or "none"
     what = f"The catalogue was damaged; the old one lies in {Path(former)}" if former else "There was no catalogue"
     return (
         f"{what}. Rebuilt from the storages, backups: {held}. Failed runs, restores and pins are not known any more",
+        *(
+            f"Not taken in at {name}: {counted(count, 'folders')}; why: dgtui scan {name}"
+            for name, count in damaged.items()
+        ),
         *(f"{name} could not be read ({why}): later with dgtui scan {name}" for name, why in unread.items()),
     )

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -98,6 +99,24 @@ def test_a_storage_that_is_away_is_named(shop: Home) -> None:
     (shop.folder / "unmounted").rename(shop.storage("nas"))
     assert shop.dgtui("scan", "nas").exit_code == 0
     assert {copy["storage"] for row in shop.dgtui("list", "--json").json() for copy in row["copies"]} == {"disk", "nas"}
+
+
+@pytest.mark.parametrize("harmed", [1, 2], ids=["some", "all"])
+def test_what_cannot_be_taken_in_is_told(shop: Home, harmed: int) -> None:
+    """A list that is empty, or too short, because nothing could be read is not one of what there is."""
+    manifests = sorted(shop.storage().glob("*/*/manifest.json"))
+    assert len(manifests) == 2
+    for manifest in manifests[:harmed]:
+        manifest.write_text('{"version": "1.0", "crea')
+    shutil.rmtree(shop.storage("nas"))
+    (shop.state / "catalog.db").unlink()
+    told = shop.dgtui("list", "--json")
+    assert len(told.json()) == 2 - harmed
+    folders = "1 folder" if harmed == 1 else "2 folders"
+    assert f"Not taken in at disk: {folders}; why: dgtui scan disk" in told.errors
+    assert "Not taken in" not in shop.dgtui("list").errors
+    (kept,) = shop.dgtui("notifications", "--type", "catalogue_rebuilt", "--json").json()
+    assert any("Not taken in at disk" in line for line in kept["details"])
 
 
 def test_a_living_daemon_goes_on_with_the_new_one(shop: Home, start_daemon: StartDaemon) -> None:
