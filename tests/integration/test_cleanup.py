@@ -1,5 +1,6 @@
 """Cleanup at real local storages: what goes is gone, what fails stays listed, and a kill leaves no half backup."""
 
+import errno
 import os
 import shutil
 import signal
@@ -19,9 +20,10 @@ from dgtui.config.model import job_id
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.catalog.audit import AuditTable
 from dgtui.engine.catalog.notifications import Notifications
-from dgtui.engine.catalog.removals import RemovalTable
+from dgtui.engine.catalog.removals import BegunRemoval, RemovalTable
 from dgtui.engine.catalog.retention import RetentionTable
 from dgtui.engine.cleanup import Cleanup, Scope
+from dgtui.engine.errors import StorageError
 from dgtui.engine.facade import Engine
 from dgtui.engine.guardian.cleanup_duty import CleanupDuty
 from dgtui.engine.guardian.duty import DutyContext
@@ -29,6 +31,9 @@ from dgtui.engine.locks import Lock, take_lock
 from dgtui.engine.messages import now
 from dgtui.engine.notify.rules import wants
 from dgtui.engine.orders import ValidateOrder
+from dgtui.engine.removal_records import RemovalRecords
+from dgtui.engine.restore_model import Restore
+from dgtui.engine.storages import local_removal
 from dgtui.engine.storages.local_marker import MARKER
 from tests.support.backup_folders import add_backup, mark_storage, new_id
 from tests.support.homes import Home
@@ -186,6 +191,51 @@ def test_what_another_process_left_half_removed_is_ended_by_the_next_cleanup(hom
     assert RemovalTable(engine.catalog).begun() == []
     assert begun.execution_id not in {one.execution_id for one in engine.executions()}
     assert [path.name for path in (home.storage() / JOB).iterdir() if path.name.startswith(".")] == []
+
+
+def test_a_copy_of_which_nobody_can_tell_whether_it_was_removed_is_in_doubt(
+    home: Home, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not missing: others must not go because of that."""
+    oldest = engine.executions()[-1]
+    folder = Path(oldest.copies[0].path)
+    removal = BegunRemoval(
+        execution_id=oldest.execution_id,
+        job_id=JOB,
+        job="nightly",
+        storage="disk",
+        folder=folder.name,
+        path=str(folder),
+        bytes=1,
+        rule="not_kept",
+        actor="me",
+    )
+    records = RemovalRecords(engine.catalog, engine.config)
+
+    def state() -> tuple[list[str], int]:
+        copies = engine.execution(oldest.execution_id).copies
+        return [copy.status for copy in copies], len(records.table.begun())
+
+    records.table.begin(removal)
+    assert state() == (["missing"], 1)
+    home.storage().rename(home.folder / "unmounted")
+    assert (records.settle(removal), state()) == (None, (["unreachable"], 1))
+    (home.folder / "unmounted").rename(home.storage())
+    assert (records.settle(removal), state()) == (None, (["available"], 0))
+    records.table.begin(removal)
+    folder.rename(folder.with_name(f".deleted-{folder.name}-{new_id()}"))
+    with monkeypatch.context() as patch:
+        patch.setattr(local_removal, "remove_tree", failing)
+        with pytest.raises(StorageError, match="Input/output error"):
+            records.settle(removal)
+    assert state() == (["unreachable"], 1)
+    assert records.settle(removal) is not None
+    assert oldest.execution_id not in {one.execution_id for one in engine.executions()}
+
+
+def failing(*_: object) -> None:
+    """As a disk that goes bad."""
+    raise OSError(errno.EIO, os.strerror(errno.EIO))
 
 
 def test_who_is_stopped_removes_nothing_more(home: Home, engine: Engine) -> None:
@@ -352,6 +402,38 @@ def test_orphans_go_after_their_grace_and_unknown_backups_never(home: Home, engi
     assert [one.path for one in report.removed] == [str(orphan)]
     assert [stray.kind for stray in report.strays] == ["unknown backup"]
     assert (orphan.exists(), unknown.exists()) == (False, True)
+
+
+@pytest.mark.parametrize("of", ["a run", "a restore", "a row"])
+def test_what_a_living_run_is_writing_stays_however_old_it_is(home: Home, engine: Engine, of: str) -> None:
+    run_id, execution_id = new_id(), new_id()
+    leftover = home.storage() / JOB / f".partial-2024-01-02_030000-{run_id if of == 'a run' else execution_id}"
+    leftover.mkdir()
+    running = msgspec.structs.replace(engine.executions()[0], execution_id=execution_id, status="running", copies=())
+    restore = Restore(
+        restore_id=run_id,
+        execution_id=new_id(),
+        datasource="shop",
+        target="/nowhere",
+        status="running",
+        started_at=START,
+        safety_execution_id=execution_id,
+    )
+    if of == "a row":
+        engine.catalog.save_execution(running)
+    elif of == "a restore":
+        engine.catalog.save_restore(restore)
+    later = datetime.now(UTC) + timedelta(days=8)
+
+    def left() -> list[str]:
+        report = Cleanup(engine.catalog, engine.config, engine.paths, clock=lambda: later).run(Scope(), strays=True)
+        return [stray.owner for stray in report.strays]
+
+    with take_lock(engine.paths.lock(run_id), purpose="run"):
+        assert left() == [run_id if of == "a run" else execution_id]
+        assert leftover.exists()
+    engine.catalog.save_execution(msgspec.structs.replace(running, status="interrupted"))
+    assert (left(), leftover.exists()) == ([], False)
 
 
 def test_strays_of_a_storage_that_was_not_named_stay(home: Home, engine: Engine) -> None:

@@ -318,6 +318,23 @@ def test_a_damaged_marker_is_told(storage: LocalStorage, text: bytes) -> None:
     assert storage.examine().status == "available"
 
 
+@pytest.mark.parametrize("kind", ["link", "folder", "fifo"])
+def test_a_marker_that_is_no_file_is_damaged(storage: LocalStorage, tmp_path: Path, kind: str) -> None:
+    """A link is not followed: what it leads to may be changed by whoever made it."""
+    marker = Path(storage.root) / ".dgtui-storage.json"
+    marker.rename(tmp_path / "real")
+    if kind == "link":
+        marker.symlink_to(tmp_path / "real")
+    elif kind == "folder":
+        marker.mkdir()
+    else:
+        os.mkfifo(marker)
+    with pytest.raises(StorageError, match="damaged"):
+        storage.prepare()
+    assert storage.examine().status == "unreachable"
+    assert [path.name for path in Path(storage.root).iterdir()] == [marker.name]
+
+
 def test_two_first_uses_at_once_agree(tmp_path: Path) -> None:
     storages = [storage_at(tmp_path / "root") for _ in range(8)]
     threads = [threading.Thread(target=storage.prepare) for storage in storages]
@@ -506,6 +523,18 @@ def test_only_leftovers_are_removed_as_such(storage: LocalStorage) -> None:
     assert list(storage.backups()) == [REF]
 
 
+def test_what_is_written_to_has_changed_though_its_folder_has_not(storage: LocalStorage) -> None:
+    """Another machine may write to one part for longer than the time of grace."""
+    writer = storage.begin(REF, EXECUTION_ID)
+    writer.open_part(PART)
+    (folder,) = Path(storage.root, JOB_ID).iterdir()
+    while (folder / PART).stat().st_ctime_ns <= folder.stat().st_ctime_ns:
+        writer.write(b"x")
+    (leftover,) = storage.leftovers()
+    assert leftover.changed_at.timestamp() == pytest.approx((folder / PART).stat().st_ctime, abs=1e-5)
+    writer.abort()
+
+
 def test_a_folder_that_has_a_manifest_by_now_is_no_orphan(storage: LocalStorage) -> None:
     path = put(storage)
     orphan = Orphan(ref=REF, path=str(path), bytes=0, changed_at=datetime.now(UTC))
@@ -526,3 +555,34 @@ def test_the_system_log_grows_line_by_line(storage: LocalStorage) -> None:
     storage.append_system_log("cleanup.log", "one\ntwo\x1b[2J")
     storage.append_system_log("cleanup.log", "three")
     assert (Path(storage.root) / "_system" / "cleanup.log").read_text() == "one\\x0atwo\\x1b[2J\nthree\n"
+
+
+def test_a_line_that_was_cut_does_not_spoil_the_next_one(storage: LocalStorage) -> None:
+    storage.append_system_log("cleanup.log", "one")
+    log = Path(storage.root) / "_system" / "cleanup.log"
+    log.write_text("one\nha")
+    for _ in range(2):
+        storage.append_system_log("cleanup.log", "half", once=True)
+    assert log.read_text() == "one\nha\nhalf\n"
+
+
+@pytest.mark.parametrize("kind", ["link", "link to nothing", "fifo", "linked folder"])
+def test_a_log_in_whose_place_something_else_lies_is_not_written(
+    storage: LocalStorage, tmp_path: Path, kind: str
+) -> None:
+    elsewhere, system = tmp_path / "elsewhere", Path(storage.root) / "_system"
+    elsewhere.mkdir()
+    if kind == "linked folder":
+        system.symlink_to(elsewhere)
+    else:
+        system.mkdir()
+        if kind == "fifo":
+            os.mkfifo(system / "cleanup.log")
+        else:
+            (system / "cleanup.log").symlink_to(elsewhere / "file")
+    if kind == "link":
+        (elsewhere / "file").write_text("mine\n")
+    for once in (False, True):
+        with pytest.raises(StorageError):
+            storage.append_system_log("cleanup.log", "line", once=once)
+    assert [path.read_text() for path in elsewhere.iterdir()] == (["mine\n"] if kind == "link" else [])
