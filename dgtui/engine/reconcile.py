@@ -5,6 +5,7 @@ everywhere else what was written is removed. A restore whose worker died is reco
 """
 
 import contextlib
+from typing import Any
 
 import msgspec
 
@@ -13,7 +14,7 @@ from dgtui.engine.backup import ordered_plan, started_execution
 from dgtui.engine.catalog import Catalog, CatalogError
 from dgtui.engine.catalog.audit import AuditTable
 from dgtui.engine.catalog.due_runs import queued_runs
-from dgtui.engine.errors import DataGuardianError, JobBusy
+from dgtui.engine.errors import DataGuardianError, JobBusy, ValidationError
 from dgtui.engine.files import explained
 from dgtui.engine.late_telling import LateTeller
 from dgtui.engine.locks import take_lock
@@ -35,7 +36,7 @@ from dgtui.engine.rehearsal import settle_rehearsals
 from dgtui.engine.restore_model import Restore
 from dgtui.engine.run_follower import last_status
 from dgtui.engine.runs import RunPaths
-from dgtui.engine.storages.base import FolderRef
+from dgtui.engine.storages.base import FolderRef, Storage
 from dgtui.engine.stored import execution_from_manifest, know_marker, read_manifest, remember_marker
 from dgtui.engine.telling import Teller
 
@@ -199,11 +200,8 @@ def _find_backup(catalog: Catalog, config: Config, paths: RunPaths, execution: E
                 if leftover.execution_id == execution.execution_id:
                     storage.remove_leftover(leftover)
             for ref in storage.backups():
-                if not _could_be(ref, execution):
-                    continue
-                manifest, sha256 = read_manifest(storage, ref)
-                if manifest.execution_id == execution.execution_id:
-                    found = manifest, sha256
+                if _could_be(ref, execution) and (read := _read_of(storage, ref, execution)) is not None:
+                    found = read
                     copies.append(Copy(storage=name, status="available", path=storage.path(ref), checked_at=now()))
                     remember_marker(catalog, storage)
     if found is None:
@@ -212,6 +210,16 @@ def _find_backup(catalog: Catalog, config: Config, paths: RunPaths, execution: E
     copies += [Copy(storage=name, status="missing", path="", checked_at=now()) for name in absent]
     whole = execution_from_manifest(*found, tuple(copies))
     return msgspec.structs.replace(whole, status="partial") if absent else whole
+
+
+def _read_of(storage: Storage[Any], ref: FolderRef, execution: Execution) -> tuple[Manifest, str] | None:
+    """The manifest in a folder and its checksum, where it is that of the execution. Raises StorageError."""
+    # A damaged backup beside it must not hide the one that is looked for.
+    with contextlib.suppress(ValidationError):
+        manifest, sha256 = read_manifest(storage, ref)
+        if manifest.execution_id == execution.execution_id:
+            return manifest, sha256
+    return None
 
 
 def _could_be(ref: FolderRef, execution: Execution) -> bool:

@@ -20,11 +20,14 @@ from dgtui.engine.catalog.audit import AuditTable
 from dgtui.engine.catalog.due_runs import QueuedRun, TimetableState, claim_due_run, queued_runs
 from dgtui.engine.catalog.notifications import Notifications
 from dgtui.engine.locks import take_lock
+from dgtui.engine.manifest import encode_manifest
 from dgtui.engine.model import Execution, ExecutionStatus, Purpose
-from dgtui.engine.reconcile import reconcile
+from dgtui.engine.orders import AnyOrder, BackupOrder, RehearseOrder, ValidateOrder, encode_order
+from dgtui.engine.reconcile import _remove_scratch, reconcile
 from dgtui.engine.restore_model import Restore
 from dgtui.engine.runs import RunPaths
 from dgtui.engine.storages.local import LocalSettings, LocalStorage
+from tests.support.backup_folders import EXECUTION_ID, FOLDER, JOB_ID, make_backup, mark_storage, new_id
 from tests.support.receivers import web_server
 
 AT = datetime(2025, 2, 13, 6, tzinfo=UTC)
@@ -51,9 +54,11 @@ class Meanwhile(RunPaths):
         self.make()
         self.catalog = catalog
         self.ended: list[Execution | Restore] = []
+        self.looks_before = 0
 
     def is_alive(self, run_id: str) -> bool:
-        for ended in self.ended:
+        self.looks_before -= 1
+        for ended in self.ended if self.looks_before < 0 else ():
             if isinstance(ended, Execution):
                 self.catalog.save_execution(ended)
             else:
@@ -68,12 +73,13 @@ def paths(tmp_path: Path) -> Iterator[Meanwhile]:
     catalog.close()
 
 
-def test_what_ended_well_at_the_last_moment_stays_what_it_is(paths: Meanwhile) -> None:
+@pytest.mark.parametrize("looks_before", [0, 2], ids=["at the first look", "once the lock is held"])
+def test_what_ended_well_at_the_last_moment_stays_what_it_is(paths: Meanwhile, looks_before: int) -> None:
     paths.catalog.save_execution(RUNNING)
     paths.catalog.save_restore(RESTORING)
     done = msgspec.structs.replace(RUNNING, status="completed", finished_at=AT, folder="2025-02-13_060000")
     restored = msgspec.structs.replace(RESTORING, status="completed", finished_at=AT, kept_as="shop__old")
-    paths.ended = [done, restored]
+    paths.ended, paths.looks_before = [done, restored], looks_before
     assert reconcile(paths.catalog, Config(), paths) == ()
     assert paths.catalog.restore("r1") == restored
     found = paths.catalog.execution("e1")
@@ -212,3 +218,109 @@ def test_a_storage_that_does_not_answer_holds_up_nobody(paths: Meanwhile, monkey
     finally:
         thawed.set()
     assert "ended interrupted" in told
+
+
+MADE = msgspec.structs.replace(RUNNING, execution_id=EXECUTION_ID, job_id=JOB_ID)
+
+
+@pytest.fixture
+def config(paths: Meanwhile) -> Config:
+    """Two storages, to both of which the dead run wrote; a third one that it did not."""
+    names = ("disk", "nas", "other")
+    storages = {name: LocalSettings(type="local", path=str(paths.state / name)) for name in names}
+    for name in names:
+        folder = paths.state / name / JOB_ID
+        folder.mkdir(parents=True)
+        mark_storage(folder.parent)
+    job = JobSettings(datasource="shop", storages=("disk", "nas"))
+    order = BackupOrder(run_id=EXECUTION_ID, ordered_at=AT, job_id=JOB_ID, job_name="nightly", job=job)
+    paths.request(EXECUTION_ID).write_bytes(encode_order(order))
+    paths.catalog.save_execution(MADE)
+    paths.catalog.storages_were_read()
+    return Config(storages=storages)
+
+
+def test_a_whole_backup_of_a_dead_run_is_registered_and_the_rest_of_it_removed(
+    paths: Meanwhile, config: Config
+) -> None:
+    manifest = make_backup(paths.state / "disk" / JOB_ID / FOLDER, b"content")
+    own = paths.state / "nas" / JOB_ID / f".partial-{FOLDER}-{EXECUTION_ID}"
+    others = own.with_name(f".partial-{FOLDER}-{new_id()}")
+    for folder in (own, others):
+        folder.mkdir()
+        (folder / "backup.tar.zst").write_bytes(b"rest")
+    paths.scratch(EXECUTION_ID).mkdir()
+    (told,) = reconcile(paths.catalog, config, paths)
+    assert "was found and registered" in told
+    found = paths.catalog.execution(EXECUTION_ID)
+    assert found is not None
+    assert (found.status, found.checksum) == ("partial", manifest.checksum)
+    assert {copy.storage: (copy.status, bool(copy.path)) for copy in found.copies} == {
+        "disk": ("available", True),
+        "nas": ("missing", False),
+    }
+    assert (own.exists(), others.exists(), paths.scratch(EXECUTION_ID).exists()) == (False, True, False)
+    assert paths.catalog.storage_marker("disk") is not None
+
+
+@pytest.mark.parametrize("neighbour", ["damaged", "of another run", "of another job", "from before"])
+def test_other_backups_neither_hide_the_one_of_a_dead_run_nor_are_taken_for_it(
+    paths: Meanwhile, config: Config, neighbour: str
+) -> None:
+    for name in ("disk", "nas"):
+        job = paths.state / name / (JOB_ID if neighbour != "of another job" else new_id())
+        folder = job / ("2025-02-12_060000" if neighbour == "from before" else "2025-02-13_060000")
+        manifest = make_backup(folder, b"other")
+        if neighbour == "damaged":
+            (folder / "manifest.json").write_bytes(b"{")
+        elif neighbour == "of another run":
+            text = encode_manifest(msgspec.structs.replace(manifest, execution_id=new_id(), folder=folder.name))
+            (folder / "manifest.json").write_bytes(text)
+    (told,) = reconcile(paths.catalog, config, paths)
+    assert "ended interrupted" in told
+    paths.catalog.save_execution(MADE)
+    for name in ("disk", "nas"):
+        make_backup(paths.state / name / JOB_ID / FOLDER, b"content")
+    reconcile(paths.catalog, config, paths)
+    found = paths.catalog.execution(EXECUTION_ID)
+    assert found is not None
+    assert (found.status, found.folder, len(found.copies)) == ("completed", FOLDER, 2)
+
+
+def test_a_safety_copy_is_not_dead_while_its_restore_lives(paths: Meanwhile) -> None:
+    paths.catalog.save_restore(msgspec.structs.replace(RESTORING, safety_execution_id="e1"))
+    paths.catalog.save_execution(msgspec.structs.replace(RUNNING, purpose="safety"))
+    with take_lock(paths.lock("r1"), purpose="run"):
+        assert reconcile(paths.catalog, Config(), paths) == ()
+    assert len(reconcile(paths.catalog, Config(), paths)) == 2
+    assert paths.catalog.unfinished() == []
+
+
+def test_what_a_living_run_did_not_record_is_left_to_it(paths: Meanwhile) -> None:
+    paths.catalog.save_execution(msgspec.structs.replace(RUNNING, status="completed", finished_at=AT))
+    paths.note_unrecorded("e1")
+    with take_lock(paths.lock("e1"), purpose="run"):
+        reconcile(paths.catalog, Config(), paths)
+        assert paths.unrecorded_runs() == ["e1"]
+        assert AuditTable(paths.catalog).entries() == []
+    reconcile(paths.catalog, Config(), paths)
+    assert paths.unrecorded_runs() == []
+    assert [entry.action for entry in AuditTable(paths.catalog).entries()] == ["backup"]
+
+
+@pytest.mark.parametrize("of", ["an ended run", "a living run", "an ended rehearsal", "nobody"])
+def test_temporary_files_of_ended_runs_are_removed(paths: Meanwhile, of: str) -> None:
+    """But not those of a rehearsal: a server may run in them, which has to be ended first."""
+    if of != "nobody":
+        orders: dict[str, AnyOrder] = {
+            "an ended rehearsal": RehearseOrder(
+                run_id="v1", ordered_at=AT, execution_id="e0", job_id="j1", job="nightly", datasource="shop"
+            )
+        }
+        order = orders.get(of) or ValidateOrder(run_id="v1", ordered_at=AT, execution_id="e0")
+        paths.request("v1").write_bytes(encode_order(order))
+    paths.scratch("v1").mkdir()
+    (paths.scratch("v1") / "rest").touch()
+    with take_lock(paths.lock("v1"), purpose="run") if of == "a living run" else contextlib.nullcontext():
+        _remove_scratch(paths)
+        assert paths.scratch("v1").exists() is (of != "an ended run")
