@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from dgtui.config import Config
 from dgtui.config.channels import WebhookSettings
 from dgtui.config.guardian import GuardianSettings
 from dgtui.config.model import job_id
@@ -229,6 +230,9 @@ def test_a_copy_of_which_nobody_can_tell_whether_it_was_removed_is_in_doubt(
         with pytest.raises(StorageError, match="Input/output error"):
             records.settle(removal)
     assert state() == (["unreachable"], 1)
+    assert RemovalRecords(engine.catalog, Config()).settle(removal) is None
+    assert state() == (["unknown"], 0), "its storage is not configured any more"
+    records.table.begin(removal)
     assert records.settle(removal) is not None
     assert oldest.execution_id not in {one.execution_id for one in engine.executions()}
 

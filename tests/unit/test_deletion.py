@@ -1,5 +1,7 @@
 """Deleting by hand: what is being made or read stays, also where that began a moment ago."""
 
+import errno
+import os
 import uuid
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,12 +11,14 @@ import msgspec
 import pytest
 
 from dgtui.engine import removal
-from dgtui.engine.errors import ConfigError, JobBusy
+from dgtui.engine.catalog.removals import RemovalTable
+from dgtui.engine.errors import ConfigError, JobBusy, StorageError
 from dgtui.engine.facade import Engine
 from dgtui.engine.locks import Lock, take_lock
 from dgtui.engine.messages import now
-from dgtui.engine.model import Execution
+from dgtui.engine.model import CopyStatus, Execution
 from dgtui.engine.orders import ValidateOrder
+from dgtui.engine.storages import local_removal
 from tests.support.backup_folders import add_backup, mark_storage
 from tests.support.homes import Home
 
@@ -68,6 +72,50 @@ def test_what_has_ended_since_it_was_looked_at_is_deleted_as_it_is_now(engine: E
     with pytest.raises(ConfigError, match="last good backup"):
         engine.delete(msgspec.structs.replace(last, status="running", copies=()))
     assert engine.execution(last.execution_id) == last
+
+
+@pytest.mark.parametrize("other", ["corrupt", "gone", "failed", "of another job"])
+def test_the_last_good_one_is_that_of_which_no_other_is_whole(engine: Engine, other: str) -> None:
+    newest, older = engine.executions()
+    if other == "failed":
+        engine.catalog.forget_execution(older.execution_id)
+        engine.catalog.save_execution(msgspec.structs.replace(older, status="failed"))
+    elif other == "of another job":
+        engine.catalog.forget_execution(older.execution_id)
+        engine.catalog.save_execution(msgspec.structs.replace(older, job_id=str(uuid.uuid4())))
+    else:
+        state: CopyStatus = "corrupt" if other == "corrupt" else "missing"
+        copy = msgspec.structs.replace(older.copies[0], status=state)
+        engine.catalog.save_copy(older.execution_id, copy)
+    with pytest.raises(ConfigError, match="last good backup of nightly"):
+        engine.delete(newest)
+    assert Path(newest.copies[0].path).exists()
+    assert engine.delete(newest, force=True) > 0
+
+
+def test_the_last_whole_copy_of_the_last_good_one_stays(engine: Engine) -> None:
+    newest, older = engine.executions()
+    engine.delete(older)
+    elsewhere = msgspec.structs.replace(newest.copies[0], storage="nas", status="corrupt")
+    engine.catalog.save_copy(newest.execution_id, elsewhere)
+    with pytest.raises(ConfigError, match="last good backup of nightly"):
+        engine.delete(newest, storage="disk")
+    engine.catalog.save_copy(newest.execution_id, msgspec.structs.replace(elsewhere, status="available"))
+    assert engine.delete(newest, storage="disk") > 0
+
+
+def test_a_deletion_that_failed_is_told_and_the_copy_is_there(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    one = oldest(engine)
+    with monkeypatch.context() as patch:
+        patch.setattr(local_removal, "rename_folder", fail)
+        with pytest.raises(StorageError, match="Input/output error"):
+            engine.delete(one)
+    assert [copy.status for copy in engine.execution(one.execution_id).copies] == ["available"]
+    assert Path(one.copies[0].path).exists()
+    assert RemovalTable(engine.catalog).begun() == []
 
 
 def test_what_a_run_reads_is_only_deleted_by_force(engine: Engine) -> None:

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from dgtui.config import Config, load_config
 from dgtui.engine.catalog import Catalog, backups
+from dgtui.engine.catalog.proofs import Proof, Proofs
 from dgtui.engine.catalog.retention import RetentionTable, jobs_of_datasources
 from dgtui.engine.cleanup import Cleanup, Look, Scope, looking
 from dgtui.engine.cleanup.readers import Readers
@@ -21,6 +22,7 @@ from dgtui.engine.locks import Lock, take_lock
 from dgtui.engine.messages import now
 from dgtui.engine.model import Backup, Copy, Execution, Problem
 from dgtui.engine.orders import ValidateOrder
+from dgtui.engine.restore_model import Restore
 from dgtui.engine.runs import RunPaths
 from tests.support.homes import Home
 
@@ -130,6 +132,31 @@ def test_a_job_without_rules_is_not_loaded(place: Place, loaded: list[int]) -> N
     assert loaded == [3]
     assert set(place.plan(everything=True)) == {"e2", "e4", "e5", "e6"}
     assert place.plan(jobs=("crm",)) == {"e2": {"no_rule"}, "e4": {"no_rule"}, "e6": {"no_rule", "newest"}}
+
+
+@pytest.mark.parametrize("why", ["in_use", "newest_proven", "way_back"])
+def test_what_is_needed_otherwise_is_held(place: Place, why: str) -> None:
+    if why == "in_use":
+        _, lock = begin(place.paths, "e1")
+    elif why == "newest_proven":
+        proof = Proof(proof_id="p", execution_id="e1", how="rehearsal", status="completed", started_at=START)
+        Proofs(place.catalog).save(msgspec.structs.replace(proof, finished_at=START))
+    else:
+        cut = Restore(
+            restore_id="r1",
+            execution_id="e5",
+            datasource="shop",
+            target="shop",
+            status="interrupted",
+            started_at=START,
+            partly_filled=True,
+            safety_execution_id="e1",
+        )
+        place.catalog.save_restore(cut)
+    assert place.plan() == {"e5": {"newest"}, "e1": {why}}
+    if why == "in_use":
+        lock.release()
+        assert place.plan() == {"e5": {"newest"}}
 
 
 def test_the_room_of_a_storage_has_all_loaded_only_where_it_is_too_small(place: Place, loaded: list[int]) -> None:
