@@ -3,6 +3,7 @@
 import os
 import subprocess
 import tarfile
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from dgtui.engine.errors import DataGuardianError, RestoreError, ValidationError
 from dgtui.engine.reporting import SilentReporter
 from tests.integration.test_files import datasource, names_below, needs_root
 from tests.support.homes import Home
+from tests.support.nobody import as_nobody
 from tests.support.pump import BLOCK, FileArchive, check_archive, dump_to, load_into
 from tests.support.trees import (
     evil_members,
@@ -318,3 +320,54 @@ def test_manual_restore_by_hand(small_tree: Path, tmp_path: Path, scratch: Path)
     done = subprocess.run(["sh", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert tree_digest(target) == tree_digest(small_tree)
+
+
+_AS_OWNER = """
+import os
+import sys
+from pathlib import Path
+from dgtui.engine.datasources.tree_part import replace_paths
+from dgtui.engine.datasources.tree_swap import remove_tree
+from dgtui.engine.restore_model import PartChange
+
+root = Path(sys.argv[1])
+for name in ("live", "beside"):
+    (root / name / "closed" / "moved").mkdir(parents=True)
+    (root / name / "closed" / "file").write_text(name)
+(root / "beside" / "closed" / "lost" / "deep").mkdir(parents=True)
+(root / "beside" / "closed" / "lost" / "deep" / "file").write_text("lost")
+for path in (*root.glob("*/closed/lost/deep"), *root.glob("*/closed/*"), *root.glob("*/closed")):
+    if path.is_dir():
+        path.chmod(0o555)
+
+def tell():
+    found = sorted((root / "live").glob("**/*"))
+    print(*(f"{path.name}={path.stat().st_mode & 0o777:o}" for path in found if path.is_dir()), end=";")
+
+def put(beside, keep_as, **how):
+    change = PartChange(database=str(root / "live"), beside=str(root / beside), keep_as=str(root / keep_as), **how)
+    replace_paths(change, remove_tree, lambda mark, part: None)
+    tell()
+
+tell()
+if sys.argv[2] == "merge":
+    put("beside", "kept", merge=True)
+else:
+    put("beside", "kept", tables=("closed/file", "closed/moved", "closed/lost"))
+put("kept", "again", back=True)
+put("again", "last", back=True)
+remove_tree(root / "last")
+print((root / "last").exists())
+"""
+
+
+@needs_root
+@pytest.mark.root
+@pytest.mark.parametrize("how", ["merge", "tables"])
+def test_folders_for_reading_alone_are_no_obstacle_for_their_owner(how: str) -> None:
+    """A part goes in and out again, they keep their modes, and what is kept of them can be removed."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
+        Path(folder).chmod(0o777)
+        said = as_nobody(_AS_OWNER, folder, how)
+    before, after = "closed=555 moved=555", "closed=555 lost=555 deep=555 moved=555"
+    assert said == f"{before};{after};{before};{after};False\n"

@@ -44,7 +44,7 @@ def replace_paths(change: PartChange, remove_tree: Callable[[Path], None], annou
         work.take_back()
         listed.unlink(missing_ok=True)
         if isinstance(error, OSError):
-            raise file_error(error, live, "put the restored files into") from error
+            raise file_error(error, work.place, "put the restored files into") from error
         raise
     return _kept(work, listed, keep_as, change, remove_tree)
 

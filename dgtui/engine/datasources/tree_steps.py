@@ -14,6 +14,7 @@ from dgtui.engine.files import fsync_folder, write_durably
 STEPS = ".steps"
 """Ending of the list beside the folder of what was replaced: what was done, so that it can be taken back."""
 
+_WRITABLE = stat.S_IWUSR | stat.S_IXUSR
 Action = Literal["folder", "add", "exchange", "remove", "no folder", "time"]
 """Make a folder; give a path to what lies beside; exchange both; put a path beside; remove an empty folder; give a
 folder that was there another time, once all is done."""
@@ -94,6 +95,10 @@ class TreeSteps:
         self._made: list[Step] = []
         self._former_times: dict[Path, int] = {}
         """Of the folders in which something is changed."""
+        self._opened: dict[str, tuple[str, int]] = {}
+        """By their marks the folders that were for reading alone: path and mode."""
+        self.place = live
+        """The folder in which the last step changed something."""
 
     def begun(self) -> bool:
         """Whether as much as one was made; raises RestoreError."""
@@ -105,7 +110,13 @@ class TreeSteps:
         self._former_times = {path: path.lstat().st_mtime_ns for path in folders if path.is_dir()}
         for step in self.steps:
             if not self._is_done(step):
-                self._make(step)
+                self.place = (self._live / step.path).parent
+                try:
+                    self._make(step)
+                except PermissionError:
+                    if not self._open(step):
+                        raise
+                    self._make(step)
             self._made.append(step)
 
     def take_back(self) -> None:
@@ -129,6 +140,7 @@ class TreeSteps:
                     pass
         for path, former in self._former_times.items():
             _set_time(path, former)
+        self._close()
         self._made.clear()
 
     def set_times(self) -> None:
@@ -136,6 +148,7 @@ class TreeSteps:
         for step in self.steps:
             if step.action in ("folder", "time") and step.mark:
                 _set_time(self._live / step.path, int(step.mark.split(" ")[0]))
+        self._close()
 
     def settle_on_disk(self) -> None:
         """Make every rename last; raises OSError."""
@@ -172,9 +185,55 @@ class TreeSteps:
             case "folder":
                 self._make_folder(step)
             case "no folder":
-                # Where somebody has put something into it, it stays.
+                self._remove_empty(step)
+
+    def _remove_empty(self, step: Step) -> None:
+        """Where somebody has put something into it, it stays."""
+        live = self._live / step.path
+        try:
+            live.rmdir()
+        except PermissionError:
+            if self._open(step):
                 with contextlib.suppress(OSError):
                     live.rmdir()
+        except OSError:
+            pass
+
+    def _open(self, step: Step) -> bool:
+        """Let us write into the folders that a step changes, as far as they are ours; whether any were closed.
+
+        To whom a folder belongs may do so; only root writes into it whatever its mode is.
+        """
+        parts = step.path.split("/")
+        before = len(self._opened)
+        # What is moved to another folder has to be open itself: its `..` changes.
+        for number in range(len(parts) + (step.action in ("add", "exchange", "remove"))):
+            relative = "/".join(parts[:number])
+            for folder in (self._live / relative, self._beside / relative):
+                self._open_one(folder, relative)
+        return len(self._opened) > before
+
+    def _open_one(self, folder: Path, relative: str) -> None:
+        if not os.path.lexists(folder):
+            return
+        found = folder.lstat()
+        ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
+        if ours and found.st_mode & _WRITABLE != _WRITABLE:
+            self._opened.setdefault(mark_of(folder), (relative, stat.S_IMODE(found.st_mode)))
+            folder.chmod(stat.S_IMODE(found.st_mode) | _WRITABLE)
+
+    def _close_like(self, opened: Path, other: Path) -> None:
+        """Give another folder the mode that one has which was opened."""
+        if (found := self._opened.get(mark_of(opened))) is not None:
+            other.chmod(found[1])
+
+    def _close(self) -> None:
+        """Give the folders that were opened their modes, wherever they are now."""
+        for mark, (relative, mode) in self._opened.items():
+            for folder in (self._live / relative, self._beside / relative):
+                if _is(folder, mark):
+                    folder.chmod(mode)
+        self._opened.clear()
 
     def _exchange(self, beside: Path, live: Path) -> None:
         if not os.path.lexists(live):
@@ -192,6 +251,7 @@ class TreeSteps:
         if like.is_dir() and not like.is_symlink():
             copy_ownership(like.stat(), live)
             copy_attributes(like, live)
+            self._close_like(like, live)
 
     def _make_room(self, step: Step) -> None:
         """The folders beside that a path which is taken away needs, with owner and mode of those it came from."""
@@ -201,6 +261,8 @@ class TreeSteps:
             if not os.path.lexists(self._beside / folder):
                 (self._beside / folder).mkdir(0o700)
                 copy_ownership((self._live / folder).stat(), self._beside / folder)
+                self._close_like(self._live / folder, self._beside / folder)
+                self._open_one(self._beside / folder, folder)
 
 
 def _set_time(folder: Path, modified: int) -> None:

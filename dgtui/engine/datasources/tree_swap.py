@@ -48,21 +48,29 @@ def remove_tree(target: Path) -> None:
             subject=str(target),
             hint=f"Unmount it: umount {shlex.quote(mounts[0])}",
         )
-    child = Child(
-        ["rm", "--recursive", "--force", "--one-file-system", "--preserve-root", "--", str(target)],
-        stdout=subprocess.DEVNULL,
-    )
-    try:
-        code = child.wait()
-    finally:
-        child.stop()
+    removing = ("rm", "--recursive", "--force", "--one-file-system", "--preserve-root", "--", str(target))
+    code, said = _run(*removing)
+    if os.path.lexists(target) and os.geteuid() != 0:
+        # Folders that are for reading alone came back so, and keep what is in them from everybody but root.
+        closed = ("-xdev", "-type", "d", "!", "-perm", "-u=rwx")
+        _run("find", str(target), *closed, "-execdir", "chmod", "u+rwx", "--", "{}", ";")
+        code, said = _run(*removing)
     if code != 0 or os.path.lexists(target):
         raise RestoreError(
             f"{target} could not be removed whole: {describe_exit(code)}",
             subject=str(target),
             hint="See the lines below; it can be removed by hand",
-            detail=tuple(child.tail),
+            detail=said,
         )
+
+
+def _run(*command: str) -> tuple[int, tuple[str, ...]]:
+    """Its exit code, and what it complained about."""
+    child = Child(command, stdout=subprocess.DEVNULL)
+    try:
+        return child.wait(), tuple(child.tail)
+    finally:
+        child.stop()
 
 
 def swap_trees(new: Path, current: Path, keep_as: Path) -> None:
