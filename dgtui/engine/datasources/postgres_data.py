@@ -10,6 +10,7 @@ from dgtui.engine.datasources.loading import Announce, LoadError, LoadOutcome, S
 from dgtui.engine.datasources.postgres_connection import Access, break_connection
 from dgtui.engine.datasources.postgres_databases import with_names
 from dgtui.engine.datasources.postgres_load_hints import load_hint
+from dgtui.engine.datasources.postgres_locks import lock_hint
 from dgtui.engine.datasources.postgres_rows import LARGE_OBJECTS, RowsChoice, Target, listed, with_rows
 from dgtui.engine.datasources.postgres_script import Replay, RowsOf
 from dgtui.engine.datasources.postgres_settling import transaction_mark
@@ -114,7 +115,7 @@ class DataLoad:
             except psycopg.Error as error:
                 if connection.broken:
                     raise
-                return self._failed(error, replay.current)
+                return self._failed(error, replay.current, [*targets, *empties])
         return LoadOutcome()
 
     def check(self) -> None:
@@ -133,11 +134,13 @@ class DataLoad:
             purpose=f"the pg_dump {toc.dump_version} that made the backup",
         )
 
-    def _failed(self, error: "psycopg.Error", statement: str) -> LoadOutcome:
+    def _failed(self, error: "psycopg.Error", statement: str, tables: Sequence[Target]) -> LoadOutcome:
         lines = str(error).splitlines()
         message = lines[0] + (f" ({lines[1]})" if len(lines) > 1 and lines[1].startswith("DETAIL") else "")
         errors = (LoadError(message=message, statement=statement),)
-        return LoadOutcome(errors=errors, error_count=1, hint=load_hint(errors, self._access.acting(self._database)))
+        hint = lock_hint(self._access, self._database, [table.oid for table in tables], error)
+        hint = hint or load_hint(errors, self._access.acting(self._database))
+        return LoadOutcome(errors=errors, error_count=1, hint=hint)
 
     @contextmanager
     def _prepared(

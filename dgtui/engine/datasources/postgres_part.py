@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dgtui.engine.datasources.loading import Announce
 from dgtui.engine.datasources.postgres_connection import Access
+from dgtui.engine.datasources.postgres_locks import lock_hint
 from dgtui.engine.datasources.postgres_names import quoted, table_matches, table_name
 from dgtui.engine.datasources.postgres_plan import RestorePlan
 from dgtui.engine.datasources.postgres_replication import publishing
@@ -119,7 +120,8 @@ class PartReplacement:
             except psycopg.Error as error:
                 if live.broken or source.broken:
                     raise
-                raise refused(database, error) from error
+                hint = lock_hint(self._access, database, [one.oid for one in self._present], error)
+                raise refused(database, error, hint) from error
 
     def _take_out(self, live: "psycopg.Connection[Any]") -> list[tuple[str, str, str, str | None]]:
         """Drop the chosen tables, and before the foreign keys of others to them; those keys come back at the end."""

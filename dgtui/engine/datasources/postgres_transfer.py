@@ -107,8 +107,8 @@ def _run(connection: "psycopg.Connection[Any]", statement: str) -> None:
     connection.execute(statement.encode())
 
 
-def refused(database: str, error: "psycopg.Error") -> RestoreError:
-    """The error where the server would not have it."""
+def refused(database: str, error: "psycopg.Error", hint: str = "") -> RestoreError:
+    """The error where the server would not have it; `hint` is what is known to help."""
     import psycopg
 
     lines = str(error).splitlines()
@@ -116,6 +116,6 @@ def refused(database: str, error: "psycopg.Error") -> RestoreError:
     return RestoreError(
         f"The chosen tables of {shown(database)} cannot be replaced: {lines[0]}; nothing was changed",
         subject=database,
-        hint=_OF_TRIGGERS if by_trigger else _OF_OTHERS,
+        hint=hint or (_OF_TRIGGERS if by_trigger else _OF_OTHERS),
         detail=lines[1:],
     )

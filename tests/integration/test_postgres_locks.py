@@ -1,0 +1,41 @@
+"""A restore of chosen tables, or of rows alone, into a PostgreSQL database where somebody else holds them."""
+
+import pytest
+
+from tests.support.homes import Home
+from tests.support.postgres import PostgresServer, running_server
+from tests.support.round_trips import postgres_table, whole_backup
+
+
+@pytest.mark.parametrize("what", [("--table", "t"), ("--data-only",)])
+def test_who_holds_a_table_is_named_with_how_to_end_it(
+    home: Home, postgres_server: PostgresServer, postgres_database: str, what: tuple[str, ...]
+) -> None:
+    postgres_server.execute("CREATE TABLE t (i int); INSERT INTO t VALUES (1)", postgres_database)
+    home.configure(postgres_table(postgres_server, postgres_database, lock_timeout=1))
+    whole_backup(home)
+    with postgres_server.connect(postgres_database, application_name="shop") as other, other.transaction():
+        other.execute("INSERT INTO t VALUES (2)")
+        order = ("restore", "nightly@latest", *what, "--overwrite", "--no-safety", "--yes")
+        failed = home.dgtui(*order)
+        process = other.info.backend_pid
+    assert failed.exit_code == 1, failed
+    assert f"t is held by pid {process} (postgres, shop, idle in transaction, since " in failed.errors, failed.errors
+    assert f"SELECT pg_terminate_backend({process});" in failed.errors
+
+
+def test_a_prepared_transaction_that_holds_a_table_is_named(home: Home) -> None:
+    """It outlives every session, and there is no process to be ended."""
+    with running_server("-c max_prepared_transactions=2") as server, server.database() as database:
+        server.execute("CREATE TABLE t (i int); INSERT INTO t VALUES (1)", database)
+        home.configure(postgres_table(server, database, lock_timeout=1))
+        whole_backup(home)
+        with server.connect(database) as connection:
+            for statement in ("BEGIN", "DELETE FROM t", "PREPARE TRANSACTION 'it''s'"):
+                connection.execute(statement.encode())
+        order = ("restore", "nightly@latest", "--overwrite", "--no-safety", "--yes")
+        for what in (("--table", "t"), ("--data-only",)):
+            failed = home.dgtui(*order, *what)
+            assert "t is held by the prepared transaction it's (postgres, since " in failed.errors, failed.errors
+            assert "ROLLBACK PREPARED 'it''s';" in failed.errors
+        server.execute("ROLLBACK PREPARED 'it''s'", database)
