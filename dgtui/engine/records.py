@@ -16,8 +16,9 @@ from dgtui.engine.messages import now
 from dgtui.engine.model import Record
 from dgtui.engine.notification_model import AuditEntry, Delivery, Notification, NotificationKind
 from dgtui.engine.notify.channels import send
-from dgtui.engine.notify.courier import Courier, DeliveryReport, channels_for, due_of
+from dgtui.engine.notify.courier import Courier, DeliveryReport, due_of
 from dgtui.engine.notify.message import test_message
+from dgtui.engine.notify.rules import channels_for
 
 _NOT_BEGUN = "waits for the next delivery: by a daemon, at the end of a run, or dgtui notify --deliver"
 _WAITS = "waits for its group, its digest or the end of quiet hours"

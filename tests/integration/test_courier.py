@@ -328,6 +328,29 @@ def test_a_clock_that_is_set_back_holds_nothing(post: Post) -> None:
     assert post.subjects() == [["from the future"]]
 
 
+@pytest.mark.parametrize(
+    ("kind", "quiet_hours", "sent"),
+    [
+        ("backup_failed", None, ["shop"]),
+        ("connection_lost", "00:00-23:59", ["shop"]),
+        ("backup_failed", "22:00-07:00", []),
+    ],
+    ids=["any hour", "critical", "in quiet hours"],
+)
+def test_a_clock_that_is_set_back_puts_off_no_further_try(
+    post: Post, kind: NotificationKind, quiet_hours: str | None, sent: list[str]
+) -> None:
+    post.now = START + 12 * HOUR
+    post.web.status = 503
+    post.tell(kind)
+    assert post.deliver().failed == 1
+    post.got()
+    post.web.status = 200
+    post.set(quiet_hours=quiet_hours)
+    post.deliver(after=-11 * HOUR)
+    assert [one for message in post.subjects() for one in message] == sent
+
+
 def test_a_clock_that_ran_ahead_puts_off_no_reminder(post: Post) -> None:
     post.tell("connection_lost")
     post.deliver()

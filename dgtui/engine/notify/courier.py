@@ -24,13 +24,19 @@ from dgtui.engine.model import Problem, Record
 from dgtui.engine.notification_model import Delivery, Notification
 from dgtui.engine.notify.channels import send
 from dgtui.engine.notify.message import Taken, compose
-from dgtui.engine.notify.rules import LONGEST_WAIT, after_quiet_hours, at_least, due_at, is_collected, wait_after, wants
+from dgtui.engine.notify.rules import (
+    LONGEST_WAIT,
+    after_quiet_hours,
+    at_least,
+    channels_for,
+    due_at,
+    is_collected,
+    wait_after,
+)
 from dgtui.engine.problems import problem_of
 from dgtui.engine.threads import Thread
 
 LOCK_NAME = "notify.lock"
-UNROUTED_AGE = timedelta(days=7)
-"""Older news than this that nobody ever delivered is not sent any more, only listed."""
 
 
 class DeliveryReport(Record, frozen=True):
@@ -154,13 +160,6 @@ class Courier:
         return rounds
 
 
-def channels_for(notification: Notification, config: Config, at: datetime) -> list[str]:
-    """The channels that a notification goes to; none where it is too old."""
-    if at - notification.created_at > UNROUTED_AGE:
-        return []
-    return [name for name, settings in config.channels.items() if wants(settings, notification)]
-
-
 class _Round(Thread):
     """One channel's due messages, one after the other."""
 
@@ -211,8 +210,12 @@ class _Round(Thread):
     def _is_due(self, delivery: Delivery) -> bool:
         at = self._clock()
         wait = (delivery.next_try_at or at) - at
-        # A wait longer than there are any: the clock was set back.
-        return wait <= timedelta(0) or wait > LONGEST_WAIT * 30
+        if wait <= LONGEST_WAIT:
+            return wait <= timedelta(0)
+        # No wait is longer, but that for the end of quiet hours: the clock was set back.
+        return after_quiet_hours(at, self._settings) <= at or _is_critical(
+            self._items.of_delivery(delivery.delivery_id)
+        )
 
     def _spare(self, others: list[Delivery]) -> None:
         """Let the other messages wait a little: a dead receiver is asked once, and one bad message blocks no other."""
@@ -221,8 +224,7 @@ class _Round(Thread):
 
     def _attempt(self, delivery: Delivery) -> bool:
         items = self._items.of_delivery(delivery.delivery_id)
-        critical = any(item.notification.severity == "critical" for item in items)
-        if not critical and (until := after_quiet_hours(self._clock(), self._settings)) > self._clock():
+        if not _is_critical(items) and (until := after_quiet_hours(self._clock(), self._settings)) > self._clock():
             self._deliveries.postpone([delivery.delivery_id], next_try_at=until)
             return True
         if not self._deliveries.claim(delivery.delivery_id):
@@ -273,6 +275,10 @@ class _Round(Thread):
         self.problem = problem.message
         next_try_at = self._clock() + wait_after(delivery.attempts + 1)
         self._deliveries.failed(delivery.delivery_id, problem, next_try_at=next_try_at)
+
+
+def _is_critical(items: list[Item]) -> bool:
+    return any(item.notification.severity == "critical" for item in items)
 
 
 def due_of(deliveries: Deliveries, item: Item, settings: ChannelSettings, at: datetime) -> datetime:

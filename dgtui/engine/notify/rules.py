@@ -4,6 +4,7 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import get_args
 from zoneinfo import ZoneInfo
 
+from dgtui.config import Config
 from dgtui.config.channels import ChannelSettings
 from dgtui.engine.catalog.delivery_items import Item
 from dgtui.engine.notification_model import SEVERITIES, Notification, NotificationKind, Severity
@@ -11,6 +12,8 @@ from dgtui.engine.timetable import Window
 
 GROUP_PAUSE = timedelta(minutes=15)
 """How long later notifications of a group are collected after a message of it that mattered at least as much."""
+UNROUTED_AGE = timedelta(days=7)
+"""Older news than this that nobody ever delivered is not sent any more, only listed."""
 LONGEST_WAIT = timedelta(hours=1)
 _FIRST_WAIT = timedelta(minutes=1)
 _RANKS: dict[Severity, int] = {severity: rank for rank, severity in enumerate(get_args(Severity))}
@@ -30,6 +33,13 @@ def wants(settings: ChannelSettings, notification: Notification) -> bool:
         _RANKS[SEVERITIES[kind]] >= _RANKS[settings.severity] and (not settings.kinds or kind in settings.kinds)
         for kind in told
     )
+
+
+def channels_for(notification: Notification, config: Config, at: datetime) -> list[str]:
+    """The channels that a notification goes to; none where it is too old."""
+    if at - notification.created_at > UNROUTED_AGE:
+        return []
+    return [name for name, settings in config.channels.items() if wants(settings, notification)]
 
 
 def _concerns(settings: ChannelSettings, notification: Notification) -> bool:
