@@ -371,3 +371,34 @@ def test_folders_for_reading_alone_are_no_obstacle_for_their_owner(how: str) -> 
         said = as_nobody(_AS_OWNER, folder, how)
     before, after = "closed=555 moved=555", "closed=555 lost=555 deep=555 moved=555"
     assert said == f"{before};{after};{before};{after};False\n"
+
+
+_CLOSED_ROOT = """
+import sys
+from pathlib import Path
+from dgtui.engine.datasources.loading import Selection
+from dgtui.engine.reporting import SilentReporter
+from tests.integration.test_files import datasource
+from tests.support.pump import FileArchive, dump_to
+
+folder = Path(sys.argv[1])
+root, new, archive = folder / "tree", folder / "new", folder / "backup.tar"
+root.mkdir()
+(root / "file").write_text("all")
+root.chmod(0o555)
+source = datasource(root)
+dump_to(source, archive, scratch=folder)
+source.create_target(str(new), like=str(root))
+source.load(FileArchive(archive), str(new), Selection(), SilentReporter(), jobs=1, scratch_folder=folder)
+print((new / "file").read_text(), f"{new.stat().st_mode & 0o777:o}")
+for path in (root, new):
+    path.chmod(0o755)
+"""
+
+
+@needs_root
+@pytest.mark.root
+def test_a_tree_that_is_for_reading_alone_itself_is_unpacked_by_its_owner() -> None:
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
+        Path(folder).chmod(0o777)
+        assert as_nobody(_CLOSED_ROOT, folder) == "all 555\n"

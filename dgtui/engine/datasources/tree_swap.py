@@ -3,6 +3,7 @@
 import errno
 import os
 import shlex
+import stat
 import subprocess
 from pathlib import Path
 from typing import Literal
@@ -20,6 +21,8 @@ def make_folder_like(target: Path, like: Path | None) -> None:
         target.chmod(FOLDER_MODE)
         if like is not None and like.is_dir():
             copy_ownership(like.stat(), target)
+            # One for reading alone would take in nothing; what is unpacked closes it in the end.
+            target.chmod(stat.S_IMODE(target.stat().st_mode) | stat.S_IRWXU)
     except FileExistsError:
         raise RestoreError(
             f"{target} exists already", subject=str(target), hint="Restore under another name, or move it away"
