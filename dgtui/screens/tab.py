@@ -1,7 +1,7 @@
 """The frame of the places that have a tab: header, tabs, the content, the strip of running runs, the keys."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from textual import events, on
 from textual.app import ComposeResult
@@ -122,6 +122,7 @@ class TabScreen(Screen[None]):
     def on_mount(self) -> None:
         """The blinking of a cursor costs 2 kB a second."""
         self.query_one("#filter", Input).cursor_blink = False
+        self.screen_layout_refresh_signal.subscribe(self, self._place_toasts)
         self.set_class(not self.engine_app.look.unicode, "-ascii")
 
     def on_screen_resume(self, event: events.ScreenResume) -> None:
@@ -195,11 +196,11 @@ class TabScreen(Screen[None]):
                 if self.focused is strip and not self.engine_app.runs:
                     self.query(self.AUTO_FOCUS or "Listing").first().focus()
                 strip.show_runs(self.engine_app.runs, self.engine_app.look)
-                self._place_toasts(len(strip.lines) if strip.display else 0)
 
-    def _place_toasts(self, strip_rows: int) -> None:
-        """What is told stands above the keys and the runs."""
-        margin = Spacing(0, 0, 1 + strip_rows, 0)
+    def _place_toasts(self, _screen: Screen[Any]) -> None:
+        """What is told stands above what is said of the selected row, the runs and the keys."""
+        tops = [widget.region.y for widget in self.query("#content Details, RunStrip, KeyBar") if widget.region]
+        margin = Spacing(0, 0, self.size.height - min(tops) if tops else 1, 0)
         for rack in self.query(ToastRack):
             if rack.styles.margin != margin:
                 rack.styles.margin = margin

@@ -47,7 +47,8 @@ def effect_facts(preview: "RestorePreview") -> list[tuple[str, str]]:
     how = [("How", preview.way_text)] if preview.way_text else []
     if preview.outlook is not None:
         # The way takes many lines of a small terminal: what is lost stands before it, and is seen without scrolling.
-        told = _warning_facts(preview.outlook) + _loss_facts(preview, preview.outlook)
+        rows = rows_fact(preview.outlook)
+        told = _warning_facts(preview.outlook) + _loss_facts(preview, preview.outlook) + ([rows] if rows else [])
         return told + how + _outlook_facts(preview, preview.outlook)
     return how + ([("Now", f"{preview.client_count} connected")] if preview.client_count else [])
 
@@ -67,8 +68,7 @@ def _fate(preview: "RestorePreview", selection: "Selection") -> str:
 
 
 def _outlook_facts(preview: "RestorePreview", outlook: "RestoreOutlook") -> list[tuple[str, str]]:
-    rows = rows_fact(outlook)
-    facts = [rows] if rows is not None else []
+    facts = []
     if outlook.newest_taken_at is not None:
         identity = short_id(outlook.newest_execution_id or "")
         facts.append(("Newer", f"there is a backup of {time_text(outlook.newest_taken_at)}  [{identity}]"))

@@ -125,6 +125,27 @@ async def test_what_is_told_meanwhile_covers_no_button(tmp_path: Path, place: st
         app.close_engine()
 
 
+@pytest.mark.parametrize("size", SIZES)
+async def test_what_is_told_covers_nothing_of_what_is_said_of_the_selected_row(tmp_path: Path, size: str) -> None:
+    """An error's hint is read there while the toast of the next one stands."""
+    app = still_app(tmp_path)
+    try:
+        async with app.run_test(size=SIZES[size], notifications=True) as pilot:
+            driver = Driver(app, pilot, [])
+            await driver.settle()
+            app.notify("backup shop-nightly: completed", timeout=3600)
+            for place in "123456":
+                await driver.press(place)
+                await driver.until(lambda: bool(driver.screen.query(Toast)), "the toast")
+                await driver.settle()
+                details = driver.screen.query_one("#details").region
+                for toast in driver.screen.query(Toast):
+                    assert toast.region.height
+                    assert not toast.region.overlaps(details), (place, toast.region, details)
+    finally:
+        app.close_engine()
+
+
 async def test_a_dialog_that_is_being_closed_asks_for_no_place_for_what_is_told(tmp_path: Path) -> None:
     app = still_app(tmp_path)
     try:
