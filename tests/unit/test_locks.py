@@ -132,3 +132,30 @@ def test_a_newline_in_the_purpose_stays_one_line(tmp_path: Path) -> None:
         found = lock_holder(tmp_path / "job.lock")
         assert found is not None
         assert found.purpose == "a b\\udcff"
+
+
+def test_what_is_let_go_is_free_also_where_a_child_has_it_still(tmp_path: Path) -> None:
+    path = tmp_path / "locks" / "job.lock"
+    lock = take_lock(path, purpose="backup", inheritable=True)
+    childs = os.dup(lock.fd)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    lock.release()
+    lock.release()
+    assert len(list(Path("/proc/self/fd").iterdir())) == before - 1
+    assert lock_holder(path) is None
+    take_lock(path, purpose="the next one", patience_seconds=0).release()
+    os.close(childs)
+
+
+def test_a_lock_whose_file_lies_elsewhere_is_not_in_place(tmp_path: Path) -> None:
+    """Others look for it where it was, and find none, or another one."""
+    folder = tmp_path / "locks"
+    with take_lock(folder / "daemon.lock", purpose="daemon") as lock:
+        assert lock.is_in_place
+        folder.rename(tmp_path / "moved")
+        assert not lock.is_in_place
+        folder.touch()
+        assert not lock.is_in_place
+        folder.unlink()
+        with take_lock(folder / "daemon.lock", purpose="another daemon") as other:
+            assert (lock.is_in_place, other.is_in_place) == (False, True)
