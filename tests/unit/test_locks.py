@@ -150,12 +150,35 @@ def test_what_is_let_go_is_free_also_where_a_child_has_it_still(tmp_path: Path) 
 def test_a_lock_whose_file_lies_elsewhere_is_not_in_place(tmp_path: Path) -> None:
     """Others look for it where it was, and find none, or another one."""
     folder = tmp_path / "locks"
+    seen = []
     with take_lock(folder / "daemon.lock", purpose="daemon") as lock:
-        assert lock.is_in_place
+        seen.append(lock.is_in_place)
         folder.rename(tmp_path / "moved")
-        assert not lock.is_in_place
+        seen.append(lock.is_in_place)
         folder.touch()
-        assert not lock.is_in_place
+        seen.append(lock.is_in_place)
         folder.unlink()
         with take_lock(folder / "daemon.lock", purpose="another daemon") as other:
-            assert (lock.is_in_place, other.is_in_place) == (False, True)
+            seen += [lock.is_in_place, other.is_in_place]
+    assert seen == [True, False, False, False, True]
+
+
+def test_it_is_waited_for_until_it_is_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "job.lock"
+    held = take_lock(path, purpose="a look at who holds it")
+    monkeypatch.setattr("dgtui.engine.locks.time.sleep", lambda _: held.release())
+    with take_lock(path, purpose="backup", patience_seconds=60) as lock:
+        assert lock.is_in_place
+
+
+def test_who_does_not_get_it_leaves_nothing_open(tmp_path: Path) -> None:
+    """A daemon asks for it again and again."""
+    os.mkfifo(tmp_path / "fifo")
+    with take_lock(tmp_path / "job.lock", purpose="backup"):
+        before = len(list(Path("/proc/self/fd").iterdir()))
+        with pytest.raises(JobBusy):
+            take_lock(tmp_path / "job.lock", purpose="another", patience_seconds=0)
+        with pytest.raises(StorageError):
+            lock_holder(tmp_path / "fifo")
+        assert lock_holder(tmp_path / "job.lock") is not None
+        assert len(list(Path("/proc/self/fd").iterdir())) == before
