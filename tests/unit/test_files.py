@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from dgtui.engine.cut_writes import remove_cut_writes
 from dgtui.engine.errors import DiskSpaceError, StorageError
 from dgtui.engine.files import (
     file_error,
@@ -152,3 +153,32 @@ def test_other_errors_say_what_to_do(code: int, hint: str) -> None:
     error = file_error(OSError(code, "x"), "/mnt/nas", "write")
     assert hint in error.hint
     assert "/mnt/nas" in error.message
+
+
+@pytest.mark.parametrize("of", [None, "a.toml", "b.toml", "other"])
+def test_only_what_a_kill_left_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, of: str | None) -> None:
+    """Nothing else of a folder that people use too."""
+
+    def killed(*_: object, **__: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", killed)
+        patch.setattr(os, "unlink", killed)
+        for name in ("a.toml", "b.toml", f"{'long' * 50}.toml"):
+            with pytest.raises(StorageError):
+                write_durably(tmp_path / name, b"content")
+    left = {path.name for path in tmp_path.iterdir()}
+    assert len(left) == 3
+    theirs = {"a.toml", ".a.toml.tmp", ".a.toml.0123.tmp", ".0123456789abcdef.tmp", "a.toml.0123456789abcdef.tmp"}
+    for name in theirs:
+        (tmp_path / name).touch()
+    remove_cut_writes(tmp_path, of=of)
+    assert {path.name for path in tmp_path.iterdir()} == theirs | left, "somebody may be writing just now"
+    for path in tmp_path.iterdir():
+        os.utime(path, (0, 0))
+    remove_cut_writes(tmp_path, of=of)
+    stays = {name for name in left if of is not None and not name.startswith(f".{of}.")}
+    assert {path.name for path in tmp_path.iterdir()} == theirs | stays
+    assert len(stays) == {None: 0, "a.toml": 2, "b.toml": 2, "other": 3}[of]
+    remove_cut_writes(tmp_path / "none")
