@@ -5,6 +5,7 @@ import os
 import sqlite3
 import struct
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from dgtui.engine.errors import (
 )
 from dgtui.engine.reporting import SilentReporter
 from tests.integration.test_sqlite import datasource
+from tests.support.nobody import as_nobody
 from tests.support.pump import FileArchive, check_archive, dump_to, load_into
 from tests.support.sqlite import BANK_TOTAL, bank_at_work, bank_state, make_bank, sqlite_digest
 
@@ -257,3 +259,57 @@ def test_manual_restore_by_hand(nasty_archive: Path, sqlite_nasty: Path) -> None
     assert sqlite_digest(current) == expected
     assert not Path(f"{current}-wal").exists()
     assert Path(f"{current}.before-wal").exists()
+
+
+_AS_OWNER = """
+import contextlib
+import sqlite3
+import sys
+from pathlib import Path
+from dgtui.engine.datasources.loading import Selection
+from dgtui.engine.errors import DataGuardianError
+from dgtui.engine.reporting import SilentReporter
+from dgtui.engine.restore_model import PartChange
+from tests.integration.test_sqlite import datasource
+from tests.support.pump import FileArchive, dump_to
+
+folder = Path(sys.argv[1])
+path = folder / "shop.db"
+new, kept = folder / ".shop.db__dgtui_new", folder / ".shop.db__dgtui_old"
+with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+    connection.execute("CREATE TABLE word (v)")
+    connection.execute("INSERT INTO word VALUES ('one')")
+source = datasource(path)
+dump_to(source, folder / "backup.db", scratch=folder)
+with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+    connection.execute("DELETE FROM word")
+path.chmod(0o444)
+
+def load(selection):
+    source.create_target(str(new), like=str(path))
+    stored = FileArchive(folder / "backup.db")
+    source.load(stored, str(new), selection, SilentReporter(), jobs=1, scratch_folder=folder)
+
+load(Selection(tables=("word",)))
+change = PartChange(database=str(path), beside=str(new), keep_as=str(kept), tables=("word",))
+try:
+    source.replace_part(change, None, SilentReporter(), lambda mark, part: None)
+except DataGuardianError as error:
+    print(error.kind, error.hint.partition("?")[0], sep=": ")
+source.drop_target(str(new))
+load(Selection())
+source.swap(str(new), str(path), str(kept), SilentReporter())
+with contextlib.closing(sqlite3.connect(f"file:{path}?immutable=1", uri=True)) as connection:
+    found = connection.execute("SELECT v FROM word").fetchall()
+print(found, *(f"{one.stat().st_mode & 0o777:o}" for one in (path, kept)))
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+@pytest.mark.root
+def test_a_database_for_reading_alone_is_replaced_by_its_owner() -> None:
+    """In full: it keeps its mode. A table of it is not, and that is not told as if the backup were damaged."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
+        Path(folder).chmod(0o777)
+        said = as_nobody(_AS_OWNER, folder)
+    assert said == "PermissionDenied: May our user write it and its -wal and -shm\n[('one',)] 444 444\n"

@@ -106,10 +106,11 @@ def explain(error: sqlite3.DatabaseError, source: Path, busy_seconds: float) -> 
     if code == sqlite3.SQLITE_FULL:
         return DiskSpaceError(f"No room for a copy of {source}", subject=str(source), hint="See: df -h")
     if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY):
+        verb = "write" if code == sqlite3.SQLITE_READONLY else "read"
         return PermissionDenied(
             f"{source} cannot be opened: {text}",
             subject=str(source),
-            hint=f"May our user read it and its -wal and -shm? See: ls -l {source}*",
+            hint=f"May our user {verb} it and its -wal and -shm? See: ls -l {source}*",
         )
     return BackupCreationError(
         f"{source} could not be read: {text}",

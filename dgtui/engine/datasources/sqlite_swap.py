@@ -3,6 +3,7 @@
 import contextlib
 import os
 import sqlite3
+import stat
 from pathlib import Path
 from typing import Literal
 
@@ -87,7 +88,7 @@ def _need_whole(new: Path) -> None:
 def _replace(new: Path, current: Path, keep_as: Path, reporter: Reporter) -> None:
     refuse_open(current)
     _fold_in_wal(current, reporter)
-    descriptor = os.open(current, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    descriptor = _open_to_lock(current)
     try:
         if not try_exclusive(descriptor):
             raise RestoreError(
@@ -98,6 +99,20 @@ def _replace(new: Path, current: Path, keep_as: Path, reporter: Reporter) -> Non
         _change_places(new, current, keep_as)
     finally:
         os.close(descriptor)
+
+
+def _open_to_lock(current: Path) -> int:
+    """A descriptor that can be locked for us alone, which one for reading cannot; the file keeps its mode."""
+    flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        return os.open(current, flags)
+    except PermissionError:
+        mode = stat.S_IMODE(current.stat().st_mode)
+        current.chmod(mode | stat.S_IRUSR | stat.S_IWUSR)
+        try:
+            return os.open(current, flags)
+        finally:
+            current.chmod(mode)
 
 
 def _fold_in_wal(current: Path, reporter: Reporter) -> None:

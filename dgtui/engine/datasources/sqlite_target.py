@@ -3,6 +3,7 @@
 import contextlib
 import os
 import sqlite3
+import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
@@ -36,6 +37,7 @@ from dgtui.engine.files import file_error, fsync_folder
 from dgtui.engine.reporting import Reporter
 from dgtui.engine.restore_model import PartChange
 
+_NOT_OF_ITS_BYTES = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY)
 _MOST_BYTES_UNPACKED_BEFORE = 1 << 26
 """A larger archive is not unpacked only to know beforehand what the loading finds out."""
 
@@ -70,6 +72,12 @@ class SqliteTarget(SqliteFile):
                     hint="Restore it in full, under another name with --into NAME, and copy from there with a program "
                     "that loads the extension",
                 ) from error
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF in _NOT_OF_ITS_BYTES:
+                raise RestoreError(
+                    f"A part of the archive could not be written: {printable(str(error))}",
+                    subject=self.database,
+                    hint="Is there room beside the database and in the state folder (df -h), and may our user write?",
+                ) from error
             raise damaged("The archive", (printable(str(error)),)) from error
 
     def beside_name(self, database: str, suffix: str) -> str:
@@ -103,6 +111,8 @@ class SqliteTarget(SqliteFile):
             os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
             if like is not None and real_path(like).exists():
                 copy_ownership(real_path(like).stat(), target)
+                # One for reading alone would take in nothing; the swap gives it the mode of the old one.
+                target.chmod(stat.S_IMODE(target.stat().st_mode) | stat.S_IRUSR | stat.S_IWUSR)
         except FileExistsError:
             raise RestoreError(
                 f"{target} exists already", subject=str(target), hint="Restore under another name, or move it away"
