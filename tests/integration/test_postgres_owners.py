@@ -167,3 +167,49 @@ def test_what_a_role_owns_in_whose_name_the_user_may_not_act_becomes_the_users(
             postgres_server.drop_database(other)
             postgres_server.execute("DROP OWNED BY of_others", postgres_database)
             postgres_server.execute("DROP OWNED BY restorer", postgres_database)
+
+
+_OF_A_MEMBER = """
+GRANT CREATE, USAGE ON SCHEMA public TO maker;
+CREATE TYPE a_mood AS ENUM ('a'); ALTER TYPE a_mood OWNER TO maker;
+CREATE TABLE t (id serial PRIMARY KEY, m a_mood); CREATE SEQUENCE a_first OWNED BY t.id; ALTER TABLE t OWNER TO maker;
+INSERT INTO t (m) VALUES ('a'); CREATE TABLE own (i int REFERENCES t); ALTER TABLE own OWNER TO restorer;
+CREATE FUNCTION f(m a_mood) RETURNS int LANGUAGE sql AS 'SELECT 1'; ALTER FUNCTION f OWNER TO maker;
+CREATE VIEW v AS SELECT * FROM t; ALTER VIEW v OWNER TO maker;
+REVOKE INSERT ON t FROM maker; GRANT SELECT ON t TO PUBLIC; REVOKE ALL ON FUNCTION f FROM PUBLIC;
+"""
+
+
+@pytest.mark.parametrize("choice", [(), ("--jobs", "2"), ("--table", "t", "--table", "own")])
+def test_a_member_restores_what_another_role_may_make_by_a_grant_on_the_schema(
+    home: Home, postgres_server: PostgresServer, postgres_database: str, choice: tuple[str, ...]
+) -> None:
+    """An archive grants last, and what belongs to nobody but by that grant comes before."""
+    other = f"{postgres_database}_2"
+    with (
+        role(postgres_server, "maker") as maker,
+        role(postgres_server, "restorer", f"LOGIN CREATEDB IN ROLE {maker}") as restorer,
+    ):
+        postgres_server.execute(f"ALTER DATABASE {postgres_database} OWNER TO {restorer}")
+        postgres_server.execute(_OF_A_MEMBER, postgres_database)
+        home.configure(postgres_table(postgres_server, postgres_database, username=restorer))
+        whole_backup(home)
+        owners = postgres_server.execute(_OWNERS, postgres_database)
+        done = home.dgtui("restore", "nightly@latest", "--into", other, "--yes", *choice)
+        try:
+            assert done.exit_code == 0, done.errors
+            restored = postgres_server.execute(_OWNERS, other)
+            assert restored == [one for one in owners if "--table" not in choice or one in restored]
+            assert len(restored) > 10
+            place = (*choice, "--overwrite") if "--table" in choice else ()
+            if place:
+                postgres_server.execute("DROP VIEW v", postgres_database)
+                done = home.dgtui("restore", "nightly@latest", "--yes", *place)
+                assert done.exit_code == 0, done.errors
+                views = [one for one in owners if one[1] not in ("v", "v[]")]
+                assert postgres_server.execute(_OWNERS, postgres_database) == views
+        finally:
+            postgres_server.drop_database(other)
+            postgres_server.execute("ALTER DATABASE " + postgres_database + " OWNER TO postgres")
+            for name in (restorer, maker):
+                postgres_server.execute(f"DROP OWNED BY {name} CASCADE", postgres_database)

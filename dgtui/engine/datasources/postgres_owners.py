@@ -66,6 +66,48 @@ def owner_statement(entry: TocEntry) -> str | None:
     return f"ALTER {_dropped(entry)} OWNER TO {quoted(entry.owner)}"
 
 
+class Handover(NamedTuple):
+    """What gets its owner only after all else, since that one may make nothing in its schema before."""
+
+    kept: tuple[TocEntry, ...]
+    """What pg_restore restores; what is handed over, without its owner."""
+    after: tuple[TocEntry, ...] = ()
+    """The handing over, and the rights that are given on what was handed over."""
+    handed: frozenset[int] = frozenset()
+
+
+def handover(entries: tuple[TocEntry, ...], unusable: Collection[str], user: str) -> Handover:
+    """What a user who is no superuser hands over to others: grants on schemas come late in an archive."""
+    statements = {
+        entry: statement
+        for entry in entries
+        if entry.schema and entry.owner not in (user, *unusable) and (statement := owner_statement(entry)) is not None
+    }
+    handed = frozenset(entry.dump_id for entry in statements)
+    rights = tuple(entry for entry in entries if entry.kind == "ACL" and not handed.isdisjoint(entry.dependencies))
+    moved = frozenset(entry.dump_id for entry in rights)
+    # A table takes its sequences along, which cannot be handed over by themselves.
+    ordered = sorted(statements, key=lambda entry: entry.kind == "SEQUENCE")
+    given = (entry._replace(dump_id=0, kind="OWNER", definition=_handed(entry, statements[entry])) for entry in ordered)
+    return Handover(tuple(entry for entry in entries if entry.dump_id not in moved), (*given, *rights), handed)
+
+
+def _handed(entry: TocEntry, statement: str) -> str:
+    """With the right to make something in the schema for the moment, where the new owner has none."""
+    schema, owner = quoted(entry.schema), quoted(entry.owner)
+    may = f"has_schema_privilege({_literal(entry.owner)}, {_literal(entry.schema)}, 'CREATE')"
+    block = (
+        f"DECLARE may boolean := {may}; BEGIN "
+        f"IF NOT may THEN GRANT CREATE ON SCHEMA {schema} TO {owner}; END IF; {statement}; "
+        f"IF NOT may THEN REVOKE CREATE ON SCHEMA {schema} FROM {owner}; END IF; END"
+    )
+    return f"DO {_literal(block)};"
+
+
+def _literal(text: str) -> str:
+    return "E'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
+
+
 def without_owners(toc: Toc, owners: Collection[str]) -> Toc:
     """The same table of contents, in which nothing is theirs."""
     entries = (entry._replace(owner="") if entry.owner in owners else entry for entry in toc.entries)
@@ -73,18 +115,18 @@ def without_owners(toc: Toc, owners: Collection[str]) -> Toc:
 
 
 class ArchiveWithoutOwners:
-    """An archive in which nothing is of these owners, every byte else at its place: pg_restore leaves it to its user.
+    """An archive in which these entries have no owner, every byte else at its place: they are left to whoever restores.
 
     After the owner the table of contents holds a text that says `true` of tables WITH OIDS, which no server has any
     more. It takes up the room of the owner's name.
     """
 
-    def __init__(self, archive: Archive, toc: Toc, owners: Collection[str]) -> None:
+    def __init__(self, archive: Archive, toc: Toc, entries: Collection[int]) -> None:
         self.total_size_bytes = archive.total_size_bytes
         self.object_bytes = archive.object_bytes
         self._archive = archive
         self._toc = toc
-        self._places = [entry.owner_at for entry in toc.entries if entry.owner in owners]
+        self._places = [entry.owner_at for entry in toc.entries if entry.dump_id in entries]
 
     def blocks(self) -> Iterator[bytes]:
         """The bytes in order, read anew at each call; raises as the archive itself does."""

@@ -91,7 +91,8 @@ class PartReplacement:
         wanted = {entry.dump_id for entry in entries_of_tables(toc, tables) if kept is None or entry.dump_id in kept}
         others = keys_to_others(toc, self._chosen)
         entries = [narrowed.get(entry.dump_id, entry) for entry in toc.entries if entry.dump_id in wanted | others]
-        self._entries = _attached_late(entries, others)
+        # Rights come last, as pg_restore has them too: an owner may have taken from itself what the loading needs.
+        self._entries = sorted(_attached_late(entries, others), key=lambda entry: entry.kind == "ACL")
 
     def carry_out(self, announce: Announce) -> None:
         """Replace the tables by those beside. Raises RestoreError, with nothing changed."""

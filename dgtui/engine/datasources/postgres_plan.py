@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from dgtui.engine.datasources.loading import MissingRoles, Selection
 from dgtui.engine.datasources.postgres_connection import Access
 from dgtui.engine.datasources.postgres_databases import maintenance_database
-from dgtui.engine.datasources.postgres_owners import few, ownership
+from dgtui.engine.datasources.postgres_owners import Handover, few, handover, ownership
 from dgtui.engine.datasources.postgres_rights import usable_roles
 from dgtui.engine.datasources.postgres_selection import (
     chosen_ids,
@@ -33,6 +33,7 @@ _POLICY = re.compile(
     rf"CREATE POLICY {_NAME} ON {_NAME}(?:\.{_NAME})?(?: AS RESTRICTIVE)?(?: FOR \w+)? TO ({_NAME}(?:, {_NAME})*)"
 )
 _MAPPING = re.compile(rf"CREATE USER MAPPING FOR ({_NAME}) SERVER ")
+_WHO = "SELECT rolsuper, rolname FROM pg_roles WHERE rolname = current_user"
 _GRANTING = frozenset({"ACL", "DEFAULT ACL"})
 _OF_LARGE_OBJECTS = "LARGE OBJECT"
 _OF_SEVERAL = "LARGE OBJECTS "
@@ -52,6 +53,8 @@ class RestorePlan(NamedTuple):
     """Entries that are not restored as the archive defines them, but as these do, after all others."""
     unusable_owners: frozenset[str] = frozenset()
     """Owners whose objects go to the user that restores."""
+    handed_over: frozenset[int] = frozenset()
+    """Entries whose owner is given by `narrowed` alone."""
 
 
 def plan_restore(access: Access, toc: Toc, selection: Selection) -> RestorePlan:
@@ -87,14 +90,17 @@ def plan_restore(access: Access, toc: Toc, selection: Selection) -> RestorePlan:
             grantees=usable.grantees,
             left_out=usable.left_out,
         )
+        superuser, user = connection.execute(_WHO).fetchall()[0]
+        kept = Handover(usable.kept) if superuser else handover(usable.kept, owners.unusable, user)
         return RestorePlan(
             tool,
             (*arguments, *_tablespaces(connection, entries, notes)),
-            usable.kept if selection.tables or len(usable.kept) < len(entries) else None,
+            kept.kept if selection.tables or len(kept.kept) < len(entries) else None,
             tuple(notes),
             missing,
-            usable.narrowed,
+            (*kept.after, *usable.narrowed),
             owners.unusable,
+            kept.handed,
         )
 
 

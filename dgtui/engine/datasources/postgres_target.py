@@ -170,8 +170,9 @@ class PostgresTarget(Datasource[PostgresSettings]):
         reporter.log(f"Running pg_restore {plan.tool.version} ({plan.tool.path})")
         for ownerless in plan.missing.ownerless:
             reporter.log(f"Will belong to the user that restores: {ownerless}", level="warning")
-        if plan.unusable_owners:
-            archive = ArchiveWithoutOwners(archive, toc, plan.unusable_owners)
+        nameless = {entry.dump_id for entry in toc.entries if entry.owner in plan.unusable_owners} | plan.handed_over
+        if nameless:
+            archive = ArchiveWithoutOwners(archive, toc, nameless)
         loader = Loader(
             self._access, archive, toc, database, plan, reporter, scratch_folder, patience=self.idle_timeout
         )
