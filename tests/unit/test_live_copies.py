@@ -1,0 +1,91 @@
+"""A look at the copies as they are now: by manifest and sizes, and never better than what a check of bytes found."""
+
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from dgtui.engine.facade import Engine
+from dgtui.engine.model import Copy, CopyStatus, Execution
+from dgtui.engine.stored import know_marker
+from dgtui.engine.verify import copies_at, live_copies, validate_copy
+from tests.support.backup_folders import add_backup, mark_storage
+from tests.support.homes import Home
+
+
+@pytest.fixture
+def engine(home: Home) -> Engine:
+    """One backup."""
+    home.configure('[datasources.shop]\ntype = "files"\npath = "/nowhere"\n')
+    add_backup(home.storage(), "nightly", datetime(2025, 1, 1, 3, tzinfo=UTC))
+    mark_storage(home.storage())
+    engine = home.engine()
+    engine.scan("disk")
+    return engine
+
+
+def unmount(home: Home) -> None:
+    """Leave an empty folder in the place of the disk."""
+    home.storage().rename(home.folder / "unmounted")
+    home.storage().mkdir()
+
+
+def both(engine: Engine) -> list[CopyStatus]:
+    """By a look at the backup, and by one at the storage."""
+    (one,) = engine.executions()
+    at_storage = copies_at(engine.catalog, engine.config, "disk", [one])[one.execution_id]
+    (live,) = live_copies(engine.catalog, engine.config, one)
+    return [live.status, at_storage.status]
+
+
+def know(engine: Engine, status: CopyStatus) -> Execution:
+    """The backup, its copy known to be in a state."""
+    (one,) = engine.executions()
+    engine.catalog.save_copy(one.execution_id, msgspec.structs.replace(one.copies[0], status=status))
+    return engine.execution(one.execution_id)
+
+
+def test_what_is_whole_is_available(engine: Engine) -> None:
+    assert both(engine) == ["available", "available"]
+    know(engine, "missing")
+    assert both(engine) == ["available", "available"]
+
+
+def test_what_a_check_found_damaged_stays_so(engine: Engine) -> None:
+    know(engine, "corrupt")
+    assert both(engine) == ["corrupt", "corrupt"]
+
+
+def test_a_part_that_is_shorter_is_damaged(engine: Engine) -> None:
+    (one,) = engine.executions()
+    (part,) = Path(one.copies[0].path).glob("backup.*")
+    part.write_bytes(part.read_bytes()[:-1])
+    (live,) = live_copies(engine.catalog, engine.config, one)
+    assert live.status == "corrupt"
+    assert engine.execution(one.execution_id).copies[0].status == "corrupt"
+
+
+def test_what_cannot_be_asked_is_not_missing_and_what_is_missing_stays_so(home: Home, engine: Engine) -> None:
+    unmount(home)
+    assert both(engine) == ["unreachable", "unreachable"]
+    know(engine, "missing")
+    (one,) = engine.executions()
+    assert copies_at(engine.catalog, engine.config, "disk", [one])[one.execution_id].status == "missing"
+
+
+def test_a_check_of_what_cannot_be_reached_finds_no_damage(home: Home, engine: Engine, tmp_path: Path) -> None:
+    (one,) = engine.executions()
+    storage = engine.config.storage("disk")
+    know_marker(engine.catalog, storage)
+
+    def checked() -> Copy:
+        return validate_copy(storage, one, tmp_path, threading.Event())
+
+    unmount(home)
+    assert checked().status == "unreachable"
+    home.storage().rmdir()
+    (home.folder / "unmounted").rename(home.storage())
+    Path(one.copies[0].path).rename(tmp_path / "gone")
+    assert checked().status == "missing"
