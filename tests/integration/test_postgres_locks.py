@@ -39,3 +39,10 @@ def test_a_prepared_transaction_that_holds_a_table_is_named(home: Home) -> None:
             assert "t is held by the prepared transaction it's (postgres, since " in failed.errors, failed.errors
             assert "ROLLBACK PREPARED 'it''s';" in failed.errors
         server.execute("ROLLBACK PREPARED 'it''s'", database)
+        with server.connect(database) as connection:
+            for statement in ("BEGIN", "LOCK TABLE t", "PREPARE TRANSACTION 'two'"):
+                connection.execute(statement.encode())
+        failed = home.dgtui("--run-job", "nightly")
+        assert "t is locked by the prepared transaction two (postgres, since " in failed.errors, failed.errors
+        assert "ROLLBACK PREPARED 'two';" in failed.errors
+        server.execute("ROLLBACK PREPARED 'two'", database)

@@ -11,11 +11,11 @@ from dgtui.engine.datasources.dumping import Dump, DumpOptions, DumpSummary
 from dgtui.engine.datasources.extra_arguments import refuse_arguments
 from dgtui.engine.datasources.postgres_connection import DUMP_ZONE, Access, break_connection, seen_out
 from dgtui.engine.datasources.postgres_failures import known_failure
+from dgtui.engine.datasources.postgres_locks import ending, exclusive_holders
 from dgtui.engine.datasources.postgres_names import table_pattern
 from dgtui.engine.datasources.postgres_queries import (
     Table,
     count_rows,
-    lock_holders,
     object_infos,
     selected,
     tables_of,
@@ -274,25 +274,13 @@ class PostgresDump(Dump):
     def _lock_failure(self, text: str, detail: tuple[str, ...]) -> BackupCreationError:
         tables = _LOCKED_TABLES.search(text)
         locked = tables[1] if tables else "a table"
-        holders = self._lock_holders()
-        told = "; ".join(
-            f"{table} is locked by pid {pid} ({who})" for table, pid, who in holders if table in locked
-        ) or "; ".join(f"{table} is locked by pid {pid} ({who})" for table, pid, who in holders)
+        holders = exclusive_holders(self._access, self._database)
+        holders = [one for one in holders if one.table in locked] or holders
+        told = "; ".join(f"{one.table} is locked by {one.who}" for one in holders)
         return BackupCreationError(
             f"pg_dump waited {self._access.settings.lock_timeout} s in vain for the lock of a table: "
             + (told or f"{locked} was locked by another session"),
             subject=locked,
-            hint="Wait until that session has ended, or end it: SELECT pg_terminate_backend("
-            + (str(holders[0][1]) if holders else "PID") + "); or raise `lock_timeout` of the datasource",
+            hint=ending(holders),
             detail=detail,
-        )  # fmt: skip
-
-    def _lock_holders(self) -> list[tuple[str, int, str]]:
-        import psycopg
-
-        try:
-            with self._access.connect(self._database, seconds=10) as connection:
-                return lock_holders(connection)
-        except (psycopg.Error, DataGuardianError):
-            # What is wrong has been said already; who is to blame is an addition.
-            return []
+        )

@@ -239,17 +239,3 @@ def clients_of(connection: "psycopg.Connection[Any]", database: str) -> tuple[Cl
     return tuple(
         Client(user=user, program=program, address=address, since=since) for user, program, address, since in rows
     )
-
-
-def lock_holders(connection: "psycopg.Connection[Any]") -> list[tuple[str, int, str]]:
-    """Table, process id and description of the sessions that keep others from reading a table."""
-    return connection.execute(
-        """SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname), l.pid,
-                  coalesce(a.usename, '?') || ', ' || coalesce(a.state, '?') || ' since '
-                  || to_char(a.xact_start AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS') || ' UTC'
-           FROM pg_locks l JOIN pg_class c ON c.oid = l.relation JOIN pg_namespace n ON n.oid = c.relnamespace
-                LEFT JOIN pg_stat_activity a ON a.pid = l.pid
-           WHERE l.granted AND l.mode = 'AccessExclusiveLock' AND c.relkind IN ('r', 'p', 'm', 'S')
-             AND n.nspname !~ '^pg_'
-             AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
-    ).fetchall()
