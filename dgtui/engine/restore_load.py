@@ -87,12 +87,14 @@ def refuse_missing_roles(missing: MissingRoles, database: str) -> None:
     if not missing.costs_something:
         return
     names = sorted({*missing.owners, *missing.grantees})
+    lost = [f"This would belong to the user that restores: {name}" for name in missing.ownerless]
+    lost += [f"This would be left out: {name}" for name in missing.left_out]
     raise RestoreError(
         f"Roles of the backup do not exist on this server: {', '.join(names[:SHOWN_AT_MOST])}; nothing was changed",
         subject=database,
         hint="Make them first (globals.sql of a backup with `globals = true`), or go on without their owners and "
         "grants with --without-roles",
-        detail=[f"This would be left out: {name}" for name in missing.left_out[:SHOWN_AT_MOST]],
+        detail=lost[:SHOWN_AT_MOST],
     )
 
 

@@ -34,7 +34,7 @@ def refused(shop: Shop, monkeypatch: pytest.MonkeyPatch, jobs: int) -> tuple[str
     problem = follower.snapshot.problem
     assert problem is not None, said
     assert (follower.snapshot.status, problem.kind) in (("failed", "RestoreError"), ("failed", "LoadFailed")), problem
-    return problem.message, checks.read_text().split()
+    return "; ".join((problem.message, *problem.detail)), checks.read_text().split()
 
 
 def note_checks(file: Path) -> None:
@@ -75,5 +75,6 @@ def test_roles_that_are_not_there(shop: Shop, monkeypatch: pytest.MonkeyPatch, j
     shop.server.execute("REASSIGN OWNED BY owner_who_went TO postgres", database=shop.database)
     shop.server.execute("DROP ROLE owner_who_went")
     message, checks = refused(shop, monkeypatch, jobs)
-    assert "owner_who_went" in message
+    assert "do not exist on this server: owner_who_went" in message
+    assert "This would belong to the user that restores: table public.customers (of owner_who_went)" in message
     assert checks == ["check"]
