@@ -2,6 +2,8 @@
 
 import signal
 
+from hypothesis import HealthCheck, settings
+
 pytest_plugins = [
     "tests.support.postgres",
     "tests.support.mariadb",
@@ -15,6 +17,9 @@ pytest_plugins = [
     "tests.support.shops",
     "tests.support.warm",
 ]
+
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 
 def pytest_configure() -> None:
