@@ -16,6 +16,7 @@ from dgtui.engine.facade import Engine
 from dgtui.engine.health.judging import judge
 from dgtui.engine.health_model import HealthCheck, Watched
 from dgtui.engine.messages import now
+from dgtui.engine.runs import RunPaths
 from tests.support.homes import PATIENCE_SECONDS, Home, wait_until
 from tests.support.shops import Shop, fill_up
 
@@ -254,6 +255,8 @@ def test_a_backup_that_cannot_be_recorded_is_whole_and_found_by_the_next_start(s
     assert "could not be recorded" in errors
     (folder,) = shop.folders()
     filler.unlink()
+    paths = RunPaths(shop.home.state)
+    wait_until(lambda: not any(map(paths.is_alive, paths.with_locks())), "the worker's exit")
     listed = shop.home.dgtui("list", "--json")
     assert "was found and registered" in listed.errors
     (known,) = listed.json()

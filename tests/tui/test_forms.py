@@ -381,11 +381,11 @@ async def test_what_somebody_else_changed_meanwhile_is_not_written_over(home: Ho
 
 
 async def test_where_nothing_can_be_written_the_form_says_what_to_do(home: Home, shop: Path) -> None:
-    (home.folder / "conf.d").write_text("a file in the place of the folder")
     async with screens(home, size=(80, 24)) as driver:
         await driver.press("4", "n")
         await driver.type("other")
         await driver.fill("#field-path #value", "/srv/other")
+        (home.folder / "conf.d").write_text("a file in the place of the folder")
         await driver.press("ctrl+s")
         form(driver)
         told = driver.text("#wrong").splitlines()

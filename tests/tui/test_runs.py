@@ -171,17 +171,24 @@ async def test_the_strip_names_the_storage_that_a_run_waits_for(home: Home, shop
         assert "disk" not in driver.text("#strip")
 
 
-async def test_what_is_told_stands_above_the_strip(home: Home, shop: Path) -> None:
+async def test_what_is_told_stands_above_the_details_and_the_strip(home: Home, shop: Path) -> None:
     async with screens(home, size=(80, 24)) as driver:
         await see_running(driver, ["one", "two"])
         driver.app.tell("The server does not answer", hint="Is it running?", severity="error")
         await driver.until(lambda: bool(driver.screen.query(Toast)), "the toast")
         await driver.settle()
-        toast, strip = driver.screen.query(Toast).first().region, driver.screen.query_one("#strip").region
-        assert (strip.height, toast.bottom) == (2, strip.y)
+
+        def top(selector: str) -> int:
+            return driver.screen.query_one(selector).region.y
+
+        def end_of_toast() -> int:
+            return driver.screen.query(Toast).first().region.bottom
+
+        details = top("#details")
+        assert end_of_toast() == details < top("#strip") == 21
         driver.app.post_message(RunsSampled(()))
         await driver.settle()
-        await driver.until(lambda: driver.screen.query(Toast).first().region.bottom == 23, "the room of the strip")
+        await driver.until(lambda: end_of_toast() == top("#details") == details + 2, "the room of the strip")
 
 
 async def test_the_strip_shows_the_run_that_is_pointed_to_however_many_there_are(home: Home, shop: Path) -> None:

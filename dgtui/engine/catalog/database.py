@@ -92,7 +92,7 @@ class Database:
             raise CatalogError(
                 f"The catalogue was written by a newer version (schema {version}, this one knows {SCHEMA_VERSION})",
                 subject=str(self.path),
-                hint="Install the newer dgtui and start a daemon of this one anew, or set DGTUI_STATE to another "
+                hint="Install the newer version here as well and start its daemon anew, or set DGTUI_STATE to another "
                 "folder and run dgtui scan",
             )
 
