@@ -1,5 +1,6 @@
 """Restores of PostgreSQL: whole and in part, in parallel and by hand; and what is refused before."""
 
+import itertools
 import os
 import re
 import subprocess
@@ -15,6 +16,7 @@ from dgtui.engine.datasources.loading import Selection
 from dgtui.engine.datasources.postgres_names import (
     table_name,
 )
+from dgtui.engine.datasources.postgres_toc import read_toc
 from dgtui.engine.errors import (
     ConfigError,
     DatabaseConnectionError,
@@ -66,6 +68,34 @@ def test_parallel_restores_are_exact_every_time(
         assert [note for note in outcome.notes if "deadlock" not in note] == []
         assert digest(postgres_server, target) == before
         source.drop_target(target)
+
+
+def test_indexes_of_the_largest_tables_are_begun_with(
+    postgres_server: PostgresServer,
+    postgres_nasty_database: str,
+    postgres_nasty_dump: Path,
+    target: str,
+    tmp_path: Path,
+) -> None:
+    """pg_restore takes the distance between the places of data for the size of a table."""
+    source = datasource(postgres_server, postgres_nasty_database)
+    source.create_target(target)
+    archive = Piped(postgres_nasty_dump)
+    archive.object_bytes |= {"public.child": 1 << 40, "public.parent": 1 << 30}
+    outcome = source.load(archive, target, Selection(), SilentReporter(), jobs=2, scratch_folder=tmp_path)
+    assert outcome.error_count == 0
+    contents = (tmp_path / "contents.dump").read_bytes()
+    toc = read_toc([contents])
+    rows = [entry for entry in toc.entries if entry.kind == "TABLE DATA"]
+    assert {contents[entry.place_at] for entry in rows} == {2}
+    places = [
+        int.from_bytes(contents[entry.place_at + 1 : entry.place_at + 1 + toc.offset_bytes], "little") for entry in rows
+    ]
+    told = [after - before for before, after in itertools.pairwise((*places, len(contents)))]
+    by_size = sorted(zip(told, (entry.tag for entry in rows), strict=True), reverse=True)
+    assert [name for _, name in by_size[:2]] == ["child", "parent"]
+    assert places[0] == toc.data_at
+    assert len(contents) < toc.data_at + 1000
 
 
 def test_a_parallel_restore_that_fails_is_done_again_serially(

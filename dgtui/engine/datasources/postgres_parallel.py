@@ -7,21 +7,26 @@ of contents, which alone is written to a file; indexes and keys are made from th
 """
 
 import functools
+import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from dgtui.engine.beside import Beside
 from dgtui.engine.datasources.loading import LoadOutcome
 from dgtui.engine.datasources.postgres_copy_watch import CopyWatch
 from dgtui.engine.datasources.postgres_names import table_name
 from dgtui.engine.datasources.postgres_process import RestoreCommand, RestoreProcess
-from dgtui.engine.datasources.postgres_toc import BEFORE_DATA, TocEntry
+from dgtui.engine.datasources.postgres_toc import BEFORE_DATA, Toc, TocEntry
 
-_WITH_DATA = frozenset({"TABLE DATA", "BLOBS"})
+_ROWS = "TABLE DATA"
+_WITH_DATA = frozenset({_ROWS, "BLOBS"})
 _LARGE_OBJECTS = "BLOB METADATA"
 """Large objects as archives from pg_dump 17 on define them, among the data."""
 _NO_ROWS = "--schema-only"
+_PLACE_KNOWN = 2
+"""What an archive says of the place of data before the offset (`pg_backup_custom.c`)."""
+_STEPS_OF_DOUBLING = 8
 _LEAST_BYTES = 1 << 14
 """What it takes to begin with a table, in bytes that are loaded in that time."""
 
@@ -34,18 +39,18 @@ class ParallelLoad:
         command: RestoreCommand,
         entries: Sequence[TocEntry],
         blocks: Callable[[], Iterator[bytes]],
-        data_at: int,
+        toc: Toc,
         sizes: Mapping[str, int],
         watch: CopyWatch,
     ) -> None:
-        """`blocks` reads the archive anew at each call; its table of contents ends at `data_at`.
+        """`blocks` reads the archive anew at each call; `toc` is its table of contents.
 
         `sizes` are the bytes of the tables, as far as they are known.
         """
         self._command = command
         self._entries = entries
         self._blocks = blocks
-        self._data_at = data_at
+        self._toc = toc
         self._sizes = sizes
         self._watch = watch
         self._running: tuple[RestoreProcess, ...] = ()
@@ -83,13 +88,28 @@ class ParallelLoad:
     def _contents(self) -> Path:
         """A file with the table of contents of the archive, and no data."""
         path = self._command.folder / "contents.dump"
-        missing = self._data_at
+        missing = self._toc.data_at
         with path.open("wb") as file:
             for block in self._blocks():
                 missing -= file.write(block[:missing])
                 if not missing:
                     break
+            self._tell_sizes(file)
         return path
+
+    def _tell_sizes(self, file: BinaryIO) -> None:
+        """Have pg_restore begin with the indexes of the largest tables, or it ends with one process at work.
+
+        It knows of the size of a table what lies between the place of its data and the next ones. To compare them is
+        all that it does with them, so that their magnitudes are told, in a file of which no more than that is there.
+        """
+        place = self._toc.data_at
+        for entry in self._toc.entries:
+            if entry.kind == _ROWS:
+                file.seek(entry.place_at)
+                file.write(bytes([_PLACE_KNOWN]) + place.to_bytes(self._toc.offset_bytes, "little"))
+                place += max(1, round(_STEPS_OF_DOUBLING * math.log2(_size(entry, self._sizes) / _LEAST_BYTES)))
+        file.truncate(place)
 
     def _make(self, entries: Collection[TocEntry], contents: Path, jobs: int) -> LoadOutcome:
         if not entries:
@@ -168,16 +188,17 @@ def shared_out(entries: Sequence[TocEntry], sizes: Mapping[str, int], jobs: int)
     loads = [0] * len(shares)
     places = {entry.dump_id: place for place, entry in enumerate(entries)}
 
-    def size(entry: TocEntry) -> int:
-        return max(sizes.get(table_name(entry.schema, entry.tag), 0), _LEAST_BYTES)
-
-    for entry in sorted(entries, key=size, reverse=True):
+    for entry in sorted(entries, key=lambda entry: _size(entry, sizes), reverse=True):
         least = loads.index(min(loads))
         shares[least].append(entry)
-        loads[least] += size(entry)
+        loads[least] += _size(entry, sizes)
     for share in shares:
         share.sort(key=lambda entry: places[entry.dump_id])
     return sorted(shares, key=lambda share: places[share[-1].dump_id])
+
+
+def _size(entry: TocEntry, sizes: Mapping[str, int]) -> int:
+    return max(sizes.get(table_name(entry.schema, entry.tag), 0), _LEAST_BYTES)
 
 
 class _Feeding:

@@ -132,7 +132,7 @@ class Loader:
     def _in_parallel(self, jobs: int) -> LoadOutcome:
         with self._watching() as watch:
             load = ParallelLoad(
-                self._command(), self._entries, self._blocks, self._toc.data_at, self._archive.object_bytes, watch
+                self._command(), self._entries, self._blocks, self._toc, self._archive.object_bytes, watch
             )
             with self._given_up_if_silent(load.give_up):
                 return load.load(jobs)

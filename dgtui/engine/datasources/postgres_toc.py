@@ -46,6 +46,8 @@ class TocEntry(NamedTuple):
     """`BEFORE_DATA` of what is made before any rows."""
     access_method: str = ""
     """How a table is stored, such as `heap`."""
+    place_at: int = 0
+    """Where the archive tells the place of the data: a byte for what is known of it, and an offset."""
     owner_at: int = 0
     """Where the archive tells the owner."""
     removal: str = ""
@@ -64,6 +66,7 @@ class Toc(NamedTuple):
     data_at: int = 0
     """Where the data begins."""
     integer_bytes: int = 4
+    offset_bytes: int = 8
 
 
 def read_toc(blocks: Iterable[bytes]) -> Toc:
@@ -123,7 +126,9 @@ def _read_toc(reader: "_Reader") -> Toc:
     database, server_version, dump_version = reader.text(), reader.text(), reader.text()
     count = reader.integer()
     entries = _decoded([_read_entry(reader, version, offset_bytes) for _ in range(count)])
-    return Toc(database, server_version, dump_version, entries, compressed, reader.taken, reader.integer_bytes)
+    return Toc(
+        database, server_version, dump_version, entries, compressed, reader.taken, reader.integer_bytes, offset_bytes
+    )
 
 
 def _decoded(entries: list[TocEntry]) -> tuple[TocEntry, ...]:
@@ -187,10 +192,11 @@ def _read_entry(reader: "_Reader", version: tuple[int, int], offset_bytes: int) 
     dependencies = []
     while dependency := reader.text():
         dependencies.append(int(dependency) if dependency.isdecimal() else 0)
+    place_at = reader.taken
     reader.take(1 + offset_bytes)
     return TocEntry(
         dump_id, kind, schema, tag, owner, definition, tablespace, tuple(dependencies),
-        copy if copy.startswith("COPY ") else "", section, access_method, owner_at, removal,
+        copy if copy.startswith("COPY ") else "", section, access_method, place_at, owner_at, removal,
     )  # fmt: skip
 
 
