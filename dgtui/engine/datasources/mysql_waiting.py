@@ -5,21 +5,19 @@ tells them from a server at work.
 """
 
 import contextlib
-import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Literal, Self, TypeVar
+from typing import Literal, TypeVar
 
 from dgtui.engine.child import IdleTimeout
 from dgtui.engine.datasources.mysql_connection import Access, Session
+from dgtui.engine.datasources.side_watch import SideWatch
 from dgtui.engine.errors import (
     BackupCreationError,
-    Cancelled,
     DatabaseConnectionError,
     DataGuardianError,
     ServerTimeout,
 )
-from dgtui.engine.threads import Thread
 
 LOOKS = 4
 """How often the server is asked within the time after which it is waited for no more."""
@@ -81,25 +79,14 @@ def waiting_session(access: Access, *, fallback: type[DataGuardianError] = Backu
         yield session
 
 
-class _Watch:
+class _Watch(SideWatch):
     """For a block that uses a session: asks the server about statements that take long."""
 
     def __init__(self, access: Access, session: Session) -> None:
+        super().__init__("session watch")
         self._access = access
         self._session = session
-        self._error: DataGuardianError | None = None
         self._connection, self._place = session.rows(_PLACE)[0]
-        self._ended = threading.Event()
-        self._thread = Thread(target=self._watch, name="session watch", daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        self._ended.set()
-        if self._error is not None and not isinstance(error, Cancelled):
-            raise self._error from None
 
     def _watch(self) -> None:
         period = self._access.idle_timeout / LOOKS

@@ -7,7 +7,7 @@ as if somebody had set it; a server that is older as well refuses it, and with i
 import re
 from collections.abc import Iterable, Iterator
 
-from dgtui.engine.datasources.postgres_toc import Toc
+from dgtui.engine.datasources.postgres_toc import Toc, head_of
 
 _OPTION = "pg_attver="
 _NAMES = rb'(?:"(?:[^"]|"")*"|[^";])*?'
@@ -26,14 +26,9 @@ def has_inner_options(toc: Toc) -> bool:
 
 def without_inner_options(blocks: Iterable[bytes], toc: Toc) -> Iterator[bytes]:
     """The same archive, with blanks in their place: it tells the length of each text before it."""
-    head = b""
-    remaining = iter(blocks)
-    for block in remaining:
-        head += bytes(block)
-        if len(head) >= toc.data_at:
-            break
-    yield _blanked(head[: toc.data_at]) + head[toc.data_at :]
-    yield from remaining
+    head, data = head_of(blocks, toc)
+    yield _blanked(head)
+    yield from data
 
 
 def _blanked(head: bytes) -> bytes:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from dgtui.engine.datasources.dumping import Archive
 from dgtui.engine.datasources.postgres_names import quoted
-from dgtui.engine.datasources.postgres_toc import Toc, TocEntry
+from dgtui.engine.datasources.postgres_toc import Toc, TocEntry, head_of
 
 _OWNED = frozenset({
     "AGGREGATE", "BLOB", "BLOB METADATA", "COLLATION", "CONVERSION", "DOMAIN", "EVENT TRIGGER", "FOREIGN DATA WRAPPER",
@@ -130,25 +130,20 @@ class ArchiveWithoutOwners:
 
     def blocks(self) -> Iterator[bytes]:
         """The bytes in order, read anew at each call; raises as the archive itself does."""
-        head = bytearray()
-        remaining = iter(self._archive.blocks())
-        for block in remaining:
-            head += block
-            if len(head) >= self._toc.data_at:
-                break
-        self._clear(head)
-        yield bytes(head)
-        yield from remaining
+        head, data = head_of(self._archive.blocks(), self._toc)
+        yield self._cleared(bytearray(head))
+        yield from data
 
     def as_file(self) -> Path:
         """Nobody asks: pg_restore reads the archive by a pipe."""
         raise NotImplementedError
 
-    def _clear(self, head: bytearray) -> None:
+    def _cleared(self, head: bytearray) -> bytes:
         for place in self._places:
             owner, owner_ends = self._text(head, place)
             flag, ends = self._text(head, owner_ends)
             head[place:ends] = self._written(b"") + self._written(flag + owner)
+        return bytes(head)
 
     def _text(self, head: bytearray, place: int) -> tuple[bytes, int]:
         """A text, and where it ends. It stands after a sign and its length."""

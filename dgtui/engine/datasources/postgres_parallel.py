@@ -10,14 +10,14 @@ import functools
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 from dgtui.engine.beside import Beside
 from dgtui.engine.datasources.loading import LoadOutcome
 from dgtui.engine.datasources.postgres_copy_watch import CopyWatch
 from dgtui.engine.datasources.postgres_names import table_name
 from dgtui.engine.datasources.postgres_process import RestoreCommand, RestoreProcess
-from dgtui.engine.datasources.postgres_toc import BEFORE_DATA, Toc, TocEntry
+from dgtui.engine.datasources.postgres_toc import BEFORE_DATA, Toc, TocEntry, head_of
 
 _ROWS = "TABLE DATA"
 _WITH_DATA = frozenset({_ROWS, "BLOBS"})
@@ -86,30 +86,23 @@ class ParallelLoad:
         return LoadOutcome(errors=outcome.errors, error_count=outcome.error_count, notes=tuple(notes))
 
     def _contents(self) -> Path:
-        """A file with the table of contents of the archive, and no data."""
-        path = self._command.folder / "contents.dump"
-        missing = self._toc.data_at
-        with path.open("wb") as file:
-            for block in self._blocks():
-                missing -= file.write(block[:missing])
-                if not missing:
-                    break
-            self._tell_sizes(file)
-        return path
+        """A file with the table of contents of the archive, and no data.
 
-    def _tell_sizes(self, file: BinaryIO) -> None:
-        """Have pg_restore begin with the indexes of the largest tables, or it ends with one process at work.
-
-        It knows of the size of a table what lies between the place of its data and the next ones. To compare them is
-        all that it does with them, so that their magnitudes are told, in a file of which no more than that is there.
+        It tells how large the tables are, so that pg_restore begins with the indexes of the largest, or it ends with
+        one process at work. It takes for the size of a table what lies between the place of its data and the next ones.
+        To compare them is all that it does with them, so that magnitudes are told, and there is no more than that.
         """
-        place = self._toc.data_at
+        head, _ = head_of(self._blocks(), self._toc)
+        contents = bytearray(head)
+        place = len(head)
         for entry in self._toc.entries:
             if entry.kind == _ROWS:
-                file.seek(entry.place_at)
-                file.write(bytes([_PLACE_KNOWN]) + place.to_bytes(self._toc.offset_bytes, "little"))
+                told = bytes([_PLACE_KNOWN]) + place.to_bytes(self._toc.offset_bytes, "little")
+                contents[entry.place_at : entry.place_at + len(told)] = told
                 place += max(1, round(_STEPS_OF_DOUBLING * math.log2(_size(entry, self._sizes) / _LEAST_BYTES)))
-        file.truncate(place)
+        path = self._command.folder / "contents.dump"
+        path.write_bytes(contents + bytes(place - len(head)))
+        return path
 
     def _make(self, entries: Collection[TocEntry], contents: Path, jobs: int) -> LoadOutcome:
         if not entries:

@@ -1,20 +1,18 @@
 """Watching a server while it is loaded: one that answers nobody any more, as where it is frozen, is not waited for."""
 
-import threading
 import time
 from collections.abc import Callable
-from typing import Self
 
 from dgtui.engine.datasources.postgres_connection import Access
 from dgtui.engine.datasources.postgres_health import ask_postgres
-from dgtui.engine.errors import Cancelled, DataGuardianError, ServerTimeout
-from dgtui.engine.threads import Thread
+from dgtui.engine.datasources.side_watch import SideWatch
+from dgtui.engine.errors import DataGuardianError, ServerTimeout
 
 _LOOKS = 4
 """How often the server is asked within the time after which it is given up."""
 
 
-class SilenceWatch:
+class SilenceWatch(SideWatch):
     """For a block that waits for the server: gives up, and raises ServerTimeout, where it answers nothing for long.
 
     A server at work answers, however long its work may take; the system itself notices a network that is cut.
@@ -22,22 +20,11 @@ class SilenceWatch:
 
     def __init__(self, access: Access, database: str, patience: float, give_up: Callable[[], None]) -> None:
         """`give_up` is called once, from another thread, after as many seconds without any answer."""
+        super().__init__("silence watch")
         self._access = access
         self._database = database
         self._patience = patience
         self._give_up = give_up
-        self._error: ServerTimeout | None = None
-        self._ended = threading.Event()
-        self._thread = Thread(target=self._watch, name="silence watch", daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        self._ended.set()
-        if self._error is not None and not isinstance(error, Cancelled):
-            raise self._error from None
 
     def _watch(self) -> None:
         answered = time.monotonic()

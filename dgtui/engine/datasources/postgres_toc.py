@@ -4,6 +4,7 @@
 """
 
 import codecs
+import itertools
 import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -72,6 +73,17 @@ class Toc(NamedTuple):
 def read_toc(blocks: Iterable[bytes]) -> Toc:
     """Read no further than the table of contents; raises ValidationError, and ToolTooOld for a newer format."""
     return _read_toc(_Reader(iter(blocks)))
+
+
+def head_of(blocks: Iterable[bytes], toc: Toc) -> tuple[bytes, Iterator[bytes]]:
+    """An archive up to the end of its table of contents, and the blocks that follow."""
+    head = bytearray()
+    remaining = iter(blocks)
+    for block in remaining:
+        head += block
+        if len(head) >= toc.data_at:
+            break
+    return bytes(head[: toc.data_at]), itertools.chain([bytes(head[toc.data_at :])], remaining)
 
 
 def definition_bytes(entry: TocEntry) -> bytes:
