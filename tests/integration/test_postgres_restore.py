@@ -184,13 +184,15 @@ def test_a_server_killed_during_the_restore(
 ) -> None:
     source = datasource(own_postgres_server, "postgres")
     own_postgres_server.execute("CREATE DATABASE fresh TEMPLATE template0")
-    killed = threading.Event()
+    killed, once = threading.Event(), threading.Lock()
 
     class Killer(Listener):
         def current_object(self, name: str, *, number: int = 0, count: int = 0) -> None:
-            if not killed.is_set():
-                own_postgres_server.kill()
-                killed.set()
+            # Each process has a thread that tells of its tables.
+            with once:
+                if not killed.is_set():
+                    own_postgres_server.kill()
+                    killed.set()
 
     with pytest.raises(DatabaseConnectionError):
         source.load(
