@@ -184,11 +184,15 @@ def test_an_access_list_of_the_folder_lets_nobody_into_a_restored_database(
     assert "system.posix_acl_access" not in os.listxattr(current)
 
 
+@pytest.mark.parametrize("wal_bytes", [None, 32, 1000], ids=["as it was", "header alone", "frame cut"])
 def test_swap_of_a_damaged_database_keeps_its_side_files_with_it(
-    swap_case: tuple[SqliteDatasource, Path, Path, Path],
+    swap_case: tuple[SqliteDatasource, Path, Path, Path], wal_bytes: int | None
 ) -> None:
+    """Whatever is in them: SQLite deletes a -wal without a whole transaction as soon as it opens the database."""
     source, new, current, keep = swap_case
     current.write_bytes(b"garbage" * 5000)
+    if wal_bytes is not None:
+        os.truncate(f"{current}-wal", wal_bytes)
     sides = {ending: Path(f"{current}{ending}").read_bytes() for ending in ("-wal",)}
     restored = sqlite_digest(new)
     source.swap(str(new), str(current), str(keep), SilentReporter())

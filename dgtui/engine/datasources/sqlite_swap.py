@@ -9,7 +9,7 @@ from typing import Literal
 
 from dgtui.engine.datasources.places import copy_attributes, copy_ownership, exchange, has_mark, holders
 from dgtui.engine.datasources.sqlite_locks import try_exclusive
-from dgtui.engine.datasources.sqlite_snapshot import SIDE_FILES, connect, side_file
+from dgtui.engine.datasources.sqlite_snapshot import MAGIC, SIDE_FILES, connect, side_file
 from dgtui.engine.errors import RestoreError
 from dgtui.engine.files import fsync_folder
 from dgtui.engine.reporting import Reporter
@@ -122,6 +122,10 @@ def _fold_in_wal(current: Path, reporter: Reporter) -> None:
     """
     if not any(side_file(current, ending).exists() for ending in SIDE_FILES):
         return
+    if not _begins_like_a_database(current):
+        # To open it would be too much: SQLite deletes a `-wal` in which it finds no whole transaction.
+        reporter.log("The old database cannot be read; its side files are kept with it", level="warning")
+        return
     try:
         with contextlib.closing(connect(current, "mode=rw")) as connection:
             busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
@@ -135,6 +139,14 @@ def _fold_in_wal(current: Path, reporter: Reporter) -> None:
         raise RestoreError(
             f"{current} is in use", subject=str(current), hint=f"Who has it open? Try: fuser -v {current}"
         )
+
+
+def _begins_like_a_database(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(len(MAGIC)) == MAGIC
+    except PermissionError:
+        return False
 
 
 def _change_places(new: Path, current: Path, keep_as: Path) -> None:
