@@ -41,6 +41,7 @@ from dgtui.engine.health_model import Figures, HealthState, Watched
 from dgtui.engine.messages import now
 from dgtui.engine.notification_model import Actor, AuditEntry
 from dgtui.engine.runs import RunPaths
+from tests.bench.measure import compile_program
 from tests.support.homes import Home
 
 DATASOURCES = 200
@@ -103,6 +104,7 @@ def main() -> None:
     parser.add_argument("--only", help="only the commands with this word")
     parser.add_argument("--state", choices=STATES, help="only this catalogue")
     options = parser.parse_args()
+    compile_program()
     wanted = [one for one in COMMANDS if options.only is None or options.only in one]
     states = [one for one in STATES if options.state in (None, one)]
     if options.keep is not None:

@@ -1,5 +1,6 @@
 """Measuring commands against each other: interleaved rounds, wall and CPU time, ratios of medians."""
 
+import compileall
 import ctypes
 import os
 import statistics
@@ -8,6 +9,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import dgtui
 
 _PR_SET_CHILD_SUBREAPER = 36
 _SETTLE_SECONDS = 0.3
@@ -30,6 +33,11 @@ class Case:
     name: str
     command: Sequence[str]
     before: Callable[[], None] | None = None
+
+
+def compile_program() -> None:
+    """Write the bytecode of the program, as an installation has it; an environment may forbid it to each process."""
+    compileall.compile_dir(str(Path(dgtui.__file__).parent), quiet=1)
 
 
 def shell(name: str, text: str, before: Callable[[], None] | None = None) -> Case:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.bench.measure import Case, measure, shell, table
+from tests.bench.measure import Case, compile_program, measure, shell, table
 
 SMALL_MEGABYTES = 400
 """The size of dump that the tables of data are written for; others are multiples of it."""
@@ -99,5 +99,6 @@ def run_bench(description: str, bench: Callable[[argparse.Namespace, Path], None
     parser.add_argument("--megabytes", type=int, default=SMALL_MEGABYTES, help="size of the dump")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", choices=["backup", "restore"])
+    compile_program()
     with bench_folder() as folder:
         bench(parser.parse_args(), folder)

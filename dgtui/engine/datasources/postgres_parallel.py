@@ -3,20 +3,25 @@
 `pg_restore -j` wants a file that it can go back and forth in, as large as the archive is unpacked. Here the tables are
 shared out instead: each process is fed the whole archive by a pipe of its own and takes its share of the rows, so that
 to unpack the archive goes on beside the loading. What an archive defines before and after the rows stands in its table
-of contents, which alone is written to a file; indexes and keys are made from that with `-j`.
+of contents, which alone is written to a file; indexes and keys are made from that with `-j`. Those of a large table are
+begun as soon as it is filled, where a process would have to wait for the others.
 """
 
+import contextlib
 import functools
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
 from dgtui.engine.beside import Beside
 from dgtui.engine.datasources.loading import LoadOutcome
 from dgtui.engine.datasources.postgres_copy_watch import CopyWatch
 from dgtui.engine.datasources.postgres_names import table_name
 from dgtui.engine.datasources.postgres_process import RestoreCommand, RestoreProcess
+from dgtui.engine.datasources.postgres_ready_indexes import ReadyIndexes, indexes_by_table
 from dgtui.engine.datasources.postgres_toc import BEFORE_DATA, Toc, TocEntry, head_of
 
 _ROWS = "TABLE DATA"
@@ -29,6 +34,8 @@ _PLACE_KNOWN = 2
 _STEPS_OF_DOUBLING = 8
 _LEAST_BYTES = 1 << 14
 """What it takes to begin with a table, in bytes that are loaded in that time."""
+_LARGE_BYTES = 16 << 20
+"""From here on it pays to make the indexes of a table by a process of their own."""
 
 
 class ParallelLoad:
@@ -53,29 +60,37 @@ class ParallelLoad:
         self._toc = toc
         self._sizes = sizes
         self._watch = watch
-        self._running: tuple[RestoreProcess, ...] = ()
+        self._running: list[RestoreProcess] = []
         self._given_up = False
 
     def give_up(self) -> None:
         """End all processes at once, from whichever thread, and those that begin later."""
         self._given_up = True
-        for process in self._running:
+        for process in tuple(self._running):
             process.kill()
 
-    def _begin(self, *processes: RestoreProcess) -> None:
-        self._running = processes
-        if self._given_up:
-            self.give_up()
+    @contextlib.contextmanager
+    def _running_as(self, process: RestoreProcess) -> Iterator[RestoreProcess]:
+        self._running.append(process)
+        try:
+            if self._given_up:
+                process.kill()
+            yield process
+        finally:
+            process.stop()
+            self._running.remove(process)
 
     def load(self, jobs: int) -> LoadOutcome:
         """Make the tables, fill them, and make what rests on their rows; ends with the first step that fails."""
         rows = _NO_ROWS not in self._command.plan.arguments
         before, filled, after = in_steps(self._entries, rows=rows)
+        large = [entry for entry in filled if _size(entry, self._sizes) >= _LARGE_BYTES]
+        ready = ReadyIndexes(indexes_by_table(before, large, after), filled)
         contents = self._contents()
         steps: tuple[Callable[[], LoadOutcome], ...] = (
             lambda: self._make(before, contents, 1),
-            lambda: self._fill(shared_out(filled, self._sizes, jobs)),
-            lambda: self._make(after, contents, jobs),
+            lambda: self._fill(shared_out(filled, self._sizes, jobs), ready, contents),
+            lambda: self._make(_without(after, ready.given), contents, jobs),
         )
         notes: dict[str, None] = {}
         for step in steps:
@@ -108,43 +123,42 @@ class ParallelLoad:
         if not entries:
             return LoadOutcome()
         hear = self._watch.hearing(in_parallel=jobs > 1)
-        process = self._command.start(hear, entries, file=contents, jobs=jobs)
-        try:
-            self._begin(process)
+        with self._running_as(self._command.start(hear, entries, file=contents, jobs=jobs)) as process:
             return process.outcome()
-        finally:
-            process.stop()
 
-    def _fill(self, shares: Sequence[Sequence[TocEntry]]) -> LoadOutcome:
-        processes: list[RestoreProcess] = []
-        try:
-            for share in shares:
-                processes.append(self._command.start(self._watch.hearing(in_parallel=False), share))
-            self._begin(*processes)
-            return self._outcome_of(processes, shares)
-        finally:
-            for process in processes:
-                process.stop()
+    def _fill(self, shares: Sequence[Sequence[TocEntry]], ready: ReadyIndexes, contents: Path) -> LoadOutcome:
+        """Load all shares at once; the first that fails ends the others, and tells what was wrong."""
+        failed: list[_Lane] = []
 
-    def _outcome_of(self, processes: Sequence[RestoreProcess], shares: Sequence[Sequence[TocEntry]]) -> LoadOutcome:
-        """Feed all of them; the first that fails ends the others, and tells what was wrong."""
-        failed: list[_Feeding] = []
-        feedings: list[_Feeding] = []
-
-        def end_all(failure: _Feeding) -> None:
+        def end_all(failure: _Lane) -> None:
             failed.append(failure)
-            for process in processes:
-                process.kill()
+            ready.close()
+            self.give_up()
 
-        for process, share in zip(processes, shares, strict=True):
-            ended_well = functools.partial(self._watch.finish_all, share)
-            to_end = process is processes[-1]
-            feedings.append(_Feeding(process, self._blocks(), ended_well, end_all, to_end=to_end))
-        for feeding in feedings:
-            feeding.wait()
+        def make(entry: TocEntry) -> LoadOutcome:
+            return self._make([entry], contents, 1)
+
+        with contextlib.ExitStack() as stack:
+            processes = [
+                stack.enter_context(
+                    self._running_as(self._command.start(self._watch.hearing(in_parallel=False), share))
+                )
+                for share in shares
+            ]
+            lanes = []
+            for process, share in zip(processes, shares, strict=True):
+                filled = functools.partial(self._filled, share, ready)
+                to_end = process is processes[-1]
+                lanes.append(_Lane(process, self._blocks(), filled, ready, make, end_all, to_end=to_end))
+            for lane in lanes:
+                lane.wait()
         if failed:
             return failed[0].finish()
-        return LoadOutcome(notes=tuple(note for feeding in feedings for note in feeding.finish().notes))
+        return LoadOutcome(notes=tuple(note for lane in lanes for note in lane.finish().notes))
+
+    def _filled(self, share: Sequence[TocEntry], ready: ReadyIndexes) -> None:
+        self._watch.finish_all(share)
+        ready.fill(share)
 
 
 class Steps(NamedTuple):
@@ -194,29 +208,38 @@ def _size(entry: TocEntry, sizes: Mapping[str, int]) -> int:
     return max(sizes.get(table_name(entry.schema, entry.tag), 0), _LEAST_BYTES)
 
 
-class _Feeding:
-    """A process that is fed the archive in a thread."""
+def _without(entries: Iterable[TocEntry], others: Iterable[TocEntry]) -> list[TocEntry]:
+    numbers = {entry.dump_id for entry in others}
+    return [entry for entry in entries if entry.dump_id not in numbers]
+
+
+class _Lane:
+    """A thread that feeds the archive to a process, and then makes indexes for as long as the others load."""
 
     def __init__(
         self,
         process: RestoreProcess,
         blocks: Iterator[bytes],
-        ended_well: Callable[[], None],
-        failed: Callable[["_Feeding"], None],
+        filled: Callable[[], None],
+        ready: ReadyIndexes,
+        make: Callable[[TocEntry], LoadOutcome],
+        failed: Callable[["_Lane"], None],
         *,
         to_end: bool,
     ) -> None:
-        """One of the two is called in that thread; `to_end` has all of the archive read."""
+        """`filled` or `failed` is called in that thread, or both; `to_end` has all of the archive read."""
         self._process = process
         self._blocks = blocks
-        self._ended_well = ended_well
+        self._filled = filled
+        self._ready = ready
+        self._make = make
         self._failed = failed
         self._to_end = to_end
         self._outcome = LoadOutcome()
-        self._beside = Beside(self._feed)
+        self._beside = Beside(self._work)
 
     def wait(self) -> None:
-        """Wait until the process has ended."""
+        """Wait until all of it has ended."""
         self._beside.wait()
 
     def finish(self) -> LoadOutcome:
@@ -224,17 +247,28 @@ class _Feeding:
         self._beside.finish()
         return self._outcome
 
-    def _feed(self) -> None:
+    def _work(self) -> None:
         well = False
         try:
-            self._process.feed(self._blocks)
-            self._outcome = self._process.outcome()
-            if not self._outcome.error_count:
-                self._ended_well()
-                # What nobody had need of is read as well: the bytes are known to be good at their end only.
-                for _ in self._blocks if self._to_end else ():
-                    pass
-                well = True
+            self._feed()
+            while not self._outcome.error_count and (taken := self._ready.take()):
+                table, entry = taken
+                self._end_with(self._make(entry))
+                self._ready.made(table)
+            well = not self._outcome.error_count
         finally:
             if not well:
                 self._failed(self)
+
+    def _feed(self) -> None:
+        self._process.feed(self._blocks)
+        self._end_with(self._process.outcome())
+        if not self._outcome.error_count:
+            self._filled()
+            # What nobody had need of is read as well: the bytes are known to be good at their end only.
+            for _ in self._blocks if self._to_end else ():
+                pass
+
+    def _end_with(self, outcome: LoadOutcome) -> None:
+        notes = (*self._outcome.notes, *outcome.notes)
+        self._outcome = msgspec.structs.replace(outcome, notes=notes)
