@@ -1,20 +1,23 @@
 """Sizes and numbers as people read them."""
 
-_UNITS = ("kB", "MB", "GB", "TB", "PB", "EB")
+from bisect import bisect_right
+
 _THOUSAND = 1000
-_ROUNDED_UP = 999.5
+_ONE_DECIMAL = 9.95
+"""Below this it is less than ten with one decimal."""
+_UNITS = [(_THOUSAND**power, unit) for power, unit in enumerate(("kB", "MB", "GB", "TB", "PB", "EB"), 1)]
+_ENDS = [999.5 * one for one, _ in _UNITS[:-1]]
 """From here on it is one of the next unit."""
 
 
 def size_text(size: float) -> str:
     """`742 MB`, `3.4 GB`: one decimal below ten."""
-    if abs(size) < _THOUSAND:
+    magnitude = abs(size)
+    if magnitude < _THOUSAND:
         return f"{int(size)} B"
-    amount, place = size / _THOUSAND, 0
-    while abs(amount) >= _ROUNDED_UP and place < len(_UNITS) - 1:
-        amount, place = amount / _THOUSAND, place + 1
-    number = f"{amount:.1f}"
-    return f"{number if float(number) < 10 else round(float(number))} {_UNITS[place]}"
+    one, unit = _UNITS[bisect_right(_ENDS, magnitude)]
+    amount = size / one
+    return f"{amount:.1f} {unit}" if amount < _ONE_DECIMAL else f"{amount:.0f} {unit}"
 
 
 def counted(number: int, things: str) -> str:
