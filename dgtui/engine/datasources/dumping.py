@@ -109,8 +109,8 @@ class ArchiveCheck(ABC):
         """Give up; frees what it holds. May be called again and again, and never raises."""
 
 
-class Archive(Protocol):
-    """The uncompressed bytes of a stored backup, as a restore reads them."""
+class ArchiveBlocks(Protocol):
+    """The uncompressed bytes of a backup, as they stream by."""
 
     total_size_bytes: int
 
@@ -123,6 +123,10 @@ class Archive(Protocol):
 
         Raises ValidationError or StorageError on the way.
         """
+
+
+class Archive(ArchiveBlocks, Protocol):
+    """A stored backup, as a restore reads it."""
 
     def as_file(self) -> Path:
         """The bytes as a file in the run's scratch folder, made at the first call."""

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dgtui.engine.datasources.dumping import Archive
+from dgtui.engine.datasources.dumping import ArchiveBlocks
 from dgtui.engine.datasources.loading import Announce, LoadError, LoadOutcome, Selection
 from dgtui.engine.datasources.postgres_connection import Access, break_connection
 from dgtui.engine.datasources.postgres_databases import with_names
@@ -73,7 +73,7 @@ Views may be made to read one another in a circle.
 class DataLoad:
     """One loading of rows alone."""
 
-    def __init__(self, access: Access, archive: Archive, database: str, selection: Selection) -> None:
+    def __init__(self, access: Access, archive: ArchiveBlocks, database: str, selection: Selection) -> None:
         self._access = access
         self._archive = archive
         self._database = database

@@ -5,10 +5,9 @@ owner for these.
 """
 
 from collections.abc import Collection, Iterable, Iterator
-from pathlib import Path
 from typing import NamedTuple
 
-from dgtui.engine.datasources.dumping import Archive
+from dgtui.engine.datasources.dumping import ArchiveBlocks
 from dgtui.engine.datasources.postgres_names import quoted
 from dgtui.engine.datasources.postgres_toc import Toc, TocEntry, head_of
 
@@ -121,7 +120,7 @@ class ArchiveWithoutOwners:
     more. It takes up the room of the owner's name.
     """
 
-    def __init__(self, archive: Archive, toc: Toc, entries: Collection[int]) -> None:
+    def __init__(self, archive: ArchiveBlocks, toc: Toc, entries: Collection[int]) -> None:
         self.total_size_bytes = archive.total_size_bytes
         self.object_bytes = archive.object_bytes
         self._archive = archive
@@ -133,10 +132,6 @@ class ArchiveWithoutOwners:
         head, data = head_of(self._archive.blocks(), self._toc)
         yield self._cleared(bytearray(head))
         yield from data
-
-    def as_file(self) -> Path:
-        """Nobody asks: pg_restore reads the archive by a pipe."""
-        raise NotImplementedError
 
     def _cleared(self, head: bytearray) -> bytes:
         for place in self._places:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from dgtui.engine.datasources.dumping import Archive
+from dgtui.engine.datasources.dumping import ArchiveBlocks
 from dgtui.engine.datasources.loading import LoadError, LoadOutcome
 from dgtui.engine.datasources.postgres_complaints import LONGEST_STATEMENT
 from dgtui.engine.datasources.postgres_connection import Access
@@ -36,7 +36,7 @@ class Loader:
     def __init__(
         self,
         access: Access,
-        archive: Archive,
+        archive: ArchiveBlocks,
         toc: Toc,
         database: str,
         plan: RestorePlan,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from dgtui.engine.child import Child, describe_exit, widen_pipe
-from dgtui.engine.datasources.dumping import Archive
+from dgtui.engine.datasources.dumping import ArchiveBlocks
 from dgtui.engine.datasources.postgres_connection import Access
 from dgtui.engine.datasources.postgres_toc import TocEntry
 from dgtui.engine.errors import DataGuardianError, RestoreError
@@ -43,7 +43,7 @@ class RowsOf:
     """A running pg_restore that writes the chosen rows of an archive as SQL; use it in a `with`."""
 
     def __init__(
-        self, access: Access, archive: Archive, tool: ToolVersion, entries: list[TocEntry], scratch_folder: Path
+        self, access: Access, archive: ArchiveBlocks, tool: ToolVersion, entries: list[TocEntry], scratch_folder: Path
     ) -> None:
         listed = scratch_folder / "rows.list"
         listed.write_text("".join(f"{entry.dump_id};\n" for entry in entries), encoding="ascii")

@@ -164,18 +164,15 @@ class PostgresTarget(Datasource[PostgresSettings]):
         jobs: int,
         scratch_folder: Path,
     ) -> LoadOutcome:
-        """Load by pipe, or in parallel from a file and once more by pipe where that failed."""
+        """Load by one pipe or by several at once, and once more by one where that failed."""
         toc = read_toc(archive.blocks())
         plan = plan_restore(self._access, toc, selection)
         reporter.log(f"Running pg_restore {plan.tool.version} ({plan.tool.path})")
         for ownerless in plan.missing.ownerless:
             reporter.log(f"Will belong to the user that restores: {ownerless}", level="warning")
         nameless = {entry.dump_id for entry in toc.entries if entry.owner in plan.unusable_owners} | plan.handed_over
-        if nameless:
-            archive = ArchiveWithoutOwners(archive, toc, nameless)
-        loader = Loader(
-            self._access, archive, toc, database, plan, reporter, scratch_folder, patience=self.idle_timeout
-        )
+        loaded = ArchiveWithoutOwners(archive, toc, nameless) if nameless else archive
+        loader = Loader(self._access, loaded, toc, database, plan, reporter, scratch_folder, patience=self.idle_timeout)
         self._loaded_rows.clear()
         outcome = loader.load(jobs)
         self._loaded_rows[database] = loader.counted
