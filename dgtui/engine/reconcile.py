@@ -5,6 +5,7 @@ everywhere else what was written is removed. A restore whose worker died is reco
 """
 
 import contextlib
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -23,7 +24,7 @@ from dgtui.engine.manifest import Manifest
 from dgtui.engine.messages import now
 from dgtui.engine.model import ENDED, Copy, Execution, Problem
 from dgtui.engine.orders import BackupOrder, RehearseOrder, decode_order
-from dgtui.engine.problems import WHY_IT_DIED
+from dgtui.engine.problems import WHY_IT_DIED, problem_of
 from dgtui.engine.rebuild import rebuild_if_new
 from dgtui.engine.reconcile_restores import (
     end_restore,
@@ -159,7 +160,7 @@ def _end_execution(catalog: Catalog, config: Config, paths: RunPaths, execution:
 
 def _ended(catalog: Catalog, config: Config, paths: RunPaths, execution: Execution) -> tuple[Execution, str]:
     """What became of a backup, and a sentence for people."""
-    adopted = _find_backup(catalog, config, paths, execution)
+    adopted, unasked = _find_backup(catalog, config, paths, execution)
     if adopted is not None:
         sentence = f"A finished backup of {execution.job} was found and registered ({execution.execution_id[:8]})"
         return adopted, sentence
@@ -169,47 +170,67 @@ def _ended(catalog: Catalog, config: Config, paths: RunPaths, execution: Executi
             execution, status=last.status, problem=last.problem, finished_at=last.at, warnings=last.warnings
         )
     else:
-        ended = msgspec.structs.replace(
-            execution, status="interrupted", finished_at=now(), problem=_interruption(catalog, execution)
-        )
+        problem = _interruption(catalog, execution, unasked)
+        ended = msgspec.structs.replace(execution, status="interrupted", finished_at=now(), problem=problem)
     return ended, f"The backup of {execution.job} from {execution.started_at:%Y-%m-%d %H:%M} UTC ended {ended.status}"
 
 
-def _interruption(catalog: Catalog, execution: Execution) -> Problem:
+def _interruption(catalog: Catalog, execution: Execution, unasked: Sequence[str]) -> Problem:
     step = next_step(catalog, execution.execution_id)
+    removed = f"What it had written was removed; {step}"
+    if unasked:
+        # It may even be whole there.
+        removed = (
+            f"What it may have written could not be looked for at {', '.join(unasked)}: "
+            f"dgtui scan {unasked[0]}, once that can be read; until then {step}"
+        )
     return Problem(
         kind="Interrupted",
         message="The worker ended without notice",
         subject=execution.execution_id,
-        hint=f"{WHY_IT_DIED} What it had written was removed; {step}",
+        hint=f"{WHY_IT_DIED} {removed}",
     )
 
 
-def _find_backup(catalog: Catalog, config: Config, paths: RunPaths, execution: Execution) -> Execution | None:
-    """The execution as a whole backup, where a storage holds it; its leftovers are removed on the way."""
-    copies: list[Copy] = []
+def _find_backup(
+    catalog: Catalog, config: Config, paths: RunPaths, execution: Execution
+) -> tuple[Execution | None, list[str]]:
+    """The execution as a whole backup, where a storage holds it, and the storages that could not be asked for it.
+
+    Its leftovers are removed on the way.
+    """
+    copies: dict[str, Copy] = {}
+    unasked: dict[str, DataGuardianError] = {}
     found: tuple[Manifest, str] | None = None
-    wanted = _ordered_storages(paths, execution) or list(config.storages)
+    place: FolderRef | None = None
+    wanted = [name for name in _ordered_storages(paths, execution) or config.storages if name in config.storages]
     for name in wanted:
-        if name not in config.storages:
-            continue
         storage = config.storage(name)
         know_marker(catalog, storage)
-        with contextlib.suppress(DataGuardianError):
+        try:
             for leftover in storage.leftovers():
                 if leftover.execution_id == execution.execution_id:
                     storage.remove_leftover(leftover)
             for ref in storage.backups():
                 if _could_be(ref, execution) and (read := _read_of(storage, ref, execution)) is not None:
-                    found = read
-                    copies.append(Copy(storage=name, status="available", path=storage.path(ref), checked_at=now()))
+                    found, place = read, ref
+                    copies[name] = Copy(storage=name, status="available", path=storage.path(ref), checked_at=now())
                     remember_marker(catalog, storage)
-    if found is None:
-        return None
-    absent = [name for name in wanted if name not in {copy.storage for copy in copies}]
-    copies += [Copy(storage=name, status="missing", path="", checked_at=now()) for name in absent]
-    whole = execution_from_manifest(*found, tuple(copies))
-    return msgspec.structs.replace(whole, status="partial") if absent else whole
+        except DataGuardianError as error:
+            unasked[name] = error
+    if found is None or place is None:
+        return None, list(unasked)
+    others = [_not_found(config.storage(name), place, unasked.get(name)) for name in wanted if name not in copies]
+    whole = execution_from_manifest(*found, (*copies.values(), *others))
+    return msgspec.structs.replace(whole, status="partial") if others else whole, list(unasked)
+
+
+def _not_found(storage: Storage[Any], place: FolderRef, error: DataGuardianError | None) -> Copy:
+    """What is known of a backup at a storage where it was not found: where nobody could look, it may lie."""
+    if error is None:
+        return Copy(storage=storage.name, status="missing", path="", checked_at=now())
+    path, problem = storage.path(place), problem_of(error)
+    return Copy(storage=storage.name, status="unreachable", path=path, checked_at=now(), problem=problem)
 
 
 def _read_of(storage: Storage[Any], ref: FolderRef, execution: Execution) -> tuple[Manifest, str] | None:

@@ -263,6 +263,30 @@ def test_a_whole_backup_of_a_dead_run_is_registered_and_the_rest_of_it_removed(
     assert paths.catalog.storage_marker("disk") is not None
 
 
+def test_where_nobody_could_look_for_a_backup_of_a_dead_run_it_may_lie(paths: Meanwhile, config: Config) -> None:
+    make_backup(paths.state / "disk" / JOB_ID / FOLDER, b"content")
+    (paths.state / "nas").rename(paths.state / "away")
+    paths.catalog.save_storage_marker("nas", new_id())
+    reconcile(paths.catalog, config, paths)
+    found = paths.catalog.execution(EXECUTION_ID)
+    assert found is not None
+    assert found.status == "partial"
+    away = next(copy for copy in found.copies if copy.storage == "nas")
+    assert (away.status, away.path) == ("unreachable", str(paths.state / "nas" / JOB_ID / FOLDER))
+    assert away.problem is not None
+
+
+def test_a_dead_run_whose_storage_cannot_be_read_is_not_told_as_removed(paths: Meanwhile, config: Config) -> None:
+    make_backup(paths.state / "nas" / JOB_ID / FOLDER, b"content")
+    (paths.state / "nas").rename(paths.state / "away")
+    paths.catalog.save_storage_marker("nas", new_id())
+    reconcile(paths.catalog, config, paths)
+    found = paths.catalog.execution(EXECUTION_ID)
+    assert found is not None
+    assert found.problem is not None
+    assert "could not be looked for at nas: dgtui scan nas, once that can be read" in found.problem.hint
+
+
 @pytest.mark.parametrize("neighbour", ["damaged", "of another run", "of another job", "from before"])
 def test_other_backups_neither_hide_the_one_of_a_dead_run_nor_are_taken_for_it(
     paths: Meanwhile, config: Config, neighbour: str
