@@ -535,6 +535,30 @@ def test_what_is_written_to_has_changed_though_its_folder_has_not(storage: Local
     writer.abort()
 
 
+def test_a_folder_that_has_a_manifest_is_not_renamed_to_find_that_out(
+    storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed before the name was given back, a cleanup would have removed the backup as something half deleted."""
+    orphan = Orphan(ref=REF, path=str(put(storage)), bytes=0, changed_at=datetime.now(UTC))
+    renamed: list[str] = []
+    monkeypatch.setattr("dgtui.engine.storages.local_removal.rename_folder", lambda name, *_: renamed.append(name))
+    with pytest.raises(StorageError, match="has a manifest by now"):
+        storage.remove_orphan(orphan)
+    assert renamed == []
+
+
+def test_a_manifest_that_comes_while_an_orphan_is_removed_saves_it(
+    storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = put(storage)
+    orphan = Orphan(ref=REF, path=str(path), bytes=0, changed_at=datetime.now(UTC))
+    looks = iter([False, True])
+    monkeypatch.setattr("dgtui.engine.storages.local_removal.holds", lambda *_: next(looks))
+    with pytest.raises(StorageError, match="has a manifest by now"):
+        storage.remove_orphan(orphan)
+    assert storage.file_size(REF, PART) == 7
+
+
 def test_a_folder_that_has_a_manifest_by_now_is_no_orphan(storage: LocalStorage) -> None:
     path = put(storage)
     orphan = Orphan(ref=REF, path=str(path), bytes=0, changed_at=datetime.now(UTC))

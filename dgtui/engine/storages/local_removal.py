@@ -137,17 +137,24 @@ def remove_orphan(root: LocalRoot, orphan: Orphan) -> None:
             folders.callback(os.close, folder)
         except FileNotFoundError:
             return
+        # Before it is renamed: killed in between, a backup would be left under a name that is cleaned up.
+        if holds(MANIFEST, folder):
+            raise _has_manifest(orphan)
         garbage = f"{DELETED}{ref.folder}-{uuid.uuid4()}"
         rename_folder(ref.folder, garbage, job)
-        # Looked at under its new name: nobody can publish a backup in it any more.
+        # And under its new name: nobody can publish a backup in it any more.
         if holds(MANIFEST, folder):
             rename_folder(garbage, ref.folder, job)
-            raise StorageError(
-                f"{orphan.path} has a manifest by now", subject=orphan.path, hint="dgtui scan reads the storage anew"
-            )
+            raise _has_manifest(orphan)
         os.fsync(job)
         _remove(garbage, folder, job)
         _remove_job_folder(ref.job_id, root_fd)
+
+
+def _has_manifest(orphan: Orphan) -> StorageError:
+    return StorageError(
+        f"{orphan.path} has a manifest by now", subject=orphan.path, hint="dgtui scan reads the storage anew"
+    )
 
 
 def end_removal(root: LocalRoot, ref: FolderRef) -> None:
