@@ -266,16 +266,18 @@ class RestoreRun:
         if placing.mark is not None:
             self._task.run.log(f"It is not known which content is in place; {loaded} is left as it is", level="error")
             return
+        in_place = loaded == self._task.order.database and state.exists
         with self._task.cancellation.shield():
             try:
-                if loaded == self._task.order.database and state.exists:
+                if in_place:
                     empty_again(self._task.target, loaded)
                 else:
                     self._task.target.drop_target(loaded)
                 if not self.record.partly_filled:
                     self._place.note(placing=None)
             except DataGuardianError as error:
-                if not self._found(loaded):
+                # One that was there before is made anew by the next try, where this one had dropped it.
+                if not in_place and not self._found(loaded):
                     self._place.note(placing=None)
                     return
                 self._task.run.log(f"{loaded} could not be removed: {error.message}", level="error")

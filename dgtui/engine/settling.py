@@ -262,10 +262,16 @@ def _removed(target: _Target, restore: Restore, placing: Placing) -> list[str]:
 
 
 def empty_again(target: _Target, database: str) -> None:
-    """Give back a target that was there and held nothing as it was: with its own properties."""
+    """Give back a target that was there and held nothing as it was: with its own properties.
+
+    Where that was cut before, what the target was like is known by the empty one beside it alone.
+    """
     pattern = target.beside_name(database, NEW_SUFFIX)
-    target.drop_target(pattern)
-    target.create_target(pattern, like=database)
-    target.drop_target(database)
+    if target.target_state(database).exists:
+        target.drop_target(pattern)
+        target.create_target(pattern, like=database)
+        target.drop_target(database)
+    elif not target.target_state(pattern).exists:
+        return
     target.create_target(database, like=pattern)
     target.drop_target(pattern)
