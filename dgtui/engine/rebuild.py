@@ -32,7 +32,7 @@ def rebuild_if_new(catalog: Catalog, config: Config, paths: RunPaths) -> tuple[s
             return ()
         read, unread = _read_storages(catalog, config)
         catalog.storages_were_read()
-        sentences = _sentences(former, read, unread)
+        sentences = _sentences(former, read, unread) or _first_start(config, unread)
         if sentences:
             append_audit(
                 catalog,
@@ -81,3 +81,19 @@ def _sentences(former: str, read: list[ScanReport], unread: dict[str, str]) -> t
         ),
         *(f"{name} could not be read ({why}): later with dgtui scan {name}" for name, why in unread.items()),
     )
+
+
+def _first_start(config: Config, unread: dict[str, str]) -> tuple[str, ...]:
+    """Where nothing was found, where backups may lie all the same: none do at a storage that is not made yet."""
+    return tuple(
+        f"No backup was found, but {name} could not be read ({why}): later with dgtui scan {name}"
+        for name, why in unread.items()
+        if _may_hold_any(config, name)
+    )
+
+
+def _may_hold_any(config: Config, name: str) -> bool:
+    try:
+        return config.storage(name).marker_id() is not None
+    except DataGuardianError:
+        return True

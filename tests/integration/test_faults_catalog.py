@@ -89,6 +89,19 @@ def test_runs_go_on_and_the_list_is_as_before(shop: Home, harm: Callable[[Path],
     assert shop.dgtui("validate", "nightly@latest").exit_code == 0
 
 
+def test_a_first_start_names_the_storage_that_cannot_be_read(home: Home) -> None:
+    """Without that, "No backups" was said of a storage full of them."""
+    configure(home)
+    home.storage("nas").write_text("no folder")
+    first = home.dgtui("list")
+    assert "No backup was found, but nas could not be read" in first.errors
+    assert "dgtui scan nas" in first.errors
+    assert "disk" not in first.errors
+    (told,) = home.dgtui("notifications", "--type", "catalogue_rebuilt", "--json").json()
+    assert told["message"] in first.errors
+    assert "could not be read" not in home.dgtui("list").errors
+
+
 def test_a_storage_that_is_away_is_named(shop: Home) -> None:
     shop.storage("nas").rename(shop.folder / "unmounted")
     (shop.state / "catalog.db").unlink()
