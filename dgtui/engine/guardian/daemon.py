@@ -28,6 +28,7 @@ from dgtui.engine.guardian.room import wait_for_room
 from dgtui.engine.guardian.runner import DutyRunner, DutyState
 from dgtui.engine.guardian.status import DaemonReport, daemon_lock_path, daemon_status, write_report
 from dgtui.engine.guardian.systemd import SystemdNotifier
+from dgtui.engine.guardian.zone_watch import ZoneWatch
 from dgtui.engine.locks import Lock, take_lock
 from dgtui.engine.model import Problem
 from dgtui.engine.problems import problem_of
@@ -35,6 +36,7 @@ from dgtui.engine.runs import RunPaths
 from dgtui.engine.secrets import observe_secrets
 from dgtui.engine.sizes import counted
 from dgtui.engine.telling import SecretReads, Teller
+from dgtui.engine.timetable import time_zone
 
 _TICK_SECONDS = 3.0
 _STOP_SECONDS = 20.0
@@ -68,6 +70,7 @@ class Daemon:
         self._watch = watch
         self._place = place
         self._clock_watch = ClockWatch(context.clock)
+        self._zone_watch = ZoneWatch()
         self._keeping = ConfigKeeping(context, config_path)
         self._duty_watch = DutyWatch(context)
         self._hanging: tuple[str, ...] = ()
@@ -95,6 +98,8 @@ class Daemon:
                     self._reload()
                 if self._clock_watch.changed():
                     self._wake_all()
+                if self._zone_watch.changed():
+                    self._take_zone()
                 self._revive()
                 self._watch_duties()
                 self._report()
@@ -136,6 +141,11 @@ class Daemon:
         for line in more:
             self._context.log(line, "error")
         self._keeping.refused(error)
+
+    def _take_zone(self) -> None:
+        self._context.take_zone()
+        self._context.log(f"The time zone of the system is {time_zone(None)} now", "info")
+        self._wake_all()
 
     def _wake_all(self) -> None:
         for runner in self._runners:

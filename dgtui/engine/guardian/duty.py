@@ -64,6 +64,8 @@ class DutyContext:
         self.stopping = threading.Event()
         """Set once the daemon is to end."""
         self._log = log
+        self.zones_taken = 0
+        """How often the system's time zone was set meanwhile: what was made with a former one counts no more."""
 
     @property
     def config(self) -> Config:
@@ -73,6 +75,10 @@ class DutyContext:
     def take_config(self, config: Config) -> None:
         """Go on with another configuration."""
         self._config = config
+
+    def take_zone(self) -> None:
+        """Go on by the time zone that the system has now, where none is configured."""
+        self.zones_taken += 1
 
     def log(self, text: str, level: Level = "info") -> None:
         """Add a line to the daemon's log."""

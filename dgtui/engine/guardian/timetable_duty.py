@@ -56,6 +56,7 @@ class TimetableDuty:
         self._states: dict[str, TimetableState] | None = None
         self._parsed: dict[str, tuple[str, Timetable]] = {}
         self._coming: dict[str, tuple[TimetableState, datetime, datetime | None]] = {}
+        self._zones_taken = context.zones_taken
         self._look_again: datetime | None = None
         self._stopped = StoppedRuns(context)
 
@@ -64,6 +65,7 @@ class TimetableDuty:
         states = self._states
         if states is None:
             return now
+        self._follow_zone()
         config = self._context.config
         followed = followed_jobs(config)
         if set(states) - {config.job_id(name) for name in followed}:
@@ -73,6 +75,13 @@ class TimetableDuty:
             self._look_again = now
         looks = (self._look_again, self._stopped.next_look(now))
         return min((time for time in [*times, *looks] if time is not None), default=None)
+
+    def _follow_zone(self) -> None:
+        """Read the timetables anew where the system's time zone is another one by now."""
+        if self._zones_taken != self._context.zones_taken:
+            self._zones_taken = self._context.zones_taken
+            self._parsed.clear()
+            self._coming.clear()
 
     def _next_of(
         self, job_id: str, job: JobSettings, states: dict[str, TimetableState], now: datetime
@@ -96,6 +105,7 @@ class TimetableDuty:
         config = self._context.config
         if self._states is None:
             self._states = dict(timetable_states(self._context.catalog))
+        self._follow_zone()
         followed = followed_jobs(config)
         self._forget(set(self._states) - {config.job_id(name) for name in followed})
         waiting = {run.job_id for run in queued_runs(self._context.catalog)}
