@@ -20,7 +20,7 @@ import pytest
 from dgtui.cli.watch import start_and_watch
 from dgtui.engine.errors import EXIT_CANCELLED, EXIT_STOPPED
 from tests.support.fakebin import write_fake
-from tests.support.homes import PATIENCE_SECONDS, Home, wait_until
+from tests.support.homes import PATIENCE_SECONDS, Home, pid_of_worker, wait_until
 
 
 @pytest.fixture
@@ -331,7 +331,7 @@ def test_a_restore_asks_for_the_name_of_its_target(quick: Home) -> None:
 def test_a_second_ctrl_c_leaves_the_run_to_itself(slow: Home) -> None:
     with started(slow, "run", "nightly") as process:
         run_id = run_under_way(slow)
-        worker = int(slow.engine().paths.lock(run_id).read_text().split()[0])
+        worker = pid_of_worker(slow.engine().paths, run_id)
         # A worker that stands still cannot end before the second signal comes.
         os.kill(worker, signal.SIGSTOP)
         try:

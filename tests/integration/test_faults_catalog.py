@@ -19,7 +19,7 @@ from dgtui.engine.catalog.health import HealthRecords
 from dgtui.engine.health_model import Watched
 from dgtui.engine.runs import RunPaths
 from tests.support.daemons import StartDaemon
-from tests.support.homes import PATIENCE_SECONDS, Home, Outcome, wait_until
+from tests.support.homes import PATIENCE_SECONDS, Home, Outcome, pid_of_worker, wait_until
 from tests.support.receivers import web_server
 
 
@@ -265,9 +265,10 @@ def test_a_worker_killed_before_it_could_record_its_run_is_told_of_by_the_next_s
         runs = RunPaths(home.state)
         wait_until(lambda: any(b'"running"' in path.read_bytes() for path in runs.runs.glob("*.jsonl")), "the run")
         (run_id,) = runs.living()
+        worker = pid_of_worker(runs, run_id)
         # Whoever started it would tell of it.
         command.send_signal(signal.SIGSTOP)
-        os.kill(int(runs.lock(run_id).read_text()), signal.SIGKILL)
+        os.kill(worker, signal.SIGKILL)
         command.kill()
     let_go(held)
     listed = home.dgtui("list", "--json")
@@ -319,7 +320,7 @@ def test_a_run_cancelled_while_the_catalogue_is_loaded_ends_cancelled(home: Home
         wait_until(reached.exists, "the worker to load the catalogue")
         runs = RunPaths(home.state)
         (run_id,) = runs.living()
-        os.kill(int(runs.lock(run_id).read_text()), CANCEL)
+        os.kill(pid_of_worker(runs, run_id), CANCEL)
         go.touch()
         assert command.wait(PATIENCE_SECONDS) == 130
     assert [row["status"] for row in home.dgtui("list", "--json").json()] == ["cancelled"]

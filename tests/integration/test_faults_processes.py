@@ -17,16 +17,20 @@ from dgtui.engine.facade import Engine
 from dgtui.engine.model import Execution
 from tests.support.forking import forked
 from tests.support.gates import GatedTool
-from tests.support.homes import Home, wait_until
+from tests.support.homes import PATIENCE_SECONDS, Home, wait_until
 from tests.support.postgres import PostgresServer
 from tests.support.shops import Shop
 
 
 @pytest.fixture
-def slow_shop(shop: Shop) -> Shop:
-    """A shop whose dump takes long enough to be disturbed."""
-    shop.misbehave("slow:1500000")
-    return shop
+def gate(shop: Shop) -> GatedTool:
+    """What the shop's dump stands still at in the middle of its rows, however long it takes to disturb it."""
+    made = GatedTool(shop.home.folder / "tools", "pg_dump", str(shop.server.binaries / "pg_dump"))
+    for name in ("pg_restore", "pg_dumpall", "psql"):
+        made.folder.joinpath(name).symlink_to(shop.server.binaries / name)
+    shop.tools = made.folder
+    shop.write()
+    return made
 
 
 def start_and_wait(shop: Shop, percent: int) -> tuple[Engine, str]:
@@ -42,6 +46,14 @@ def start_and_wait(shop: Shop, percent: int) -> tuple[Engine, str]:
         return progress is not None and progress.total is not None and progress.done * 100 >= progress.total * percent
 
     wait_until(far_enough, f"{percent} % of the dump")
+    return engine, run_id
+
+
+def start_up_to(gate: GatedTool, shop: Shop) -> tuple[Engine, str]:
+    """Start the job and wait until the dump stands at the gate."""
+    engine = shop.home.engine()
+    run_id = engine.start_job("nightly")
+    gate.wait()
     return engine, run_id
 
 
@@ -87,20 +99,22 @@ def test_a_killed_worker_is_found_and_its_litter_removed(shop: Shop, percent: in
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_of_the_system_stops_a_worker_cleanly_and_is_told(slow_shop: Shop, number: signal.Signals) -> None:
+def test_a_signal_of_the_system_stops_a_worker_cleanly_and_is_told(
+    shop: Shop, gate: GatedTool, number: signal.Signals
+) -> None:
     """A machine that goes down sends one: the backup is not there in the morning, and nobody wanted that."""
-    engine, run_id = start_and_wait(slow_shop, 30)
+    engine, run_id = start_up_to(gate, shop)
     os.kill(worker_pid(engine, run_id), number)
-    snapshot = slow_shop.home.finish(engine, run_id)
+    snapshot = shop.home.finish(engine, run_id)
     assert snapshot.status == "interrupted"
     execution = engine.execution(run_id)
     assert execution.status == "interrupted"
     assert execution.problem is not None
     assert execution.problem.message == f"Stopped by signal {number} ({number.name})"
     assert [(told.kind, told.subject) for told in engine.records.notifications()] == [("backup_failed", "nightly")]
-    wait_until(lambda: not dump_tools_of(slow_shop), "the end of the dump tool")
-    assert slow_shop.folders() == []
-    slow_shop.nothing_left()
+    wait_until(lambda: not dump_tools_of(shop), "the end of the dump tool")
+    assert shop.folders() == []
+    shop.nothing_left()
 
 
 @pytest.mark.parametrize("timetable", [True, False])
@@ -155,19 +169,21 @@ def order_by_timetable(engine: Engine, run_id: str) -> None:
         )
 
 
-def test_a_hang_up_does_not_stop_a_worker(slow_shop: Shop) -> None:
-    engine, run_id = start_and_wait(slow_shop, 10)
+def test_a_hang_up_does_not_stop_a_worker(shop: Shop, gate: GatedTool) -> None:
+    engine, run_id = start_up_to(gate, shop)
     os.kill(worker_pid(engine, run_id), signal.SIGHUP)
-    assert slow_shop.home.finish(engine, run_id).status == "completed"
+    gate.open()
+    assert shop.home.finish(engine, run_id).status == "completed"
 
 
-def test_a_stopped_worker_goes_on_when_it_is_continued(slow_shop: Shop) -> None:
-    engine, run_id = start_and_wait(slow_shop, 10)
+def test_a_stopped_worker_goes_on_when_it_is_continued(shop: Shop, gate: GatedTool) -> None:
+    engine, run_id = start_up_to(gate, shop)
     pid = worker_pid(engine, run_id)
     os.kill(pid, signal.SIGSTOP)
     assert engine.paths.is_alive(run_id)
     os.kill(pid, signal.SIGCONT)
-    assert slow_shop.home.finish(engine, run_id).status == "completed"
+    gate.open()
+    assert shop.home.finish(engine, run_id).status == "completed"
 
 
 def test_cancel_by_command(shop: Shop) -> None:
@@ -181,39 +197,35 @@ def test_cancel_by_command(shop: Shop) -> None:
     assert shop.home.finish(engine, run_id).status == "cancelled"
 
 
-def test_two_runs_of_one_job(slow_shop: Shop) -> None:
-    engine, run_id = start_and_wait(slow_shop, 5)
+def test_two_runs_of_one_job(shop: Shop, gate: GatedTool) -> None:
+    engine, run_id = start_up_to(gate, shop)
     os.kill(worker_pid(engine, run_id), signal.SIGSTOP)
-    outcome = slow_shop.home.dgtui("--run-job", "nightly")
+    outcome = shop.home.dgtui("--run-job", "nightly")
     os.kill(worker_pid(engine, run_id), signal.SIGCONT)
+    gate.open()
     assert outcome.exit_code == 4, outcome
     assert "pid" in outcome.errors
-    assert slow_shop.home.finish(engine, run_id).status == "completed"
-    assert len(slow_shop.folders()) == 1
+    assert shop.home.finish(engine, run_id).status == "completed"
+    assert len(shop.folders()) == 1
 
 
-def test_a_worker_that_is_suspended_for_longer_than_any_wait(shop: Shop) -> None:
+def test_a_worker_that_is_suspended_for_longer_than_any_wait(shop: Shop, gate: GatedTool) -> None:
     """It goes on where it stood, or ends by its own clock; the data came meanwhile."""
-    gate = GatedTool(shop.home.folder / "tools", "pg_dump", str(shop.server.binaries / "pg_dump"))
-    for name in ("pg_restore", "pg_dumpall", "psql"):
-        gate.folder.joinpath(name).symlink_to(shop.server.binaries / name)
-    shop.tools, shop.job = gate.folder, 'idle_timeout = "1 s"'
+    shop.job = 'idle_timeout = "3 s"'
     shop.write()
-    engine = shop.home.engine()
-    run_id = engine.start_job("nightly")
-    gate.wait()
+    engine, run_id = start_up_to(gate, shop)
     worker = worker_pid(engine, run_id)
     os.kill(worker, signal.SIGSTOP)
     try:
         gate.open()
         # As long as this is what is tried: a time that is longer than the longest wait.
-        time.sleep(1.5)
+        time.sleep(3.5)
     finally:
         os.kill(worker, signal.SIGCONT)
     snapshot = shop.home.finish(engine, run_id)
     if snapshot.status == "failed":
         assert snapshot.problem is not None
-        assert "No data for 1 s" in snapshot.problem.message
+        assert "No data for 3 s" in snapshot.problem.message
         assert shop.folders() == []
     else:
         assert snapshot.status == "completed", snapshot.problem
@@ -221,35 +233,38 @@ def test_a_worker_that_is_suspended_for_longer_than_any_wait(shop: Shop) -> None
     shop.nothing_left()
 
 
-def test_many_starts_at_once_make_one_run(slow_shop: Shop) -> None:
+def test_many_starts_at_once_make_one_run(shop: Shop, gate: GatedTool) -> None:
     commands = [
         subprocess.Popen(
             [sys.executable, "-m", "dgtui", "--run-job", "nightly"],
-            env=slow_shop.home.environment,
+            env=shop.home.environment,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
         for _ in range(5)
     ]
-    assert sorted(command.wait(120) for command in commands) == [0, 4, 4, 4, 4]
-    assert len(slow_shop.folders()) == 1
+    # The one that runs stands at the gate, also where another of them is slow to begin.
+    wait_until(lambda: sum(command.poll() is not None for command in commands) >= 4, "the end of all but one")
+    gate.open()
+    assert sorted(command.wait(PATIENCE_SECONDS) for command in commands) == [0, 4, 4, 4, 4]
+    assert len(shop.folders()) == 1
 
 
-def test_sigterm_to_the_command_stops_the_run(slow_shop: Shop) -> None:
+def test_sigterm_to_the_command_stops_the_run(shop: Shop, gate: GatedTool) -> None:
     command = subprocess.Popen(
         [sys.executable, "-m", "dgtui", "--run-job", "nightly"],
-        env=slow_shop.home.environment,
+        env=shop.home.environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
     )
-    engine = slow_shop.home.engine()
-    wait_until(lambda: bool(dump_tools_of(slow_shop)), "the dump tool")
+    engine = shop.home.engine()
+    gate.wait()
     command.terminate()
-    _, errors = command.communicate(timeout=60)
+    _, errors = command.communicate(timeout=PATIENCE_SECONDS)
     assert command.returncode == 143, errors
     assert engine.executions()[0].status == "interrupted"
-    slow_shop.nothing_left()
+    shop.nothing_left()
 
 
 def test_a_closed_output_changes_nothing(shop: Shop) -> None:
@@ -259,7 +274,7 @@ def test_a_closed_output_changes_nothing(shop: Shop) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=PATIENCE_SECONDS,
     )
     assert "Traceback" not in done.stderr
     assert shop.home.engine().executions()[0].status == "completed"
@@ -278,7 +293,7 @@ def test_the_environment_of_cron(shop: Shop) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=PATIENCE_SECONDS,
     )
     assert done.returncode == 0, done.stderr
     assert "\x1b" not in done.stdout + done.stderr
@@ -291,7 +306,7 @@ def test_few_file_descriptors(shop: Shop) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=PATIENCE_SECONDS,
     )
     assert done.returncode == 0, done.stderr
 
@@ -339,7 +354,7 @@ def test_killed_at_any_rename_or_fsync(home: Home, call: str) -> None:
         done = subprocess.run(
             ["strace", "-f", "-o", str(log), "-e", f"trace={call}", "-e", f"inject={call}:signal=KILL:when={number}",
              sys.executable, "-m", "dgtui", "--run-job", "nightly"],
-            env=home.environment, capture_output=True, text=True, check=False, timeout=120,
+            env=home.environment, capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS,
         )  # fmt: skip
         engine = home.engine()
         assert [

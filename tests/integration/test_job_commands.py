@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from dgtui.engine.run_follower import RunFollower
 from tests.integration.test_faults_processes import worker_pid
 from tests.support.forking import forked
 from tests.support.homes import Home, wait_until
+from tests.support.ports import free_port
 
 
 @pytest.fixture
@@ -198,14 +198,12 @@ def test_what_before_leaves_running_stays(files: Home) -> None:
 
 
 def test_an_unreachable_server_is_tried_again(home: Home) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port = taken.getsockname()[1]
-    home.configure(f'[datasources.shop]\ntype = "postgres"\ndatabase = "shop"\nport = {port}\n', job="retries = 1")
+    datasource = f'[datasources.shop]\ntype = "postgres"\ndatabase = "shop"\nport = {free_port()}\n'
+    home.configure(datasource, job="retries = 1")
     engine = home.engine()
     run_id = engine.start_job("nightly")
     snapshot = home.finish(engine, run_id)
-    assert snapshot.status == "failed"
+    assert snapshot.status == "failed", snapshot.problem
     assert [line.text for line in snapshot.log if "Try 2 begins in 5 s" in line.text]
     said = RunFollower(engine.paths, run_id).poll()
     assert [message.phase for message in said if isinstance(message, PhaseMessage)] == ["connect", "wait", "connect"]

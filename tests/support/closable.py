@@ -5,13 +5,15 @@ import socket
 import threading
 from collections.abc import Iterator
 
+from tests.support.ports import listening
+
 
 class ClosablePort:
     """Passes connections on to a server's port as long as it is open."""
 
     def __init__(self, target: int) -> None:
         self._target = target
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = listening()
         self.port = int(self._listener.getsockname()[1])
         self._serve()
 

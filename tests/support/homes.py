@@ -31,6 +31,13 @@ def wait_until(holds: Callable[[], bool], what: str, *, seconds: float = PATIENC
         time.sleep(0.02)
 
 
+def pid_of_worker(paths: RunPaths, run_id: str) -> int:
+    """The pid of a run's worker, once whoever starts it has written it down: the worker may be ahead of that."""
+    lock = paths.lock(run_id)
+    wait_until(lambda: lock.stat().st_size > 0, f"the pid of the worker of run {run_id}")
+    return int(lock.read_text())
+
+
 class Warm(Protocol):
     """Runs commands in an interpreter that has the program loaded already; see `warm.py`."""
 

@@ -9,11 +9,14 @@ _FIRST, _COUNT = 10_000, 22_000
 
 def free_port() -> int:
     """A port of 127.0.0.1 that nobody listens on; taken by chance, so that sessions side by side do not meet."""
+    with listening() as probe:
+        return int(probe.getsockname()[1])
+
+
+def listening() -> socket.socket:
+    """A server's socket on such a port, which nobody takes while it is closed for a time and opened again."""
     while True:
-        port = _FIRST + secrets.randbelow(_COUNT)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
+        try:
+            return socket.create_server(("127.0.0.1", _FIRST + secrets.randbelow(_COUNT)))
+        except OSError:
+            continue
