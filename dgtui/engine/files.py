@@ -118,7 +118,11 @@ def open_folder(name: str | Path, *, folder: int | None = None, follow: bool = F
 def new_file(name: str, folder: int, mode: int = FILE_MODE) -> int:
     """Create a file for writing that did not exist, of this mode, in an open folder; raises OSError."""
     descriptor = os.open(name, os.O_WRONLY | _NEW_FILE, mode, dir_fd=folder)
-    set_mode(descriptor, mode)
+    try:
+        set_mode(descriptor, mode)
+    except OSError:
+        os.close(descriptor)
+        raise
     return descriptor
 
 

@@ -1,5 +1,6 @@
 """Small files and folders: whole or not at all, private, and never through somebody's link."""
 
+import contextlib
 import errno
 import os
 import re
@@ -14,10 +15,14 @@ from dgtui.engine.errors import DiskSpaceError, StorageError
 from dgtui.engine.files import (
     file_error,
     fsync_folder,
+    is_read_only,
     make_private_folder,
+    new_file,
     open_folder,
     open_regular,
     rename_folder,
+    set_room_aside,
+    write_and_forget,
     write_durably,
 )
 
@@ -36,6 +41,13 @@ def folder(tmp_path: Path) -> Iterator[int]:
     descriptor = open_folder(tmp_path)
     yield descriptor
     os.close(descriptor)
+
+
+def _open_files() -> Iterator[Path]:
+    """What this process has open."""
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            yield descriptor.readlink()
 
 
 def mode(path: Path) -> int:
@@ -81,6 +93,118 @@ def test_a_write_that_fails_leaves_the_old_file_alone(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
+@pytest.fixture
+def disk_calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Path]]:
+    """What is synced and renamed, in order, by what it is called then."""
+    calls: list[tuple[str, Path]] = []
+    fsync, rename = os.fsync, os.rename
+
+    def seen_fsync(descriptor: int) -> None:
+        fsync(descriptor)
+        calls.append(("sync", Path(f"/proc/self/fd/{descriptor}").readlink()))
+
+    def seen_rename(old: str, new: str, *, src_dir_fd: int, dst_dir_fd: int) -> None:
+        rename(old, new, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
+        calls.append(("rename", Path(new)))
+
+    monkeypatch.setattr(os, "fsync", seen_fsync)
+    monkeypatch.setattr(os, "rename", seen_rename)
+    return calls
+
+
+def test_content_is_durable_before_its_name_and_the_name_before_success_is_told(
+    tmp_path: Path, disk_calls: list[tuple[str, Path]]
+) -> None:
+    """Otherwise a power cut could leave an empty file in the place of a good one."""
+    write_durably(tmp_path / "file", b"new")
+    (first, temporary), *others = disk_calls
+    assert (first, temporary.parent, temporary.suffix) == ("sync", tmp_path, ".tmp")
+    assert others == [("rename", Path("file")), ("sync", tmp_path)]
+
+
+def test_the_names_of_folders_are_durable(tmp_path: Path, disk_calls: list[tuple[str, Path]]) -> None:
+    make_private_folder(tmp_path / "a" / "b")
+    fsync_folder(tmp_path)
+    assert disk_calls == [("sync", tmp_path), ("sync", tmp_path / "a"), ("sync", tmp_path)]
+
+
+@pytest.mark.parametrize("nameless", [True, False])
+def test_a_trial_is_synced_and_leaves_nothing(
+    tmp_path: Path, folder: int, nameless: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A network drive may tell only then that there is no room, or that the disk behind it is broken."""
+    really_open = os.open
+
+    def without_nameless_files(name: str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        if flags & os.O_TMPFILE == os.O_TMPFILE:
+            raise OSError(errno.EOPNOTSUPP, "no O_TMPFILE")
+        return really_open(name, flags, mode, dir_fd=dir_fd)
+
+    def fail(_: int) -> None:
+        raise OSError(errno.EDQUOT, "quota")
+
+    if not nameless:
+        monkeypatch.setattr(os, "open", without_nameless_files)
+    write_and_forget(folder)
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="quota"):
+        write_and_forget(folder)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("code", [errno.EROFS, errno.EACCES, errno.ENOSPC])
+def test_a_trial_that_cannot_begin_says_why(folder: int, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> int:
+        raise OSError(code, "x")
+
+    monkeypatch.setattr(os, "open", fail)
+    with pytest.raises(OSError, match="x") as caught:
+        write_and_forget(folder)
+    assert caught.value.errno == code
+
+
+def test_what_the_system_takes_in_pieces_is_written_whole(
+    tmp_path: Path, folder: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, block: write(descriptor, block[:3]))
+    write_durably(tmp_path / "file", b"0123456789")
+    assert (tmp_path / "file").read_bytes() == b"0123456789"
+
+
+def test_a_new_file_is_never_one_that_was_there(tmp_path: Path, folder: int) -> None:
+    (tmp_path / "file").write_bytes(b"precious")
+    (tmp_path / "link").symlink_to("elsewhere")
+    for name in ("file", "link"):
+        with pytest.raises(FileExistsError):
+            new_file(name, folder)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "link"]
+    assert (tmp_path / "file").read_bytes() == b"precious"
+
+
+@pytest.mark.parametrize(("code", "raises"), [(errno.EPERM, False), (errno.ENOTSUP, False), (errno.EIO, True)])
+def test_where_modes_cannot_be_kept_the_mount_decides(
+    tmp_path: Path, code: int, raises: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A FAT disk or a network drive takes backups as well; a disk that fails is told, and no descriptor stays open."""
+
+    def fail(*_: object) -> None:
+        raise OSError(code, "x")
+
+    monkeypatch.setattr(os, "fchmod", fail)
+    mask = os.umask(0o277)
+    try:
+        if raises:
+            with pytest.raises(StorageError):
+                write_durably(tmp_path / "file", b"new")
+        else:
+            write_durably(tmp_path / "file", b"new")
+    finally:
+        os.umask(mask)
+    assert (tmp_path / "file").exists() != raises
+    assert [path for path in _open_files() if tmp_path in path.parents] == []
+
+
 def test_a_missing_folder_is_told(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="No such file") as caught:
         write_durably(tmp_path / "none" / "file", b"new")
@@ -110,6 +234,9 @@ def test_the_same_where_the_file_system_lacks_the_call(
 ) -> None:
     monkeypatch.setattr("dgtui.engine.files._rename_without_replacing", lambda *_: code)
     test_a_folder_is_never_renamed_over_another(tmp_path, folder)
+    with pytest.raises(FileNotFoundError):
+        rename_folder("none", "claimed", folder)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["new", "taken"]
 
 
 def test_only_plain_files_are_opened(tmp_path: Path, folder: int) -> None:
@@ -123,6 +250,37 @@ def test_only_plain_files_are_opened(tmp_path: Path, folder: int) -> None:
     with pytest.raises(OSError, match="symbolic links"):
         open_regular("link", folder)
     os.close(open_regular("file", folder))
+
+
+def test_a_folder_is_not_opened_through_a_link_unless_that_is_wanted(tmp_path: Path, folder: int) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to("folder")
+    with pytest.raises(NotADirectoryError):
+        open_folder("link", folder=folder)
+    os.close(open_folder("link", folder=folder, follow=True))
+
+
+@pytest.mark.parametrize(("code", "read_only"), [(errno.EROFS, True), (errno.EACCES, False), (errno.EOPNOTSUPP, False)])
+def test_a_disk_that_is_read_only_is_known(
+    tmp_path: Path, code: int, read_only: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> int:
+        raise OSError(code, "x")
+
+    assert not is_read_only(tmp_path / "none")
+    monkeypatch.setattr(os, "open", fail)
+    assert is_read_only(tmp_path / "none") == read_only
+
+
+def test_room_that_is_set_aside_leaves_a_file_as_long_as_it_is(tmp_path: Path, folder: int) -> None:
+    descriptor = new_file("file", folder)
+    try:
+        set_room_aside(descriptor, 1 << 20)
+        assert (os.fstat(descriptor).st_size, os.fstat(descriptor).st_blocks * 512 >= 1 << 20) == (0, True)
+    finally:
+        os.close(descriptor)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        set_room_aside(descriptor, 1 << 20)
 
 
 @pytest.mark.parametrize(
