@@ -13,7 +13,7 @@ from dgtui.engine.messages import now
 from dgtui.engine.restore_model import Part, PartChange, Placing, Restore, RestoreReport
 from dgtui.engine.restore_task import TargetTask
 from dgtui.engine.safety_copy import SafetyCopy, new_safety_id, partial_safety, take_safety_copy
-from dgtui.engine.settling import forget_leftovers, in_place_after, not_known
+from dgtui.engine.settling import forget_leftovers, in_place_after, not_known, not_placed
 
 
 def kept_part(target: Datasource[Any], change: PartChange, *, kept: bool) -> dict[str, Any]:
@@ -79,11 +79,11 @@ class Replacement:
             try:
                 task.target.swap(beside, database, keep_as, task.run)
             except SwapImpossible:
-                self.note(placing=msgspec.structs.replace(placing, keep_as=None, mark=None))
+                self.note(placing=not_placed(placing))
                 raise
             except BaseException as error:
                 if self._settled(placing, error) == "old":
-                    self.note(placing=msgspec.structs.replace(placing, keep_as=None, mark=None))
+                    self.note(placing=not_placed(placing))
                     raise
                 task.run.log("The swap was made all the same", level="warning")
             self._keep(keep_as, state, beside)
@@ -111,7 +111,7 @@ class Replacement:
                 if placing is None or placing.mark is None:
                     raise
                 if self._settled(placing, error) == "old":
-                    self.note(placing=msgspec.structs.replace(placing, keep_as=None, mark=None, change=None), part=None)
+                    self.note(placing=not_placed(placing), part=None)
                     raise
                 task.run.log("The exchange was made all the same", level="warning")
                 kept = task.target.target_state(change.keep_as).exists

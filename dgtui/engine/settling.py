@@ -46,6 +46,16 @@ def not_known(database: str) -> str:
     return f"{database} holds its former content or the restored one, whole, and which of them cannot be told now"
 
 
+def not_placed(placing: Placing) -> Placing | None:
+    """What still lies beside the target to be removed, once it is known that its content was not exchanged.
+
+    None where that is what a restore keeps: an undo that failed may be tried again.
+    """
+    if not placing.disposable:
+        return None
+    return msgspec.structs.replace(placing, keep_as=None, mark=None, change=None, rows=False)
+
+
 def settle_and_tell(catalog: Catalog, target: _Target, restore: Restore, warn: Warn) -> Restore:
     """Settle a restore that was told of as it ended, and tell the verdict. Raises as `settle` does."""
     settled = settle(catalog, target, restore)
@@ -68,8 +78,7 @@ def settle(catalog: Catalog, target: _Target, restore: Restore) -> Restore:
     if target.settle_swap(placing.mark, placing.beside, restore.target, placing.keep_as) == "new":
         settled = _swapped(catalog, target, restore, placing)
     else:
-        left = msgspec.structs.replace(placing, keep_as=None, mark=None)
-        settled = _as_it_was(restore, left if placing.disposable else None)
+        settled = _as_it_was(restore, not_placed(placing))
     catalog.save_restore(settled)
     return settled
 
@@ -106,8 +115,7 @@ def _settle_part(catalog: Catalog, target: _Target, restore: Restore, placing: P
     if in_place_after(target, placing, restore.target) == "new":
         changed = _exchanged(catalog, target, restore, placing)
     else:
-        left = msgspec.structs.replace(placing, keep_as=None, mark=None, change=None, rows=False)
-        changed = msgspec.structs.replace(_as_it_was(restore, left if placing.disposable else None), part=None)
+        changed = msgspec.structs.replace(_as_it_was(restore, not_placed(placing)), part=None)
     catalog.save_restore(changed)
     if placing.rows and changed.placing is not None:
         if target.target_state(placing.beside).exists:
@@ -249,6 +257,9 @@ def _ways_on(restore: Restore) -> tuple[str, ...]:
 
 
 def _removed(target: _Target, restore: Restore, placing: Placing) -> list[str]:
+    if not placing.disposable:
+        # Of a failed undo: records of former versions name what is kept as if it had been left behind.
+        return []
     own = [name for name in (placing.beside, placing.like) if name is not None]
     if restore.took_effect:
         own = [name for name in own if name != restore.target]

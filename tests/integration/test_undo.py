@@ -2,6 +2,7 @@
 
 import shutil
 import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from dgtui.engine.audit import verify_audit
 from dgtui.engine.errors import EXIT_USAGE, ConfigError
 from dgtui.engine.guardian.duty import DutyContext
 from dgtui.engine.guardian.replaced_duty import ReplacedDuty
+from dgtui.engine.restore_model import Placing
 from dgtui.wording.restored_text import can_be_undone
 from tests.support.changing import KINDS, changing
 from tests.support.homes import Home, wait_until
@@ -68,6 +70,26 @@ def test_undo_from_the_safety_backup(kind: str, home: Home, request: pytest.Fixt
         assert undone.execution_id == restore.safety_execution_id
         assert undone.safety_execution_id not in (None, restore.safety_execution_id)
         assert engine.undo_choice(undone).possible
+
+
+def test_an_undo_that_failed_leaves_what_is_kept_alone(home: Home, request: pytest.FixtureRequest) -> None:
+    """It is the only way back where no safety backup was made, and nobody is told to remove it."""
+    with changing("sqlite", home, request) as source:
+        _, restore, _ = source.restore(safety=False)
+        with closing(sqlite3.connect(home.folder / "data" / "shop.db")) as application:
+            application.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+            engine, undo, snapshot = source.undo(restore)
+        assert (undo.status, undo.placing) == ("failed", None), snapshot.problem
+        assert "cleanup-restore" not in home.dgtui("check").output
+        # As former versions wrote it down.
+        assert restore.kept_as is not None
+        kept = Placing(beside=restore.kept_as, disposable=False)
+        engine.catalog.save_restore(msgspec.structs.replace(undo, placing=kept))
+        done = home.dgtui("cleanup-restore", undo.restore_id, "--yes")
+        assert (done.exit_code, "was removed" in done.errors) == (0, False), done
+        assert home.engine().restore(undo.restore_id).placing is None
+        _, again, snapshot = source.undo(restore)
+        assert (again.status, source.digest()) == ("completed", source.before), snapshot.problem
 
 
 def test_to_clean_up_where_nothing_is_left_asks_for_nothing(home: Home, request: pytest.FixtureRequest) -> None:
