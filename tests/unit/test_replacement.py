@@ -255,7 +255,7 @@ def test_what_nobody_keeps_is_dropped_at_once(seconds: int) -> None:
 def test_what_cannot_be_dropped_is_kept_and_told() -> None:
     target = Target()
 
-    def refuse(_: str) -> None:
+    def refuse(name: str) -> None:
         raise RestoreError("In use")
 
     step = swap(target)
