@@ -105,7 +105,7 @@ def test_one_dead_server_with_forty_databases_is_one_message(post: Post) -> None
     assert post.deliver().sent == 0
     assert post.deliver(after=timedelta(seconds=15)).sent == 1
     (message,) = post.got()
-    assert message["title"] == "40 connection lost at db1:5432"
+    assert message["title"] == "40 connections lost at db1:5432"
     assert message["severity"] == "critical"
     assert len(message["notifications"]) == 40
     assert post.deliver(after=HOUR).sent == 0
@@ -284,6 +284,17 @@ def test_a_digest_collects_and_lets_critical_ones_through(post: Post) -> None:
     (message,) = post.got()
     assert [one["subject"] for one in message["notifications"]] == ["one", "two"]
     assert message["title"] == "1 backup completed, 1 backup failed"
+
+
+def test_a_digest_counts_what_is_over_apart(post: Post) -> None:
+    post.set(digest="daily", digest_at="08:00", timezone="UTC")
+    for subject in ("shop", "crm"):
+        post.tell("backup_failed", subject)
+        post.tell("copy_missing", subject)
+    post.tell("backup_completed", "crm")
+    post.deliver(after=24 * HOUR)
+    (message,) = post.got()
+    assert message["title"] == "2 copies missing, 1 backup failed, 1 backup failed (over), 1 backup completed"
 
 
 def test_the_daily_digest_keeps_its_hour_over_a_change_of_the_clocks(post: Post) -> None:

@@ -44,9 +44,9 @@ def test_forty_databases_of_a_dead_server_are_one_message(home: Home, postgres_s
             return [request.json["title"] for request in web.requests[seen:]]
 
         port.close()
-        assert sent_within(30) == [f"40 connection lost at 127.0.0.1:{port.port}"]
+        assert sent_within(30) == [f"40 connections lost at 127.0.0.1:{port.port}"]
         port.open()
-        assert sent_within(22) == [f"40 connection restored at 127.0.0.1:{port.port}"]
+        assert sent_within(22) == [f"40 connections restored at 127.0.0.1:{port.port}"]
 
 
 def test_outages_reach_a_mail_server_and_a_web_server(

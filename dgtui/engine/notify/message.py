@@ -8,9 +8,10 @@ from typing import get_args
 
 from dgtui.engine.catalog.delivery_items import Item
 from dgtui.engine.model import Record
-from dgtui.engine.notification_model import Notification, Severity
+from dgtui.engine.notification_model import Notification, NotificationKind, Severity
 
 _MOST_LINES = 200
+_OF_MANY = {"hangs": "hang", "fails": "fail"}
 _RANKS: dict[Severity, int] = {severity: rank for rank, severity in enumerate(get_args(Severity))}
 
 
@@ -72,10 +73,19 @@ def _title(notifications: Sequence[Notification]) -> str:
     first = notifications[0]
     if len(notifications) == 1:
         return " ".join(first.message.split())
-    kinds = Counter(one.kind for one in notifications)
-    what = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in kinds.most_common())
+    counts = Counter((one.kind, one.ended_at is not None) for one in notifications).most_common()
+    what = ", ".join(f"{_so_many(kind, count)}{' (over)' if over else ''}" for (kind, over), count in counts)
     groups = {one.group_key for one in notifications}
     return f"{what} at {first.group_key}" if len(groups) == 1 and first.group_key else what
+
+
+def _so_many(kind: NotificationKind, count: int) -> str:
+    """`1 backup failed`, `12 connections lost`, `2 duties hang`."""
+    thing, _, what = kind.partition("_")
+    if count == 1:
+        return f"1 {thing} {what.replace('_', ' ')}"
+    things = f"{thing[:-1]}ies" if thing.endswith("y") else f"{thing}s"
+    return f"{count} {things} {_OF_MANY.get(what, what.replace('_', ' '))}"
 
 
 def _lines(items: Sequence[Item]) -> list[str]:
