@@ -33,7 +33,7 @@ from dgtui.engine.notify.rules import after_quiet_hours
 from dgtui.engine.records import Records
 from dgtui.engine.settings import Duration
 from dgtui.engine.telling import Teller
-from tests.support.homes import Home, wait_until
+from tests.support.homes import PATIENCE_SECONDS, Home, wait_until
 from tests.support.receivers import WebServer, closed_port, frozen_server, mail_server, web_server
 
 START = datetime(2025, 2, 13, 21, 30, tzinfo=UTC)
@@ -613,7 +613,7 @@ def test_a_kill_in_the_middle_sends_nothing_twice_and_loses_nothing_unsaid(home:
         home.config_path.chmod(0o600)
         courier = subprocess.Popen([sys.executable, "-c", _DAEMON, str(home.state), str(home.config_path)])
         if moment == "while it has it":
-            assert web.arrived.wait(60)
+            assert web.arrived.wait(PATIENCE_SECONDS)
         else:
             wait_until(lambda: bool(Deliveries(catalog).of_status("sending")), "the attempt")
         os.kill(courier.pid, signal.SIGKILL)

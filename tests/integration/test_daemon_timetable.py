@@ -54,17 +54,20 @@ def test_killed_again_and_again_no_run_is_lost_or_doubled(files: Home, start_dae
     program = files.folder / "note.sh"
     program.write_text(f'#!/bin/sh\necho "$DGTUI_EXECUTION_ID" >> {log}\n')
     program.chmod(0o755)
-    configure(files, f'schedule = "every 2 s"\nbefore = ["{program}"]')
+    job = f'schedule = "every 2 s"\nbefore = ["{program}"]\n'
+    configure(files, job)
     for _ in range(4):
         daemon = start_daemon().wait_ready()
         daemon.wait_for(partial(_is_longer, log, log.stat().st_size if log.exists() else 0), "another run")
         daemon.stop(signal.SIGKILL)
+    # No more are due: a slow machine might never come to an end between two of them.
+    configure(files, f"{job}enabled = false")
     last = start_daemon().wait_ready()
     engine = files.engine()
     wait_until(
         lambda: not queued_runs(engine.catalog)
         and all(execution.status in ENDED for execution in engine.executions()),
-        "all runs to end between two due times",
+        "all runs to end",
     )  # fmt: skip
     last.stop(signal.SIGKILL)
     wait_until(lambda: not engine.paths.living(), "the last worker")
@@ -72,8 +75,7 @@ def test_killed_again_and_again_no_run_is_lost_or_doubled(files: Home, start_dae
     executions = {execution.execution_id: execution for execution in engine.executions()}
     ran = log.read_text().split()
     assert len(ran) == len(set(ran)), "no run has a second worker"
-    waiting = {run.execution_id for run in queued_runs(engine.catalog)}
-    assert set(ran) == set(executions) - waiting, "what was claimed was run"
+    assert set(ran) == set(executions), "what was claimed was run"
     assert {executions[run].status for run in ran} == {"completed"}
     with engine.catalog.transaction() as connection:
         rows = connection.exec_driver_sql("select due_at, count(*) from due_runs group by 1 having count(*) > 1").all()

@@ -1,13 +1,14 @@
 """The memory of a worker does not grow with what it backs up."""
 
-import contextlib
+import json
 import os
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 
-from tests.support.homes import Home, wait_until
+from tests.support.homes import Home
 from tests.support.postgres import PostgresServer
 from tests.support.round_trips import parts, postgres_table, table
 
@@ -20,30 +21,29 @@ _PEAK = re.compile(r"^VmHWM:\s*(\d+) kB$", re.MULTILINE)
 def peak_kibibytes(home: Home, *, dumped: int, in_parts: bool) -> int:
     """Back up; the worker's peak resident memory. `dumped` is how many bytes the dump has at least."""
     engine = home.engine()
-    run_id = engine.start_job("nightly")
-    status = Path(f"/proc/{engine.paths.lock(run_id).read_text()}/status")
-    peak = 0
-
-    def ended() -> bool:
-        nonlocal peak
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            # It only ever grows, so the last look tells it; a process that has ended has no memory any more.
-            if found := _PEAK.search(status.read_text()):
-                peak = max(peak, int(found[1]))
-        return not engine.paths.is_alive(run_id)
-
-    wait_until(ended, "the end of the backup")
-    execution = engine.execution(run_id)
+    execution = home.back_up()
     assert execution.status == "completed", execution.problem
     assert execution.total_size_bytes is not None
     assert execution.total_size_bytes > dumped
     assert (parts(execution) > 1) is in_parts
     for copy in execution.copies:
         engine.delete(execution, storage=copy.storage, force=True)
-    return peak
+    found = _PEAK.search(_status_of_the_worker(home).read_text())
+    assert found is not None
+    return int(found[1])
 
 
-JOB = 'compression = "zstd:3"\ncompression_threads = 2\nmax_file_size_mb = '
+def _status_of_the_worker(home: Home) -> Path:
+    return home.folder / "status-of-the-worker"
+
+
+def job(home: Home, part_megabytes: int) -> str:
+    """Keys of the job; what it runs at its end writes down how much memory the worker, which waits for it, ever had."""
+    look = f"cat /proc/$PPID/status > {shlex.quote(str(_status_of_the_worker(home)))}"
+    return (
+        f'compression = "zstd:3"\ncompression_threads = 2\nmax_file_size_mb = {part_megabytes}\n'
+        f'after = ["sh", "-c", {json.dumps(look)}]'
+    )
 
 
 def assert_flat(small: int, large: int) -> None:
@@ -58,7 +58,7 @@ def test_memory_stays_flat(home: Home, tmp_path: Path) -> None:
     home.configure(
         table("shop", type="files", path=str(source)),
         storages=("disk", "nas"),
-        job=f"{JOB}10",
+        job=job(home, 10),
     )
     lines = b"".join(b"%d\tcustomer %d\n" % (number, number * 7919 % 1009) for number in range(900_000))
     block = lines[: 19 * MEGABYTE] + os.urandom(20 * MEGABYTE - len(lines[: 19 * MEGABYTE]))
@@ -75,7 +75,7 @@ def test_memory_stays_flat(home: Home, tmp_path: Path) -> None:
 def test_memory_stays_flat_with_a_database_and_its_live_check(home: Home, postgres_server: PostgresServer) -> None:
     """The rows are small where they are stored and large where they are dumped."""
     with postgres_server.database() as database:
-        home.configure(postgres_table(postgres_server, database), storages=("disk", "nas"), job=f"{JOB}100")
+        home.configure(postgres_table(postgres_server, database), storages=("disk", "nas"), job=job(home, 100))
         postgres_server.execute("CREATE TABLE wide (id integer, words text)", database)
 
         def peak_of(rows: int) -> int:

@@ -22,6 +22,7 @@ from dgtui.engine.errors import (
 )
 from dgtui.engine.reporting import SilentReporter
 from tests.integration.mysql_pump import BLOCK, copy_database, drain, dump_to
+from tests.support.homes import PATIENCE_SECONDS
 from tests.support.mariadb import MariadbServer, mysql_digest, quoted
 
 PASSWORD = "p\"a'ss #;\\ \\n=é%s  "
@@ -374,7 +375,7 @@ def test_a_dump_under_writers_is_one_moment(mariadb: MariadbServer, tmp_path: Pa
     writer = threading.Thread(target=transfer)
     writer.start()
     try:
-        assert written.wait(30)
+        assert written.wait(PATIENCE_SECONDS)
         outcome = copy_database(mariadb.datasource(name), f"{name}_copy", tmp_path)
     finally:
         before_end.set()

@@ -9,6 +9,7 @@ from dgtui.engine.datasources.loading import Selection
 from dgtui.engine.errors import DatabaseConnectionError, PermissionDenied, RestoreError
 from dgtui.engine.reporting import SilentReporter
 from tests.integration.mysql_pump import FileArchive, copy_database, dump_to, load_from
+from tests.support.homes import PATIENCE_SECONDS
 from tests.support.mariadb import KEEPER, MariadbServer, make_keeper, mysql_digest, mysql_nasty, quoted
 
 
@@ -280,7 +281,7 @@ def test_the_swap_moves_everything_at_once(mariadb: MariadbServer, tmp_path: Pat
 
     reader = threading.Thread(target=read)
     reader.start()
-    assert begun.wait(30)
+    assert begun.wait(PATIENCE_SECONDS)
     try:
         source.swap("swap__new", current, "swap__old", SilentReporter())
     finally:

@@ -12,7 +12,7 @@ import pytest
 
 from dgtui.engine.guardian.status import DaemonStatus, daemon_status
 from dgtui.engine.runs import RunPaths
-from tests.support.homes import Home, wait_until
+from tests.support.homes import PATIENCE_SECONDS, Home, wait_until
 
 
 class RunningDaemon:
@@ -57,7 +57,7 @@ class RunningDaemon:
         """End it with a signal; its exit code."""
         if self.process.poll() is None:
             self.process.send_signal(number)
-        return self.process.wait(60)
+        return self.process.wait(PATIENCE_SECONDS)
 
     def _alive(self) -> bool:
         assert self.process.poll() is None, self.log
@@ -104,4 +104,4 @@ def start_daemon(home: Home) -> Iterator[StartDaemon]:
     for daemon in started:
         if daemon.process.poll() is None:
             os.kill(daemon.process.pid, signal.SIGKILL)
-            daemon.process.wait(60)
+            daemon.process.wait(PATIENCE_SECONDS)

@@ -7,6 +7,7 @@ from typing import BinaryIO
 
 from dgtui.engine.errors import DiskSpaceError, StorageError
 from dgtui.engine.storages.base import BackupWriter
+from tests.support.homes import PATIENCE_SECONDS
 
 
 class FolderWriter(BackupWriter):
@@ -90,5 +91,5 @@ class HangingWriter(FolderWriter):
     def release(self) -> None:
         """Take the reading side away, so that the write fails and its thread ends."""
         os.close(self._reader)
-        self._thread.join(10)
+        self._thread.join(PATIENCE_SECONDS)
         self.abort()

@@ -25,7 +25,7 @@ from tests.support.mariadb_digest import quoted as quoted
 from tests.support.mariadb_nasty import mysql_nasty as mysql_nasty
 from tests.support.ports import free_port
 
-_DEADLINE_SECONDS = 60.0
+_DEADLINE_SECONDS = 120.0
 _PROGRAMS = ("mariadbd", "mariadb-install-db", "mariadb-dump", "mariadb")
 _NOT_SYNCED = (
     "--innodb-flush-log-at-trx-commit=0",

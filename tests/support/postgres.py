@@ -25,7 +25,7 @@ from tests.support.ports import free_port
 from tests.support.postgres_nasty import postgres_nasty
 
 _WELL_KNOWN = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql@*/bin")
-_DEADLINE_SECONDS = 30.0
+_DEADLINE_SECONDS = 120.0
 
 
 def postgres_binaries() -> Path | None:
@@ -102,7 +102,7 @@ class PostgresServer:
         )
         options = " ".join((settings, *self._options))
         self._run(
-            "pg_ctl", "-D", str(self.data), "-w", "-t", "30", "-l", str(self.folder / "log"), "-o", options, "start"
+            "pg_ctl", "-D", str(self.data), "-w", "-t", "120", "-l", str(self.folder / "log"), "-o", options, "start"
         )
 
     @property

@@ -87,7 +87,7 @@ class SshServer:
         """End it with all its sessions."""
         self.drop_connections()
         self._process.terminate()
-        self._process.wait(10)
+        self._process.wait(PATIENCE_SECONDS)
 
 
 class Tmux:

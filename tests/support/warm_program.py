@@ -84,6 +84,9 @@ class _Copies:
                 return
             if not pid:
                 return
+            if os.WIFSIGNALED(status):
+                # Shown where the test fails: of who died so, nobody else tells by what.
+                print(f"{pid} of the warm interpreter ended by signal {os.WTERMSIG(status)}", file=sys.stderr)
             if (told := self._told.pop(pid, None)) is not None:
                 with contextlib.suppress(BrokenPipeError):  # the caller waited no longer
                     os.write(told, f"{os.waitstatus_to_exitcode(status)}\n".encode())

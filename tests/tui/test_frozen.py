@@ -23,7 +23,7 @@ from dgtui.screens.backups import BackupsScreen
 from dgtui.screens.restore import RestoreScreen
 from dgtui.screens.widgets.choice import Choice
 from dgtui.screens.widgets.listing import Listing
-from tests.support.homes import Home, wait_until
+from tests.support.homes import PATIENCE_SECONDS, Home, wait_until
 from tests.tui.conftest import make_shop, sqlite_table
 from tests.tui.driver import Driver, screens
 
@@ -101,7 +101,7 @@ def test_a_terminal_that_is_gone_ends_the_program_even_where_nobody_sends_a_sign
         seen += os.read(controller, 65536)
     os.close(controller)
     try:
-        assert program.wait(60) == 128 + signal.SIGHUP
+        assert program.wait(PATIENCE_SECONDS) == 128 + signal.SIGHUP
     finally:
         program.kill()
         program.wait()
@@ -124,7 +124,7 @@ class HangingEngine(Engine):
 
     def copies_at(self, storage: str, executions: Sequence[Execution]) -> dict[str, Copy]:
         """Hang where a dead network mount would."""
-        if storage == "nas" and not self.released.wait(60):
+        if storage == "nas" and not self.released.wait(PATIENCE_SECONDS):
             raise StorageError("hung for too long")
         return super().copies_at(storage, executions)
 
@@ -180,7 +180,7 @@ async def test_that_a_storage_still_says_the_same_is_told_as_soon_as_it_answers(
     copies_at = Engine.copies_at
 
     def hanging(engine: Engine, storage: str, executions: Sequence[Execution]) -> dict[str, Copy]:
-        assert released.wait(60)
+        assert released.wait(PATIENCE_SECONDS)
         return copies_at(engine, storage, executions)
 
     monkeypatch.setattr(Engine, "copies_at", hanging)
@@ -207,7 +207,7 @@ async def test_backups_of_another_datasource_are_not_shown_while_those_of_the_ch
     executions = Engine.executions
 
     def hanging(engine: Engine, *, datasource: str | None = None, **wanted: Any) -> list[Execution]:
-        assert datasource != "shop" or released.wait(60)
+        assert datasource != "shop" or released.wait(PATIENCE_SECONDS)
         return executions(engine, datasource=datasource, **wanted)
 
     async with screens(home) as driver:
@@ -255,8 +255,8 @@ def test_a_signal_ends_the_program_cleanly_and_leaves_the_run_alone(
     try:
         wait_until(lambda: b"healthy" in seen, "the first screen")
         program.send_signal(number)
-        assert program.wait(30) == 128 + number
-        reader.join(10)
+        assert program.wait(PATIENCE_SECONDS) == 128 + number
+        reader.join(PATIENCE_SECONDS)
         assert b"\x1b[?1049l" in seen, "the terminal's own screen is back"
         assert b"Traceback" not in seen
     finally:
@@ -275,7 +275,7 @@ async def test_a_target_that_is_frozen_is_asked_once_and_not_twice_for_the_same_
 
         def slow(execution: Execution, **choice: Any) -> Any:
             asked.append(choice)
-            assert answers.wait(60)
+            assert answers.wait(PATIENCE_SECONDS)
             return preview(execution, **choice)
 
         monkeypatch.setattr(app.engine, "preview_restore", slow)
