@@ -1,6 +1,7 @@
 """What is asked of the storages around the writing: what they hold is looked at, and nothing unpublished stays."""
 
 import hashlib
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +16,7 @@ from dgtui.engine.manifest import Chunk
 from dgtui.engine.model import VerifyLevel
 from dgtui.engine.pipeline import PipelineResult
 from dgtui.engine.storages.base import FolderRef
+from dgtui.engine.threads import Thread
 from tests.support.folder_writer import FolderWriter
 
 PART = "backup.tar"
@@ -37,6 +39,8 @@ class Writer(FolderWriter):
         super().__init__(storage, folder)
         self.fault: BaseException | None = None
         self.given_up = False
+        self.may_go = threading.Event()
+        self.may_go.set()
 
     def commit(self, texts: dict[str, bytes], manifest: bytes) -> str:
         if self.fault is not None:
@@ -44,6 +48,7 @@ class Writer(FolderWriter):
         return str(self.folder)
 
     def abort(self) -> None:
+        assert self.may_go.wait(60)
         super().abort()
         self.given_up = True
 
@@ -112,7 +117,19 @@ def test_an_error_of_our_own_in_the_check_is_no_fault_of_the_storage(
     assert backup.destinations.failures == {}
 
 
-def test_what_was_not_published_is_removed_at_the_end(backup: Backup) -> None:
+def test_what_was_not_published_is_removed_at_the_end(backup: Backup, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also at a storage that was left behind, and before the run ends, with whose process the removal would end."""
+
+    class Removal(Thread):
+        """Takes as long as nobody waits for it."""
+
+        def join(self, timeout: float | None = None) -> None:
+            backup.writers["nas"].may_go.set()
+            super().join(timeout)
+
+    monkeypatch.setattr("dgtui.engine.destinations.Thread", Removal)
+    backup.writers["nas"].may_go.clear()
+    backup.destinations.drop("disk", StorageError("Full"), "failed")
     backup.destinations.close()
     assert [writer.given_up for writer in backup.writers.values()] == [True, True]
 

@@ -154,8 +154,13 @@ def test_a_trial_is_synced_and_leaves_nothing(
 
 @pytest.mark.parametrize("code", [errno.EROFS, errno.EACCES, errno.ENOSPC])
 def test_a_trial_that_cannot_begin_says_why(folder: int, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object, **__: object) -> int:
-        raise OSError(code, "x")
+    """It is not tried again in another way, as where there are no nameless files."""
+    really_open = os.open
+
+    def fail(name: str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        if flags & os.O_TMPFILE == os.O_TMPFILE:
+            raise OSError(code, "x")
+        return really_open(name, flags, mode, dir_fd=dir_fd)
 
     monkeypatch.setattr(os, "open", fail)
     with pytest.raises(OSError, match="x") as caught:

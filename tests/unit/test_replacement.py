@@ -10,7 +10,7 @@ import pytest
 
 from dgtui.engine.datasources.loading import TargetState
 from dgtui.engine.errors import Cancelled, DatabaseConnectionError, RestoreError, SwapImpossible
-from dgtui.engine.model import ObjectInfo
+from dgtui.engine.model import Copy, ObjectInfo
 from dgtui.engine.restore_model import Part, PartChange, Placing, Restore
 from dgtui.engine.restore_swap import Replacement
 from tests.unit.test_cut_imports import restore as cut
@@ -30,6 +30,7 @@ class Target:
         self.states: dict[str, TargetState] = {}
         self.dropped: list[str] = []
         self.within = False
+        self.announces = True
         self._fault = fault
         self._in_place = in_place
         self.recorded: Callable[[], Restore] = lambda: cut("none")
@@ -58,7 +59,8 @@ class Target:
     def replace_part(
         self, change: PartChange, _archive: object, _run: object, announce: Callable[[str, Part], None]
     ) -> bool:
-        announce("mark", PART)
+        if self.announces:
+            announce("mark", PART)
         self._end()
         return True
 
@@ -85,6 +87,7 @@ class Step:
 
     def __init__(self, target: Target) -> None:
         self.saved: list[Restore] = []
+        self.earlier: list[Restore] = []
         self.log: list[str] = []
         self.shields = 0
         self.too_late = False
@@ -94,7 +97,7 @@ class Step:
         task: Any = SimpleNamespace(
             order=SimpleNamespace(database="shop", run_id="run"),
             target=target,
-            catalog=SimpleNamespace(save_restore=self.saved.append, restores=list),
+            catalog=SimpleNamespace(save_restore=self.saved.append, restores=lambda: self.earlier),
             run=SimpleNamespace(log=lambda text, level="": self.log.append(text), phase=lambda _: None),
             cancellation=SimpleNamespace(
                 check=self._check, too_late=self._too_late, shield=self._shield, event=self.cancelled
@@ -231,6 +234,53 @@ def test_the_former_content_is_kept_where_there_is_any(before: TargetState, sinc
     assert (step.record.in_place, step.record.placing) == (True, None)
     assert (step.record.kept_as is not None) == kept
     assert (target.dropped != []) == (before.exists and not kept)
+
+
+def test_within_the_target_nothing_is_kept() -> None:
+    target = Target()
+    target.within = True
+    step = swap(target)
+    assert (step.record.in_place, step.record.placing, step.record.kept_as) == (True, None, None)
+    assert target.dropped == []
+
+
+def test_an_exchange_that_failed_before_it_began_has_left_nothing_to_ask_for() -> None:
+    target = Target(RestoreError("In use"), in_place=AssertionError("asked"))
+    target.announces = False
+    step = Step(target)
+    step.replacement.note(placing=None)
+    with pytest.raises(RestoreError, match="In use"):
+        step.replacement.exchange_part(CHANGE, None)
+    assert (step.record.placing, step.record.part) == (None, None)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_what_is_replaced_is_saved_once(monkeypatch: pytest.MonkeyPatch, whole: bool) -> None:
+    """The record names the backup before it begins, and says where it is not."""
+    step = Step(Target())
+    failed = Copy(storage="nas", status="missing", path="", checked_at=step.replacement.record.started_at)
+    execution = SimpleNamespace(
+        execution_id="safety-1", status="completed" if whole else "partial", copies=() if whole else (failed,)
+    )
+    known: list[str | None] = []
+
+    def take(_task: object, record: Restore) -> Any:
+        known.append(step.record.safety_execution_id)
+        return SimpleNamespace(execution=execution)
+
+    monkeypatch.setattr("dgtui.engine.restore_swap.take_safety_copy", take)
+    first = step.replacement.save_former_content()
+    assert step.replacement.save_former_content() is first
+    assert known == [step.record.safety_execution_id]
+    assert known[0] is not None
+    assert step.record.warnings == (() if whole else ("The safety backup safety-1 is not at nas: it failed",))
+
+
+def test_what_earlier_ones_left_under_the_same_names_is_gone() -> None:
+    step = swap(Target())
+    step.earlier = [cut("earlier", partly_filled=False)]
+    step.replacement.finish()
+    assert [(one.restore_id, one.placing) for one in step.saved[-1:]] == [("earlier", None)]
 
 
 def test_a_name_that_is_taken_is_not_used() -> None:
