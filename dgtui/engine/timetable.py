@@ -37,7 +37,8 @@ class Window(Record, frozen=True):
 
     It opens once a day and closes once, at the same moments as a schedule has a time of day: where it comes twice, the
     first time. Where the clock leaps over its opening, it opens right after the leap, when the runs that were leapt
-    over are due; where it leaps over its closing, it closes as much later, so that it is open no shorter for it.
+    over are due; where it leaps over its closing, it closes as much later, so that it is open no shorter for it. One
+    that was leapt over as a whole is open as long as ever after the leap.
     """
 
     opens: time
@@ -78,7 +79,11 @@ class Window(Record, frozen=True):
             last_day = day if self.opens < self.closes else day + timedelta(days=1)
             # Python reads what was leapt over by the clock before the leap, which is as much later.
             closes = datetime.combine(last_day, self.closes, zone).astimezone(UTC)
-            yield instant_of(datetime.combine(day, self.opens), zone), closes
+            opens = instant_of(datetime.combine(day, self.opens), zone)
+            # All of it was leapt over, to its very end.
+            if closes <= opens:
+                closes = opens + (datetime.combine(last_day, self.closes) - datetime.combine(day, self.opens))
+            yield opens, closes
 
 
 class DueRun(Record, frozen=True):

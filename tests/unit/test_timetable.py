@@ -250,6 +250,18 @@ def test_jitter_delays_each_run_once_and_by_the_same_amount(jitter: int, identit
     assert last.starts_at <= runs[-1].starts_at
 
 
+@pytest.mark.parametrize("window", ["02:00-03:00", "02:15-03:00", "02:10-02:50"])
+def test_a_window_in_the_hour_that_is_leapt_over_opens_after_it(window: str) -> None:
+    """Otherwise the night in which the clock leaps had no backup."""
+    timetable = Timetable.parse("job", "daily at 02:30", "Europe/Zurich", window=window, jitter=600)
+    leap = datetime(2025, 3, 30, 1, tzinfo=UTC)
+    run = timetable.next_after(leap - timedelta(hours=12))
+    assert run is not None
+    assert (run.due_at, timetable.may_start(run.starts_at)) == (leap, True)
+    assert not timetable.may_start(leap - timedelta(minutes=1))
+    assert not timetable.may_start(leap + timedelta(hours=1))
+
+
 def test_jitter_never_leads_out_of_the_window() -> None:
     timetable = Timetable.parse("job", "*/10 * * * *", "UTC", window="05:00-06:00", jitter=3600)
     moment = datetime(2025, 1, 1, tzinfo=UTC)
