@@ -297,6 +297,17 @@ def test_a_digest_counts_what_is_over_apart(post: Post) -> None:
     assert message["title"] == "2 copies missing, 1 backup failed, 1 backup failed (over), 1 backup completed"
 
 
+def test_what_is_over_before_it_can_be_sent_says_so_in_its_subject(post: Post) -> None:
+    post.web.status = 503
+    post.tell("connection_lost")
+    assert post.deliver().failed == 1
+    post.got()
+    post.web.status = 200
+    post.tell("connection_restored")
+    post.deliver(after=HOUR)
+    assert [message["title"] for message in post.got()] == ["connection_lost shop (over)", "connection_restored shop"]
+
+
 def test_the_daily_digest_keeps_its_hour_over_a_change_of_the_clocks(post: Post) -> None:
     post.set(digest="daily", digest_at="08:00", timezone="Europe/Zurich")
     post.now = datetime(2025, 3, 29, 12, tzinfo=UTC)

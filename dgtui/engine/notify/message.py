@@ -72,7 +72,7 @@ def test_message(delivery_id: str, channel: str, *, at: datetime) -> Message:
 def _title(notifications: Sequence[Notification]) -> str:
     first = notifications[0]
     if len(notifications) == 1:
-        return " ".join(first.message.split())
+        return f"{' '.join(first.message.split())}{' (over)' if first.ended_at is not None else ''}"
     counts = Counter((one.kind, one.ended_at is not None) for one in notifications).most_common()
     what = ", ".join(f"{_so_many(kind, count)}{' (over)' if over else ''}" for (kind, over), count in counts)
     groups = {one.group_key for one in notifications}
