@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 from typing import Literal
 
-from dgtui.engine.datasources.places import copy_attributes, copy_ownership, exchange, has_mark, holders
+from dgtui.engine.datasources.places import copy_attributes, copy_ownership, exchange, has_mark, holders, mark_of
 from dgtui.engine.datasources.sqlite_locks import try_exclusive
 from dgtui.engine.datasources.sqlite_snapshot import MAGIC, SIDE_FILES, connect, side_file
 from dgtui.engine.errors import RestoreError
@@ -156,13 +156,15 @@ def _change_places(new: Path, current: Path, keep_as: Path) -> None:
     beside the new one would undo the restore without a word.
     """
     sides = [ending for ending in SIDE_FILES if side_file(current, ending).exists()]
-    for ending in sides:
-        side_file(current, ending).rename(side_file(keep_as, ending))
+    restored = mark_of(new)
     try:
+        for ending in sides:
+            side_file(current, ending).rename(side_file(keep_as, ending))
         _put(new, current, keep_as)
     except OSError:
-        for ending in sides:
-            side_file(keep_as, ending).rename(side_file(current, ending))
+        for ending in () if has_mark(current, restored) else sides:
+            if side_file(keep_as, ending).exists():
+                side_file(keep_as, ending).rename(side_file(current, ending))
         raise
 
 
@@ -172,7 +174,11 @@ def _put(new: Path, current: Path, keep_as: Path) -> None:
     except OSError:
         # No second names on this file system: the two change places, or the old one moves away first.
         if exchange(new, current):
-            new.rename(keep_as)
+            try:
+                new.rename(keep_as)
+            except OSError:
+                exchange(new, current)
+                raise
             return
         current.rename(keep_as)
         try:
