@@ -141,8 +141,7 @@ def test_postgres_frozen_and_its_password_changed(home: Home, own_postgres_serve
 
 @contextmanager
 def frozen(server: PostgresServer) -> Iterator[None]:
-    processes = server.processes()
-    server.signal_all(signal.SIGSTOP)
+    processes = server.signal_all(signal.SIGSTOP)
     try:
         yield
     finally:

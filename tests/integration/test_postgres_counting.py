@@ -18,7 +18,7 @@ from dgtui.engine.reporting import SilentReporter
 from tests.integration.postgres_case import datasource
 from tests.support.changing import changing
 from tests.support.forking import forked
-from tests.support.homes import Home
+from tests.support.homes import PATIENCE_SECONDS, Home
 from tests.support.postgres import PostgresServer
 from tests.support.pump import FileArchive, dump_to
 
@@ -54,6 +54,7 @@ def test_what_the_server_tells_of_the_rows_is_right_and_they_are_not_counted_aga
         dump_to(source, tmp_path / "backup.dump", scratch=tmp_path)
         before = {entry.name: entry.rows for entry in source.inventory(name)}
         monkeypatch.setattr(postgres_target, "count_rows", count_rows)
+        monkeypatch.setattr(postgres_counting, "_SESSION_END_SECONDS", PATIENCE_SECONDS)
         archive = FileArchive(tmp_path / "backup.dump")
         outcome = source.load(archive, copy, Selection(), SilentReporter(), jobs=jobs, scratch_folder=tmp_path)
         assert outcome.error_count == 0
@@ -76,12 +77,14 @@ def test_of_a_database_that_cannot_be_reached_nothing_is_told(postgres_server: P
 def test_while_somebody_is_connected_nothing_is_told(
     postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgres_counting, "_SESSION_END_SECONDS", 0.0)
     entry = TocEntry(7, "TABLE DATA", "public", "a", "", "", "", ())
     with postgres_server.database() as name:
         postgres_server.execute("CREATE TABLE a AS SELECT generate_series(1, 5) AS i", name)
         access = Access(datasource(postgres_server, name).settings, None)
+        # The session that filled it takes its time to end.
+        monkeypatch.setattr(postgres_counting, "_SESSION_END_SECONDS", PATIENCE_SECONDS)
         assert loaded_rows(access, name, [entry]) == {"public.a": 5}
+        monkeypatch.setattr(postgres_counting, "_SESSION_END_SECONDS", 0.0)
         with access.connect(name):
             assert loaded_rows(access, name, [entry]) == {}
 

@@ -120,15 +120,22 @@ class PostgresServer:
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
         return [self.pid, *(int(child) for child in children)]
 
-    def signal_all(self, number: signal.Signals) -> None:
-        """Send a signal to every process of the server; one that ends meanwhile needs none."""
-        for process in self.processes():
+    def signal_all(self, number: signal.Signals) -> list[int]:
+        """Send a signal to every process of the server, of which these are all; one that ends meanwhile needs none."""
+        # It begins no others meanwhile.
+        os.kill(self.pid, signal.SIGSTOP)
+        wait_until(lambda: _state(self.pid) == "T", "the postmaster stands still")
+        processes = self.processes()
+        for process in processes:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process, number)
+        return processes
 
     def kill(self) -> None:
         """As when the machine dies: no process of it is left."""
-        self.signal_all(signal.SIGKILL)
+        killed = self.signal_all(signal.SIGKILL)
+        # The next start is refused while one of them still has the shared memory.
+        wait_until(lambda: all(_state(process) in ("Z", "") for process in killed), "the processes are gone")
         for lock in (self.data / "postmaster.pid", self.folder / f".s.PGSQL.{self.port}.lock"):
             lock.unlink(missing_ok=True)
 
@@ -227,6 +234,14 @@ def own_postgres_server() -> Iterator[PostgresServer]:
     """A server for one test, which may kill or freeze it."""
     with running_server() as server:
         yield server
+
+
+def _state(process: int) -> str:
+    """A process's state as one letter: `T` stands still, `Z` has ended; nothing where there is none."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def wait_until(condition: Any, what: str) -> None:
