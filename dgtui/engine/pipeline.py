@@ -6,7 +6,6 @@ one thread for each storage writes, and one feeds the archive check, so that non
 
 import hashlib
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
@@ -34,8 +33,6 @@ class PipelineCounters:
         """Bytes that came out of the compression."""
         self.storage_bytes: dict[str, int] = {}
         """Bytes that each storage has taken."""
-        self.last_progress = time.monotonic()
-        """Moment of the last progress, as `time.monotonic` tells it."""
 
 
 class PipelineResult(Record, frozen=True):
@@ -82,7 +79,6 @@ def run_pipeline(
         packer = compressor(compression, threads=threads)
         for block in read_blocks(source, idle_timeout=idle_timeout, cancelled=cancelled, copy=check.copy):
             counters.raw_bytes += len(block)
-            counters.last_progress = time.monotonic()
             check.feed(block)
             for packed in packer.compress(block):
                 counters.compressed_bytes += len(packed)
@@ -143,7 +139,6 @@ class _Storages:
     def _write(self, writer: BackupWriter, block: bytes) -> None:
         writer.write(block)
         self._counters.storage_bytes[writer.storage] += len(block)
-        self._counters.last_progress = time.monotonic()
 
     def _for_all(self, work: Callable[[BackupWriter, Lane], None]) -> None:
         for writer, lane in list(self._lanes):

@@ -103,3 +103,15 @@ def test_who_waits_is_given_what_another_has_made_ready() -> None:
     ready.fill([ROWS])
     waiting.join(60)
     assert taken == [(11, FIRST)]
+
+
+def test_who_waits_is_given_what_had_to_wait_for_another_index_of_its_table() -> None:
+    ready = ReadyIndexes({11: [FIRST, SECOND]}, [ROWS, OTHER_ROWS])
+    ready.fill([ROWS])
+    assert ready.take() == (11, FIRST)
+    taken: list[tuple[int, TocEntry] | None] = []
+    waiting = threading.Thread(target=lambda: taken.append(ready.take()), daemon=True)
+    waiting.start()
+    ready.made(11)
+    waiting.join(60)
+    assert taken == [(11, SECOND)]

@@ -335,7 +335,7 @@ def test_the_check_tells_what_is_left_and_what_mends_it(catalog: Catalog) -> Non
     catalog.save_restore(cut("r1"))
     catalog.save_restore(cut("r2", target="other", partly_filled=False))
     catalog.save_restore(cut("r3", partly_filled=False, placing=None))
-    catalog.save_restore(cut("r4", status="running"))
+    catalog.save_restore(cut("r4", target="third", status="running", partly_filled=False))
     assert {(one.level, one.mend) for one in restore_findings(catalog)} == {
         ("error", "dgtui undo r1"),
         ("warning", "dgtui cleanup-restore r2"),
