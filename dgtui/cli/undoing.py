@@ -157,7 +157,8 @@ def cleanup_restore(
                 confirm(f"restore into {wanted.target} once more", word=wanted.target, yes=yes)
             raise typer.Exit(start_and_watch(engine, lambda: engine.finish_restore(wanted), as_json=as_json))
         left = wanted.placing
-        if left is not None:
+        # What an undo was about to put back is settled, and never removed.
+        if left is not None and left.disposable:
             say(one_line(f"Remove   what restore {short_id(wanted.restore_id)} left: {left.beside}"))
             confirm("clean up after a restore", word=short_id(wanted.restore_id), yes=yes)
         sentences = engine.cleanup_restore(wanted)

@@ -199,6 +199,23 @@ def test_logs_of_a_database_that_is_gone_do_not_fall_on_the_new_one(tmp_path: Pa
     }
 
 
+@pytest.mark.parametrize(("strikes_at", "verdict"), [(0, "new"), (3, "old"), (4, "new")])
+def test_the_names_are_durable_before_anything_is_told(
+    tmp_path: Path, strikes_at: int, verdict: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    swap = Swap(tmp_path)
+    synced: list[tuple[Path, dict[str, bytes]]] = []
+    monkeypatch.setattr(sqlite_swap, "fsync_folder", lambda folder: synced.append((folder, swap.found)))
+    with monkeypatch.context() as patch:
+        steps = Steps(patch, "exchange")
+        steps.strikes_at, steps.strike = strikes_at, kill_before
+        cut = _is_cut(swap.make)
+    assert synced == ([] if cut else [(tmp_path, swap.found)])
+    assert swap.settle() == verdict
+    assert synced[-1] == (tmp_path, swap.found)
+    assert len(synced) == (1 if cut else 2)
+
+
 def test_the_old_log_never_comes_to_lie_beside_the_new_database(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
