@@ -122,7 +122,7 @@ def _list(engine: "Engine") -> None:
     from dgtui.cli.looking import list_lines, output_width
     from dgtui.wording.terminal import look_of
 
-    for line in list_lines(engine.listed(), {}, look=look_of(sys.stdout), width=output_width()):
+    for line in list_lines(engine.listed(), {}, engine.config, look=look_of(sys.stdout), width=output_width()):
         print_data(line)
 
 

@@ -17,6 +17,7 @@ from dgtui.wording.words import counted, one_line, short_id
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from dgtui.config import Config
     from dgtui.engine import Engine
     from dgtui.engine.catalog.proofs import Proven
     from dgtui.engine.model import ExecutionStatus, Listed
@@ -51,7 +52,7 @@ def list_executions(
             return
         proven = engine.proofs.proven()
         found = engine.listed(job=job, datasource=datasource, status=status, limit=limit or LIST_LIMIT)
-        lines = list_lines(found, proven, look=look_of(sys.stdout), width=output_width())
+        lines = list_lines(found, proven, engine.config, look=look_of(sys.stdout), width=output_width())
     print_lines(lines)
     if limit is None:
         say_how_many_more(LIST_LIMIT, total)
@@ -71,7 +72,12 @@ def output_width() -> int | None:
 
 
 def list_lines(
-    pages: "Iterable[Sequence[Listed]]", proven: "Mapping[str, Proven]", *, look: "Look", width: int | None
+    pages: "Iterable[Sequence[Listed]]",
+    proven: "Mapping[str, Proven]",
+    config: "Config",
+    *,
+    look: "Look",
+    width: int | None,
 ) -> "Iterator[str]":
     """The table of `list`."""
     from dgtui.cli.table import column_lines
@@ -79,7 +85,8 @@ def list_lines(
 
     # Many have the same job, the same state, the same copies: each of these is put into words once.
     job_text, type_text = cache(one_line), cache(_type_text)
-    told_status, told_copies = cache(partial(status_text, look=look)), cache(partial(copies_text, look=look))
+    told_status = cache(partial(status_text, look=look))
+    told_copies = cache(partial(copies_text, config=config, look=look))
     columns: dict[str, list[str]] = {}
     for rows in pages:
         words = {
@@ -123,11 +130,12 @@ def kept_text(row: "Listed") -> str:
     return "-" if row.expires_at is None else f"until {row.expires_at.astimezone():%Y-%m-%d}"
 
 
-def copies_text(copies: str, look: "Look") -> str:
-    """The storages of the copies (as the catalogue lists them); a state is written out where it is not simply there."""
+def copies_text(copies: str, config: "Config", look: "Look") -> str:
+    """The storages of the copies, as they are tried; a state is written out where it is not simply there."""
+    known = sorted(json.loads(copies), key=lambda copy: config.place_of_storage(copy[0]))
     return "  ".join(
         f"{one_line(storage)} {COPY_MARKS[status].shown(look)}" + ("" if status == "available" else f" {status}")
-        for storage, status in json.loads(copies)
+        for storage, status in known
     )
 
 

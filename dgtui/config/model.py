@@ -71,6 +71,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         """The UUID in the job's `id`, else one made from its name, which need not be configured."""
         return job_id(name, self.jobs.get(name))
 
+    def place_of_storage(self, name: str) -> tuple[int, str]:
+        """Sorts storages as their copies are tried: in the order of the configuration, those it has no more last."""
+        places = {known: place for place, known in enumerate(self.storages)}
+        return places.get(name, len(places)), name
+
     def is_followed(self, name: str) -> bool:
         """Whether a job's timetable is followed and its backups are waited for: it and its datasource are on."""
         job = self.job(name)

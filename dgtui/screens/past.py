@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, TypeAlias
 
+from dgtui.config import Config
 from dgtui.engine.model import ENDED, Execution, Record
 from dgtui.engine.restore_model import Restore
 from dgtui.engine.restore_traces import left_behind, undone_by
@@ -26,6 +27,8 @@ class Past(Record, frozen=True):
     executions: tuple[Execution, ...]
     restores: tuple[Restore, ...]
     rehearsals: "tuple[Proof, ...]" = ()
+    config: Config = Config()
+    """By which the copies of a backup stand in the order in which they are tried."""
 
     @property
     def everything(self) -> Iterator[Done]:
@@ -41,6 +44,7 @@ def gather_past(engine: "Engine") -> Past:
         executions=tuple(engine.executions(limit=_MOST_ROWS)),
         restores=tuple(engine.restores()),
         rehearsals=tuple(proof for proof in engine.proofs.newest() if proof.how == "rehearsal"),
+        config=engine.config,
     )
 
 

@@ -2,10 +2,12 @@
 
 from datetime import datetime
 
+from dgtui.config import Config
 from dgtui.engine.model import Execution
 from dgtui.engine.restore_model import Restore
 from dgtui.screens.marks import execution_mark, rank
 from dgtui.screens.past import Done, Past, key_of, took_seconds
+from dgtui.screens.restore_offer import in_order
 from dgtui.screens.widgets.rows import Column, Row, measured
 from dgtui.screens.widgets.styled import span
 from dgtui.wording.panel import Line, Span
@@ -31,15 +33,15 @@ def past_rows(past: Past, wanted: frozenset[str] | None, look: Look, *, narrow: 
     """One for everything that was done, or that ended as wanted, the newest first; `narrow` leaves seconds out."""
     chosen = [one for one in past.everything if wanted is None or one.status in wanted]
     chosen.sort(key=_begin, reverse=True)
-    return measured(_row(one, look, narrow=narrow) for one in chosen)
+    return measured(_row(one, past.config, look, narrow=narrow) for one in chosen)
 
 
 def _begin(one: Done) -> datetime:
     return one.started_at
 
 
-def _row(one: Done, look: Look, *, narrow: bool) -> Row:
-    what, of, size, where = _words(one)
+def _row(one: Done, config: Config, look: Look, *, narrow: bool) -> Row:
+    what, of, size, where = _words(one, config)
     took, when = took_seconds(one), time_text(one.started_at)
     return Row(
         key=key_of(one),
@@ -56,10 +58,10 @@ def _row(one: Done, look: Look, *, narrow: bool) -> Row:
     )
 
 
-def _words(one: Done) -> tuple[str, Line, int | None, str]:
+def _words(one: Done, config: Config) -> tuple[str, Line, int | None, str]:
     """What it was, of what, how large, and where."""
     if isinstance(one, Execution):
-        where = ", ".join(copy.storage for copy in one.copies if copy.path)
+        where = ", ".join(copy.storage for copy in in_order(config, one.copies) if copy.path)
         return "backup" if one.purpose == "backup" else one.purpose, (span(one.job),), one.total_size_bytes, where
     if isinstance(one, Restore):
         undo = one.undo_of is not None

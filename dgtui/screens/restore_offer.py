@@ -126,8 +126,7 @@ class RestoreOffer(Record, frozen=True):
 
 def in_order(config: Config, copies: Iterable[Copy]) -> list[Copy]:
     """The copies as every table shows them, and as they are tried: in the order of the configuration."""
-    places = {name: place for place, name in enumerate(config.storages)}
-    return sorted(copies, key=lambda copy: (places.get(copy.storage, len(places)), copy.storage))
+    return sorted(copies, key=lambda copy: config.place_of_storage(copy.storage))
 
 
 def _out_of_reach(copy: Copy | None) -> str:

@@ -41,7 +41,8 @@ class Details(Record, frozen=True):
         proofs = tuple(engine.proofs.of(execution.execution_id))
         if execution.status not in RESTORABLE:
             return cls(execution=execution, restores=restores, by_hand_missing="it left no backup")
-        live = msgspec.structs.replace(execution, copies=engine.live_copies(execution))
+        copies = sorted(engine.live_copies(execution), key=lambda copy: engine.config.place_of_storage(copy.storage))
+        live = msgspec.structs.replace(execution, copies=tuple(copies))
         keeping = engine.retention.verdicts(execution)
         try:
             text = engine.manual_commands(live)

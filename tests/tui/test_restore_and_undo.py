@@ -578,5 +578,11 @@ async def test_copies_stand_in_the_order_in_which_they_are_tried(home: Home, sho
         assert [option.key for option in driver.widget("#storage", Choice).options] == ["", "nas", "disk"]
         await driver.press("escape", "2", "v")
         assert [row.split()[0] for row in driver.rows("#copies")] == ["all", "nas", "disk"]
+        await driver.press("escape", "6")
+        assert driver.rows("#history")[0].endswith("nas, disk")
     told = home.dgtui("restore", "nightly@latest", "--dry-run").output
     assert "the first good copy of nas, disk" in told
+    [listed] = [line for line in home.dgtui("list").output.splitlines() if "nightly" in line]
+    assert listed.index("nas") < listed.index("disk")
+    shown = home.dgtui("show", "nightly@latest").output
+    assert shown.index("nas: available") < shown.index("disk: available")
