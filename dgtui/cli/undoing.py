@@ -73,11 +73,14 @@ def _tell_choice(restore: "Row", choice: "UndoChoice", *, as_json: bool) -> int:
 
 def undo_lines(restore: "Row", choice: "UndoChoice") -> list[str]:
     """What an undo is going to do."""
+    from dgtui.wording.preview_text import warning_facts
     from dgtui.wording.restored_text import replaced_too
 
+    safety_warnings = warning_facts(choice.backup_warnings, "safety backup", choice.execution_id or "")
     lines = [
         f"Undo     restore {short_id(restore.restore_id)} of {time_text(restore.started_at)} into {restore.target}",
         f"How      {choice.text}",
+        *(f"{name:<9}{text}" for name, text in safety_warnings),
     ]
     if choice.obstacle:
         lines.append(f"Note     {choice.obstacle}; it can only be emptied and filled in its own place, with --in-place")

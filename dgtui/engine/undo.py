@@ -49,6 +49,8 @@ class UndoChoice(Record, frozen=True):
     """The commands that would let it be swapped."""
     later: int = 0
     """How many restores into the same target came after it; what they brought is replaced too."""
+    backup_warnings: tuple[str, ...] = ()
+    """What the safety backup ended with, where it is restored."""
 
     @property
     def possible(self) -> bool:
@@ -108,6 +110,7 @@ def _by_safety(catalog: Catalog, config: Config, restore: Restore, safety: Execu
         obstacle=obstacle,
         grants=grants,
         later=_later(catalog, restore),
+        backup_warnings=safety.warnings,
     )
 
 
@@ -136,6 +139,7 @@ def _part_by_safety(catalog: Catalog, restore: Restore, part: Part, safety: Exec
         ),
         part=part,
         later=_later(catalog, restore),
+        backup_warnings=safety.warnings if safety is not None and wanted else (),
     )
 
 

@@ -17,6 +17,7 @@ from dgtui.screens.restore_form import IN_PLACE
 from dgtui.screens.widgets.choice import Option, Tick
 from dgtui.screens.widgets.facts import Fact, Facts
 from dgtui.screens.widgets.safety import SafetyRows
+from dgtui.wording.preview_text import warning_facts
 from dgtui.wording.restored_text import replaced_too
 from dgtui.wording.words import one_line, short_id, time_text
 
@@ -125,6 +126,7 @@ class UndoScreen(Dialog[UndoDecision]):
             later = [("Next", choice.hint)] if choice.hint else []
             return [*facts, ("Wrong", f"It cannot be undone. {choice.text}"), *later]
         facts += [("How", choice.text), ("Time", _SPEED[choice.way])]
+        facts += warning_facts(choice.backup_warnings, "safety backup", choice.execution_id or "")
         where = f"to {restore.target}" if choice.part is None else "to what comes back"
         kept = "; it is kept beside" if choice.way == "kept" else ""
         facts.append(("Goes", f"what was written {where} since {time_text(restore.finished_at)}{kept}"))

@@ -45,12 +45,14 @@ def target_fact(preview: "RestorePreview", selection: "Selection") -> tuple[str,
 def effect_facts(preview: "RestorePreview") -> list[tuple[str, str]]:
     """What a restore would change, each with a short name."""
     how = [("How", preview.way_text)] if preview.way_text else []
-    if preview.outlook is not None:
-        # The way takes many lines of a small terminal: what is lost stands before it, and is seen without scrolling.
-        rows = rows_fact(preview.outlook)
-        told = _warning_facts(preview.outlook) + _loss_facts(preview, preview.outlook) + ([rows] if rows else [])
-        return told + how + _outlook_facts(preview, preview.outlook)
-    return how + ([("Now", f"{preview.client_count} connected")] if preview.client_count else [])
+    outlook = preview.outlook
+    if outlook is None:
+        return how + ([("Now", f"{preview.client_count} connected")] if preview.client_count else [])
+    # The way takes many lines of a small terminal: what is lost stands before it, and is seen without scrolling.
+    rows = rows_fact(outlook)
+    told = warning_facts(outlook.backup_warnings, "backup", outlook.execution_id)
+    told += _loss_facts(preview, outlook) + ([rows] if rows else [])
+    return told + how + _outlook_facts(preview, outlook)
 
 
 def _fate(preview: "RestorePreview", selection: "Selection") -> str:
@@ -84,12 +86,12 @@ def _outlook_facts(preview: "RestorePreview", outlook: "RestoreOutlook") -> list
     return facts + _role_facts(outlook)
 
 
-def _warning_facts(outlook: "RestoreOutlook") -> list[tuple[str, str]]:
-    warnings = outlook.backup_warnings
-    facts = [("Warning", f"the backup ended with: {text}") for text in warnings[:_WARNINGS_SHOWN]]
+def warning_facts(warnings: Sequence[str], what: str, execution_id: str) -> list[tuple[str, str]]:
+    """What the backup that is to be restored has warned of."""
+    facts = [("Warning", f"the {what} ended with: {text}") for text in warnings[:_WARNINGS_SHOWN]]
     more = len(warnings) - _WARNINGS_SHOWN
     if more > 0:
-        facts.append(("Warning", f"and with {more} more: dgtui show {short_id(outlook.execution_id)}"))
+        facts.append(("Warning", f"and with {more} more: dgtui show {short_id(execution_id)}"))
     return facts
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import shutil
+import socket
 import sqlite3
 import subprocess
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from dgtui.screens.undo import UndoScreen
 from dgtui.screens.widgets.choice import Choice, Tick
 from dgtui.screens.widgets.listing import Listing
 from dgtui.screens.widgets.ticks import Ticks
+from dgtui.wording.words import one_line
 from tests.support.changing import changing
 from tests.support.homes import Home
 from tests.support.postgres import PostgresServer
@@ -144,6 +146,29 @@ async def test_what_is_kept_is_dropped_and_undo_takes_the_safety_backup(
             assert undone.safety_execution_id is not None
             again = driver.app.engine.execution(undone.safety_execution_id)
             assert [copy.storage for copy in again.copies] == ["nas"]
+
+
+async def test_an_undo_tells_what_its_safety_backup_warned_of(home: Home, tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    home.configure(f'[datasources.shop]\ntype = "files"\npath = "{tree}"\n')
+    home.back_up()
+    (tree / "written since").touch()
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tree / "door"))
+    async with screens(home) as driver:
+        restore = await restore_here(driver)
+        engine = driver.app.engine
+        assert restore.safety_execution_id is not None
+        [warning] = engine.execution(restore.safety_execution_id).warnings
+        await driver.press("6", "down", "u")
+        assert "ended with" not in driver.text("#how"), "what was kept goes back, whole"
+        await driver.press("escape")
+        engine.drop_replaced(restore)
+        await driver.press("u")
+        assert f"the safety backup ended with: {warning}" in one_line(driver.text("#how"))
+    told = home.dgtui("undo", restore.restore_id[:8], "--dry-run")
+    assert f"Warning  the safety backup ended with: {warning}" in told.output.splitlines(), told
 
 
 async def test_what_somebody_else_dropped_meanwhile_is_not_offered_any_more(home: Home, shop: Path) -> None:
