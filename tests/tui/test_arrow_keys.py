@@ -8,6 +8,7 @@ from dgtui.screens.dialog import Dialog
 from dgtui.screens.restore import RestoreScreen
 from dgtui.screens.widgets.choice import Choice
 from tests.support.homes import Home
+from tests.tui.conftest import sqlite_table
 from tests.tui.driver import Driver, screens
 from tests.tui.still_life import still_screens
 
@@ -79,3 +80,34 @@ async def test_a_dialog_has_a_scrollbar_only_where_there_is_no_room_whatever_siz
             await driver.settle()
             assert box.show_vertical_scrollbar is scrolls, (width, height)
             assert (box.virtual_size.height > box.size.height) is scrolls
+
+
+async def test_what_is_chosen_of_many_is_seen_and_found_by_its_name(home: Home, shop: Path) -> None:
+    """It was chosen below the end of the terminal, where nobody saw it."""
+    names = [f"{kind}-{number:03}" for kind in ("crm", "shop") for number in range(100)]
+    home.configure("".join(sqlite_table(name, shop) for name in ("shop", *names)))
+    async with screens(home, size=(80, 24)) as driver:
+        await driver.press("3", "n", "down")
+        field = driver.widget("#field-datasource Choice", Choice)
+        assert driver.screen.focused is field
+
+        def chosen_is_seen() -> bool:
+            seen = driver.screen.query_one("#fields").content_region
+            lines = {y: field.render_line(y).text for y in range(field.size.height)}
+            return all(seen.y <= field.region.y + y < seen.bottom for y, line in lines.items() if "(•)" in line)
+
+        await driver.press("right", *["left"] * 3)
+        assert field.key == "shop-098"
+        assert chosen_is_seen()
+        await driver.type("crm-05")
+        assert field.key == "crm-050"
+        assert chosen_is_seen()
+        await driver.type("2")
+        assert field.key == "crm-052"
+        await driver.type("s")
+        assert field.key == "shop-000", "nothing goes on like that: it begins anew"
+        await driver.press("right", "c")
+        assert field.key == "crm-000"
+        assert chosen_is_seen()
+        await driver.type("?")
+        assert field.key == "crm-000"

@@ -6,9 +6,10 @@ from typing import ClassVar
 
 from textual import events
 from textual.binding import Binding, BindingType
-from textual.geometry import Size
+from textual.geometry import Region, Size
 from textual.message import Message
 from textual.strip import Strip
+from textual.widget import Widget
 
 from dgtui.screens.widgets.styled import StyledWidget, span
 from dgtui.wording.panel import Line, Span
@@ -27,7 +28,7 @@ class Option:
 
 
 class Choice(StyledWidget, can_focus=True):
-    """One of several; the arrow keys choose."""
+    """One of several; the arrow keys choose, and of many the first characters of a name."""
 
     DEFAULT_CSS = """
     Choice { height: auto; width: 1fr; }
@@ -58,6 +59,8 @@ class Choice(StyledWidget, can_focus=True):
         self._options = list(options)
         self._look = look
         self._key = key or next((option.key for option in options if not option.why_not), "")
+        self._typed = ""
+        """The characters of a name that were typed one after the other."""
 
     @property
     def key(self) -> str:
@@ -85,7 +88,39 @@ class Choice(StyledWidget, can_focus=True):
         if key != self._key and any(option.key == key and not option.why_not for option in self._options):
             self._key = key
             self.refresh()
+            self._show_chosen()
             self.post_message(self.Changed(self, key))
+
+    def _show_chosen(self) -> None:
+        """There may be more of them than rows of the terminal: the one that is chosen is to be seen."""
+        rows = self._rows(self.size.width)
+        place = next((y for y, row in enumerate(rows) if any(option.key == self._key for option, _ in row)), None)
+        scrolled = next((one for one in self.ancestors if isinstance(one, Widget) and one.allow_vertical_scroll), None)
+        if self.has_focus and self.region and place is not None and scrolled is not None:
+            seen = scrolled.content_region
+            top = self.content_region.y - seen.y + scrolled.scroll_offset.y + place
+            scrolled.scroll_to_region(Region(0, top, seen.width, 1), animate=False, x_axis=False)
+
+    def on_focus(self) -> None:
+        """Show what is chosen, once the dialog has come to this field."""
+        self._typed = ""
+        self.call_after_refresh(self._show_chosen)
+
+    def on_key(self, event: events.Key) -> None:
+        """Choose the next one that begins with what is typed."""
+        if not event.is_printable or event.character in (None, " "):
+            self._typed = ""
+            return
+        names = [option.key for option in self._options if not option.why_not]
+        labels = {option.key: option.label.casefold() for option in self._options}
+        for typed in (self._typed + event.character.casefold(), event.character.casefold()):
+            begin = names.index(self._key) + (len(typed) == 1) if self._key in names else 0
+            found = next((key for key in names[begin:] + names[:begin] if labels[key].startswith(typed)), None)
+            if found is not None:
+                self._typed = typed
+                self.choose(found)
+                event.stop()
+                return
 
     def action_step(self, step: int) -> None:
         """The next one that can be chosen."""
