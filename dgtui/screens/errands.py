@@ -96,8 +96,9 @@ class ErrandApp(EngineApp):
 
     def pulse_changed(self) -> None:
         """Let the place that is seen show it; the others do when they are seen."""
-        if isinstance(self.screen, TabScreen):
-            self.screen.show_pulse()
+        place = self.screen_stack[0]
+        if isinstance(place, TabScreen):
+            place.show_pulse()
 
     def config_changed(self, text: str = "") -> None:
         """Take up another configuration."""

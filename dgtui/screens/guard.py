@@ -198,6 +198,11 @@ class Guard:
         """Whether it is being asked just now."""
         return subject in self._checking
 
+    @property
+    def checks(self) -> frozenset[Watched]:
+        """All that is being asked just now."""
+        return frozenset(self._checking)
+
     def check_new(self) -> None:
         """Ask the datasources that were never asked: who has just made one wants to see whether it answers."""
         if self._keeper is None:

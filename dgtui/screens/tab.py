@@ -25,6 +25,7 @@ from dgtui.wording.words import cells
 
 if TYPE_CHECKING:
     from dgtui.engine.errors import DataGuardianError
+    from dgtui.engine.health_model import Watched
 
 TABS: dict[str, str] = {
     "overview": "Overview",
@@ -92,6 +93,8 @@ class TabScreen(Screen[None]):
         self._stale = True
         self._filled: tuple[bool, ...] = ()
         self._width = 0
+        self._shown_checks: frozenset[Watched] = frozenset()
+        """What is shown as being asked just now."""
 
     @property
     def engine_app(self) -> EngineApp:
@@ -160,8 +163,10 @@ class TabScreen(Screen[None]):
         self.query_one("#tabs", Lines).show([self._tabs()])
 
     def show_pulse(self) -> None:
-        """Something stands differently from before."""
-        if self.is_mounted and self.app.screen is self:
+        """Something stands differently; under a dialog, which is sent anew each time, only where a check is over."""
+        checks = self.engine_app.guard.checks
+        if self.is_mounted and (self.app.screen is self or not self._shown_checks <= checks):
+            self._shown_checks = checks
             self.show_header()
             self.show_states()
 

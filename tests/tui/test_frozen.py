@@ -23,6 +23,7 @@ from dgtui.screens.backups import BackupsScreen
 from dgtui.screens.restore import RestoreScreen
 from dgtui.screens.widgets.choice import Choice
 from dgtui.screens.widgets.listing import Listing
+from dgtui.screens.widgets.styled import plain
 from tests.support.homes import PATIENCE_SECONDS, Home, wait_until
 from tests.tui.conftest import make_shop, sqlite_table
 from tests.tui.driver import Driver, screens
@@ -63,6 +64,26 @@ async def test_six_frozen_servers_leave_every_key_answering(home: Home, shop: Pa
         await quick(driver, "1", "end", "b")
         await quick(driver, "enter")
         assert (await driver_watch(driver)) == "completed"
+
+
+async def test_a_check_that_is_over_is_not_shown_as_under_way_beside_a_dialog(home: Home, shop: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        home.configure(silent_tables(int(silent.getsockname()[1]), 1) + sqlite_table("shop", shop))
+        async with screens(home, ready=False) as driver:
+            await driver.until(lambda: driver.app.is_ready, "the engine")
+            place = driver.screen
+            listing = driver.widget("#datasources", Listing)
+            await driver.until(lambda: "checking" in driver.rows("#datasources")[0], "the question")
+            await quick(driver, "D")
+            assert driver.screen is not place
+            # The server's end lets whoever waits for it go.
+            held, _ = silent.accept()
+            held.close()
+            silent.close()
+            await driver.until(
+                lambda: "checking" not in plain(listing.rows[0].cells[2]), "what the table tells beside the dialog"
+            )
+            assert driver.screen is not place
 
 
 async def test_a_question_without_memory_for_its_thread_is_told_and_can_be_asked_again(
