@@ -127,9 +127,9 @@ class Engine(RestoreAftermath, LiveLook):
             engine.warnings.append(f"The configuration is wrong, see dgtui check: {mistakes}")
         return engine
 
-    def reconcile(self) -> tuple[str, ...]:
+    def reconcile(self, *, put_back: bool = True) -> tuple[str, ...]:
         """Record what became of runs and removals whose process died without notice; sentences for people."""
-        return settle_runs(self.catalog, self.config, self.paths)
+        return settle_runs(self.catalog, self.config, self.paths, put_back=put_back)
 
     def deliver(self) -> None:
         """Send notifications where no daemon does it, as the end of a run does."""

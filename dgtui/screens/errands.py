@@ -179,7 +179,22 @@ class ErrandApp(EngineApp):
                 self.tell(f"{title}: {snapshot.status}")
         if info.operation in ("backup", "restore"):
             self._hear_of_source(info.run_id, snapshot.problem.kind if snapshot.problem is not None else "")
+        if snapshot.died:
+            self._record_death(info.run_id, of_backup=info.operation == "backup")
         self.data_changed()
+
+    def _record_death(self, run_id: str, *, of_backup: bool) -> None:
+        """A worker that was killed has recorded nothing, and without a daemon nobody else would do it for it."""
+
+        def recorded(sentences: tuple[str, ...]) -> None:
+            # Of a restore it is known now which content is in place.
+            for sentence in () if of_backup else sentences:
+                self.tell(sentence, severity="warning")
+            self.data_changed()
+            self.ask(self, "deliver", lambda engine: engine.deliver(), lambda _: None, slow=True)
+
+        # What would be put back may be what died: it would begin again and again.
+        self.ask(self, f"death of {run_id}", lambda engine: engine.reconcile(put_back=False), recorded, slow=True)
 
     def _hear_of_source(self, run_id: str, kind: str) -> None:
         self.ask(

@@ -313,3 +313,17 @@ async def test_a_run_whose_log_was_cleared_away_is_not_called_interrupted(tmp_pa
         await driver.press("6", "l")
         assert isinstance(driver.screen, LogScreen)
         assert driver.rows("#log") == []
+
+
+async def test_a_run_whose_worker_was_killed_is_recorded_by_the_screens_that_saw_it(home: Home, shop: Path) -> None:
+    """Without a daemon it stood in History as running for as long as the screens were open."""
+    home.configure(sqlite_table("shop", shop), job='before = ["sh", "-c", "kill -9 $PPID"]')
+    async with screens(home) as driver:
+        await driver.press("b", "enter")
+        panel = await driver.watch_to_end()
+        assert panel.snapshot.died
+        await driver.until(lambda: driver.app.engine.execution(panel.run_id).status == "interrupted", "the record")
+        await driver.press("escape", "6")
+        [row] = driver.rows("#history")
+        assert "interrupted" in row
+        assert "The worker ended without notice" in driver.text("#details")
