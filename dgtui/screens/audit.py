@@ -129,7 +129,8 @@ def _who(entry: AuditEntry) -> str:
 
 
 def _object(entry: AuditEntry) -> str:
-    return f"{entry.object_kind} {entry.object_name}"
+    # `read secret secret datasources.shop.password` would be cut off before it says which one.
+    return entry.object_name if entry.action.endswith(entry.object_kind) else f"{entry.object_kind} {entry.object_name}"
 
 
 def _row(entry: AuditEntry) -> Row:

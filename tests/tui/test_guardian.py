@@ -11,6 +11,7 @@ from dgtui.engine.catalog.notifications import Notifications
 from dgtui.engine.health_model import Watched
 from dgtui.engine.messages import now
 from dgtui.engine.notification_model import Notification, Severity
+from dgtui.engine.telling import Teller
 from dgtui.screens.audit import AuditScreen
 from dgtui.screens.confirm import ConfirmScreen
 from dgtui.screens.daemon import DaemonScreen
@@ -153,6 +154,19 @@ async def test_what_cannot_be_delivered_is_told_with_its_reason(home: Home, shop
         await driver.press("escape", "enter")
         assert isinstance(driver.screen, NotificationScreen)
         assert "ops  waiting" in driver.rows("#deliveries")[0]
+
+
+async def test_the_audit_log_names_the_secret_that_was_read(home: Home, shop: Path) -> None:
+    """At once: the column and the line said `secret secret`, and the first was cut before its name."""
+    engine = home.engine()
+    key = "datasources.shop.password"
+    Teller(engine.catalog, engine.config, pytest.fail).audit(
+        "read secret", object_kind="secret", object_name=key, outcome="completed"
+    )
+    async with screens(home, size=(80, 24)) as driver:
+        await driver.press("A")
+        assert any(f"read secret  {key}  completed" in row for row in driver.rows("#audit"))
+        assert f"read secret {key}, completed" in driver.text("#details")
 
 
 async def test_the_audit_log_is_shown_and_proven(home: Home, shop: Path) -> None:
