@@ -38,6 +38,7 @@ from dgtui.engine.messages import now
 from dgtui.engine.model import Execution
 from dgtui.engine.opening import Opening, unwritable
 from dgtui.engine.putting_right import put_right, settle_runs
+from dgtui.engine.reconcile import reconcile as record_dead_runs
 from dgtui.engine.records import Records
 from dgtui.engine.removal import Removal
 from dgtui.engine.restore_by_hand import mark_restored
@@ -314,8 +315,12 @@ class Engine(RestoreAftermath, LiveLook):
         return Health(self._opening.for_checks(self.config))
 
     def keep_health(self, stopping: threading.Event) -> None:
-        """Check what is due, as long as no daemon does, until told to stop: for a program that stays open."""
-        StandIn(self, self.paths).keep(stopping)
+        """Check what is due, and record runs that died, as long as no daemon does: for a program that stays open."""
+        StandIn(self, self.paths, settle=self._record_dead_runs).keep(stopping)
+
+    def _record_dead_runs(self) -> None:
+        if not self._opening.only_to_read:
+            record_dead_runs(self.catalog, self.config, self.paths)
 
     def check(self) -> list[Finding]:
         """Examine configuration, secrets, tools, rights, storages, channels; changes nothing."""

@@ -228,6 +228,45 @@ def test_only_one_stands_in_and_none_beside_a_daemon(home: Home, tmp_path: Path)
     second.leave()
 
 
+def test_who_stands_in_records_a_run_that_died_meanwhile(home: Home, tmp_path: Path) -> None:
+    """Open screens told for ever that it was running."""
+    home.configure(f"[datasources.shop]\ntype = 'files'\npath = '{tmp_path}'\n")
+    engine, stopping, moment = home.engine(), threading.Event(), START
+    settled: list[datetime] = []
+    stand_in = StandIn(engine, engine.paths, settle=lambda: settled.append(moment), clock=lambda: moment)
+    for seconds in (0, 30, 29, 1, 30):
+        moment += timedelta(seconds=seconds)
+        stand_in.step(stopping)
+    assert settled == [START + timedelta(minutes=1)]
+    with take_lock(daemon_lock_path(engine.paths), purpose="daemon"):
+        moment += timedelta(hours=1)
+        stand_in.step(stopping)
+    assert len(settled) == 1
+
+
+def test_the_engine_records_a_run_that_died_while_the_program_is_open(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.configure(f"[datasources.shop]\ntype = 'files'\npath = '{tmp_path}'\n")
+    engine = home.engine()
+    dead = Execution(
+        execution_id="e1",
+        job_id=engine.config.job_id("nightly"),
+        job="nightly",
+        datasource="shop",
+        datasource_type="files",
+        status="running",
+        backup_type="full",
+        started_at=now(),
+    )
+    engine.catalog.save_execution(dead)
+    monkeypatch.setattr(StandIn, "keep", lambda stand_in, _stopping: stand_in._settle())
+    engine.keep_health(threading.Event())
+    found = engine.catalog.execution("e1")
+    assert found is not None
+    assert found.status == "interrupted"
+
+
 @pytest.mark.parametrize("switched_on", [True, False], ids=["on", "off"])
 def test_a_job_whose_datasource_is_switched_off_is_not_waited_for(home: Home, switched_on: bool) -> None:
     shop = '[datasources.shop]\ntype = "sqlite"\npath = "/nowhere/shop.db"\n'
