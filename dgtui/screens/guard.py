@@ -174,7 +174,9 @@ class Guard:
     def _take(self, pulse: Pulse) -> None:
         former, self.pulse = self.pulse, pulse
         self._told = ""
-        if self._app.has_other_config:
+        # What died was recorded after its end was seen, here or by somebody else; with it there is something to read.
+        told = former.daemon is not None and pulse.unread > former.unread
+        if told or self._app.has_other_config:
             self._app.data_changed()
         done = [one for one, since in self._checking.items() if (pulse.state(one).checked_at or since) > since]
         for subject in done:

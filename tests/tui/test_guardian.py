@@ -4,6 +4,7 @@ import os
 import signal
 from pathlib import Path
 
+import msgspec
 import pytest
 from textual.widgets import Button
 
@@ -114,6 +115,22 @@ async def test_notifications_come_live_and_are_marked_read(home: Home, shop: Pat
         assert driver.rows("#notifications") == []
         await driver.press("escape", "f")
         assert "shown: backup completed" in driver.text("#details")
+
+
+async def test_a_run_that_is_recorded_as_dead_does_not_stay_running_in_history(home: Home, shop: Path) -> None:
+    home.configure(sqlite_table("shop", shop))
+    ended = home.back_up()
+    engine = home.engine()
+    running = msgspec.structs.replace(ended, status="running", finished_at=None)
+    engine.catalog.save_execution(running)
+    async with screens(home, size=(120, 40)) as driver:
+        # The screens put it right at their beginning: as if it died later.
+        engine.catalog.save_execution(running)
+        await driver.press("6")
+        await driver.until(lambda: "running" in driver.rows("#history")[0], "the run")
+        dead = msgspec.structs.replace(running, status="interrupted", finished_at=now())
+        Teller(engine.catalog, engine.config, print).record_end(dead)
+        await driver.until(lambda: "interrupted" in driver.rows("#history")[0], "its end")
 
 
 async def test_notifications_are_sorted_by_how_much_they_matter(home: Home, shop: Path) -> None:
