@@ -30,6 +30,8 @@ CREATE TABLE late (id int PRIMARY KEY REFERENCES early CHECK (waits(id)));
 INSERT INTO late VALUES (1);
 """
 _NOT_UNIQUE = """
+CREATE OR REPLACE FUNCTION waits(int) RETURNS bool LANGUAGE sql
+AS 'SELECT pg_catalog.pg_sleep(3) IS NOT NULL';
 INSERT INTO early VALUES (1001, 1, 1);
 UPDATE pg_index SET indisunique = true WHERE indexrelid = 'early_b'::regclass;
 """
