@@ -38,7 +38,6 @@ from dgtui.engine.messages import now
 from dgtui.engine.model import Execution
 from dgtui.engine.opening import Opening, unwritable
 from dgtui.engine.putting_right import put_right, settle_runs
-from dgtui.engine.reconcile import reconcile as record_dead_runs
 from dgtui.engine.records import Records
 from dgtui.engine.removal import Removal
 from dgtui.engine.restore_by_hand import mark_restored
@@ -320,7 +319,7 @@ class Engine(RestoreAftermath, LiveLook):
 
     def _record_dead_runs(self) -> None:
         if not self._opening.only_to_read:
-            record_dead_runs(self.catalog, self.config, self.paths)
+            self.reconcile(put_back=False)
 
     def check(self) -> list[Finding]:
         """Examine configuration, secrets, tools, rights, storages, channels; changes nothing."""

@@ -1,9 +1,19 @@
 """In which order an archive is loaded in parallel, and how its tables are shared out among the processes."""
 
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
-from dgtui.engine.datasources.postgres_parallel import in_steps, shared_out
-from dgtui.engine.datasources.postgres_toc import TocEntry
+from dgtui.engine.datasources import postgres_parallel
+from dgtui.engine.datasources.loading import LoadOutcome
+from dgtui.engine.datasources.postgres_parallel import ParallelLoad, in_steps, shared_out
+from dgtui.engine.datasources.postgres_toc import BEFORE_DATA, Toc, TocEntry
+from dgtui.engine.errors import Cancelled, RestoreError
+from tests.support.homes import PATIENCE_SECONDS
 
 
 def table(number: int) -> TocEntry:
@@ -41,3 +51,108 @@ def test_rows_come_after_what_they_go_into_and_before_what_may_forbid_them() -> 
     assert [entry.kind for entry in filled] == ["TABLE DATA", "BLOBS"]
     assert [entry.kind for entry in after] == ["ACL", "SEQUENCE SET", "INDEX", "MATERIALIZED VIEW DATA", "COMMENT"]
     assert in_steps(made.values(), rows=False).filled == []
+
+
+class Process:
+    """Stands for a pg_restore: it takes what it is fed, and ends when it may, or is killed."""
+
+    def __init__(self, may_end: threading.Event) -> None:
+        self.killed = threading.Event()
+        self._may_end = may_end
+
+    def feed(self, blocks: Iterable[bytes]) -> None:
+        """Take all of it."""
+        for _ in blocks:
+            pass
+
+    def outcome(self) -> LoadOutcome:
+        """Wait for the end."""
+        assert self._may_end.wait(PATIENCE_SECONDS)
+        if self.killed.is_set():
+            raise RestoreError("killed", subject="target", hint="none")
+        return LoadOutcome()
+
+    def kill(self) -> None:
+        """End it."""
+        self.killed.set()
+        self._may_end.set()
+
+    def stop(self) -> None:
+        """Nothing is left to free."""
+
+
+class Command:
+    """Stands for the command line of pg_restore; it counts what is asked to be made."""
+
+    def __init__(self, folder: Path) -> None:
+        self.plan = SimpleNamespace(arguments=())
+        self.folder = folder
+        self.index_begun = threading.Event()
+        self.index: Process | None = None
+
+    def start(
+        self, _hear: Callable[[str], None], entries: Iterable[TocEntry], *, file: Path | None = None, jobs: int = 1
+    ) -> Process:
+        """The table `late` is filled once the index of the other one is being made, which never ends by itself."""
+        assert jobs == 1
+        assert file is None or file.parent == self.folder
+        tags = {entry.tag for entry in entries}
+        may_end = threading.Event()
+        process = Process(self.index_begun if tags == {"late"} else may_end)
+        if tags == {"early_x"}:
+            self.index = process
+            self.index_begun.set()
+        else:
+            may_end.set()
+        return process
+
+
+class Watch:
+    """Stands for the watching of the tables; it notes when `late` is filled."""
+
+    def __init__(self) -> None:
+        self.late_filled = threading.Event()
+
+    def hearing(self, *, in_parallel: bool) -> Callable[[str], None]:
+        """Hears nothing."""
+        assert not in_parallel
+        return lambda _line: None
+
+    def finish_all(self, entries: Iterable[TocEntry]) -> None:
+        """All rows of these are loaded."""
+        if {entry.tag for entry in entries} == {"late"}:
+            self.late_filled.set()
+
+
+def test_cancelled_while_the_last_index_is_made_it_is_not_made_further(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All tables are filled by then, so that no other process is left whose end would be seen."""
+    early, late = (
+        TocEntry(number, "TABLE", "public", tag, "", "", "", (), section=BEFORE_DATA)
+        for number, tag in ((1, "early"), (2, "late"))
+    )
+    rows = [
+        TocEntry(10 + one.dump_id, "TABLE DATA", "public", one.tag, "", "", "", (one.dump_id,)) for one in (early, late)
+    ]
+    index = TocEntry(
+        21, "INDEX", "public", "early_x", "", "CREATE INDEX early_x ON public.early USING btree (a);", "", (1,)
+    )
+    entries = (early, late, *rows, index)
+    command, watch = Command(tmp_path), Watch()
+
+    def blocks() -> Iterator[bytes]:
+        yield b"archive"
+
+    def cancelled(_lane: Any) -> None:
+        assert command.index_begun.wait(PATIENCE_SECONDS)
+        assert watch.late_filled.wait(PATIENCE_SECONDS)
+        raise Cancelled("Cancelled", subject="target")
+
+    monkeypatch.setattr(postgres_parallel._Lane, "wait", cancelled)
+    sizes = {"public.early": 1 << 30, "public.late": 1 << 30}
+    load = ParallelLoad(command, entries, blocks, Toc("d", "15", "15", entries), sizes, watch)  # type: ignore[arg-type]  # stand-ins
+    with pytest.raises(Cancelled):
+        load.load(2)
+    assert command.index is not None
+    assert command.index.killed.is_set()

@@ -130,10 +130,13 @@ class ParallelLoad:
         """Load all shares at once; the first that fails ends the others, and tells what was wrong."""
         failed: list[_Lane] = []
 
-        def end_all(failure: _Lane) -> None:
-            failed.append(failure)
+        def end_all() -> None:
             ready.close()
             self.give_up()
+
+        def fail(failure: _Lane) -> None:
+            failed.append(failure)
+            end_all()
 
         def make(entry: TocEntry) -> LoadOutcome:
             return self._make([entry], contents, 1)
@@ -149,9 +152,14 @@ class ParallelLoad:
             for process, share in zip(processes, shares, strict=True):
                 filled = functools.partial(self._filled, share, ready)
                 to_end = process is processes[-1]
-                lanes.append(_Lane(process, self._blocks(), filled, ready, make, end_all, to_end=to_end))
-            for lane in lanes:
-                lane.wait()
+                lanes.append(_Lane(process, self._blocks(), filled, ready, make, fail, to_end=to_end))
+            try:
+                for lane in lanes:
+                    lane.wait()
+            except BaseException:
+                # Cancelled: the process of an index belongs to its lane, and would work on in what is removed now.
+                end_all()
+                raise
         if failed:
             return failed[0].finish()
         return LoadOutcome(notes=tuple(note for lane in lanes for note in lane.finish().notes))

@@ -1,15 +1,17 @@
 """Notices that the files of the configuration have changed."""
 
 import os
+from functools import partial
 from pathlib import Path
 
 from dgtui.config.files import find_files
 from dgtui.engine.errors import ConfigError
+from dgtui.engine.guardian.settled_watch import SettledWatch
 
 Fingerprint = tuple[tuple[str, int, int, int], ...]
 
 
-class ConfigWatch:
+class ConfigWatch(SettledWatch[Fingerprint]):
     """Compares what the files are with what they were.
 
     What is being written is left alone until it stays as it is from one look to the next: half of a file may be right
@@ -18,27 +20,15 @@ class ConfigWatch:
 
     def __init__(self, path: Path | None) -> None:
         """`path` is the main file; the usual one where None."""
-        self._path = path
-        self._taken = self._looked = self._fingerprint()
+        super().__init__(partial(_fingerprint, path))
 
-    def changed(self) -> bool:
-        """Whether anything was changed since this was last so, or since it was taken, and nothing is any more."""
-        former, self._looked = self._looked, self._fingerprint()
-        if self._looked == self._taken or self._looked != former:
-            return False
-        self._taken = self._looked
-        return True
 
-    def take(self) -> None:
-        """What the files are now is taken up, whether they are still being changed or not."""
-        self._taken = self._looked = self._fingerprint()
-
-    def _fingerprint(self) -> Fingerprint:
-        try:
-            found = find_files(self._path)
-        except ConfigError:
-            return ()
-        return tuple(_mark(path) for path in (*([found.main] if found.main else []), *found.others))
+def _fingerprint(path: Path | None) -> Fingerprint:
+    try:
+        found = find_files(path)
+    except ConfigError:
+        return ()
+    return tuple(_mark(file) for file in (*([found.main] if found.main else []), *found.others))
 
 
 def _mark(path: Path) -> tuple[str, int, int, int]:

@@ -4,31 +4,26 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from dgtui.engine.guardian.settled_watch import SettledWatch
+
 _FILES = (Path("/etc/localtime"), Path("/etc/timezone"))
 
 _Look = tuple[tuple[int, int, int] | None, ...]
 
 
-class ZoneWatch:
-    """Looks at the files that say which one it is."""
+class ZoneWatch(SettledWatch[_Look]):
+    """Looks at the files that say which one it is: they are written one after the other, and say two in between."""
 
     def __init__(self, files: Sequence[Path] = _FILES) -> None:
-        self._files = files
-        self._taken = self._seen = self._look()
+        super().__init__(lambda: tuple(_identity(file) for file in files))
 
     def changed(self) -> bool:
         """Whether it was set, and the files stay as they are from one call to the next; it is taken up then."""
-        former, self._seen = self._seen, self._look()
-        # They are written one after the other, and say two things in between.
-        if self._seen == self._taken or self._seen != former:
-            return False
-        self._taken = self._seen
-        # The C library looks there only once; Python asks it where no zone is named.
-        time.tzset()
-        return True
-
-    def _look(self) -> _Look:
-        return tuple(_identity(file) for file in self._files)
+        changed = super().changed()
+        if changed:
+            # The C library looks there only once; Python asks it where no zone is named.
+            time.tzset()
+        return changed
 
 
 def _identity(file: Path) -> tuple[int, int, int] | None:
