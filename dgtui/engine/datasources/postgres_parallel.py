@@ -21,13 +21,14 @@ from dgtui.engine.datasources.loading import LoadOutcome
 from dgtui.engine.datasources.postgres_copy_watch import CopyWatch
 from dgtui.engine.datasources.postgres_names import table_name
 from dgtui.engine.datasources.postgres_process import RestoreCommand, RestoreProcess
-from dgtui.engine.datasources.postgres_ready_indexes import ReadyIndexes, indexes_by_table
+from dgtui.engine.datasources.postgres_ready_indexes import INDEX_KINDS, ReadyIndexes, indexes_by_table
 from dgtui.engine.datasources.postgres_toc import BEFORE_DATA, Toc, TocEntry, head_of
 
 _ROWS = "TABLE DATA"
 _WITH_DATA = frozenset({_ROWS, "BLOBS"})
 _LARGE_OBJECTS = "BLOB METADATA"
 """Large objects as archives from pg_dump 17 on define them, among the data."""
+_ATTACHED = "INDEX ATTACH"
 _NO_ROWS = "--schema-only"
 _PLACE_KNOWN = 2
 """What an archive says of the place of data before the offset (`pg_backup_custom.c`)."""
@@ -90,7 +91,10 @@ class ParallelLoad:
         steps: tuple[Callable[[], LoadOutcome], ...] = (
             lambda: self._make(before, contents, 1),
             lambda: self._fill(shared_out(filled, self._sizes, jobs), ready, contents),
-            lambda: self._make(_without(after, ready.given), contents, jobs),
+            *(
+                functools.partial(self._make_left, entries, ready, contents, jobs if at_once else 1)
+                for entries, at_once in in_turn(after)
+            ),
         )
         notes: dict[str, None] = {}
         for step in steps:
@@ -118,6 +122,9 @@ class ParallelLoad:
         path = self._command.folder / "contents.dump"
         path.write_bytes(contents + bytes(place - len(head)))
         return path
+
+    def _make_left(self, entries: Iterable[TocEntry], ready: ReadyIndexes, contents: Path, jobs: int) -> LoadOutcome:
+        return self._make(_without(entries, ready.given), contents, jobs)
 
     def _make(self, entries: Collection[TocEntry], contents: Path, jobs: int) -> LoadOutcome:
         if not entries:
@@ -192,6 +199,19 @@ def in_steps(entries: Iterable[TocEntry], *, rows: bool) -> Steps:
         else:
             steps.after.append(entry)
     return steps
+
+
+def in_turn(after: Sequence[TocEntry]) -> list[tuple[Sequence[TocEntry], bool]]:
+    """What comes after the rows, one part after the other, and whether several processes may work on it at once.
+
+    Not on the indexes of partitions becoming those of their tables: done by several sessions at once, that of a table
+    with two levels of partitions sometimes stays invalid, and PostgreSQL says nothing (seen with 15).
+    """
+    attached = [entry for entry in after if entry.kind == _ATTACHED]
+    if not attached:
+        return [(after, True)]
+    indexes = [entry for entry in after if entry.kind in INDEX_KINDS]
+    return [(indexes, True), (attached, False), (_without(after, (*indexes, *attached)), True)]
 
 
 def shared_out(entries: Sequence[TocEntry], sizes: Mapping[str, int], jobs: int) -> list[list[TocEntry]]:

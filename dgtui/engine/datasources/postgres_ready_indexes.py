@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from dgtui.engine.datasources.postgres_toc import TocEntry
 
-_RESTING_ON_ROWS = frozenset({"INDEX", "CONSTRAINT"})
+INDEX_KINDS = frozenset({"INDEX", "CONSTRAINT"})
+"""Indexes, and the keys that make one."""
 
 
 class ReadyIndexes:
@@ -72,4 +73,4 @@ def indexes_by_table(
 
 
 def _plain(entry: TocEntry) -> bool:
-    return entry.kind in _RESTING_ON_ROWS and entry.definition.count("(") == 1 and " WHERE " not in entry.definition
+    return entry.kind in INDEX_KINDS and entry.definition.count("(") == 1 and " WHERE " not in entry.definition
