@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from dgtui.engine.child import Child
+from dgtui.engine.datasources import postgres_estimate
 from dgtui.engine.datasources.dumping import DumpOptions
 from dgtui.engine.datasources.postgres_toc import read_toc
 from dgtui.engine.errors import (
@@ -194,7 +195,11 @@ def test_progress_names_each_table(postgres_server: PostgresServer, tmp_path: Pa
 # The size of the dump
 
 
-def test_the_size_is_estimated_within_five_per_cent(postgres_server: PostgresServer, tmp_path: Path) -> None:
+def test_the_size_is_estimated_within_five_per_cent_however_busy_the_server(
+    postgres_server: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres_estimate, "_SECONDS", 0.0)
+    monkeypatch.setattr(postgres_estimate, "_LARGEST_SECONDS", 60.0)
     with postgres_server.database() as name:
         for statement in (
             "CREATE TABLE flat AS SELECT i, i * 2 AS b, repeat('x', 80) AS filler FROM generate_series(1, 200000) i",
@@ -225,7 +230,10 @@ def test_the_size_is_estimated_within_five_per_cent(postgres_server: PostgresSer
         assert size > 50_000_000
 
 
-def test_tables_that_were_never_analysed_are_estimated_too(postgres_server: PostgresServer, tmp_path: Path) -> None:
+def test_tables_that_were_never_analysed_are_estimated_too(
+    postgres_server: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres_estimate, "_LARGEST_SECONDS", 60.0)
     with postgres_server.database() as name:
         postgres_server.execute("CREATE TABLE t AS SELECT i, md5(i::text) AS m FROM generate_series(1, 300000) i", name)
         source = datasource(postgres_server, name)

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 _SECONDS = 0.4
 """For all tables together; what is not reached in this time goes by its size."""
+_LARGEST_TABLES = 10
+_LARGEST_SECONDS = 1.5
+"""For the largest tables, which are nearly the whole of most databases: a busy server needs longer for them."""
 _COUNTED_BYTES = 4 << 20
 """Up to this size the rows of a table that was never analysed are counted."""
 _SAMPLE_ROWS = 3000
@@ -36,19 +39,18 @@ class Estimate(NamedTuple):
 
 
 def estimate_dump(connection: "psycopg.Connection[Any]", tables: Sequence[Table], *, large_objects: bool) -> Estimate:
-    """Estimate the size of a dump of these tables' data; takes about half a second at most."""
+    """Estimate the size of a dump of these tables' data; takes about half a second, on a busy server up to two."""
     import psycopg
 
-    deadline = time.monotonic() + _SECONDS
+    started = time.monotonic()
     connection.execute("SET lock_timeout = '100ms'; SET statement_timeout = '2s'")
     known = 0.0
     known_size = unknown_size = 0
     rows: dict[int, int] = {}
     all_bytes = sum(table.bytes for table in tables) or 1
-    for table in sorted(tables, key=lambda table: -table.bytes):
-        if not table.main_bytes or table.kind == "m":
-            continue
-        if time.monotonic() < deadline:
+    filled = [table for table in tables if table.main_bytes and table.kind != "m"]
+    for position, table in enumerate(sorted(filled, key=lambda table: -table.bytes)):
+        if time.monotonic() - started < (_LARGEST_SECONDS if position < _LARGEST_TABLES else _SECONDS):
             try:
                 count, size = _sample(connection, table, table.bytes / all_bytes)
             except psycopg.Error as error:
