@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from psycopg import sql
 
+from dgtui.engine.datasources import postgres_connection
 from dgtui.engine.datasources.dumping import DumpOptions
 from dgtui.engine.errors import (
     AuthenticationError,
@@ -23,7 +24,7 @@ from dgtui.engine.errors import (
 from dgtui.engine.reporting import SilentReporter
 from tests.integration.postgres_case import datasource, failure_of, read_all, role
 from tests.support.cutting import cutting
-from tests.support.homes import Home
+from tests.support.homes import PATIENCE_SECONDS, Home
 from tests.support.postgres import PostgresServer, wait_until
 from tests.support.pump import FileArchive, check_archive, dump_to
 from tests.support.round_trips import postgres_table
@@ -204,17 +205,23 @@ def test_a_locked_table_names_who_locks_it(postgres_server: PostgresServer) -> N
         other.execute("ROLLBACK")
 
 
-def test_timeouts_of_the_role_do_not_bite(postgres_server: PostgresServer, tmp_path: Path) -> None:
+def test_timeouts_of_the_role_do_not_bite(postgres_server: PostgresServer) -> None:
+    """Neither our own sessions, nor a dump whose statement takes longer than they allow."""
+    limits = ("statement_timeout", "idle_in_transaction_session_timeout", "lock_timeout")
     with role(postgres_server, "hasty", "LOGIN SUPERUSER") as hasty, postgres_server.database() as name:
-        postgres_server.execute(
-            "CREATE TABLE t AS SELECT i, repeat('x', 300) x FROM generate_series(1, 200000) i", name
-        )
-        for setting in ("statement_timeout", "idle_in_transaction_session_timeout", "lock_timeout"):
-            postgres_server.execute(f"ALTER ROLE hasty SET {setting} = '20ms'")
+        postgres_server.execute("CREATE TABLE t AS SELECT i, repeat('x', 300) x FROM generate_series(1, 99000) i", name)
+        for limit in limits:
+            postgres_server.execute(f"ALTER ROLE hasty SET {limit} = '2s'")
         source = datasource(postgres_server, name, username=hasty)
-        summary = dump_to(source, tmp_path / "backup.dump", scratch=tmp_path)
-        assert source.inventory(name)[0].rows == 200_000
-        assert [item.name for item in summary.objects] == ["public.t"]
+        with source._access.connect(name) as connection:
+            assert [connection.execute(f"SHOW {limit}").fetchone() for limit in limits[:2]] == [("0",)] * 2
+        dump = source.open_dump(source.probe(), DumpOptions(), SilentReporter())
+        assert os.read(dump.fd, 4096)
+        longer = "SELECT 1 FROM pg_stat_activity WHERE query LIKE 'COPY%' AND clock_timestamp() > query_start + '3s'"
+        wait_until(lambda: postgres_server.execute(longer, name), "a statement that takes longer")
+        assert len(read_all(dump)) > 25_000_000
+        assert [item.name for item in dump.finish().objects] == ["public.t"]
+        assert source.inventory(name)[0].rows == 99_000
 
 
 @pytest.mark.parametrize("limited", ["role", "database"])
@@ -231,8 +238,11 @@ def test_one_connection_is_enough_for_a_dump(postgres_server: PostgresServer, tm
         assert [(item.name, item.rows_exact) for item in summary.objects] == [("public.t", False)]
 
 
-def test_a_session_is_over_for_the_server_too_before_the_next_one(postgres_server: PostgresServer) -> None:
+def test_a_session_is_over_for_the_server_too_before_the_next_one(
+    postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The server takes its time to let one go, and counts it until then."""
+    monkeypatch.setattr(postgres_connection, "_LET_GO_SECONDS", PATIENCE_SECONDS)
     with role(postgres_server, "lonely", "LOGIN CONNECTION LIMIT 1") as lonely:
         access = datasource(postgres_server, "postgres", username=lonely)._access
         with access.connect("postgres") as connection:
@@ -250,8 +260,8 @@ def test_a_server_that_falls_silent_once_one_is_logged_in_does_not_hold_a_look_f
     postgres_server: PostgresServer,
 ) -> None:
     with cutting(postgres_server.port, (b"SET statement_timeout",), "silent", lambda: None) as proxy:
-        source = datasource(postgres_server, "postgres", port=proxy.port, connect_timeout=2)
-        with pytest.raises(DatabaseConnectionError, match=f"{proxy.port} does not answer: nothing within 2 s"):
+        source = datasource(postgres_server, "postgres", port=proxy.port, connect_timeout=4)
+        with pytest.raises(DatabaseConnectionError, match=f"{proxy.port} does not answer: nothing within 4 s"):
             source.target_state("postgres")
         assert proxy.has_cut
 

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 DEFAULT_PORT = 5432
 _QUERY_SECONDS = 120.0
-_LET_GO_SECONDS = 1.0
+_LET_GO_SECONDS = 5.0
+"""A busy server takes its time to let a session go."""
 _BLOCK = 4096
 _SESSION_SETTINGS = (
     "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET row_security = off; "
