@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pymysql
 import pytest
 
@@ -12,6 +13,7 @@ from dgtui.engine.datasources.mysql_connection import Access
 from dgtui.engine.datasources.mysql_waiting import waiting_session
 from dgtui.engine.errors import DatabaseConnectionError, DataGuardianError, ServerTimeout
 from dgtui.engine.reporting import SilentReporter
+from dgtui.engine.settings import Duration
 from tests.support.cutting import Cut, cutting
 from tests.support.homes import Home
 from tests.support.mariadb import MariadbServer, mysql_digest
@@ -70,9 +72,16 @@ def test_nothing_is_waited_for_that_does_not_come(
     mariadb.create_database(f"{name}__new")
     for database in (name, f"{name}__new"):
         mariadb.execute("CREATE TABLE word (id INT)", "INSERT INTO word VALUES (1)", database=database)
-    with cutting(mariadb.port, (word,), cut, lambda: None) as proxy:
-        target = mariadb.datasource(name, port=proxy.port, tls="disable", connect_timeout=1)
-        target.idle_timeout = _SOON
+
+    def hurry() -> None:
+        # A server that answers may take its time; one that does not is soon given up.
+        if cut == "silent":
+            msgspec.structs.force_setattr(target.settings, "connect_timeout", Duration(1))
+
+    with cutting(mariadb.port, (word,), cut, hurry) as proxy:
+        target = mariadb.datasource(name, port=proxy.port, tls="disable")
+        # The dump that is compared has to have begun by then.
+        target.idle_timeout = 3.0 if doing is _compare else _SOON
         with pytest.raises(DatabaseConnectionError) as caught:
             doing(target, name, tmp_path)
         assert proxy.has_cut
@@ -90,10 +99,11 @@ def test_a_server_that_freezes_at_the_swap_leaves_a_restore_that_can_be_settled(
     name = freezable.create_database()
     freezable.execute("CREATE TABLE word (v TEXT)", "INSERT INTO word VALUES ('one')", database=name)
     with cutting(freezable.port, (b"RENAME TABLE",), "terminated", freezable.freeze) as proxy:
-        source = mysql_table(freezable, name, port=proxy.port, tls="disable", connect_timeout=1)
-        home.configure(source, job="idle_timeout = 2")
+        home.configure(mysql_table(freezable, name, port=proxy.port, tls="disable"))
         execution = home.back_up()
         assert execution.status == "completed", execution.problem
+        source = mysql_table(freezable, name, port=proxy.port, tls="disable", connect_timeout=2)
+        home.configure(source, job="idle_timeout = 2")
         backed_up = mysql_digest(freezable, name)
         freezable.execute("DELETE FROM word", database=name)
         before = mysql_digest(freezable, name)
@@ -107,6 +117,7 @@ def test_a_server_that_freezes_at_the_swap_leaves_a_restore_that_can_be_settled(
         assert "cannot be told now" in snapshot.problem.message
         assert f"dgtui cleanup-restore {run_id[:8]}" in snapshot.problem.hint
         freezable.thaw()
+        home.configure(mysql_table(freezable, name, port=proxy.port, tls="disable"))
         restore = home.engine().restore(run_id)
         assert restore.placing is None or restore.placing.mark is None
         assert mysql_digest(freezable, name) == (backed_up if restore.status == "completed" else before)

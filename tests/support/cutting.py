@@ -12,7 +12,7 @@ Cut = Literal["before", "after", "late", "terminated", "down", "silent", "forgot
 
 Before the message reaches the server; after it; before it, but the server gets it when `deliver` says; only what the
 test does; after it, and nobody gets through again. The last two lose nothing that anybody would notice: nothing comes
-through any more, for new connections either, or only for those that there are.
+through any more, for new connections either, or only for those that there are. The test does something at these too.
 """
 
 
@@ -114,6 +114,7 @@ class CuttingProxy:
     def _disturb(self, sink: socket.socket, data: bytes) -> None:
         if self._cut in ("silent", "forgotten"):
             self._muted.update(itertools.chain(*self._pairs))
+            self._act()
             self.has_cut = True
             return
         if self._cut != "terminated":

@@ -80,15 +80,19 @@ class LoadWatch:
             self._thread.join(_END_SECONDS)
 
     def _watch(self) -> None:
-        patience = self._access.idle_timeout
-        moved_at, seen = time.monotonic(), self._progress()
-        while not self._ended.wait(patience / LOOKS):
-            before, seen = seen, self._progress()
+        period = self._access.idle_timeout / LOOKS
+        seen, silent, spent, moved_at = self._progress(), 0, 0.0, time.monotonic()
+        while not self._ended.wait(max(period - spent, period / LOOKS)):
+            begun, before, seen = time.monotonic(), seen, self._progress()
             look = self._look() if self._waiting and seen == before else None
-            stood = time.monotonic() - moved_at
+            spent = time.monotonic() - begun
             if look is None or look.work or self._progress() != seen:
-                moved_at = time.monotonic()
-            elif stood >= (patience if look.error else max(patience, UNKNOWN_SECONDS)):
+                silent, moved_at = 0, time.monotonic()
+                continue
+            # By their number, and not by the clock, which goes on while we are stopped ourselves.
+            silent += look.error is not None
+            stood = time.monotonic() - moved_at
+            if silent >= LOOKS or stood >= max(UNKNOWN_SECONDS, self._access.idle_timeout):
                 self._end_client(look, stood)
                 return
 
