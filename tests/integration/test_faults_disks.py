@@ -5,20 +5,26 @@ import io
 import os
 import shutil
 import subprocess
+import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pytest
 
 from dgtui.cli.outcome import exit_code_of_run
+from dgtui.engine.archive import read_parts
 from dgtui.engine.facade import Engine
+from dgtui.engine.lanes import Lane
 from dgtui.engine.model import Execution
+from dgtui.engine.storages.deadline import with_deadline
 from dgtui.engine.storages.local import LocalStorage
 from dgtui.engine.storages.local_writer import LocalWriter
 from dgtui.wording.panel import storage_words
 from tests.support.homes import Home, wait_until
 
+_SHORT_SECONDS = 3.0
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="mounts need root")
 
 
@@ -95,13 +101,37 @@ def own_disk(folder: Path) -> Iterator[str]:
         subprocess.run(["losetup", "--detach", device], check=False)
 
 
-def test_a_disk_that_is_frozen(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(LocalStorage, "prepare_seconds", 3.0)
+@pytest.fixture
+def short_of_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forked workers soon give up the storage `second`; they wait as long as ever for the sound one and the source."""
+    began = Lane.__init__
+
+    def begin(lane: Lane, name: str, *, depth: int, idle_timeout: float, cancelled: threading.Event) -> None:
+        seconds = _SHORT_SECONDS if name == "storage second" else idle_timeout
+        began(lane, name, depth=depth, idle_timeout=seconds, cancelled=cancelled)
+
+    def answer(step: partial[Any], seconds: float, *, subject: str, cancelled: threading.Event) -> object:
+        seconds = _SHORT_SECONDS if "/second/" in f"{subject}/" else seconds
+        return with_deadline(step, seconds, subject=subject, cancelled=cancelled)
+
+    def read_back(open_file: Any, *arguments: Any, idle_timeout: float, **others: Any) -> Iterator[bytes]:
+        seconds = _SHORT_SECONDS if open_file.__self__.storage == "second" else idle_timeout
+        return read_parts(open_file, *arguments, idle_timeout=seconds, **others)
+
+    monkeypatch.setattr(Lane, "__init__", begin)
+    monkeypatch.setattr("dgtui.engine.destinations.with_deadline", answer)
+    monkeypatch.setattr("dgtui.engine.destinations.read_parts", read_back)
+    prepared = property(lambda storage: _SHORT_SECONDS if storage.name == "second" else 60.0)
+    monkeypatch.setattr(LocalStorage, "prepare_seconds", prepared)
+
+
+@pytest.mark.usefixtures("short_of_patience")
+def test_a_disk_that_is_frozen(home: Home) -> None:
     second = home.folder / "second"
     second.mkdir()
     with own_disk(second) as device:
         run("mount", device, str(second))
-        configure(home, second, source_bytes=8_000_000, job='compression = "none"\nidle_timeout = "3 s"')
+        configure(home, second, source_bytes=8_000_000, job='compression = "none"')
         assert home.back_up().status == "completed"
         home.close_catalogues()
         engine = home.engine(fork_workers=True)
@@ -170,11 +200,12 @@ def freezer(home: Home, monkeypatch: pytest.MonkeyPatch) -> Iterator[Freezer]:
         made.thaw()
 
 
+@pytest.mark.usefixtures("short_of_patience")
 @pytest.mark.parametrize("step", ["write", "close_part", "commit"])
 def test_a_disk_that_freezes_during_the_run(freezer: Freezer, step: str) -> None:
     """The other storage has its backup, the run ends although the disk is still frozen, and nothing is left of it."""
     home = freezer.home
-    configure(home, freezer.folder, source_bytes=8_000_000, job='compression = "none"\nidle_timeout = "3 s"')
+    configure(home, freezer.folder, source_bytes=8_000_000, job='compression = "none"')
     freezer.freeze_at(step)
     engine, run_id = freezer.start()
     snapshot = home.finish(engine, run_id)
@@ -194,6 +225,7 @@ def test_a_disk_that_freezes_during_the_run(freezer: Freezer, step: str) -> None
     assert home.litter() == []
 
 
+@pytest.mark.usefixtures("short_of_patience")
 def test_a_storage_that_gives_nothing_back_when_it_is_checked(
     home: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -206,7 +238,7 @@ def test_a_storage_that_gives_nothing_back_when_it_is_checked(
         return silent.open("rb") if writer.storage == "second" else real(writer, file_name)
 
     monkeypatch.setattr(LocalWriter, "read_back", read_back)
-    configure(home, home.folder / "second", job='idle_timeout = "2 s"')
+    configure(home, home.folder / "second")
     engine = home.engine(fork_workers=True)
     try:
         snapshot = home.finish(engine, engine.start_job("nightly"))
