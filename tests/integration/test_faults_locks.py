@@ -30,7 +30,7 @@ def test_lock_files_of_another_life_hold_nobody_up(home: Home) -> None:
 def test_another_machine_with_the_same_job_and_storage_is_not_held_up(shop: Shop, tmp_path: Path) -> None:
     """Each has a state folder of its own; what the other is writing is left alone, also once it was killed there."""
     shop.misbehave("stand:60%")
-    engine, run_id = start_and_wait(shop, 10)
+    engine, run_id = start_and_wait(shop, shop.bytes_sent)
     shop.behave()
     other = Home(tmp_path / "other machine")
     other.folder.mkdir()

@@ -5,7 +5,8 @@ Modes, with N a number of bytes, `60%` of the whole, or `-1` for all but the las
 after N bytes), `hang` or `hang:N` (stops after N bytes, ignores TERM, and so does a grandchild that holds the pipe),
 `flood` (4 MiB on stderr, all is well), `slow:RATE` (bytes a second), `err0` (all is well, but "error:" on stderr),
 `stand:N` (stands still after N bytes), `leak` (prints the password it got on stderr), `leak1` (the same, exit 1),
-`version:TEXT` (what `--version` says).
+`version:TEXT` (what `--version` says). How many bytes they were stands in a file `sent` beside the program once `hang`
+or `stand` has given them.
 """
 
 import json

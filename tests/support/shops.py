@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.fakebin import write_fake
+from tests.support.gates import GatedTool
 from tests.support.homes import Home
 from tests.support.postgres import PostgresServer
 from tests.support.postgres_digest import postgres_digest
@@ -66,6 +67,12 @@ class Shop:
         self.tools = folder
         self.write()
 
+    def bytes_sent(self) -> int | None:
+        """How many bytes a pg_dump that now stands still or hangs has given; None before it does."""
+        assert self.tools is not None
+        sent = self.tools / "sent"
+        return int(sent.read_text()) if sent.exists() else None
+
     def behave(self) -> None:
         """The real tools again."""
         self.tools = None
@@ -98,6 +105,17 @@ def shop(home: Home, postgres_server: PostgresServer) -> Iterator[Shop]:
         with postgres_server.connect(database) as connection:
             connection.execute(_TABLES.format(rows=20000).encode())
         yield Shop(home, postgres_server, database)
+
+
+@pytest.fixture
+def gate(shop: Shop) -> GatedTool:
+    """What the shop's dump stands still at in the middle of its rows, however long it takes to disturb it."""
+    made = GatedTool(shop.home.folder / "tools", "pg_dump", str(shop.server.binaries / "pg_dump"))
+    for name in ("pg_restore", "pg_dumpall", "psql"):
+        made.folder.joinpath(name).symlink_to(shop.server.binaries / name)
+    shop.tools = made.folder
+    shop.write()
+    return made
 
 
 @pytest.fixture
