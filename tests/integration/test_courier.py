@@ -52,7 +52,7 @@ class Post:
 
     def set(self, name: str = "hook", **keys: object) -> None:
         """Configure a webhook channel."""
-        settings = WebhookSettings(url=self.web.url, timezone="UTC", severity="info", timeout=Duration(5))
+        settings = WebhookSettings(url=self.web.url, timezone="UTC", severity="info", timeout=Duration(30))
         self.channels[name] = msgspec.structs.replace(settings, **keys)
 
     def tell(

@@ -31,7 +31,7 @@ class Daemon:
         self.catalog = catalog
         self.web = web
         self.now = START
-        self.settings = WebhookSettings(url=web.url, timezone="UTC", severity="info", timeout=Duration(5))
+        self.settings = WebhookSettings(url=web.url, timezone="UTC", severity="info", timeout=Duration(30))
         config = Config(channels={"hook": self.settings})
         self.context = DutyContext(config, catalog, RunPaths(catalog.path.parent), clock=lambda: self.now)
         self.duty = Delivering(self.context)

@@ -130,11 +130,11 @@ def test_a_server_that_was_started_anew_is_dumped_from_the_beginning(home: Home,
 
 
 def test_a_mariadb_that_freezes_while_its_rows_stream_ends_the_run(home: Home, mortal_mariadb: MariadbServer) -> None:
-    midway = Midway(home, mortal_mariadb, 'idle_timeout = "2 s"')
+    midway = Midway(home, mortal_mariadb, 'idle_timeout = "5 s"')
     mortal_mariadb.freeze()
     try:
         problem = failed(home, midway).problem
     finally:
         mortal_mariadb.thaw()
     assert problem is not None
-    assert "2 s" in problem.message, problem
+    assert "5 s" in problem.message, problem

@@ -22,6 +22,7 @@ import trustme
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
+from tests.support.homes import PATIENCE_SECONDS
 from tests.support.ports import free_port
 
 LOGIN = ("watcher", "tr0ub4dor&3")
@@ -95,7 +96,13 @@ def mail_server(
     if login:
         options |= {"authenticator": _check_login, "auth_required": True, "auth_require_tls": starttls is not None}
     controller = Controller(
-        server, hostname="127.0.0.1", port=free_port(), ssl_context=tls, tls_context=starttls, **options
+        server,
+        hostname="127.0.0.1",
+        port=free_port(),
+        ssl_context=tls,
+        tls_context=starttls,
+        ready_timeout=PATIENCE_SECONDS,
+        **options,
     )
     controller.start()
     server.port = controller.port
