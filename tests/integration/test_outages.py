@@ -11,23 +11,30 @@ from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
+from dgtui.engine.datasources.answer import HealthAnswer
+from dgtui.engine.datasources.mysql import MysqlDatasource
 from dgtui.engine.health import HealthWorker
 from dgtui.engine.health_model import Watched
 from dgtui.engine.notify.courier import Courier
 from dgtui.engine.storages.local_marker import MARKER
-from tests.integration.test_health import Clock, Watch, make_database, postgres_table, sqlite_table
+from tests.integration.test_health import Clock, Watch, make_database, sqlite_table
 from tests.support.closable import closable_port
 from tests.support.homes import PATIENCE_SECONDS, Home
 from tests.support.mariadb import MariadbServer
 from tests.support.postgres import PostgresServer
 from tests.support.receivers import mail_server, web_server
+from tests.support.round_trips import postgres_table
 
 
 def test_forty_databases_of_a_dead_server_are_one_message(home: Home, postgres_server: PostgresServer) -> None:
     """Each is checked at its own moment of five minutes, and a channel waits for half a minute."""
     with closable_port(postgres_server.port) as port, web_server() as web:
-        table = postgres_table(postgres_server, "postgres").replace(f"port = {postgres_server.port}", "port = {port}")
-        tables = [table.replace("shop", f"shop{number}").format(port=port.port) for number in range(40)]
+        tables = [
+            postgres_table(postgres_server, "postgres", f"shop{number}", port=port.port, tls="disable")
+            for number in range(40)
+        ]
         channel = f"[channels.ops]\ntype = 'webhook'\nurl = '{web.url}'\nseverity = 'info'\n"
         home.config_path.write_text("\n".join([*tables, channel]))
         home.config_path.chmod(0o600)
@@ -50,18 +57,25 @@ def test_forty_databases_of_a_dead_server_are_one_message(home: Home, postgres_s
 
 
 def test_outages_reach_a_mail_server_and_a_web_server(
-    home: Home, own_postgres_server: PostgresServer, own_mariadb: MariadbServer
+    home: Home, own_postgres_server: PostgresServer, own_mariadb: MariadbServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One server is stopped and one frozen; both receivers hear of it once, and once that it is over."""
     own_mariadb.create_database("crm")
-    crm = own_mariadb.config("crm").replace("datasources.shop", "datasources.crm") + 'check_timeout = "2 s"\n'
+    crm = own_mariadb.config("crm", "crm")
+    ask, frozen = MysqlDatasource.health, threading.Event()
+
+    def ask_soon_given_up(source: MysqlDatasource, seconds: float) -> HealthAnswer:
+        # A server that answers may take its time.
+        return ask(source, 1.0 if frozen.is_set() else seconds)
+
+    monkeypatch.setattr(MysqlDatasource, "health", ask_soon_given_up)
     with mail_server() as mail, web_server() as web:
         channels = (
             f'[channels.hook]\ntype = "webhook"\nurl = "{web.url}"\nseverity = "info"\n'
             f'[channels.post]\ntype = "email"\nhost = "127.0.0.1"\nport = {mail.port}\ntls = "none"\n'
             'sender = "watcher@example.org"\nrecipients = ["dba@example.org"]\nseverity = "info"\n'
         )
-        home.configure(postgres_table(own_postgres_server, "postgres") + crm, more=channels)
+        home.configure(postgres_table(own_postgres_server, "postgres", tls="disable") + crm, more=channels)
         watch = Watch(home.engine(), Clock())
         subjects = watch.health.watched("datasource")
         courier = Courier(watch.engine.catalog, watch.engine.config, clock=watch.clock)
@@ -84,10 +98,12 @@ def test_outages_reach_a_mail_server_and_a_web_server(
         assert heard(1) == (set(), set())
         own_postgres_server.stop()
         own_mariadb.freeze()
+        frozen.set()
         try:
             titles, mailed = heard(4)
         finally:
             own_mariadb.thaw()
+            frozen.clear()
         own_postgres_server.start()
         assert {title.split(":")[0] for title in titles} == {"shop", "crm"}
         assert mailed == titles
@@ -102,6 +118,10 @@ import sys, threading, time
 from pathlib import Path
 from dgtui.config import load_config
 from dgtui.engine.facade import Engine
+import pytest
+
+from dgtui.engine.datasources.answer import HealthAnswer
+from dgtui.engine.datasources.mysql import MysqlDatasource
 from dgtui.engine.health import HealthWorker
 engine = Engine(load_config(Path(sys.argv[1])), Path(sys.argv[2]))
 subjects = engine.health.watched("datasource")

@@ -30,11 +30,30 @@ CREATE TABLE late (id int PRIMARY KEY REFERENCES early CHECK (waits(id)));
 INSERT INTO late VALUES (1);
 """
 _NOT_UNIQUE = """
-CREATE OR REPLACE FUNCTION waits(int) RETURNS bool LANGUAGE sql
-AS 'SELECT pg_catalog.pg_sleep(3) IS NOT NULL';
+CREATE OR REPLACE FUNCTION waits(int) RETURNS bool LANGUAGE plpgsql AS $$
+BEGIN
+    IF (pg_catalog.pg_stat_file('MARK', true)).size IS NULL THEN
+        COPY (SELECT 1) TO 'MARK';
+        PERFORM pg_catalog.pg_sleep(300);
+    END IF;
+    RETURN true;
+END $$;
+CREATE FUNCTION begun(int) RETURNS bool LANGUAGE plpgsql AS $$
+BEGIN
+    FOR n IN 1 .. 30000 LOOP
+        IF $1 < 1001 OR (pg_catalog.pg_stat_file('MARK', true)).size IS NOT NULL THEN
+            RETURN true;
+        END IF;
+        PERFORM pg_catalog.pg_sleep(0.01);
+    END LOOP;
+    RETURN false;
+END $$;
+ALTER TABLE early ADD CHECK (begun(id));
+COPY (SELECT 1) TO 'MARK';
 INSERT INTO early VALUES (1001, 1, 1);
 UPDATE pg_index SET indisunique = true WHERE indexrelid = 'early_b'::regclass;
 """
+"""The one table is filled once the other is about to be, and that goes on until it is ended."""
 
 
 @pytest.fixture
@@ -68,8 +87,11 @@ def test_an_index_that_fails_ends_the_filling_and_one_process_does_all_again(
     postgres_server: PostgresServer, database: str, tmp_path: Path
 ) -> None:
     """The note is of the index: of what else was ended nothing is told."""
-    postgres_server.execute(_NOT_UNIQUE, database)
+    mark = postgres_server.folder / "filling"
+    postgres_server.execute(_NOT_UNIQUE.replace("MARK", str(mark)), database)
+    mark.unlink()
     outcome = load(postgres_server, database, tmp_path)
+    mark.unlink()
     assert "early_b" in outcome.notes[0]
     assert "was done again with one" in outcome.notes[0]
     assert outcome.error_count
