@@ -12,8 +12,9 @@ def test_who_holds_a_table_is_named_with_how_to_end_it(
     home: Home, postgres_server: PostgresServer, postgres_database: str, what: tuple[str, ...]
 ) -> None:
     postgres_server.execute("CREATE TABLE t (i int); INSERT INTO t VALUES (1)", postgres_database)
-    home.configure(postgres_table(postgres_server, postgres_database, lock_timeout=1))
+    home.configure(postgres_table(postgres_server, postgres_database))
     whole_backup(home)
+    home.configure(postgres_table(postgres_server, postgres_database, lock_timeout=1))
     with postgres_server.connect(postgres_database, application_name="shop") as other, other.transaction():
         other.execute("INSERT INTO t VALUES (2)")
         order = ("restore", "nightly@latest", *what, "--overwrite", "--no-safety", "--yes")
@@ -28,8 +29,9 @@ def test_a_prepared_transaction_that_holds_a_table_is_named(home: Home) -> None:
     """It outlives every session, and there is no process to be ended."""
     with running_server("-c max_prepared_transactions=2") as server, server.database() as database:
         server.execute("CREATE TABLE t (i int); INSERT INTO t VALUES (1)", database)
-        home.configure(postgres_table(server, database, lock_timeout=1))
+        home.configure(postgres_table(server, database))
         whole_backup(home)
+        home.configure(postgres_table(server, database, lock_timeout=1))
         with server.connect(database) as connection:
             for statement in ("BEGIN", "DELETE FROM t", "PREPARE TRANSACTION 'it''s'"):
                 connection.execute(statement.encode())

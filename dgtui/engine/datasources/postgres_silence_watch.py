@@ -27,21 +27,29 @@ class SilenceWatch(SideWatch):
         self._give_up = give_up
 
     def _watch(self) -> None:
-        answered = time.monotonic()
-        while not self._ended.wait(self._patience / _LOOKS):
-            try:
-                ask_postgres(self._access, self._database, float(self._access.settings.connect_timeout))
-            except ServerTimeout:
-                silent = time.monotonic() - answered
-                if silent >= self._patience and not self._ended.is_set():
-                    self._error = self._silent_for(silent)
-                    self._give_up()
-                    return
-            except DataGuardianError:
-                # To refuse somebody is an answer too.
-                answered = time.monotonic()
-            else:
-                answered = time.monotonic()
+        period = self._patience / _LOOKS
+        silent, spent, answered = 0, 0.0, time.monotonic()
+        while not self._ended.wait(max(period - spent, period / _LOOKS)):
+            begun = time.monotonic()
+            # By their number, and not by the clock, which goes on while we are stopped ourselves.
+            silent = 0 if self._answers() else silent + 1
+            spent = time.monotonic() - begun
+            if not silent:
+                answered = begun
+            elif silent >= _LOOKS and not self._ended.is_set():
+                self._error = self._silent_for(time.monotonic() - answered)
+                self._give_up()
+                return
+
+    def _answers(self) -> bool:
+        try:
+            ask_postgres(self._access, self._database, float(self._access.settings.connect_timeout))
+        except ServerTimeout:
+            return False
+        except DataGuardianError:
+            # To refuse somebody is an answer too.
+            return True
+        return True
 
     def _silent_for(self, seconds: float) -> ServerTimeout:
         server = self._access.server
