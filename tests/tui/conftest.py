@@ -6,8 +6,15 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from textual.notifications import Notification
 
 from tests.support.homes import Home
+
+
+@pytest.fixture(autouse=True)
+def _told_for_good(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a slow machine a toast would be gone before anybody has looked for it."""
+    monkeypatch.setattr(Notification, "time_left", 3600.0)
 
 
 def add_rows(database: Path, count: int = 200) -> None:

@@ -32,7 +32,6 @@ async def test_only_ascii_is_drawn(tmp_path: Path, way: str) -> None:
     async with still_screens(tmp_path, look=PLAIN) as driver:
         driver.app.post_message(RunsSampled((still_run(),)))
         await driver.press(*WAYS[way])
-        # Told last: on a slow machine it would be gone before the keys have led anywhere.
         driver.app.tell("crème brûlée", hint="お茶", severity="error")
         await driver.settle()
         text = drawn(driver)

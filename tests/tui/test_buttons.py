@@ -133,7 +133,7 @@ async def test_what_is_told_covers_nothing_of_what_is_said_of_the_selected_row(t
         async with app.run_test(size=SIZES[size], notifications=True) as pilot:
             driver = Driver(app, pilot, [])
             await driver.settle()
-            app.notify("backup shop-nightly: completed", timeout=3600)
+            app.tell("backup shop-nightly: completed")
             for place in "123456":
                 await driver.press(place)
                 await driver.until(lambda: bool(driver.screen.query(Toast)), "the toast")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from textual.command import CommandPalette
-from textual.widgets import Button
+from textual.widgets import Button, OptionList
 
 from dgtui.engine.locks import take_lock
 from dgtui.engine.model import Execution
@@ -166,15 +166,27 @@ async def test_what_changed_behind_our_back_is_seen_by_looking_again(home: Home,
         assert other.execution_id != execution.execution_id
 
 
+async def choose_in_palette(driver: Driver, typed: str, title: str) -> None:
+    """Type into the palette, and choose what stands first in it then."""
+    palette = driver.screen
+    assert isinstance(palette, CommandPalette)
+    await driver.type(typed)
+
+    def stands_first() -> bool:
+        found = palette.query_one(OptionList)
+        return found.highlighted == 0 and str(found.get_option_at_index(0).prompt).splitlines()[0] == title
+
+    await driver.until(stands_first, f"{title} as the first of what is found")
+    await driver.pilot.press("enter")
+    await driver.until(lambda: driver.screen is not palette, "the end of the palette")
+
+
 async def test_the_palette_changes_the_theme(home: Home, shop: Path) -> None:
     async with screens(home) as driver:
         await driver.press("ctrl+p")
-        await driver.type("theme")
-        await driver.pilot.press("enter")
-        await driver.pilot.pause()
+        await choose_in_palette(driver, "theme", "Theme")
         await driver.until(lambda: isinstance(driver.screen, CommandPalette), "the themes")
-        await driver.type("ansi-light")
-        await driver.pilot.press("enter")
+        await choose_in_palette(driver, "ansi-light", "ansi-light")
         await driver.until(lambda: driver.app.theme == "ansi-light", "the theme")
         await driver.until(lambda: driver.focused == "datasources", "the place")
 
@@ -411,9 +423,7 @@ async def test_all_keys_are_listed_and_the_palette_finds_every_action(home: Home
         for name in ("datasource.back_up", "datasource.restore", "list.filter", "list.sort", "app.quit"):
             assert name in keys
         await driver.press("escape", "ctrl+p")
-        await driver.pilot.press(*"history")
-        await driver.pilot.pause(0.5)
-        await driver.pilot.press("enter")
+        await choose_in_palette(driver, "history", "Go to History")
         await driver.until(lambda: driver.app.current_mode == "history", "the palette's command")
 
 
