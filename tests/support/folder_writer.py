@@ -86,7 +86,10 @@ class HangingWriter(FolderWriter):
     def open_part(self, file_name: str) -> None:
         self._thread = threading.current_thread()
         self._file = (self.folder / "fifo").open("wb", buffering=0)
+
+    def write(self, block: bytes) -> None:
         self.begun.set()
+        super().write(block)
 
     def release(self) -> None:
         """Take the reading side away, so that the write fails and its thread ends."""

@@ -25,8 +25,10 @@ connection.executescript(sys.argv[2])
 _APPEND = """
 import sys
 from pathlib import Path
+from dgtui.engine import audit
 from dgtui.engine.audit import append_audit
 from dgtui.engine.catalog import Catalog, CatalogError
+audit._LOCK_SECONDS = 240  # the lock goes to whoever looks at the right moment, and not by turns
 catalog = Catalog(Path(sys.argv[1]))
 for number in range(int(sys.argv[3])):
     append_audit(catalog, "backup", object_kind="job", object_name=sys.argv[2], outcome=str(number))

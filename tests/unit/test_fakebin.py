@@ -3,12 +3,12 @@
 import os
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.support.fakebin import write_fake
+from tests.support.homes import wait_until
 
 CONTENT = bytes(range(256)) * 1000
 
@@ -109,10 +109,7 @@ def test_a_hanging_one_has_to_be_killed_with_its_group(tmp_path: Path, real: Pat
 
 def until_members(group: int, count: int) -> None:
     """Wait until a process group has so many members."""
-    deadline = time.monotonic() + 10
-    while len(members(group)) != count:
-        assert time.monotonic() < deadline, f"{members(group)} in group {group}"
-        time.sleep(0.01)
+    wait_until(lambda: len(members(group)) == count, f"{count} in group {group}")
 
 
 def members(group: int) -> list[int]:

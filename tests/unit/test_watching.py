@@ -53,8 +53,11 @@ def test_a_run_that_was_over_before_is_not_told(paths: RunPaths) -> None:
     assert seen(watch) == [("r2", "completed")]
 
 
-def test_a_run_is_told_that_began_while_the_clock_of_the_disk_stood_still(paths: RunPaths) -> None:
+def test_a_run_is_told_that_began_while_the_clock_of_the_disk_stood_still(
+    paths: RunPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its panel showed it as queued for ever."""
+    monkeypatch.setattr(watching, "_SETTLING_SECONDS", 3600.0)
     watch = a_watch(paths)
     paths.messages("r1").touch()
     assert seen(watch) == []
