@@ -32,11 +32,12 @@ def launch(
     write_durably(paths.request(run_id), encode_order(order))
     with contextlib.ExitStack() as opened, explained(paths.runs, "begin a run in"):
         paths.messages(run_id).touch(0o600)
+        faults = os.open(paths.faults(run_id), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        opened.callback(os.close, faults)
         # The pid of the run's lock file is where `cancel` sends its signal: only the worker's own may ever stand there.
         run_lock = os.open(paths.lock(run_id), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         opened.callback(os.close, run_lock)
-        faults = os.open(paths.faults(run_id), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        opened.callback(os.close, faults)
+        # At once: with a lock that nobody holds, it looks like a run that died.
         fcntl.flock(run_lock, fcntl.LOCK_EX)
         announce()
         pid = _started(start, paths, run_id, (run_lock,) if lock is None else (run_lock, lock.fd), faults)

@@ -36,6 +36,25 @@ def test_a_restore_is_recorded_once_it_holds_its_lock(home: Home, monkeypatch: p
     assert engine.restore(run_id).status == "completed"
 
 
+def test_the_lock_of_a_run_is_held_as_soon_as_others_see_it(
+    home: Home, tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk may take its time for the next file: whoever looks meanwhile would take the run for one that died."""
+    engine = home.engine(fork_workers=True)
+    usual, living = os.open, []
+
+    def look(path: str, *arguments: int, **names: int) -> int:
+        if str(path).endswith(".stderr") and engine.paths.with_locks():
+            living.append(engine.paths.living())
+        return usual(path, *arguments, **names)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", look)
+        run_id = engine.start_job("nightly")
+    assert home.finish(engine, run_id).status == "completed"
+    assert all(seen == [run_id] for seen in living)
+
+
 def test_a_machine_that_gives_no_process_is_an_error_with_a_hint(
     home: Home, tree: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
