@@ -66,4 +66,5 @@ def test_a_server_is_given_up_by_the_number_of_vain_looks(monkeypatch: pytest.Mo
     watch = postgres_silence_watch.SilenceWatch(Access(settings, None), "shop", 0.0, given_up.set)
     with pytest.raises(ServerTimeout) if vain == 4 else contextlib.nullcontext(), watch:
         assert (given_up if vain == 4 else answered).wait(PATIENCE_SECONDS)
+    watch._thread.join()
     assert (given_up.is_set(), answered.is_set()) == (vain == 4, vain == 3)
