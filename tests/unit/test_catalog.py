@@ -15,6 +15,7 @@ from dgtui.engine.catalog.backups import save_states
 from dgtui.engine.catalog.catalog import write_execution
 from dgtui.engine.model import Copy, CopyStatus, Execution, ExecutionStatus, Problem
 from dgtui.engine.restore_model import Restore
+from tests.support.descriptors import open_below
 
 MOMENT = datetime(2025, 2, 13, 6, 0, 1, tzinfo=UTC)
 
@@ -161,9 +162,9 @@ def test_a_broken_catalogue_is_moved_aside_whole(tmp_path: Path) -> None:
 
 def test_a_catalogue_that_nobody_closed_is_open_no_more_once_nobody_has_it(tmp_path: Path) -> None:
     catalog = Catalog(tmp_path)
-    assert open_in(tmp_path)
+    assert open_below(tmp_path)
     del catalog
-    assert not open_in(tmp_path)
+    assert not open_below(tmp_path)
 
 
 def test_a_catalogue_that_is_closed_while_it_is_used_is_open_no_more_once_that_is_done(tmp_path: Path) -> None:
@@ -172,16 +173,10 @@ def test_a_catalogue_that_is_closed_while_it_is_used_is_open_no_more_once_that_i
     with catalog.transaction() as connection:
         catalog.close()
         assert connection.scalar(sa.text("SELECT count(*) FROM executions")) == 0
-        assert open_in(tmp_path)
+        assert open_below(tmp_path)
     kept = connection  # what is open must not hang on what is still known
-    assert not open_in(tmp_path)
+    assert not open_below(tmp_path)
     assert kept.closed
-
-
-def open_in(folder: Path) -> list[Path]:
-    """The files of a folder that this process has open."""
-    open_files = [path.readlink() for path in Path("/proc/self/fd").iterdir() if path.is_symlink()]
-    return [path for path in open_files if path.is_relative_to(folder)]
 
 
 @pytest.mark.parametrize("how", ["removed", "replaced", "damaged"])

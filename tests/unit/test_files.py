@@ -1,6 +1,5 @@
 """Small files and folders: whole or not at all, private, and never through somebody's link."""
 
-import contextlib
 import errno
 import os
 import re
@@ -25,6 +24,7 @@ from dgtui.engine.files import (
     write_and_forget,
     write_durably,
 )
+from tests.support.descriptors import open_below
 
 
 @pytest.fixture(params=[0o000, 0o022, 0o077, 0o277])
@@ -41,13 +41,6 @@ def folder(tmp_path: Path) -> Iterator[int]:
     descriptor = open_folder(tmp_path)
     yield descriptor
     os.close(descriptor)
-
-
-def _open_files() -> Iterator[Path]:
-    """What this process has open."""
-    for descriptor in Path("/proc/self/fd").iterdir():
-        with contextlib.suppress(FileNotFoundError):
-            yield descriptor.readlink()
 
 
 def mode(path: Path) -> int:
@@ -207,7 +200,7 @@ def test_where_modes_cannot_be_kept_the_mount_decides(
     finally:
         os.umask(mask)
     assert (tmp_path / "file").exists() != raises
-    assert [path for path in _open_files() if tmp_path in path.parents] == []
+    assert open_below(tmp_path) == []
 
 
 def test_a_missing_folder_is_told(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from dgtui.engine.settings import ByteSize
 from dgtui.engine.storages.base import BackupWriter, FolderRef
 from dgtui.engine.storages.local import LocalSettings, LocalStorage
 from tests.support.backup_folders import EXECUTION_ID, FOLDER, JOB_ID
+from tests.support.descriptors import open_below
 
 REF = FolderRef(job_id=JOB_ID, folder=FOLDER)
 PART = "backup.tar.zst"
@@ -213,7 +214,7 @@ def test_what_failed_once_stays_failed(tmp_path: Path) -> None:
 def test_no_descriptor_is_left_open(tmp_path: Path, end: str) -> None:
     storage = storage_at(tmp_path / "root")
     put_one(storage)
-    before = len(list(Path("/proc/self/fd").iterdir()))
+    before = open_below(tmp_path)
     if end == "refused":
         storage.begin(FolderRef(job_id=JOB_ID, folder="2025-02-13_060002"), EXECUTION_ID).abort()
         (Path(storage.root) / "file").touch()
@@ -225,7 +226,7 @@ def test_no_descriptor_is_left_open(tmp_path: Path, end: str) -> None:
         if end == "published":
             writer.commit({"RESTORE.txt": b"text"}, b"{}")
         writer.abort()
-    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert open_below(tmp_path) == before
 
 
 @pytest.mark.parametrize("level", ["root", "job", "staging"])

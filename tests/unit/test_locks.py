@@ -10,6 +10,7 @@ import pytest
 
 from dgtui.engine.errors import JobBusy, StorageError
 from dgtui.engine.locks import lock_holder, take_lock
+from tests.support.descriptors import open_below
 
 _HOLD = (
     "import sys, pathlib\n"
@@ -138,10 +139,9 @@ def test_what_is_let_go_is_free_also_where_a_child_has_it_still(tmp_path: Path) 
     path = tmp_path / "locks" / "job.lock"
     lock = take_lock(path, purpose="backup", inheritable=True)
     childs = os.dup(lock.fd)
-    before = len(list(Path("/proc/self/fd").iterdir()))
     lock.release()
     lock.release()
-    assert len(list(Path("/proc/self/fd").iterdir())) == before - 1
+    assert open_below(tmp_path) == [path], "the child's"
     assert lock_holder(path) is None
     take_lock(path, purpose="the next one", patience_seconds=0).release()
     os.close(childs)
@@ -175,10 +175,10 @@ def test_who_does_not_get_it_leaves_nothing_open(tmp_path: Path) -> None:
     """A daemon asks for it again and again."""
     os.mkfifo(tmp_path / "fifo")
     with take_lock(tmp_path / "job.lock", purpose="backup"):
-        before = len(list(Path("/proc/self/fd").iterdir()))
+        before = open_below(tmp_path)
         with pytest.raises(JobBusy):
             take_lock(tmp_path / "job.lock", purpose="another", patience_seconds=0)
         with pytest.raises(StorageError):
             lock_holder(tmp_path / "fifo")
         assert lock_holder(tmp_path / "job.lock") is not None
-        assert len(list(Path("/proc/self/fd").iterdir())) == before
+        assert open_below(tmp_path) == before == [tmp_path / "job.lock"]
