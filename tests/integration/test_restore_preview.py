@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.changing import changing
 from tests.support.damage import DAMAGES
-from tests.support.homes import Home
+from tests.support.homes import Home, wait_until
 from tests.support.postgres import PostgresServer
 from tests.support.shops import Shop
 from tests.support.sqlite import sqlite_digest
@@ -29,6 +29,8 @@ def test_objects_rows_newer_backups_and_clients_of_both_sides(shop: Shop) -> Non
     newer = shop.home.back_up()
     change_the_shop(shop)
     before = shop.digest()
+    others = f"SELECT 1 FROM pg_stat_activity WHERE datname = '{shop.database}'"
+    wait_until(lambda: not shop.server.execute(others), "the end of the sessions of before")
     with shop.server.connect(shop.database, application_name="the till"):
         told = shop.home.dgtui("restore", first.execution_id, "--dry-run", "--json")
         shown = shop.home.dgtui("restore", first.execution_id, "--dry-run")
