@@ -62,10 +62,19 @@ class Driver:
             await self.pilot.pause(0.02)
 
     async def settle(self) -> None:
-        """Until every question is answered and shown."""
-        await self.pilot.pause()
-        await self.until(lambda: self.app.is_ready and self.app.asking.idle, "answers")
-        await self.pilot.pause()
+        """Until every question is answered and shown.
+
+        A pause alone ends once the process has worked little for a moment, as it does where others have the processor.
+        """
+        for _ in range(2):
+            await self.pilot.pause()
+            await self.until(self._is_quiet, "answers, and all that follows from them")
+
+    def _is_quiet(self) -> bool:
+        """Whether nobody waits for an answer, and no widget has a message before it."""
+        widgets = (widget for screen in self.app.screen_stack for widget in screen.walk_children(with_self=True))
+        waiting = (pump.message_queue_size or pump._next_callbacks for pump in (self.app, *widgets))
+        return self.app.is_ready and self.app.asking.idle and not any(waiting)
 
     async def press(self, *keys: str) -> None:
         """Press keys, and let what they start come to its end."""
