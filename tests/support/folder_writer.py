@@ -86,6 +86,11 @@ class HangingWriter(FolderWriter):
     def open_part(self, file_name: str) -> None:
         self._thread = threading.current_thread()
         self._file = (self.folder / "fifo").open("wb", buffering=0)
+        # Full, so that not one byte more is taken.
+        os.set_blocking(self._file.fileno(), False)
+        while self._file.write(bytes(4096)):
+            pass
+        os.set_blocking(self._file.fileno(), True)
 
     def write(self, block: bytes) -> None:
         self.begun.set()
