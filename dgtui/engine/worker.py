@@ -1,6 +1,7 @@
 """A worker: runs one operation in a process of its own, and says how it goes through the run's message file.
 
-Started by `Engine` as `python -m dgtui.engine.worker STATE RUN_ID LOCK ...`: the locks are inherited descriptors.
+Started by `Engine` as `python -m dgtui.engine.worker STATE RUN_ID LOCK ...`: the locks are inherited descriptors, that
+of the run itself first.
 """
 
 import os
@@ -29,7 +30,9 @@ def main(arguments: list[str]) -> None:
         with memory_explained():
             need_room_to_load()
             order = decode_order(paths.request(run_id).read_bytes())
-            _worker(state, order, run, cancellation).execute()
+            worker = _worker(state, order, run, cancellation)
+            worker.locks = [int(descriptor) for descriptor in arguments[3:]]
+            worker.execute()
     except DataGuardianError as error:
         status, problem = end_of(error)
         run.status(status, problem=problem)

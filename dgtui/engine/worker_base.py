@@ -2,7 +2,8 @@
 
 import abc
 import contextlib
-from collections.abc import Callable, Iterator
+import fcntl
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -44,6 +45,8 @@ class Worker(abc.ABC, Generic[OrderT]):
 
     _stopped: ClassVar[ExecutionStatus] = "cancelled"
     """How a run ends that a signal stops which nobody sent through this program. All of it is cleaned up then."""
+    locks: Sequence[int] = ()
+    """Descriptors of what keeps others from the same job or target."""
 
     def __init__(self, state: Path, order: OrderT, run: RunWriter, cancellation: Cancellation) -> None:
         self._paths = RunPaths(state)
@@ -77,9 +80,14 @@ class Worker(abc.ABC, Generic[OrderT]):
     def _say_end(
         self, status: ExecutionStatus, *, problem: Problem | None = None, warnings: tuple[str, ...] = ()
     ) -> None:
-        """Say the last message. Whoever hears it finds nothing left in the scratch folder."""
+        """Say the last message. Whoever hears it finds nothing left in the scratch folder, and may begin the next run.
+
+        What we still have to do may take its time where the disk is busy, and nobody needs to wait for it.
+        """
         self._cancellation.end()
         self._paths.remove_scratch(self._order.run_id)
+        for descriptor in self.locks:
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
         self._run.status(status, problem=problem, warnings=warnings)
 
     @contextlib.contextmanager

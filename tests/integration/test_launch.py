@@ -5,13 +5,16 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.errors import DataGuardianError, StorageError
 from dgtui.engine.restore_model import Restore
-from tests.support.homes import Home
+from dgtui.engine.worker_backup import BackupWorker
+from dgtui.engine.worker_reading import ReadingWorker
+from tests.support.homes import Home, wait_until
 
 
 def test_a_restore_is_recorded_once_it_holds_its_lock(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,6 +56,35 @@ def test_the_lock_of_a_run_is_held_as_soon_as_others_see_it(
         run_id = engine.start_job("nightly")
     assert home.finish(engine, run_id).status == "completed"
     assert all(seen == [run_id] for seen in living)
+
+
+@pytest.mark.parametrize("what", ["backup", "restore"])
+def test_who_hears_of_the_end_of_a_run_may_begin_the_next_one(
+    home: Home, tree: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """Its worker has to tidy up, and may be slow to go away: the next one was refused as already under way."""
+    made = home.back_up()
+    slow, go = (BackupWorker if what == "backup" else ReadingWorker), home.folder / "go"
+    leave = slow._leave
+
+    def leave_late(worker: Any) -> None:
+        wait_until(go.exists, "the word to go away")
+        leave(worker)
+
+    monkeypatch.setattr(slow, "_leave", leave_late)
+    home.close_catalogues()
+    engine = home.engine(fork_workers=True)
+
+    def start() -> str:
+        return engine.start_job("nightly") if what == "backup" else engine.start_restore(made, overwrite=True)
+
+    first = start()
+    follower = engine.follower(first)
+    wait_until(lambda: bool(follower.poll()) and follower.snapshot.ended, "the last message")
+    assert engine.paths.is_alive(first)
+    second = start()
+    go.touch()
+    assert [home.finish(engine, run_id).status for run_id in (first, second)] == ["completed"] * 2
 
 
 def test_a_machine_that_gives_no_process_is_an_error_with_a_hint(
