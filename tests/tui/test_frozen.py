@@ -247,13 +247,23 @@ async def test_backups_of_another_datasource_are_not_shown_while_those_of_the_ch
         assert isinstance(driver.screen, RestoreScreen)
 
 
+_PATIENT = """
+import sys
+from dgtui.__main__ import main
+from dgtui.screens import hanging_up
+hanging_up.GRACE_SECONDS = 600
+sys.exit(main())
+"""
+"""The program, on a machine that may be too busy for a clean end within the usual time."""
+
+
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
 def test_a_signal_ends_the_program_cleanly_and_leaves_the_run_alone(
     home: Home, shop: Path, number: signal.Signals
 ) -> None:
     controller, terminal = os.openpty()
     program = subprocess.Popen(
-        [sys.executable, "-m", "dgtui"],
+        [sys.executable, "-c", _PATIENT],
         env={**home.environment, "TERM": "xterm-256color", "LANG": "C.UTF-8", "COLUMNS": "80", "LINES": "24"},
         stdin=terminal,
         stdout=terminal,
