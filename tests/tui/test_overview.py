@@ -1,10 +1,13 @@
 """The overview: what needs attention leads to its place, and the calendar is the jobs' last days."""
 
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from dgtui.app import DataGuardianApp
+from dgtui.engine.figures import Figures
 from dgtui.screens.backups import BackupsScreen
 from dgtui.screens.tab import TabScreen
 from dgtui.screens.widgets.listing import Listing
@@ -92,9 +95,11 @@ async def test_enter_leads_to_the_place_of_what_is_wrong(tmp_path: Path) -> None
     app.close_engine()
 
 
-async def test_without_such_glyphs_there_are_letters(home: Home, shop: Path) -> None:
+async def test_without_such_glyphs_there_are_letters(home: Home, shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home.configure(home.config_path.read_text().split("[storages")[0], job='schedule = "daily at 03:00"')
-    home.back_up()
+    # It was today, also where midnight has passed meanwhile.
+    today = home.back_up().started_at + timedelta(milliseconds=1)
+    monkeypatch.setattr("dgtui.engine.facade.Figures", partial(Figures, clock=lambda: today))
     async with screens(home, look=Look(unicode=False)) as driver:
         await driver.press("0")
         row = driver.rows("#calendar")[0]
