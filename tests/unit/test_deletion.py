@@ -18,6 +18,7 @@ from dgtui.engine.locks import Lock, take_lock
 from dgtui.engine.messages import now
 from dgtui.engine.model import CopyStatus, Execution
 from dgtui.engine.orders import ValidateOrder
+from dgtui.engine.run_writer import RunWriter
 from dgtui.engine.storages import local_removal
 from tests.support.backup_folders import add_backup, mark_storage
 from tests.support.homes import Home
@@ -126,6 +127,20 @@ def test_what_a_run_reads_is_only_deleted_by_force(engine: Engine) -> None:
         assert engine.execution(one.execution_id) == one
         assert Path(one.copies[0].path).exists()
         assert engine.delete(one, force=True) > 0
+    assert not Path(one.copies[0].path).exists()
+
+
+def test_what_a_run_has_read_can_be_deleted_before_its_worker_is_gone(engine: Engine) -> None:
+    """It tidies up after its last message, and takes its time where the disk is busy."""
+    one = oldest(engine)
+    with begin_to_read(engine, one.execution_id) as lock:
+        run = RunWriter(engine.paths.messages(lock.path.stem))
+        run.status("running")
+        with pytest.raises(JobBusy, match="being read by a run"):
+            engine.delete(one)
+        run.status("completed")
+        run.close()
+        assert engine.delete(one) > 0
     assert not Path(one.copies[0].path).exists()
 
 

@@ -6,6 +6,7 @@ import msgspec
 
 from dgtui.engine.files import explained
 from dgtui.engine.orders import decode_order
+from dgtui.engine.run_follower import RunFollower
 from dgtui.engine.runs import RunPaths
 
 _YOUNG_SECONDS = 5.0
@@ -18,7 +19,7 @@ class Readers:
     def __init__(self, paths: RunPaths) -> None:
         self._paths = paths
         self._known: set[str] = set()
-        self._reads: dict[str, str] = {}
+        self._reads: dict[str, tuple[str, RunFollower]] = {}
         """What each run reads that lives, or may be about to."""
         self._looked_at = 0
         self._changed_at = 0
@@ -27,7 +28,11 @@ class Readers:
     def executions(self) -> frozenset[str]:
         """The executions that are read now. Raises StorageError."""
         self._find()
-        return frozenset(read for run_id, read in self._reads.items() if self._paths.is_alive(run_id))
+        return frozenset(
+            read
+            for run_id, (read, follower) in self._reads.items()
+            if self._paths.is_alive(run_id) and not _has_ended(follower)
+        )
 
     def _find(self) -> None:
         """Look for new runs, but only where a file was added since, or perhaps at the very moment of the last look."""
@@ -42,7 +47,7 @@ class Readers:
             if first and not self._paths.is_alive(run_id) and not self._is_young(run_id):
                 continue
             if read := self._read_by(run_id):
-                self._reads[run_id] = read
+                self._reads[run_id] = read, RunFollower(self._paths, run_id)
 
     def _is_young(self, run_id: str) -> bool:
         try:
@@ -56,3 +61,10 @@ class Readers:
         except (OSError, msgspec.DecodeError):
             return ""
         return str(getattr(order, "execution_id", ""))
+
+
+def _has_ended(follower: RunFollower) -> bool:
+    """Whether a run said its last message: its worker tidies up then, but reads nothing any more."""
+    if follower.has_news():
+        follower.poll()
+    return follower.snapshot.ended and not follower.snapshot.died
