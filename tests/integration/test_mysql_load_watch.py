@@ -16,7 +16,7 @@ from dgtui.engine.datasources.mysql_load import load_archive, replay_statements
 from dgtui.engine.datasources.mysql_loadwatch import LoadWatch, _Look
 from dgtui.engine.datasources.mysql_lockwatch import LockWatch
 from dgtui.engine.datasources.mysql_script import Script
-from dgtui.engine.datasources.mysql_waiting import LOOKS
+from dgtui.engine.datasources.side_watch import LOOKS
 from dgtui.engine.errors import RestoreError
 from dgtui.engine.model import RestoreType
 from dgtui.engine.reporting import SilentReporter

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from dgtui.engine.child import IdleTimeout, printable
 from dgtui.engine.datasources.mysql_connection import Access, Session
-from dgtui.engine.datasources.mysql_waiting import LOOKS, SILENCE_HINT, UNKNOWN_SECONDS, asked_meanwhile
+from dgtui.engine.datasources.mysql_waiting import SILENCE_HINT, UNKNOWN_SECONDS, asked_meanwhile
+from dgtui.engine.datasources.side_watch import LOOKS, looks
 from dgtui.engine.errors import DataGuardianError, RestoreError
 from dgtui.engine.model import Record
 from dgtui.engine.reporting import Reporter
@@ -80,16 +81,13 @@ class LoadWatch:
             self._thread.join(_END_SECONDS)
 
     def _watch(self) -> None:
-        period = self._access.idle_timeout / LOOKS
-        seen, silent, spent, moved_at = self._progress(), 0, 0.0, time.monotonic()
-        while not self._ended.wait(max(period - spent, period / LOOKS)):
-            begun, before, seen = time.monotonic(), seen, self._progress()
+        seen, silent, moved_at = self._progress(), 0, time.monotonic()
+        for _ in looks(self._ended, self._access.idle_timeout):
+            before, seen = seen, self._progress()
             look = self._look() if self._waiting and seen == before else None
-            spent = time.monotonic() - begun
             if look is None or look.work or self._progress() != seen:
                 silent, moved_at = 0, time.monotonic()
                 continue
-            # By their number, and not by the clock, which goes on while we are stopped ourselves.
             silent += look.error is not None
             stood = time.monotonic() - moved_at
             if silent >= LOOKS or stood >= max(UNKNOWN_SECONDS, self._access.idle_timeout):

@@ -11,7 +11,7 @@ from typing import Literal, TypeVar
 
 from dgtui.engine.child import IdleTimeout
 from dgtui.engine.datasources.mysql_connection import Access, Session
-from dgtui.engine.datasources.side_watch import SideWatch
+from dgtui.engine.datasources.side_watch import LOOKS, SideWatch, looks
 from dgtui.engine.errors import (
     BackupCreationError,
     DatabaseConnectionError,
@@ -19,8 +19,6 @@ from dgtui.engine.errors import (
     ServerTimeout,
 )
 
-LOOKS = 4
-"""How often the server is asked within the time after which it is waited for no more."""
 UNKNOWN_SECONDS = 3600.0
 """How long is waited where the server cannot tell what it does."""
 SILENCE_HINT = "Does a firewall or proxy on the way to the server drop connections that are silent for long?"
@@ -89,17 +87,14 @@ class _Watch(SideWatch):
         self._connection, self._place = session.rows(_PLACE)[0]
 
     def _watch(self) -> None:
-        period = self._access.idle_timeout / LOOKS
-        seen, silent, spent, told_at = 0, 0, 0.0, time.monotonic()
-        while not self._ended.wait(max(period - spent, period / LOOKS)):
-            begun, before, seen = time.monotonic(), seen, self._session.asked
+        seen, silent, told_at = 0, 0, time.monotonic()
+        for begun in looks(self._ended, self._access.idle_timeout):
+            before, seen = seen, self._session.asked
             statement = self._session.statement if seen == before else None
             said = self._look(statement) if statement is not None else "works"
-            spent = time.monotonic() - begun
             if said == "works" or self._session.asked != seen or self._session.statement is None:
                 silent, told_at = 0, begun
             elif said is not None:
-                # By their number, and not by the clock, which goes on while we are stopped ourselves.
                 silent, told_at = silent + 1, begun
             if silent >= LOOKS or time.monotonic() - told_at >= max(UNKNOWN_SECONDS, self._access.idle_timeout):
                 self._give_up(said)

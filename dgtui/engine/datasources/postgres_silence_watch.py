@@ -5,11 +5,8 @@ from collections.abc import Callable
 
 from dgtui.engine.datasources.postgres_connection import Access
 from dgtui.engine.datasources.postgres_health import ask_postgres
-from dgtui.engine.datasources.side_watch import SideWatch
+from dgtui.engine.datasources.side_watch import LOOKS, SideWatch, looks
 from dgtui.engine.errors import DataGuardianError, ServerTimeout
-
-_LOOKS = 4
-"""How often the server is asked within the time after which it is given up."""
 
 
 class SilenceWatch(SideWatch):
@@ -27,16 +24,12 @@ class SilenceWatch(SideWatch):
         self._give_up = give_up
 
     def _watch(self) -> None:
-        period = self._patience / _LOOKS
-        silent, spent, answered = 0, 0.0, time.monotonic()
-        while not self._ended.wait(max(period - spent, period / _LOOKS)):
-            begun = time.monotonic()
-            # By their number, and not by the clock, which goes on while we are stopped ourselves.
+        silent, answered = 0, time.monotonic()
+        for begun in looks(self._ended, self._patience):
             silent = 0 if self._answers() else silent + 1
-            spent = time.monotonic() - begun
             if not silent:
                 answered = begun
-            elif silent >= _LOOKS and not self._ended.is_set():
+            elif silent >= LOOKS and not self._ended.is_set():
                 self._error = self._silent_for(time.monotonic() - answered)
                 self._give_up()
                 return

@@ -1,11 +1,29 @@
 """Watching a server from another thread while a block waits for it."""
 
 import threading
+import time
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from typing import Self
 
 from dgtui.engine.errors import Cancelled, DataGuardianError
 from dgtui.engine.threads import Thread
+
+LOOKS = 4
+"""How many vain looks in a row it takes until a server is waited for no more.
+
+Their number decides, and not the clock, which goes on while we are stopped ourselves.
+"""
+
+
+def looks(ended: threading.Event, patience: float) -> Iterator[float]:
+    """The moments of looking, `LOOKS` of them in so many seconds however long each look takes, until it has ended."""
+    period = patience / LOOKS
+    spent = 0.0
+    while not ended.wait(max(period - spent, period / LOOKS)):
+        begun = time.monotonic()
+        yield begun
+        spent = time.monotonic() - begun
 
 
 class SideWatch(ABC):
