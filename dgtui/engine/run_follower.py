@@ -17,7 +17,6 @@ from dgtui.engine.messages import (
     StatusMessage,
     StorageMessage,
     decode_message,
-    now,
 )
 from dgtui.engine.model import ENDED, RESTORABLE, ExecutionStatus, Phase, Problem, Record
 from dgtui.engine.problems import WHY_IT_DIED
@@ -54,6 +53,11 @@ class RunSnapshot(Record, frozen=True):
     def died(self) -> bool:
         """Whether its worker ended without a last message."""
         return self.problem is not None and self.problem.kind == _DIED
+
+    @property
+    def told_its_end(self) -> bool:
+        """Whether its worker said its last message."""
+        return self.ended and not self.died
 
     @property
     def fraction(self) -> float | None:
@@ -195,8 +199,8 @@ def last_status(paths: RunPaths, run_id: str) -> StatusMessage | None:
     follower = RunFollower(paths, run_id)
     follower.poll()
     snapshot = follower.snapshot
-    if not snapshot.ended or snapshot.ended_at is None or snapshot.died:
+    if not snapshot.told_its_end or snapshot.ended_at is None:
         return None
     return StatusMessage(
-        at=snapshot.ended_at or now(), status=snapshot.status, problem=snapshot.problem, warnings=snapshot.warnings
+        at=snapshot.ended_at, status=snapshot.status, problem=snapshot.problem, warnings=snapshot.warnings
     )

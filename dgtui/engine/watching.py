@@ -95,4 +95,4 @@ class RunWatch:
 def _ended(follower: RunFollower) -> bool:
     """Whether a run said its last message; a run too short to be seen alive is told of all the same."""
     follower.poll()
-    return follower.snapshot.ended and not follower.snapshot.died
+    return follower.snapshot.told_its_end

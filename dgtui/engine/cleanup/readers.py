@@ -67,4 +67,4 @@ def _has_ended(follower: RunFollower) -> bool:
     """Whether a run said its last message: its worker tidies up then, but reads nothing any more."""
     if follower.has_news():
         follower.poll()
-    return follower.snapshot.ended and not follower.snapshot.died
+    return follower.snapshot.told_its_end
