@@ -30,9 +30,7 @@ def main(arguments: list[str]) -> None:
         with memory_explained():
             need_room_to_load()
             order = decode_order(paths.request(run_id).read_bytes())
-            worker = _worker(state, order, run, cancellation)
-            worker.locks = [int(descriptor) for descriptor in arguments[3:]]
-            worker.execute()
+            _worker(state, order, run, cancellation).execute([int(descriptor) for descriptor in arguments[3:]])
     except DataGuardianError as error:
         status, problem = end_of(error)
         run.status(status, problem=problem)

@@ -45,8 +45,6 @@ class Worker(abc.ABC, Generic[OrderT]):
 
     _stopped: ClassVar[ExecutionStatus] = "cancelled"
     """How a run ends that a signal stops which nobody sent through this program. All of it is cleaned up then."""
-    locks: Sequence[int] = ()
-    """Descriptors of what keeps others from the same job or target."""
 
     def __init__(self, state: Path, order: OrderT, run: RunWriter, cancellation: Cancellation) -> None:
         self._paths = RunPaths(state)
@@ -55,9 +53,14 @@ class Worker(abc.ABC, Generic[OrderT]):
         self._cancellation = cancellation
         self._config = _config_of(order)
         self._scratch = self._paths.scratch(order.run_id)
+        self._locks: Sequence[int] = ()
 
-    def execute(self) -> None:
-        """Do what the order says; the last message tells how it ended."""
+    def execute(self, locks: Sequence[int]) -> None:
+        """Do what the order says; the last message tells how it ended.
+
+        `locks` are descriptors of what keeps others from the same job or target.
+        """
+        self._locks = locks
         self._run.status("running")
         make_private_folder(self._scratch)
         try:
@@ -86,7 +89,7 @@ class Worker(abc.ABC, Generic[OrderT]):
         """
         self._cancellation.end()
         self._paths.remove_scratch(self._order.run_id)
-        for descriptor in self.locks:
+        for descriptor in self._locks:
             fcntl.flock(descriptor, fcntl.LOCK_UN)
         self._run.status(status, problem=problem, warnings=warnings)
 
