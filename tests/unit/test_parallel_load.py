@@ -10,7 +10,8 @@ import pytest
 
 from dgtui.engine.datasources import postgres_parallel
 from dgtui.engine.datasources.loading import LoadOutcome
-from dgtui.engine.datasources.postgres_parallel import ParallelLoad, in_steps, in_turn, shared_out
+from dgtui.engine.datasources.postgres_parallel import ParallelLoad
+from dgtui.engine.datasources.postgres_shares import in_steps, in_turn, shared_out
 from dgtui.engine.datasources.postgres_toc import BEFORE_DATA, Toc, TocEntry
 from dgtui.engine.errors import Cancelled, RestoreError
 from tests.support.homes import PATIENCE_SECONDS

@@ -12,29 +12,29 @@ import functools
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import msgspec
 
 from dgtui.engine.beside import Beside
 from dgtui.engine.datasources.loading import LoadOutcome
 from dgtui.engine.datasources.postgres_copy_watch import CopyWatch
-from dgtui.engine.datasources.postgres_names import table_name
 from dgtui.engine.datasources.postgres_process import RestoreCommand, RestoreProcess
-from dgtui.engine.datasources.postgres_ready_indexes import INDEX_KINDS, ReadyIndexes, indexes_by_table
-from dgtui.engine.datasources.postgres_toc import BEFORE_DATA, Toc, TocEntry, head_of
+from dgtui.engine.datasources.postgres_ready_indexes import ReadyIndexes, indexes_by_table
+from dgtui.engine.datasources.postgres_shares import (
+    LEAST_BYTES,
+    ROWS,
+    in_steps,
+    in_turn,
+    shared_out,
+    size_of,
+    without,
+)
+from dgtui.engine.datasources.postgres_toc import Toc, TocEntry, head_of
 
-_ROWS = "TABLE DATA"
-_WITH_DATA = frozenset({_ROWS, "BLOBS"})
-_LARGE_OBJECTS = "BLOB METADATA"
-"""Large objects as archives from pg_dump 17 on define them, among the data."""
-_ATTACHED = "INDEX ATTACH"
 _NO_ROWS = "--schema-only"
 _PLACE_KNOWN = 2
 """What an archive says of the place of data before the offset (`pg_backup_custom.c`)."""
 _STEPS_OF_DOUBLING = 8
-_LEAST_BYTES = 1 << 14
-"""What it takes to begin with a table, in bytes that are loaded in that time."""
 _LARGE_BYTES = 16 << 20
 """From here on it pays to make the indexes of a table by a process of their own."""
 
@@ -85,7 +85,7 @@ class ParallelLoad:
         """Make the tables, fill them, and make what rests on their rows; ends with the first step that fails."""
         rows = _NO_ROWS not in self._command.plan.arguments
         before, filled, after = in_steps(self._entries, rows=rows)
-        large = [entry for entry in filled if _size(entry, self._sizes) >= _LARGE_BYTES]
+        large = [entry for entry in filled if size_of(entry, self._sizes) >= _LARGE_BYTES]
         ready = ReadyIndexes(indexes_by_table(before, large, after), filled)
         contents = self._contents()
         steps: tuple[Callable[[], LoadOutcome], ...] = (
@@ -115,16 +115,16 @@ class ParallelLoad:
         contents = bytearray(head)
         place = len(head)
         for entry in self._toc.entries:
-            if entry.kind == _ROWS:
+            if entry.kind == ROWS:
                 told = bytes([_PLACE_KNOWN]) + place.to_bytes(self._toc.offset_bytes, "little")
                 contents[entry.place_at : entry.place_at + len(told)] = told
-                place += max(1, round(_STEPS_OF_DOUBLING * math.log2(_size(entry, self._sizes) / _LEAST_BYTES)))
+                place += max(1, round(_STEPS_OF_DOUBLING * math.log2(size_of(entry, self._sizes) / LEAST_BYTES)))
         path = self._command.folder / "contents.dump"
         path.write_bytes(contents + bytes(place - len(head)))
         return path
 
     def _make_left(self, entries: Iterable[TocEntry], ready: ReadyIndexes, contents: Path, jobs: int) -> LoadOutcome:
-        return self._make(_without(entries, ready.given), contents, jobs)
+        return self._make(without(entries, ready.given), contents, jobs)
 
     def _make(self, entries: Collection[TocEntry], contents: Path, jobs: int, *, helped: bool = True) -> LoadOutcome:
         if not entries:
@@ -175,71 +175,6 @@ class ParallelLoad:
     def _filled(self, share: Sequence[TocEntry], ready: ReadyIndexes) -> None:
         self._watch.finish_all(share)
         ready.fill(share)
-
-
-class Steps(NamedTuple):
-    """The entries of an archive in the order in which they are loaded."""
-
-    before: list[TocEntry]
-    filled: list[TocEntry]
-    """Those with rows, which may be loaded at once."""
-    after: list[TocEntry]
-
-
-def in_steps(entries: Iterable[TocEntry], *, rows: bool) -> Steps:
-    """What is made before the rows, the rows where they are wanted, and the rest.
-
-    Grants are among the rest: they may take from the owner of a table what it needs to fill it.
-    """
-    steps = Steps([], [], [])
-    for entry in entries:
-        if entry.section == BEFORE_DATA or entry.kind == _LARGE_OBJECTS:
-            steps.before.append(entry)
-        elif rows and entry.kind in _WITH_DATA:
-            steps.filled.append(entry)
-        else:
-            steps.after.append(entry)
-    return steps
-
-
-def in_turn(after: Sequence[TocEntry]) -> list[tuple[Sequence[TocEntry], bool]]:
-    """What comes after the rows, one part after the other, and whether several processes may work on it at once.
-
-    Not on the indexes of partitions becoming those of their tables: done by several sessions at once, that of a table
-    with two levels of partitions sometimes stays invalid, and PostgreSQL says nothing (seen with 15).
-    """
-    attached = [entry for entry in after if entry.kind == _ATTACHED]
-    if not attached:
-        return [(after, True)]
-    indexes = [entry for entry in after if entry.kind in INDEX_KINDS]
-    return [(indexes, True), (attached, False), (_without(after, (*indexes, *attached)), True)]
-
-
-def shared_out(entries: Sequence[TocEntry], sizes: Mapping[str, int], jobs: int) -> list[list[TocEntry]]:
-    """The entries in at most `jobs` shares of about one size, each in the order of the archive.
-
-    The last entry is in the last share, which so has to read all of the archive.
-    """
-    shares: list[list[TocEntry]] = [[] for _ in range(min(jobs, len(entries)))]
-    loads = [0] * len(shares)
-    places = {entry.dump_id: place for place, entry in enumerate(entries)}
-
-    for entry in sorted(entries, key=lambda entry: _size(entry, sizes), reverse=True):
-        least = loads.index(min(loads))
-        shares[least].append(entry)
-        loads[least] += _size(entry, sizes)
-    for share in shares:
-        share.sort(key=lambda entry: places[entry.dump_id])
-    return sorted(shares, key=lambda share: places[share[-1].dump_id])
-
-
-def _size(entry: TocEntry, sizes: Mapping[str, int]) -> int:
-    return max(sizes.get(table_name(entry.schema, entry.tag), 0), _LEAST_BYTES)
-
-
-def _without(entries: Iterable[TocEntry], others: Iterable[TocEntry]) -> list[TocEntry]:
-    numbers = {entry.dump_id for entry in others}
-    return [entry for entry in entries if entry.dump_id not in numbers]
 
 
 class _Lane:
