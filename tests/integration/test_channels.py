@@ -78,6 +78,13 @@ def failure(settings: ChannelSettings, *, seconds: float = 30) -> tuple[str, int
     return caught.value.message, len(commits)
 
 
+def hint(settings: ChannelSettings) -> str:
+    """What the error says to do next."""
+    with pytest.raises(DataGuardianError) as caught:
+        send("ops", settings, MESSAGE, commit=lambda: None, seconds=30)
+    return caught.value.hint
+
+
 def test_a_mail_arrives_whole_and_takes_no_header_from_its_text() -> None:
     with mail_server() as server:
         assert sent(mail(server.port, recipients=("dba@example.org", "ops@example.org"))) == ("", 1)
@@ -169,6 +176,25 @@ def test_a_mail_that_the_server_does_not_take_is_told_with_its_words() -> None:
     with mail_server() as server:
         server.data_answer = "452 no room"
         assert failure(mail(server.port)) == ("The message at localhost was refused: 452 no room", 1)
+        assert "later" in hint(mail(server.port))
+
+
+def test_greylisting_is_not_told_as_wrong_addresses() -> None:
+    with mail_server() as server:
+        server.put_off_recipients = {"dba@example.org"}
+        to_one = mail(server.port, recipients=("dba@example.org",))
+        assert failure(to_one) == ("localhost puts off every recipient: dba@example.org: 450 come again later", 0)
+        assert "later" in hint(to_one)
+        server.refused_recipients = {"gone@example.org"}
+        to_both = mail(server.port, recipients=("dba@example.org", "gone@example.org"))
+        assert failure(to_both)[0].startswith("localhost refuses every recipient: dba@example.org: 450")
+
+
+def test_a_server_that_wants_a_login_is_told_as_such(authority: Authority) -> None:
+    with mail_server(starttls=authority.server_context(), login=True) as server:
+        asked = mail(server.port, tls="starttls", ca_file=str(authority.file))
+        assert failure(asked) == ("The sender dgtui@example.org was refused: 530 5.7.0 Authentication required", 0)
+        assert "login" in hint(asked)
 
 
 @pytest.mark.parametrize("kind", ["mail", "hook"])
@@ -298,6 +324,14 @@ def test_an_answer_that_is_no_success_is_told_without_the_url() -> None:
     assert (len(message) < 400, commits) == (True, 1)
 
 
+def test_a_receiver_that_takes_no_more_for_now_is_not_told_as_a_wrong_url() -> None:
+    with web_server() as web:
+        web.status = 429
+        assert "later" in hint(hook(web.url))
+        web.status = 410
+        assert "URL" in hint(hook(web.url))
+
+
 def test_a_webhook_follows_to_the_same_host_only() -> None:
     with web_server() as web, web_server() as other:
         web.status = 307
@@ -311,7 +345,7 @@ def test_a_webhook_follows_to_the_same_host_only() -> None:
         # Whoever follows this one asks with GET, and the message is lost.
         web.status = 301
         message, _ = failure(hook(web.url))
-        assert message == f"127.0.0.1 answers 301 and wants the message to go to http://127.0.0.1:{web.port}"
+        assert message == "127.0.0.1 answers 301 and sends on to another path, but not what it was sent"
         web.status = 308
         for place in ("https://127.0.0.1/hook", "https://127.0.0.1:8443/t0ken-in-the-path"):
             web.headers = {"Location": place}

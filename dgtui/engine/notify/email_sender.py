@@ -27,6 +27,8 @@ from dgtui.engine.secrets import fetch_secret
 
 _PORTS = {"starttls": 587, "tls": 465, "none": 25}
 _LONGEST_SUBJECT = 200
+_WANTS_MORE_FIRST = 530
+_LATER = "The server may take it later, and what waits is tried again; where it lasts, look into its log"
 _NO_CODE = -1
 """What the library makes of an answer that does not begin with a number."""
 _Result = TypeVar("_Result")
@@ -178,11 +180,14 @@ class _Conversation:
 
     def _taken_for_nobody(self, answers: Mapping[str, tuple[int, str]], *, others_have_it: bool) -> DeliveryError:
         host = self._settings.host
-        what = "still refuses, after it took it for the others" if others_have_it else "refuses every recipient"
+        # As with greylisting: nothing is wrong with the addresses.
+        later = all(_may_pass(code) for code, _ in answers.values())
+        verb = "puts off" if later else "refuses"
+        what = f"still {verb}, after it took it for the others" if others_have_it else f"{verb} every recipient"
         return DeliveryError(
             f"{host} {what}: {_answers_text(answers)}",
             subject=host,
-            hint="Are the addresses right, and may this sender write to them?",
+            hint=_LATER if later else "Are the addresses right, and may this sender write to them?",
         )
 
     def _expect(self, answer: tuple[int, bytes], code: int) -> None:
@@ -216,8 +221,8 @@ class _Conversation:
 
 
 def _outcome(answers: Mapping[str, tuple[int, str]]) -> Taken:
-    """What becomes of those that the server does not take: a code of 4xx says that it may take them later."""
-    later = {recipient: answer for recipient, answer in answers.items() if 400 <= answer[0] < 500}
+    """What becomes of those that the server does not take."""
+    later = {recipient: answer for recipient, answer in answers.items() if _may_pass(answer[0])}
     never = {recipient: answer for recipient, answer in answers.items() if recipient not in later}
     parts = []
     if never:
@@ -225,6 +230,11 @@ def _outcome(answers: Mapping[str, tuple[int, str]]) -> Taken:
     if later:
         parts.append(f"Put off: {_answers_text(later)}")
     return Taken(odd=". ".join(parts), put_off=tuple(later))
+
+
+def _may_pass(code: int) -> bool:
+    """Whether the server says that it may take later what it does not take now."""
+    return 400 <= code < 500
 
 
 def _answers_text(answers: Mapping[str, tuple[int, str]]) -> str:
@@ -235,7 +245,11 @@ def _refusal(error: smtplib.SMTPResponseException, host: str, password: str | No
     step = error.__notes__[0] if getattr(error, "__notes__", None) else "The server"
     text = redact(_text(error.smtp_error), [password or ""])
     hint = "Look into the mail server's log"
-    if isinstance(error, smtplib.SMTPAuthenticationError):
+    if _may_pass(error.smtp_code):
+        hint = _LATER
+    elif error.smtp_code == _WANTS_MORE_FIRST:
+        hint = "It wants TLS or a login first: see tls, username and password of the channel"
+    elif isinstance(error, smtplib.SMTPAuthenticationError):
         hint = "Are username and password right? Some servers want a password made for programs"
     return DeliveryError(f"{step} was refused: {error.smtp_code} {text}", subject=host, hint=hint)
 

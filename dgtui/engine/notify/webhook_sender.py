@@ -23,6 +23,7 @@ SIGNATURE_HEADER = "X-DataGuardian-Signature"
 _MOST_REDIRECTS = 3
 _MOST_READ = 65536
 _PROXY_WANTS_LOGIN = 407
+_NOT_NOW = (408, 425, 429)
 _KEEPING_METHOD = (307, 308)
 _REDIRECTIONS = (301, 302, 303, *_KEEPING_METHOD)
 
@@ -94,8 +95,14 @@ def _followed(parts: SplitResult, answer: "_Answer") -> SplitResult:
             subject=str(parts.hostname),
             hint="Is the URL right? Look into the receiver's log",
         ) from None
-    if _origin(target) == _origin(parts) and answer.status in _KEEPING_METHOD:
-        return target
+    if _origin(target) == _origin(parts):
+        if answer.status in _KEEPING_METHOD:
+            return target
+        raise DeliveryError(
+            f"{what} and sends on to another path, but not what it was sent",
+            subject=str(parts.hostname),
+            hint="Only 307 and 308 are followed; correct the URL: curl -si with it shows the path under Location",
+        )
     raise DeliveryError(
         f"{what} and wants the message to go to {_origin_text(target)}",
         subject=str(parts.hostname),
@@ -211,7 +218,13 @@ def _refusal(answer: _Answer, url: str, parts: SplitResult) -> DeliveryError:
     return DeliveryError(
         f"{parts.hostname} answers {answer.status} {text}".rstrip(),
         subject=str(parts.hostname),
-        hint="Is the URL right, and does the receiver know what to do with this JSON?"
-        if answer.status < 500
-        else "Look into the receiver's log",
+        hint=_next_step(answer.status),
     )
+
+
+def _next_step(status: int) -> str:
+    if status in _NOT_NOW:
+        return "The receiver may take it later, and what waits is tried again; where it lasts, look into its log"
+    if status >= 500:
+        return "Look into the receiver's log"
+    return "Is the URL right, and does the receiver know what to do with this JSON?"
