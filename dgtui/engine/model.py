@@ -44,6 +44,8 @@ UNDER_WAY: frozenset[str] = frozenset({"queued", "running"})
 """The other ones."""
 RESTORABLE: frozenset[str] = frozenset({"completed", "partial"})
 """The states of a backup that has at least one whole copy."""
+INTERRUPTED = "Interrupted"
+"""The kind of the problem of what ended because its worker died without notice."""
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):

@@ -1,12 +1,11 @@
 """Putting right what ended without notice: a worker that was killed, a machine that was switched off.
 
 One rule for a backup whose worker died: where a storage holds it with its manifest, it is whole and is registered;
-everywhere else what was written is removed. A restore whose worker died is recorded as interrupted.
+everywhere else what was written is removed. A storage that cannot be asked is asked again once it answers. A restore
+whose worker died is recorded as interrupted.
 """
 
 import contextlib
-from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 
@@ -15,16 +14,15 @@ from dgtui.engine.backup import ordered_plan, started_execution
 from dgtui.engine.catalog import Catalog, CatalogError
 from dgtui.engine.catalog.audit import AuditTable
 from dgtui.engine.catalog.due_runs import queued_runs
-from dgtui.engine.errors import DataGuardianError, JobBusy, ValidationError
+from dgtui.engine.catalog.unsettled import unsettled_backups
+from dgtui.engine.dead_backups import find_backup, interruption, look_once_more
+from dgtui.engine.errors import JobBusy
 from dgtui.engine.files import explained
 from dgtui.engine.late_telling import LateTeller
 from dgtui.engine.locks import take_lock
-from dgtui.engine.made_again import next_step
-from dgtui.engine.manifest import Manifest
 from dgtui.engine.messages import now
-from dgtui.engine.model import ENDED, Copy, Execution, Problem
+from dgtui.engine.model import ENDED, Execution
 from dgtui.engine.orders import BackupOrder, RehearseOrder, decode_order
-from dgtui.engine.problems import WHY_IT_DIED, problem_of
 from dgtui.engine.rebuild import rebuild_if_new
 from dgtui.engine.reconcile_restores import (
     end_restore,
@@ -37,8 +35,6 @@ from dgtui.engine.rehearsal import settle_rehearsals
 from dgtui.engine.restore_model import Restore
 from dgtui.engine.run_follower import last_status
 from dgtui.engine.runs import RunPaths
-from dgtui.engine.storages.base import FolderRef, Storage
-from dgtui.engine.stored import execution_from_manifest, know_marker, read_manifest, remember_marker
 from dgtui.engine.telling import Teller
 
 _AFTER_UNKNOWN = "The worker ended without notice while the program of `after` ran: see whether that did its work"
@@ -61,6 +57,7 @@ def reconcile(catalog: Catalog, config: Config, paths: RunPaths) -> tuple[str, .
         except JobBusy:
             pass
     told += _take_up_unrecorded(catalog, config, paths, teller)
+    told += _look_once_more(catalog, config, paths, teller)
     told += settle_swaps(catalog, config, paths, dead, unsaid.append)
     told += settle_imports(catalog, config, paths, dead, unsaid.append)
     told += settle_rehearsals(catalog, config, paths)
@@ -160,96 +157,36 @@ def _end_execution(catalog: Catalog, config: Config, paths: RunPaths, execution:
 
 def _ended(catalog: Catalog, config: Config, paths: RunPaths, execution: Execution) -> tuple[Execution, str]:
     """What became of a backup, and a sentence for people."""
-    adopted, unasked = _find_backup(catalog, config, paths, execution)
+    adopted, silent = find_backup(catalog, config, paths, execution)
     if adopted is not None:
-        sentence = f"A finished backup of {execution.job} was found and registered ({execution.execution_id[:8]})"
-        return adopted, sentence
+        return adopted, _found(adopted)
     last = last_status(paths, execution.execution_id)
     if last is not None and last.status not in ("completed", "partial"):
         ended = msgspec.structs.replace(
             execution, status=last.status, problem=last.problem, finished_at=last.at, warnings=last.warnings
         )
     else:
-        problem = _interruption(catalog, execution, unasked)
-        ended = msgspec.structs.replace(execution, status="interrupted", finished_at=now(), problem=problem)
+        problem = interruption(catalog, execution, silent)
+        ended = msgspec.structs.replace(
+            execution, status="interrupted", finished_at=now(), problem=problem, copies=silent
+        )
     return ended, f"The backup of {execution.job} from {execution.started_at:%Y-%m-%d %H:%M} UTC ended {ended.status}"
 
 
-def _interruption(catalog: Catalog, execution: Execution, unasked: Sequence[str]) -> Problem:
-    step = next_step(catalog, execution.execution_id)
-    removed = f"What it had written was removed; {step}"
-    if unasked:
-        # It may even be whole there.
-        removed = (
-            f"What it may have written could not be looked for at {', '.join(unasked)}: "
-            f"dgtui scan {unasked[0]}, once that can be read; until then {step}"
-        )
-    return Problem(
-        kind="Interrupted",
-        message="The worker ended without notice",
-        subject=execution.execution_id,
-        hint=f"{WHY_IT_DIED} {removed}",
-    )
+def _found(execution: Execution) -> str:
+    return f"A finished backup of {execution.job} was found and registered ({execution.execution_id[:8]})"
 
 
-def _find_backup(
-    catalog: Catalog, config: Config, paths: RunPaths, execution: Execution
-) -> tuple[Execution | None, list[str]]:
-    """The execution as a whole backup, where a storage holds it, and the storages that could not be asked for it.
-
-    Its leftovers are removed on the way.
-    """
-    copies: dict[str, Copy] = {}
-    unasked: dict[str, DataGuardianError] = {}
-    found: tuple[Manifest, str] | None = None
-    place: FolderRef | None = None
-    wanted = [name for name in _ordered_storages(paths, execution) or config.storages if name in config.storages]
-    for name in wanted:
-        storage = config.storage(name)
-        know_marker(catalog, storage)
-        try:
-            for leftover in storage.leftovers():
-                if leftover.execution_id == execution.execution_id:
-                    storage.remove_leftover(leftover)
-            for ref in storage.backups():
-                if _could_be(ref, execution) and (read := _read_of(storage, ref, execution)) is not None:
-                    found, place = read, ref
-                    copies[name] = Copy(storage=name, status="available", path=storage.path(ref), checked_at=now())
-                    remember_marker(catalog, storage)
-        except DataGuardianError as error:
-            unasked[name] = error
-    if found is None or place is None:
-        return None, list(unasked)
-    others = [_not_found(config.storage(name), place, unasked.get(name)) for name in wanted if name not in copies]
-    whole = execution_from_manifest(*found, (*copies.values(), *others))
-    return msgspec.structs.replace(whole, status="partial") if others else whole, list(unasked)
-
-
-def _not_found(storage: Storage[Any], place: FolderRef, error: DataGuardianError | None) -> Copy:
-    """What is known of a backup at a storage where it was not found: where nobody could look, it may lie."""
-    if error is None:
-        return Copy(storage=storage.name, status="missing", path="", checked_at=now())
-    path, problem = storage.path(place), problem_of(error)
-    return Copy(storage=storage.name, status="unreachable", path=path, checked_at=now(), problem=problem)
-
-
-def _read_of(storage: Storage[Any], ref: FolderRef, execution: Execution) -> tuple[Manifest, str] | None:
-    """The manifest in a folder and its checksum, where it is that of the execution. Raises StorageError."""
-    # A damaged backup beside it must not hide the one that is looked for.
-    with contextlib.suppress(ValidationError):
-        manifest, sha256 = read_manifest(storage, ref)
-        if manifest.execution_id == execution.execution_id:
-            return manifest, sha256
-    return None
-
-
-def _could_be(ref: FolderRef, execution: Execution) -> bool:
-    return ref.job_id == execution.job_id and ref.folder >= execution.started_at.strftime("%Y-%m-%d_%H%M%S")
-
-
-def _ordered_storages(paths: RunPaths, execution: Execution) -> list[str]:
-    with contextlib.suppress(OSError, msgspec.DecodeError):
-        order = decode_order(paths.request(execution.execution_id).read_bytes())
-        if isinstance(order, BackupOrder):
-            return list(order.job.storages)
-    return []
+def _look_once_more(catalog: Catalog, config: Config, paths: RunPaths, teller: Teller) -> list[str]:
+    """Look for the backups of dead runs at the storages that answer again; sentences for people."""
+    if not unsettled_backups(catalog):
+        return []
+    told = []
+    with (
+        contextlib.suppress(JobBusy),
+        take_lock(paths.locks / "reconcile.lock", purpose="looking for backups", patience_seconds=2),
+    ):
+        for execution in look_once_more(catalog, config):
+            teller.record_end(execution)
+            told.append(_found(execution))
+    return told

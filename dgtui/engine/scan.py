@@ -9,6 +9,7 @@ import msgspec
 from dgtui.config import Config
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.catalog.naming import executions_named
+from dgtui.engine.catalog.unsettled import complete_if_everywhere
 from dgtui.engine.errors import StorageError, ValidationError
 from dgtui.engine.manifest import Manifest
 from dgtui.engine.messages import now
@@ -16,6 +17,7 @@ from dgtui.engine.model import ENDED, RESTORABLE, Copy, CopyStatus, Execution, R
 from dgtui.engine.problems import problem_of
 from dgtui.engine.storages.base import FolderRef, Leftover, Storage
 from dgtui.engine.stored import (
+    backup_of_dead_run,
     check_sizes,
     execution_from_manifest,
     folder_of,
@@ -59,7 +61,7 @@ def scan_storage(catalog: Catalog, config: Config, name: str) -> ScanReport:
     state = storage.examine()
     if state.status != "available":
         raise StorageError(state.message, subject=name, hint=state.hint)
-    scan = _Scan(catalog, storage)
+    scan = _Scan(catalog, config, storage)
     refs = sorted(storage.backups(), key=lambda ref: (ref.folder, ref.job_id))
     for some in storage.in_turn(_folders(storage, refs)):
         scan.take(some)
@@ -115,11 +117,12 @@ def _look_into(storage: Storage[Any], ref: FolderRef) -> _Folder:
 class _Scan:
     """What is found at one storage, folder by folder."""
 
-    def __init__(self, catalog: Catalog, storage: Storage[Any]) -> None:
+    def __init__(self, catalog: Catalog, config: Config, storage: Storage[Any]) -> None:
         self.known = 0
         self.added = 0
         self.damaged: list[DamagedFolder] = []
         self._catalog = catalog
+        self._config = config
         self._storage = storage
         self._seen: set[str] = set()
         self._unreadable: dict[FolderRef, ValidationError] = {}
@@ -147,7 +150,7 @@ class _Scan:
             self._refuse(ref, changed)
             return
         self._seen.add(manifest.execution_id)
-        learned = self._learn(execution, manifest, folder.sha256, self._copy(folder, execution))
+        learned = self._learn(ref, execution, manifest, folder.sha256, self._copy(folder, execution))
         if learned is not None:
             known[manifest.execution_id] = learned
 
@@ -160,7 +163,9 @@ class _Scan:
         # What a check of bytes found is not taken back by a look at names and sizes.
         return former[0] if former and former[0].status == "corrupt" else self._found(ref, "available")
 
-    def _learn(self, execution: Execution | None, manifest: Manifest, sha256: str, copy: Copy) -> Execution | None:
+    def _learn(
+        self, ref: FolderRef, execution: Execution | None, manifest: Manifest, sha256: str, copy: Copy
+    ) -> Execution | None:
         """Note a copy, and what it is one of where that was not known: that is given back."""
         learned = None
         if execution is None:
@@ -168,7 +173,7 @@ class _Scan:
         elif execution.status in ENDED and execution.status not in RESTORABLE:
             # Its storage could not be asked when its worker was found dead.
             others = tuple(other for other in execution.copies if other.storage != copy.storage)
-            learned = execution_from_manifest(manifest, sha256, (copy, *others))
+            learned = backup_of_dead_run(self._config, ref, manifest, sha256, (copy, *others))
         elif any(other.storage == copy.storage for other in execution.copies):
             self._copies[execution.execution_id] = copy
         else:
@@ -183,7 +188,10 @@ class _Scan:
     def end(self) -> int:
         """Mark the copies that the catalogue believes in and the storage does not hold; how many are gone."""
         believed: dict[str, tuple[FolderRef, Copy]] = {}
+        partial: list[Execution] = []
         for execution in self._catalog.executions():
+            if execution.status == "partial":
+                partial.append(execution)
             for copy in execution.copies:
                 if copy.storage != self._storage.name or not copy.path or execution.execution_id in self._seen:
                     continue
@@ -199,6 +207,8 @@ class _Scan:
             if statuses[ref] == "missing"
         }
         self._catalog.save_copies({**self._copies, **gone})
+        for execution in partial:
+            complete_if_everywhere(self._catalog, execution)
         return len(gone)
 
     def _refuse(self, ref: FolderRef, error: ValidationError) -> None:

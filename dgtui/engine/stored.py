@@ -1,12 +1,17 @@
 """What storages say of a backup, compared with what the catalogue knows of it."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
+import msgspec
+
+from dgtui.config import Config
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.errors import DataGuardianError, NewerVersion, ValidationError
 from dgtui.engine.manifest import Chunk, Manifest, StoredFile, decode_manifest, manifest_sha256
-from dgtui.engine.model import Backup, Copy, CopyStatus, Execution
+from dgtui.engine.model import INTERRUPTED, Backup, Copy, CopyStatus, Execution, Problem
+from dgtui.engine.problems import WHY_IT_DIED
 from dgtui.engine.storages.base import FolderRef, Storage
 
 
@@ -102,6 +107,32 @@ def execution_from_manifest(manifest: Manifest, sha256: str, copies: tuple[Copy,
         protected_until=manifest.protected_until,
         warnings=manifest.warnings,
         copies=copies,
+    )
+
+
+def backup_of_dead_run(
+    config: Config, ref: FolderRef, manifest: Manifest, sha256: str, copies: tuple[Copy, ...]
+) -> Execution:
+    """The backup that lies in a folder, of a run whose worker died: where nobody could look, it may lie as well."""
+    placed = tuple(
+        msgspec.structs.replace(copy, path=config.storage(copy.storage).path(ref))
+        if copy.status == "unreachable" and copy.storage in config.storages
+        else copy
+        for copy in copies
+    )
+    whole = execution_from_manifest(manifest, sha256, placed)
+    silent = [copy.storage for copy in placed if copy.status == "unreachable"]
+    if all(copy.status == "available" for copy in placed):
+        return whole
+    return msgspec.structs.replace(whole, status="partial", problem=_untold(whole, silent) if silent else None)
+
+
+def _untold(whole: Execution, silent: Sequence[str]) -> Problem:
+    return Problem(
+        kind=INTERRUPTED,
+        message=f"The worker ended without notice; {', '.join(silent)} could not be asked for its backup",
+        subject=whole.execution_id,
+        hint=f"{WHY_IT_DIED} Look again, once that can be read: dgtui show {whole.execution_id[:8]}",
     )
 
 

@@ -12,6 +12,7 @@ from dgtui.config import Config
 from dgtui.engine.archive import StoredArchive
 from dgtui.engine.catalog import Catalog, CatalogError
 from dgtui.engine.catalog.catalog import KNOWN_TO_BE_LOST
+from dgtui.engine.catalog.unsettled import complete_if_everywhere
 from dgtui.engine.datasources import datasource_adapter
 from dgtui.engine.datasources.dumping import ArchiveCheck
 from dgtui.engine.errors import DataGuardianError, StorageError, ValidationError
@@ -45,6 +46,7 @@ def live_copies(catalog: Catalog, config: Config, execution: Execution) -> tuple
     with contextlib.suppress(CatalogError):
         for copy in copies:
             catalog.save_copy(execution.execution_id, copy)
+        complete_if_everywhere(catalog, execution)
     return copies
 
 
@@ -75,6 +77,8 @@ def copies_at(catalog: Catalog, config: Config, storage: str, executions: Sequen
     with contextlib.suppress(CatalogError):
         if answers:
             catalog.save_copies(changed)
+            for execution, _ in known.values():
+                complete_if_everywhere(catalog, execution)
         elif changed:
             catalog.save_silence(storage, next(iter(changed.values())).status, checked_at)
     return {execution_id: found[execution_id] for execution_id in known}

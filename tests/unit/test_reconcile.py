@@ -18,15 +18,21 @@ from dgtui.config import Config, JobSettings
 from dgtui.engine.catalog import Catalog, Database
 from dgtui.engine.catalog.audit import AuditTable
 from dgtui.engine.catalog.due_runs import QueuedRun, TimetableState, claim_due_run, queued_runs
+from dgtui.engine.catalog.health import HealthRecords
 from dgtui.engine.catalog.notifications import Notifications
+from dgtui.engine.health.judging import judge
+from dgtui.engine.health_model import HealthCheck, Watched
 from dgtui.engine.locks import take_lock
 from dgtui.engine.manifest import encode_manifest
-from dgtui.engine.model import Execution, ExecutionStatus, Purpose
+from dgtui.engine.messages import now
+from dgtui.engine.model import Copy, Execution, ExecutionStatus, Purpose
 from dgtui.engine.orders import AnyOrder, BackupOrder, RehearseOrder, ValidateOrder, encode_order
 from dgtui.engine.reconcile import _remove_scratch, reconcile
 from dgtui.engine.restore_model import Restore
 from dgtui.engine.runs import RunPaths
+from dgtui.engine.scan import scan_storage
 from dgtui.engine.storages.local import LocalSettings, LocalStorage
+from dgtui.engine.verify import copies_at, live_copies
 from tests.support.backup_folders import EXECUTION_ID, FOLDER, JOB_ID, make_backup, mark_storage, new_id
 from tests.support.receivers import web_server
 
@@ -285,6 +291,106 @@ def test_a_dead_run_whose_storage_cannot_be_read_is_not_told_as_removed(paths: M
     assert found is not None
     assert found.problem is not None
     assert "could not be looked for at nas: dgtui scan nas, once that can be read" in found.problem.hint
+
+
+def take_away(paths: Meanwhile, config: Config) -> None:
+    """Have the second storage not answer when the dead run is recorded."""
+    marker = config.storage("nas").marker_id()
+    assert marker is not None
+    paths.catalog.save_storage_marker("nas", marker)
+    (paths.state / "nas").rename(paths.state / "away")
+
+
+def bring_back(paths: Meanwhile, *, noticed_by: str) -> None:
+    """Have it answer again, and somebody ask it."""
+    (paths.state / "away").rename(paths.state / "nas")
+    if noticed_by == "a check of its health":
+        check = HealthCheck(subject=Watched(kind="storage", name="nas"), checked_at=now(), result="ok")
+        HealthRecords(paths.catalog).record([(check, lambda former, _: judge(former, check, None))])
+    elif noticed_by == "a later backup":
+        copy = Copy(storage="nas", status="available", path="/nas/later", checked_at=now())
+        later = msgspec.structs.replace(MADE, execution_id=new_id(), status="completed", copies=(copy,))
+        paths.catalog.save_execution(later)
+
+
+def statuses(paths: Meanwhile) -> tuple[str, dict[str, str]]:
+    """That of the dead run, and those of its copies."""
+    found = paths.catalog.execution(EXECUTION_ID)
+    assert found is not None
+    return found.status, {copy.storage: copy.status for copy in found.copies}
+
+
+@pytest.mark.parametrize("noticed_by", ["a check of its health", "a later backup"])
+@pytest.mark.parametrize("also_at", ["disk", None])
+def test_a_backup_of_a_dead_run_is_found_once_its_storage_answers_again(
+    paths: Meanwhile, config: Config, noticed_by: str, also_at: str | None
+) -> None:
+    for name in ("nas", *([also_at] if also_at else [])):
+        make_backup(paths.state / name / JOB_ID / FOLDER, b"content")
+    take_away(paths, config)
+    reconcile(paths.catalog, config, paths)
+    before = statuses(paths)
+    assert before[1]["nas"] == "unreachable"
+    bring_back(paths, noticed_by="nobody")
+    assert reconcile(paths.catalog, config, paths) == ()
+    assert statuses(paths) == before
+    (paths.state / "nas").rename(paths.state / "away")
+    bring_back(paths, noticed_by=noticed_by)
+    (told,) = reconcile(paths.catalog, config, paths)
+    assert "was found and registered" in told
+    if also_at is None:
+        assert statuses(paths) == ("completed", {"nas": "available"})
+    else:
+        assert statuses(paths) == ("completed", {"disk": "available", "nas": "available"})
+    found = paths.catalog.execution(EXECUTION_ID)
+    assert found is not None
+    assert (found.folder, found.problem) == (FOLDER, None)
+    assert reconcile(paths.catalog, config, paths) == ()
+
+
+@pytest.mark.parametrize("also_at", ["disk", None])
+def test_what_a_dead_run_left_unfinished_is_removed_once_its_storage_answers_again(
+    paths: Meanwhile, config: Config, also_at: str | None
+) -> None:
+    if also_at:
+        make_backup(paths.state / also_at / JOB_ID / FOLDER, b"content")
+    unfinished = paths.state / "nas" / JOB_ID / f".partial-{FOLDER}-{EXECUTION_ID}"
+    unfinished.mkdir()
+    (unfinished / "backup.tar.zst").write_bytes(b"rest")
+    take_away(paths, config)
+    reconcile(paths.catalog, config, paths)
+    bring_back(paths, noticed_by="a check of its health")
+    assert reconcile(paths.catalog, config, paths) == ()
+    assert not unfinished.exists()
+    status, copies = statuses(paths)
+    assert (status, copies["nas"]) == ("partial" if also_at else "interrupted", "missing")
+    found = paths.catalog.execution(EXECUTION_ID)
+    assert found is not None
+    if also_at is None:
+        assert found.problem is not None
+        assert "What it had written was removed; start it again" in found.problem.hint
+
+
+@pytest.mark.parametrize("asked", ["by a look at its copies", "by a look at its storage", "by a scan"])
+def test_a_backup_of_a_dead_run_is_complete_once_all_its_storages_turn_out_to_hold_it(
+    paths: Meanwhile, config: Config, asked: str
+) -> None:
+    for name in ("disk", "nas"):
+        make_backup(paths.state / name / JOB_ID / FOLDER, b"content")
+    take_away(paths, config)
+    reconcile(paths.catalog, config, paths)
+    bring_back(paths, noticed_by="nobody")
+    found = paths.catalog.execution(EXECUTION_ID)
+    assert found is not None
+    assert found.problem is not None
+    assert "nas could not be asked" in found.problem.message
+    if asked == "by a scan":
+        scan_storage(paths.catalog, config, "nas")
+    elif asked == "by a look at its storage":
+        copies_at(paths.catalog, config, "nas", [found])
+    else:
+        live_copies(paths.catalog, config, found)
+    assert statuses(paths) == ("completed", {"disk": "available", "nas": "available"})
 
 
 @pytest.mark.parametrize("neighbour", ["damaged", "of another run", "of another job", "from before"])
