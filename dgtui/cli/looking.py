@@ -42,13 +42,17 @@ def list_executions(
         if as_json:
             if not engine.execution_count(job=job, datasource=datasource, status=status):
                 _need_known(engine, datasource, job)
+                _say_what_is_unread(engine)
             print_json_texts(engine.execution_texts(job=job, datasource=datasource, status=status, limit=limit))
             return
         total = engine.execution_count(job=job, datasource=datasource, status=status)
         if not total:
             _need_known(engine, datasource, job)
             chosen = datasource is not None or job is not None or status is not None
-            say("No such backups. All of them: dgtui list" if chosen else "No backups. Make one with: dgtui run JOB")
+            if chosen:
+                say("No such backups. All of them: dgtui list")
+            elif not _say_what_is_unread(engine):
+                say("No backups. Make one with: dgtui run JOB")
             return
         proven = engine.proofs.proven()
         found = engine.listed(job=job, datasource=datasource, status=status, limit=limit or LIST_LIMIT)
@@ -64,6 +68,14 @@ def _need_known(engine: "Engine", datasource: str | None, job: str | None) -> No
         engine.config.require_datasource(datasource)
     if job is not None and not engine.execution_count(job=job):
         engine.config.job(job)
+
+
+def _say_what_is_unread(engine: "Engine") -> bool:
+    """Name the storages where backups may lie that nobody could list; whether there are any."""
+    unread = engine.unread_storages()
+    for name, why in unread.items():
+        say(f"No backup is known, but {name} may hold some ({one_line(why)}): dgtui scan {name}")
+    return bool(unread)
 
 
 def output_width() -> int | None:

@@ -9,6 +9,7 @@ from dgtui.engine.lookup import Lookup
 from dgtui.engine.manifest import Manifest
 from dgtui.engine.model import Copy, Execution
 from dgtui.engine.preview import RestorePreview, preview_restore
+from dgtui.engine.rebuild import unread_storages
 from dgtui.engine.storages.base import StorageState
 from dgtui.engine.stored import know_marker
 from dgtui.engine.verify import copies_at, live_copies, manual_commands
@@ -42,6 +43,10 @@ class LiveLook(Lookup):
         storage = self.config.storage(name)
         know_marker(self.catalog, storage)
         return storage.examine()
+
+    def unread_storages(self) -> dict[str, str]:
+        """The storages that the catalogue never saw and where backups may lie, and why that is not known."""
+        return unread_storages(self.catalog, self.config)
 
     def manual_commands(self, execution: Execution) -> str:
         """The content of RESTORE.txt: how to restore this backup by hand. Raises StorageError, ValidationError."""

@@ -5,6 +5,7 @@ from pathlib import Path
 from dgtui.config import Config
 from dgtui.engine.audit import append_audit
 from dgtui.engine.catalog import Catalog
+from dgtui.engine.catalog.damage import was_moved_aside
 from dgtui.engine.errors import DataGuardianError, JobBusy
 from dgtui.engine.locks import take_lock
 from dgtui.engine.notify import raise_notification
@@ -90,6 +91,23 @@ def _first_start(config: Config, unread: dict[str, str]) -> tuple[str, ...]:
         for name, why in unread.items()
         if _may_hold_any(config, name)
     )
+
+
+def unread_storages(catalog: Catalog, config: Config) -> dict[str, str]:
+    """The storages that this catalogue never saw and where backups may lie, and why that is not known."""
+    were_more_known = was_moved_aside(catalog.path)
+    unread = {}
+    for name in config.storages:
+        if catalog.storage_marker(name) is not None:
+            continue
+        try:
+            if config.storage(name).marker_id() is not None:
+                unread[name] = "it was used before, and not looked at here yet"
+            elif were_more_known:
+                unread[name] = "it was never used, or is not mounted"
+        except DataGuardianError as error:
+            unread[name] = error.message
+    return unread
 
 
 def _may_hold_any(config: Config, name: str) -> bool:

@@ -99,7 +99,28 @@ def test_a_first_start_names_the_storage_that_cannot_be_read(home: Home) -> None
     assert "disk" not in first.errors
     (told,) = home.dgtui("notifications", "--type", "catalogue_rebuilt", "--json").json()
     assert told["message"] in first.errors
-    assert "could not be read" not in home.dgtui("list").errors
+    for later in (home.dgtui("list"), home.dgtui("list", "--json")):
+        assert "No backup is known, but nas may hold some" in later.errors
+        assert "dgtui scan nas" in later.errors
+        assert "Make one" not in later.errors
+        assert "disk" not in later.errors
+    home.storage("nas").unlink()
+    assert "No backups. Make one" in home.dgtui("list").errors
+
+
+def test_an_empty_list_after_a_rebuild_names_what_was_not_mounted(shop: Home) -> None:
+    for name in ("disk", "nas"):
+        shop.storage(name).rename(shop.folder / f"{name}-unmounted")
+    (shop.state / "catalog.db").write_bytes(b"no catalogue" * 1000)
+    assert "Rebuilt from the storages, backups: none" in shop.dgtui("list").errors
+    later = shop.dgtui("list").errors
+    assert "disk may hold some (it was never used, or is not mounted)" in later
+    assert "nas may hold some" in later
+    assert "Make one" not in later
+    for name in ("disk", "nas"):
+        (shop.folder / f"{name}-unmounted").rename(shop.storage(name))
+    assert shop.dgtui("scan", "nas").exit_code == 0
+    assert len(shop.dgtui("list", "--json").json()) == 2
 
 
 def test_a_storage_that_is_away_is_named(shop: Home) -> None:

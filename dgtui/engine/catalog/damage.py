@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 _DAMAGES = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_MOVED = ".damaged-"
 _BESIDE = ("", "-wal", "-shm")
 """What SQLite has beside the file belongs to it: a new one would be spoilt by the old one's journal."""
 
@@ -36,12 +37,17 @@ def move_aside_if_damaged(path: Path) -> Path | None:
     """
     moved = None
     if path.exists() and _is_damaged(path):
-        moved = path.with_name(f"{path.name}.damaged-{datetime.now(UTC):%Y-%m-%d_%H%M%S}")
+        moved = path.with_name(f"{path.name}{_MOVED}{datetime.now(UTC):%Y-%m-%d_%H%M%S}")
         for ending in _BESIDE:
             with contextlib.suppress(FileNotFoundError):
                 path.with_name(path.name + ending).rename(moved.with_name(moved.name + ending))
     _suspicion(path).unlink(missing_ok=True)
     return moved
+
+
+def was_moved_aside(path: Path) -> bool:
+    """Whether a former catalogue was damaged, and lies beside this one."""
+    return any(path.parent.glob(f"{path.name}{_MOVED}*"))
 
 
 def remove_journals(path: Path) -> None:
