@@ -1,6 +1,7 @@
 """Undo: whether and how a restore can be taken back, and swapping in again what it replaced."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from dgtui.config import Config
@@ -267,15 +268,16 @@ class UndoRun:
 
     def _exchange_part(self, part: Part) -> None:
         """Put back what was kept of a part, or only take away what was not there before."""
-        target, order = self._task.target, self._task.order
-        beside = order.kept_as
-        if beside is None:
-            beside = target.beside_name(order.database, NEW_SUFFIX)
-            self._replacement.note(placing=Placing(beside=beside))
-            target.drop_target(beside)
-            with self._task.cancellation.shield():
-                target.create_target(beside)
-        change = PartChange(
+        kept_as = self._task.order.kept_as
+        if kept_as is not None:
+            self._replacement.exchange_part(self._change(part, kept_as), None, disposable=False)
+            return
+        with self._empty_beside() as beside:
+            self._replacement.exchange_part(self._change(part, beside), None)
+
+    def _change(self, part: Part, beside: str) -> PartChange:
+        order = self._task.order
+        return PartChange(
             database=order.database,
             beside=beside,
             keep_as=self._replacement.free_name(f"{PART_SUFFIX}{now():%Y%m%d%H%M%S}"),
@@ -283,7 +285,33 @@ class UndoRun:
             remove_empty=part.made_for_them,
             back=order.kept_as is not None,
         )
-        self._replacement.exchange_part(change, None, disposable=order.kept_as is None)
+
+    @contextlib.contextmanager
+    def _empty_beside(self) -> Iterator[str]:
+        """An empty target beside the other, which goes again where nothing was exchanged."""
+        target, shield = self._task.target, self._task.cancellation.shield
+        beside = target.beside_name(self._task.order.database, NEW_SUFFIX)
+        self._replacement.note(placing=Placing(beside=beside))
+        try:
+            target.drop_target(beside)
+            with shield():
+                target.create_target(beside)
+            yield beside
+        except BaseException:
+            with shield():
+                self._remove(beside)
+            raise
+
+    def _remove(self, beside: str) -> None:
+        """Remove what was made beside; not where it may hold the former content: which is in place is not known."""
+        placing = self.record.placing
+        if placing is None or placing.mark is not None:
+            return
+        try:
+            self._task.target.drop_target(beside)
+            self._replacement.note(placing=None)
+        except DataGuardianError as error:
+            self._task.run.log(f"{beside} could not be removed: {error.message}", level="error")
 
     def _checked(self, kept_as: str) -> TargetState:
         task, database = self._task, self._task.order.database

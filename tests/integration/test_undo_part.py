@@ -10,7 +10,9 @@ from dgtui.engine.datasources.loading import Selection
 from dgtui.engine.datasources.places import shown
 from dgtui.engine.datasources.tree_steps import Step, TreeSteps
 from tests.support.homes import Home
+from tests.support.mariadb import MariadbServer
 from tests.support.part_shops import databases, tree_shop
+from tests.support.postgres import PostgresServer
 from tests.support.trees import tree_digest
 
 
@@ -186,3 +188,26 @@ def test_what_was_kept_damaged_is_not_promised(home: Home, request: pytest.Fixtu
             Path(f"{restore.kept_as}-wal").write_bytes(b"half")
             choice = home.engine().undo_choice(restore)
             assert (choice.way, "was damaged and is kept" in choice.text) == (way, not safety)
+
+
+@pytest.mark.parametrize("kind", ["postgres", "mariadb"])
+def test_one_that_only_removes_and_fails_leaves_nothing_beside(
+    kind: str, home: Home, request: pytest.FixtureRequest
+) -> None:
+    """Without that an empty database stood beside the target until somebody removed it by hand."""
+    server: PostgresServer | MariadbServer = request.getfixturevalue(f"{kind}_server" if kind == "postgres" else kind)
+    with databases(kind, home, request) as shop:
+        shop.run("DROP TABLE b")
+        restore = shop.restore(selection=Selection(tables=("b",)), safety=False)
+        shop.run("CREATE TABLE beside_a (id INTEGER PRIMARY KEY, of_b INTEGER REFERENCES b(id))")
+        written, there = shop.content(), server.databases()
+        engine = home.engine()
+        run_id = engine.start_undo(restore)
+        snapshot = home.finish(engine, run_id)
+        assert snapshot.status == "failed", snapshot
+        assert shop.content() == written
+        assert engine.restore(run_id).placing is None
+        assert server.databases() == there
+        shop.run("DROP TABLE beside_a")
+        shop.undo(restore)
+        assert "b" not in shop.content()
