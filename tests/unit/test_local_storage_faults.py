@@ -194,6 +194,31 @@ def test_the_reserve_is_kept(tmp_path: Path) -> None:
     writer.abort()
 
 
+def test_the_reserve_is_kept_from_small_backups_and_parts_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reserve = shutil.disk_usage(tmp_path).free * 2
+    writer = storage_at(tmp_path / "full", reserve=reserve).begin(REF, EXECUTION_ID)
+    with pytest.raises(DiskSpaceError, match="reserved"):
+        fill(writer, 1)
+    writer.abort()
+    # There is room as it begins, and no more once the part is whole.
+    storage = storage_at(tmp_path / "root", reserve=1)
+    writer = storage.begin(REF, EXECUTION_ID)
+    writer.open_part("backup.tar.zst")
+    writer.write(b"x")
+    whole = os.fstatvfs
+
+    def none_left(descriptor: int) -> os.statvfs_result:
+        fields = list(whole(descriptor))
+        fields[4] = 0
+        return os.statvfs_result(fields)
+
+    monkeypatch.setattr(os, "fstatvfs", none_left)
+    with pytest.raises(DiskSpaceError, match="Only 0 bytes are free"):
+        writer.close_part()
+    writer.abort()
+    assert [path.name for path in Path(storage.root).iterdir()] == [".dgtui-storage.json"]
+
+
 def test_what_failed_once_stays_failed(tmp_path: Path) -> None:
     """Nothing is published whose part lacks something, also where the reason is gone by then."""
     storage = storage_at(tmp_path / "root")

@@ -116,6 +116,8 @@ class LocalWriter(BackupWriter):
             self._check_name(file_name)
             assert self._file is None, "the part before was not closed"
             self._check_still_there()
+            # What a part takes is looked at now and then: of small ones that would be never.
+            self._keep_reserve()
             self._file = new_file(file_name, self._staging_fd)
             self._file_name = file_name
             self._written = self._sent = 0
@@ -140,6 +142,7 @@ class LocalWriter(BackupWriter):
         with self._step("make durable", self._file_name):
             assert self._file is not None, "no part is open"
             os.fsync(self._file)
+            self._keep_reserve()
             # The pages are on the disk now: a later read shall come from there, and other programs have the memory.
             os.posix_fadvise(self._file, 0, 0, os.POSIX_FADV_DONTNEED)
             descriptor, self._file = self._file, None
