@@ -13,7 +13,7 @@ from dgtui.wording.words import one_line, short_id, time_text
 if TYPE_CHECKING:
     from dgtui.engine.replaced import Kept
     from dgtui.engine.restore_model import Restore as Row
-    from dgtui.engine.undo import UndoChoice
+    from dgtui.engine.undo_choice import UndoChoice
 
 RestoreId = Annotated[
     str, typer.Argument(metavar="RESTORE", help="The first characters of a restore's id.", show_default=False)

@@ -8,7 +8,7 @@ from dgtui.engine.replaced import Kept, drop_expired, drop_replaced, kept_replac
 from dgtui.engine.restore_model import Restore
 from dgtui.engine.settling import clean_up, unsettled
 from dgtui.engine.starting import RunStarter
-from dgtui.engine.undo import UndoChoice, undo_choice
+from dgtui.engine.undo_choice import UndoChoice, undo_choice
 from dgtui.engine.undo_order import undo_order
 
 

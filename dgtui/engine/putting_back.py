@@ -21,7 +21,7 @@ from dgtui.engine.restore_traces import finish_command
 from dgtui.engine.runs import RunPaths
 from dgtui.engine.settling_import import is_filled, newest_into_each_target, way_back, ways_on
 from dgtui.engine.spawning import Start, launch, spawn_worker
-from dgtui.engine.undo import undo_choice
+from dgtui.engine.undo_choice import undo_choice
 from dgtui.engine.undo_order import undo_order
 from dgtui.engine.ways_back import partly_filled
 

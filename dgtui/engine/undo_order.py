@@ -8,7 +8,7 @@ from dgtui.engine.notification_model import Actor
 from dgtui.engine.orders import RestoreOrder
 from dgtui.engine.restore_model import Restore
 from dgtui.engine.restore_refusals import swap_needed
-from dgtui.engine.undo import UndoChoice
+from dgtui.engine.undo_choice import UndoChoice
 
 
 def undo_order(

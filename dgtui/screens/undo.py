@@ -22,7 +22,7 @@ from dgtui.wording.restored_text import replaced_too
 from dgtui.wording.words import one_line, short_id, time_text
 
 if TYPE_CHECKING:
-    from dgtui.engine.undo import UndoChoice
+    from dgtui.engine.undo_choice import UndoChoice
 
 _SPEED = {"kept": "at once", "safety": "as long as a restore takes, with the same checks"}
 

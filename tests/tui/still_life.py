@@ -28,7 +28,7 @@ from dgtui.engine.restore_model import ObjectReport, Restore, RestoreReport
 from dgtui.engine.run_follower import RunSnapshot
 from dgtui.engine.runs import RunInfo
 from dgtui.engine.storages.base import StorageState
-from dgtui.engine.undo import UndoChoice
+from dgtui.engine.undo_choice import UndoChoice
 from dgtui.engine.watching import RunWatch, WatchedRun
 from dgtui.wording.terminal import Look
 from tests.tui.driver import Driver
