@@ -15,7 +15,9 @@ _OF_DEAD_RUN = f'"kind":"{INTERRUPTED}"'
 def unsettled_backups(catalog: Catalog) -> list[Execution]:
     """Those for which a storage could still not be asked."""
     columns, copies = tables.executions.c, tables.copies.c
-    silent = sa.exists().where(copies.execution_id == columns.execution_id, copies.status == "unreachable")
+    # By the execution, of which there are few, and not by that state, in which all copies at a storage may be.
+    unreachable = copies.status.op("||")("") == "unreachable"
+    silent = sa.exists().where(copies.execution_id == columns.execution_id, unreachable)
     return catalog.select_executions(
         sa.select(tables.executions).where(
             columns.status.in_(("interrupted", "partial")), columns.problem.contains(_OF_DEAD_RUN), silent
