@@ -19,6 +19,8 @@ _HOLDER = re.compile(r"pid (?P<pid>\d{1,10}) since (?P<since>\S+) for (?P<purpos
 _LONGEST_TEXT = 4096
 _PATIENCE_SECONDS = 0.5
 _POLL_SECONDS = 0.02
+_LOOKS = 1500
+"""So often a lock may be found with nobody but those that only look at it: half a minute."""
 
 
 @dataclass(frozen=True)
@@ -97,8 +99,8 @@ def take_lock(
 ) -> Lock:
     """Take a lock that no other process holds; with `inheritable`, child processes may get its descriptor.
 
-    It waits for `patience_seconds`, since `lock_holder` holds it for a moment too. Raises JobBusy, which names the
-    holder, and StorageError.
+    It waits for `patience_seconds` where another has it, and longer for those that only look (`lock_holder` has it for
+    a moment too). Raises JobBusy, which names the holder, and StorageError.
     """
     make_private_folder(path.parent)
     with explained(path, "open the lock file"):
@@ -123,11 +125,7 @@ def lock_holder(path: Path) -> LockHolder | None:
     except OSError as error:
         raise file_error(error, path, "read the lock file") from error
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return _read_holder(descriptor)
-    else:
-        return None
+        return None if _take(descriptor, fcntl.LOCK_SH) else _read_holder(descriptor)
     finally:
         os.close(descriptor)
 
@@ -148,18 +146,35 @@ def _open(path: Path, flags: int) -> int:
 
 def _wait_for(descriptor: int, path: Path, purpose: str, patience_seconds: float) -> None:
     deadline = time.monotonic() + patience_seconds
-    while True:
-        try:
-            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                holder = _read_holder(descriptor)
+    looked_at = 0
+    while not _take(descriptor, fcntl.LOCK_EX):
+        # Who may share it has nothing to wait for but others who only look: however long those are stopped.
+        if _take(descriptor, fcntl.LOCK_SH):
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
+            looked_at += 1
+            if looked_at > _LOOKS:
                 raise JobBusy(
-                    f"Already under way: {holder.purpose or purpose} ({holder})",
+                    f"The lock {path} is not free: a process that only looks at it has stopped",
                     subject=str(path),
-                    hint="See what it does with: dgtui status",
-                ) from None
-            time.sleep(_POLL_SECONDS)
+                    hint=f"See which one, and let it go on: fuser -v {path}",
+                )
+        elif time.monotonic() >= deadline:
+            holder = _read_holder(descriptor)
+            raise JobBusy(
+                f"Already under way: {holder.purpose or purpose} ({holder})",
+                subject=str(path),
+                hint="See what it does with: dgtui status",
+            )
+        time.sleep(_POLL_SECONDS)
+
+
+def _take(descriptor: int, how: int) -> bool:
+    """Take a lock without waiting for it; False where others stand in the way."""
+    try:
+        fcntl.flock(descriptor, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _read_holder(descriptor: int) -> LockHolder:

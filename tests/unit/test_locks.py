@@ -1,15 +1,17 @@
 """Locks: held by one, freed by the kernel however the holder ends, and handed to a worker without a gap."""
 
+import fcntl
 import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from dgtui.engine.errors import JobBusy, StorageError
-from dgtui.engine.locks import lock_holder, take_lock
+from dgtui.engine.locks import Lock, lock_holder, take_lock
 from tests.support.descriptors import open_below
 
 _HOLD = (
@@ -64,6 +66,47 @@ def test_one_at_a_time_and_free_after_it(tmp_path: Path) -> None:
         assert (found.pid, found.purpose) == (os.getpid(), "backup of shop")
     assert lock_holder(path) is None
     take_lock(path, purpose="again").release()
+
+
+def test_who_only_looks_makes_nobody_busy(tmp_path: Path) -> None:
+    """However long they are stopped just then: with no patience for a holder they are waited for."""
+    path = tmp_path / "job.lock"
+    take_lock(path, purpose="before").release()
+    looker = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    fcntl.flock(looker, fcntl.LOCK_SH)
+    waits = threading.Event()
+    taken: list[Lock] = []
+
+    def take() -> None:
+        taken.append(take_lock(path, purpose="mine", patience_seconds=0))
+
+    def wait(_: float) -> None:
+        waits.set()
+        gone.wait()
+
+    gone = threading.Event()
+    taker = threading.Thread(target=take)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dgtui.engine.locks.time.sleep", wait)
+        taker.start()
+        assert waits.wait(10)
+        os.close(looker)
+        gone.set()
+        taker.join(10)
+    (lock,) = taken
+    lock.release()
+
+
+def test_who_looks_for_ever_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "job.lock"
+    take_lock(path, purpose="before").release()
+    looker = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    fcntl.flock(looker, fcntl.LOCK_SH)
+    monkeypatch.setattr("dgtui.engine.locks.time.sleep", lambda _: None)
+    with pytest.raises(JobBusy, match="a process that only looks at it has stopped"):
+        take_lock(path, purpose="mine")
+    os.close(looker)
+    take_lock(path, purpose="mine").release()
 
 
 def test_a_killed_holder_frees_it(tmp_path: Path) -> None:
