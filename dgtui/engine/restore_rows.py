@@ -91,6 +91,6 @@ class RowsReplacement(Replacement):
         self.note(placing=msgspec.structs.replace(placing, mark=None, keep_as=None, rows=False), **changes)
         target = self._target_task.target
         # Who may not make it may not remove it either.
-        if target.target_state(placing.beside).exists:
+        if target.target_exists(placing.beside):
             target.drop_target(placing.beside)
         self.note(placing=None)

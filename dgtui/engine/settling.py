@@ -118,7 +118,7 @@ def _settle_part(catalog: Catalog, target: _Target, restore: Restore, placing: P
         changed = msgspec.structs.replace(_as_it_was(restore, not_placed(placing)), part=None)
     catalog.save_restore(changed)
     if placing.rows and changed.placing is not None:
-        if target.target_state(placing.beside).exists:
+        if target.target_exists(placing.beside):
             target.drop_target(placing.beside)
         changed = msgspec.structs.replace(changed, placing=None)
         catalog.save_restore(changed)
@@ -140,7 +140,7 @@ def _exchanged(catalog: Catalog, target: _Target, restore: Restore, placing: Pla
     if placing.rows:
         left = msgspec.structs.replace(placing, keep_as=None, mark=None, rows=False)
         return msgspec.structs.replace(done, kept_as=kept, placing=left)
-    if placing.disposable and target.target_state(placing.beside).exists:
+    if placing.disposable and target.target_exists(placing.beside):
         target.drop_target(placing.beside)
     return msgspec.structs.replace(done, part_kept_as=kept, placing=None)
 
@@ -266,7 +266,7 @@ def _removed(target: _Target, restore: Restore, placing: Placing) -> list[str]:
     elif placing.beside == restore.target and placing.existed:
         empty_again(target, restore.target)
         return [f"What was loaded into {restore.target}"]
-    names = [name for name in own if target.target_state(name).exists]
+    names = [name for name in own if target.target_exists(name)]
     for name in names:
         target.drop_target(name)
     return names

@@ -122,6 +122,23 @@ def test_a_parallel_restore_that_fails_is_done_again_serially(
     assert comments == [("kept",)]
 
 
+def test_where_the_disk_is_full_it_is_not_filled_once_more(own_postgres_server: PostgresServer, tmp_path: Path) -> None:
+    """Where its log has no room either, the server stops. Here its files may not grow, which it tells alike."""
+    source = datasource(own_postgres_server, "postgres")
+    for name in ("one", "two"):
+        own_postgres_server.execute(f"CREATE TABLE {name} AS SELECT repeat('x', 900) FROM generate_series(1, 25000)")
+    dump = tmp_path / "dump"
+    dump_to(source, dump, scratch=tmp_path)
+    source.create_target("target")
+    limit = f"cat > /dev/null; prlimit --pid {own_postgres_server.pid} --fsize={17 << 20}"
+    own_postgres_server.execute(f"COPY (SELECT 1) TO PROGRAM '{limit}'")
+    listener = Listener()
+    outcome = source.load(FileArchive(dump), "target", Selection(), listener, jobs=2, scratch_folder=tmp_path)
+    assert outcome.error_count > 0
+    assert "Make room on the server" in outcome.hint
+    assert [line for line in listener.lines if "done again" in line] == []
+
+
 def test_errors_of_statements_are_counted_and_shown(
     postgres_server: PostgresServer,
     postgres_nasty_database: str,

@@ -19,6 +19,8 @@ from tests.support.changing import KINDS, changing
 from tests.support.homes import Home, wait_until
 from tests.support.postgres import PostgresServer
 from tests.support.postgres_writers import writers_at_work
+from tests.support.round_trips import postgres_table
+from tests.unit.test_cut_imports import restore as cut
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -101,6 +103,23 @@ def test_to_clean_up_where_nothing_is_left_asks_for_nothing(home: Home, request:
         assert refused.exit_code == EXIT_USAGE, refused
         assert "has not left" in refused.errors
         assert "now partly filled" not in refused.errors
+
+
+def test_to_clean_up_a_database_whose_removal_was_cut(home: Home, postgres_server: PostgresServer) -> None:
+    """As of PostgreSQL 15.4 it takes no connection any more; it is what the command is there for."""
+    with postgres_server.database() as name:
+        home.configure(postgres_table(postgres_server, name))
+        execution = home.back_up()
+        left = Placing(beside=f"{name}__dgtui_new")
+        restore = cut(
+            "r1", execution_id=execution.execution_id, target=name, partly_filled=False, placing=left, datasource="shop"
+        )
+        home.engine().catalog.save_restore(restore)
+        postgres_server.execute(f'CREATE DATABASE "{name}__dgtui_new"')
+        postgres_server.execute(f"UPDATE pg_database SET datconnlimit = -2 WHERE datname = '{name}__dgtui_new'")
+        done = home.dgtui("cleanup-restore", "r1", "--yes")
+        assert (done.exit_code, f"{name}__dgtui_new was removed" in done.errors) == (0, True), done
+        assert f"{name}__dgtui_new" not in postgres_server.databases()
 
 
 def test_an_undo_can_be_looked_at_before(home: Home, request: pytest.FixtureRequest) -> None:

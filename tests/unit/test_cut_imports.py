@@ -22,6 +22,7 @@ from dgtui.engine.settling_import import way_back
 def restore(name: str, **more: Any) -> Restore:
     """A restore that was cut while it filled its target, unless it is said otherwise."""
     known: dict[str, Any] = {
+        "datasource": "crm",
         "execution_id": "e",
         "target": "shop",
         "status": "interrupted",
@@ -29,7 +30,7 @@ def restore(name: str, **more: Any) -> Restore:
         "placing": Placing(beside="shop__dgtui_new", like="shop__dgtui_like"),
     }
     at = datetime(2025, 2, 13, 6, tzinfo=UTC)
-    return Restore(restore_id=name, datasource="crm", started_at=at, **{**known, **more})
+    return Restore(restore_id=name, started_at=at, **{**known, **more})
 
 
 def test_what_was_saved_of_a_partly_filled_target_is_no_way_back() -> None:

@@ -49,6 +49,9 @@ class FakeServer:
     def target_state(self, database: str) -> TargetState:
         return TargetState(exists=database in self.databases)
 
+    def target_exists(self, database: str) -> bool:
+        return database in self.databases
+
     def drop_target(self, database: str) -> None:
         self._step()
         self.databases.pop(database, None)

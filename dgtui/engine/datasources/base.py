@@ -127,6 +127,10 @@ class Datasource(Replacing, Generic[SettingsT]):
     def target_state(self, database: str) -> TargetState:
         """Look at a possible target on this datasource's server, whether or not it exists."""
 
+    def target_exists(self, database: str) -> bool:
+        """Whether it is there, also where it cannot be looked into."""
+        return self.target_state(database).exists
+
     @abstractmethod
     def beside_name(self, database: str, suffix: str) -> str:
         """Name (or path) of a second database beside `database`, within the kind's limits of length."""

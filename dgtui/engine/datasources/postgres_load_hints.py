@@ -4,7 +4,9 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from dgtui.engine.datasources.loading import LoadError
+from dgtui.engine.datasources.loading import LoadError, LoadOutcome
+
+_FULL = re.compile(r"No space left on device|Disk quota exceeded|Check free disk space|could not extend file")
 
 
 class _Known(NamedTuple):
@@ -13,6 +15,10 @@ class _Known(NamedTuple):
 
 
 _HINTS: tuple[_Known, ...] = (
+    _Known(
+        _FULL,
+        "Make room on the server: it holds the former content and the new one side by side until they are swapped",
+    ),
     _Known(
         re.compile(r"out of shared memory"),
         "Raise max_locks_per_transaction in postgresql.conf (about one lock for each table) and restart the server",
@@ -81,3 +87,8 @@ def load_hint(errors: Sequence[LoadError], role: str) -> str:
         if match := pattern.search(errors[0].message):
             return hint.format(*match.groups(), role=role)
     return ""
+
+
+def is_full(outcome: LoadOutcome) -> bool:
+    """Whether the server's disk had no room: to load once more would only fill it again."""
+    return any(_FULL.search(error.message) for error in outcome.errors)

@@ -15,7 +15,7 @@ from dgtui.engine.datasources.postgres_counting import loaded_rows
 from dgtui.engine.datasources.postgres_creation import create_database
 from dgtui.engine.datasources.postgres_databases import drop_database
 from dgtui.engine.datasources.postgres_inner_options import has_inner_options, without_inner_options
-from dgtui.engine.datasources.postgres_load_hints import load_hint
+from dgtui.engine.datasources.postgres_load_hints import is_full, load_hint
 from dgtui.engine.datasources.postgres_parallel import ParallelLoad
 from dgtui.engine.datasources.postgres_paths import misses_path, users_path, with_path_of_session
 from dgtui.engine.datasources.postgres_plan import RestorePlan
@@ -63,14 +63,14 @@ class Loader:
         return RestoreCommand(self._access, self._database, self._plan, self._reporter, self._folder, tables)
 
     def load(self, jobs: int) -> LoadOutcome:
-        """In parallel where several jobs are asked for, and once more serially where that failed.
+        """In parallel where several jobs are asked for, and once more serially where that failed but for lack of room.
 
         And once more with the path of the database's users where something was not found without it.
         """
         notes: list[str] = []
         if jobs > 1:
             outcome = self._in_parallel(jobs)
-            if outcome.error_count and not misses_path(outcome):
+            if outcome.error_count and not misses_path(outcome) and not is_full(outcome):
                 again = "it was done again with one"
                 outcome = self._again(outcome, f"The restore with {jobs} processes failed ({{}}); {again}", notes)
         else:

@@ -81,6 +81,11 @@ class PostgresTarget(Datasource[PostgresSettings]):
         """Whether the database exists, what is in it, who is connected."""
         return target_state(self._access, database)
 
+    def target_exists(self, database: str) -> bool:
+        """Also one that a cut DROP DATABASE left, which takes no connection any more."""
+        with self._access.connect(maintenance_database(self._access)) as connection:
+            return exists(connection, database)
+
     def beside_name(self, database: str, suffix: str) -> str:
         """A name within the 63 bytes of PostgreSQL."""
         return name_beside(database, suffix)
