@@ -14,9 +14,10 @@ rows alone go into the tables that are there; what was chosen alone is exchanged
 """
 
 _SWAP = "loaded beside it and compared, then swapped in by {rename}; the former content is kept"
+_BETWEEN = "what is written between that backup and the exchange is kept nowhere"
 _INSIDE = (
     "loaded into it under other names and compared, for its user may make no database beside it; then, after a safety "
-    "backup, swapped in by {rename}; the former content is kept in that backup alone"
+    f"backup, swapped in by {{rename}}; the former content is kept in that backup alone, and {_BETWEEN}"
 )
 _IMPORT = "loaded beside it and compared, then, after a safety backup, imported in its own place"
 _IMPORT_WRITERS = (
@@ -85,7 +86,8 @@ def part_way(target: Datasource[Any], state: TargetState, *, safety: bool) -> Ch
         return ChosenWay(kind="fresh")
     then = "then, after a safety backup," if safety else "then"
     text = f"loaded beside it and compared, {then} only what was chosen is exchanged"
-    return ChosenWay(kind="part", text=text, writers=target.part_words)
+    between = f"; {_BETWEEN}" if safety and not target.keeps_former_part else ""
+    return ChosenWay(kind="part", text=text, writers=f"{target.part_words}{between}")
 
 
 def beside_way(target: Datasource[Any], table: str, name: str) -> ChosenWay:

@@ -63,6 +63,7 @@ class FilesSettings(DatasourceSettings, frozen=True, kw_only=True, forbid_unknow
 class FilesTarget(Datasource[FilesSettings]):
     """What the adapter does with a folder or file that a restore writes to."""
 
+    keeps_former_part: ClassVar[bool] = True
     part_words: ClassVar[str] = "by exchanging each of them at one stroke"
     swap_words: ClassVar[str] = "exchanging the two folders"
     writers_at_swap: ClassVar[str] = (

@@ -41,6 +41,7 @@ class MysqlDatasource(MysqlTarget):
     """One database on a MySQL or MariaDB server."""
 
     kind: ClassVar[str] = "mysql"
+    keeps_former_part: ClassVar[bool] = True
     part_words: ClassVar[str] = "by one RENAME TABLE; others see the old tables or the new ones"
     swaps_everything = False
     loads_data = True

@@ -81,6 +81,9 @@ class Replacing(ABC):
     part_words: ClassVar[str] = ""
     """How `replace_part` does its work and what others see of it, for people."""
 
+    keeps_former_part: ClassVar[bool] = False
+    """Whether `replace_part` keeps what it replaces, with all that was written until then."""
+
     beside_words: ClassVar[str] = "whoever reads or writes there goes on"
     """What others see of it when a table is put beside the live one, for people."""
 
