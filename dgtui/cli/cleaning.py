@@ -47,21 +47,31 @@ def cleanup(
         going = _number_going(report, scope.storages) > 0
         if not as_json:
             _show(report, scope.storages, everything=everything)
-        elif dry_run or not going:
+        elif dry_run:
             print_json_object(_as_data(report, scope.storages, everything=everything, done=False))
-        if dry_run or not going:
+        if dry_run:
             raise typer.Exit(_exit_code(report))
-        confirm("remove backups", word="remove", yes=yes)
-        done = engine.retention.clean_up(scope)
+        if going:
+            confirm("remove backups", word="remove", yes=yes)
+            done = engine.retention.clean_up(scope)
+        else:
+            # Nothing to ask about; what is written down of it may be behind the rules, or owed, all the same.
+            done = engine.retention.bring_up_to_date(scope)
     if as_json:
         print_json_object(_as_data(done, scope.storages, everything=everything, done=True))
     else:
-        for failure in done.not_removed:
-            say(f"not removed: {one_line(failure.path or failure.storage)}: {one_line(failure.problem.message)}")
-        for note in done.notes:
-            say(f"note: {one_line(note)}")
-        say(f"{len(done.removed)} removed, {size_text(done.freed_bytes)} freed")
+        _say_done(done, told=not going)
     raise typer.Exit(_exit_code(done))
+
+
+def _say_done(done: "CleanupReport", *, told: bool) -> None:
+    """What became of it; `told` where the preview said all that there was."""
+    for failure in () if told else done.not_removed:
+        say(f"not removed: {one_line(failure.path or failure.storage)}: {one_line(failure.problem.message)}")
+    for note in done.notes:
+        say(f"note: {one_line(note)}")
+    if done.removed or not told:
+        say(f"{len(done.removed)} removed, {size_text(done.freed_bytes)} freed")
 
 
 def _exit_code(report: "CleanupReport") -> int:

@@ -23,7 +23,7 @@ from dgtui.engine.catalog.audit import AuditTable
 from dgtui.engine.catalog.notifications import Notifications
 from dgtui.engine.catalog.removals import BegunRemoval, RemovalTable
 from dgtui.engine.catalog.retention import RetentionTable
-from dgtui.engine.cleanup import Cleanup, Scope
+from dgtui.engine.cleanup import Cleanup, Scope, carrying_out
 from dgtui.engine.errors import StorageError
 from dgtui.engine.facade import Engine
 from dgtui.engine.guardian.cleanup_duty import CleanupDuty
@@ -118,6 +118,42 @@ def test_a_line_that_could_not_be_written_is_written_by_the_next_cleanup(home: H
     assert (audited.count("retention"), audited.count("delete")) == (2, 1)
     (told,) = Notifications(engine.catalog).listed(kind="cleanup_completed")
     assert "2 removed" in told.message
+
+
+def test_a_cleanup_that_finds_nothing_to_remove_does_what_else_there_is_to_do(home: Home, engine: Engine) -> None:
+    log = home.storage() / "_system" / "cleanup.log"
+    log.mkdir(parents=True)
+    engine.retention.clean_up(Scope())
+    log.rmdir()
+    before = [one.expires_at for one in engine.executions()]
+    home.config_path.write_text(home.config_path.read_text().replace("keep_last = 2", "keep_last = 9"))
+    done = home.dgtui("cleanup", "--json")
+    assert (done.exit_code, done.json()["dry_run"], done.json()["removed"]) == (0, False, [])
+    after = [one.expires_at for one in engine.executions()]
+    assert all(new is not None and old is not None and new > old for new, old in zip(after, before, strict=True))
+    assert len(log.read_text().splitlines()) == 3
+    said = home.dgtui("cleanup")
+    assert (said.exit_code, said.errors.strip()) == (0, "0 to remove, 0 B to be freed")
+
+
+def test_what_was_not_tried_is_not_told_as_mended(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def is_over() -> bool:
+        (told,) = Notifications(engine.catalog).listed(kind="cleanup_failed")
+        return told.ended_at is not None
+
+    def unreadable(*_: object) -> None:
+        raise StorageError("It cannot be read", subject="disk", hint="Look at the disk")
+
+    monkeypatch.setattr(carrying_out, "read_known_manifest", unreadable)
+    engine.retention.clean_up(Scope())
+    assert not is_over()
+    stop = threading.Event()
+    stop.set()
+    Cleanup(engine.catalog, engine.config, engine.paths, stop=stop).run(Scope(), strays=True)
+    assert not is_over()
+    monkeypatch.undo()
+    engine.retention.clean_up(Scope())
+    assert is_over()
 
 
 def test_what_a_run_began_to_read_since_it_was_decided_stays(

@@ -1,5 +1,6 @@
 """What commands and screens may ask of retention."""
 
+import threading
 from collections.abc import Sequence
 
 from dgtui.config import Config
@@ -52,6 +53,15 @@ class Retention:
     def clean_up(self, scope: Scope, *, strays: bool = True) -> CleanupReport:
         """Remove what no rule keeps, and what broken runs left. Raises ConfigError, CatalogError, JobBusy."""
         return Cleanup(self._catalog, self._config, self._paths).run(scope, strays=strays)
+
+    def bring_up_to_date(self, scope: Scope) -> CleanupReport:
+        """All that `clean_up` does besides removing what goes: days of expiry, and what was broken off or is owed.
+
+        Raises ConfigError, CatalogError, JobBusy.
+        """
+        nothing_more = threading.Event()
+        nothing_more.set()
+        return Cleanup(self._catalog, self._config, self._paths, stop=nothing_more).run(scope, strays=True)
 
     def strays(self, storage: str) -> list[Stray]:
         """The folders at a storage that are no backups of the catalogue. Raises ConfigError, StorageError."""

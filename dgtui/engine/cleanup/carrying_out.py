@@ -85,8 +85,10 @@ class Cleanup:
             # Still locked: what was not told yet is told by one process.
             self._tell()
             self._write_down(self._records.write_owed)
+        # What was not tried, since it was stopped before, may fail as it did.
+        everywhere = scope.jobs is None and not (self._stop.is_set() and plan.removals)
         for storage in filter(scope.allows, self._config.storages):
-            self._write_down(partial(self._tell_failures, storage, everywhere=scope.jobs is None))
+            self._write_down(partial(self._tell_failures, storage, everywhere=everywhere))
         return CleanupReport(
             plan=plan,
             removed=tuple(self._removed),

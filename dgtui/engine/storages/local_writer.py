@@ -262,7 +262,7 @@ class LocalWriter(BackupWriter):
         free = state.f_bavail * state.f_frsize
         if free < self._reserve:
             raise DiskSpaceError(
-                f"Only {free} bytes are free at {self._root}, and {self._reserve} are reserved",
+                f"Only {free:,} bytes are free at {self._root}, and {self._reserve:,} are reserved",
                 subject=str(self._root),
                 hint="Make room or delete old backups, or lower `reserve` of the storage",
             )
