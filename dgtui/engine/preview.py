@@ -132,7 +132,21 @@ def _places(execution: Execution, storage: str | None) -> list[str]:
     return places
 
 
+def _not_configured(config: Config, execution: Execution) -> ConfigError:
+    name, kind = execution.datasource, execution.datasource_type
+    others = [other for other, settings in config.datasources.items() if settings.type == kind]
+    return ConfigError(
+        f"The datasource {name}, of which this backup is, is not configured any more",
+        subject=name,
+        hint=f"Restore it into another with --to ({', '.join(others)})"
+        if others
+        else f"Write [datasources.{name}] of type {kind} in the configuration again",
+    )
+
+
 def _adapter(config: Config, execution: Execution, name: str) -> Datasource[Any]:
+    if name == execution.datasource and name not in config.datasources:
+        raise _not_configured(config, execution)
     adapter = config.datasource(name)
     if adapter.kind != execution.datasource_type:
         raise ConfigError(

@@ -172,8 +172,10 @@ def test_swap_under_writers(postgres_server: PostgresServer) -> None:
 
 
 def test_swap_where_nothing_was(postgres_server: PostgresServer, target: str) -> None:
+    listener = Listener()
     with postgres_server.database() as new:
-        datasource(postgres_server, "postgres").swap(new, target, "unused", SilentReporter())
+        datasource(postgres_server, "postgres").swap(new, target, "unused", listener)
+        assert listener.lines == [], "no databases changed places, and nobody missed one meanwhile"
         assert target in postgres_server.databases()
         assert not {new, "unused"} & postgres_server.databases()
 

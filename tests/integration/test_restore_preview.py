@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from dgtui.engine.errors import EXIT_USAGE
 from tests.support.changing import changing
 from tests.support.damage import DAMAGES
 from tests.support.homes import Home, wait_until
@@ -50,6 +51,26 @@ def test_objects_rows_newer_backups_and_clients_of_both_sides(shop: Shop) -> Non
         assert word in shown.output, (word, shown)
     assert shop.digest() == before
     assert shop.home.engine().restores() == []
+
+
+def test_where_the_datasource_is_gone_another_one_is_named(home: Home, tmp_path: Path) -> None:
+    """Somebody renamed it since, or cleared up: the backups are there all the same."""
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "other.db").touch()
+    tree = f'[datasources.shop]\ntype = "files"\npath = "{tmp_path / "tree"}"\n'
+    file = f'[datasources.till]\ntype = "sqlite"\npath = "{tmp_path / "other.db"}"\n'
+    home.configure(tree + file)
+    execution = home.back_up()
+    known = home.config_path.read_text().replace('datasource = "shop"', 'datasource = "till"')
+    for renamed, way in (
+        (tree.replace("shop", "site"), "with --to (site)"),
+        ("", "Write [datasources.shop] of type files"),
+    ):
+        home.config_path.write_text(known.replace(tree, renamed))
+        told = home.dgtui("restore", execution.execution_id, "--yes")
+        assert told.exit_code == EXIT_USAGE, told
+        assert "shop, of which this backup is, is not configured any more" in told.errors
+        assert way in told.errors, told
 
 
 def test_what_the_backup_warned_of_is_told_again(home: Home, tmp_path: Path) -> None:

@@ -130,7 +130,8 @@ def swap_databases(access: Access, new: str, current: str, keep_as: str, reporte
             reporter.log(f"The connection was lost after the swap: {error}", level="warning")
             return
         raise _not_swapped(current, error) from error
-    reporter.log(f"{shown(current)} could not be reached for {gap:.0f} ms while the databases changed places")
+    if current in oids:
+        reporter.log(f"{shown(current)} could not be reached for {gap:.0f} ms while the databases changed places")
 
 
 def _rename(connection: "psycopg.Connection[Any]", old_name: str, new_name: str, current: str, role: str) -> None:
