@@ -206,8 +206,10 @@ def entry_hash(entry: AuditEntry) -> str:
 
 def _damage_of(entry: AuditEntry, last: Head) -> Iterator[Damage]:
     if entry.number != last.number + 1:
-        missing = f"{last.number + 1} to {entry.number - 1}" if entry.number > last.number + 2 else last.number + 1
-        yield Damage(number=entry.number, kind="removed", text=f"entry {missing} before it is not there")
+        first = last.number + 1
+        several = entry.number > first + 1
+        missing = f"entries {first} to {entry.number - 1} before it are" if several else f"entry {first} before it is"
+        yield Damage(number=entry.number, kind="removed", text=f"{missing} not there")
     elif entry.previous != last.hash:
         text = f"it does not follow entry {last.number} as that stands there now"
         yield Damage(number=entry.number, kind="chain broken", text=text)

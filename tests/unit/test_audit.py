@@ -177,7 +177,17 @@ def test_a_cut_tail_still_shows_after_new_entries(catalog: Catalog) -> None:
     fill(catalog)
     tamper(catalog, f"{_UNLOCK} DELETE FROM audit WHERE number > 3;")
     fill(catalog, 2)
-    assert kinds(catalog) == [(6, "removed")]
+    (damage,) = verify_audit(catalog).damage
+    assert (damage.number, damage.kind, damage.text) == (6, "removed", "entries 4 to 5 before it are not there")
+
+
+def test_a_log_that_was_taken_away_as_a_whole_is_not_told_as_a_full_disk(catalog: Catalog) -> None:
+    fill(catalog)
+    tamper(catalog, f"{_UNLOCK} DROP TABLE audit;")
+    with pytest.raises(CatalogError, match="no such table: audit") as refused:
+        verify_audit(catalog)
+    assert "Somebody has changed it" in refused.value.hint
+    assert f"{catalog.path}*" in refused.value.hint
 
 
 def test_a_head_that_is_gone_or_damaged_shows(catalog: Catalog) -> None:

@@ -193,7 +193,7 @@ class Database:
             raise CatalogError(
                 f"The catalogue cannot be used: {cause}",
                 subject=str(self.path),
-                hint=_way_out(self.path),
+                hint=_way_out(self.path, cause),
             ) from error
         finally:
             if self._engine.pool is not pool:
@@ -215,7 +215,10 @@ def is_without_room(path: Path) -> bool:
     return False
 
 
-def _way_out(path: Path) -> str:
+def _way_out(path: Path, cause: BaseException | None = None) -> str:
+    # What is missing at first is made as it is opened.
+    if str(cause).startswith(("no such table", "no such column")):
+        return f"Somebody has changed it. Put a copy of it back, or move {path}* aside: dgtui scan makes a new one"
     if is_without_room(path):
         return (
             "The disk of the state folder is full, and no run begins without it. Make room there "
