@@ -273,9 +273,10 @@ class DatasourcesScreen(EditingScreen):
 
     def action_check(self) -> None:
         """Ask the selected one now; the answer goes into its history."""
-        name = self.listing.key
-        if name is None or not self.engine_app.is_ready:
-            return
+        if (name := self.listing.key) is not None:
+            self.when_ready(lambda: self._check(name))
+
+    def _check(self, name: str) -> None:
         if self.engine_app.config.datasources[name].enabled:
             self.engine_app.looks.pop(name, None)
             self.engine_app.guard.check(Watched(kind="datasource", name=name))

@@ -3,7 +3,7 @@
 import os
 import shlex
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import Binding, BindingType
@@ -30,16 +30,41 @@ class EditingScreen(TabScreen):
         Binding("d", "delete", "Delete", id="object.delete", tooltip="Remove it from the configuration"),
     ]
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._wish: Callable[[], None] | None = None
+        """What a key asked for before the engine was open."""
+
+    def when_ready(self, wish: Callable[[], None]) -> None:
+        """Do it now, or as soon as the engine is open: the keys stand there before."""
+        self._wish = wish
+        self._fulfil()
+
+    def refresh_if_stale(self) -> None:
+        """And do what was asked for before the engine was open."""
+        super().refresh_if_stale()
+        self._fulfil()
+
+    def on_screen_suspend(self) -> None:
+        """Who turned to something else waits for it no more."""
+        self._wish = None
+
+    def _fulfil(self) -> None:
+        if self.engine_app.is_ready:
+            wish, self._wish = self._wish, None
+            if wish is not None:
+                wish()
+
     def action_new(self) -> None:
         """A form for a new one."""
-        if self.engine_app.is_ready:
-            self.engine_app.edit(self.TABLE, None)
+        self.when_ready(lambda: self.engine_app.edit(self.TABLE, None))
 
     def action_edit(self) -> None:
         """A form for what was made here, the editor for what a person wrote."""
-        name = self.listing.key
-        if name is None or not self.engine_app.is_ready:
-            return
+        if (name := self.listing.key) is not None:
+            self.when_ready(lambda: self._edit(name))
+
+    def _edit(self, name: str) -> None:
         config = self.engine_app.config
         if is_ours(config, self.TABLE, name):
             self.engine_app.edit(self.TABLE, name)
@@ -68,9 +93,11 @@ class EditingScreen(TabScreen):
 
     def action_delete(self) -> None:
         """Ask, then remove it."""
-        name, table = self.listing.key, self.TABLE
-        if name is None or not self.engine_app.is_ready:
-            return
+        if (name := self.listing.key) is not None:
+            self.when_ready(lambda: self._delete(name))
+
+    def _delete(self, name: str) -> None:
+        table = self.TABLE
         try:
             # Nobody is asked whether they are sure of what is refused afterwards.
             refuse_removal(self.engine_app.config, table, name)

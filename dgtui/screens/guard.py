@@ -172,7 +172,7 @@ class Guard:
             app.ask(app, "pulse", lambda _: taker.take(app.clock()), self._take, self._trouble)
 
     def _take(self, pulse: Pulse) -> None:
-        former, self.pulse = self.pulse, pulse
+        former = self._set(pulse)
         self._told = ""
         # What died was recorded after its end was seen, here or by somebody else; with it there is something to read.
         told = former.daemon is not None and pulse.unread > former.unread
@@ -187,6 +187,17 @@ class Guard:
             self._app.show_problem("The configuration on the disk is wrong", pulse.config_problem)
         if pulse != former or done:
             self._app.pulse_changed()
+
+    def _set(self, pulse: Pulse) -> Pulse:
+        """Keep how everything stands now, and ask a storage that answers again for its copies; what was known before.
+
+        Until then they are shown as what cannot be reached.
+        """
+        former, self.pulse = self.pulse, pulse
+        storages = (one for one in pulse.states if one.kind == "storage")
+        if any(former.state(one).failures and pulse.state(one).result == "ok" for one in storages):
+            self._app.data_changed()
+        return former
 
     def _trouble(self, error: DataGuardianError) -> None:
         """Say it once, not every few seconds."""
@@ -254,5 +265,5 @@ class Guard:
         """Take up what was found just now."""
         for state in states:
             self._checking.pop(state.subject, None)
-        self.pulse = replace(self.pulse, states={**self.pulse.states, **{state.subject: state for state in states}})
+        self._set(replace(self.pulse, states={**self.pulse.states, **{state.subject: state for state in states}}))
         self._app.pulse_changed()

@@ -243,6 +243,19 @@ async def test_a_storage_that_is_seen_to_be_gone_is_checked_at_once_and_once(hom
         await driver.until(lambda: "● healthy" in driver.rows("#storages")[0], "the good news")
 
 
+async def test_copies_are_looked_at_again_once_a_check_says_that_their_storage_is_back(home: Home, shop: Path) -> None:
+    """Without that they were shown as unreachable until somebody asked for another look."""
+    home.back_up()
+    root = home.storage("disk")
+    away = root.rename(root.with_name("away"))
+    async with screens(home, size=(120, 40)) as driver:
+        await driver.press("2")
+        await driver.until(lambda: "⚡" in driver.rows("#executions")[0], "the storage that is away")
+        away.rename(root)
+        driver.app.guard.check(Watched(kind="storage", name="disk"))
+        await driver.until(lambda: "⚡" not in driver.rows("#executions")[0], "the copy that is there again")
+
+
 async def test_storages_tell_their_health_and_the_room_for_the_next_backups(home: Home, shop: Path) -> None:
     home.back_up()
     async with screens(home, size=(120, 40)) as driver:

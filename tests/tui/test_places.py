@@ -16,6 +16,7 @@ from dgtui.engine.model import Execution
 from dgtui.screens.confirm import ConfirmScreen
 from dgtui.screens.copies import CopyChoiceScreen
 from dgtui.screens.execution import ExecutionScreen
+from dgtui.screens.forms.form import FormScreen
 from dgtui.screens.keys import KeysScreen
 from dgtui.screens.log import LogScreen
 from dgtui.screens.restore import RestoreScreen
@@ -113,6 +114,23 @@ async def test_restore_before_the_catalogue_has_answered_waits_for_it(home: Home
         await driver.settle()
         assert driver.toasts == []
         await driver.until(lambda: isinstance(driver.screen, RestoreScreen), "the dialog")
+
+
+@pytest.mark.parametrize("left", [False, True])
+async def test_a_form_that_was_asked_for_before_the_engine_is_open_waits_for_it(
+    home: Home, shop: Path, left: bool
+) -> None:
+    async with screens(home) as driver:
+        app = driver.app
+        app._engine, engine = None, app._engine
+        await driver.pilot.press("n", *("3" if left else ""))
+        assert not isinstance(driver.screen, FormScreen)
+        app._engine = engine
+        app.data_changed()
+        await driver.settle()
+        if left:
+            await driver.press("1")
+        assert isinstance(driver.screen, FormScreen) != left, "nobody waits for what they turned away from"
 
 
 async def test_before_anybody_has_looked_nobody_says_that_nothing_runs(home: Home, shop: Path) -> None:
