@@ -64,7 +64,8 @@ def undo_choice(catalog: Catalog, config: Config, restore: Restore) -> UndoChoic
         return UndoChoice(restore_id=restore.restore_id, way=None, text=reason)
     safety = safety_of(catalog, restore)
     lost = ""
-    kept_as = kept_name(restore)
+    # Of a part that a former version kept nobody knows what it was: it is not what the whole target held.
+    kept_as = kept_name(restore) if restore.part is not None else restore.kept_as
     # A file that rows were loaded into is kept whole: swapped in, it would take what others wrote to other tables.
     if kept_as is not None and (restore.part is None or restore.part.kind == "objects" or safety is None):
         try:

@@ -156,8 +156,9 @@ def test_a_backup_of_one_part_comes_back(compression: str, tmp_path: Path) -> No
     check_parts(backup.open_file, backup.manifest.chunks, cancelled=backup.cancelled, checksum=backup.manifest.checksum)
 
 
-def test_the_blocks_are_small(any_backup: Backup) -> None:
-    assert max(map(len, any_backup.archive().blocks())) <= 1 << 18
+def test_the_blocks_are_small_and_never_empty(any_backup: Backup) -> None:
+    sizes = [len(block) for block in any_backup.archive().blocks()]
+    assert 0 < min(sizes) <= max(sizes) <= 1 << 18
 
 
 def test_the_file_is_made_once_for_us_alone_and_removed(backup: Backup) -> None:

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from dgtui.config import load_config
@@ -45,6 +46,19 @@ def test_what_was_saved_of_a_partly_filled_target_is_no_way_back() -> None:
         assert way_back([*since, *older], cut) == first
     assert way_back([*since, *older], elsewhere) == older[1]
     assert way_back([whole, *older], older[0]) == older[0]
+
+
+def test_an_undo_that_was_cut_is_known_by_what_it_undoes() -> None:
+    """It restored another backup: the one that the cut import had saved."""
+    first = restore("r1")
+    undo = restore("u1", undo_of="r1", execution_id="saved by r1")
+    assert way_back([undo, first], undo) == first
+
+
+def test_another_server_may_have_a_target_of_the_same_name() -> None:
+    cut = restore("r2")
+    elsewhere = msgspec.structs.replace(restore("r1"), datasource="another")
+    assert way_back([cut, elsewhere], cut) == cut
 
 
 def test_what_another_restore_saved_may_be_whole() -> None:

@@ -2,8 +2,10 @@
 
 import json
 import stat
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from dgtui.engine.errors import EXIT_DAMAGED, ValidationError
 from dgtui.engine.manifest import (
     Manifest,
+    StoredFile,
     decode_manifest,
     encode_manifest,
     joined_name,
@@ -18,7 +21,7 @@ from dgtui.engine.manifest import (
     uncompressed_name,
 )
 from dgtui.engine.model import ObjectInfo
-from tests.support.backup_folders import make_backup, some_bytes
+from tests.support.backup_folders import EXECUTION_ID, FOLDER, JOB_ID, make_backup, some_bytes
 from tests.support.damage import ARCHIVE_DAMAGES, CHUNK_DAMAGES, MANIFEST_DAMAGES, NEED_TWO_PARTS, TOLERATED
 
 CONTENT = some_bytes(20_000)
@@ -113,6 +116,100 @@ def test_the_error_names_the_field(folder: Path, damage: str, field: str) -> Non
     with pytest.raises(ValidationError) as caught:
         read(folder)
     assert field in caught.value.message
+
+
+def parts_renamed(*names: str) -> Callable[[dict[str, Any]], object]:
+    """Other names for the parts, one after the other."""
+    return lambda plain: [chunk.update(file=name) for chunk, name in zip(plain["chunks"], names, strict=True)]
+
+
+def set_to(field: str, value: object) -> Callable[[dict[str, Any]], object]:
+    return lambda plain: plain.update({field: value})
+
+
+def huge_parts(plain: dict[str, Any]) -> None:
+    """Each size by itself could be, and their sum is told rightly."""
+    for chunk in plain["chunks"]:
+        chunk["size_bytes"] = 2**62
+    plain["compressed_size_bytes"] = 2**62 * len(plain["chunks"])
+
+
+def no_parts(plain: dict[str, Any]) -> None:
+    """Unpacked, so that there is no ending which does not fit."""
+    plain.update(chunks=[], compressed_size_bytes=0, compression="none")
+
+
+OTHERWISE_RIGHT: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
+    "kind": (set_to("datasource_type", "../files"), "datasource_type"),
+    "kind and more": (set_to("datasource_type", "files/../x"), "datasource_type"),
+    "job and more": (set_to("job_id", JOB_ID + "/../x"), "job_id"),
+    "execution and more": (set_to("execution_id", EXECUTION_ID + "/../x"), "execution_id"),
+    "whole hash and more": (lambda plain: plain.update(checksum=plain["checksum"] + "0"), "checksum"),
+    "hash of a part and more": (
+        lambda plain: plain["chunks"][0].update(checksum=plain["chunks"][0]["checksum"] + "0"),
+        "chunks[0].checksum",
+    ),
+    "folder and more": (set_to("folder", FOLDER + "/../x"), "folder"),
+    "expiry without a time zone": (set_to("expires_at", "2025-02-13T06:00:01"), "expires_at"),
+    "protection without a time zone": (set_to("protected_until", "2025-02-13T06:00:01"), "protected_until"),
+    "duration": (set_to("duration_seconds", -1.0), "duration_seconds"),
+    "sum that no catalogue holds": (huge_parts, "compressed_size_bytes"),
+    "no parts": (no_parts, "chunks"),
+    "first part named as if it were all": (
+        parts_renamed("backup.tar.zst", "backup.tar.zst.part-002"),
+        "chunks[0].file",
+    ),
+    "parts of two files": (
+        parts_renamed("backup.tar.zst.part-001", "backup.sql.zst.part-002"),
+        "chunks[1].file",
+    ),
+    "the same part twice": (parts_renamed("backup.tar.zst.part-001", "backup.tar.zst.part-001"), "chunks[1].file"),
+    "part without its zeros": (parts_renamed("backup.tar.zst.part-001", "backup.tar.zst.part-0002"), "chunks[1].file"),
+    "name of 201 characters": (
+        parts_renamed("backup.tar." + "z" * 181 + ".part-001", "backup.tar.zst.part-002"),
+        "chunks[0].file",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OTHERWISE_RIGHT)
+def test_one_wrong_field_is_enough(folder: Path, name: str) -> None:
+    """All else agrees with it, so that nothing but its own check can refuse it."""
+    make_backup(folder, CONTENT, parts=2)
+    path = folder / "manifest.json"
+    plain = json.loads(path.read_bytes())
+    spoil, field = OTHERWISE_RIGHT[name]
+    spoil(plain)
+    path.write_text(json.dumps(plain))
+    with pytest.raises(ValidationError) as caught:
+        read(folder)
+    assert f"field `{field}` " in caught.value.message
+
+
+def test_what_an_error_quotes_is_made_printable(folder: Path) -> None:
+    """The screen shows it, and acts on none of it."""
+    make_backup(folder, CONTENT)
+    path = folder / "manifest.json"
+    plain = json.loads(path.read_bytes()) | {"backup_type": "\x1b[2J\x07"}
+    path.write_text(json.dumps(plain))
+    with pytest.raises(ValidationError, match="backup_type") as caught:
+        read(folder)
+    assert caught.value.message.isprintable()
+
+
+def test_an_empty_manifest_is_called_empty() -> None:
+    for text in (b"", b" \n", b"\xef\xbb\xbf\n"):
+        with pytest.raises(ValidationError, match="The manifest is damaged: it is empty"):
+            decode_manifest(text)
+
+
+def test_hashes_of_files_beside_may_be_in_capitals(folder: Path) -> None:
+    """As those of the parts."""
+    manifest = make_backup(folder, CONTENT)
+    beside = StoredFile(file="globals.sql", checksum=f"sha256:{'ab' * 32}", size_bytes=1)
+    plain = json.loads(encode_manifest(msgspec.structs.replace(manifest, files=(beside,))))
+    plain["files"][0]["checksum"] = f"sha256:{'AB' * 32}"
+    assert decode_manifest(json.dumps(plain).encode()).files == (beside,)
 
 
 def test_text_that_is_no_unicode_does_not_fail_the_backup(folder: Path) -> None:
