@@ -1,6 +1,5 @@
 """Indexes that a parallel restore makes while other tables are still being filled."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -99,10 +98,9 @@ def test_indexes_are_made_while_another_table_is_filled(
 
 
 def test_an_index_that_is_made_while_another_table_is_filled_takes_one_process_of_the_server(
-    postgres_server: PostgresServer, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    postgres_server: PostgresServer, database: str, tmp_path: Path
 ) -> None:
     """Several would take the processors from the filling, and more of them than one alone does."""
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
     postgres_server.execute(_ALONE, database)
     outcome = load(postgres_server, database, tmp_path)
     assert (outcome.errors, outcome.notes) == ((), ())

@@ -10,7 +10,6 @@ begun as soon as it is filled, where a process would have to wait for the others
 import contextlib
 import functools
 import math
-import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -146,11 +145,9 @@ class ParallelLoad:
             failed.append(failure)
             end_all()
 
-        # Where each processor has a process already, helpers would only take turns with those that load.
-        helped = len(shares) < (os.cpu_count() or 1)
-
         def make(entry: TocEntry) -> LoadOutcome:
-            return self._make([entry], contents, 1, helped=helped)
+            # Each processor has a process already: helpers would only take turns with those that load.
+            return self._make([entry], contents, 1, helped=False)
 
         with contextlib.ExitStack() as stack:
             processes = [
