@@ -54,20 +54,6 @@ INSERT INTO early VALUES (1001, 1, 1);
 UPDATE pg_index SET indisunique = true WHERE indexrelid = 'early_b'::regclass;
 """
 """The one table is filled once the other is about to be, and that goes on until it is ended."""
-_ALONE = """
-CREATE FUNCTION compared(int, int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$
-BEGIN
-    IF pg_catalog.current_setting('max_parallel_maintenance_workers') <> '0' THEN
-        RAISE EXCEPTION 'made with helpers';
-    END IF;
-    RETURN pg_catalog.btint4cmp($1, $2);
-END $$;
-CREATE OPERATOR CLASS alone FOR TYPE int USING btree AS OPERATOR 1 <, OPERATOR 2 <=, OPERATOR 3 =, OPERATOR 4 >=,
-    OPERATOR 5 >, FUNCTION 1 compared(int, int);
-SET max_parallel_maintenance_workers = 0;
-DROP INDEX early_b;
-CREATE INDEX early_b ON early (b alone);
-"""
 
 
 @pytest.fixture
@@ -95,15 +81,6 @@ def test_indexes_are_made_while_another_table_is_filled(
     outcome = load(postgres_server, database, tmp_path)
     assert (outcome.errors, outcome.notes) == ((), ())
     assert digest(postgres_server, "target") == digest(postgres_server, database)
-
-
-def test_an_index_that_is_made_while_another_table_is_filled_takes_one_process_of_the_server(
-    postgres_server: PostgresServer, database: str, tmp_path: Path
-) -> None:
-    """Several would take the processors from the filling, and more of them than one alone does."""
-    postgres_server.execute(_ALONE, database)
-    outcome = load(postgres_server, database, tmp_path)
-    assert (outcome.errors, outcome.notes) == ((), ())
 
 
 def test_an_index_that_fails_ends_the_filling_and_one_process_does_all_again(

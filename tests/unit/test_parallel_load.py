@@ -105,19 +105,12 @@ class Command:
         self.index: Process | None = None
 
     def start(
-        self,
-        _hear: Callable[[str], None],
-        entries: Iterable[TocEntry],
-        *,
-        file: Path | None = None,
-        jobs: int = 1,
-        helped: bool = True,
+        self, _hear: Callable[[str], None], entries: Iterable[TocEntry], *, file: Path | None = None, jobs: int = 1
     ) -> Process:
         """The table `late` is filled once the index of the other one is being made, which never ends by itself."""
         assert jobs == 1
         assert file is None or file.parent == self.folder
         tags = {entry.tag for entry in entries}
-        assert helped == (tags != {"early_x"})
         may_end = threading.Event()
         process = Process(self.index_begun if tags == {"late"} else may_end)
         if tags == {"early_x"}:

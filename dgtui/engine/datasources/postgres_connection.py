@@ -82,8 +82,6 @@ class Access:
         """What has the tools act as the superuser itself; known once a connection was open."""
         self.tool_settings: tuple[str, ...] = ()
         """What has no session of the tools ended in its midst; known once a connection was open."""
-        self.server_version = 0
-        """As PostgreSQL counts them, such as 150018; known once a connection was open."""
         self._acting: dict[str, str] = {}
         self._own_sessions = False
         """Whether it is known that nobody else gets to the sessions of our connections."""
@@ -158,7 +156,7 @@ class Access:
                     refuse_shared_sessions(connection, lambda: self._login(database, patience), self.server)
                     self._own_sessions = True
                 connection.execute(_SESSION_SETTINGS)
-                server = self.server_version = connection.info.server_version
+                server = connection.info.server_version
                 role, as_itself = connection.execute(_AS_WHOM).fetchall()[0]
                 self._acting[database] = self.user if as_itself else role
                 if as_itself:

@@ -126,11 +126,11 @@ class ParallelLoad:
     def _make_left(self, entries: Iterable[TocEntry], ready: ReadyIndexes, contents: Path, jobs: int) -> LoadOutcome:
         return self._make(without(entries, ready.given), contents, jobs)
 
-    def _make(self, entries: Collection[TocEntry], contents: Path, jobs: int, *, helped: bool = True) -> LoadOutcome:
+    def _make(self, entries: Collection[TocEntry], contents: Path, jobs: int) -> LoadOutcome:
         if not entries:
             return LoadOutcome()
         hear = self._watch.hearing(in_parallel=jobs > 1)
-        with self._running_as(self._command.start(hear, entries, file=contents, jobs=jobs, helped=helped)) as process:
+        with self._running_as(self._command.start(hear, entries, file=contents, jobs=jobs)) as process:
             return process.outcome()
 
     def _fill(self, shares: Sequence[Sequence[TocEntry]], ready: ReadyIndexes, contents: Path) -> LoadOutcome:
@@ -146,8 +146,7 @@ class ParallelLoad:
             end_all()
 
         def make(entry: TocEntry) -> LoadOutcome:
-            # Each processor has a process already: helpers would only take turns with those that load.
-            return self._make([entry], contents, 1, helped=False)
+            return self._make([entry], contents, 1)
 
         with contextlib.ExitStack() as stack:
             processes = [

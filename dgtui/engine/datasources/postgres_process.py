@@ -25,9 +25,6 @@ _ARCHIVE_DAMAGED = re.compile(
     r"could not uncompress data|input file is too short"
 )
 
-_NO_HELPERS = "max_parallel_maintenance_workers=0"
-_OLDEST_WITH_HELPERS = 110000
-
 Hear = Callable[[str], None]
 
 
@@ -56,20 +53,15 @@ class RestoreCommand:
         file: Path | None = None,
         jobs: int = 1,
         path: str | None = None,
-        helped: bool = True,
     ) -> "RestoreProcess":
-        """Begin to load these entries, all where None, from a file, else from what the process is fed.
-
-        Where it is not `helped`, the server makes no index by several processes, which takes it a tenth more work.
-        """
+        """Begin to load these entries, all where None, from a file, else from what the process is fed."""
         words = [self.plan.tool.path, "-v", "-w", "-d", self.access.conninfo(self.database), *self.access.tool_role]
         words += [*self.plan.arguments, *self._list_file(entries)]
         if file is None:
             words = [*buffered("-i"), *words]
         else:
             words += [*(["-j", str(jobs)] if jobs > 1 else []), "--", str(file)]
-        settings = _settings(self.access, path, helped=helped)
-        return RestoreProcess(self, words, hear, settings, fed=file is None)
+        return RestoreProcess(self, words, hear, path, fed=file is None)
 
     def _list_file(self, entries: Iterable[TocEntry] | None) -> list[str]:
         if entries is None:
@@ -82,13 +74,13 @@ class RestoreCommand:
 class RestoreProcess:
     """One pg_restore under way."""
 
-    def __init__(self, command: RestoreCommand, words: list[str], hear: Hear, settings: str, *, fed: bool) -> None:
-        """`settings` are those of its sessions, as options of PostgreSQL."""
+    def __init__(self, command: RestoreCommand, words: list[str], hear: Hear, path: str | None, *, fed: bool) -> None:
+        """`path` is the search path of its session where it is to have one."""
         self._command = command
         self._complaints = Complaints(command.reporter, command.tables, command.numbers)
         self._child = Child(
             words,
-            environment={**command.access.environment(), "PGOPTIONS": settings},
+            environment=_environment(command.access, path),
             on_line=self._both(hear),
             secrets=command.access.secrets,
             stdin=subprocess.PIPE if fed else subprocess.DEVNULL,
@@ -148,15 +140,13 @@ class RestoreProcess:
             raise known
 
 
-def _settings(access: Access, path: str | None, *, helped: bool) -> str:
-    """What the sessions are set to; a database whose sessions are read-only by default can be loaded all the same.
+def _environment(access: Access, path: str | None = None) -> dict[str, str]:
+    """The tools' environment; a database whose sessions are read-only by default can be loaded all the same.
 
     And one whose sessions take NULL in an array for a text. No statement waits for the disk, which takes most of the
     time where there are many objects: the rename that puts the database in its place does, and with it all before. And
     no limit of the role's ends a session that waits while others still load, or for the next bytes of the archive.
     """
-    settings = ["default_transaction_read_only=off", "array_nulls=on", "synchronous_commit=off", *access.tool_settings]
-    if not helped and access.server_version >= _OLDEST_WITH_HELPERS:
-        settings.append(_NO_HELPERS)
+    settings = ("default_transaction_read_only=off", "array_nulls=on", "synchronous_commit=off", *access.tool_settings)
     options = " ".join(f"-c {setting}" for setting in settings)
-    return options if path is None else f"{options} {path_option(path)}"
+    return {**access.environment(), "PGOPTIONS": options if path is None else f"{options} {path_option(path)}"}
