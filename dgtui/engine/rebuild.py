@@ -89,7 +89,7 @@ def _first_start(config: Config, unread: dict[str, str]) -> tuple[str, ...]:
     return tuple(
         f"No backup was found, but {name} could not be read ({why}): later with dgtui scan {name}"
         for name, why in unread.items()
-        if _may_hold_any(config, name)
+        if _why_unknown(config, name)
     )
 
 
@@ -100,18 +100,17 @@ def unread_storages(catalog: Catalog, config: Config) -> dict[str, str]:
     for name in config.storages:
         if catalog.storage_marker(name) is not None:
             continue
-        try:
-            if config.storage(name).marker_id() is not None:
-                unread[name] = "it was used before, and not looked at here yet"
-            elif were_more_known:
-                unread[name] = "it was never used, or is not mounted"
-        except DataGuardianError as error:
-            unread[name] = error.message
+        if why := _why_unknown(config, name):
+            unread[name] = why
+        elif were_more_known:
+            unread[name] = "it was never used, or is not mounted"
     return unread
 
 
-def _may_hold_any(config: Config, name: str) -> bool:
+def _why_unknown(config: Config, name: str) -> str:
+    """Why a storage may hold backups that were not read; empty where it was never used."""
     try:
-        return config.storage(name).marker_id() is not None
-    except DataGuardianError:
-        return True
+        used = config.storage(name).marker_id() is not None
+    except DataGuardianError as error:
+        return error.message
+    return "it was used before, and not looked at here yet" if used else ""
