@@ -9,7 +9,7 @@ from dgtui.engine.catalog import Catalog
 from dgtui.engine.errors import DataGuardianError
 from dgtui.engine.locks import Lock, take_lock
 from dgtui.engine.messages import now
-from dgtui.engine.model import ENDED, Problem
+from dgtui.engine.model import ENDED, INTERRUPTED, Problem
 from dgtui.engine.problems import WHY_IT_DIED
 from dgtui.engine.restore_model import Restore
 from dgtui.engine.restore_task import target_lock_name
@@ -147,7 +147,7 @@ def _interruption(catalog: Catalog, restore: Restore) -> Problem:
         clean_up = f"Remove what it left with: {cleanup_command(restore)}. " if restore.placing is not None else ""
         hint = f"{clean_up}{WHY_IT_DIED} Start it again when it suits"
     message = f"The worker ended without notice; {content}"
-    return Problem(kind="Interrupted", message=message, subject=restore.target, hint=hint)
+    return Problem(kind=INTERRUPTED, message=message, subject=restore.target, hint=hint)
 
 
 def _settled_swap(

@@ -18,11 +18,9 @@ from dgtui.engine.messages import (
     StorageMessage,
     decode_message,
 )
-from dgtui.engine.model import ENDED, RESTORABLE, ExecutionStatus, Phase, Problem, Record
+from dgtui.engine.model import ENDED, INTERRUPTED, RESTORABLE, ExecutionStatus, Phase, Problem, Record
 from dgtui.engine.problems import WHY_IT_DIED
 from dgtui.engine.runs import RunPaths
-
-_DIED = "Interrupted"
 
 
 class RunSnapshot(Record, frozen=True):
@@ -52,7 +50,7 @@ class RunSnapshot(Record, frozen=True):
     @property
     def died(self) -> bool:
         """Whether its worker ended without a last message."""
-        return self.problem is not None and self.problem.kind == _DIED
+        return self.problem is not None and self.problem.kind == INTERRUPTED
 
     @property
     def told_its_end(self) -> bool:
@@ -100,7 +98,7 @@ class RunFollower:
                 StatusMessage(
                     status="interrupted",
                     problem=Problem(
-                        kind=_DIED,
+                        kind=INTERRUPTED,
                         message="The worker ended without notice",
                         subject=self._run_id,
                         hint=self._why(),

@@ -11,7 +11,7 @@ from dgtui.engine.datasources import datasource_adapter
 from dgtui.engine.errors import DataGuardianError, JobBusy, RestoreError
 from dgtui.engine.locks import take_lock
 from dgtui.engine.messages import now
-from dgtui.engine.model import ENDED, Problem
+from dgtui.engine.model import ENDED, INTERRUPTED, Problem
 from dgtui.engine.problems import WHY_IT_DIED
 from dgtui.engine.rehearsal.names import is_own_name
 from dgtui.engine.rehearsal.telling import tell_end
@@ -60,7 +60,7 @@ def _end(catalog: Catalog, paths: RunPaths, proof: Proof) -> str:
         ended = msgspec.structs.replace(proof, status=last.status, problem=last.problem, finished_at=last.at)
     else:
         problem = Problem(
-            kind="Interrupted",
+            kind=INTERRUPTED,
             message="The worker ended without notice",
             subject=proof.proof_id,
             hint=f"{WHY_IT_DIED} Nothing but the throw-away database was touched",
