@@ -26,7 +26,7 @@ from dgtui.engine.restore_model import Placing, Restore
 from dgtui.engine.restore_refusals import need_way_back, safety_needed, swap_needed
 from dgtui.engine.restore_report import load_and_compare
 from dgtui.engine.restore_swap import Replacement
-from dgtui.engine.restore_task import LIKE_SUFFIX, NEW_SUFFIX, RestoreTask, put_back_command
+from dgtui.engine.restore_task import LIKE_SUFFIX, NEW_SUFFIX, RestoreTask, dropped, put_back_command
 from dgtui.engine.safety_copy import SafetyCopy
 from dgtui.engine.storages.base import Storage
 from dgtui.engine.stored import folder_of, read_known_manifest
@@ -262,10 +262,7 @@ class Placement(Replacement):
 
     def _remove(self, database: str) -> None:
         """Remove a database of our own; where that fails, its name is told."""
-        try:
-            self._task.target.drop_target(database)
-        except DataGuardianError as error:
-            self._task.run.log(f"{database} could not be removed: {error.message}", level="error")
+        dropped(self._task.target, database, self._task.run)
 
 
 def _names(state: TargetState) -> list[str]:

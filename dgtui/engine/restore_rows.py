@@ -89,8 +89,5 @@ class RowsReplacement(Replacement):
             self.note(**changes)
             return
         self.note(placing=msgspec.structs.replace(placing, mark=None, keep_as=None, rows=False), **changes)
-        target = self._target_task.target
-        # Who may not make it may not remove it either.
-        if target.target_exists(placing.beside):
-            target.drop_target(placing.beside)
+        self._target_task.target.drop_if_there(placing.beside)
         self.note(placing=None)

@@ -11,6 +11,7 @@ from dgtui.config import JobSettings
 from dgtui.engine.cancellation import Cancellation
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.datasources.base import Datasource
+from dgtui.engine.errors import DataGuardianError
 from dgtui.engine.model import Execution
 from dgtui.engine.orders import RestoreOrder
 from dgtui.engine.restore_model import Restore
@@ -62,6 +63,16 @@ class UndoTask(TargetTask):
     """The safety backup of what was kept, where there is one."""
     storages: Sequence[Storage[Any]]
     """Those that hold it."""
+
+
+def dropped(target: Datasource[Any], name: str, run: RunWriter) -> bool:
+    """Drop a database of our own; where that fails, it stays, its name is told, and this is False."""
+    try:
+        target.drop_target(name)
+    except DataGuardianError as error:
+        run.log(f"{name} could not be removed: {error.message}", level="error")
+        return False
+    return True
 
 
 def started_restore(order: RestoreOrder) -> Restore:

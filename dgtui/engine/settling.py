@@ -118,8 +118,7 @@ def _settle_part(catalog: Catalog, target: _Target, restore: Restore, placing: P
         changed = msgspec.structs.replace(_as_it_was(restore, not_placed(placing)), part=None)
     catalog.save_restore(changed)
     if placing.rows and changed.placing is not None:
-        if target.target_exists(placing.beside):
-            target.drop_target(placing.beside)
+        target.drop_if_there(placing.beside)
         changed = msgspec.structs.replace(changed, placing=None)
         catalog.save_restore(changed)
     return changed
@@ -140,8 +139,8 @@ def _exchanged(catalog: Catalog, target: _Target, restore: Restore, placing: Pla
     if placing.rows:
         left = msgspec.structs.replace(placing, keep_as=None, mark=None, rows=False)
         return msgspec.structs.replace(done, kept_as=kept, placing=left)
-    if placing.disposable and target.target_exists(placing.beside):
-        target.drop_target(placing.beside)
+    if placing.disposable:
+        target.drop_if_there(placing.beside)
     return msgspec.structs.replace(done, part_kept_as=kept, placing=None)
 
 

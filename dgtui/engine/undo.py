@@ -4,12 +4,12 @@ import contextlib
 from collections.abc import Iterator
 
 from dgtui.engine.datasources.loading import Selection, TargetState
-from dgtui.engine.errors import DataGuardianError, RestoreError
+from dgtui.engine.errors import RestoreError
 from dgtui.engine.messages import now
 from dgtui.engine.orders import RestoreOrder
 from dgtui.engine.restore_model import Part, PartChange, Placing, Restore, RestoreReport
 from dgtui.engine.restore_rows import RowsReplacement
-from dgtui.engine.restore_task import NEW_SUFFIX, PART_SUFFIX, UndoTask, started_restore
+from dgtui.engine.restore_task import NEW_SUFFIX, PART_SUFFIX, UndoTask, dropped, started_restore
 from dgtui.engine.settling import forget_kept, settle_earlier
 from dgtui.engine.sizes import counted
 from dgtui.engine.undo_check import check_kept
@@ -109,11 +109,8 @@ class UndoRun:
         placing = self.record.placing
         if placing is None or placing.mark is not None:
             return
-        try:
-            self._task.target.drop_target(beside)
+        if dropped(self._task.target, beside, self._task.run):
             self._replacement.note(placing=None)
-        except DataGuardianError as error:
-            self._task.run.log(f"{beside} could not be removed: {error.message}", level="error")
 
     def _checked(self, kept_as: str) -> TargetState:
         task, database = self._task, self._task.order.database

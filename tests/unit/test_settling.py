@@ -52,6 +52,10 @@ class FakeServer:
     def target_exists(self, database: str) -> bool:
         return database in self.databases
 
+    def drop_if_there(self, database: str) -> None:
+        if self.target_exists(database):
+            self.drop_target(database)
+
     def drop_target(self, database: str) -> None:
         self._step()
         self.databases.pop(database, None)

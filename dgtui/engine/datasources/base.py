@@ -131,6 +131,11 @@ class Datasource(Replacing, Generic[SettingsT]):
         """Whether it is there, also where it cannot be looked into."""
         return self.target_state(database).exists
 
+    def drop_if_there(self, database: str) -> None:
+        """Drop it where it exists: who may not make one may not drop it either."""
+        if self.target_exists(database):
+            self.drop_target(database)
+
     @abstractmethod
     def beside_name(self, database: str, suffix: str) -> str:
         """Name (or path) of a second database beside `database`, within the kind's limits of length."""

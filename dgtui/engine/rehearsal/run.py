@@ -28,7 +28,7 @@ from dgtui.engine.rehearsal.telling import tell_end
 from dgtui.engine.restore_copy import CopyChoice, GoodCopy
 from dgtui.engine.restore_model import RestoreReport
 from dgtui.engine.restore_report import load_and_compare
-from dgtui.engine.restore_task import RestoreTask
+from dgtui.engine.restore_task import RestoreTask, dropped
 from dgtui.engine.run_writer import RunWriter
 from dgtui.engine.storages.base import Storage
 from dgtui.engine.stored import folder_of
@@ -216,13 +216,8 @@ class Rehearsal:
         """Remove the throw-away database; where that fails, its name stays in the record, and it is tried again."""
         with task.cancellation.shield():
             task.run.phase("remove")
-            try:
-                target.drop_target(database)
-            except DataGuardianError as error:
-                task.run.log(f"{database} could not be removed: {error.message}", level="error")
-                return
             leftover = self.proof.leftover
-            if leftover is not None and not leftover.folders:
+            if dropped(target, database, task.run) and leftover is not None and not leftover.folders:
                 self._note(leftover=None)
 
     def _hear(self, report: RestoreReport) -> None:
