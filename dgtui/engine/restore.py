@@ -215,7 +215,7 @@ class RestoreRun:
         self._task.run.phase("create")
         if loaded == database:
             self._refuse_changed(state)
-        self._place.note(placing=Placing(beside=loaded, existed=state.exists))
+        self._place.announce(placing=Placing(beside=loaded, existed=state.exists))
         if loaded != database:
             target.drop_target(loaded)
         if loaded != database or not state.exists:
@@ -273,14 +273,13 @@ class RestoreRun:
                     empty_again(self._task.target, loaded)
                 else:
                     self._task.target.drop_target(loaded)
-                if not self.record.partly_filled:
-                    self._place.note(placing=None)
             except DataGuardianError as error:
                 # One that was there before is made anew by the next try, where this one had dropped it.
-                if not in_place and not self._found(loaded):
-                    self._place.note(placing=None)
+                if in_place or self._found(loaded):
+                    self._task.run.log(f"{loaded} could not be removed: {error.message}", level="error")
                     return
-                self._task.run.log(f"{loaded} could not be removed: {error.message}", level="error")
+            if not self.record.partly_filled:
+                self._place.note_if_possible(placing=None)
 
     def _found(self, loaded: str) -> bool:
         """Whether it is there, as far as the server tells: where it could not be made, it cannot be removed either."""

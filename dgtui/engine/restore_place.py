@@ -79,7 +79,7 @@ class Placement(Replacement):
         with self._properties_kept() as like:
             task.cancellation.check()
             with task.cancellation.shield():
-                self.note(placing=Placing(beside=beside, like=like), partly_filled=True)
+                self.announce(placing=Placing(beside=beside, like=like), partly_filled=True)
                 self._exchange(like, copy, safety)
                 self.note(partly_filled=False, in_place=True)
                 self._remove(beside)
@@ -92,10 +92,10 @@ class Placement(Replacement):
             self._import_first_good(like, copy)
         except BaseException as error:
             if not self._emptied:
-                self.note(partly_filled=False)
+                self.note_if_possible(partly_filled=False)
                 raise
             self._put_back(like, safety, error)
-            self.note(partly_filled=False)
+            self.note_if_possible(partly_filled=False)
             if not isinstance(error, DataGuardianError):
                 raise
             raise RestoreError(
@@ -110,7 +110,7 @@ class Placement(Replacement):
         task = self._task
         storages = list(task.storages)
         for storage in storages[storages.index(copy.storage) :]:
-            self.note(storage=storage.name, report=None)
+            self.note_if_possible(storage=storage.name, report=None)
             try:
                 self._refill(like, storage, task.execution, self._load_anew)
             except (ValidationError, StorageError) as error:
@@ -126,7 +126,7 @@ class Placement(Replacement):
     def _note_filled(self, filled: bool) -> None:
         placing = self.record.placing
         if placing is not None and placing.filled != filled:
-            self.note(placing=msgspec.structs.replace(placing, filled=filled))
+            self.note_if_possible(placing=msgspec.structs.replace(placing, filled=filled))
 
     def _load_safety(self, copy: GoodCopy) -> None:
         task, database = self._task, self._task.order.database
@@ -160,10 +160,9 @@ class Placement(Replacement):
                 target.create_target(like, like=database)
         try:
             yield like
-        except NotPutBack:
-            raise
         except BaseException:
-            if made:
+            # Where the former content could not be put back, whoever does that later needs it.
+            if made and not self.record.partly_filled:
                 with self._task.cancellation.shield():
                     self._remove(like)
             raise

@@ -24,7 +24,7 @@ class RowsReplacement(Replacement):
         present = {entry.name for entry in target.target_state(order.database).objects}
         try:
             if target.loads_data_beside:
-                self.note(placing=Placing(beside=target.beside_name(order.database, NEW_SUFFIX)))
+                self.announce(placing=Placing(beside=target.beside_name(order.database, NEW_SUFFIX)))
             outcome = target.load_data(
                 archive,
                 order.database,
@@ -51,7 +51,7 @@ class RowsReplacement(Replacement):
     def _announce(self, mark: str, part: Part, keep_as: str, present: set[str]) -> None:
         beside = self._target_task.target.beside_name(self._target_task.order.database, NEW_SUFFIX)
         everything = not self._target_task.order.selection.tables and present <= part.names
-        self.note(
+        self.announce(
             placing=Placing(beside=beside, keep_as=keep_as, mark=mark, rows=True),
             part=msgspec.structs.replace(part, everything=everything),
         )
@@ -67,7 +67,8 @@ class RowsReplacement(Replacement):
             return False
         with self._target_task.cancellation.shield():
             if self._settled(placing, error) == "old":
-                self._end(part=None)
+                with contextlib.suppress(DataGuardianError):
+                    self._end(part=None)
                 return False
         self._target_task.run.log("The rows were loaded all the same", level="warning")
         return True

@@ -42,6 +42,22 @@ class Replacement:
         self.record = msgspec.structs.replace(self.record, **changes)
         self._target_task.catalog.save_restore(self.record)
 
+    def announce(self, **changes: Any) -> None:
+        """Write down what the next step may leave; where that fails it is not made, and the record names none of it."""
+        former = self.record
+        try:
+            self.note(**changes)
+        except BaseException:
+            self.record = former
+            raise
+
+    def note_if_possible(self, **changes: Any) -> None:
+        """Write down what is known where a failure of that must not hide another one; the end writes it again."""
+        try:
+            self.note(**changes)
+        except DataGuardianError as error:
+            self._target_task.run.log(f"A step could not be recorded: {error.message}", level="warning")
+
     def hear(self, report: RestoreReport | None) -> None:
         """Take what came back, object by object, into the record, which is written with the next step."""
         self.record = msgspec.structs.replace(self.record, report=report)
@@ -50,7 +66,7 @@ class Replacement:
         """Take the safety backup, once. Raises RestoreError and Cancelled, with nothing changed."""
         if self._safety is None:
             # Before it is begun, so that whoever finds an interrupted restore knows of it.
-            self.note(safety_execution_id=new_safety_id())
+            self.announce(safety_execution_id=new_safety_id())
             self._safety = take_safety_copy(self._target_task, self.record)
             if warnings := partial_safety(self._safety.execution):
                 self.note(warnings=(*self.record.warnings, *warnings))
@@ -75,15 +91,15 @@ class Replacement:
         mark = task.target.swap_mark(beside)
         placing = Placing(beside=beside, keep_as=keep_as, mark=mark, existed=state.exists, disposable=disposable)
         with task.cancellation.shield():
-            self.note(placing=placing)
+            self.announce(placing=placing)
             try:
                 task.target.swap(beside, database, keep_as, task.run)
             except SwapImpossible:
-                self.note(placing=not_placed(placing))
+                self.note_if_possible(placing=not_placed(placing))
                 raise
             except BaseException as error:
                 if self._settled(placing, error) == "old":
-                    self.note(placing=not_placed(placing))
+                    self.note_if_possible(placing=not_placed(placing))
                     raise
                 task.run.log("The swap was made all the same", level="warning")
             self._keep(keep_as, state, beside)
@@ -101,7 +117,7 @@ class Replacement:
             placing = Placing(
                 beside=change.beside, keep_as=change.keep_as, mark=mark, change=change, disposable=disposable
             )
-            self.note(placing=placing, part=part)
+            self.announce(placing=placing, part=part)
 
         with task.cancellation.shield():
             try:
@@ -111,7 +127,7 @@ class Replacement:
                 if placing is None or placing.mark is None:
                     raise
                 if self._settled(placing, error) == "old":
-                    self.note(placing=not_placed(placing), part=None)
+                    self.note_if_possible(placing=not_placed(placing), part=None)
                     raise
                 task.run.log("The exchange was made all the same", level="warning")
                 kept = task.target.target_state(change.keep_as).exists

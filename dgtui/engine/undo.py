@@ -93,7 +93,7 @@ class UndoRun:
         """An empty target beside the other, which goes again where nothing was exchanged."""
         target, shield = self._task.target, self._task.cancellation.shield
         beside = target.beside_name(self._task.order.database, NEW_SUFFIX)
-        self._replacement.note(placing=Placing(beside=beside))
+        self._replacement.announce(placing=Placing(beside=beside))
         try:
             target.drop_target(beside)
             with shield():
@@ -110,7 +110,7 @@ class UndoRun:
         if placing is None or placing.mark is not None:
             return
         if dropped(self._task.target, beside, self._task.run):
-            self._replacement.note(placing=None)
+            self._replacement.note_if_possible(placing=None)
 
     def _checked(self, kept_as: str) -> TargetState:
         task, database = self._task, self._task.order.database

@@ -1,5 +1,6 @@
 """The worker of restores and of undoing them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -8,7 +9,7 @@ from dgtui.config import JobSettings
 from dgtui.engine.cancellation import Cancellation
 from dgtui.engine.errors import ConfigError, DataGuardianError
 from dgtui.engine.messages import now
-from dgtui.engine.model import Execution, ExecutionStatus, Problem
+from dgtui.engine.model import Copy, Execution, ExecutionStatus, Problem
 from dgtui.engine.orders import RestoreOrder
 from dgtui.engine.restore import RestoreRun
 from dgtui.engine.restore_model import Restore
@@ -85,8 +86,15 @@ class RestoreWorker(ReadingWorker[RestoreOrder]):
             return self._in_place(run)
         finally:
             with self._cancellation.shield():
-                for copy in run.found_copies:
-                    self._catalog.save_copy(order.execution_id, copy)
+                self._note_copies(order.execution_id, run.found_copies)
+
+    def _note_copies(self, execution_id: str, copies: Sequence[Copy]) -> None:
+        try:
+            for copy in copies:
+                self._catalog.save_copy(execution_id, copy)
+        except DataGuardianError as error:
+            # What became of the restore is told all the same.
+            self._run.log(f"How the copies were found could not be recorded: {error.message}", level="warning")
 
     def _in_place(self, run: RestoreRun | UndoRun) -> Restore:
         """The finished record of a restore, also where the new content came to its place and what follows failed."""
