@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from dgtui.engine.datasources.base import Datasource
 from dgtui.engine.datasources.dumping import DumpOptions, DumpSummary
 from dgtui.engine.datasources.loading import LoadOutcome, Selection
@@ -36,13 +38,7 @@ def dump_to(
     datasource: Datasource[Any], path: Path, options: DumpOptions | None = None, *, scratch: Path
 ) -> DumpSummary:
     """Back up a datasource into a file, with the reader that runs beside a live dump."""
-    options = options or DumpOptions()
-    options = DumpOptions(
-        backup_type=options.backup_type,
-        tables=options.tables,
-        exclude_tables=options.exclude_tables,
-        scratch_folder=str(scratch),
-    )
+    options = msgspec.structs.replace(options or DumpOptions(), scratch_folder=str(scratch))
     dump = datasource.open_dump(datasource.probe(options), options, SilentReporter())
     check = datasource.live_check(scratch)
     try:

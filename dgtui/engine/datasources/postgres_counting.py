@@ -1,9 +1,8 @@
 """How many rows each table took in while it was loaded, by the server's own account.
 
-To count them would take a restore longer than all else that follows the loading: the first reading of new rows is the
-slow one, since the server then notes on each page that they are valid, and writes all pages once more. It counts what
-it inserts anyway (`pg_stat_get_tuples_inserted`), and nobody else writes to a database that is being loaded. Where its
-number is not the one of the backup, the comparison counts the rows themselves.
+To count them would take a restore longer than all else that follows the loading: all of them would be read once more.
+The server counts what it inserts anyway (`pg_stat_get_tuples_inserted`), and nobody else writes to a database that is
+being loaded. Where its number is not the one of the backup, the comparison counts the rows themselves.
 """
 
 import time

@@ -19,6 +19,11 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def plain_name(text: str) -> str:
+    """The name that stands in SQL, quoted or not."""
+    return text[1:-1].replace('""', '"') if text.startswith('"') else text
+
+
 def shown(name: str) -> str:
     """A name as PostgreSQL itself shows it: quoted only where it has to be."""
     return name if _PLAIN.fullmatch(name) else quoted(name)

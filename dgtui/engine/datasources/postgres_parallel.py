@@ -18,6 +18,7 @@ import msgspec
 from dgtui.engine.beside import Beside
 from dgtui.engine.datasources.loading import LoadOutcome
 from dgtui.engine.datasources.postgres_copy_watch import CopyWatch
+from dgtui.engine.datasources.postgres_frozen_rows import with_frozen_rows
 from dgtui.engine.datasources.postgres_process import RestoreCommand, RestoreProcess
 from dgtui.engine.datasources.postgres_ready_indexes import ReadyIndexes, indexes_by_table
 from dgtui.engine.datasources.postgres_shares import (
@@ -159,7 +160,8 @@ class ParallelLoad:
             for process, share in zip(processes, shares, strict=True):
                 filled = functools.partial(self._filled, share, ready)
                 to_end = process is processes[-1]
-                lanes.append(_Lane(process, self._blocks(), filled, ready, make, fail, to_end=to_end))
+                blocks = with_frozen_rows(self._blocks(), self._toc, self._entries, self._sizes)
+                lanes.append(_Lane(process, blocks, filled, ready, make, fail, to_end=to_end))
             try:
                 for lane in lanes:
                     lane.wait()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from dgtui.engine.datasources.loading import MissingRoles, Selection
 from dgtui.engine.datasources.postgres_connection import Access
 from dgtui.engine.datasources.postgres_databases import maintenance_database
+from dgtui.engine.datasources.postgres_names import plain_name
 from dgtui.engine.datasources.postgres_owners import Handover, few, handover, ownership
 from dgtui.engine.datasources.postgres_rights import usable_roles
 from dgtui.engine.datasources.postgres_selection import (
@@ -204,7 +205,7 @@ def _without(entry: TocEntry, absent: set[str]) -> TocEntry:
         return entry._replace(definition="".join(_grants_without(entry.definition, absent)))
     match = _POLICY.match(entry.definition)
     assert match is not None
-    names = ", ".join(name for name in re.findall(_NAME, match[1]) if _plain(name) not in absent)
+    names = ", ".join(name for name in re.findall(_NAME, match[1]) if plain_name(name) not in absent)
     return entry._replace(definition=entry.definition[: match.start(1)] + names + entry.definition[match.end(1) :])
 
 
@@ -227,8 +228,8 @@ def _grants_without(definition: str, absent: set[str]) -> Iterator[str]:
     for statement in _GRANTS.findall(definition):
         grantor, grantee = _GRANTOR.match(statement), _GRANTEE.search(statement)
         if grantor is not None:
-            of_absent = _plain(grantor[1]) in absent
-        if not of_absent and (grantee is None or _plain(grantee[1]) not in absent):
+            of_absent = plain_name(grantor[1]) in absent
+        if not of_absent and (grantee is None or plain_name(grantee[1]) not in absent):
             yield statement
         if _END_OF_GRANTOR.match(statement):
             of_absent = False
@@ -242,17 +243,13 @@ def _told(entry: TocEntry, roles: list[str]) -> str:
 
 def _grantees(entry: TocEntry) -> set[str]:
     found = map(_GRANTEE.search, _GRANTS.findall(entry.definition))
-    return {_plain(match[1]) for match in found if match is not None} - {"PUBLIC"}
+    return {plain_name(match[1]) for match in found if match is not None} - {"PUBLIC"}
 
 
 def _names(pattern: re.Pattern[str], entry: TocEntry) -> set[str]:
     """The names in the list that the pattern finds at the beginning of a definition."""
     match = pattern.match(entry.definition)
-    return {_plain(name) for name in re.findall(_NAME, match[1])} if match is not None else set()
-
-
-def _plain(name: str) -> str:
-    return name[1:-1].replace('""', '"') if name.startswith('"') else name
+    return {plain_name(name) for name in re.findall(_NAME, match[1])} if match is not None else set()
 
 
 def _tablespaces(connection: "psycopg.Connection[Any]", entries: list[TocEntry], notes: list[str]) -> list[str]:

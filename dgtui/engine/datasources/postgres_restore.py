@@ -14,6 +14,7 @@ from dgtui.engine.datasources.postgres_copy_watch import CopyWatch
 from dgtui.engine.datasources.postgres_counting import loaded_rows
 from dgtui.engine.datasources.postgres_creation import create_database
 from dgtui.engine.datasources.postgres_databases import drop_database
+from dgtui.engine.datasources.postgres_frozen_rows import refuses_frozen_rows, with_frozen_rows
 from dgtui.engine.datasources.postgres_inner_options import has_inner_options, without_inner_options
 from dgtui.engine.datasources.postgres_load_hints import is_full, load_hint
 from dgtui.engine.datasources.postgres_parallel import ParallelLoad
@@ -74,7 +75,11 @@ class Loader:
                 again = "it was done again with one"
                 outcome = self._again(outcome, f"The restore with {jobs} processes failed ({{}}); {again}", notes)
         else:
-            outcome = self._serially(_unheard)
+            outcome = self._serially(_unheard, self._with_frozen_rows())
+            if refuses_frozen_rows(outcome):
+                outcome = self._again(
+                    outcome, "The rows cannot be loaded as frozen ({}); they were loaded plainly", notes
+                )
         if misses_path(outcome):
             with self._access.connect(self._database) as connection:
                 path = users_path(connection, self._entries)
@@ -92,7 +97,8 @@ class Loader:
         notes.append(note)
         self._empty_database()
         with self._watching() as watch:
-            return self._serially(watch.hearing(in_parallel=False), path)
+            blocks = self._blocks() if path is None else with_path_of_session(self._blocks())
+            return self._serially(watch.hearing(in_parallel=False), blocks, path)
 
     def _empty_database(self) -> None:
         like = properties(self._access, self._database)
@@ -140,10 +146,7 @@ class Loader:
     def _given_up_if_silent(self, give_up: Callable[[], None]) -> SilenceWatch:
         return SilenceWatch(self._access, self._database, self._patience, give_up)
 
-    def _serially(self, hear: Hear, path: str | None = None) -> LoadOutcome:
-        blocks = self._blocks()
-        if path is not None:
-            blocks = with_path_of_session(blocks)
+    def _serially(self, hear: Hear, blocks: Iterator[bytes], path: str | None = None) -> LoadOutcome:
         process = self._command().start(hear, self._plan.entries, path=path)
         try:
             with self._given_up_if_silent(process.kill):
@@ -154,6 +157,9 @@ class Loader:
                 return process.outcome()
         finally:
             process.stop()
+
+    def _with_frozen_rows(self) -> Iterator[bytes]:
+        return with_frozen_rows(self._blocks(), self._toc, self._entries, self._archive.object_bytes)
 
     def _blocks(self) -> Iterator[bytes]:
         blocks = self._archive.blocks()

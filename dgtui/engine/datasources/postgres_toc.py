@@ -53,6 +53,8 @@ class TocEntry(NamedTuple):
     """Where the archive tells the owner."""
     removal: str = ""
     """The statement that drops it; empty where it goes with another object."""
+    copy_at: int = 0
+    """Where the archive tells the statement of its data."""
 
 
 class Toc(NamedTuple):
@@ -193,6 +195,7 @@ def _read_entry(reader: "_Reader", version: tuple[int, int], offset_bytes: int) 
     section = reader.integer()
     definition = reader.text()
     removal = reader.text()
+    copy_at = reader.taken
     copy = reader.text()
     schema, tablespace = reader.text(), reader.text()
     access_method = reader.text() if version >= (1, 14) else ""
@@ -208,7 +211,7 @@ def _read_entry(reader: "_Reader", version: tuple[int, int], offset_bytes: int) 
     reader.take(1 + offset_bytes)
     return TocEntry(
         dump_id, kind, schema, tag, owner, definition, tablespace, tuple(dependencies),
-        copy if copy.startswith("COPY ") else "", section, access_method, place_at, owner_at, removal,
+        copy if copy.startswith("COPY ") else "", section, access_method, place_at, owner_at, removal, copy_at,
     )  # fmt: skip
 
 
