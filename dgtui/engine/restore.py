@@ -108,6 +108,7 @@ class RestoreRun:
             self._place.note(differences=comparison.sentences)
             if loaded != task.order.database:
                 self._placing = True
+                state = self._look_again() if state.empty else state
                 if self._intended.part and not state.empty:
                     put_part_in_place(task, self._place, loaded, copy)
                 else:
@@ -225,14 +226,27 @@ class RestoreRun:
 
     def _refuse_changed(self, state: TargetState) -> None:
         """Raise RestoreError where somebody made or filled the target while the archive was read."""
-        database = self._task.order.database
-        now_there = self._task.target.target_state(database)
+        now_there = self._task.target.target_state(self._task.order.database)
         if now_there.exists != state.exists or not now_there.empty:
-            raise RestoreError(
-                f"Somebody else made or changed {database} meanwhile; nothing was changed by this restore",
-                subject=database,
-                hint="Restore under another name with --into NAME, or replace it with --overwrite",
-            )
+            raise self._changed_meanwhile()
+
+    def _look_again(self) -> TargetState:
+        """How a target that held nothing is now that all is loaded beside it: what somebody wrote meanwhile is theirs.
+
+        Raises RestoreError where it may not be replaced.
+        """
+        now_there = self._task.target.target_state(self._task.order.database)
+        if not now_there.empty and not self._task.order.overwrite:
+            raise self._changed_meanwhile()
+        return now_there
+
+    def _changed_meanwhile(self) -> RestoreError:
+        database = self._task.order.database
+        return RestoreError(
+            f"Somebody else made or changed {database} meanwhile; nothing was changed by this restore",
+            subject=database,
+            hint="Restore under another name with --into NAME, or replace it with --overwrite",
+        )
 
     def _create(self, database: str, original: str | None, recorded: DatabaseProperties | None) -> None:
         """Make a database like the original; where that is gone, with the properties that the backup recorded."""

@@ -155,7 +155,7 @@ class Replacement:
     def _keep(self, keep_as: str, state: TargetState, beside: str) -> None:
         task, database = self._target_task, self._target_task.order.database
         kept = not task.target.lies_in_target(beside)
-        if not kept or (state.empty and (not state.exists or self._dropped(keep_as, if_empty=True))):
+        if not kept or (state.empty and self._dropped(keep_as, if_empty=True)):
             self.note(placing=None, in_place=True)
             return
         for_seconds = int(task.target.settings.keep_replaced)
@@ -189,9 +189,12 @@ class Replacement:
         """Drop what was kept; where that fails, or somebody filled it since it was looked at, it stays and is told."""
         target = self._target_task.target
         try:
-            if if_empty and not target.target_state(name).empty:
-                self._target_task.run.log(f"What was written meanwhile is in {name}", level="warning")
-                return False
+            if if_empty:
+                state = target.target_state(name)
+                if not state.empty:
+                    self._target_task.run.log(f"What was written meanwhile is in {name}", level="warning")
+                if not state.exists or not state.empty:
+                    return not state.exists
             target.drop_target(name)
         except DataGuardianError as error:
             self._target_task.run.log(f"{name} could not be removed: {error.message}", level="warning")

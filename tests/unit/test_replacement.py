@@ -223,8 +223,8 @@ def test_what_cannot_be_told_stays_written_down(act: str) -> None:
 
 @pytest.mark.parametrize(
     ("before", "since", "kept"),
-    [(FULL, FULL, True), (NONE, NONE, False), (EMPTY, EMPTY, False), (EMPTY, FULL, True)],
-    ids=["full", "not there", "empty", "filled meanwhile"],
+    [(FULL, FULL, True), (NONE, NONE, False), (EMPTY, EMPTY, False), (EMPTY, FULL, True), (NONE, FULL, True)],
+    ids=["full", "not there", "empty", "filled meanwhile", "made and filled meanwhile"],
 )
 def test_the_former_content_is_kept_where_there_is_any(before: TargetState, since: TargetState, kept: bool) -> None:
     """What somebody wrote between the look and the swap is kept as well."""
