@@ -76,7 +76,7 @@ class Placement(Replacement):
         need_way_back(task.target, database)
         safety = self.save_former_content()
         task.run.log(f"The safety backup lies in {safety.path}; put it back with: {self._command(safety)}")
-        with self._properties_kept() as like:
+        with self._properties_kept(beside) as like:
             task.cancellation.check()
             with task.cancellation.shield():
                 self.announce(placing=Placing(beside=beside, like=like), partly_filled=True)
@@ -147,7 +147,7 @@ class Placement(Replacement):
         return put_back_command(safety.execution.execution_id, self._task.order.database)
 
     @contextlib.contextmanager
-    def _properties_kept(self) -> Iterator[str]:
+    def _properties_kept(self, beside: str) -> Iterator[str]:
         """An empty database with the target's own properties, which an import may change on its way.
 
         One that is there already comes from a restore that was interrupted, and holds them from before that.
@@ -155,10 +155,11 @@ class Placement(Replacement):
         target, database = self._task.target, self._task.order.database
         like = target.beside_name(database, LIKE_SUFFIX)
         made = not target.target_state(like).exists
-        if made:
-            with self._task.cancellation.shield():
-                target.create_target(like, like=database)
         try:
+            if made:
+                with self._task.cancellation.shield():
+                    self.announce(placing=Placing(beside=beside, like=like))
+                    target.create_target(like, like=database)
             yield like
         except BaseException:
             # Where the former content could not be put back, whoever does that later needs it.

@@ -154,6 +154,23 @@ def test_cancelled_at_every_step(
         assert home.litter() == []
 
 
+def test_killed_when_what_keeps_the_properties_was_made(
+    home: Home, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That database is named and goes as well; the next import would believe what it says of the target."""
+    stopping = Stopping(home, monkeypatch)
+    with changing("mariadb in its own place", home, request) as source:
+        assert stopping.at(0, _over(source)).status == "completed"
+        source.undo(source.home.engine().restores()[0])
+        made = next(step for step in stopping.steps if step.startswith("CREATE DATABASE") and "__dgtui_like" in step)
+        restore = stopping.at(stopping.first(made) + 1, _over(source))
+        like = next(name for name in source.beside() if name.endswith("__dgtui_like"))
+        engine = home.engine()
+        assert like in "\n".join(engine.reconciled)
+        engine.cleanup_restore(engine.restore(restore.restore_id))
+        assert (source.beside(), source.digest()) == (set(), source.before)
+
+
 def test_cancelled_while_the_server_makes_the_database(
     home: Home, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
