@@ -86,6 +86,8 @@ class RestoreOutlook(Record, frozen=True):
     backup_warnings: tuple[str, ...] = ()
     """What the backup was made with all the same: what it lacks, or holds as it was not."""
     notes: tuple[str, ...] = ()
+    rows_come: bool = True
+    """Whether rows come back at all, and not the structure alone."""
     problem: Problem | None = None
     """Why the restore could not work."""
 
@@ -162,8 +164,11 @@ def _from_archive(
         selection = msgspec.structs.replace(selection, tables=tables)
         intended = dataclasses.replace(intended, chosen=selection)
     there = _objects_of_target(target, state, database)
+    rows_come = "schema_only" not in (selection.backup_type, manifest.backup_type)
+    coming = manifest.objects if rows_come else [_without_rows(entry) for entry in manifest.objects]
     found: dict[str, Any] = {
-        "objects": _changes(manifest.objects, there, selection, question.name_as),
+        "objects": _changes(coming, there, selection, question.name_as),
+        "rows_come": rows_come,
         "backup_warnings": manifest.warnings,
     }
     try:
@@ -207,6 +212,11 @@ def _objects_of_target(target: Datasource[Any], state: TargetState, database: st
     if state.size_bytes is not None and state.size_bytes <= _COUNTED_BYTES:
         return target.inventory(database)
     return target.for_database(database).probe().objects
+
+
+def _without_rows(entry: ObjectInfo) -> ObjectInfo:
+    """What comes back of it where the structure does alone: the manifest has the rows of what was dumped."""
+    return entry if entry.rows is None else msgspec.structs.replace(entry, rows=0, rows_exact=True)
 
 
 def _changes(

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from dgtui.engine.preview import RestorePreview
     from dgtui.engine.restore_outlook import ObjectChange, RestoreOutlook
 
+_WHAT = {"schema_only": "schema only", "data_only": "data only"}
 _NAMES_SHOWN = 8
 _WARNINGS_SHOWN = 3
 
@@ -23,7 +24,8 @@ def preview_lines(
 ) -> list[str]:
     """What a restore is going to do, one line for each thing to know."""
     copies = ", ".join(preview.storages) or "no storage"
-    what = {"full": "everything", "schema_only": "schema only", "data_only": "data only"}[selection.backup_type]
+    kind = execution.backup_type if selection.backup_type == "full" else selection.backup_type
+    what = _WHAT.get(kind, "everything")
     if selection.tables:
         what += f" of {', '.join(selection.tables)}"
     place = f"{preview.target} ({preview.label}, datasource {preview.datasource})"
@@ -101,8 +103,9 @@ def _loss_facts(preview: "RestorePreview", outlook: "RestoreOutlook") -> list[tu
     if not preview.replaces:
         return rows
     ago = left_text(outlook.overwritten_seconds)
+    since = f"what was written since {time_text(outlook.taken_at)} ({ago} ago)"
     return [
-        ("Lost", f"what was written since {time_text(outlook.taken_at)} ({ago} ago)"),
+        ("Lost", since if outlook.rows_come else "every row of what is replaced: the structure alone comes back"),
         *(
             (head, _few(names))
             for head, names in (

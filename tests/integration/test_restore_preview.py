@@ -53,6 +53,21 @@ def test_objects_rows_newer_backups_and_clients_of_both_sides(shop: Shop) -> Non
     assert shop.home.engine().restores() == []
 
 
+def test_the_structure_alone_brings_no_row_back(home: Home, tmp_path: Path) -> None:
+    """The manifest of such a backup has the rows of what was dumped; not one of them is in it."""
+    source = tmp_path / "shop.db"
+    with contextlib.closing(sqlite3.connect(source)) as connection, connection:
+        connection.execute("CREATE TABLE orders (id)")
+        connection.executemany("INSERT INTO orders VALUES (?)", [(number,) for number in range(20)])
+    home.configure(f'[datasources.shop]\ntype = "sqlite"\npath = "{source}"\n', job='backup_type = "schema_only"')
+    execution = home.back_up()
+    told = home.dgtui("restore", execution.execution_id, "--dry-run")
+    assert told.exit_code == 0, told
+    assert "Rows     20 there now, 0 in the backup; 1 of 1 object has other numbers" in told.output
+    assert "Lost     every row of what is replaced: the structure alone comes back" in told.output
+    assert "What     schema only" in told.output
+
+
 def test_where_the_datasource_is_gone_another_one_is_named(home: Home, tmp_path: Path) -> None:
     """Somebody renamed it since, or cleared up: the backups are there all the same."""
     (tmp_path / "tree").mkdir()
