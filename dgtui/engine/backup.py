@@ -194,7 +194,7 @@ class Backup:
             uncompressed_name(manifest),
             self._datasource.database,
             probe.properties,
-            rows_only=manifest.backup_type == "data_only",
+            dump_options(self._plan.job),
         )
         texts = {RESTORE_TEXT: restore_text(manifest, lines)}
         self._cancellation.check()

@@ -34,6 +34,11 @@ class IdleTimeout(DatabaseConnectionError):
     """Nothing moved for the configured time."""
 
 
+def as_comment(text: str) -> str:
+    """A text from outside as one line of a shell's comment: a newline in a name must not begin a command."""
+    return "#   " + printable(text).replace("\n", "\\x0a").replace("\t", " ")
+
+
 def printable(text: str) -> str:
     """Replace control characters, so that a name or a server's message cannot steer a terminal."""
     return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)

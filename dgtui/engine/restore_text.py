@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Sequence
 
-from dgtui.engine.child import printable
+from dgtui.engine.child import as_comment
 from dgtui.engine.manifest import Chunk, Manifest, StoredFile, joined_name, uncompressed_name
 from dgtui.engine.settings import Codec, Compression
 
@@ -26,11 +26,6 @@ def restore_text(manifest: Manifest, restore_lines: Sequence[str]) -> bytes:
     return "\n".join(lines).encode("utf-8", "backslashreplace")
 
 
-def _comment(text: str) -> str:
-    """A text from outside as one line of a comment: a newline in a name must not begin a command."""
-    return "#   " + printable(text).replace("\n", "\\x0a").replace("\t", " ")
-
-
 def _heading(manifest: Manifest) -> list[str]:
     where = f" at {manifest.host}" if manifest.host else ""
     needed = manifest.compressed_size_bytes + manifest.total_size_bytes
@@ -38,10 +33,10 @@ def _heading(manifest: Manifest) -> list[str]:
     lines = [
         "# How to restore this backup by hand",
         "#",
-        _comment(f"what     {manifest.datasource_type}: {manifest.database}{where} ({manifest.backup_type})"),
-        _comment(f"taken    {manifest.created_at:%Y-%m-%d %H:%M:%S} UTC by {manifest.tool} {manifest.tool_version}"),
-        _comment(f"job      {manifest.job_name or manifest.job_id}, execution {manifest.execution_id}"),
-        _comment(f"from     version {version}") if version else "",
+        as_comment(f"what     {manifest.datasource_type}: {manifest.database}{where} ({manifest.backup_type})"),
+        as_comment(f"taken    {manifest.created_at:%Y-%m-%d %H:%M:%S} UTC by {manifest.tool} {manifest.tool_version}"),
+        as_comment(f"job      {manifest.job_name or manifest.job_id}, execution {manifest.execution_id}"),
+        as_comment(f"from     version {version}") if version else "",
         "#",
         "# Run the commands in this folder, all at once with:",
         "#",

@@ -231,3 +231,84 @@ def test_tree(home: Home, tree_nasty: Path, tmp_path: Path, compression: str) ->
     follow(execution, tmp_path)
     assert tree_digest(source) == before
     source.rename(tree_nasty)
+
+
+CHOSEN_SCHEMA = (
+    "CREATE TABLE customers (id INT PRIMARY KEY)",
+    "CREATE TABLE orders (id INT PRIMARY KEY, customer INT REFERENCES customers (id))",
+    "INSERT INTO customers VALUES (1)",
+    "INSERT INTO orders VALUES (1, 1), (2, 1)",
+)
+
+
+def test_chosen_tables_of_postgres(home: Home, postgres_server: PostgresServer, tmp_path: Path) -> None:
+    """They go into the database that has what they refer to, and leave it alone where they are there already."""
+    with postgres_server.database() as name:
+        postgres_server.execute("; ".join(CHOSEN_SCHEMA), name)
+        home.configure(postgres_table(postgres_server, name), job='tables = ["public.orders"]')
+        execution = whole_backup(home)
+        before = digest_of(postgres_server, name)
+        done = run_text(execution, tmp_path)
+        assert (done.returncode, digest_of(postgres_server, name)) == (1, before)
+        postgres_server.execute("DROP TABLE orders", name)
+        assert "#   public.orders\n" in follow(execution, tmp_path)
+        assert digest_of(postgres_server, name) == before
+
+
+@pytest.mark.parametrize("job", ["", 'backup_type = "schema_only"', 'tables = ["orders"]'])
+def test_mariadb_over_tables_that_are_there(home: Home, mariadb: MariadbServer, tmp_path: Path, job: str) -> None:
+    """The dump would drop them, and with the structure alone no row would be left."""
+    name = mariadb.create_database()
+    mariadb.execute(*CHOSEN_SCHEMA, database=name)
+    home.configure(mysql_table(mariadb, name), job=job)
+    execution = whole_backup(home)
+    mariadb.execute("INSERT INTO orders VALUES (3, 1)", database=name)
+    before = mysql_digest(mariadb, name)
+    done = run_text(execution, tmp_path)
+    assert done.returncode == 1
+    assert "would be lost: " in done.stderr
+    assert mysql_digest(mariadb, name) == before
+    mariadb.execute("DROP TABLE orders", *(() if "tables" in job else ("DROP TABLE customers",)), database=name)
+    follow(execution, tmp_path)
+    rows = 0 if "schema_only" in job else 2
+    assert mariadb.execute("SELECT COUNT(*) FROM orders", database=name) == [(rows,)]
+    assert mariadb.execute("SELECT COUNT(*) FROM customers", database=name) == [(min(rows, 1),)]
+
+
+@pytest.mark.parametrize("job", ['tables = ["orders"]', 'exclude_tables = ["customers"]'])
+def test_chosen_tables_of_sqlite(home: Home, tmp_path: Path, job: str) -> None:
+    """A file without the other tables does not take the place of the whole database."""
+    source = tmp_path / "it's a shop.db"
+    with contextlib.closing(sqlite3.connect(source)) as connection:
+        connection.executescript("; ".join(CHOSEN_SCHEMA))
+    home.configure(table("shop", type="sqlite", path=str(source)), job=job)
+    execution = whole_backup(home)
+    before = source.read_bytes()
+    done = run_text(execution, tmp_path)
+    assert done.returncode == 1
+    assert f"{source} is there, and has tables that this backup leaves out" in done.stderr
+    assert (source.read_bytes(), Path(f"{source}.before").exists()) == (before, False)
+    told = Path(done.stderr.split("copy from ")[1].split(" with ATTACH")[0])
+    assert told.exists()
+    source.unlink()
+    follow(execution, tmp_path)
+    with contextlib.closing(sqlite3.connect(source)) as connection:
+        assert connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall() == [("orders",)]
+
+
+@pytest.mark.parametrize("single", [True, False], ids=["a file", "a folder"])
+def test_files_over_what_is_there(home: Home, tmp_path: Path, single: bool) -> None:
+    folder = tmp_path / "it's a tree"
+    folder.mkdir()
+    file = folder / "a"
+    file.write_text("then")
+    source = file if single else folder
+    home.configure(table("shop", type="files", path=str(source)))
+    execution = whole_backup(home)
+    file.write_text("now")
+    done = run_text(execution, tmp_path)
+    assert (done.returncode, file.read_text()) == (1, "now")
+    assert f"{source} is " in done.stderr
+    file.unlink()
+    follow(execution, tmp_path)
+    assert file.read_text() == "then"

@@ -16,7 +16,7 @@ import msgspec
 
 from dgtui.engine.datasources.answer import HealthAnswer
 from dgtui.engine.datasources.datasource_settings import DatasourceSettings, ServerSettings
-from dgtui.engine.datasources.dumping import Archive, ArchiveCheck, Dump, DumpOptions, Probe
+from dgtui.engine.datasources.dumping import WHOLE, Archive, ArchiveCheck, Dump, DumpOptions, Probe
 from dgtui.engine.datasources.loading import LoadOutcome, MissingRoles, Selection, TargetState
 from dgtui.engine.datasources.places import NEW_SUFFIX
 from dgtui.engine.datasources.replacing import Replacing
@@ -285,12 +285,12 @@ class Datasource(Replacing, Generic[SettingsT]):
         archive_file: str,
         database: str,
         properties: DatabaseProperties | None = None,
-        *,
-        rows_only: bool = False,
+        dumped: DumpOptions = WHOLE,
     ) -> Sequence[str]:
         """Shell lines with standard tools that restore the uncompressed `archive_file` into `database`.
 
-        `rows_only` tells of a backup of data alone: its database and tables have to be there already.
+        `dumped` tells what of the database is in the archive. The lines replace nothing that they do not keep:
+        whoever runs them may have read none of them.
         """
 
 

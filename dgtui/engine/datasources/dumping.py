@@ -25,6 +25,10 @@ class DumpOptions(Record, frozen=True):
     """Seconds without any progress after which the tool is ended."""
 
 
+WHOLE = DumpOptions()
+"""All of a database, as nobody wants it otherwise."""
+
+
 class Client(Record, frozen=True):
     """Somebody who is connected to a database."""
 

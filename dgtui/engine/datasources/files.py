@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from dgtui.engine.datasources.answer import HealthAnswer
 from dgtui.engine.datasources.datasource_settings import DatasourceSettings
-from dgtui.engine.datasources.dumping import Archive, ArchiveCheck, Dump, DumpOptions, Probe
+from dgtui.engine.datasources.dumping import WHOLE, Archive, ArchiveCheck, Dump, DumpOptions, Probe
 from dgtui.engine.datasources.file_health import ask_tree
 from dgtui.engine.datasources.file_tree import Entry, Patterns, Sizes, TooLong, included, walk
 from dgtui.engine.datasources.files_target import FilesSettings, FilesTarget
@@ -173,19 +173,23 @@ class FilesDatasource(FilesTarget):
         archive_file: str,
         database: str,
         properties: DatabaseProperties | None = None,  # noqa: ARG002
-        *,
-        rows_only: bool = False,  # noqa: ARG002
+        dumped: DumpOptions = WHOLE,  # noqa: ARG002
     ) -> Sequence[str]:
-        """Check to the end, make the folder, unpack."""
+        """Check to the end, make the folder, unpack where nothing is."""
         archive, target = shlex.quote(archive_file), shlex.quote(database)
+        free = f'[ -z "$(ls -A -- {target})" ]'
+        in_the_way = shlex.quote(f"{database} is not empty, and files in it would be lost: move them away first")
         options = "--same-permissions --numeric-owner --xattrs --xattrs-include='*' --acls --delay-directory-restore"
         if self._source.is_file():
             # The archive holds the file under its own name.
             target = shlex.quote(str(Path(database).parent))
+            free = f"[ ! -e {shlex.quote(database)} ]"
+            in_the_way = shlex.quote(f"{database} is there, and would be lost: move it away first")
         return (
             f"tar --list --file={archive} > /dev/null",
             "# Into an empty folder; as root, so that the owners come back.",
             f"mkdir -p -- {target}",
+            f"{free} || {{ printf '%s\\n' {in_the_way} >&2; false; }}",
             f"tar --extract --file={archive} --directory={target} {options}",
         )
 

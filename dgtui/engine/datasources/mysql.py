@@ -8,7 +8,7 @@ from typing import ClassVar
 import msgspec
 
 from dgtui.engine.datasources.answer import HealthAnswer
-from dgtui.engine.datasources.dumping import Archive, ArchiveCheck, Dump, DumpOptions, Probe
+from dgtui.engine.datasources.dumping import WHOLE, Archive, ArchiveCheck, Dump, DumpOptions, Probe
 from dgtui.engine.datasources.mysql_archive import SqlCheck, table_names
 from dgtui.engine.datasources.mysql_connection import Session
 from dgtui.engine.datasources.mysql_dump import DumpFacts, MysqlDump, keeps_history
@@ -129,8 +129,7 @@ class MysqlDatasource(MysqlTarget):
         archive_file: str,
         database: str,
         properties: DatabaseProperties | None = None,
-        *,
-        rows_only: bool = False,
+        dumped: DumpOptions = WHOLE,
     ) -> Sequence[str]:
         """Lines for the plain client."""
         client, checked_views = "mariadb", False
@@ -142,8 +141,8 @@ class MysqlDatasource(MysqlTarget):
             database,
             client=[client, *self._client_options()],
             properties=properties,
-            checked_views=checked_views and not rows_only,
-            rows_only=rows_only,
+            checked_views=checked_views,
+            dumped=dumped,
         )
 
     def _client_options(self) -> list[str]:

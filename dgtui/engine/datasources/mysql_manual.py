@@ -3,6 +3,8 @@
 import shlex
 from collections.abc import Sequence
 
+from dgtui.engine.datasources.dumping import DumpOptions
+from dgtui.engine.datasources.mysql_errors import quote
 from dgtui.engine.datasources.mysql_properties import creation
 from dgtui.engine.properties import DatabaseProperties
 
@@ -20,15 +22,15 @@ def manual_lines(
     client: Sequence[str],
     properties: DatabaseProperties | None,
     checked_views: bool,
-    rows_only: bool = False,
+    dumped: DumpOptions,
 ) -> tuple[str, ...]:
     """Make the database and load the dump; `client` is the client's command line with all that it needs to connect.
 
     `checked_views` tells that there are views WITH CHECK OPTION. They cannot be made upon a view that is still a
     placeholder, and the dump has its views by name; so all are made without the option, and then once more as they are.
-    `rows_only` tells that the dump makes no tables: they have to be there.
+    What is there already is left as it is: the dump itself would drop it, and keep nothing of it.
     """
-    create = creation(database, properties, unless_there=True)
+    checked_views = checked_views and dumped.backup_type != "data_only"
     # Without it a name beyond ASCII would be taken as the locale of the shell has it.
     connection, archive = shlex.join([*client, "--default-character-set=utf8mb4"]), shlex.quote(archive_file)
     load = f"{connection} {_LOAD} -- {shlex.quote(database)}"
@@ -38,7 +40,7 @@ def manual_lines(
         '#   password="..."',
         "# or add --password to the commands to be asked for it.",
         "# A row longer than the server's max_allowed_packet needs: SET GLOBAL max_allowed_packet = 1073741824",
-        *_beginning(connection, create, rows_only=rows_only),
+        *(_rows_alone() if dumped.backup_type == "data_only" else _making(connection, database, properties, dumped)),
         f"LC_ALL=C sed {' '.join(f'-e {shlex.quote(edit)}' for edit in edits)} {archive} | {load}",
     ]
     if checked_views:
@@ -49,10 +51,30 @@ def manual_lines(
     return tuple(lines)
 
 
-def _beginning(connection: str, create: str, *, rows_only: bool) -> list[str]:
-    if not rows_only:
-        return [f"{connection} --execute={shlex.quote(create)}"]
+def _rows_alone() -> list[str]:
     return [
         "# This backup holds rows alone: the database and its tables have to be there, and the tables empty.",
         "# Foreign keys are not checked while it loads; triggers fire, so drop those that must not.",
+    ]
+
+
+def _making(connection: str, database: str, properties: DatabaseProperties | None, dumped: DumpOptions) -> list[str]:
+    """Make the database unless it is there, and end where a table is in the way."""
+    create, show = creation(database, properties, unless_there=True), f"SHOW TABLES FROM {quote(database)}"
+    told = [
+        "# The dump drops the tables that it brings: those that are there are in the way.",
+        f"{connection} --execute={shlex.quote(create)}",
+        f"there=$({connection} --batch --raw --skip-column-names --execute={shlex.quote(show)})",
+    ]
+    if not dumped.tables:
+        text = f"{database} holds tables, which would be lost: drop or rename that database or its tables first"
+        return [*told, f"""[ -z "$there" ] || {{ printf '%s\\n' {shlex.quote(text)} >&2; false; }}"""]
+    text = f"The tables named above are there in {database}, and would be lost: rename or drop them first"
+    names = " ".join(f"-e {shlex.quote(table)}" for table in dumped.tables)
+    return [
+        "# This backup holds chosen tables alone, without those that they refer to; what else is there stays.",
+        *told,
+        f"""if printf '%s\\n' "$there" | LC_ALL=C grep -Fx {names} >&2; then""",
+        f"  printf '%s\\n' {shlex.quote(text)} >&2; false",
+        "fi",
     ]

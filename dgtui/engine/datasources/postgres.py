@@ -7,14 +7,14 @@ from typing import ClassVar
 import msgspec
 
 from dgtui.engine.datasources.answer import HealthAnswer
-from dgtui.engine.datasources.dumping import ArchiveCheck, Dump, DumpOptions, Probe
+from dgtui.engine.datasources.dumping import WHOLE, ArchiveCheck, Dump, DumpOptions, Probe
 from dgtui.engine.datasources.postgres_check import PostgresArchiveCheck
 from dgtui.engine.datasources.postgres_connection import PostgresSettings
 from dgtui.engine.datasources.postgres_dump import PostgresDump, Snapshot, dump_arguments
 from dgtui.engine.datasources.postgres_estimate import estimate_dump
 from dgtui.engine.datasources.postgres_globals import dump_globals
 from dgtui.engine.datasources.postgres_health import ask_postgres
-from dgtui.engine.datasources.postgres_manual import manual_lines, manual_rows
+from dgtui.engine.datasources.postgres_manual import manual_lines, manual_rows, manual_tables
 from dgtui.engine.datasources.postgres_properties import read_properties
 from dgtui.engine.datasources.postgres_queries import (
     clients_of,
@@ -146,12 +146,13 @@ class PostgresDatasource(PostgresTarget):
         archive_file: str,
         database: str,
         properties: DatabaseProperties | None = None,
-        *,
-        rows_only: bool = False,
+        dumped: DumpOptions = WHOLE,
     ) -> Sequence[str]:
         """createdb, pg_restore, and psql for what is beside the content."""
         access = self._access
         server = ["-h", access.host, "-p", str(access.port), "-U", access.user]
-        if rows_only:
+        if dumped.backup_type == "data_only":
             return manual_rows(archive_file, database, server)
+        if dumped.tables:
+            return manual_tables(archive_file, database, server, dumped.tables)
         return manual_lines(archive_file, database, server, access.settings.maintenance_database, properties)

@@ -4,13 +4,14 @@ import re
 import shlex
 from collections.abc import Sequence
 
+from dgtui.engine.child import as_comment
 from dgtui.engine.datasources.postgres_databases import with_names
 from dgtui.engine.datasources.postgres_names import connection_string
 from dgtui.engine.datasources.postgres_properties import adaptation
 from dgtui.engine.properties import DatabaseProperties
 
 _ASKED = "# The password, where one is needed, is asked for, or taken from $PGPASSWORD or from ~/.pgpass."
-
+_ROLES = "# Owners and grants need their roles: psql -f globals.sql makes them, where that lies beside this text."
 _OF_LIBC = (
     "# Where the databases of the server are of ICU or builtin by themselves (psql -l), add: --locale-provider=libc"
 )
@@ -24,6 +25,21 @@ def manual_rows(archive_file: str, database: str, server: Sequence[str]) -> tupl
         _ASKED,
         "# This backup holds rows alone: the database and its tables have to be there, and the tables empty.",
         "# Where foreign keys go in a circle, or triggers must not fire: add --disable-triggers, as a superuser.",
+        shlex.join(["pg_restore", *server, *options, "-d", target, "--", _as_path(archive_file)]),
+    )
+
+
+def manual_tables(archive_file: str, database: str, server: Sequence[str], tables: Sequence[str]) -> tuple[str, ...]:
+    """Make and fill the chosen tables in a database that is there, all of them or none."""
+    target = connection_string({"dbname": database})
+    options = ["--single-transaction", "--exit-on-error"]
+    return (
+        _ASKED,
+        _ROLES,
+        "# This backup holds these alone, without their schemas and without what they refer to:",
+        *(as_comment(table) for table in tables),
+        "# The database, the schemas and what they refer to have to be there, and the tables themselves not:",
+        "# move those that are there to another schema (ALTER TABLE ... SET SCHEMA ...), or drop them.",
         shlex.join(["pg_restore", *server, *options, "-d", target, "--", _as_path(archive_file)]),
     )
 
@@ -45,7 +61,7 @@ def manual_lines(
     target = connection_string({"dbname": database})
     lines = [
         _ASKED,
-        "# Owners and grants need their roles: psql -f globals.sql makes them, where that lies beside this text.",
+        _ROLES,
         *([_OF_LIBC] if properties is not None and properties.locale_provider == "libc" else []),
         shlex.join(["createdb", *server, "-T", "template0", *_making(properties), "--", database]),
         shlex.join(["pg_restore", *server, "-d", target, "--", _as_path(archive_file)]),

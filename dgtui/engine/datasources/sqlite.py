@@ -18,7 +18,7 @@ import msgspec
 from dgtui.engine.child import printable
 from dgtui.engine.datasources.answer import HealthAnswer
 from dgtui.engine.datasources.datasource_settings import DatasourceSettings
-from dgtui.engine.datasources.dumping import Archive, ArchiveCheck, Dump, DumpOptions, Probe
+from dgtui.engine.datasources.dumping import WHOLE, Archive, ArchiveCheck, Dump, DumpOptions, Probe
 from dgtui.engine.datasources.places import (
     holders,
 )
@@ -152,8 +152,7 @@ class SqliteDatasource(SqliteTarget):
         archive_file: str,
         database: str,
         properties: DatabaseProperties | None = None,  # noqa: ARG002
-        *,
-        rows_only: bool = False,  # noqa: ARG002
+        dumped: DumpOptions = WHOLE,
     ) -> Sequence[str]:
         """Check, move the old file with its side files away, copy."""
         archive, target, before = (shlex.quote(name) for name in (archive_file, database, f"{database}.before"))
@@ -161,6 +160,7 @@ class SqliteDatasource(SqliteTarget):
             "# sqlite3 ends well whatever it finds: only the word ok means that all is well.",
             f"found=$(sqlite3 {archive} 'PRAGMA integrity_check')",
             """[ "$found" = ok ] || { printf '%s\\n' "$found" >&2; false; }""",
+            *(_not_over_the_whole(archive, target) if dumped.tables or dumped.exclude_tables else ()),
             "# A former run of these commands may have kept something under this name.",
             'for side in "" -wal -shm -journal; do',
             f'  if [ -e {before}"$side" ]; then',
@@ -177,6 +177,17 @@ class SqliteDatasource(SqliteTarget):
             f"  chmod --reference={before} -- {target} && chown --reference={before} -- {target}",
             "fi",
         )
+
+
+def _not_over_the_whole(archive: str, target: str) -> tuple[str, ...]:
+    """A file with chosen tables alone is no substitute for one that has them all."""
+    return (
+        "# This backup holds chosen tables alone: in the place of the database it would take all others away.",
+        f"if [ -e {target} ]; then",
+        """  printf '%s is there, and has tables that this backup leaves out: copy from %s with ATTACH\\n' \\""",
+        f"""    {target} "$PWD"/{archive} >&2; false""",
+        "fi",
+    )
 
 
 def _properties(connection: sqlite3.Connection) -> DatabaseProperties:
