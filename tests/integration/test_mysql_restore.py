@@ -197,7 +197,7 @@ def test_a_server_killed_during_the_load(own_mariadb: MariadbServer, tmp_path: P
                     own_mariadb.kill()
                 yield block
 
-    with pytest.raises(DatabaseConnectionError):
+    with pytest.raises(DatabaseConnectionError) as caught:
         source.load(
             KillingArchive(tmp_path / "all.sql"),
             "copy",
@@ -206,6 +206,7 @@ def test_a_server_killed_during_the_load(own_mariadb: MariadbServer, tmp_path: P
             jobs=1,
             scratch_folder=tmp_path,
         )
+    assert "Its error log tells why it ended: a full disk" in caught.value.hint
 
 
 def test_rights_and_triggers_are_looked_at_before(mariadb: MariadbServer, tmp_path: Path) -> None:

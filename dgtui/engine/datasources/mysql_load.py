@@ -4,7 +4,7 @@ import os
 import re
 import subprocess
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from itertools import islice
 
 from dgtui.engine.child import Child, describe_exit, widen_pipe
@@ -13,7 +13,7 @@ from dgtui.engine.datasources.loading import LoadError, LoadOutcome, Selection
 from dgtui.engine.datasources.mysql_archive import dumped_from
 from dgtui.engine.datasources.mysql_connection import Access, Server, Session
 from dgtui.engine.datasources.mysql_errors import CLOSED, TOO_BIG, error_code, quote
-from dgtui.engine.datasources.mysql_load_hints import load_hint
+from dgtui.engine.datasources.mysql_load_hints import LOST_HINT, load_hint
 from dgtui.engine.datasources.mysql_loadwatch import LoadWatch
 from dgtui.engine.datasources.mysql_look import count_rows, existing_tables
 from dgtui.engine.datasources.mysql_obstacles import full_grant
@@ -169,15 +169,27 @@ def _load_error(
     text = lines[0] if lines else f"The client ended with {describe_exit(exit_code)}"
     code = error_code(text)
     match = _ERROR.match(text)
-    if limit is not None and code in CLOSED:
+    closed = code in CLOSED
+    if limit is not None and closed:
         # To a statement that is too long the server says nothing, and where it answers still, it has not gone away.
-        with access.session(fallback=RestoreError):
+        with _told_of_the_log(), access.session(fallback=RestoreError):
             code, text = TOO_BIG, f"{text}, as it does at a statement of more than {limit} bytes (max_allowed_packet)"
     error = access.error(code, text, fallback=RestoreError, detail=tuple(lines))
     if isinstance(error, DatabaseConnectionError):
-        raise error
+        with _told_of_the_log() if closed else nullcontext():
+            raise error
     where = f"{script.section_at(int(match[2]))} (line {match[2]})" if match else script.current
     return LoadError(message=text, statement=where), _hint_of(access, code, text, script.database)
+
+
+@contextmanager
+def _told_of_the_log() -> Iterator[None]:
+    """Have whoever reads that the server is gone look for the reason where it tells it."""
+    try:
+        yield
+    except DatabaseConnectionError as error:
+        error.hint += LOST_HINT
+        raise
 
 
 def _hint_of(access: Access, code: int, text: str, database: str) -> str:

@@ -13,6 +13,12 @@ class _Known(NamedTuple):
     hint: str
 
 
+LOST_HINT = (
+    ". Its error log tells why it ended: a full disk ends the whole server, where InnoDB cannot even take back what it "
+    "wrote (Out of disk space in rollback); then make room where it keeps its data before the next try"
+)
+"""The server says this in its log alone; the client sees nothing but a lost connection."""
+
 _HINTS: tuple[_Known, ...] = (
     _Known(
         frozenset({1418, 1419}),
