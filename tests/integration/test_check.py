@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shlex
 import shutil
 import sqlite3
 import subprocess
@@ -74,6 +75,29 @@ def test_a_healthy_setup(tree: Home) -> None:
     assert "does not exist yet" in findings(tree, "storage", "ok")[0].message
     tree.back_up()
     assert "bytes free" in findings(tree, "storage", "ok")[0].message
+
+
+def test_a_file_of_metrics_that_cannot_be_written(tree: Home, small_mount: Path) -> None:
+    """The daemon alone would tell of it, in a log."""
+    folder = tree.folder / "collector's"
+
+    def found(path: Path) -> list[tuple[str, str, str]]:
+        tree.config_path.write_text(f'{known}\n[guardian]\nmetrics_file = "{path}"\n')
+        return [(one.level, one.message, one.mend) for one in tree.engine().check() if one.area == "metrics"]
+
+    known = tree.config_path.read_text()
+    ((level, message, mend),) = found(folder / "dgtui.prom")
+    assert (level, message) == ("error", "its folder is not there")
+    assert mend == f"mkdir -p {shlex.quote(str(folder))}, or correct guardian.metrics_file"
+    folder.mkdir()
+    assert [one[0] for one in found(folder / "dgtui.prom")] == ["ok"]
+    assert list(folder.iterdir()) == []
+    (folder / "folder.prom").mkdir()
+    assert [one[0] for one in found(folder / "folder.prom")] == ["error"]
+    subprocess.run(["mount", "-o", "remount,ro", str(small_mount)], check=True)
+    ((level, message, _),) = found(small_mount / "dgtui.prom")
+    assert level == "error"
+    assert "read-only" in message.lower()
 
 
 def test_a_state_folder_that_others_can_write_to(tree: Home) -> None:

@@ -8,6 +8,7 @@ from dgtui.engine.catalog import Catalog
 from dgtui.engine.check.channels import examine_channel
 from dgtui.engine.check.finding import Finding, finding_of
 from dgtui.engine.check.jobs import examine_job
+from dgtui.engine.check.metrics import examine_metrics_file
 from dgtui.engine.check.owners import examine_owners
 from dgtui.engine.check.state import examine_state
 from dgtui.engine.check.storages import examine_storage, storages_not_configured
@@ -30,6 +31,7 @@ def examine_everything(config: Config, catalog: Catalog, state: Path) -> list[Fi
     for name in config.jobs:
         findings += examine_job(config, name, probes.get(config.jobs[name].datasource))
     findings += [examine_channel(config, name) for name in config.channels]
+    findings += examine_metrics_file(config)
     return findings
 
 

@@ -5,7 +5,7 @@ from typing import Literal
 from dgtui.engine.errors import DataGuardianError
 from dgtui.engine.model import Record
 
-Area = Literal["configuration", "datasource", "state", "storage", "job", "channel"]
+Area = Literal["configuration", "datasource", "state", "storage", "job", "channel", "metrics"]
 
 
 class Finding(Record, frozen=True):
