@@ -102,9 +102,12 @@ def notify(
     with open_engine() as engine:
         if test is not None:
             odd = engine.records.test_channel(test)
+            enabled = engine.config.channel(test).enabled
             if as_json:
-                print_json({"channel": test, "taken": True, "problem": odd})
+                print_json({"channel": test, "taken": True, "problem": odd, "enabled": enabled})
             say(f"{one_line(test)}: the receiver took the test" + (f", but: {one_line(odd)}" if odd else ""))
+            if not enabled:
+                say(f"warning: {one_line(test)} is switched off: nothing else is sent until it says enabled = true")
             raise typer.Exit(EXIT_PARTIAL if odd else EXIT_DONE)
         if deliver or again is not None:
             if again is not None:

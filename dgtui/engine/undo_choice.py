@@ -170,9 +170,21 @@ def _forbidden(catalog: Catalog, config: Config, restore: Restore) -> str:
     if back is not restore:
         return f"What it had saved is not whole: undo {back.restore_id[:8]}, which left {restore.target} partly filled"
     if restore.datasource not in config.datasources:
-        return f"The datasource {restore.datasource} is not configured any more"
+        return _without_datasource(catalog, config, restore)
     by = undone_by(restore, catalog.restores())
     return f"It was undone already, by {by.restore_id[:8]}; that one can be undone" if by is not None else ""
+
+
+def _without_datasource(catalog: Catalog, config: Config, restore: Restore) -> str:
+    """Somebody renamed it since, or took it out: what the safety backup holds can go elsewhere."""
+    name, safety = restore.datasource, safety_of(catalog, restore)
+    again = f"The datasource {name} is not configured any more: name it {name} again in the configuration"
+    if safety is None:
+        return again
+    kind = safety.datasource_type
+    others = [other for other, settings in config.datasources.items() if settings.type == kind]
+    where = f"--to {others[0]}" if len(others) == 1 else "--to DATASOURCE"
+    return f"{again}, or restore what was there before elsewhere: dgtui restore {safety.execution_id[:8]} {where}"
 
 
 def _nothing_left(restore: Restore, lost: str) -> str:

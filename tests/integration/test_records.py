@@ -171,6 +171,11 @@ def test_a_test_message_tells_what_failed(home: Home, web: WebServer) -> None:
     assert done.exit_code == 1
     assert "Connection refused" in done.errors
     assert "t0ken" not in done.errors
+    shop(home, channel=hook(web.url) + "enabled = false\n")
+    done = home.dgtui("notify", "--test", "ops")
+    assert (done.exit_code, len(web.requests)) == (0, 2)
+    assert "warning: ops is switched off: nothing else is sent" in done.errors
+    assert home.dgtui("notify", "--test", "ops", "--json").json()["enabled"] is False
     assert home.dgtui("notify", "--test", "nosuch").exit_code == 2
     assert home.dgtui("notify", "--json").json() == [], "a test is no notification"
 

@@ -104,7 +104,7 @@ LOADED = Placing(beside="shop__dgtui_new")
         ({"placing": SWAPPING}, "not known yet; settle it: dgtui cleanup-restore r1"),
         ({"status": "failed", "in_place": False}, "It ended failed and changed nothing in"),
         ({"status": "cancelled", "in_place": False, "placing": LOADED}, "It ended cancelled and changed nothing in"),
-        ({"datasource": "gone"}, "The datasource gone is not configured any more"),
+        ({"datasource": "gone"}, "name it gone again in the configuration, or restore what was there before"),
     ],
 )
 def test_what_cannot_be_taken_back_says_why(records: Records, more: dict[str, Any], told: str) -> None:
