@@ -74,6 +74,19 @@ def test_undo_from_the_safety_backup(kind: str, home: Home, request: pytest.Fixt
         assert engine.undo_choice(undone).possible
 
 
+@pytest.mark.parametrize("kind", ["sqlite", "files"])
+def test_undo_where_somebody_removed_the_target_since(kind: str, home: Home, request: pytest.FixtureRequest) -> None:
+    """There is nothing to be saved, and what was there before comes back all the same."""
+    with changing(kind, home, request) as source:
+        _, restore, _ = source.restore()
+        target = Path(restore.target)
+        shutil.rmtree(target) if target.is_dir() else target.unlink()
+        _, undone, snapshot = source.undo(restore)
+        assert (undone.status, undone.safety_execution_id) == ("completed", None), snapshot.problem
+        assert source.digest() == source.before
+        assert source.beside() == set()
+
+
 def test_an_undo_that_failed_leaves_what_is_kept_alone(home: Home, request: pytest.FixtureRequest) -> None:
     """It is the only way back where no safety backup was made, and nobody is told to remove it."""
     with changing("sqlite", home, request) as source:

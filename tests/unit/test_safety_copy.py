@@ -8,7 +8,7 @@ import pytest
 
 from dgtui.config import JobSettings
 from dgtui.engine.backup import Backup
-from dgtui.engine.errors import DatabaseConnectionError, DataGuardianError, DiskSpaceError, RestoreError
+from dgtui.engine.errors import Cancelled, DatabaseConnectionError, DataGuardianError, DiskSpaceError, RestoreError
 from dgtui.engine.safety_copy import take_safety_copy
 
 _SOURCE = SimpleNamespace(name="shop", database="shop", kind="postgres")
@@ -21,11 +21,15 @@ _ORDER = SimpleNamespace(database="shop", run_id="run", undo_of="", execution_id
         (DatabaseConnectionError("The line was lost: COPY failed.", hint="Look"), "lost: COPY failed; nothing", "Look"),
         (DiskSpaceError("No room", hint="Look"), "No room; nothing", "Look. Another storage takes it with --safety-to"),
         (DiskSpaceError("No room"), "No room; nothing", "Another storage takes it with --safety-to"),
+        (Cancelled("Cancelled"), "Cancelled", ""),
     ],
 )
 def test_another_storage_is_advised_where_the_storage_was_the_trouble(
     monkeypatch: pytest.MonkeyPatch, error: DataGuardianError, message: str, hint: str
 ) -> None:
+    """The catalogue, which knows the backup from its beginning, knows how it ended as well."""
+    recorded: list[str] = []
+
     def fail(_: Backup) -> None:
         raise error
 
@@ -37,9 +41,11 @@ def test_another_storage_is_advised_where_the_storage_was_the_trouble(
         safety_job=JobSettings(datasource="shop", storages=("disk",)),
         scratch="/nowhere",
         run=SimpleNamespace(log=lambda _: None),
-        catalog=SimpleNamespace(save_execution=lambda _: None),
+        catalog=SimpleNamespace(save_execution=lambda execution: recorded.append(execution.status)),
         cancellation=SimpleNamespace(shield=contextlib.nullcontext),
     )
-    with pytest.raises(RestoreError, match=message) as raised:
+    cancelled = isinstance(error, Cancelled)
+    with pytest.raises(Cancelled if cancelled else RestoreError, match=message) as raised:
         take_safety_copy(task, SimpleNamespace(safety_execution_id="safety"))  # type: ignore[arg-type]
     assert raised.value.hint == hint + " STORAGE" * hint.endswith("--safety-to")
+    assert recorded == ["running", "cancelled" if cancelled else "failed"]
