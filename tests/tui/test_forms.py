@@ -352,6 +352,30 @@ async def test_a_key_of_a_group_is_told_with_its_group(home: Home, shop: Path) -
         assert driver.text("#wrong").startswith("Retention, keep last: expected a whole number")
 
 
+async def test_words_that_end_in_the_middle_of_a_quotation_are_not_taken_for_one(home: Home, shop: Path) -> None:
+    """A command of one word with blanks in it would be saved, and not be found by the run."""
+    async with screens(home) as driver:
+        await driver.press("3", "n")
+        await driver.type("weekly")
+        await driver.fill("#field-before #value", "/bin/echo 'about to begin")
+        assert driver.text("#wrong").startswith("Before: a quotation mark is not closed")
+        await driver.type("'")
+        assert driver.text("#wrong") == ""
+        await driver.fill("#field-tables #value", "it's")
+        assert driver.text("#wrong") == ""
+        assert form(driver).values["tables"] == ["it's"]
+
+
+async def test_a_number_that_is_too_long_to_be_read_is_a_mistake(home: Home, shop: Path) -> None:
+    async with screens(home) as driver:
+        await driver.press("3", "n")
+        await driver.type("weekly")
+        driver.widget("#field-retries #value", Input).value = "9" * 5000
+        await driver.press("ctrl+s")
+        assert isinstance(driver.screen, FormScreen)
+        assert "retries" in form(driver).mistakes()
+
+
 async def test_enter_leads_through_the_whole_form(home: Home, shop: Path) -> None:
     async with screens(home) as driver:
         await driver.press("n", "enter")

@@ -26,6 +26,9 @@ _WAYS = {
     "keyring": "keyring",
 }
 
+_UNCLOSED = "a quotation mark is not closed, or a \\ has nothing after it; write one that is meant as \\' or \\\""
+_MOST_DIGITS = 4000
+
 
 class SettingField(Vertical):
     """One setting: its label and the widget that asks for it."""
@@ -133,6 +136,19 @@ class SettingField(Vertical):
                 value = self._typed(self.query_one("#value", Input).value.strip())
         return None if value == self.spec.default and not self.spec.required else value
 
+    @property
+    def mistake(self) -> str:
+        """Why it cannot be read as it was typed; empty where it can."""
+        if self.spec.kind != "words":
+            return ""
+        text = self.query_one("#value", Input).value.strip()
+        try:
+            shlex.split(text)
+        except ValueError:
+            # A single word may hold a quotation mark of its own; of several nobody knows where they end.
+            return _UNCLOSED if len(text.split()) > 1 else ""
+        return ""
+
     def _secret(self) -> Any:
         way, text = self.query_one("#way", Choice).key, self.query_one("#value", Input).value
         if way == _NOT_GIVEN or not text:
@@ -147,12 +163,17 @@ class SettingField(Vertical):
                 return shlex.split(text)
             except ValueError:
                 return [text]
-        return int(text) if text.isdecimal() and self.spec.kind == "number" else _quantity(text, self.spec)
+        return int(text) if _is_number(text) and self.spec.kind == "number" else _quantity(text, self.spec)
+
+
+def _is_number(text: str) -> bool:
+    """Python reads no number of more than 4300 digits."""
+    return text.isdecimal() and len(text) <= _MOST_DIGITS
 
 
 def _quantity(text: str, spec: FieldSpec) -> Any:
     """Sizes and durations may be plain numbers; where the default is one, a number is meant."""
-    return int(text) if text.isdecimal() and isinstance(spec.default, int) else text
+    return int(text) if _is_number(text) and isinstance(spec.default, int) else text
 
 
 def field_id(key: str) -> str:

@@ -150,6 +150,7 @@ class FormScreen(Dialog[str]):
         config = self.engine_app.config
         kind = self._kinds[self._kind].settings
         found = value_mistakes(config, self._table, self.name_text or "new", kind, self.values)
+        found |= {field.spec.key: field.mistake for field in self.query(SettingField) if field.mistake}
         if self._name is None and (mistake := name_mistake(config, self._table, self.name_text)):
             found = {"name": mistake, **found}
         return found
