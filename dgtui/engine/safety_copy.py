@@ -84,7 +84,10 @@ def take_safety_copy(task: TargetTask, record: Restore) -> SafetyCopy:
                 finished_at=now(),
                 problem=problem_of(error),
             )
-            task.catalog.save_execution(ended)
+            try:
+                task.catalog.save_execution(ended)
+            except DataGuardianError as trouble:
+                task.run.log(f"The end of the safety backup could not be recorded: {trouble.message}", level="warning")
         if isinstance(error, Cancelled):
             raise
         raise RestoreError(
