@@ -132,7 +132,8 @@ class CuttingProxy:
             self._cut_all(sparing=sink if self._cut == "late" else None)
 
     def _cut_all(self, sparing: socket.socket | None = None) -> None:
-        for pair in self._pairs:
+        # Who was cut first may be back before the last one is, and is not meant.
+        for pair in tuple(self._pairs):
             for end in pair:
                 if end is sparing:
                     continue
