@@ -89,6 +89,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         """Whether rows alone can be loaded into tables of a datasource; raises ConfigError where there is none."""
         return datasource_adapter(self.require_datasource(name).type).loads_data
 
+    def datasources_of(self, kind: str) -> list[str]:
+        """The names of the datasources of a kind."""
+        return [name for name, settings in self.datasources.items() if settings.type == kind]
+
     def require_datasource(self, name: str) -> DatasourceSettings:
         """The settings of a datasource; raises ConfigError where there is none of this name."""
         return self._named("datasources", self.datasources, name)

@@ -134,7 +134,7 @@ def _places(execution: Execution, storage: str | None) -> list[str]:
 
 def _not_configured(config: Config, execution: Execution) -> ConfigError:
     name, kind = execution.datasource, execution.datasource_type
-    others = [other for other, settings in config.datasources.items() if settings.type == kind]
+    others = config.datasources_of(kind)
     return ConfigError(
         f"The datasource {name}, of which this backup is, is not configured any more",
         subject=name,

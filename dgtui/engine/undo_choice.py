@@ -181,8 +181,7 @@ def _without_datasource(catalog: Catalog, config: Config, restore: Restore) -> s
     again = f"The datasource {name} is not configured any more: name it {name} again in the configuration"
     if safety is None:
         return again
-    kind = safety.datasource_type
-    others = [other for other, settings in config.datasources.items() if settings.type == kind]
+    others = config.datasources_of(safety.datasource_type)
     where = f"--to {others[0]}" if len(others) == 1 else "--to DATASOURCE"
     return f"{again}, or restore what was there before elsewhere: dgtui restore {safety.execution_id[:8]} {where}"
 

@@ -36,11 +36,8 @@ class RestoreOffer(Record, frozen=True):
     @property
     def others(self) -> list[str]:
         """The other datasources that it could go into."""
-        return [
-            name
-            for name, settings in self.config.datasources.items()
-            if settings.type == self.execution.datasource_type and name != self.execution.datasource
-        ]
+        execution = self.execution
+        return [name for name in self.config.datasources_of(execution.datasource_type) if name != execution.datasource]
 
     @property
     def proposed_name(self) -> str:

@@ -1,8 +1,11 @@
 """What an examination found."""
 
+import os
+from pathlib import Path
 from typing import Literal
 
 from dgtui.engine.errors import DataGuardianError
+from dgtui.engine.files import file_error
 from dgtui.engine.model import Record
 
 Area = Literal["configuration", "datasource", "state", "storage", "job", "channel", "metrics"]
@@ -24,3 +27,8 @@ class Finding(Record, frozen=True):
 def finding_of(area: Area, subject: str, error: DataGuardianError) -> Finding:
     """An error as something to mend."""
     return Finding(area=area, subject=subject, level="error", message=error.message, mend=error.hint, kind=error.kind)
+
+
+def not_writable(area: Area, path: Path, code: int) -> Finding:
+    """A place that cannot be written, for the reason that has this number (`errno`)."""
+    return finding_of(area, str(path), file_error(OSError(code, os.strerror(code)), path, "write to"))

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dgtui.config import Config
-from dgtui.engine.check.finding import Finding, finding_of
-from dgtui.engine.files import file_error, is_read_only
+from dgtui.engine.check.finding import Finding, not_writable
+from dgtui.engine.files import is_read_only
 
 
 def examine_metrics_file(config: Config) -> Iterator[Finding]:
@@ -27,15 +27,10 @@ def examine_metrics_file(config: Config) -> Iterator[Finding]:
             kind="StorageError",
         )
     elif path.is_dir():
-        yield _not_writable(errno.EISDIR, path)
+        yield not_writable("metrics", path, errno.EISDIR)
     elif is_read_only(folder):
-        yield _not_writable(errno.EROFS, folder)
+        yield not_writable("metrics", folder, errno.EROFS)
     elif not os.access(folder, os.W_OK | os.X_OK):
-        yield _not_writable(errno.EACCES, folder)
+        yield not_writable("metrics", folder, errno.EACCES)
     else:
         yield Finding(area="metrics", subject=str(path), level="ok", message="can be written by this user")
-
-
-def _not_writable(code: int, path: Path) -> Finding:
-    error = file_error(OSError(code, os.strerror(code)), path, "write to")
-    return finding_of("metrics", str(path), error)

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from dgtui.config import Config
-from dgtui.engine.check.finding import Finding, finding_of
+from dgtui.engine.check.finding import Finding, not_writable
 from dgtui.engine.datasources import datasource_adapter
-from dgtui.engine.files import file_error, is_read_only, nearest_folder
+from dgtui.engine.files import is_read_only, nearest_folder
 
 _MEND = "Make room, or name a folder on a larger disk with DGTUI_STATE"
 
@@ -37,17 +37,13 @@ def _obstacle(state: Path) -> Finding | None:
     """Why nothing can be recorded there, or the folder not be made."""
     folder = nearest_folder(state)
     if is_read_only(folder):
-        return _not_writable(errno.EROFS, folder)
+        return not_writable("state", folder, errno.EROFS)
     # Each run makes files in these, and changes the last.
     own = [path for path in (state / "runs", state / "locks", state / "catalog.db") if path.exists()]
     for path in (folder, *own):
         if not os.access(path, os.W_OK | (os.X_OK if path.is_dir() else 0)):
-            return _not_writable(errno.EACCES, path)
+            return not_writable("state", path, errno.EACCES)
     return None
-
-
-def _not_writable(code: int, path: Path) -> Finding:
-    return finding_of("state", str(path), file_error(OSError(code, ""), path, "write to"))
 
 
 def _room(config: Config, state: Path, dump_bytes: Mapping[str, int | None]) -> Finding:

@@ -4,7 +4,7 @@ import os
 import re
 import subprocess
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from itertools import islice
 
 from dgtui.engine.child import Child, describe_exit, widen_pipe
@@ -172,24 +172,20 @@ def _load_error(
     closed = code in CLOSED
     if limit is not None and closed:
         # To a statement that is too long the server says nothing, and where it answers still, it has not gone away.
-        with _told_of_the_log(), access.session(fallback=RestoreError):
-            code, text = TOO_BIG, f"{text}, as it does at a statement of more than {limit} bytes (max_allowed_packet)"
+        try:
+            with access.session(fallback=RestoreError):
+                code = TOO_BIG
+        except DatabaseConnectionError as gone:
+            gone.hint += LOST_HINT
+            raise
+        text = f"{text}, as it does at a statement of more than {limit} bytes (max_allowed_packet)"
     error = access.error(code, text, fallback=RestoreError, detail=tuple(lines))
     if isinstance(error, DatabaseConnectionError):
-        with _told_of_the_log() if closed else nullcontext():
-            raise error
+        if closed:
+            error.hint += LOST_HINT
+        raise error
     where = f"{script.section_at(int(match[2]))} (line {match[2]})" if match else script.current
     return LoadError(message=text, statement=where), _hint_of(access, code, text, script.database)
-
-
-@contextmanager
-def _told_of_the_log() -> Iterator[None]:
-    """Have whoever reads that the server is gone look for the reason where it tells it."""
-    try:
-        yield
-    except DatabaseConnectionError as error:
-        error.hint += LOST_HINT
-        raise
 
 
 def _hint_of(access: Access, code: int, text: str, database: str) -> str:

@@ -35,7 +35,7 @@ def with_frozen_rows(
     are known. The places that the archive tells of its data are no longer true: it is for a pipe.
     """
     head, data = head_of(blocks, toc)
-    made = {(entry.schema, entry.tag) for entry in entries if entry.kind == "TABLE" and _is_plain(entry)}
+    made = {(one.schema, one.tag) for one in entries if one.kind == "TABLE" and one.access_method == _ACCESS_METHOD}
     changed = bytearray(head)
     for entry in sorted(toc.entries, key=lambda entry: entry.copy_at, reverse=True):
         if (entry.schema, entry.tag) in made and _fills_itself(entry) and _is_large(entry, sizes):
@@ -47,10 +47,6 @@ def with_frozen_rows(
 def refuses_frozen_rows(outcome: LoadOutcome) -> bool:
     """Whether what failed first is a statement that was changed, and not the rows."""
     return bool(outcome.errors) and outcome.errors[0].statement.startswith(_EMPTIED)
-
-
-def _is_plain(entry: TocEntry) -> bool:
-    return entry.access_method == _ACCESS_METHOD
 
 
 def _fills_itself(entry: TocEntry) -> bool:
@@ -69,6 +65,7 @@ def _change(head: bytearray, place: int, integer_bytes: int) -> None:
     ends = begins + int.from_bytes(head[place + 1 : begins], "little")
     statement = bytes(head[begins:ends])
     match = _STATEMENT_BYTES.fullmatch(statement)
+    # The bytes of a name in another encoding may be quotation marks.
     if match is None:
         return
     table = match[1] + b"." + match[2]
