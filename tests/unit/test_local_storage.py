@@ -588,6 +588,10 @@ def test_a_line_that_was_cut_does_not_spoil_the_next_one(storage: LocalStorage) 
     for _ in range(2):
         storage.append_system_log("cleanup.log", "half", once=True)
     assert log.read_text() == "one\nha\nhalf\n"
+    log.write_text("one\nha")
+    for line in ("two", "three"):
+        storage.append_system_log("cleanup.log", line)
+    assert log.read_text() == "one\nha\ntwo\nthree\n"
 
 
 @pytest.mark.parametrize("kind", ["link", "link to nothing", "fifo", "linked folder"])

@@ -17,7 +17,8 @@ def append_line(root: LocalRoot, name: str, line: bytes, *, once: bool) -> None:
             make_folder(SYSTEM, root_fd)
         folder = open_folder(SYSTEM, folder=root_fd)
         opened.callback(os.close, folder)
-        before = _before_line(name, line, folder) if once else b""
+        # A full disk takes half a line, and the next one all the same once there is room.
+        before = _before_line(name, line, folder, once=once)
         if before is None:
             return
         # O_NONBLOCK: a fifo in its place without a reader is an error, and not waited for.
@@ -29,13 +30,15 @@ def append_line(root: LocalRoot, name: str, line: bytes, *, once: bool) -> None:
         os.fsync(file)
 
 
-def _before_line(name: str, line: bytes, folder: int) -> bytes | None:
-    """What ends the last line where that was cut off; None where the wanted one is there."""
+def _before_line(name: str, line: bytes, folder: int, *, once: bool) -> bytes | None:
+    """What ends the last line where that was cut off; None where the line is wanted `once`, and is there."""
     last = b"\n"
     try:
         with open_for_reading(name, folder) as log:
+            if not once:
+                log.seek(max(log.seek(0, os.SEEK_END) - 1, 0))
             for last in log:
-                if last == line:
+                if once and last == line:
                     return None
     except FileNotFoundError:
         return b""
