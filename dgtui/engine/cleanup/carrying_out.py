@@ -1,7 +1,8 @@
 """Removing what retention lets go, one copy after another: an interruption at any moment leaves no half backup."""
 
+import contextlib
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from functools import partial
 from types import MappingProxyType
@@ -26,11 +27,13 @@ from dgtui.engine.problems import problem_of
 from dgtui.engine.removal_records import RemovalRecords
 from dgtui.engine.retention import Verdict
 from dgtui.engine.runs import RunPaths
+from dgtui.engine.sizes import size_text
 from dgtui.engine.storages.base import FolderRef, KnownFolders, Storage
 from dgtui.engine.stored import folder_of, know_marker, read_known_manifest, status_by
 
 PATIENCE_SECONDS = 30.0
 """How long a cleanup, or a deletion by hand, waits for another one."""
+_NAMED_AT_MOST = 3
 
 
 class Cleanup:
@@ -78,10 +81,11 @@ class Cleanup:
             self._table.set_expiries(plan.expiries())
             if scope.jobs is None:
                 self._table.clear_expiries(self._look.ruled_jobs())
-            for verdict in plan.removals:
-                if scope.allows(verdict.storage) and not self._stop.is_set():
-                    self._remove(verdict)
-            left = self._remove_strays(scope) if strays else ()
+            with self._saying_what_is_gone():
+                for verdict in plan.removals:
+                    if scope.allows(verdict.storage) and not self._stop.is_set():
+                        self._remove(verdict)
+                left = self._remove_strays(scope) if strays else []
             # Still locked: what was not told yet is told by one process.
             self._tell()
             self._write_down(self._records.write_owed)
@@ -273,6 +277,20 @@ class Cleanup:
     def _tell_failures(self, storage: str, *, everywhere: bool) -> None:
         failed = [one for one in self._not_removed if one.storage == storage]
         tell_failures(self._catalog, self._config, storage, failed, self._clock(), everywhere=everywhere)
+
+    @contextlib.contextmanager
+    def _saying_what_is_gone(self) -> Iterator[None]:
+        """What ends it early names what it had removed: whoever reads that it failed would think that all is there."""
+        try:
+            yield
+        except DataGuardianError as error:
+            if not self._removed:
+                raise
+            freed = size_text(sum(one.bytes for one in self._removed))
+            gone = ", ".join(one.path for one in self._removed[:_NAMED_AT_MOST])
+            more = " and others" if len(self._removed) > _NAMED_AT_MOST else ""
+            told = f"{error.message}. Already removed: {len(self._removed)}, {freed} freed: {gone}{more}"
+            raise error.reworded(told) from error
 
     def _write_down(self, write: Callable[[], object]) -> None:
         """What was removed is removed, also where it cannot be written down."""
