@@ -17,8 +17,18 @@ from dgtui.engine.stored import folder_of, know_marker
 from dgtui.engine.ways_back import ways_back
 
 
-def delete_copies(catalog: Catalog, config: Config, execution: Execution, *, storage: str | None, force: bool) -> int:
+def delete_copies(
+    catalog: Catalog,
+    config: Config,
+    execution: Execution,
+    *,
+    storage: str | None,
+    force: bool,
+    unwritten: list[BegunRemoval],
+) -> int:
     """Delete an execution's copies, or the one at `storage`; the bytes freed.
+
+    What is deleted is deleted, also where it cannot be written down: it is added to `unwritten`.
 
     Raises ConfigError where it is pinned, the last good backup of its job, or the only way back of a restore, and
     `force` is not given; JobBusy where it is still being made; StorageError.
@@ -36,7 +46,7 @@ def delete_copies(catalog: Catalog, config: Config, execution: Execution, *, sto
         )
     if not force:
         refuse_needed(catalog, execution, storage=storage)
-    return _delete_all(catalog, config, execution, chosen)
+    return _delete_all(catalog, config, execution, chosen, unwritten)
 
 
 def refuse_needed(catalog: Catalog, execution: Execution, *, storage: str | None) -> None:
@@ -82,7 +92,9 @@ def _refuse_under_way(execution: Execution) -> None:
         )
 
 
-def _delete_all(catalog: Catalog, config: Config, execution: Execution, chosen: Sequence[Copy]) -> int:
+def _delete_all(
+    catalog: Catalog, config: Config, execution: Execution, chosen: Sequence[Copy], unwritten: list[BegunRemoval]
+) -> int:
     # All of them before the first one is touched: half a deletion would not be what was asked for.
     targets = {copy.storage: _storage_of(config, copy) for copy in chosen if copy.path}
     records = RemovalRecords(catalog, config)
@@ -92,7 +104,8 @@ def _delete_all(catalog: Catalog, config: Config, execution: Execution, chosen: 
         try:
             if copy.path:
                 left = tuple(other.storage for other in chosen[number:] if other.path)
-                freed += _delete(catalog, records, targets[copy.storage], _begun(execution, copy, left))
+                removal = _begun(execution, copy, left)
+                freed += _delete(catalog, records, targets[copy.storage], removal, unwritten)
             else:
                 catalog.remove_copy(execution.execution_id, copy.storage)
         except DataGuardianError as error:
@@ -133,7 +146,13 @@ def _begun(execution: Execution, copy: Copy, left: tuple[str, ...]) -> BegunRemo
     )
 
 
-def _delete(catalog: Catalog, records: RemovalRecords, target: Storage[Any], removal: BegunRemoval) -> int:
+def _delete(
+    catalog: Catalog,
+    records: RemovalRecords,
+    target: Storage[Any],
+    removal: BegunRemoval,
+    unwritten: list[BegunRemoval],
+) -> int:
     know_marker(catalog, target)
     records.table.begin(removal)
     try:
@@ -144,7 +163,20 @@ def _delete(catalog: Catalog, records: RemovalRecords, target: Storage[Any], rem
         if gone is None:
             raise
         return gone.bytes
-    return records.end(removal, freed).bytes
+    try:
+        records.end(removal, freed)
+    except DataGuardianError:
+        unwritten.append(removal)
+    return freed
+
+
+def settle_deletion(records: RemovalRecords, unwritten: Sequence[BegunRemoval]) -> None:
+    """Write down what could not be when it was deleted. Raises CatalogError, StorageError, JobBusy."""
+    keys = {(one.key, one.storage) for one in unwritten}
+    for removal in records.table.begun() if keys else ():
+        # As far as it came: it may have its line.
+        if (removal.key, removal.storage) in keys:
+            records.settle(removal)
 
 
 def tell_cut_deletions(catalog: Catalog, table: RemovalTable) -> None:
@@ -161,7 +193,7 @@ def tell_cut_deletions(catalog: Catalog, table: RemovalTable) -> None:
             outcome="partial" if left else "completed",
             details=(
                 f"job {gone[-1].job}",
-                "its process ended without notice",
+                "written down later: its process was ended before, or could not",
                 *(f"deleted at {one.storage}" for one in gone),
                 *(f"not deleted at {name}" for name in left),
             ),

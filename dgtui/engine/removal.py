@@ -1,17 +1,19 @@
 """Removing backups and storages by hand, each with the audit entry that tells of it."""
 
+from collections.abc import Sequence
 from functools import partial
 
 from dgtui.config import Config
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.catalog.forgetting import forget_storage
-from dgtui.engine.catalog.removals import RemovalTable
+from dgtui.engine.catalog.removals import BegunRemoval, RemovalTable
 from dgtui.engine.cleanup.carrying_out import PATIENCE_SECONDS
 from dgtui.engine.cleanup.looking import Look
-from dgtui.engine.deletion import Forgotten, delete_copies, known_at
-from dgtui.engine.errors import JobBusy
+from dgtui.engine.deletion import Forgotten, delete_copies, known_at, settle_deletion
+from dgtui.engine.errors import DataGuardianError, JobBusy
 from dgtui.engine.locks import take_lock
 from dgtui.engine.model import Execution
+from dgtui.engine.removal_records import RemovalRecords
 from dgtui.engine.runs import RunPaths
 from dgtui.engine.telling import Teller
 
@@ -32,16 +34,19 @@ class Removal:
         being made never is.
         """
         outcome = "failed"
+        unwritten: list[BegunRemoval] = []
         with take_lock(self._paths.locks / "cleanup.lock", purpose="deleting", patience_seconds=PATIENCE_SECONDS):
             # It may have ended, or be read by a restore, since somebody looked at it or while we waited.
             newest = self._catalog.execution(execution.execution_id) or execution
             if not force:
                 self._refuse_in_use(newest)
             try:
-                freed = delete_copies(self._catalog, self._config, newest, storage=storage, force=force)
+                freed = delete_copies(
+                    self._catalog, self._config, newest, storage=storage, force=force, unwritten=unwritten
+                )
                 outcome = "completed"
             finally:
-                self._tell_deletion(newest, storage, outcome)
+                self._write_down(newest, storage, outcome, unwritten)
         return freed
 
     def _refuse_in_use(self, execution: Execution) -> None:
@@ -51,6 +56,18 @@ class Removal:
                 subject=execution.execution_id,
                 hint="Wait for its end, dgtui status shows it; or delete it all the same: "
                 f"dgtui delete {execution.execution_id[:8]} --force",
+            )
+
+    def _write_down(
+        self, execution: Execution, storage: str | None, outcome: str, unwritten: Sequence[BegunRemoval]
+    ) -> None:
+        """Where that fails, all of it is left to the next start; why the deletion failed is told all the same."""
+        try:
+            settle_deletion(RemovalRecords(self._catalog, self._config), unwritten)
+            self._tell_deletion(execution, storage, outcome)
+        except DataGuardianError as error:
+            self._teller.warn(
+                f"The deletion could not be written down: {error.message}. The next start of dgtui makes up for it"
             )
 
     def _tell_deletion(self, execution: Execution, storage: str | None, outcome: str) -> None:

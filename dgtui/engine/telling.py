@@ -48,7 +48,7 @@ class Teller:
     def __init__(self, catalog: Database, config: Config, warn: Warn) -> None:
         self._catalog = catalog
         self._config = config
-        self._warn = warn
+        self.warn = warn
 
     def record_end(self, execution: Execution, *, known: bool = False) -> None:
         """Record how a backup ended, and tell of it; `known` where people heard of it already. Raises CatalogError.
@@ -135,7 +135,7 @@ class Teller:
                 url_to_ask = url
             _ping(url_to_ask, deadline)
         except DataGuardianError as error:
-            self._warn(f"The heartbeat of {execution.job} was not taken: {error.message}")
+            self.warn(f"The heartbeat of {execution.job} was not taken: {error.message}")
 
     def deliver(self) -> None:
         """Send notifications now where no daemon does it; what is not taken stays for the next one to come by."""
@@ -146,10 +146,10 @@ class Teller:
                 return
             report = Courier(self._catalog, self._config).deliver(seconds=DELIVERY_SECONDS)
         except DataGuardianError as error:
-            self._warn(f"Notifications were not sent: {error.message}")
+            self.warn(f"Notifications were not sent: {error.message}")
             return
         for problem in report.problems:
-            self._warn(f"Notifications are kept and tried again: {problem}")
+            self.warn(f"Notifications are kept and tried again: {problem}")
 
     def audit(
         self,
@@ -173,7 +173,7 @@ class Teller:
                 also=also,
             )
         except DataGuardianError as error:
-            self._warn(f"The audit log could not be written: {error.message}")
+            self.warn(f"The audit log could not be written: {error.message}")
             return False
         return True
 
@@ -202,7 +202,7 @@ class Teller:
                 event=event,
             )
         except DataGuardianError as error:
-            self._warn(f"A notification could not be stored: {error.message}")
+            self.warn(f"A notification could not be stored: {error.message}")
 
 
 _BACKUP_KINDS: dict[str, NotificationKind] = {

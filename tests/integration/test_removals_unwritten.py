@@ -5,6 +5,8 @@ from datetime import timedelta
 from itertools import count
 from pathlib import Path
 
+import pytest
+
 from dgtui.engine.audit import verify_audit
 from dgtui.engine.catalog.audit import AuditTable
 from dgtui.engine.catalog.notifications import Notifications
@@ -15,7 +17,7 @@ from dgtui.engine.facade import Engine
 from tests.integration.test_removals_killed import JOB, START, add, engine, lines
 from tests.support.backup_folders import new_id
 from tests.support.homes import Home
-from tests.support.refusing import refusing, refusing_from
+from tests.support.refusing import Refusing, refusing, refusing_from
 
 __all__ = ["engine"]
 
@@ -79,3 +81,37 @@ def test_whichever_write_of_a_cleanup_fails(home: Home, engine: Engine) -> None:
     # Half a line is all that a full disk leaves beside the whole ones.
     halves = [line for line in lines(home) if line not in once]
     assert all(any(str(path).startswith(line) for path in removed) for line in halves), halves
+
+
+@pytest.mark.parametrize("failing", [refusing, refusing_from])
+def test_whichever_write_of_a_deletion_fails(home: Home, engine: Engine, failing: Refusing) -> None:
+    engine.close()
+    for step in count(1):
+        folders = add(home, START + timedelta(days=step), "disk", "nas")
+        doomed = home.engine()
+        one = next(one for one in doomed.executions() if one.folder == folders[0].name)
+        why = ""
+        with failing(step) as refused:
+            try:
+                doomed.delete(one, force=True)
+            except DataGuardianError as error:
+                why = error.message
+        there = {folder.parts[-3] for folder in folders if folder.exists()}
+        assert bool(there) == bool(why), (step, refused.seen, why)
+        assert ("Already deleted: the copy at disk" in why) == (there == {"nas"}), (step, why)
+        doomed.close()
+        after = home.engine()
+        known = after.catalog.execution(one.execution_id)
+        assert {copy.storage for copy in known.copies if copy.status == "available"} == there if known else not there
+        entries = [entry for entry in AuditTable(after.catalog).entries() if entry.object_name == one.execution_id]
+        outcomes = {2: "failed", 1: "partial", 0: "completed"}
+        # An attempt that removed nothing, and cannot be written down, is no entry later.
+        assert [entry.outcome for entry in entries] == [outcomes[len(there)]] or (len(there), entries) == (2, []), step
+        after.retention.clean_up(Scope())
+        assert all(lines(home)[str(folder)] == 1 for folder in folders if not folder.exists()), step
+        assert nothing_is_owed(after)
+        after.close()
+        if not refused.refused:
+            break
+    assert step > 20, "two removals, each of several writes"
+    assert verify_audit(home.engine().catalog).damage == ()
