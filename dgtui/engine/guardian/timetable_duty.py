@@ -103,6 +103,8 @@ class TimetableDuty:
     def run(self, now: datetime) -> None:
         """Claim what is due, and start what there is room for."""
         config = self._context.config
+        # Where it fails in between, the rest is to be done at the next try, and not at the next due time.
+        self._look_again = now
         if self._states is None:
             self._states = dict(timetable_states(self._context.catalog))
         self._follow_zone()
@@ -134,8 +136,10 @@ class TimetableDuty:
         text, timetable = self._timetable(job_id, job)
         state = self._states.get(job_id)
         if state is None or _outdated(state, text, now):
-            self._states[job_id] = TimetableState(timetable=text, handled_until=now)
-            begin_timetable(self._context.catalog, job_id, self._states[job_id], ahead=now + _CLOCK_SET_BACK)
+            begun = TimetableState(timetable=text, handled_until=now)
+            # Once it is written down, or a daemon that starts later would begin anew and catch up nothing.
+            begin_timetable(self._context.catalog, job_id, begun, ahead=now + _CLOCK_SET_BACK)
+            self._states[job_id] = begun
             return
         due = timetable.latest(now, state.handled_until)
         if due is None:
