@@ -91,6 +91,8 @@ class HealthWorker:
         self._companions = Companions(known.values())
         self._running: dict[Watched, _Running] = {}
         self._answers: queue.SimpleQueue[tuple[_Running, HealthCheck]] = queue.SimpleQueue()
+        self._unrecorded: list[tuple[HealthCheck, Config]] = []
+        """Answers that the catalogue has not taken yet."""
         self._wanted: list[Watched] = []
         self._thinned: datetime | None = None
         self._config = surroundings.config
@@ -103,8 +105,11 @@ class HealthWorker:
         return bool(self._wanted) or any(not running.given_up for running in self._running.values())
 
     def next_due(self, moment: datetime) -> datetime | None:
-        """When something is to be checked; at once while checks are under way; None where nothing is configured."""
-        if self.busy:
+        """When something is to be checked; at once while checks are under way; None where nothing is configured.
+
+        At once too where something could not be recorded, or told, when it was.
+        """
+        if self.busy or self._unrecorded or self._has_to_tell:
             return moment
         return self._agenda.next_due(self._surroundings.config, moment)
 
@@ -118,6 +123,9 @@ class HealthWorker:
         Where so much is watched that something is always under way, the next call goes on with it.
         """
         end = time.monotonic() + _LONGEST_ROUND_SECONDS
+        if self._unrecorded:
+            # Before anything is asked: while nothing can be recorded, nothing is asked either.
+            self._collect(0)
         self._forget_removed()
         self._tell()
         self._want_due()
@@ -144,9 +152,13 @@ class HealthWorker:
     def _want_due(self) -> None:
         self.want(self._agenda.due(self._surroundings.config, self._clock()))
 
-    def _tell(self) -> None:
+    @property
+    def _has_to_tell(self) -> bool:
         # What is lost together is told together.
-        if self._untold and not self._companions.outstanding:
+        return self._untold and not self._companions.outstanding
+
+    def _tell(self) -> None:
+        if self._has_to_tell:
             tell_events(self._surroundings.catalog, self._surroundings.config, self._records, self._clock())
             self._untold = False
 
@@ -182,7 +194,8 @@ class HealthWorker:
                 continue
             self._agenda.checked(self._surroundings.config, subject, moment)
             if former is not None and former.hangs:
-                self._record([(_still_hanging(former, moment), former.config)])
+                self._unrecorded.append((_still_hanging(former, moment), former.config))
+                self._record()
             else:
                 self._start(subject, moment)
 
@@ -199,14 +212,14 @@ class HealthWorker:
 
     def _collect(self, seconds: float) -> None:
         """Record the answers that are there, waiting for one for a while, and give up what takes too long."""
-        answers = self._take(seconds)
+        self._unrecorded += self._take(seconds)
         if others := self._follow_config():
-            answers = [(check, config) for check, config in answers if check.subject not in others]
+            self._unrecorded = [(check, config) for check, config in self._unrecorded if check.subject not in others]
         for running in [one for one in self._running.values() if one.late and not one.given_up]:
             running.given_up = True
-            answers.append((_given_up(running), running.config))
-        if answers:
-            self._record(answers)
+            self._unrecorded.append((_given_up(running), running.config))
+        if self._unrecorded:
+            self._record()
         self._tell()
 
     def _take(self, seconds: float) -> list[tuple[HealthCheck, Config]]:
@@ -222,8 +235,10 @@ class HealthWorker:
                     seconds = _TOGETHER_SECONDS if self._busy_ones() else 0
         return answers
 
-    def _record(self, answers: Sequence[tuple[HealthCheck, Config]]) -> None:
-        states = self._records.record([(check, self._judge_of(check, config)) for check, config in answers])
+    def _record(self) -> None:
+        answers = [(check, self._judge_of(check, config)) for check, config in self._unrecorded]
+        states = self._records.record(answers)
+        self._unrecorded = []
         self.want(self._companions.answered(self._surroundings.config, states))
 
     def _judge_of(self, check: HealthCheck, config: Config) -> Judge:
