@@ -3,6 +3,7 @@
 import threading
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -10,7 +11,7 @@ from dgtui.config import Config
 from dgtui.engine.catalog import Catalog, CatalogError
 from dgtui.engine.catalog.health import HealthRecords
 from dgtui.engine.catalog.notifications import Notifications
-from dgtui.engine.health import HealthWorker
+from dgtui.engine.health import HealthWorker, asking, jobs
 from dgtui.engine.health import worker as health_worker
 from dgtui.engine.health.judging import span_text
 from dgtui.engine.health_model import HealthCheck, Watched
@@ -104,3 +105,26 @@ def test_while_nothing_can_be_recorded_nothing_more_is_asked(
     assert len(watching.asked) <= 3
     watching.turn(timedelta(minutes=1))
     assert len(HealthRecords(engine.catalog).history(SHOP)) == len(watching.asked)
+
+
+@pytest.mark.parametrize(("module", "subject"), [(jobs, "nightly"), (asking, "disk")])
+def test_a_catalogue_that_cannot_be_read_says_nothing_of_a_job_or_a_storage(
+    every_minute: Home, monkeypatch: pytest.MonkeyPatch, module: ModuleType, subject: str
+) -> None:
+    """It was recorded as a check that hung, or as a storage that failed."""
+
+    def fail(*_: object) -> None:
+        raise CatalogError("disk I/O error")
+
+    engine = every_minute.engine()
+    every_minute.storage().mkdir()
+    worker = HealthWorker(SimpleNamespace(config=engine.config, catalog=engine.catalog))
+    asked = Watched(kind="job" if module is jobs else "storage", name=subject)
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "good_backups", fail)
+        with pytest.raises(CatalogError, match="disk I/O error"):
+            worker.check([asked], threading.Event())
+        assert HealthRecords(engine.catalog).history() == []
+        assert worker.busy, "it is asked again"
+    worker.run(threading.Event())
+    assert [check.result for check in HealthRecords(engine.catalog).history(asked)] == ["ok"]

@@ -4,7 +4,7 @@ import statistics
 from datetime import datetime
 
 from dgtui.config import Config
-from dgtui.engine.catalog import Catalog
+from dgtui.engine.catalog import Catalog, CatalogError
 from dgtui.engine.datasources.answer import HealthAnswer
 from dgtui.engine.errors import (
     AuthenticationError,
@@ -70,7 +70,10 @@ def _figures(answer: HealthAnswer) -> Figures:
 
 
 def ask_storage(config: Config, catalog: Catalog, subject: Watched, at: datetime) -> HealthCheck:
-    """See whether a storage can be reached and written to, and whether the next backups find room."""
+    """See whether a storage can be reached and written to, and whether the next backups find room.
+
+    Raises CatalogError, which says nothing of the storage.
+    """
     try:
         storage = config.storage(subject.name)
         know_marker(catalog, storage)
@@ -84,6 +87,8 @@ def ask_storage(config: Config, catalog: Catalog, subject: Watched, at: datetime
         storage.try_writing()
     except DiskSpaceError as error:
         concerns = (Concern(kind="storage_low", message=error.message, hint=error.hint, status="critical"),)
+    except CatalogError:
+        raise
     except DataGuardianError as error:
         result: CheckResult = "unreachable" if isinstance(error, StorageError) else "error"
         return HealthCheck(subject=subject, checked_at=at, result=result, message=error.message, hint=error.hint)

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from dgtui.config import Config
-from dgtui.engine.catalog import Catalog
+from dgtui.engine.catalog import Catalog, CatalogError
 from dgtui.engine.catalog.health import HealthRecords, Judge
 from dgtui.engine.health.agenda import Agenda, changed_datasources, watched_of
 from dgtui.engine.health.asking import ask_datasource, ask_storage
@@ -90,9 +90,11 @@ class HealthWorker:
         self._agenda = Agenda(last, clock())
         self._companions = Companions(known.values())
         self._running: dict[Watched, _Running] = {}
-        self._answers: queue.SimpleQueue[tuple[_Running, HealthCheck]] = queue.SimpleQueue()
+        self._answers: queue.SimpleQueue[tuple[_Running, HealthCheck | CatalogError]] = queue.SimpleQueue()
         self._unrecorded: list[tuple[HealthCheck, Config]] = []
         """Answers that the catalogue has not taken yet."""
+        self._fault: CatalogError | None = None
+        """Why something could not be asked."""
         self._wanted: list[Watched] = []
         self._thinned: datetime | None = None
         self._config = surroundings.config
@@ -208,7 +210,12 @@ class HealthWorker:
         running.thread.start()
 
     def _ask(self, running: _Running) -> None:
-        self._answers.put((running, ask(running.config, self._surroundings.catalog, running.subject, running.at)))
+        answer: HealthCheck | CatalogError
+        try:
+            answer = ask(running.config, self._surroundings.catalog, running.subject, running.at)
+        except CatalogError as error:
+            answer = error
+        self._answers.put((running, answer))
 
     def _collect(self, seconds: float) -> None:
         """Record the answers that are there, waiting for one for a while, and give up what takes too long."""
@@ -221,17 +228,24 @@ class HealthWorker:
         if self._unrecorded:
             self._record()
         self._tell()
+        if (fault := self._fault) is not None:
+            self._fault = None
+            raise fault
 
     def _take(self, seconds: float) -> list[tuple[HealthCheck, Config]]:
         """The first answer that comes within `seconds`, and those that are there with it or soon after."""
         answers: list[tuple[HealthCheck, Config]] = []
         with contextlib.suppress(queue.Empty):
             while len(answers) < _QUICK_AT_ONCE:
-                running, check = self._answers.get(timeout=seconds)
+                running, answer = self._answers.get(timeout=seconds)
                 if self._running.get(running.subject) is running:
                     del self._running[running.subject]
-                if not running.given_up:
-                    answers.append((check, running.config))
+                if isinstance(answer, CatalogError):
+                    # That says nothing of what was asked, which is asked again.
+                    self._fault = answer
+                    self.want([] if running.given_up else [running.subject])
+                elif not running.given_up:
+                    answers.append((answer, running.config))
                     seconds = _TOGETHER_SECONDS if self._busy_ones() else 0
         return answers
 
