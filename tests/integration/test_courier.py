@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,7 +20,7 @@ import sqlalchemy as sa
 
 from dgtui.config import Config
 from dgtui.config.channels import ChannelSettings, EmailSettings, WebhookSettings
-from dgtui.engine.catalog import Catalog
+from dgtui.engine.catalog import Catalog, CatalogError
 from dgtui.engine.catalog.deliveries import Deliveries
 from dgtui.engine.catalog.delivery_items import DeliveryItems
 from dgtui.engine.catalog.notifications import Notifications
@@ -27,7 +28,7 @@ from dgtui.engine.datasources.postgres_connection import PostgresSettings
 from dgtui.engine.memory import OutOfMemory, out_of_memory
 from dgtui.engine.model import Execution, Problem
 from dgtui.engine.notification_model import NotificationKind
-from dgtui.engine.notify import raise_notification
+from dgtui.engine.notify import courier, raise_notification
 from dgtui.engine.notify.courier import Courier, DeliveryReport
 from dgtui.engine.notify.rules import after_quiet_hours
 from dgtui.engine.records import Records
@@ -35,6 +36,7 @@ from dgtui.engine.settings import Duration
 from dgtui.engine.telling import Teller
 from tests.support.homes import PATIENCE_SECONDS, Home, wait_until
 from tests.support.receivers import WebServer, closed_port, frozen_server, mail_server, web_server
+from tests.support.refusing import refusing
 
 START = datetime(2025, 2, 13, 21, 30, tzinfo=UTC)
 
@@ -596,7 +598,7 @@ def test_people_are_reminded_of_what_lasts_while_one_recipient_is_put_off(post: 
 _DAEMON = """
 import sys
 import threading
-from dgtui.engine.catalog import Catalog
+from dgtui.engine.catalog import Catalog, CatalogError
 from dgtui.config import load_config
 from dgtui.engine.notify.courier import Courier
 from pathlib import Path
@@ -668,3 +670,33 @@ def test_a_fault_of_the_program_waits_its_time_and_is_shown(
     assert (waiting.status, waiting.attempts) == ("waiting", 1)
     monkeypatch.undo()
     assert post.deliver(after=timedelta(seconds=20)).sent == 1
+
+
+@pytest.mark.parametrize("status", [200, 503])
+def test_whichever_write_fails_a_message_is_sent_once_and_none_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    """One that was refused was never sent again, and one that was taken was called perhaps sent."""
+    monkeypatch.setattr(courier, "_RECORDING_PAUSES", (0.0,))
+    for number in count(1):
+        (tmp_path / str(number)).mkdir()
+        catalog = Catalog(tmp_path / str(number))
+        with web_server() as web:
+            web.status = status
+            post = Post(catalog, web)
+            for subject in ("shop", "forum"):
+                post.tell("backup_failed", subject)
+            with refusing(number) as refused, contextlib.suppress(CatalogError):
+                post.deliver()
+            if status == 503:
+                post.got()
+            web.status = 200
+            for _ in range(2):
+                post.deliver(after=2 * MINUTE)
+            taken = [subject for subjects in post.subjects() for subject in subjects]
+        assert sorted(taken) == ["forum", "shop"], (number, refused.refused)
+        assert {one.status for one in Deliveries(catalog).by_prefix("")} == {"sent"}, (number, refused.refused)
+        catalog.close()
+        if not refused.refused:
+            break
+    assert number > 20

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from dgtui.config import Config
 from dgtui.config.channels import ChannelSettings
-from dgtui.engine.catalog import Database
+from dgtui.engine.catalog import CatalogError, Database
 from dgtui.engine.catalog.deliveries import Deliveries
 from dgtui.engine.catalog.delivery_items import DeliveryItems, Item, Told
 from dgtui.engine.errors import DataGuardianError, JobBusy
@@ -37,6 +37,8 @@ from dgtui.engine.problems import problem_of
 from dgtui.engine.threads import Thread
 
 LOCK_NAME = "notify.lock"
+_RECORDING_PAUSES = (1.0, 2.0, 5.0, 10.0)
+"""How long to wait before each further try to record what became of a message."""
 
 
 class DeliveryReport(Record, frozen=True):
@@ -239,6 +241,9 @@ class _Round(Thread):
                 seconds=self._end - time.monotonic(),
                 recipients=delivery.recipients,
             )
+        except CatalogError:
+            # It was not handed over, and waits again.
+            raise
         except DataGuardianError as error:
             self._failed(delivery, problem_of(error))
             return False
@@ -266,15 +271,29 @@ class _Round(Thread):
         at = self._clock()
         if problem is not None and taken.put_off:
             next_try_at = at + wait_after(delivery.attempts + 1)
-            self._deliveries.sent_but_to(taken.put_off, delivery.delivery_id, problem, at=at, next_try_at=next_try_at)
+            self._record(
+                lambda: self._deliveries.sent_but_to(
+                    taken.put_off, delivery.delivery_id, problem, at=at, next_try_at=next_try_at
+                )
+            )
         else:
-            self._deliveries.sent(delivery.delivery_id, at=at, problem=problem)
+            self._record(lambda: self._deliveries.sent(delivery.delivery_id, at=at, problem=problem))
 
     def _failed(self, delivery: Delivery, problem: Problem) -> None:
         self.failed += 1
         self.problem = problem.message
         next_try_at = self._clock() + wait_after(delivery.attempts + 1)
-        self._deliveries.failed(delivery.delivery_id, problem, next_try_at=next_try_at)
+        self._record(lambda: self._deliveries.failed(delivery.delivery_id, problem, next_try_at=next_try_at))
+
+    @staticmethod
+    def _record(write: Callable[[], None]) -> None:
+        """What became of a message is known here alone: unrecorded, one that was refused passes for perhaps sent."""
+        for pause in _RECORDING_PAUSES:
+            try:
+                return write()
+            except CatalogError:
+                time.sleep(pause)
+        return write()
 
 
 def _is_critical(items: list[Item]) -> bool:
