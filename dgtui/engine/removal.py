@@ -67,7 +67,7 @@ class Removal:
             self._tell_deletion(execution, storage, outcome)
         except DataGuardianError as error:
             self._teller.warn(
-                f"The deletion could not be written down: {error.message}. The next start of dgtui makes up for it"
+                f"The deletion could not be written down: {error.message}. It is made up for when dgtui starts next"
             )
 
     def _tell_deletion(self, execution: Execution, storage: str | None, outcome: str) -> None:
