@@ -9,14 +9,17 @@ import pytest
 
 from dgtui.config import load_config
 from dgtui.engine.catalog import Catalog
+from dgtui.engine.catalog.notifications import Notifications
 from dgtui.engine.catalog.proofs import Proof, Proofs
 from dgtui.engine.guardian.duty import DutyContext
 from dgtui.engine.guardian.rehearsal_duty import RehearsalDuty
 from dgtui.engine.model import Copy, Execution, ExecutionStatus
 from dgtui.engine.orders import RehearseOrder, decode_order
 from dgtui.engine.reconcile import reconcile
+from dgtui.engine.rehearsal import tell_end
 from dgtui.engine.run_writer import RunWriter
 from dgtui.engine.runs import RunPaths
+from tests.support.refusing import refusing
 from tests.unit.config_support import DATASOURCE, STORAGE, write_config
 
 START = datetime(2025, 1, 1, 12, tzinfo=UTC)
@@ -174,3 +177,23 @@ def test_a_backup_that_is_gone_ends_its_rehearsal_and_is_told(tmp_path: Path) ->
     assert guard.proof.status == "failed"
     assert guard.proof.problem is not None
     assert "removed" in guard.proof.problem.message
+
+
+def test_a_rehearsal_that_failed_is_told_also_where_the_audit_log_takes_nothing(tmp_path: Path) -> None:
+    proof = Proof(
+        proof_id="5d9f7d9a-2f56-4a58-8d24-3f1f2d0a4c77",
+        execution_id="0b9f7d9a-2f56-4a58-8d24-3f1f2d0a4c77",
+        how="rehearsal",
+        status="failed",
+        started_at=START,
+        job="nightly",
+        job_id="6f1c1f0e-5b1e-4a8e-9d5c-0c7f6f3b2a11",
+        datasource="shop",
+        place="shop",
+    )
+    catalog = Catalog(tmp_path)
+    with refusing(1) as refused:
+        tell_end(catalog, proof)
+    assert refused.refused == "INSERT INTO audit"
+    assert [told.kind for told in Notifications(catalog).listed()] == ["rehearsal_failed"]
+    catalog.close()

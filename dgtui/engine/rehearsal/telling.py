@@ -31,10 +31,14 @@ def tell_end(catalog: Catalog, proof: Proof, reporter: Reporter = _NOBODY, actor
             details=details,
             actor=actor,
         )
-        if proof.status != "cancelled":
-            _notify(catalog, proof)
     except DataGuardianError as error:
-        reporter.log(f"The rehearsal could not be told of: {error.message}", level="warning")
+        reporter.log(f"The audit log could not be written: {error.message}", level="warning")
+    if proof.status == "cancelled":
+        return
+    try:
+        _notify(catalog, proof)
+    except DataGuardianError as error:
+        reporter.log(f"A notification could not be stored: {error.message}", level="warning")
 
 
 def _notify(catalog: Catalog, proof: Proof) -> None:
