@@ -69,6 +69,10 @@ class Verdict(Record, frozen=True):
     damage: tuple[Damage, ...] = ()
 
 
+class HeadNotWritten(StorageError):
+    """An entry is in the audit log, and `audit-head.json` does not know it yet."""
+
+
 def append_audit(
     catalog: Database,
     action: str,
@@ -83,7 +87,8 @@ def append_audit(
 ) -> AuditEntry:
     """Add an entry; `actor` is who runs this process where it is not given. Raises CatalogError, StorageError, JobBusy.
 
-    What `also` writes into the catalogue is there if, and only if, the entry is. No text may hold a secret.
+    What `also` writes into the catalogue is there if, and only if, the entry is; it is too where HeadNotWritten is
+    raised. No text may hold a secret.
     """
     folder = catalog.path.parent
     with take_lock(folder / "locks" / "audit.lock", purpose="writing the audit log", patience_seconds=_LOCK_SECONDS):
@@ -108,8 +113,18 @@ def append_audit(
             )
         )
         table.add(entry, also)
-        write_durably(folder / HEAD_NAME, msgspec.json.encode(Head(number=entry.number, hash=entry.hash)))
+        _write_head(folder, Head(number=entry.number, hash=entry.hash))
     return entry
+
+
+def _write_head(folder: Path, head: Head) -> None:
+    try:
+        write_durably(folder / HEAD_NAME, msgspec.json.encode(head))
+    except StorageError as error:
+        # A full disk often takes an entry, for which the catalogue has room set aside, and no new file.
+        raise HeadNotWritten(
+            f"{error.message}. The entry itself is written", subject=error.subject, hint=error.hint
+        ) from error
 
 
 def verify_audit(catalog: Database) -> Verdict:

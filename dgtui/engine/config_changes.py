@@ -11,7 +11,7 @@ from pathlib import Path
 
 from dgtui.config import config_path
 from dgtui.config.files import find_files
-from dgtui.engine.audit import append_audit, user_name
+from dgtui.engine.audit import HeadNotWritten, append_audit, user_name
 from dgtui.engine.catalog import Database
 from dgtui.engine.catalog.config_files import known_files, save_files
 from dgtui.engine.errors import ConfigError
@@ -41,17 +41,24 @@ class ConfigChanges:
         with self._lock():
             files, known = self._files(), known_files(self._catalog, str(self._path))
             changed = sorted(path for path in {*files, *known} if files.get(path) != known.get(path))
-            if known:
-                for path in changed:
+            untold_head: HeadNotWritten | None = None
+            for path in changed if known else ():
+                try:
                     self._tell(Path(path), files.get(path, _GONE), known.get(path))
+                except HeadNotWritten as error:
+                    # The entry is there, and each start would add another one.
+                    untold_head = error
             # Only now: whoever is killed in between tells of it twice rather than never.
             save_files(self._catalog, str(self._path), files)
+            if untold_head is not None:
+                raise untold_head
         return tuple(changed) if known else ()
 
     @contextlib.contextmanager
     def ours(self) -> Iterator[None]:
         """What is changed meanwhile is changed by this program, which tells of it itself."""
-        self.notice()
+        with contextlib.suppress(HeadNotWritten):
+            self.notice()
         with self._lock():
             try:
                 yield

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from dgtui.config import Config
 from dgtui.config.leftovers import remove_cut_saves
+from dgtui.engine.audit import HeadNotWritten
 from dgtui.engine.catalog import Catalog, CatalogDamaged
 from dgtui.engine.cleanup import Cleanup
 from dgtui.engine.config_changes import ConfigChanges
@@ -23,6 +24,8 @@ def put_right(
     remove_cut_saves(config)
     try:
         ConfigChanges(catalog, config.path).notice()
+    except HeadNotWritten as error:
+        warn(f"The head of the audit log could not be written: {error.message}")
     except DataGuardianError as error:
         warn(f"Changes of the configuration were not compared: {error.message}")
     try:

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 
 from dgtui.config import Config
-from dgtui.engine.audit import append_audit
+from dgtui.engine.audit import HeadNotWritten, append_audit
 from dgtui.engine.catalog import Database
 from dgtui.engine.catalog.catalog import write_execution
 from dgtui.engine.catalog.database import Also
@@ -172,6 +172,8 @@ class Teller:
                 details=details,
                 also=also,
             )
+        except HeadNotWritten as error:
+            self.warn(f"The head of the audit log could not be written: {error.message}")
         except DataGuardianError as error:
             self.warn(f"The audit log could not be written: {error.message}")
             return False

@@ -3,7 +3,7 @@
 import signal
 from pathlib import Path
 
-from dgtui.engine.audit import user_name
+from dgtui.engine.audit import HEAD_NAME, user_name
 from dgtui.engine.catalog.notifications import Notifications
 from dgtui.engine.notification_model import AuditEntry, Notification
 from tests.support.daemons import StartDaemon
@@ -40,6 +40,20 @@ def test_an_edit_by_hand_is_noticed_at_the_next_start_and_told_once(home: Home) 
     assert [(one.action, one.object_name) for one in changes(home)[2:]] == [("remove from configuration", str(other))]
     assert len(changes(home)) == 3
     assert home.dgtui("audit", "--verify").exit_code == 0
+
+
+def test_a_change_is_told_once_also_where_the_head_of_the_audit_log_cannot_be_written(home: Home) -> None:
+    """Each start told of it once more, for as long as the disk was full."""
+    configure(home)
+    home.engine().close()
+    configure(home, more="[guardian]\nmax_concurrent = 3\n")
+    head = home.state / HEAD_NAME
+    head.unlink(missing_ok=True)
+    head.mkdir()
+    first, second = home.dgtui("list"), home.dgtui("list")
+    assert "The entry itself is written" in first.errors
+    assert "The entry itself" not in second.errors
+    assert len(changes(home)) == 1
 
 
 def test_what_the_program_changes_itself_was_not_done_by_hand(home: Home) -> None:

@@ -222,7 +222,7 @@ def test_an_audit_log_that_cannot_be_written_breaks_no_backup(home: Home) -> Non
     (home.state / "audit-head.json").mkdir()
     done = home.dgtui("--run-job", "nightly", "--json")
     assert done.exit_code == 0, done
-    assert "The audit log could not be written" in done.output
+    assert "The head of the audit log could not be written" in done.output
     assert home.dgtui("list", "--json").json()[0]["status"] == "completed"
 
 
