@@ -2,10 +2,12 @@
 
 import uuid
 from datetime import UTC, datetime
+from functools import partial
 
 from dgtui.config import Config
 from dgtui.engine.audit import append_audit, current_actor
 from dgtui.engine.catalog import Catalog
+from dgtui.engine.catalog.catalog import write_restore
 from dgtui.engine.errors import ConfigError
 from dgtui.engine.messages import now
 from dgtui.engine.model import RESTORABLE, Execution
@@ -38,7 +40,6 @@ def mark_restored(
         origin=actor.origin,
         by_hand=True,
     )
-    catalog.save_restore(restore)
     append_audit(
         catalog,
         "mark restored",
@@ -47,6 +48,8 @@ def mark_restored(
         outcome="done",
         details=(f"job {execution.job}", f"into {target}", f"at {moment:%Y-%m-%d %H:%M:%S} UTC", restore.reason),
         actor=actor,
+        # Together: whoever reads that it failed does it once more.
+        also=partial(write_restore, restore=restore),
     )
     raise_notification(
         catalog,

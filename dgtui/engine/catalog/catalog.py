@@ -222,19 +222,8 @@ class Catalog(Database):
 
     def save_restore(self, restore: Restore) -> None:
         """Add a restore, or bring it up to date; one that proves its backup is a proof from then on."""
-        values = {
-            "restore_id": restore.restore_id,
-            "execution_id": restore.execution_id,
-            "status": restore.status,
-            "started_at": time_text(restore.started_at),
-            "record": msgspec.json.encode(restore).decode(),
-        }
-        statement = insert(tables.restores).values(**values)
-        proof = proof_of_restore(restore)
         with self.transaction() as connection:
-            connection.execute(statement.on_conflict_do_update(index_elements=["restore_id"], set_=values))
-            if proof is not None:
-                write_proof(connection, proof)
+            write_restore(connection, restore)
 
     def restore_count(self) -> int:
         """How many restores there were."""
@@ -285,6 +274,22 @@ def drop_copy(connection: sa.Connection, execution_id: str, storage: str) -> Non
     left = sa.select(sa.func.count()).where(columns.execution_id == execution_id, columns.path != "")
     if not connection.scalar(left):
         move_to_past(connection, execution_id, at=now())
+
+
+def write_restore(connection: sa.Connection, restore: Restore) -> None:
+    """Add a restore, or bring it up to date, as part of a transaction."""
+    values = {
+        "restore_id": restore.restore_id,
+        "execution_id": restore.execution_id,
+        "status": restore.status,
+        "started_at": time_text(restore.started_at),
+        "record": msgspec.json.encode(restore).decode(),
+    }
+    statement = insert(tables.restores).values(**values)
+    connection.execute(statement.on_conflict_do_update(index_elements=["restore_id"], set_=values))
+    proof = proof_of_restore(restore)
+    if proof is not None:
+        write_proof(connection, proof)
 
 
 def write_execution(connection: sa.Connection, execution: Execution) -> None:

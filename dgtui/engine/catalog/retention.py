@@ -33,9 +33,12 @@ class RetentionTable:
     def __init__(self, catalog: Database) -> None:
         self._catalog = catalog
 
-    def set_pin(self, execution_id: str, reason: str | None) -> None:
-        """Pin an execution, or with None unpin it."""
-        self._update(execution_id, {"pin": reason})
+    def set_pin(self, connection: sa.Connection, execution_id: str, reason: str | None) -> None:
+        """Pin an execution, which then never goes, or with None unpin it, as part of a transaction."""
+        values: dict[str, str | None] = {"pin": reason} if reason is None else {"pin": reason, "expires_at": None}
+        connection.execute(
+            sa.update(tables.executions).where(tables.executions.c.execution_id == execution_id).values(**values)
+        )
 
     def set_expiries(self, expiries: Mapping[str, datetime | None]) -> None:
         """Store when executions go; in pieces, between which others write."""
@@ -64,12 +67,6 @@ class RetentionTable:
                 sa.update(tables.executions)
                 .where(columns.expires_at.is_not(None), columns.purpose != "safety", columns.job_id.not_in(sorted(but)))
                 .values(expires_at=None)
-            )
-
-    def _update(self, execution_id: str, values: Mapping[str, str | None]) -> None:
-        with self._catalog.transaction() as connection:
-            connection.execute(
-                sa.update(tables.executions).where(tables.executions.c.execution_id == execution_id).values(**values)
             )
 
     def has_safety_copies(self, datasource: str) -> bool:

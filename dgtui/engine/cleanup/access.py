@@ -89,9 +89,6 @@ class Retention:
 
     def _set_pin(self, execution: Execution, reason: str | None, action: str) -> None:
         table = RetentionTable(self._catalog)
-        table.set_pin(execution.execution_id, reason)
-        if reason is not None:
-            table.set_expiries({execution.execution_id: None})
         append_audit(
             self._catalog,
             action,
@@ -99,4 +96,6 @@ class Retention:
             object_name=execution.execution_id,
             outcome="done",
             details=(execution.job, *([reason] if reason else [])),
+            # Together: nobody is told that it failed of what was done, and nothing is done that no entry tells.
+            also=lambda connection: table.set_pin(connection, execution.execution_id, reason),
         )

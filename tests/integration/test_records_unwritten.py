@@ -1,0 +1,69 @@
+"""What people ask for and one write of it fails: it is done and in the audit log, or neither, and told once."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from itertools import count
+
+import pytest
+
+from dgtui.engine.audit import HeadNotWritten
+from dgtui.engine.catalog.audit import AuditTable
+from dgtui.engine.errors import DataGuardianError
+from dgtui.engine.facade import Engine
+from dgtui.engine.restore_by_hand import mark_restored
+from tests.support.backup_folders import add_backup, mark_storage
+from tests.support.homes import Home
+from tests.support.refusing import refusing
+
+START = datetime(2025, 1, 1, 3, tzinfo=UTC)
+
+
+@pytest.fixture
+def engine(home: Home) -> Engine:
+    """One backup of the job `nightly`."""
+    home.configure('[datasources.shop]\ntype = "files"\npath = "/nowhere"\n')
+    home.storage().mkdir()
+    mark_storage(home.storage())
+    add_backup(home.storage(), "nightly", START)
+    engine = home.engine()
+    engine.scan("disk")
+    return engine
+
+
+def pin(engine: Engine) -> None:
+    (one,) = engine.executions()
+    engine.retention.pin(one, "the merger")
+
+
+def is_pinned(engine: Engine) -> int:
+    return sum(one.pin is not None for one in engine.executions())
+
+
+def mark(engine: Engine) -> None:
+    (one,) = engine.executions()
+    mark_restored(engine.catalog, engine.config, one, reason="by hand")
+
+
+def is_marked(engine: Engine) -> int:
+    return engine.catalog.restore_count()
+
+
+@pytest.mark.parametrize(("act", "done", "action"), [(pin, is_pinned, "pin"), (mark, is_marked, "mark restored")])
+def test_whichever_write_fails_what_is_done_is_in_the_audit_log(
+    engine: Engine, act: Callable[[Engine], None], done: Callable[[Engine], int], action: str
+) -> None:
+    """It was done, and told as failed: whoever did it again had it twice."""
+    for number in count(1):
+        failed: DataGuardianError | None = None
+        with refusing(number) as refused:
+            try:
+                act(engine)
+            except DataGuardianError as error:
+                failed = error
+        entries = [one for one in AuditTable(engine.catalog).entries() if one.action == action]
+        assert done(engine) == len(entries), refused.refused
+        if entries:
+            break
+        assert failed is not None
+    assert failed is None or isinstance(failed, HeadNotWritten)
+    assert number > 2
