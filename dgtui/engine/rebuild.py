@@ -1,11 +1,13 @@
 """Reading the storages into a catalogue that had to be made anew, so that what lies there is listed as before."""
 
+import contextlib
 from pathlib import Path
 
 from dgtui.config import Config
-from dgtui.engine.audit import append_audit
-from dgtui.engine.catalog import Catalog
+from dgtui.engine.audit import HeadNotWritten, append_audit
+from dgtui.engine.catalog import Catalog, CatalogError
 from dgtui.engine.catalog.damage import was_moved_aside
+from dgtui.engine.catalog.database import note_storages_read
 from dgtui.engine.errors import DataGuardianError, JobBusy
 from dgtui.engine.locks import take_lock
 from dgtui.engine.notify import raise_notification
@@ -32,9 +34,21 @@ def rebuild_if_new(catalog: Catalog, config: Config, paths: RunPaths) -> tuple[s
         if former is None:
             return ()
         read, unread = _read_storages(catalog, config)
-        catalog.storages_were_read()
         sentences = _sentences(former, read, unread) or _first_start(config, unread)
-        if sentences:
+        if not sentences:
+            catalog.storages_were_read()
+            return ()
+        # Where one of these fails, the next start reads and tells once more: nobody would hear of it later.
+        raise_notification(
+            catalog,
+            "catalogue_rebuilt",
+            subject_kind="catalogue",
+            subject=str(catalog.path),
+            message=sentences[0],
+            details=sentences[1:],
+            event="made anew",
+        )
+        with contextlib.suppress(HeadNotWritten):
             append_audit(
                 catalog,
                 "rebuild catalogue",
@@ -42,14 +56,7 @@ def rebuild_if_new(catalog: Catalog, config: Config, paths: RunPaths) -> tuple[s
                 object_name=str(catalog.path),
                 outcome="completed",
                 details=sentences,
-            )
-            raise_notification(
-                catalog,
-                "catalogue_rebuilt",
-                subject_kind="catalogue",
-                subject=str(catalog.path),
-                message=sentences[0],
-                details=sentences[1:],
+                also=note_storages_read,
             )
         return sentences
 
@@ -61,6 +68,9 @@ def _read_storages(catalog: Catalog, config: Config) -> tuple[list[ScanReport], 
     for name in config.storages:
         try:
             read.append(scan_storage(catalog, config, name))
+        except CatalogError:
+            # That says nothing of the storage: all is read once more at the next start.
+            raise
         except DataGuardianError as error:
             unread[name] = error.message
     return read, unread

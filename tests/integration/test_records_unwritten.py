@@ -1,5 +1,6 @@
 """What people ask for and one write of it fails: it is done and in the audit log, or neither, and told once."""
 
+import contextlib
 from collections.abc import Callable
 from datetime import UTC, datetime
 from itertools import count
@@ -8,6 +9,7 @@ import pytest
 
 from dgtui.engine.audit import HeadNotWritten
 from dgtui.engine.catalog.audit import AuditTable
+from dgtui.engine.catalog.notifications import Notifications
 from dgtui.engine.errors import DataGuardianError
 from dgtui.engine.facade import Engine
 from dgtui.engine.restore_by_hand import mark_restored
@@ -67,3 +69,23 @@ def test_whichever_write_fails_what_is_done_is_in_the_audit_log(
         assert failed is not None
     assert failed is None or isinstance(failed, HeadNotWritten)
     assert number > 2
+
+
+def test_whichever_write_fails_people_are_told_that_the_catalogue_was_made_anew(home: Home, engine: Engine) -> None:
+    """Where its audit entry could not be written, nobody was ever told."""
+    engine.close()
+    for number in count(1):
+        for file in home.state.glob("catalog.db*"):
+            file.unlink()
+        with refusing(number) as refused, contextlib.suppress(DataGuardianError):
+            home.engine().close()
+        after = home.engine()
+        assert len(after.executions()) == 1, (number, refused.refused)
+        told = Notifications(after.catalog).listed(kind="catalogue_rebuilt")
+        assert len(told) == 1, (number, refused.refused)
+        entries = [one for one in AuditTable(after.catalog).entries() if one.action == "rebuild catalogue"]
+        assert len(entries) == 1, (number, refused.refused)
+        after.close()
+        if not refused.refused:
+            break
+    assert number > 10

@@ -130,8 +130,11 @@ class Database:
     def _bring_up_to_date(self, moved: Path | None) -> int:
         """Make what is missing: tables, and columns and indexes of tables that an earlier version made."""
         with self._transaction() as connection:
+            # Or each table would be there at once: one that was cut then would pass for one that knows its storages.
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
             inspector = sa.inspect(connection)
             existing = set(inspector.get_table_names())
+            is_new = "meta" not in existing or not _version_in(connection)
             for table in metadata.sorted_tables:
                 if table.name in existing:
                     _add_missing(connection, table, inspector)
@@ -140,7 +143,7 @@ class Database:
             connection.execute(
                 version.on_conflict_do_update(index_elements=["key"], set_={"value": str(SCHEMA_VERSION)})
             )
-            if "meta" not in existing:
+            if is_new:
                 connection.execute(insert(meta).values(key=_UNREAD, value=str(moved or "")))
         return SCHEMA_VERSION
 
@@ -152,7 +155,7 @@ class Database:
     def storages_were_read(self) -> None:
         """Note that a catalogue that was made anew knows what the storages hold."""
         with self.transaction() as connection:
-            connection.execute(sa.delete(meta).where(meta.c.key == _UNREAD))
+            note_storages_read(connection)
 
     def close(self) -> None:
         """Close all connections; one that is in use at the end of its transaction."""
@@ -206,6 +209,11 @@ class Database:
         with self.transaction() as connection:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
             yield connection
+
+
+def note_storages_read(connection: sa.Connection) -> None:
+    """Note that a catalogue that was made anew knows what the storages hold, as part of a transaction."""
+    connection.execute(sa.delete(meta).where(meta.c.key == _UNREAD))
 
 
 def is_without_room(path: Path) -> bool:
