@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -22,7 +22,10 @@ from dgtui.engine.notification_model import Notification
 from dgtui.engine.runs import RunPaths
 from tests.support.homes import wait_until
 from tests.support.receivers import web_server
+from tests.support.refusing import refusing, refusing_from
 from tests.support.shops import fill_up
+
+START = datetime(2025, 1, 1, 12, tzinfo=UTC)
 
 
 class Stuck:
@@ -79,6 +82,40 @@ def test_a_duty_that_hangs_is_told_once_and_that_it_goes_on(context: DutyContext
     for runner in runners:
         runner.wake()
         assert runner.join(60)
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_whichever_write_fails_a_duty_that_hangs_is_told_and_that_it_goes_on(context: DutyContext, number: int) -> None:
+    """It was never told then, or people were reminded of it for as long as the daemon lived."""
+    duty = Stuck(timedelta(0))
+    runner, watch = DutyRunner(duty, context), DutyWatch(context)
+
+    def ends() -> list[bool]:
+        return [one.ended_at is not None for one in Notifications(context.catalog).listed()]
+
+    runner.start()
+    wait_until(lambda: runner.hangs, "more than no time")
+    for ended in (False, True):
+        with refusing(number) as refused:
+            watch.look([runner])
+        assert refused.refused
+        watch.look([runner])
+        assert ends() == [ended], refused.refused
+        duty.let_go.set()
+        wait_until(lambda: runner.works is True, "the end of it")
+    context.stopping.set()
+    runner.wake()
+    assert runner.join(60)
+
+
+def test_a_look_waits_for_a_locked_catalogue_once_and_not_for_each_duty(context: DutyContext) -> None:
+    """All together kept the daemon from its own work for longer than systemd waits."""
+    runners = [DutyRunner(Failing(), context) for _ in range(3)]
+    for runner in runners:
+        runner._succeed(START)  # they work, and nobody was told yet
+    with refusing_from(1) as refused:
+        DutyWatch(context).look(runners)
+    assert len(refused.seen) == 2, "one of what hangs, one of what works"
 
 
 class Failing:

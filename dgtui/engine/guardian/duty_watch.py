@@ -1,6 +1,6 @@
 """Watches the duties themselves: one that hangs or keeps failing is told of, and that it is over."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from dgtui.engine.errors import DataGuardianError
 from dgtui.engine.guardian.duty import DutyContext
@@ -16,7 +16,9 @@ class DutyWatch:
 
     def __init__(self, context: DutyContext) -> None:
         self._context = context
-        self._hanging: set[str] | None = None
+        self._hanging: set[str] = set()
+        self._told_to_hang: dict[str, bool] = {}
+        """Nothing of a duty yet: what hung in a former daemon does not hang in this one."""
         self._told_to_work: dict[str, bool] = {}
         self._unsaid = ""
         """Why people could not be told last."""
@@ -25,28 +27,35 @@ class DutyWatch:
     def look(self, runners: Sequence[DutyRunner]) -> tuple[str, ...]:
         """The names of the duties that are at work for longer than they may be."""
         hanging = {runner.state.name for runner in runners if runner.hangs}
-        # What hung in a former daemon does not hang in this one.
-        former = {runner.state.name for runner in runners} if self._hanging is None else self._hanging
-        for name in sorted(hanging - (self._hanging or set())):
+        for name in sorted(hanging - self._hanging):
             self._context.log(f"{name} does not come to an end; the other duties go on", "error")
-            self._tell_hanging(name)
-        for name in sorted(former - hanging):
-            self._end_hanging(name)
-        for name in sorted((self._hanging or set()) - hanging):
+        for name in sorted(self._hanging - hanging):
             self._context.log(f"{name} goes on")
         self._hanging = hanging
+        self._tell_what_hangs({runner.state.name for runner in runners})
         if self._outcry.lasts and self._outcry.ends():
             # Why these failed was told.
             self._told_to_work |= {runner.state.name: False for runner in runners if runner.works is False}
         for runner in runners:
-            if not self._outcry.lasts:
-                self._look_for_failures(runner)
+            # What cannot be told is tried again at the next look: each try may wait long for the catalogue.
+            if self._outcry.lasts or not self._look_for_failures(runner):
+                break
         return tuple(sorted(hanging))
 
-    def _look_for_failures(self, runner: DutyRunner) -> None:
+    def _tell_what_hangs(self, names: Iterable[str]) -> None:
+        for name in sorted(names):
+            hangs = name in self._hanging
+            if hangs == self._told_to_hang.get(name):
+                continue
+            if (self._tell_hanging(name) if hangs else self._end_hanging(name)) is not None:
+                return
+            self._told_to_hang[name] = hangs
+
+    def _look_for_failures(self, runner: DutyRunner) -> bool:
+        """Whether nothing of it is left to be told."""
         works, state = runner.works, runner.state
         if works is None or works == self._told_to_work.get(state.name):
-            return
+            return True
         if works:
             text = f"The daemon's duty '{state.name}' does its work again"
             untold = self._tell("duty_restored", state.name, text)
@@ -59,18 +68,19 @@ class DutyWatch:
                 self._outcry.begin(untold)
         if untold is None:
             self._told_to_work[state.name] = works
+        return untold is None
 
-    def _tell_hanging(self, name: str) -> None:
+    def _tell_hanging(self, name: str) -> DataGuardianError | None:
         text = f"The daemon's duty '{name}' does not come to an end: nothing of it is done meanwhile"
         hint = "Something below it hangs, such as a network mount. See: dgtui daemon --status"
-        self._tell("duty_hangs", name, text, (hint,))
+        return self._tell("duty_hangs", name, text, (hint,))
 
     def _tell(
         self, kind: NotificationKind, name: str, message: str, details: Sequence[str] = ()
     ) -> DataGuardianError | None:
         """Why people could not be told."""
-        try:
-            raise_notification(
+        return self._safely(
+            lambda: raise_notification(
                 self._context.catalog,
                 kind,
                 subject_kind="duty",
@@ -79,6 +89,23 @@ class DutyWatch:
                 details=details,
                 at=self._context.clock(),
             )
+        )
+
+    def _end_hanging(self, name: str) -> DataGuardianError | None:
+        return self._safely(
+            lambda: end_states(
+                self._context.catalog,
+                ("duty_hangs",),
+                subject_kind="duty",
+                subject=name,
+                at=self._context.clock(),
+            )
+        )
+
+    def _safely(self, write: Callable[[], object]) -> DataGuardianError | None:
+        """Why it could not be written."""
+        try:
+            write()
         except DataGuardianError as error:
             # At each look it may be tried again, and fail for the same reason.
             if error.message != self._unsaid:
@@ -87,18 +114,6 @@ class DutyWatch:
             return error
         self._unsaid = ""
         return None
-
-    def _end_hanging(self, name: str) -> None:
-        try:
-            end_states(
-                self._context.catalog,
-                ("duty_hangs",),
-                subject_kind="duty",
-                subject=name,
-                at=self._context.clock(),
-            )
-        except DataGuardianError as error:
-            self._context.log(error.message, "warning")
 
 
 def _way_out(problem: Problem | None) -> tuple[str, ...]:
