@@ -1,5 +1,6 @@
 """Removals of which one write fails: what they removed is said, and all of it is written down and told once."""
 
+import contextlib
 from collections import Counter
 from datetime import timedelta
 from itertools import count
@@ -17,7 +18,7 @@ from dgtui.engine.facade import Engine
 from tests.integration.test_removals_killed import JOB, START, add, engine, lines
 from tests.support.backup_folders import new_id
 from tests.support.homes import Home
-from tests.support.refusing import Refusing, refusing, refusing_from
+from tests.support.refusing import Refusing, refusing, refusing_from, refusing_those
 
 __all__ = ["engine"]
 
@@ -81,6 +82,22 @@ def test_whichever_write_of_a_cleanup_fails(home: Home, engine: Engine) -> None:
     # Half a line is all that a full disk leaves beside the whole ones.
     halves = [line for line in lines(home) if line not in once]
     assert all(any(str(path).startswith(line) for path in removed) for line in halves), halves
+
+
+def test_a_removal_that_is_ended_later_counts_also_where_the_head_of_the_audit_log_cannot_be_written(
+    home: Home, engine: Engine
+) -> None:
+    for hours in range(2):
+        add(home, START + timedelta(hours=hours), "disk")
+    with refusing_those(lambda _: len(refused.seen) > 7) as refused, contextlib.suppress(DataGuardianError):
+        engine.retention.clean_up(Scope())
+    assert len(RemovalTable(engine.catalog).begun()) == 1, refused.seen
+    with refusing_those(lambda _: refused.seen[-1] == "head") as refused:
+        report = engine.retention.clean_up(Scope())
+    assert refused.refused == "head"
+    assert (len(report.removed), report.not_removed) == (1, ())
+    assert "The entry itself is written" in report.notes[0]
+    assert nothing_is_owed(engine)
 
 
 @pytest.mark.parametrize("failing", [refusing, refusing_from])

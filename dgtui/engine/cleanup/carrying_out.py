@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from dgtui.config import Config
-from dgtui.engine.audit import current_actor
+from dgtui.engine.audit import HeadNotWritten, current_actor
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.catalog.removals import BegunRemoval
 from dgtui.engine.catalog.retention import RetentionTable
@@ -221,6 +221,9 @@ class Cleanup:
         """Whether a removal that broke off took place; where that cannot be told yet, it stays begun."""
         try:
             gone = self._records.settle(removal)
+        except HeadNotWritten as error:
+            self._note(error)
+            gone = removal
         except DataGuardianError as error:
             self._note(error)
             return False
