@@ -1,11 +1,12 @@
 """Recording a restore that somebody did without this program."""
 
+import contextlib
 import uuid
 from datetime import UTC, datetime
 from functools import partial
 
 from dgtui.config import Config
-from dgtui.engine.audit import append_audit, current_actor
+from dgtui.engine.audit import HeadNotWritten, append_audit, current_actor
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.catalog.catalog import write_restore
 from dgtui.engine.errors import ConfigError
@@ -40,17 +41,19 @@ def mark_restored(
         origin=actor.origin,
         by_hand=True,
     )
-    append_audit(
-        catalog,
-        "mark restored",
-        object_kind="execution",
-        object_name=execution.execution_id,
-        outcome="done",
-        details=(f"job {execution.job}", f"into {target}", f"at {moment:%Y-%m-%d %H:%M:%S} UTC", restore.reason),
-        actor=actor,
-        # Together: whoever reads that it failed does it once more.
-        also=partial(write_restore, restore=restore),
-    )
+    # Then the entry is there, and so is what it tells of: others are told all the same.
+    with contextlib.suppress(HeadNotWritten):
+        append_audit(
+            catalog,
+            "mark restored",
+            object_kind="execution",
+            object_name=execution.execution_id,
+            outcome="done",
+            details=(f"job {execution.job}", f"into {target}", f"at {moment:%Y-%m-%d %H:%M:%S} UTC", restore.reason),
+            actor=actor,
+            # Together: whoever reads that it failed does it once more.
+            also=partial(write_restore, restore=restore),
+        )
     raise_notification(
         catalog,
         "restore_completed",

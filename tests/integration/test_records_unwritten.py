@@ -67,8 +67,10 @@ def test_whichever_write_fails_what_is_done_is_in_the_audit_log(
         if entries:
             break
         assert failed is not None
+    assert refused.refused == "head"
+    assert (failed is None) == (act is mark)
     assert failed is None or isinstance(failed, HeadNotWritten)
-    assert number > 2
+    assert len(Notifications(engine.catalog).listed(kind="restore_completed")) == (act is mark)
 
 
 def test_whichever_write_fails_people_are_told_that_the_catalogue_was_made_anew(home: Home, engine: Engine) -> None:
