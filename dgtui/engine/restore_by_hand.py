@@ -41,6 +41,9 @@ def mark_restored(
         origin=actor.origin,
         by_hand=True,
     )
+    # Whose catalogue it is says more than that the lock of the audit log cannot be taken.
+    with catalog.exclusive():
+        pass
     # Then the entry is there, and so is what it tells of: others are told all the same.
     with contextlib.suppress(HeadNotWritten):
         append_audit(

@@ -167,6 +167,7 @@ def test_a_state_folder_of_another_user_names_them(shop: Home) -> None:
     assert (told.returncode, len(json.loads(told.stdout))) == (0, 1), told
     assert "cannot be written" in told.stderr
     assert "It belongs to nobody" in dgtui("pin", "nightly@latest").stderr
+    assert "It belongs to nobody" in dgtui("mark-restored", "nightly@latest", "--reason", "moved").stderr
     (shop.state / "catalog.db").chmod(0o600)
     hidden = dgtui("list")
     assert (hidden.returncode, hidden.stdout) == (1, "")
