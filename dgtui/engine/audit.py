@@ -42,6 +42,7 @@ HEAD_NAME = "audit-head.json"
 DAEMON_VARIABLE = "DGTUI_STARTED_BY_DAEMON"
 """Set by the daemon for itself and the workers that it starts: what they do, nobody asked for by hand."""
 _LOCK_SECONDS = 20.0
+_encoder = msgspec.json.Encoder()
 
 
 class Head(Record, frozen=True):
@@ -131,7 +132,8 @@ def verify_audit(catalog: Database) -> Verdict:
     """Read the whole log and find what was changed, removed, put in or put elsewhere. Raises CatalogError."""
     folder = catalog.path.parent
     with _nobody_writing(folder):
-        last, at_head = Head(number=0, hash=FIRST_PREVIOUS), FIRST_PREVIOUS
+        last: Head | AuditEntry = Head(number=0, hash=FIRST_PREVIOUS)
+        at_head = FIRST_PREVIOUS
         damage: list[Damage] = []
         try:
             head = read_head(folder)
@@ -139,10 +141,10 @@ def verify_audit(catalog: Database) -> Verdict:
             head = None
             damage.append(Damage(number=0, kind="head damaged", text=error.message))
         count = 0
-        for entry in AuditTable(catalog).all_in_order():
-            damage += _damage_of(entry, last)
+        for entry, at in AuditTable(catalog).all_in_order():
+            damage += _damage_of(entry, at, last)
             count += 1
-            last = Head(number=entry.number, hash=entry.hash)
+            last = entry
             if head is not None and entry.number == head.number:
                 at_head = entry.hash
         damage += _damage_of_head(head, last, at_head, known_damaged=bool(damage and damage[0].kind == "head damaged"))
@@ -198,28 +200,44 @@ def _plain(text: str) -> str:
 
 
 def _sealed(entry: AuditEntry) -> AuditEntry:
-    return msgspec.structs.replace(entry, hash=entry_hash(entry))
+    return msgspec.structs.replace(entry, hash=entry_hash(entry, time_text(entry.at)))
 
 
-def entry_hash(entry: AuditEntry) -> str:
-    """The hash that an entry must carry."""
-    fields = {
-        "action": entry.action,
-        "at": time_text(entry.at),
-        "details": entry.details,
-        "number": entry.number,
-        "object_kind": entry.object_kind,
-        "object_name": entry.object_name,
-        "origin": entry.actor.origin,
-        "outcome": entry.outcome,
-        "previous": entry.previous,
-        "program": entry.actor.program,
-        "user": entry.actor.user,
-    }
-    return hashlib.sha256(msgspec.json.encode(fields, order="sorted")).hexdigest()
+class _Hashed(msgspec.Struct, frozen=True, gc=False):
+    """What the hash of an entry is made of, in the order in which it stands in its JSON."""
+
+    action: str
+    at: str
+    details: tuple[str, ...]
+    number: int
+    object_kind: str
+    object_name: str
+    origin: str
+    outcome: str
+    previous: str
+    program: str
+    user: str
 
 
-def _damage_of(entry: AuditEntry, last: Head) -> Iterator[Damage]:
+def entry_hash(entry: AuditEntry, at: str) -> str:
+    """The hash that an entry must carry; `at` is its time as the table holds it."""
+    hashed = _Hashed(
+        action=entry.action,
+        at=at,
+        details=entry.details,
+        number=entry.number,
+        object_kind=entry.object_kind,
+        object_name=entry.object_name,
+        origin=entry.actor.origin,
+        outcome=entry.outcome,
+        previous=entry.previous,
+        program=entry.actor.program,
+        user=entry.actor.user,
+    )
+    return hashlib.sha256(_encoder.encode(hashed)).hexdigest()
+
+
+def _damage_of(entry: AuditEntry, at: str, last: Head | AuditEntry) -> Iterator[Damage]:
     if entry.number != last.number + 1:
         first = last.number + 1
         several = entry.number > first + 1
@@ -228,11 +246,13 @@ def _damage_of(entry: AuditEntry, last: Head) -> Iterator[Damage]:
     elif entry.previous != last.hash:
         text = f"it does not follow entry {last.number} as that stands there now"
         yield Damage(number=entry.number, kind="chain broken", text=text)
-    if entry.hash != entry_hash(entry):
+    if entry.hash != entry_hash(entry, at):
         yield Damage(number=entry.number, kind="changed", text="its content is not what its hash was made of")
 
 
-def _damage_of_head(head: Head | None, last: Head, at_head: str, *, known_damaged: bool) -> Iterator[Damage]:
+def _damage_of_head(
+    head: Head | None, last: Head | AuditEntry, at_head: str, *, known_damaged: bool
+) -> Iterator[Damage]:
     if head is None:
         if last.number and not known_damaged:
             text = f"{HEAD_NAME} is gone: whether newer entries were cut off cannot be told"

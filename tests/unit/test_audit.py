@@ -79,23 +79,39 @@ def test_an_empty_log_is_whole(catalog: Catalog) -> None:
     assert verify_audit(catalog).damage == ()
 
 
-def test_the_hash_is_made_as_it_says(catalog: Catalog) -> None:
-    for entry in fill(catalog, 2):
+@pytest.mark.parametrize(
+    ("odd", "details"),
+    [
+        ("backup", ("to disk", 'said "done"')),
+        ('"\\/\b\f\n\r\t\x00\x1b\x7f\x80', ()),
+        ("näch\u2028tlich \U0001f5c4 <&>", ("", "\u0301", "[]")),
+        ("x" * 100_000, ("y" * 100_000,) * 3),
+    ],
+)
+@pytest.mark.parametrize("at", [MOMENT, MOMENT + timedelta(microseconds=120_000)])
+def test_the_hash_is_made_as_it_says(catalog: Catalog, odd: str, details: tuple[str, ...], at: datetime) -> None:
+    actor = Actor(user=odd, origin=odd, program=odd)
+    for number in range(2):
+        entry = append_audit(
+            catalog, odd, object_kind=odd, object_name=str(number), outcome=odd, details=details, actor=actor, at=at
+        )
         fields = {
-            "number": entry.number,
-            "at": entry.at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
-            "user": "alice",
-            "origin": "192.0.2.7",
-            "program": "dgtui",
-            "action": "backup",
-            "object_kind": "job",
-            "object_name": entry.object_name,
-            "outcome": "completed",
-            "details": ["to disk", 'said "done"'],
+            "number": number + 1,
+            "at": at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+            "user": odd,
+            "origin": odd,
+            "program": odd,
+            "action": odd,
+            "object_kind": odd,
+            "object_name": str(number),
+            "outcome": odd,
+            "details": list(details),
             "previous": entry.previous,
         }
         text = json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         assert entry.hash == hashlib.sha256(text.encode()).hexdigest()
+        assert AuditTable(catalog).entries(limit=1) == [entry]
+    assert verify_audit(catalog).damage == ()
 
 
 @pytest.mark.parametrize("change", ["UPDATE audit SET outcome = 'failed'", "DELETE FROM audit"])
@@ -110,6 +126,7 @@ def test_sql_refuses_to_change_it(catalog: Catalog, change: str) -> None:
     [
         ("UPDATE audit SET outcome = 'failed' WHERE number = 2", [(2, "changed")]),
         ("UPDATE audit SET user = 'bob' WHERE number = 5", [(5, "changed")]),
+        ("UPDATE audit SET at = '2025-02-13T07:01:01+01:00' WHERE number = 2", [(2, "changed")]),
         ("DELETE FROM audit WHERE number = 3", [(4, "removed")]),
         ("DELETE FROM audit WHERE number = 1", [(2, "removed")]),
         ("DELETE FROM audit WHERE number > 3", [(4, "tail cut")]),
@@ -217,7 +234,7 @@ def test_many_processes_write_one_chain(catalog: Catalog) -> None:
     ]
     assert [writer.wait(timeout=240) for writer in writers] == [0, 0, 0, 0]
     assert (verify_audit(catalog).entries, verify_audit(catalog).damage) == (60, ())
-    outcomes = [entry.outcome for entry in AuditTable(catalog).all_in_order() if entry.object_name == "job-2"]
+    outcomes = [entry.outcome for entry, _ in AuditTable(catalog).all_in_order() if entry.object_name == "job-2"]
     assert outcomes == [str(number) for number in range(15)]
 
 
