@@ -50,6 +50,14 @@ class ErrorSum(NamedTuple):
     last_at: datetime
 
 
+class StorageSum(NamedTuple):
+    """The backups at a storage."""
+
+    times: int
+    size_bytes: int
+    added_bytes: int
+
+
 class SpaceSample(NamedTuple):
     """How much room a storage had at a moment."""
 
@@ -70,23 +78,35 @@ def run_sums(database: Database, since: datetime, until: datetime, *, job: str |
     runs = runs_ever().subquery()
     seconds = (sa.func.julianday(runs.c.finished_at) - sa.func.julianday(runs.c.started_at)) * 86400.0
     period = sa.func.strftime("%Y-%m" if months else "%Y-%m-%d", runs.c.started_at, "localtime")
-    query = (
+    # SQLite leaves what has a limit apart from the sums; it would reckon the seconds anew for each of them.
+    each = (
         sa.select(
             runs.c.job,
             runs.c.datasource,
-            period,
+            period.label("period"),
             runs.c.status,
-            sa.func.count(),
-            sa.func.sum(seconds),
-            sa.func.max(seconds),
-            sa.func.sum(runs.c.total_size_bytes),
-            sa.func.sum(runs.c.compressed_size_bytes),
-            sa.func.count(runs.c.total_size_bytes),
-            sa.func.count(seconds),
+            seconds.label("seconds"),
+            runs.c.total_size_bytes,
+            runs.c.compressed_size_bytes,
         )
         .where(*_ended_backups(runs, since, until), *([runs.c.job == job] if job is not None else []))
-        .group_by(runs.c.job, runs.c.datasource, period, runs.c.status)
-        .order_by(period)
+        .limit(-1)
+        .subquery()
+    )
+    kind = (each.c.job, each.c.datasource, each.c.period, each.c.status)
+    query = (
+        sa.select(
+            *kind,
+            sa.func.count(),
+            sa.func.sum(each.c.seconds),
+            sa.func.max(each.c.seconds),
+            sa.func.sum(each.c.total_size_bytes),
+            sa.func.sum(each.c.compressed_size_bytes),
+            sa.func.count(each.c.total_size_bytes),
+            sa.func.count(each.c.seconds),
+        )
+        .group_by(*kind)
+        .order_by(each.c.period)
     )
     with database.transaction() as connection:
         return [RunSum(*row) for row in connection.execute(query)]
@@ -152,21 +172,36 @@ def newest_run(database: Database, job: str, statuses: Sequence[str]) -> sa.RowM
     return max(found, key=lambda row: str(row["started_at"]), default=None)
 
 
-def added_at_storages(database: Database, since: datetime, *, job: str | None) -> dict[str, int]:
-    """Bytes of the backups at each storage that were made since a moment."""
+def storage_sums(
+    database: Database, storages: Sequence[str], since: datetime, *, job: str | None
+) -> dict[str, StorageSum]:
+    """What each of these storages holds, and what was made since a moment, of one job or of all."""
+    if not storages:
+        return {}
+    copies, executions = tables.copies.c, tables.executions.c
+    size = executions.compressed_size_bytes
+    held = copies.status != "missing"
+    recent = sa.and_(executions.started_at >= time_text(since), *([executions.job == job] if job is not None else []))
+    # All sums of all storages at once: to group by storage, SQLite would sort every copy.
     query = (
-        sa.select(tables.copies.c.storage, sa.func.sum(tables.executions.c.compressed_size_bytes))
-        .join(tables.executions, tables.executions.c.execution_id == tables.copies.c.execution_id)
-        .where(
-            tables.executions.c.started_at >= time_text(since),
-            tables.executions.c.status.in_(sorted(RESTORABLE)),
-            tables.copies.c.path != "",
-            *([tables.executions.c.job == job] if job is not None else []),
+        sa.select(
+            *(
+                column
+                for at in (copies.storage == name for name in storages)
+                for column in (
+                    sa.func.count().filter(at, held),
+                    sa.func.sum(size).filter(at, held),
+                    sa.func.sum(size).filter(at, recent),
+                )
+            )
         )
-        .group_by(tables.copies.c.storage)
+        .select_from(tables.copies)
+        .join(tables.executions, executions.execution_id == copies.execution_id)
+        .where(copies.path != "", executions.status.in_(sorted(RESTORABLE)))
     )
     with database.transaction() as connection:
-        return {storage: size or 0 for storage, size in connection.execute(query)}
+        sums = iter(connection.execute(query).one())
+    return {name: StorageSum(next(sums), next(sums) or 0, next(sums) or 0) for name in storages}
 
 
 def space_samples(database: Database, storage: str, since: datetime) -> list[SpaceSample]:

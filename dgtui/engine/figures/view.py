@@ -9,13 +9,13 @@ from dgtui.config import Config
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.catalog.database import is_without_room
 from dgtui.engine.catalog.figures import (
-    added_at_storages,
     error_sums,
     first_runs,
     lost_copies,
     run_moments,
     run_sums,
     space_samples,
+    storage_sums,
     waiting_deliveries,
 )
 from dgtui.engine.catalog.forgetting import copies_elsewhere
@@ -75,21 +75,19 @@ class Figures:
             if job is not None and job in self._config.jobs
             else tuple(self._config.storages)
         )
-        usage = self._catalog.storage_usage()
-        added = added_at_storages(self._catalog, since, job=job)
+        sums = storage_sums(self._catalog, wanted, since, job=job)
         states = HealthRecords(self._catalog).states("storage")
         recent = self._clock() - _RECENT
         found = []
         for name in wanted:
-            count, size = usage.get(name, (0, 0))
             subject = Watched(kind="storage", name=name)
             state = states.get(subject, HealthState(subject=subject))
             found.append(
                 StorageFigures(
                     name=name,
-                    backup_count=count,
-                    backup_bytes=size,
-                    added_bytes=added.get(name, 0),
+                    backup_count=sums[name].times,
+                    backup_bytes=sums[name].size_bytes,
+                    added_bytes=sums[name].added_bytes,
                     free_bytes=state.figures.disk_free_bytes,
                     total_bytes=state.figures.disk_total_bytes,
                     checked_at=state.checked_at,
