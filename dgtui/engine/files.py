@@ -195,6 +195,30 @@ def replace_file(name: str, content: bytes, folder: int, mode: int = FILE_MODE) 
     os.fsync(folder)
 
 
+@contextlib.contextmanager
+def file_in_place(path: Path) -> Iterator[int]:
+    """A descriptor to write to; at the end of the block the file gets its name, durably. One that is empty does not.
+
+    Raises OSError; after any error there is no file of it.
+    """
+    folder = open_folder(path.parent, follow=True)
+    temporary = f".{path.name[:100]}.{secrets.token_hex(8)}.tmp"
+    try:
+        descriptor = new_file(temporary, folder)
+        try:
+            yield descriptor
+            os.fsync(descriptor)
+            if os.fstat(descriptor).st_size:
+                os.rename(temporary, path.name, src_dir_fd=folder, dst_dir_fd=folder)
+                os.fsync(folder)
+        finally:
+            os.close(descriptor)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary, dir_fd=folder)
+    finally:
+        os.close(folder)
+
+
 def write_durably(path: Path, content: bytes, *, mode: int = FILE_MODE) -> None:
     """Put a file of this mode in place: after a crash there is the old content or the new, never a half.
 

@@ -5,6 +5,7 @@ import msgspec
 from dgtui.engine.comparison import Comparison, compare_objects
 from dgtui.engine.datasources.loading import Selection
 from dgtui.engine.restore_copy import GoodCopy
+from dgtui.engine.restore_late_rows import late_rows_of, late_rows_told
 from dgtui.engine.restore_load import LoadFailed, archive_progress, judge
 from dgtui.engine.restore_model import Restore, RestoreReport
 from dgtui.engine.restore_refusals import need_all_rights
@@ -24,6 +25,7 @@ class DataRestore(RowsReplacement):
         """Load the rows; returns what differs afterwards. After any failure the target is as it was."""
         task, order = self._task, self._task.order
         selection = Selection(backup_type="data_only", tables=order.selection.tables)
+        late = late_rows_of(task)
         if order.safety:
             need_all_rights(task.target, order.database)
             safety = self.save_former_content()
@@ -31,13 +33,14 @@ class DataRestore(RowsReplacement):
         task.run.phase("restore")
         task.run.log(f"Loading rows into {order.database}")
         copy.archive.begin_loading()
-        with archive_progress(task.run, copy.archive):
-            outcome = self.load(copy.archive, selection)
-        try:
-            judge(task, order.database, outcome)
-        except LoadFailed as error:
-            self.hear(failures_of(error.outcome))
-            raise
+        with late_rows_told(self, late):
+            with archive_progress(task.run, copy.archive):
+                outcome = self.load(copy.archive, selection, late)
+            try:
+                judge(task, order.database, outcome)
+            except LoadFailed as error:
+                self.hear(failures_of(error.outcome))
+                raise
         return self._compare(copy, selection)
 
     def _compare(self, copy: GoodCopy, selection: Selection) -> Comparison:

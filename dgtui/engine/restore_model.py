@@ -30,6 +30,15 @@ class Part(Record, frozen=True):
         return frozenset((*self.replaced, *self.added, *self.removed))
 
 
+class LateRows(Record, frozen=True):
+    """Rows that others write into what is replaced, too late for its safety backup."""
+
+    since: str
+    """What the datasource said before that backup was begun, for it to know them by."""
+    path: str
+    """The script that keeps them; where there are none, it is not made."""
+
+
 class PartChange(Record, frozen=True):
     """A part of a target that is exchanged."""
 
@@ -51,6 +60,8 @@ class PartChange(Record, frozen=True):
     """The folders that are taken away then where nothing is left in them."""
     back: bool = False
     """Whether `beside` is what another change has kept, and all of that change is taken back."""
+    late: LateRows | None = None
+    """Where what others write to it meanwhile is kept, by those kinds that can."""
 
 
 class Placing(Record, frozen=True):
@@ -70,6 +81,8 @@ class Placing(Record, frozen=True):
     """Whether `beside` may be removed; a kept former content that is being put back may not."""
     change: PartChange | None = None
     """What is exchanged, where that is only a part of the target."""
+    late: LateRows | None = None
+    """Where what others wrote into it too late for the safety backup is kept."""
     rows: bool = False
     """Whether rows alone are replaced."""
     filled: bool = False

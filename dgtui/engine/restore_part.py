@@ -7,6 +7,7 @@ from dgtui.engine.manifest import Manifest
 from dgtui.engine.messages import now
 from dgtui.engine.orders import RestoreOrder
 from dgtui.engine.restore_copy import GoodCopy
+from dgtui.engine.restore_late_rows import late_rows_of, late_rows_told
 from dgtui.engine.restore_model import PartChange
 from dgtui.engine.restore_place import Placement
 from dgtui.engine.restore_task import PART_SUFFIX, RestoreTask
@@ -33,6 +34,7 @@ def refuse_present(manifest: Manifest, state: TargetState, order: RestoreOrder) 
 def put_part_in_place(task: RestoreTask, place: Placement, beside: str, copy: GoodCopy) -> None:
     """After a safety backup exchange what was chosen; the target is the old one or the new one, whatever happens."""
     order = task.order
+    late = late_rows_of(task) if order.name_as is None else None
     change = PartChange(
         database=order.database,
         beside=beside,
@@ -42,8 +44,10 @@ def put_part_in_place(task: RestoreTask, place: Placement, beside: str, copy: Go
         merge=order.merge,
         remove=order.part.added if order.part is not None else (),
         remove_empty=order.part.made_for_them if order.part is not None else (),
+        late=late,
     )
     task.target.check_loaded(change)
     if order.safety and order.name_as is None:
         place.save_former_content()
-    place.exchange_part(change, copy.archive)
+    with late_rows_told(place, late):
+        place.exchange_part(change, copy.archive)

@@ -9,7 +9,7 @@ from dgtui.engine.datasources.dumping import Archive
 from dgtui.engine.datasources.loading import LoadOutcome, Selection
 from dgtui.engine.errors import DataGuardianError, RestoreError
 from dgtui.engine.messages import now
-from dgtui.engine.restore_model import Part, Placing
+from dgtui.engine.restore_model import LateRows, Part, Placing
 from dgtui.engine.restore_swap import Replacement
 from dgtui.engine.restore_task import NEW_SUFFIX
 
@@ -17,7 +17,7 @@ from dgtui.engine.restore_task import NEW_SUFFIX
 class RowsReplacement(Replacement):
     """One target whose rows are about to be replaced, and the record of that."""
 
-    def load(self, archive: Archive, selection: Selection) -> LoadOutcome:
+    def load(self, archive: Archive, selection: Selection, late: LateRows | None = None) -> LoadOutcome:
         """Load the rows, and write down before when they may be there to stay."""
         task, order, target = self._target_task, self._target_task.order, self._target_task.target
         keep_as = self.free_name(f"__dgtui_old_{now():%Y%m%d%H%M%S}")
@@ -33,7 +33,8 @@ class RowsReplacement(Replacement):
                 overwrite=order.overwrite,
                 keep_as=keep_as,
                 scratch_folder=task.scratch,
-                announce=lambda mark, part: self._announce(mark, part, keep_as, present),
+                announce=lambda mark, part: self._announce(mark, part, keep_as, present, late),
+                late=late,
             )
         except BaseException as error:
             if not self._loaded_all_the_same(error):
@@ -48,11 +49,11 @@ class RowsReplacement(Replacement):
             task.run.log(f"The former content of {order.database} is kept as {outcome.kept_as}")
         return outcome
 
-    def _announce(self, mark: str, part: Part, keep_as: str, present: set[str]) -> None:
+    def _announce(self, mark: str, part: Part, keep_as: str, present: set[str], late: LateRows | None) -> None:
         beside = self._target_task.target.beside_name(self._target_task.order.database, NEW_SUFFIX)
         everything = not self._target_task.order.selection.tables and present <= part.names
         self.announce(
-            placing=Placing(beside=beside, keep_as=keep_as, mark=mark, rows=True),
+            placing=Placing(beside=beside, keep_as=keep_as, mark=mark, rows=True, late=late),
             part=msgspec.structs.replace(part, everything=everything),
         )
 

@@ -115,7 +115,12 @@ class Replacement:
 
         def announce(mark: str, part: Part) -> None:
             placing = Placing(
-                beside=change.beside, keep_as=change.keep_as, mark=mark, change=change, disposable=disposable
+                beside=change.beside,
+                keep_as=change.keep_as,
+                mark=mark,
+                change=change,
+                late=change.late,
+                disposable=disposable,
             )
             self.announce(placing=placing, part=part)
 

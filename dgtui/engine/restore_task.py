@@ -42,6 +42,8 @@ class TargetTask:
     run: RunWriter
     cancellation: Cancellation
     scratch: Path
+    late_rows: Path
+    """The script for what others write into it too late for the safety backup."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,7 @@ rows alone go into the tables that are there; what was chosen alone is exchanged
 
 _SWAP = "loaded beside it and compared, then swapped in by {rename}; the former content is kept"
 _BETWEEN = "what is written between that backup and the exchange is kept nowhere"
+_LATE_ROWS = "rows that are written between that backup and the exchange are kept as a script"
 _INSIDE = (
     "loaded into it under other names and compared, for its user may make no database beside it; then, after a safety "
     f"backup, swapped in by {{rename}}; the former content is kept in that backup alone, and {_BETWEEN}"
@@ -86,7 +87,9 @@ def part_way(target: Datasource[Any], state: TargetState, *, safety: bool) -> Ch
         return ChosenWay(kind="fresh")
     then = "then, after a safety backup," if safety else "then"
     text = f"loaded beside it and compared, {then} only what was chosen is exchanged"
-    between = f"; {_BETWEEN}" if safety and not target.keeps_former_part else ""
+    between = f"; {_LATE_ROWS if target.keeps_late_rows else _BETWEEN}"
+    if not safety or target.keeps_former_part:
+        between = ""
     return ChosenWay(kind="part", text=text, writers=f"{target.part_words}{between}")
 
 

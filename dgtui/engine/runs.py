@@ -46,6 +46,10 @@ class RunPaths:
         """Folder for the run's temporary files, removed at its end."""
         return self.state / "scratch" / run_id
 
+    def late_rows(self, run_id: str) -> Path:
+        """What others wrote into the tables that a restore replaced, too late for its safety backup; a script."""
+        return self.state / "late_rows" / f"{run_id}.sql"
+
     def make(self) -> None:
         """Make the folders, private ones."""
         for folder in (self.state, self.runs, self.locks, self.state / "scratch"):

@@ -12,6 +12,7 @@ from dgtui.engine.catalog import Catalog
 from dgtui.engine.check import Finding
 from dgtui.engine.datasources.base import Datasource
 from dgtui.engine.errors import EndNotKnown, RestoreError
+from dgtui.engine.late_rows import drop_late_rows, kept_late_rows
 from dgtui.engine.locks import take_lock
 from dgtui.engine.messages import now
 from dgtui.engine.model import ENDED
@@ -116,6 +117,8 @@ def _settle_part(catalog: Catalog, target: _Target, restore: Restore, placing: P
         changed = _exchanged(catalog, target, restore, placing)
     else:
         changed = msgspec.structs.replace(_as_it_was(restore, not_placed(placing)), part=None)
+        if placing.late is not None:
+            drop_late_rows(placing.late)
     catalog.save_restore(changed)
     if placing.rows and changed.placing is not None:
         target.drop_if_there(placing.beside)
@@ -135,6 +138,7 @@ def _exchanged(catalog: Catalog, target: _Target, restore: Restore, placing: Pla
         finished_at=restore.finished_at or now(),
         in_place=True,
         kept_until=now() + _span(target) if kept else None,
+        warnings=(*restore.warnings, *kept_late_rows(placing.late)),
     )
     if placing.rows:
         left = msgspec.structs.replace(placing, keep_as=None, mark=None, rows=False)

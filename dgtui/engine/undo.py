@@ -7,7 +7,8 @@ from dgtui.engine.datasources.loading import Selection, TargetState
 from dgtui.engine.errors import RestoreError
 from dgtui.engine.messages import now
 from dgtui.engine.orders import RestoreOrder
-from dgtui.engine.restore_model import Part, PartChange, Placing, Restore, RestoreReport
+from dgtui.engine.restore_late_rows import late_rows_of, late_rows_told
+from dgtui.engine.restore_model import LateRows, Part, PartChange, Placing, Restore, RestoreReport
 from dgtui.engine.restore_rows import RowsReplacement
 from dgtui.engine.restore_task import NEW_SUFFIX, PART_SUFFIX, UndoTask, dropped, started_restore
 from dgtui.engine.settling import forget_kept, settle_earlier
@@ -40,12 +41,14 @@ class UndoRun:
         task.run.phase("validate")
         settle_earlier(task.catalog, task.target, self.record, task.run)
         state = self._checked(order.kept_as) if order.kept_as is not None else task.target.target_state(order.database)
+        late = late_rows_of(task) if order.part is not None and not state.empty else None
         if order.safety and not state.empty:
             self._replacement.save_former_content()
         if order.part is not None and order.part.kind == "rows":
             self._take_rows_back(order.part)
         elif order.part is not None:
-            self._exchange_part(order.part)
+            with late_rows_told(self._replacement, late):
+                self._exchange_part(order.part, late)
         else:
             assert order.kept_as is not None
             self._replacement.swap(order.kept_as, state, disposable=False)
@@ -68,16 +71,16 @@ class UndoRun:
                 hint=f"They lie in {order.kept_as}",
             )
 
-    def _exchange_part(self, part: Part) -> None:
+    def _exchange_part(self, part: Part, late: LateRows | None) -> None:
         """Put back what was kept of a part, or only take away what was not there before."""
         kept_as = self._task.order.kept_as
         if kept_as is not None:
-            self._replacement.exchange_part(self._change(part, kept_as), None, disposable=False)
+            self._replacement.exchange_part(self._change(part, kept_as, late), None, disposable=False)
             return
         with self._empty_beside() as beside:
-            self._replacement.exchange_part(self._change(part, beside), None)
+            self._replacement.exchange_part(self._change(part, beside, late), None)
 
-    def _change(self, part: Part, beside: str) -> PartChange:
+    def _change(self, part: Part, beside: str, late: LateRows | None) -> PartChange:
         order = self._task.order
         return PartChange(
             database=order.database,
@@ -86,6 +89,7 @@ class UndoRun:
             remove=part.added,
             remove_empty=part.made_for_them,
             back=order.kept_as is not None,
+            late=late,
         )
 
     @contextlib.contextmanager

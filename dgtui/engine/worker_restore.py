@@ -124,6 +124,7 @@ class RestoreWorker(ReadingWorker[RestoreOrder]):
             run=self._run,
             cancellation=self._cancellation,
             scratch=self._scratch,
+            late_rows=self._paths.late_rows(order.run_id),
         )
 
     def _undo_task(self, order: RestoreOrder) -> UndoTask:
@@ -141,6 +142,7 @@ class RestoreWorker(ReadingWorker[RestoreOrder]):
             run=self._run,
             cancellation=self._cancellation,
             scratch=self._scratch,
+            late_rows=self._paths.late_rows(order.run_id),
         )
 
     def _restored_before(self, order: RestoreOrder) -> Execution | None:

@@ -177,6 +177,7 @@ class ImportCase:
             catalog=self.catalog,
             cancellation=self.cancellation,
             scratch=folder,
+            late_rows=folder / "late_rows.sql",
             execution=self.execution,
             storages=self.storages,
             processes=None,

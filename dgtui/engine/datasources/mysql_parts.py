@@ -23,7 +23,7 @@ from dgtui.engine.datasources.mysql_waiting import waiting_session
 from dgtui.engine.datasources.places import NEW_SUFFIX
 from dgtui.engine.errors import RestoreError
 from dgtui.engine.reporting import Reporter
-from dgtui.engine.restore_model import PartChange
+from dgtui.engine.restore_model import LateRows, PartChange
 
 _LONGEST_NAME = 64
 
@@ -67,6 +67,7 @@ class MysqlParts(Datasource[MysqlSettings]):
         keep_as: str,  # noqa: ARG002  # a transaction needs no second name
         scratch_folder: Path,  # noqa: ARG002
         announce: Announce,
+        late: LateRows | None = None,  # noqa: ARG002  # nothing is kept of it
     ) -> LoadOutcome:
         """Replay the rows in one transaction; refused where triggers would act on them."""
         refuse_system(database)

@@ -36,6 +36,7 @@ class PostgresDatasource(PostgresTarget):
 
     kind: ClassVar[str] = "postgres"
     part_words: ClassVar[str] = "in one transaction, during which others wait for those tables"
+    keeps_late_rows: ClassVar[bool] = True
     label: ClassVar[str] = "PostgreSQL"
     loads_data = True
     loads_apart = True

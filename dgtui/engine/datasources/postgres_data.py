@@ -9,6 +9,7 @@ from dgtui.engine.datasources.dumping import ArchiveBlocks
 from dgtui.engine.datasources.loading import Announce, LoadError, LoadOutcome, Selection
 from dgtui.engine.datasources.postgres_connection import Access, break_connection
 from dgtui.engine.datasources.postgres_databases import with_names
+from dgtui.engine.datasources.postgres_late_rows import keep_late_rows
 from dgtui.engine.datasources.postgres_load_hints import load_hint
 from dgtui.engine.datasources.postgres_locks import lock_hint
 from dgtui.engine.datasources.postgres_rows import LARGE_OBJECTS, RowsChoice, Target, listed, with_rows
@@ -20,7 +21,7 @@ from dgtui.engine.datasources.postgres_tools import fitting_tool, major
 from dgtui.engine.errors import RestoreError
 from dgtui.engine.model import ToolVersion
 from dgtui.engine.reporting import Reporter
-from dgtui.engine.restore_model import Part
+from dgtui.engine.restore_model import LateRows, Part
 
 if TYPE_CHECKING:
     import psycopg
@@ -52,6 +53,7 @@ SELECT n.nspname, c.relname, t.tgname, t.tgenabled::text FROM pg_trigger t
 JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE NOT t.tgisinternal AND t.tgenabled <> 'D' AND t.tgrelid = ANY(%(oids)s::oid[]) ORDER BY 1, 2, 3
 """
+_UNLINK_LARGE_OBJECTS = "SELECT pg_catalog.lo_unlink(oid) FROM pg_catalog.pg_largeobject_metadata"
 _VIEWS = """
 WITH RECURSIVE needs(view, needed) AS (
     SELECT DISTINCT r.ev_class, d.refobjid FROM pg_rewrite r
@@ -80,7 +82,14 @@ class DataLoad:
         self._choice = RowsChoice(database, selection)
 
     def run(
-        self, reporter: Reporter, *, overwrite: bool, scratch_folder: Path, announce: Announce, patience: float
+        self,
+        reporter: Reporter,
+        *,
+        overwrite: bool,
+        scratch_folder: Path,
+        announce: Announce,
+        late: LateRows | None,
+        patience: float,
     ) -> LoadOutcome:
         """Load the rows; errors are in the outcome.
 
@@ -99,17 +108,23 @@ class DataLoad:
             empties = self._choice.tables_to_empty(connection, targets, entries, overwrite=overwrite)
             reporter.log(f"Loading rows of {len(targets)} tables with pg_restore {tool.version}, in one transaction")
             replay = Replay(connection, reporter, [target.shown for target in targets])
+            # A snapshot from before the tables were locked would not show what was written until then.
+            connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
             silence = SilenceWatch(self._access, self._database, patience, lambda: break_connection(connection))
             try:
-                with silence, connection.transaction(), self._prepared(connection, targets, empties):
-                    _take_hold_of(connection, companions)
-                    if empties and any(entry.kind in LARGE_OBJECTS for entry in entries):
-                        connection.execute("SELECT pg_catalog.lo_unlink(oid) FROM pg_catalog.pg_largeobject_metadata")
-                    with RowsOf(self._access, self._archive, tool, entries, scratch_folder) as script:
-                        replay.run(script)
-                    connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
-                    self._refresh_views(connection, targets)
-                    replay.set_sequences()
+                with silence, connection.transaction():
+                    self._lock(connection, targets, replaced=bool(empties))
+                    if late is not None and empties:
+                        keep_late_rows(connection, [target.oid for target in targets], late, reporter)
+                    with self._prepared(connection, targets, empties):
+                        _take_hold_of(connection, companions)
+                        if empties and any(entry.kind in LARGE_OBJECTS for entry in entries):
+                            connection.execute(_UNLINK_LARGE_OBJECTS)
+                        with RowsOf(self._access, self._archive, tool, entries, scratch_folder) as script:
+                            replay.run(script)
+                        connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
+                        self._refresh_views(connection, targets)
+                        replay.set_sequences()
                     names = tuple(target.shown for target in targets)
                     announce(transaction_mark(connection), Part(kind="rows", replaced=names))
             except psycopg.Error as error:
@@ -142,20 +157,22 @@ class DataLoad:
         hint = hint or load_hint(errors, self._access.acting(self._database))
         return LoadOutcome(errors=errors, error_count=1, hint=hint)
 
+    def _lock(self, connection: "psycopg.Connection[Any]", targets: Sequence[Target], *, replaced: bool) -> None:
+        """Keep others from writing to the tables. Raises RestoreError where they hold rows that are not `replaced`."""
+        milliseconds = max(1, int(self._access.settings.lock_timeout)) * 1000
+        connection.execute(f"SET LOCAL lock_timeout = {milliseconds}".encode())
+        for target in targets:
+            connection.execute(with_names("LOCK TABLE ONLY {}.{} IN SHARE ROW EXCLUSIVE MODE", *target[1:3]))
+        if not replaced and (full := [target.shown for target in with_rows(connection, targets)]):
+            raise RestoreError(f"Somebody wrote to {listed(full)} meanwhile; nothing was changed", subject=full[0])
+
     @contextmanager
     def _prepared(
         self, connection: "psycopg.Connection[Any]", targets: Sequence[Target], empties: Sequence[Target]
     ) -> Iterator[None]:
-        """Lock the tables, empty them, put triggers off and foreign keys to the end; afterwards all is as it was."""
-        connection.execute(
-            f"SET LOCAL lock_timeout = {max(1, int(self._access.settings.lock_timeout)) * 1000}".encode()
-        )
+        """Empty the tables, put triggers off and foreign keys to the end; afterwards all is as it was."""
         connection.execute("SET LOCAL array_nulls = on")
         oids = {"oids": [target.oid for target in targets]}
-        for target in targets:
-            connection.execute(with_names("LOCK TABLE ONLY {}.{} IN SHARE ROW EXCLUSIVE MODE", *target[1:3]))
-        if not empties and (full := [target.shown for target in with_rows(connection, targets)]):
-            raise RestoreError(f"Somebody wrote to {listed(full)} meanwhile; nothing was changed", subject=full[0])
         not_valid = _without(connection, connection.execute(_NOT_VALID, oids).fetchall())
         keys = connection.execute(_FOREIGN_KEYS, oids).fetchall()
         triggers = connection.execute(_TRIGGERS, oids).fetchall()

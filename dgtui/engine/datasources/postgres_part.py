@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dgtui.engine.datasources.loading import Announce
 from dgtui.engine.datasources.postgres_connection import Access
+from dgtui.engine.datasources.postgres_late_rows import keep_late_rows
 from dgtui.engine.datasources.postgres_locks import lock_hint
 from dgtui.engine.datasources.postgres_names import quoted, table_matches, table_name
 from dgtui.engine.datasources.postgres_plan import RestorePlan
@@ -103,10 +104,13 @@ class PartReplacement:
             self._access.connect(beside, seconds=None) as source,
             self._access.connect(database, seconds=None) as live,
         ):
+            # A snapshot from before the tables were locked would not show what was written until then.
+            live.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
             try:
                 with source.transaction(), live.transaction():
                     prepare(self._access, source, live, self._toc if self._entries else None)
                     self._present = [*self._found(live), *self._unwanted(live)]
+                    self._keep_late_rows(live)
                     published = publishing(live, [one.oid for one in self._present if one.wanted], self._reporter)
                     others = self._take_out(live)
                     for entry in self._entries:
@@ -123,6 +127,13 @@ class PartReplacement:
                     raise
                 hint = lock_hint(self._access, database, [one.oid for one in self._present], error)
                 raise refused(database, error, hint) from error
+
+    def _keep_late_rows(self, live: "psycopg.Connection[Any]") -> None:
+        tables = [one for one in self._present if one.kind == "TABLE"]
+        if self._change.late is None or not tables:
+            return
+        _run(live, f"LOCK TABLE {', '.join(one.quoted for one in tables)} IN ACCESS EXCLUSIVE MODE")
+        keep_late_rows(live, [one.oid for one in tables], self._change.late, self._reporter)
 
     def _take_out(self, live: "psycopg.Connection[Any]") -> list[tuple[str, str, str, str | None]]:
         """Drop the chosen tables, and before the foreign keys of others to them; those keys come back at the end."""

@@ -17,6 +17,7 @@ from dgtui.engine.datasources.postgres_creation import create_as_recorded, creat
 from dgtui.engine.datasources.postgres_data import DataLoad
 from dgtui.engine.datasources.postgres_databases import drop_database, exists, maintenance_database, target_state
 from dgtui.engine.datasources.postgres_dependents import refuse_dependents
+from dgtui.engine.datasources.postgres_late_rows import write_mark
 from dgtui.engine.datasources.postgres_names import name_beside
 from dgtui.engine.datasources.postgres_owners import ArchiveWithoutOwners, without_owners
 from dgtui.engine.datasources.postgres_part import PartReplacement
@@ -40,7 +41,7 @@ from dgtui.engine.errors import PermissionDenied
 from dgtui.engine.model import ObjectInfo
 from dgtui.engine.properties import DatabaseProperties
 from dgtui.engine.reporting import Reporter
-from dgtui.engine.restore_model import PartChange
+from dgtui.engine.restore_model import LateRows, PartChange
 
 if TYPE_CHECKING:
     import psycopg
@@ -194,6 +195,7 @@ class PostgresTarget(Datasource[PostgresSettings]):
         keep_as: str,  # noqa: ARG002  # a transaction needs no second name
         scratch_folder: Path,
         announce: Announce,
+        late: LateRows | None = None,
     ) -> LoadOutcome:
         """Replay the rows in one transaction, with triggers off and foreign keys checked at its end."""
         load = DataLoad(self._access, archive, database, selection)
@@ -202,6 +204,7 @@ class PostgresTarget(Datasource[PostgresSettings]):
             overwrite=overwrite,
             scratch_folder=scratch_folder,
             announce=announce,
+            late=late,
             patience=self.idle_timeout,
         )
 
@@ -231,6 +234,11 @@ class PostgresTarget(Datasource[PostgresSettings]):
         """Asks each for its first row."""
         with self._access.connect(database) as connection:
             return holding_rows(connection, names)
+
+    def write_mark(self, database: str) -> str:
+        """The oldest transaction of the server that is not over."""
+        with self._access.connect(database) as connection:
+            return write_mark(connection)
 
     def check_part(self, archive: Archive, database: str, listed: Sequence[str], chosen: Sequence[str]) -> None:  # noqa: ARG002
         """A view or another object that depends on the live tables, and a partition that would be lost."""

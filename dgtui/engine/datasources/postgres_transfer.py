@@ -80,7 +80,7 @@ def copy_rows(schema: str, tag: str, source: "psycopg.Connection[Any]", live: "p
     columns = columns_of(source, schema, tag)
     listed = f" ({', '.join(map(quoted, columns))})" if columns else ""
     with (
-        _as_they_are(source, live),
+        texts_as_they_are(source, live),
         source.cursor() as reading,
         live.cursor() as writing,
         reading.copy(f"COPY {name}{listed} TO STDOUT".encode()) as rows,
@@ -93,8 +93,11 @@ def copy_rows(schema: str, tag: str, source: "psycopg.Connection[Any]", live: "p
 
 
 @contextlib.contextmanager
-def _as_they_are(*connections: "psycopg.Connection[Any]") -> Iterator[None]:
-    """Have texts of databases without an encoding read and written byte by byte: they need be no UTF-8."""
+def texts_as_they_are(*connections: "psycopg.Connection[Any]") -> Iterator[None]:
+    """Have texts of databases without an encoding read and written byte by byte: they need be no UTF-8.
+
+    In a transaction of each of them.
+    """
     without = all(one.info.parameter_status("server_encoding") == _NO_ENCODING for one in connections)
     for connection in connections if without else ():
         connection.execute(f"SET LOCAL client_encoding = '{_NO_ENCODING}'".encode())

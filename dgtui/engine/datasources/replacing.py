@@ -9,7 +9,7 @@ from dgtui.engine.datasources.dumping import Archive
 from dgtui.engine.datasources.loading import Announce, LoadOutcome, Selection
 from dgtui.engine.errors import RestoreError
 from dgtui.engine.reporting import Reporter
-from dgtui.engine.restore_model import PartChange
+from dgtui.engine.restore_model import LateRows, PartChange
 
 
 class Replacing(ABC):
@@ -47,12 +47,13 @@ class Replacing(ABC):
         keep_as: str,
         scratch_folder: Path,
         announce: Announce,
+        late: LateRows | None = None,
     ) -> LoadOutcome:
         """Load rows alone into the tables of a database that is there: all of them, or none.
 
-        `announce` is called before they can be there to stay. Tables that already hold rows are refused, or with
-        `overwrite` emptied first. After any failure, told by an exception or in the outcome, the database is as it was,
-        or `settle_data` brings it there. Raises RestoreError, ConfigError.
+        `announce` is called before they can be there to stay, and before it `late` is written. Tables that already hold
+        rows are refused, or with `overwrite` emptied first. After any failure, told by an exception or in the outcome,
+        the database is as it was, or `settle_data` brings it there. Raises RestoreError, ConfigError.
         """
         raise NotImplementedError(f"{self.label} does not load data alone")
 
@@ -84,6 +85,16 @@ class Replacing(ABC):
     keeps_former_part: ClassVar[bool] = False
     """Whether `replace_part` keeps what it replaces, with all that was written until then."""
 
+    keeps_late_rows: ClassVar[bool] = False
+    """Whether `replace_part` and `load_data` keep what others write after the safety backup, as a script."""
+
+    def write_mark(self, database: str) -> str:
+        """What tells all that is written from now on from what was there before, for `LateRows`.
+
+        Raises DatabaseConnectionError.
+        """
+        raise NotImplementedError(f"{self.label} does not tell when something was written")
+
     beside_words: ClassVar[str] = "whoever reads or writes there goes on"
     """What others see of it when a table is put beside the live one, for people."""
 
@@ -114,8 +125,9 @@ class Replacing(ABC):
         """Exchange a part of a database and nothing else; what lies beside is used up.
 
         `archive` is that from which the part beside was loaded; None where it was not, or only something is removed.
-        `announce` is called right before the first lasting change. After any failure the database is as it was, or
-        `settle_part` brings it there. Whether the former part is kept as `change.keep_as`. Raises RestoreError.
+        `announce` is called right before the first lasting change, and before it `change.late` is written. After any
+        failure the database is as it was, or `settle_part` brings it there. Whether the former part is kept as
+        `change.keep_as`. Raises RestoreError.
         """
         raise RestoreError(
             f"A {self.label} datasource cannot replace a part of what is there",

@@ -35,7 +35,7 @@ from dgtui.engine.datasources.sqlite_swap import clear_orphans, refuse_open, set
 from dgtui.engine.errors import RestoreError, ValidationError
 from dgtui.engine.files import file_error, fsync_folder
 from dgtui.engine.reporting import Reporter
-from dgtui.engine.restore_model import PartChange
+from dgtui.engine.restore_model import LateRows, PartChange
 
 _NOT_OF_ITS_BYTES = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY)
 _MOST_BYTES_UNPACKED_BEFORE = 1 << 26
@@ -175,6 +175,7 @@ class SqliteTarget(SqliteFile):
         keep_as: str,
         scratch_folder: Path,
         announce: Announce,
+        late: LateRows | None = None,  # noqa: ARG002  # nothing is kept of it
     ) -> LoadOutcome:
         """Load the rows into a copy of the database, which then takes its place."""
         target = safe_target(str(real_path(database)))

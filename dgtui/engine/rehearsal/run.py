@@ -263,4 +263,5 @@ def _restore_task(task: RehearsalTask) -> RestoreTask:
         run=task.run,
         cancellation=task.cancellation,
         scratch=task.scratch,
+        late_rows=task.scratch / "late_rows.sql",
     )
