@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -75,24 +75,14 @@ class Waiting(NamedTuple):
 
 def run_sums(database: Database, since: datetime, until: datetime, *, job: str | None, months: bool) -> list[RunSum]:
     """The runs that began in a time and have ended, summed up by job, local day (or month) and outcome."""
-    runs = runs_ever().subquery()
-    seconds = (sa.func.julianday(runs.c.finished_at) - sa.func.julianday(runs.c.started_at)) * 86400.0
-    period = sa.func.strftime("%Y-%m" if months else "%Y-%m-%d", runs.c.started_at, "localtime")
-    # SQLite leaves what has a limit apart from the sums; it would reckon the seconds anew for each of them.
-    each = (
-        sa.select(
-            runs.c.job,
-            runs.c.datasource,
-            period.label("period"),
-            runs.c.status,
-            seconds.label("seconds"),
-            runs.c.total_size_bytes,
-            runs.c.compressed_size_bytes,
+    each = sa.union_all(
+        *(
+            _measured(runs, months=months).where(
+                *_ended_backups(runs, since, until), *([runs.c.job == job] if job is not None else [])
+            )
+            for runs in (tables.executions, past_executions)
         )
-        .where(*_ended_backups(runs, since, until), *([runs.c.job == job] if job is not None else []))
-        .limit(-1)
-        .subquery()
-    )
+    ).subquery()
     kind = (each.c.job, each.c.datasource, each.c.period, each.c.status)
     query = (
         sa.select(
@@ -110,6 +100,21 @@ def run_sums(database: Database, since: datetime, until: datetime, *, job: str |
     )
     with database.transaction() as connection:
         return [RunSum(*row) for row in connection.execute(query)]
+
+
+def _measured(runs: sa.Table, *, months: bool) -> sa.Select[tuple[Any, ...]]:
+    """What is summed up of each run, reckoned here once for all the sums."""
+    seconds = (sa.func.julianday(runs.c.finished_at) - sa.func.julianday(runs.c.started_at)) * 86400.0
+    period = sa.func.strftime("%Y-%m" if months else "%Y-%m-%d", runs.c.started_at, "localtime")
+    return sa.select(
+        runs.c.job,
+        runs.c.datasource,
+        period.label("period"),
+        runs.c.status,
+        seconds.label("seconds"),
+        runs.c.total_size_bytes,
+        runs.c.compressed_size_bytes,
+    )
 
 
 def error_sums(database: Database, since: datetime, until: datetime, *, job: str | None) -> list[ErrorSum]:
@@ -264,7 +269,7 @@ def waiting_deliveries(database: Database, *, before: datetime) -> Waiting:
     return Waiting(times=count + more, since=min(known, default=None))
 
 
-def _ended_backups(runs: sa.Subquery, since: datetime, until: datetime) -> tuple[sa.ColumnElement[bool], ...]:
+def _ended_backups(runs: sa.FromClause, since: datetime, until: datetime) -> tuple[sa.ColumnElement[bool], ...]:
     return (
         runs.c.started_at >= time_text(since),
         runs.c.started_at < time_text(until),
