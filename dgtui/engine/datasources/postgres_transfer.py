@@ -83,13 +83,17 @@ def copy_rows(schema: str, tag: str, source: "psycopg.Connection[Any]", live: "p
         texts_as_they_are(source, live),
         source.cursor() as reading,
         live.cursor() as writing,
-        reading.copy(f"COPY {name}{listed} TO STDOUT".encode()) as rows,
-        writing.copy(f"COPY {name}{listed} FROM STDIN".encode()) as into,
     ):
-        for block in rows:
-            into.write(block)
-    if reading.rowcount != writing.rowcount:
-        raise RestoreError(f"{reading.rowcount} rows of {name} were read, {writing.rowcount} arrived", subject=tag)
+        with (
+            reading.copy(f"COPY {name}{listed} TO STDOUT".encode()) as rows,
+            writing.copy(f"COPY {name}{listed} FROM STDIN".encode()) as into,
+        ):
+            for block in rows:
+                into.write(block)
+        # A cursor knows it from the end of the copy until it is closed.
+        read, arrived = reading.rowcount, writing.rowcount
+    if read != arrived:
+        raise RestoreError(f"{read} rows of {name} were read, {arrived} arrived", subject=tag)
 
 
 @contextlib.contextmanager
