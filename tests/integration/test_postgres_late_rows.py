@@ -10,6 +10,7 @@ import pytest
 from dgtui.engine import restore_data, restore_part, restore_swap, starting
 from dgtui.engine.datasources import postgres_part
 from dgtui.engine.datasources.loading import Selection
+from dgtui.engine.messages import LogMessage
 from dgtui.engine.restore_model import Restore
 from tests.support.forking import forked
 from tests.support.homes import Home
@@ -150,9 +151,12 @@ def test_partitions_are_looked_at_one_by_one(
         engine = home.engine(fork_workers=True)
         run_id = engine.start_restore(shop.execution, overwrite=True, selection=Selection(tables=("p",)))
         home.finish(engine, run_id)
-        text = _script(home, engine.restore(run_id)).read_text()
+        script = _script(home, engine.restore(run_id))
+        text = script.read_text()
         assert text.endswith('\nCOPY "public"."p_2" ("id") FROM stdin;\n2\n2\n\\.\n')
         assert text.count("COPY") == 2, "one of them stands in the comment at the head"
+        told = [line for line in engine.follower(run_id, log_lines=100).poll() if isinstance(line, LogMessage)]
+        assert any(line.text.endswith(f"are kept in {script}: 2 of public.p_2") for line in told)
 
 
 @pytest.mark.parametrize("kind", list(_CHOSEN))

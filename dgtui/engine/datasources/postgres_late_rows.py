@@ -99,14 +99,15 @@ def _write_rows(connection: "psycopg.Connection[Any]", table: _Table, age: int, 
     listed = ", ".join(map(quoted, columns_of(connection, table.schema, table.name)))
     chosen = f"{listed} FROM ONLY {table.quoted} WHERE age(xmin) <= {age}"
     head = f"\nCOPY {table.quoted}{f' ({listed})' if listed else ''} FROM stdin;\n".encode()
-    with connection.cursor() as cursor, cursor.copy(f"COPY (SELECT {chosen}) TO STDOUT".encode()) as rows:
-        for block in rows:
-            if head:
-                if not script.tell():
-                    script.write(_HEAD.format(encoding=connection.info.parameter_status("client_encoding")).encode())
+    with connection.cursor() as cursor:
+        with cursor.copy(f"COPY (SELECT {chosen}) TO STDOUT".encode()) as rows:
+            for block in rows:
+                if head and not script.tell():
+                    encoding = connection.info.parameter_status("client_encoding")
+                    script.write(_HEAD.format(encoding=encoding).encode())
                 script.write(head)
+                script.write(block)
                 head = b""
-            script.write(block)
-    if not head:
-        script.write(b"\\.\n")
-    return cursor.rowcount
+        if not head:
+            script.write(b"\\.\n")
+        return cursor.rowcount
