@@ -47,6 +47,8 @@ class Concern(Record, frozen=True):
     status: Literal["warning", "critical"] = "warning"
     event: str = ""
     """What it is about where it happens once, such as the id of a backup; empty for a state that lasts."""
+    group: str = ""
+    """What concerns that have one cause share; empty where each has its own."""
 
     @property
     def key(self) -> str:

@@ -3,6 +3,7 @@
 None of it may break what it tells of: what fails here is said to `warn`, and the work goes on.
 """
 
+import socket
 import threading
 import time
 import urllib.parse
@@ -260,6 +261,16 @@ def server_of(config: Config, datasource: str) -> str:
     if settings is None:
         return ""
     return datasource_adapter(settings.type)(datasource, settings, None).location
+
+
+def cause_of_missing(config: Config, datasource: str) -> str:
+    """The `group_key` of backups that were not made: their server, else this machine, is to blame for all of them."""
+    return server_of(config, datasource) or this_machine()
+
+
+def this_machine() -> str:
+    """The `group_key` of what this machine's clock, or its being off, causes."""
+    return socket.gethostname()
 
 
 def _is_of_server(execution: Execution) -> bool:

@@ -82,6 +82,7 @@ def test_beyond_its_grace_time_a_run_is_missed(tmp_path: Path) -> None:
     (told,) = Notifications(guard.catalog).listed()
     assert (told.kind, told.severity, told.subject) == ("backup_overdue", "critical", "nightly")
     assert "2025-01-03 03:00:00 UTC was missed" in told.message
+    assert told.group_key == "127.0.0.1:5432"
     guard.until(datetime(2025, 1, 4, 4, tzinfo=UTC))
     assert len(guard.started) == 1
 

@@ -35,6 +35,7 @@ from dgtui.engine.orders import BackupOrder
 from dgtui.engine.run_follower import has_begun
 from dgtui.engine.run_writer import RunWriter
 from dgtui.engine.spawning import Start, launch, spawn_worker
+from dgtui.engine.telling import cause_of_missing
 from dgtui.engine.timetable import DueRun, Timetable
 
 _ON_TIME = timedelta(minutes=1)
@@ -174,6 +175,7 @@ class TimetableDuty:
             message=f"{name}: the run of {due_text(due.due_at)} was missed, and it is too late for it",
             details=(f"No daemon followed the timetable at that time, or not within `grace`. Now: dgtui run {name}",),
             related=(job.datasource, *job.storages),
+            group_key=cause_of_missing(self._context.config, job.datasource),
             at=now,
         )
 

@@ -12,6 +12,7 @@ from dgtui.engine.health_model import Concern, Figures, HealthCheck, Watched
 from dgtui.engine.model import RESTORABLE, Copy, Execution
 from dgtui.engine.sizes import size_text
 from dgtui.engine.stored import folder_of, know_marker
+from dgtui.engine.telling import cause_of_missing, this_machine
 from dgtui.engine.timetable import Timetable
 
 _HISTORY = 11
@@ -81,6 +82,7 @@ def _overdue(
             message=f"No good backup since it was due at {missed.due_at:%Y-%m-%d %H:%M} UTC; {last}",
             hint=f"Is the daemon running (dgtui daemon --status)? Look with: dgtui list --job {name} --limit 5",
             status="critical",
+            group=cause_of_missing(config, job.datasource),
         )
     ]
 
@@ -102,6 +104,7 @@ def _from_future(backups: Sequence[Execution], at: datetime) -> list[Concern]:
             message=f"The newest backup is from the future, {backups[0].started_at:%Y-%m-%d %H:%M} UTC, and now it is "
             f"{at:%Y-%m-%d %H:%M} UTC: the clock went back, or it was wrong then",
             hint="Is the clock of this machine right? See: timedatectl. No backup is removed because of it",
+            group=this_machine(),
         )
     ]
 
@@ -147,6 +150,7 @@ def _copies(config: Config, catalog: Catalog, backups: Sequence[Execution]) -> l
                     kind="copy_missing" if status == "missing" else "copy_damaged",
                     message=f"The copy of the newest backup at {copy.storage} is {status}",
                     hint=f"Look with: dgtui show {backups[0].execution_id[:8]}; a new backup makes a new copy",
+                    group=copy.storage,
                 )
             )
     return concerns

@@ -145,7 +145,7 @@ def _event_of(concern: Concern, check: HealthCheck) -> HealthEvent:
         at=check.checked_at,
         message=f"{check.subject.name}: {concern.message}",
         details=(concern.hint,) if concern.hint else (),
-        group=check.group,
+        group=concern.group or check.group,
         event=concern.event,
     )
 

@@ -1,0 +1,116 @@
+"""One cause that many jobs feel is one message."""
+
+import shutil
+import socket
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from dgtui.engine.health_model import Watched
+from dgtui.engine.model import Execution
+from dgtui.engine.notify.courier import Courier
+from tests.integration.test_health import START, Clock, Watch, make_database, sqlite_table
+from tests.support.homes import Home
+from tests.support.receivers import WebServer, closed_port, web_server
+
+_JOBS = 40
+
+
+class Fleet:
+    """Jobs that are checked when a test says so, and a receiver of what is told of them."""
+
+    def __init__(self, home: Home, web: WebServer) -> None:
+        self.watch = Watch(home.engine(), Clock())
+        self.web = web
+        self._seen = 0
+
+    def check(self) -> None:
+        """Check every job."""
+        self.watch.health.check_now(self.watch.health.watched("job"))
+
+    def sent(self, **after: float) -> list[str]:
+        """The titles of what is sent after this span."""
+        self.watch.clock.forward(**after)
+        Courier(self.watch.engine.catalog, self.watch.engine.config, clock=self.watch.clock).deliver()
+        new = self.web.requests[self._seen :]
+        self._seen = len(self.web.requests)
+        return [request.json["title"] for request in new]
+
+    def back_up(self, *, ahead: timedelta) -> None:
+        """Let each job have a backup that is dated in the future."""
+        engine = self.watch.engine
+        for name, job in engine.config.jobs.items():
+            engine.catalog.save_execution(
+                Execution(
+                    execution_id=f"of {name}",
+                    job_id=engine.config.job_id(name),
+                    job=name,
+                    datasource=job.datasource,
+                    datasource_type="postgres",
+                    status="completed",
+                    backup_type="full",
+                    started_at=START + ahead,
+                )
+            )
+
+
+@pytest.fixture
+def web() -> Iterator[WebServer]:
+    with web_server() as server:
+        yield server
+
+
+def fleet(home: Home, web: WebServer, datasource: str, job: str = "") -> Fleet:
+    """Forty jobs, each of a datasource of its own."""
+    tables = [f"[storages.disk]\ntype = 'local'\npath = '{home.storage()}'\n", channel(web)]
+    for number in range(_JOBS):
+        tables.append(f"[datasources.shop{number}]\n{datasource}\n")
+        tables.append(f"[jobs.j{number}]\ndatasource = 'shop{number}'\nstorages = ['disk']\n{job}\n")
+    home.config_path.write_text("\n".join(tables))
+    home.config_path.chmod(0o600)
+    return Fleet(home, web)
+
+
+def channel(web: WebServer) -> str:
+    return f"[channels.ops]\ntype = 'webhook'\nurl = '{web.url}'\nseverity = 'info'\n"
+
+
+@pytest.mark.parametrize("kind", ["postgres", "sqlite"])
+def test_forty_overdue_jobs_of_one_server_or_one_machine_are_one_message(
+    home: Home, web: WebServer, tmp_path: Path, kind: str
+) -> None:
+    port = closed_port()
+    datasource, place = {
+        "postgres": (f"type = 'postgres'\nport = {port}\nhost = '127.0.0.1'\ndatabase = 'x'", f"127.0.0.1:{port}"),
+        "sqlite": (f"type = 'sqlite'\npath = '{tmp_path / 'shop.db'}'", socket.gethostname()),
+    }[kind]
+    jobs = fleet(home, web, datasource, 'schedule = "daily at 03:00"\ntimezone = "UTC"')
+    jobs.check()
+    assert jobs.sent(days=1) == []
+    jobs.check()
+    assert jobs.sent(minutes=1) == [f"{_JOBS} backups overdue at {place}"]
+
+
+def test_a_wrong_clock_is_one_message(home: Home, web: WebServer, tmp_path: Path) -> None:
+    jobs = fleet(home, web, f"type = 'sqlite'\npath = '{tmp_path / 'shop.db'}'")
+    jobs.back_up(ahead=timedelta(days=400))
+    jobs.check()
+    title = f"{_JOBS} backups from future at {socket.gethostname()}"
+    assert jobs.sent(minutes=1) == [title]
+
+
+def test_copies_that_are_gone_from_one_storage_are_one_message(home: Home, web: WebServer, tmp_path: Path) -> None:
+    make_database(tmp_path / "shop.db")
+    weekly = "[jobs.weekly]\ndatasource = 'shop'\nstorages = ['disk']\n"
+    home.configure(sqlite_table("shop", tmp_path / "shop.db"), more=f"{weekly}\n{channel(web)}")
+    made = [home.back_up(name) for name in ("nightly", "weekly")]
+    jobs = Fleet(home, web)
+    jobs.watch.clock.moment = made[-1].started_at + timedelta(minutes=1)
+    jobs.watch.health.check_now([Watched(kind="storage", name="disk")])
+    jobs.sent(minutes=1)
+    for one in made:
+        shutil.rmtree(home.storage() / one.job_id)
+    jobs.check()
+    assert jobs.sent(minutes=1) == ["2 copies missing at disk"]
