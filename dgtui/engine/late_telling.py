@@ -30,5 +30,8 @@ class LateTeller(Teller):
         """Whether its worker did not say its end, which comes after the heartbeat, and no later run of the job did."""
         if execution.purpose != "backup" or last_status(self._paths, execution.execution_id) is not None:
             return False
-        newest = self._executions.executions(job=execution.job, purpose="backup", limit=1)
-        return not any(one.started_at > execution.started_at for one in newest)
+        newest = self._executions.last_runs([execution.job], purpose="backup").get(execution.job)
+        if newest is None or newest.execution_id == execution.execution_id:
+            return True
+        # One that a worker recorded nowhere has no place in the order yet.
+        return 0 < newest.sequence < execution.sequence

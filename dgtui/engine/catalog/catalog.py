@@ -15,6 +15,7 @@ from sqlalchemy.dialects.sqlite import insert
 from dgtui.engine.catalog import tables
 from dgtui.engine.catalog.database import Database, time_text
 from dgtui.engine.catalog.listing import execution_pages, listed_executions
+from dgtui.engine.catalog.newest import last_ids
 from dgtui.engine.catalog.past import bring_back, move_to_past
 from dgtui.engine.catalog.proofs import proof_of_restore, write_proof
 from dgtui.engine.catalog.rows import columns_of, executions_of
@@ -183,22 +184,19 @@ class Catalog(Database):
         found = self.select_executions(query.order_by(under_way.desc(), columns.sequence.desc()).limit(1))
         return found[0] if found else None
 
+    def last_runs(self, jobs: Sequence[str], *, purpose: Purpose | None = None) -> dict[str, Execution]:
+        """Of each of these jobs what it did last or does now, however that ended; see `last_ids`."""
+        chosen = [] if purpose is None else [tables.executions.c.purpose == purpose]
+        query = sa.select(tables.executions).where(tables.executions.c.execution_id.in_(last_ids(jobs, *chosen)))
+        return {run.job: run for run in self.select_executions(query)}
+
     def last_runs_gone_wrong(self, jobs: Sequence[str]) -> dict[str, Execution]:
         """Of each of these jobs the newest run that has ended, where that was not as it should be."""
-        columns, other = tables.executions.c, tables.executions.alias()
-        wanted = sa.func.json_each(msgspec.json.encode(jobs).decode()).table_valued("value")
-        newest = (
-            sa.select(other.c.execution_id)
-            .where(other.c.job == wanted.c.value, other.c.status.in_(sorted(ENDED)), other.c.purpose == "backup")
-            .order_by(other.c.started_at.desc(), other.c.sequence.desc())
-            .limit(1)
-            .correlate(wanted)
-            .scalar_subquery()
-        )
+        columns = tables.executions.c
+        newest = last_ids(jobs, columns.status.in_(sorted(ENDED)), columns.purpose == "backup")
         found = self.select_executions(
             sa.select(tables.executions).where(
-                columns.execution_id.in_(sa.select(newest).select_from(wanted)),
-                columns.status.in_(("failed", "interrupted", "partial")),
+                columns.execution_id.in_(newest), columns.status.in_(("failed", "interrupted", "partial"))
             )
         )
         return {run.job: run for run in found}

@@ -10,6 +10,7 @@ from dgtui.engine.catalog import tables
 from dgtui.engine.catalog.database import Database, time_text
 from dgtui.engine.catalog.delivery_tables import deliveries, delivery_items
 from dgtui.engine.catalog.health_tables import health_checks
+from dgtui.engine.catalog.newest import last_ids, last_past_ids
 from dgtui.engine.catalog.past import past_executions, runs_ever
 from dgtui.engine.model import ENDED, RESTORABLE
 
@@ -162,19 +163,19 @@ def first_runs(database: Database, jobs: Sequence[str]) -> dict[str, datetime]:
     return found
 
 
-def newest_run(database: Database, job: str, statuses: Sequence[str]) -> sa.RowMapping | None:
-    """The newest backup of a job that ended like this, one that is gone by now too."""
-    found = []
-    names = ("execution_id", "status", "started_at", "finished_at", "total_size_bytes", "compressed_size_bytes")
+def newest_runs(database: Database, jobs: Sequence[str], statuses: Sequence[str]) -> dict[str, sa.RowMapping]:
+    """Of each of these jobs the newest backup that ended like this, one that is gone by now too."""
+    names = ("job", "status", "started_at", "finished_at", "total_size_bytes", "compressed_size_bytes")
+    found: dict[str, sa.RowMapping] = {}
     with database.transaction() as connection:
-        for table in (tables.executions, past_executions):
-            query = sa.select(*(table.c[name] for name in names)).where(
-                table.c.job == job, table.c.purpose == "backup", table.c.status.in_(statuses)
-            )
-            row = connection.execute(query.order_by(table.c.started_at.desc()).limit(1)).mappings().first()
-            if row is not None:
-                found.append(row)
-    return max(found, key=lambda row: str(row["started_at"]), default=None)
+        for table, newest_ids in ((tables.executions, last_ids), (past_executions, last_past_ids)):
+            ids = newest_ids(jobs, table.c.purpose == "backup", table.c.status.in_(statuses))
+            query = sa.select(*(table.c[name] for name in names)).where(table.c.execution_id.in_(ids))
+            for row in connection.execute(query).mappings():
+                other = found.get(row["job"])
+                if other is None or row["started_at"] > other["started_at"]:
+                    found[row["job"]] = row
+    return found
 
 
 def storage_sums(

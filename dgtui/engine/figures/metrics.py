@@ -7,7 +7,7 @@ from typing import get_args
 import dgtui
 from dgtui.config import Config
 from dgtui.engine.catalog import Catalog
-from dgtui.engine.catalog.figures import copy_counts, newest_run, waiting_deliveries
+from dgtui.engine.catalog.figures import copy_counts, newest_runs, waiting_deliveries
 from dgtui.engine.catalog.health import HealthRecords
 from dgtui.engine.catalog.notifications import Notifications
 from dgtui.engine.figures.exposition import Family, Sample
@@ -55,12 +55,13 @@ def _jobs(config: Config, catalog: Catalog) -> Iterator[Family]:
     stored: list[Sample] = []
     statuses: list[Sample] = []
     enabled: list[Sample] = []
+    goods = newest_runs(catalog, list(config.jobs), sorted(RESTORABLE))
+    lasts = newest_runs(catalog, list(config.jobs), sorted(ENDED))
     for name, job in config.jobs.items():
         # A label `job` would be that of the scrape itself.
         labels = {"job_name": name, "datasource": job.datasource}
         enabled.append(Sample(value=config.is_followed(name), labels=labels))
-        good = newest_run(catalog, name, sorted(RESTORABLE))
-        last = newest_run(catalog, name, sorted(ENDED))
+        good, last = goods.get(name), lasts.get(name)
         if good is not None:
             success.append(_moment(good["finished_at"] or good["started_at"], labels))
             if good["total_size_bytes"] is not None:

@@ -75,11 +75,11 @@ def next_runs(config: Config, now: datetime) -> list[NextRun]:
 def job_overviews(config: Config, catalog: Catalog, now: datetime) -> list[JobOverview]:
     """All jobs in the order of the configuration."""
     coming = {run.job: run.starts_at for run in next_runs(config, now)}
-    newest = {name: next(iter(catalog.executions(job=name, limit=1)), None) for name in config.jobs}
-    again = stopped_before(catalog, [last.execution_id for last in newest.values() if last is not None])
+    newest = catalog.last_runs(list(config.jobs))
+    again = stopped_before(catalog, [last.execution_id for last in newest.values()])
     overviews = []
     for name, job in config.jobs.items():
-        last = newest[name]
+        last = newest.get(name)
         origin = config.origin("jobs", name)
         overviews.append(
             JobOverview(
