@@ -43,7 +43,8 @@ def schedule_mistake(schedule: str) -> str | None:
         return (
             "expected a time from 00:00 to 23:59" if match[1] and (int(match[1]) > 23 or int(match[2]) > 59) else None
         )
-    if len(words) != len(_CRON_FIELDS):
+    # A minute and an hour have no names in cron: five words of a sentence are not five fields.
+    if len(words) != len(_CRON_FIELDS) or any(map(str.isalpha, "".join(words[:2]))):
         return _EXPECTED
     mistakes = (_field_mistake(text, *field) for text, field in zip(words, _CRON_FIELDS, strict=True))
     return next(filter(None, mistakes), None) or cron_mistake(" ".join(words))
