@@ -75,7 +75,8 @@ class ChannelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         str | None, Meta(description="Time zone of these times, such as Europe/Zurich; empty for the system's")
     ] = None
     group_wait: Annotated[
-        Duration, Meta(description="How long to wait for others of the same server, to send them as one")
+        Duration,
+        Meta(description="How long to wait for others of the same cause, such as a server, to send them as one"),
     ] = Duration(30)
     remind_every: Annotated[Duration, Meta(description="How often to remind of what still lasts; 0 for never")] = (
         Duration(86400)
