@@ -1,13 +1,15 @@
-"""One cause that many jobs feel is one message."""
+"""One cause that many jobs feel is one message, and people are reminded of it only while it is known to last."""
 
 import shutil
 import socket
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from dgtui.engine.health import HealthWorker
 from dgtui.engine.health_model import Watched
 from dgtui.engine.model import Execution
 from dgtui.engine.notify.courier import Courier
@@ -93,12 +95,49 @@ def test_forty_overdue_jobs_of_one_server_or_one_machine_are_one_message(
     assert jobs.sent(minutes=1) == [f"{_JOBS} backups overdue at {place}"]
 
 
-def test_a_wrong_clock_is_one_message(home: Home, web: WebServer, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("ahead", "lasts"), [(100, False), (400, True)])
+def test_a_wrong_clock_is_one_message_and_one_reminder_once_a_check_finds_that_it_lasts(
+    home: Home, web: WebServer, tmp_path: Path, ahead: int, lasts: bool
+) -> None:
+    """The reminders of what was over were sent as soon as the daemon began, before its first check."""
     jobs = fleet(home, web, f"type = 'sqlite'\npath = '{tmp_path / 'shop.db'}'")
-    jobs.back_up(ahead=timedelta(days=400))
+    jobs.back_up(ahead=timedelta(days=ahead))
     jobs.check()
     title = f"{_JOBS} backups from future at {socket.gethostname()}"
     assert jobs.sent(minutes=1) == [title]
+    # Nothing is checked meanwhile: the daemon is stopped.
+    assert jobs.sent(days=200) == []
+    assert jobs.sent(minutes=1) == []
+    jobs.check()
+    reminders = [*jobs.sent(), *jobs.sent(minutes=1), *jobs.sent(minutes=30)]
+    assert reminders == ([f"Still: {title}"] if lasts else [])
+
+
+def test_what_a_check_found_and_nobody_was_told_yet_is_no_reminder(home: Home, web: WebServer, tmp_path: Path) -> None:
+    jobs = fleet(home, web, f"type = 'sqlite'\npath = '{tmp_path / 'shop.db'}'")
+    jobs.back_up(ahead=timedelta(days=1))
+    jobs.check()
+    assert len(jobs.sent(minutes=1)) == 1
+    jobs.watch.clock.forward(days=2)
+    worker = HealthWorker(jobs.watch.engine, clock=jobs.watch.clock)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(worker, "_tell", lambda: None)
+        worker.check(jobs.watch.health.watched("job"), threading.Event())
+    assert jobs.sent() == []
+    jobs.check()
+    assert jobs.sent(minutes=1) == []
+
+
+def test_a_clock_that_was_set_back_keeps_no_reminder_from_what_was_checked_since(
+    home: Home, web: WebServer, tmp_path: Path
+) -> None:
+    jobs = fleet(home, web, f"type = 'sqlite'\npath = '{tmp_path / 'shop.db'}'")
+    jobs.back_up(ahead=timedelta(days=400))
+    jobs.check()
+    assert len(jobs.sent(minutes=1)) == 1
+    assert jobs.sent(days=-100) == []
+    jobs.check()
+    assert [title.partition(" ")[0] for title in (*jobs.sent(), *jobs.sent(minutes=1))] == ["Still:"]
 
 
 def test_copies_that_are_gone_from_one_storage_are_one_message(home: Home, web: WebServer, tmp_path: Path) -> None:

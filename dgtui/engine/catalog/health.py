@@ -107,6 +107,17 @@ class HealthRecords:
             found = [msgspec.json.decode(text, type=HealthState) for text in connection.scalars(query)]
         return {state.subject: state for state in found}
 
+    def checks_told(self) -> dict[tuple[str, str], datetime | None]:
+        """By kind and name, when each thing was checked last; None where people are still to be told what it found."""
+        query = sa.select(health_states.c.record, health_states.c.untold)
+        with self._database.transaction() as connection:
+            rows = connection.execute(query).all()
+        found = [(msgspec.json.decode(record, type=HealthState), untold) for record, untold in rows]
+        return {
+            (state.subject.kind, state.subject.name): state.checked_at if untold == "[]" else None
+            for state, untold in found
+        }
+
     def history(
         self, subject: Watched | None = None, *, kind: WatchedKind | None = None, limit: int | None = None
     ) -> list[HealthCheck]:

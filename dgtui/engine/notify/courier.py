@@ -15,7 +15,7 @@ from dgtui.config import Config
 from dgtui.config.channels import ChannelSettings
 from dgtui.engine.catalog import CatalogError, Database
 from dgtui.engine.catalog.deliveries import Deliveries
-from dgtui.engine.catalog.delivery_items import DeliveryItems, Item, Told
+from dgtui.engine.catalog.delivery_items import DeliveryItems, Item
 from dgtui.engine.errors import DataGuardianError, JobBusy
 from dgtui.engine.locks import take_lock
 from dgtui.engine.memory import out_of_memory
@@ -24,6 +24,7 @@ from dgtui.engine.model import Problem, Record
 from dgtui.engine.notification_model import Delivery, Notification
 from dgtui.engine.notify.channels import send
 from dgtui.engine.notify.message import Taken, compose
+from dgtui.engine.notify.reminding import Reminding
 from dgtui.engine.notify.rules import (
     LONGEST_WAIT,
     after_quiet_hours,
@@ -83,7 +84,7 @@ class Courier:
         with lock:
             perhaps = self._deliveries.recover(at=self._clock())
             self._items.route(self._channels_for, at=self._clock())
-            self._remind()
+            Reminding(self._catalog, self._config, self._clock()).remind()
             self._make_deliveries()
             rounds = self._send_all(seconds)
         return DeliveryReport(
@@ -96,27 +97,6 @@ class Courier:
 
     def _channels_for(self, notification: Notification) -> list[str]:
         return channels_for(notification, self._config, self._clock())
-
-    def _remind(self) -> None:
-        at = self._clock()
-        for told in self._items.told():
-            settings = self._config.channels.get(told.channel)
-            if settings is None or not settings.enabled or not settings.remind_every:
-                continue
-            # What was sent far ahead, before the clock was set back, counts as long ago.
-            is_recent = abs(at - told.sent_at) < timedelta(seconds=settings.remind_every)
-            if not is_recent and self._is_configured(told):
-                self._items.remind(told, at=at)
-
-    def _is_configured(self, told: Told) -> bool:
-        """Nobody is reminded of what was taken out of the configuration."""
-        names: dict[str, object] = {
-            "datasource": self._config.datasources,
-            "job": self._config.jobs,
-            "storage": self._config.storages,
-        }
-        known = names.get(told.notification.subject_kind)
-        return not isinstance(known, dict) or told.notification.subject in known
 
     def _make_deliveries(self) -> None:
         """Put items that are due into messages, with all that belong to them."""
