@@ -75,7 +75,7 @@ def test_what_others_write_after_the_safety_backup_is_kept(
     """New rows and new versions of old ones; not what was there before."""
     with databases("postgres", home, request) as shop:
         shop.run("UPDATE a SET word = 'earlier' WHERE id = 2")
-        late = ("INSERT INTO a VALUES (3, E'thi\\trd\\n', 1)", "UPDATE b SET word = 'late'")
+        late = ("INSERT INTO a VALUES (3, E'thi\\trd\\n', 1)", "UPDATE b SET word = 'late'", "VACUUM FREEZE a")
         _others_write(monkeypatch, save=lambda: shop.run(*late))
         restore = _restored(shop, kind)
         assert (restore.status, shop.content()) == ("completed", shop.backed_up)

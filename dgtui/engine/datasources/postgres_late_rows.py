@@ -27,8 +27,8 @@ WITH RECURSIVE down(id) AS (
     SELECT unnest(%(oids)s::oid[])
     UNION SELECT inhrelid FROM pg_inherits JOIN down ON inhparent = id JOIN pg_class c ON c.oid = inhrelid
     WHERE c.relispartition)
-SELECT n.nspname, c.relname, a.amname = 'heap' FROM down
-JOIN pg_class c ON c.oid = id JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_am a ON a.oid = c.relam
+SELECT n.nspname, c.relname, coalesce(a.amname, 'heap') = 'heap' FROM down
+JOIN pg_class c ON c.oid = id JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_am a ON a.oid = c.relam
 WHERE c.relkind = 'r' ORDER BY 1, 2
 """
 _HEAD = """\
