@@ -9,6 +9,7 @@ import msgspec
 from dgtui.config import Config
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.catalog.naming import executions_named
+from dgtui.engine.catalog.order import place_learned
 from dgtui.engine.catalog.unsettled import complete_if_everywhere
 from dgtui.engine.errors import StorageError, ValidationError
 from dgtui.engine.manifest import Manifest
@@ -125,6 +126,7 @@ class _Scan:
         self._config = config
         self._storage = storage
         self._seen: set[str] = set()
+        self._new: set[str] = set()
         self._unreadable: dict[FolderRef, ValidationError] = {}
         self._copies: dict[str, Copy] = {}
         """What was found of copies that are known, by their executions: written at the end, many at a time."""
@@ -170,6 +172,7 @@ class _Scan:
         learned = None
         if execution is None:
             learned = execution_from_manifest(manifest, sha256, (copy,))
+            self._new.add(manifest.execution_id)
         elif execution.status in ENDED and execution.status not in RESTORABLE:
             # Its storage could not be asked when its worker was found dead.
             others = tuple(other for other in execution.copies if other.storage != copy.storage)
@@ -187,6 +190,8 @@ class _Scan:
 
     def end(self) -> int:
         """Mark the copies that the catalogue believes in and the storage does not hold; how many are gone."""
+        if self._new:
+            place_learned(self._catalog, self._new)
         believed: dict[str, tuple[FolderRef, Copy]] = {}
         partial: list[Execution] = []
         for execution in self._catalog.executions():

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 
@@ -105,6 +106,37 @@ def test_a_backup_that_lies_there_twice_is_learned_once(scanned: Scanned) -> Non
     report = scan_storage(scanned.catalog, scanned.config, "disk")
     assert (report.added, report.known) == (3, 0)
     assert [one.path for one in report.damaged] == [str(copied)], "another manifest of the same backup"
+
+
+def test_old_backups_that_are_learned_last_are_not_the_newest(scanned: Scanned, tmp_path: Path) -> None:
+    other = tmp_path / "offsite"
+    other.mkdir()
+    mark_storage(other)
+    hours = (-50, -49, 1.5, 30)
+    for hour in hours:
+        add_backup(other, "nightly", START + timedelta(hours=hour), b"x")
+    offsite = LocalSettings(type="local", path=str(other))
+    config = Config(storages={**scanned.config.storages, "offsite": offsite})
+    scan_storage(scanned.catalog, config, "disk")
+    scan_storage(scanned.catalog, config, "offsite")
+    found = sorted(scanned.catalog.executions(), key=lambda one: one.sequence)
+    assert [one.started_at for one in found] == [START + timedelta(hours=hour) for hour in (-50, -49, 0, 1, 1.5, 2, 30)]
+    assert [one.sequence for one in found] == list(range(1, 8))
+
+
+def test_runs_of_before_and_after_the_clock_was_set_back_stay_in_their_order(scanned: Scanned) -> None:
+    scan_storage(scanned.catalog, scanned.config, "disk")
+    row = scanned.catalog.executions(limit=1)[0]
+    for identity, hours in (("ahead", 90), ("set back", 10)):
+        run = msgspec.structs.replace(
+            row, execution_id=identity, copies=(), started_at=START + timedelta(hours=hours), status="failed"
+        )
+        scanned.catalog.save_execution(run)
+    add_backup(scanned.root, "nightly", START - timedelta(hours=5), b"x")
+    add_backup(scanned.root, "nightly", START + timedelta(hours=20), b"x")
+    scan_storage(scanned.catalog, scanned.config, "disk")
+    found = sorted(scanned.catalog.executions(), key=lambda one: one.sequence)
+    assert [one.started_at for one in found] == [START + timedelta(hours=hour) for hour in (-5, 0, 1, 2, 90, 10, 20)]
 
 
 def test_a_storage_that_stops_to_answer_ends_it(scanned: Scanned, monkeypatch: pytest.MonkeyPatch) -> None:

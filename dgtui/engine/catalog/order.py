@@ -1,0 +1,46 @@
+"""The order of what a scan learned: backups of long ago are not the newest because they became known last."""
+
+from collections.abc import Collection
+
+import sqlalchemy as sa
+
+from dgtui.engine.catalog import tables
+from dgtui.engine.catalog.database import Database
+
+_Row = tuple[int, str]
+"""The sequence of an execution and its time."""
+
+
+def place_learned(database: Database, learned: Collection[str]) -> None:
+    """Give the executions that a scan learned (by id) their place among the others, whose own order stays."""
+    executions = tables.executions.c
+    query = sa.select(executions.sequence, executions.started_at, executions.execution_id)
+    with database.transaction() as connection:
+        # Nobody begins a run between the look and the change.
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        rows = connection.execute(query.order_by(executions.sequence)).all()
+        known = [(sequence, at) for sequence, at, identity in rows if identity not in learned]
+        new = [(sequence, at) for sequence, at, identity in rows if identity in learned]
+        order = _merged(known, sorted(new, key=lambda row: row[1]))
+        moved = [
+            {"former": former, "place": -row[0]}
+            for (former, _), row in zip(order, rows, strict=True)
+            if former != row[0]
+        ]
+        if not moved:
+            return
+        # By way of numbers that nobody has: each sequence is there once at any time.
+        change = sa.update(tables.executions).where(executions.sequence == sa.bindparam("former"))
+        connection.execute(change.values(sequence=sa.bindparam("place")), moved)
+        connection.execute(
+            sa.update(tables.executions).where(executions.sequence < 0).values(sequence=-executions.sequence)
+        )
+
+
+def _merged(known: list[_Row], new: list[_Row]) -> list[_Row]:
+    """Each new one right after the last known one that is not later."""
+    known, new = list(known), list(new)
+    backwards = []
+    while known and new:
+        backwards.append(new.pop() if new[-1][1] >= known[-1][1] else known.pop())
+    return [*known, *new, *reversed(backwards)]
