@@ -12,7 +12,7 @@ _Row = tuple[int, str]
 
 
 def place_learned(database: Database, learned: Collection[str]) -> None:
-    """Give the executions that a scan learned (by id) their place among the others, whose own order stays."""
+    """Give executions that a scan learned (by id), in its order, their place among the others, which keep theirs."""
     executions = tables.executions.c
     query = sa.select(executions.sequence, executions.started_at, executions.execution_id)
     with database.transaction() as connection:
@@ -21,7 +21,7 @@ def place_learned(database: Database, learned: Collection[str]) -> None:
         rows = connection.execute(query.order_by(executions.sequence)).all()
         known = [(sequence, at) for sequence, at, identity in rows if identity not in learned]
         new = [(sequence, at) for sequence, at, identity in rows if identity in learned]
-        order = _merged(known, sorted(new, key=lambda row: row[1]))
+        order = _merged(known, new)
         moved = [
             {"former": former, "place": -row[0]}
             for (former, _), row in zip(order, rows, strict=True)
