@@ -145,7 +145,9 @@ class Teller:
         try:
             if lock_holder(self._catalog.path.parent / "locks" / DAEMON_LOCK_NAME) is not None:
                 return
-            report = Courier(self._catalog, self._config).deliver(seconds=DELIVERY_SECONDS)
+            # The next one may come by tomorrow: nothing waits for others of its cause.
+            courier = Courier(self._catalog, self._config, gathers=False)
+            report = courier.deliver(seconds=DELIVERY_SECONDS)
         except DataGuardianError as error:
             self.warn(f"Notifications were not sent: {error.message}")
             return

@@ -153,3 +153,16 @@ def test_copies_that_are_gone_from_one_storage_are_one_message(home: Home, web: 
         shutil.rmtree(home.storage() / one.job_id)
     jobs.check()
     assert jobs.sent(minutes=1) == ["2 copies missing at disk"]
+
+
+def test_a_run_without_a_daemon_waits_for_no_other_of_the_same_server(home: Home, web: WebServer) -> None:
+    """Nobody comes by after it: the failure would be told with the next run, perhaps a day later."""
+    home.storage()
+    server = f"type = 'postgres'\ndatabase = 'shop'\nhost = '127.0.0.1'\nport = {closed_port()}"
+    fleet(home, web, server, "retries = 0")
+    jobs = ("j0", "j1")
+    for job in jobs:
+        done = home.dgtui("--run-job", job)
+        assert done.exit_code == 1, done
+    titles = [request.json["title"] for request in web.requests]
+    assert [title.partition(",")[0] for title in titles] == [f"Backup {job} of shop{job[1]}: failed" for job in jobs]

@@ -60,8 +60,12 @@ class DeliveryReport(Record, frozen=True):
 class Courier:
     """One round of deliveries after the other."""
 
-    def __init__(self, catalog: Database, config: Config, *, clock: Callable[[], datetime] = now) -> None:
+    def __init__(
+        self, catalog: Database, config: Config, *, gathers: bool = True, clock: Callable[[], datetime] = now
+    ) -> None:
+        """`gathers`: whether others of the same cause are waited for, which is for those who come by again soon."""
         self._catalog = catalog
+        self._gathers = gathers
         self._config = config
         self._clock = clock
         self._deliveries = Deliveries(catalog)
@@ -114,7 +118,7 @@ class Courier:
         for item in items:
             groups.setdefault(_group_of(item, settings), []).append(item)
         for key, members in groups.items():
-            due_at = min(due_of(self._deliveries, item, settings, at) for item in members)
+            due_at = min(due_of(self._deliveries, item, settings, at, gathers=self._gathers) for item in members)
             if due_at > at:
                 self._next_item_at = min(due_at, self._next_item_at or due_at)
             else:
@@ -280,14 +284,16 @@ def _is_critical(items: list[Item]) -> bool:
     return any(item.notification.severity == "critical" for item in items)
 
 
-def due_of(deliveries: Deliveries, item: Item, settings: ChannelSettings, at: datetime) -> datetime:
-    """When an item is to be sent, where nothing that belongs to it is sent earlier."""
+def due_of(
+    deliveries: Deliveries, item: Item, settings: ChannelSettings, at: datetime, *, gathers: bool = True
+) -> datetime:
+    """When an item is to be sent, where nothing that belongs to it is sent earlier; `gathers` as of `Courier`."""
     notification, told_at = item.notification, None
-    if notification.group_key:
+    if notification.group_key and gathers:
         # What is worse than all that the group was told, begins anew, or ends, is no addition: it waits for nothing.
         key = _group_of(item, settings)
         told_at = deliveries.last_of_group(item.channel, key, at_least(notification.severity), notification)
-    moment = due_at(item, settings, group_told_at=told_at, at=at)
+    moment = due_at(item, settings, group_told_at=told_at, at=at, gathers=gathers)
     return moment if notification.severity == "critical" else max(moment, after_quiet_hours(at, settings))
 
 

@@ -47,14 +47,19 @@ def _concerns(settings: ChannelSettings, notification: Notification) -> bool:
     return not chosen or not chosen.isdisjoint((notification.subject, *notification.related))
 
 
-def due_at(item: Item, settings: ChannelSettings, *, group_told_at: datetime | None, at: datetime) -> datetime:
-    """When an item is to be sent; `group_told_at` is when its group was last told of something as severe."""
+def due_at(
+    item: Item, settings: ChannelSettings, *, group_told_at: datetime | None, at: datetime, gathers: bool = True
+) -> datetime:
+    """When an item is to be sent; `group_told_at` is when its group was last told of something as severe.
+
+    `gathers`: whether it waits for others of its group at all.
+    """
     # Where the clock was set back, nothing waits for a time that is long past.
     if item.created_at > at:
         return at
     notification = item.notification
     moment = item.created_at
-    if notification.group_key:
+    if notification.group_key and gathers:
         moment += timedelta(seconds=settings.group_wait)
         if group_told_at is not None and group_told_at <= at:
             moment = max(moment, group_told_at + GROUP_PAUSE)
