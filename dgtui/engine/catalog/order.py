@@ -1,6 +1,7 @@
 """The order of what a scan learned: backups of long ago are not the newest because they became known last."""
 
 from collections.abc import Collection
+from operator import itemgetter
 
 import sqlalchemy as sa
 
@@ -12,7 +13,10 @@ _Row = tuple[int, str]
 
 
 def place_learned(database: Database, learned: Collection[str]) -> None:
-    """Give executions that a scan learned (by id), in its order, their place among the others, which keep theirs."""
+    """Give executions that a scan learned (by id) their place by time among the others, which keep their order.
+
+    Where there are no others, they stay as they were learned, job by job in the order of their folders.
+    """
     executions = tables.executions.c
     query = sa.select(executions.sequence, executions.started_at, executions.execution_id)
     with database.transaction() as connection:
@@ -21,7 +25,9 @@ def place_learned(database: Database, learned: Collection[str]) -> None:
         rows = connection.execute(query.order_by(executions.sequence)).all()
         known = [(sequence, at) for sequence, at, identity in rows if identity not in learned]
         new = [(sequence, at) for sequence, at, identity in rows if identity in learned]
-        order = _merged(known, new)
+        if not known:
+            return
+        order = _merged(known, sorted(new, key=itemgetter(1)))
         moved = [
             {"former": former, "place": -row[0]}
             for (former, _), row in zip(order, rows, strict=True)
