@@ -178,26 +178,30 @@ class Look:
         kinds = [kind for job in known.jobs for kind in job.kinds]
         storages = {copy.storage for where in {kind.where for kind in kinds} for copy in copies_of(where) if copy.place}
         with_backups = {kind.job_id for kind in kinds if kind.purpose != "safety"}
+        # Many jobs have the same timetable, which is asked for the same moments for each of them.
+        timetable = cache(_timetable)
         rules: dict[tuple[str, str], JobRules] = {}
         for name, job in self._config.jobs.items():
             job_id = self._config.job_id(name)
             if job_id not in with_backups:
                 continue
             # Asked for the same moments by each rule at each storage.
-            expected = cache(self._expected(name, job, known))
+            expected = cache(self._expected(name, job, known, timetable))
             zone = zoneinfo.ZoneInfo(job.timezone) if job.timezone else None
             for storage in storages & self._config.storages.keys():
                 if (merged := self.rules_at(job, storage)) is not None:
                     rules[job_id, storage] = JobRules(rules=merged, zone=zone, next_backup=expected)
         return rules
 
-    def _expected(self, name: str, job: JobSettings, known: Backups) -> NextBackup:
+    def _expected(
+        self, name: str, job: JobSettings, known: Backups, timetable: Callable[[str, str | None], NextBackup]
+    ) -> NextBackup:
         """When backups of a job will come; found out once somebody asks, as few do."""
 
         @cache
         def source() -> NextBackup:
             if job.schedule is not None and self._config.is_followed(name):
-                return parse_schedule(job.schedule, time_zone(job.timezone)).next_after
+                return timetable(job.schedule, job.timezone)
             job_id = self._config.job_id(name)
             own = next(one for one in known.jobs if one.job_id == job_id)
             return expected_by_history(own.of_kinds(lambda kind: kind.purpose != "safety").taken)
@@ -240,6 +244,11 @@ class Look:
             if kind in _STORAGE_FAULTS:
                 failed |= {(job_id, storage) for storage in storages[job_id]}
         return frozenset(failed)
+
+
+def _timetable(schedule: str, zone: str | None) -> NextBackup:
+    """When a schedule is due next; each moment is reckoned once."""
+    return cache(parse_schedule(schedule, time_zone(zone)).next_after)
 
 
 def _failed(kind: str) -> bool:
