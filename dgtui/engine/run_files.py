@@ -41,7 +41,7 @@ def prune_run_files(catalog: Catalog, paths: RunPaths, *, kept_seconds: float, c
                 file.unlink(missing_ok=True)
                 removed += 1
         # In that of the configurations that are kept, a secret may be in one.
-        for folder in (paths.state, paths.runs, kept_folder(paths.state)):
+        for folder in (paths.state, paths.runs, paths.kept_rows, kept_folder(paths.state)):
             remove_cut_writes(folder)
         (paths.runs / _MARK).touch(0o600)
         return removed

@@ -23,6 +23,8 @@ class RunPaths:
         self.state = state
         self.runs = state / "runs"
         self.locks = state / "locks"
+        self.kept_rows = state / "late_rows"
+        """What others wrote into tables that restores replaced, too late for their safety backups."""
         self.unrecorded = state / "unrecorded"
         """One empty file for each run that the catalogue did not learn of."""
 
@@ -47,8 +49,8 @@ class RunPaths:
         return self.state / "scratch" / run_id
 
     def late_rows(self, run_id: str) -> Path:
-        """What others wrote into the tables that a restore replaced, too late for its safety backup; a script."""
-        return self.state / "late_rows" / f"{run_id}.sql"
+        """The script that keeps these rows of one restore."""
+        return self.kept_rows / f"{run_id}.sql"
 
     def make(self) -> None:
         """Make the folders, private ones."""

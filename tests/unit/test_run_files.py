@@ -127,11 +127,13 @@ def test_it_is_looked_for_once_an_hour(runs: Runs) -> None:
 def test_what_was_cut_before_it_had_its_name_goes(runs: Runs) -> None:
     """A worker or a daemon was killed while it wrote: in what is kept of the configuration, a secret may be."""
     state = runs.paths.state
-    (state / "config").mkdir()
+    for folder in ("config", "late_rows"):
+        (state / folder).mkdir()
     cut = [
         state / ".audit-head.json.0123456789abcdef.tmp",
         state / "runs/.x.request.json.0123456789abcdef.tmp",
         state / "config/.kept.json.0123456789abcdef.tmp",
+        state / "late_rows/.r1.sql.0123456789abcdef.tmp",
     ]
     young, of_others = state / ".daemon.json.0123456789abcdef.tmp", state / ".notes.tmp"
     for path in (*cut, young, of_others):
