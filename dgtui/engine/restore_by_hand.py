@@ -41,9 +41,7 @@ def mark_restored(
         origin=actor.origin,
         by_hand=True,
     )
-    # Whose catalogue it is says more than that the lock of the audit log cannot be taken.
-    with catalog.exclusive():
-        pass
+    catalog.need_writable()
     # Then the entry is there, and so is what it tells of: others are told all the same.
     with contextlib.suppress(HeadNotWritten):
         append_audit(

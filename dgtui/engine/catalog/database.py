@@ -203,6 +203,11 @@ class Database:
                 # It was let go meanwhile, and nobody looks again at what came back to it.
                 pool.dispose()
 
+    def need_writable(self) -> None:
+        """Raise CatalogError where we may not write: it says whose it is, as a lock beside it that fails does not."""
+        with self.exclusive():
+            pass
+
     @contextlib.contextmanager
     def exclusive(self) -> Iterator[sa.Connection]:
         """Like `transaction`, but nobody else writes between its first reading and its end."""

@@ -89,9 +89,7 @@ class Retention:
 
     def _set_pin(self, execution: Execution, reason: str | None, action: str) -> None:
         table = RetentionTable(self._catalog)
-        # Whose catalogue it is says more than that the lock of the audit log cannot be taken.
-        with self._catalog.exclusive():
-            pass
+        self._catalog.need_writable()
         append_audit(
             self._catalog,
             action,
