@@ -54,7 +54,7 @@ def not_placed(placing: Placing) -> Placing | None:
     """
     if not placing.disposable:
         return None
-    return msgspec.structs.replace(placing, keep_as=None, mark=None, change=None, rows=False)
+    return msgspec.structs.replace(placing, keep_as=None, mark=None, change=None, rows=False, late=None)
 
 
 def settle_and_tell(catalog: Catalog, target: _Target, restore: Restore, warn: Warn) -> Restore:

@@ -16,6 +16,7 @@ from tests.support.forking import forked
 from tests.support.homes import Home
 from tests.support.part_shops import Shop, databases
 from tests.support.postgres import PostgresServer
+from tests.support.round_trips import postgres_table
 
 _CHOSEN: dict[str, dict[str, Any]] = {
     "tables": {"selection": Selection(tables=("a", "b"))},
@@ -186,3 +187,28 @@ def test_a_replacement_that_is_not_made_leaves_no_script(
         assert (restore.status, restore.in_place) == ("failed", False), restore
         assert (3, "third", 1) in shop.content()["a"]
         assert not _script(home, restore).exists()
+
+
+def test_rows_of_a_database_without_an_encoding_are_kept_byte_by_byte(
+    home: Home, postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They need be no UTF-8; nor are names of columns."""
+    name = "bytes_of_rows"
+    postgres_server.execute(f"CREATE DATABASE {name} TEMPLATE template0 LOCALE 'C' ENCODING SQL_ASCII")
+    try:
+        postgres_server.execute('CREATE TABLE a (id integer PRIMARY KEY, "größe" text)'.encode(), database=name)
+        home.configure(postgres_table(postgres_server, name))
+        execution = home.back_up()
+        late = r"INSERT INTO a VALUES (1, E'\xe9t\xe9')"
+        _others_write(monkeypatch, save=lambda: postgres_server.execute(late, database=name))
+        engine = home.engine(fork_workers=True)
+        run_id = engine.start_restore(execution, overwrite=True, selection=Selection(tables=("a",)))
+        home.finish(engine, run_id)
+        restore = engine.restore(run_id)
+        assert restore.status == "completed", restore.problem
+        script = _script(home, restore).read_bytes()
+        assert b"SET client_encoding = 'SQL_ASCII';" in script
+        assert 'COPY "public"."a" ("id", "größe") FROM stdin;\n1\t'.encode() + b"\xe9t\xe9\n\\.\n" in script
+    finally:
+        home.close_catalogues()
+        postgres_server.drop_database(name)

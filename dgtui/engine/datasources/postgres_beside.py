@@ -12,7 +12,7 @@ from dgtui.engine.datasources.base import Datasource
 from dgtui.engine.datasources.dumping import DumpOptions
 from dgtui.engine.datasources.loading import Announce, Selection
 from dgtui.engine.datasources.postgres_connection import Access, PostgresSettings
-from dgtui.engine.datasources.postgres_names import name_mistake, parse_table_name, quoted, shown, table_name
+from dgtui.engine.datasources.postgres_names import name_mistake, parse_table_name, qualified, quoted, shown, table_name
 from dgtui.engine.datasources.postgres_plan import plan_restore
 from dgtui.engine.datasources.postgres_settling import transaction_mark
 from dgtui.engine.datasources.postgres_toc import Toc, read_toc
@@ -83,7 +83,7 @@ def _rename_beside(access: Access, change: PartChange, name: str) -> str:
                 hint="Give a table without partitions and heirs, with its schema; or restore it with --into NAME",
             )
         schema, _, _, _, oid = rows[0]
-        place = f"{quoted(schema)}.{quoted(table)}"
+        place = qualified(schema, table)
         for (key,) in connection.execute(_KEYS, (oid,)).fetchall():
             _run(connection, f"ALTER TABLE {place} DROP CONSTRAINT {quoted(key)}")
         for other, key in connection.execute(_KEYS_TO, (oid,)).fetchall():
@@ -92,7 +92,7 @@ def _rename_beside(access: Access, change: PartChange, name: str) -> str:
             _run(connection, f"DROP TRIGGER {quoted(trigger)} ON {place}")
         for kind, former in connection.execute(_NAMED, {"oid": oid}).fetchall():
             free = _free_name((connection, live), schema, f"{name}_{str(former).removeprefix(f'{table}_')}")
-            _run(connection, f"ALTER {kind} {quoted(schema)}.{quoted(former)} RENAME TO {quoted(free)}")
+            _run(connection, f"ALTER {kind} {qualified(schema, former)} RENAME TO {quoted(free)}")
         _run(connection, f"ALTER TABLE {place} RENAME TO {quoted(name)}")
     return str(schema)
 
@@ -153,7 +153,7 @@ def _set_sequences(toc: Toc, source: "psycopg.Connection[Any]", live: "psycopg.C
     """Let the table's own sequences, also those of identity columns, go on where they were."""
     names = {(entry.schema, entry.tag) for entry in toc.entries if entry.kind == "SEQUENCE"}
     for schema, name in sorted(names):
-        sequence = f"{quoted(schema)}.{quoted(name)}"
+        sequence = qualified(schema, name)
         row = source.execute(f"SELECT last_value, is_called FROM {sequence}".encode()).fetchone()  # noqa: S608  # quoted
         if row is not None:
             live.execute("SELECT setval(%s::regclass, %s, %s)", (sequence, row[0], row[1]))

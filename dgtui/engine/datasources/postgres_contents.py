@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from dgtui.engine.datasources.contents import LinesChecksum
 from dgtui.engine.datasources.postgres_connection import DUMP_ZONE, Access
 from dgtui.engine.datasources.postgres_extensions import own_rows
-from dgtui.engine.datasources.postgres_names import quoted, table_name
+from dgtui.engine.datasources.postgres_names import qualified, quoted, table_name
 from dgtui.engine.datasources.postgres_queries import tables_of
 from dgtui.engine.datasources.postgres_selection import chosen_ids
 from dgtui.engine.datasources.postgres_toc import Toc, TocEntry, data_blocks, definition_bytes, python_codec
@@ -109,7 +109,7 @@ class _Compared(NamedTuple):
     @property
     def copying(self) -> str:
         """The statement that gives the rows."""
-        place = f"{quoted(self.schema)}.{quoted(self.name)}"
+        place = qualified(self.schema, self.name)
         columns = ", ".join(map(quoted, self.columns))
         if self.condition:
             return f"COPY (SELECT {columns} FROM {place} {self.condition}) TO STDOUT"  # noqa: S608  # quoted names

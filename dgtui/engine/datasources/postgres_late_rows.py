@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
-from dgtui.engine.datasources.postgres_names import quoted, table_name
+from dgtui.engine.datasources.postgres_names import qualified, quoted, table_name
 from dgtui.engine.datasources.postgres_queries import columns_of
 from dgtui.engine.datasources.postgres_transfer import texts_as_they_are
 from dgtui.engine.files import explained, file_in_place, make_private_folder
@@ -44,14 +44,11 @@ class _Table(NamedTuple):
     name: str
     tells: bool
     """Whether its rows say which transaction wrote them; of what extensions store in ways of their own is not known."""
+    columns: tuple[str, ...]
 
     @property
     def shown(self) -> str:
         return table_name(self.schema, self.name)
-
-    @property
-    def quoted(self) -> str:
-        return f"{quoted(self.schema)}.{quoted(self.name)}"
 
 
 def write_mark(connection: "psycopg.Connection[Any]") -> str:
@@ -68,7 +65,9 @@ def keep_late_rows(
 
     In the transaction of the caller, who keeps others from writing to the tables until its end.
     """
-    tables = [_Table(*row) for row in connection.execute(_TABLES, {"oids": list(oids)}).fetchall()]
+    found = connection.execute(_TABLES, {"oids": list(oids)}).fetchall()
+    # Names are asked for before the texts are read as they are: then they would be bytes.
+    tables = [_Table(schema, name, tells, columns_of(connection, schema, name)) for schema, name, tells in found]
     for table in tables:
         if not table.tells:
             reporter.log(
@@ -96,9 +95,9 @@ def keep_late_rows(
 
 def _write_rows(connection: "psycopg.Connection[Any]", table: _Table, age: int, script: BinaryIO) -> int:
     """Write the rows whose transaction is not older than this many others; how many there are."""
-    listed = ", ".join(map(quoted, columns_of(connection, table.schema, table.name)))
-    chosen = f"{listed} FROM ONLY {table.quoted} WHERE age(xmin) <= {age}"
-    head = f"\nCOPY {table.quoted}{f' ({listed})' if listed else ''} FROM stdin;\n".encode()
+    name, listed = qualified(table.schema, table.name), ", ".join(map(quoted, table.columns))
+    chosen = f"{listed} FROM ONLY {name} WHERE age(xmin) <= {age}"
+    head = f"\nCOPY {name}{f' ({listed})' if listed else ''} FROM stdin;\n".encode()
     with connection.cursor() as cursor:
         with cursor.copy(f"COPY (SELECT {chosen}) TO STDOUT".encode()) as rows:
             for block in rows:

@@ -19,6 +19,11 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def qualified(schema: str, name: str) -> str:
+    """A name with its schema for SQL, whatever the search path is."""
+    return f"{quoted(schema)}.{quoted(name)}"
+
+
 def plain_name(text: str) -> str:
     """The name that stands in SQL, quoted or not."""
     return text[1:-1].replace('""', '"') if text.startswith('"') else text

@@ -11,7 +11,7 @@ from dgtui.engine.datasources.loading import Announce
 from dgtui.engine.datasources.postgres_connection import Access
 from dgtui.engine.datasources.postgres_late_rows import keep_late_rows
 from dgtui.engine.datasources.postgres_locks import lock_hint
-from dgtui.engine.datasources.postgres_names import quoted, table_matches, table_name
+from dgtui.engine.datasources.postgres_names import qualified, table_matches, table_name
 from dgtui.engine.datasources.postgres_plan import RestorePlan
 from dgtui.engine.datasources.postgres_replication import publishing
 from dgtui.engine.datasources.postgres_selection import chosen_ids, entries_of_tables, keys_to_others
@@ -64,7 +64,7 @@ class _Present(NamedTuple):
 
     @property
     def quoted(self) -> str:
-        return f"{quoted(self.schema)}.{quoted(self.name)}"
+        return qualified(self.schema, self.name)
 
 
 class PartReplacement:

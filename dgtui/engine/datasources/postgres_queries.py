@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dgtui.engine.datasources.dumping import Client, DumpOptions
-from dgtui.engine.datasources.postgres_names import parse_table_name, quoted, table_matches, table_name
+from dgtui.engine.datasources.postgres_names import parse_table_name, qualified, table_matches, table_name
 from dgtui.engine.model import ObjectInfo
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Table(NamedTuple):
     @property
     def quoted(self) -> str:
         """Its name for SQL."""
-        return f"{quoted(self.schema)}.{quoted(self.name)}"
+        return qualified(self.schema, self.name)
 
     @property
     def source(self) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
 from dgtui.engine.datasources.postgres_connection import Access
-from dgtui.engine.datasources.postgres_names import quoted, shown
+from dgtui.engine.datasources.postgres_names import qualified, quoted, shown
 from dgtui.engine.datasources.postgres_owners import owner_statement
 from dgtui.engine.datasources.postgres_queries import columns_of
 from dgtui.engine.datasources.postgres_toc import Toc, TocEntry, definition_bytes
@@ -61,7 +61,7 @@ def _take_default_rights(entry: TocEntry, live: "psycopg.Connection[Any]") -> No
 
     Default privileges of the live database (ALTER DEFAULT PRIVILEGES) may have given others more.
     """
-    name = f"{quoted(entry.schema)}.{quoted(entry.tag)}"
+    name = qualified(entry.schema, entry.tag)
     grantees = live.execute(
         """SELECT DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END
            FROM pg_class c, aclexplode(c.relacl) a WHERE c.oid = to_regclass(%s) ORDER BY 1""",
@@ -76,7 +76,7 @@ def _take_default_rights(entry: TocEntry, live: "psycopg.Connection[Any]") -> No
 
 def copy_rows(schema: str, tag: str, source: "psycopg.Connection[Any]", live: "psycopg.Connection[Any]") -> None:
     """Bring the rows of a table of one name on both sides. Raises RestoreError where not all of them arrive."""
-    name = f"{quoted(schema)}.{quoted(tag)}"
+    name = qualified(schema, tag)
     columns = columns_of(source, schema, tag)
     listed = f" ({', '.join(map(quoted, columns))})" if columns else ""
     with (
