@@ -16,7 +16,7 @@ from dgtui.engine.own_places import refuse_own_places
 from dgtui.engine.problems import problem_of
 from dgtui.engine.restore_outlook import OutlookQuestion, RestoreOutlook, look_ahead
 from dgtui.engine.restore_refusals import refuse_deep, refuse_nameless
-from dgtui.engine.restore_way import ROWS_ALONE, ChosenWay, RestoreWay, beside_way, part_way, way_of
+from dgtui.engine.restore_way import ChosenWay, RestoreWay, beside_way, part_way, rows_way, way_of
 
 
 class RestorePreview(Record, frozen=True):
@@ -94,7 +94,6 @@ def preview_restore(
     state = adapter.target_state(target)
     damaged = {copy.storage for copy in execution.copies if copy.status == "corrupt"}
     known = [name for name in config.storages if name in places and storage in (None, name)]
-    rows_alone = "data_only" in (selection.backup_type, execution.backup_type)
     question = OutlookQuestion(
         execution=execution,
         storages=tuple(sorted(known, key=damaged.__contains__)),
@@ -114,7 +113,7 @@ def preview_restore(
         object_count=len(state.objects),
         size_bytes=state.size_bytes,
         client_count=len(state.clients),
-        chosen=ROWS_ALONE if rows_alone else _way_of(adapter, state, question),
+        chosen=_way_of(adapter, state, question),
         storages=question.storages,
         outlook=_spare_own_places(config, state_folder, adapter, outlook, question),
     )
@@ -177,6 +176,8 @@ def _spare_own_places(
 
 def _way_of(adapter: Datasource[Any], state: TargetState, question: OutlookQuestion) -> ChosenWay:
     tables = question.selection.tables
+    if "data_only" in (question.selection.backup_type, question.execution.backup_type):
+        return rows_way(adapter, state, safety=question.safety)
     if question.name_as is not None and tables:
         return beside_way(adapter, tables[0], question.name_as)
     if tables or question.merge:

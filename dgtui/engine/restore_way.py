@@ -20,6 +20,12 @@ _INSIDE = (
     "loaded into it under other names and compared, for its user may make no database beside it; then, after a safety "
     f"backup, swapped in by {{rename}}; the former content is kept in that backup alone, and {_BETWEEN}"
 )
+_ROWS = "rows are loaded into its tables, all of them or none"
+_ROWS_IN_COPY = (
+    "rows are loaded into the tables of a copy of it, which is then swapped in by {rename}; the former content is kept"
+)
+_ROWS_WRITERS = "whoever writes to these tables waits until it is done"
+_NEED_OVERWRITE = "tables that already hold rows need --overwrite"
 _IMPORT = "loaded beside it and compared, then, after a safety backup, imported in its own place"
 _IMPORT_WRITERS = (
     "whoever reads or writes during the import sees a partly filled database, and so does everybody after a kill or "
@@ -49,11 +55,14 @@ class ChosenWay(Record, frozen=True):
         return f"{self.text}; {self.writers}{reasons}"
 
 
-ROWS_ALONE = ChosenWay(
-    kind="rows",
-    text="rows are loaded into its tables, all of them or none; tables that already hold rows need --overwrite",
-    writers="whoever writes to these tables waits until it is done",
-)
+def rows_way(target: Datasource[Any], state: TargetState, *, safety: bool) -> ChosenWay:
+    """The way of rows alone, into the tables that are there."""
+    if target.keeps_former_data:
+        text = _ROWS_IN_COPY.format(rename=target.swap_words)
+        return ChosenWay(kind="rows", text=f"{text}; {_NEED_OVERWRITE}", writers=target.writers_at_swap)
+    safety = safety and not state.empty
+    text = f"{'after a safety backup ' if safety else ''}{_ROWS}; {_NEED_OVERWRITE}"
+    return ChosenWay(kind="rows", text=text, writers=f"{_ROWS_WRITERS}{_between(target, safety=safety)}")
 
 
 def way_of(target: Datasource[Any], database: str, state: TargetState, *, in_place: bool) -> ChosenWay:
@@ -87,10 +96,15 @@ def part_way(target: Datasource[Any], state: TargetState, *, safety: bool) -> Ch
         return ChosenWay(kind="fresh")
     then = "then, after a safety backup," if safety else "then"
     text = f"loaded beside it and compared, {then} only what was chosen is exchanged"
-    between = f"; {_LATE_ROWS if target.keeps_late_rows else _BETWEEN}"
-    if not safety or target.keeps_former_part:
-        between = ""
+    between = "" if target.keeps_former_part else _between(target, safety=safety)
     return ChosenWay(kind="part", text=text, writers=f"{target.part_words}{between}")
+
+
+def _between(target: Datasource[Any], *, safety: bool) -> str:
+    """What becomes of what is written from the safety backup on, where nothing of the target is kept beside it."""
+    if not safety:
+        return ""
+    return f"; {_LATE_ROWS if target.keeps_late_rows else _BETWEEN}"
 
 
 def beside_way(target: Datasource[Any], table: str, name: str) -> ChosenWay:

@@ -328,7 +328,7 @@ async def test_only_rows_are_loaded_into_the_tables_that_are_there(home: Home, s
     async with screens(home) as driver:
         await driver.press("2", "r")
         await choose(driver, "#what", "data_only")
-        assert "rows are loaded into its tables" in driver.text("#preview")
+        assert "rows are loaded into the tables of a copy" in driver.text("#preview")
         assert "rows that are there now in orders" in driver.text("#preview")
         assert driver.widget("#deep", Tick).why_not
         await confirm(driver, "shop")
