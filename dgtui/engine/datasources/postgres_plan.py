@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from dgtui.engine.datasources.loading import MissingRoles, Selection
 from dgtui.engine.datasources.postgres_connection import Access
 from dgtui.engine.datasources.postgres_databases import maintenance_database
+from dgtui.engine.datasources.postgres_event_triggers import event_triggers_last
 from dgtui.engine.datasources.postgres_names import plain_name
 from dgtui.engine.datasources.postgres_owners import Handover, few, handover, ownership
 from dgtui.engine.datasources.postgres_rights import usable_roles
@@ -92,14 +93,15 @@ def plan_restore(access: Access, toc: Toc, selection: Selection) -> RestorePlan:
             left_out=usable.left_out,
         )
         superuser, user = connection.execute(_WHO).fetchall()[0]
-        kept = Handover(usable.kept) if superuser else handover(usable.kept, owners.unusable, user)
+        parted = event_triggers_last(usable.kept, owners.unusable)
+        kept = Handover(parted.others) if superuser else handover(parted.others, owners.unusable, user)
         return RestorePlan(
             tool,
             (*arguments, *_tablespaces(connection, entries, notes)),
             kept.kept if selection.tables or len(kept.kept) < len(entries) else None,
             tuple(notes),
             missing,
-            (*kept.after, *usable.narrowed),
+            (*kept.after, *usable.narrowed, *parted.last),
             owners.unusable,
             kept.handed,
         )
