@@ -3,7 +3,6 @@
 None of it may break what it tells of: what fails here is said to `warn`, and the work goes on.
 """
 
-import socket
 import threading
 import time
 import urllib.parse
@@ -17,8 +16,8 @@ from dgtui.engine.audit import HeadNotWritten, append_audit
 from dgtui.engine.catalog import Database
 from dgtui.engine.catalog.catalog import write_execution
 from dgtui.engine.catalog.database import Also
-from dgtui.engine.datasources import datasource_adapter
-from dgtui.engine.errors import AuthenticationError, DatabaseConnectionError, DataGuardianError, ServerTimeout
+from dgtui.engine.causes import cause_of_end
+from dgtui.engine.errors import DataGuardianError
 from dgtui.engine.locks import lock_holder
 from dgtui.engine.messages import now
 from dgtui.engine.model import Copy, Execution, Problem
@@ -36,7 +35,6 @@ DELIVERY_SECONDS = 20.0
 """How long the end of a run may wait for the receivers of notifications."""
 HEARTBEAT_SECONDS = 10.0
 """How long all tries of a heartbeat may take."""
-_SERVER_TROUBLES = frozenset(kind.__name__ for kind in (DatabaseConnectionError, AuthenticationError, ServerTimeout))
 _HEARTBEAT_PAUSES = (0.5, 2.0)
 _SECRET_READ_EVERY = timedelta(days=1)
 
@@ -89,7 +87,7 @@ class Teller:
             message=f"Backup {execution.job} of {execution.datasource}: {_outcome(execution)}",
             details=_details(execution),
             related=(execution.datasource, *(copy.storage for copy in execution.copies)),
-            group_key=server_of(self._config, execution.datasource) if _is_of_server(execution) else "",
+            group_key=cause_of_end(self._config, execution),
             event=execution.execution_id,
         )
 
@@ -111,6 +109,7 @@ class Teller:
                     message=f"The copy at {copy.storage} of {execution.job} from "
                     f"{execution.started_at:%Y-%m-%d %H:%M} UTC is damaged: {copy.problem.message}",
                     related=(execution.job, execution.datasource, copy.storage),
+                    group_key=copy.storage,
                 )
 
     def heartbeat(self, execution: Execution) -> None:
@@ -255,30 +254,6 @@ def _ping(url: str, deadline: Deadline) -> None:
                 raise
             time.sleep(pause)
     return None
-
-
-def server_of(config: Config, datasource: str) -> str:
-    """Host and port of a datasource's server, as the `group_key` of what one dead server causes; else empty."""
-    settings = config.datasources.get(datasource)
-    if settings is None:
-        return ""
-    return datasource_adapter(settings.type)(datasource, settings, None).location
-
-
-def cause_of_missing(config: Config, datasource: str) -> str:
-    """The `group_key` of backups that were not made: their server, else this machine, is to blame for all of them."""
-    return server_of(config, datasource) or this_machine()
-
-
-def this_machine() -> str:
-    """The `group_key` of what this machine's clock, or its being off, causes."""
-    return socket.gethostname()
-
-
-def _is_of_server(execution: Execution) -> bool:
-    """Whether a backup failed because its server was not to be had: all of that server's will."""
-    problem = execution.problem
-    return execution.status == "failed" and problem is not None and problem.kind in _SERVER_TROUBLES
 
 
 def _outcome(execution: Execution) -> str:

@@ -4,15 +4,17 @@ import shutil
 import socket
 import threading
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from dgtui.engine.health import HealthWorker
 from dgtui.engine.health_model import Watched
-from dgtui.engine.model import Execution
+from dgtui.engine.model import Copy, Execution, ExecutionStatus, Problem
 from dgtui.engine.notify.courier import Courier
+from dgtui.engine.telling import Teller
 from tests.integration.test_health import START, Clock, Watch, make_database, sqlite_table
 from tests.support.homes import Home
 from tests.support.receivers import WebServer, closed_port, web_server
@@ -42,20 +44,31 @@ class Fleet:
 
     def back_up(self, *, ahead: timedelta) -> None:
         """Let each job have a backup that is dated in the future."""
+        for name in self.watch.engine.config.jobs:
+            self.watch.engine.catalog.save_execution(self._run_of(name, START + ahead))
+
+    def end(self, status: ExecutionStatus, problem: Problem | None = None, copies: tuple[Copy, ...] = ()) -> None:
+        """Let a run of each job end now."""
         engine = self.watch.engine
-        for name, job in engine.config.jobs.items():
-            engine.catalog.save_execution(
-                Execution(
-                    execution_id=f"of {name}",
-                    job_id=engine.config.job_id(name),
-                    job=name,
-                    datasource=job.datasource,
-                    datasource_type="postgres",
-                    status="completed",
-                    backup_type="full",
-                    started_at=START + ahead,
-                )
-            )
+        teller = Teller(engine.catalog, engine.config, pytest.fail)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("dgtui.engine.notify.raising.now", self.watch.clock)
+            for name in engine.config.jobs:
+                run = self._run_of(name, self.watch.clock.moment)
+                teller.record_end(msgspec.structs.replace(run, status=status, problem=problem, copies=copies))
+
+    def _run_of(self, name: str, started_at: datetime) -> Execution:
+        config = self.watch.engine.config
+        return Execution(
+            execution_id=f"{name} at {started_at}",
+            job_id=config.job_id(name),
+            job=name,
+            datasource=config.jobs[name].datasource,
+            datasource_type="postgres",
+            status="completed",
+            backup_type="full",
+            started_at=started_at,
+        )
 
 
 @pytest.fixture
@@ -68,7 +81,7 @@ def fleet(home: Home, web: WebServer, datasource: str, job: str = "") -> Fleet:
     """Forty jobs, each of a datasource of its own."""
     tables = [f"[storages.disk]\ntype = 'local'\npath = '{home.storage()}'\n", channel(web)]
     for number in range(_JOBS):
-        tables.append(f"[datasources.shop{number}]\n{datasource}\n")
+        tables.append(f"[datasources.shop{number}]\n{datasource.format(port=number + 1)}\n")
         tables.append(f"[jobs.j{number}]\ndatasource = 'shop{number}'\nstorages = ['disk']\n{job}\n")
     home.config_path.write_text("\n".join(tables))
     home.config_path.chmod(0o600)
@@ -153,6 +166,92 @@ def test_copies_that_are_gone_from_one_storage_are_one_message(home: Home, web: 
         shutil.rmtree(home.storage() / one.job_id)
     jobs.check()
     assert jobs.sent(minutes=1) == ["2 copies missing at disk"]
+
+
+def test_a_storage_that_forty_backups_miss_is_one_message_and_so_is_that_they_are_good_again(
+    home: Home, web: WebServer, tmp_path: Path
+) -> None:
+    """Each job came with a message of its own, and again with one when it was well."""
+    jobs = fleet(home, web, f"type = 'sqlite'\npath = '{tmp_path / 'shop.db'}'")
+    full = Problem(kind="DiskSpaceError", message="No room left", subject=f"{home.storage()}/j/2026/part")
+    jobs.end("failed", full)
+    assert jobs.sent() == []
+    assert jobs.sent(minutes=1) == [f"{_JOBS} backups failed at disk"]
+    jobs.watch.clock.forward(days=1)
+    jobs.end("completed")
+    assert jobs.sent(minutes=1) == [f"{_JOBS} backups completed at disk"]
+    # What ends nothing is told at once, each for itself.
+    jobs.watch.clock.forward(days=1)
+    jobs.end("completed")
+    assert len(jobs.sent()) == _JOBS
+
+
+@pytest.mark.parametrize(
+    ("status", "problem", "copies", "title"),
+    [
+        ("partial", None, ("disk", "StorageError"), f"{_JOBS} backups partial at disk"),
+        ("failed", ("StorageError", "disk"), None, f"{_JOBS} backups failed at disk"),
+        ("interrupted", ("BackupCreationError", ""), None, f"{_JOBS} backups failed at {socket.gethostname()}"),
+        ("failed", ("Stopped", ""), None, f"{_JOBS} backups failed at {socket.gethostname()}"),
+    ],
+)
+def test_what_ends_forty_backups_alike_is_one_message(
+    home: Home,
+    web: WebServer,
+    tmp_path: Path,
+    status: ExecutionStatus,
+    problem: tuple[str, str] | None,
+    copies: tuple[str, str] | None,
+    title: str,
+) -> None:
+    jobs = fleet(home, web, f"type = 'sqlite'\npath = '{tmp_path / 'shop.db'}'")
+    why = Problem(kind=problem[0], message="no", subject=problem[1]) if problem else None
+    left_out = () if copies is None else (_left_out(*copies),)
+    jobs.end(status, why, left_out)
+    assert jobs.sent() == []
+    assert jobs.sent(minutes=1) == [title]
+
+
+def _left_out(storage: str, kind: str) -> Copy:
+    return Copy(storage=storage, status="missing", path="", problem=Problem(kind=kind, message="no", subject=storage))
+
+
+@pytest.mark.parametrize(
+    ("kind", "subject"), [("StorageError", "/elsewhere"), ("DiskSpaceError", "{storage}-2"), ("ToolMissing", "disk")]
+)
+def test_what_no_storage_is_to_blame_for_waits_for_no_other(
+    home: Home, web: WebServer, tmp_path: Path, kind: str, subject: str
+) -> None:
+    jobs = fleet(home, web, f"type = 'sqlite'\npath = '{tmp_path / 'shop.db'}'")
+    jobs.end("failed", Problem(kind=kind, message="no", subject=subject.format(storage=home.storage())))
+    assert len(jobs.sent()) == _JOBS
+
+
+def test_overdue_jobs_of_many_servers_whose_storage_failed_are_one_message_and_so_is_their_end(
+    home: Home, web: WebServer
+) -> None:
+    server = "type = 'postgres'\nport = {port}\nhost = '127.0.0.1'\ndatabase = 'x'"
+    jobs = fleet(home, web, server, 'schedule = "daily at 03:00"\ntimezone = "UTC"')
+    jobs.check()
+    assert jobs.sent(days=1) == []
+    jobs.end("failed", Problem(kind="StorageError", message="gone", subject="disk"))
+    assert jobs.sent(minutes=1) == [f"{_JOBS} backups failed at disk"]
+    jobs.check()
+    assert jobs.sent(minutes=1) == [f"{_JOBS} backups overdue at disk"]
+    jobs.end("completed")
+    assert jobs.sent(minutes=1) == [f"{_JOBS} backups completed at disk"]
+
+
+def test_backups_that_end_what_was_overdue_are_one_message(home: Home, web: WebServer, tmp_path: Path) -> None:
+    schedule = 'schedule = "daily at 03:00"\ntimezone = "UTC"'
+    jobs = fleet(home, web, f"type = 'sqlite'\npath = '{tmp_path / 'shop.db'}'", schedule)
+    jobs.check()
+    jobs.watch.clock.forward(days=1)
+    jobs.check()
+    assert len(jobs.sent(minutes=1)) == 1
+    jobs.end("completed")
+    assert jobs.sent() == []
+    assert jobs.sent(minutes=1) == [f"{_JOBS} backups completed at {socket.gethostname()}"]
 
 
 def test_a_run_without_a_daemon_waits_for_no_other_of_the_same_server(home: Home, web: WebServer) -> None:

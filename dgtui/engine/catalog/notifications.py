@@ -52,8 +52,8 @@ class Notifications:
     def add(self, notification: Notification, *, event: str = "", also: Also | None = None) -> Notification | None:
         """Store one, and end what it puts an end to; what is stored, None where there was nothing to tell.
 
-        A state that lasts already, an event that is known, and an end without a beginning are not told again. What
-        `also` writes is there once that is settled, and not before.
+        A state that lasts already, an event that is known, and an end without a beginning are not told again. An end
+        belongs to the group of what it ends. What `also` writes is there once that is settled, and not before.
         """
         with self._database.exclusive() as connection:
             if also is not None:
@@ -68,7 +68,12 @@ class Notifications:
             _end(connection, [row.sequence for row in ended], notification.created_at)
             kinds: tuple[NotificationKind, ...] = tuple(sorted({row.kind for row in ended}))
             complete = msgspec.structs.replace(
-                notification, notification_id=str(uuid.uuid4()), ended_kinds=kinds, sequence=0
+                notification,
+                notification_id=str(uuid.uuid4()),
+                ended_kinds=kinds,
+                sequence=0,
+                # What went wrong together is well again together.
+                group_key=notification.group_key or next((row.group_key for row in ended if row.group_key), ""),
             )
             inserted = connection.execute(
                 sa.insert(notifications).values(**_columns(complete), event=event or None)
@@ -152,23 +157,25 @@ def _columns(notification: Notification) -> dict[str, Any]:
 
 def _open(
     connection: sa.Connection, notification: Notification, kinds: "frozenset[NotificationKind] | set[NotificationKind]"
-) -> Sequence[sa.Row[int, NotificationKind]]:
+) -> Sequence[sa.Row[int, NotificationKind, str]]:
     return _open_of(connection, notification.subject_kind, notification.subject, sorted(kinds))
 
 
 def _open_of(
     connection: sa.Connection, subject_kind: str, subject: str, kinds: Sequence[str]
-) -> Sequence[sa.Row[int, NotificationKind]]:
-    """What is told of an object and not over yet."""
+) -> Sequence[sa.Row[int, NotificationKind, str]]:
+    """What is told of an object and not over yet, the newest first."""
     if not kinds:
         return []
     return connection.execute(
-        sa.select(notifications.c.sequence, notifications.c.kind).where(
+        sa.select(notifications.c.sequence, notifications.c.kind, notifications.c.group_key)
+        .where(
             notifications.c.subject_kind == subject_kind,
             notifications.c.subject == subject,
             notifications.c.ended_at.is_(None),
             notifications.c.kind.in_(kinds),
         )
+        .order_by(notifications.c.sequence.desc())
     ).all()
 
 

@@ -22,6 +22,7 @@ from dgtui.engine.catalog.due_runs import (
     save_timetable,
     timetable_states,
 )
+from dgtui.engine.causes import cause_of_missing
 from dgtui.engine.errors import JobBusy
 from dgtui.engine.guardian.duty import DutyContext
 from dgtui.engine.guardian.places import Places
@@ -35,7 +36,6 @@ from dgtui.engine.orders import BackupOrder
 from dgtui.engine.run_follower import has_begun
 from dgtui.engine.run_writer import RunWriter
 from dgtui.engine.spawning import Start, launch, spawn_worker
-from dgtui.engine.telling import cause_of_missing
 from dgtui.engine.timetable import DueRun, Timetable
 
 _ON_TIME = timedelta(minutes=1)

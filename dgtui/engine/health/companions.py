@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 
 from dgtui.config import Config
+from dgtui.engine.causes import server_of
 from dgtui.engine.health.judging import CRITICAL_FAILURES
 from dgtui.engine.health_model import HealthState, Watched
-from dgtui.engine.telling import server_of
 
 
 class Companions:

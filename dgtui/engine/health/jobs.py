@@ -7,12 +7,12 @@ from datetime import datetime, timedelta
 from dgtui.config import Config
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.catalog.health import HealthRecords
+from dgtui.engine.causes import cause_of_end, cause_of_missing, this_machine
 from dgtui.engine.errors import DataGuardianError
 from dgtui.engine.health_model import Concern, Figures, HealthCheck, Watched
 from dgtui.engine.model import RESTORABLE, Copy, Execution
 from dgtui.engine.sizes import size_text
 from dgtui.engine.stored import folder_of, know_marker
-from dgtui.engine.telling import cause_of_missing, this_machine
 from dgtui.engine.timetable import Timetable
 
 _HISTORY = 11
@@ -42,7 +42,7 @@ def ask_job(config: Config, catalog: Catalog, subject: Watched, at: datetime) ->
     newest = backups[0] if backups else None
     watched_since = HealthRecords(catalog).first_check(subject) or at
     concerns = [
-        *_overdue(config, subject.name, backups, watched_since, at),
+        *_overdue(config, catalog, subject.name, backups, watched_since, at),
         *_from_future(backups, at),
         *_size(backups),
         *_copies(config, catalog, backups),
@@ -60,7 +60,7 @@ def ask_job(config: Config, catalog: Catalog, subject: Watched, at: datetime) ->
 
 
 def _overdue(
-    config: Config, name: str, backups: Sequence[Execution], watched_since: datetime, at: datetime
+    config: Config, catalog: Catalog, name: str, backups: Sequence[Execution], watched_since: datetime, at: datetime
 ) -> list[Concern]:
     """Is there no good backup for longer than the timetable allows, and some time for making one?"""
     job = config.jobs[name]
@@ -82,9 +82,18 @@ def _overdue(
             message=f"No good backup since it was due at {missed.due_at:%Y-%m-%d %H:%M} UTC; {last}",
             hint=f"Is the daemon running (dgtui daemon --status)? Look with: dgtui list --job {name} --limit 5",
             status="critical",
-            group=cause_of_missing(config, job.datasource),
+            group=_cause_of_overdue(config, catalog, name, missed.due_at),
         )
     ]
+
+
+def _cause_of_overdue(config: Config, catalog: Catalog, name: str, due_at: datetime) -> str:
+    """What kept the last run since then from being a good one; where there was none, what may have."""
+    last = next(
+        (row for row in catalog.executions(job=name, purpose="backup", limit=1) if row.started_at >= due_at), None
+    )
+    cause = cause_of_end(config, last) if last is not None else ""
+    return cause or cause_of_missing(config, config.jobs[name].datasource)
 
 
 def _allowance(backups: Sequence[Execution]) -> timedelta:
