@@ -1,9 +1,10 @@
 """Looking up what the catalogue knows: executions, restores, and whom a reference of people means."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from dgtui.config import Config
 from dgtui.engine.catalog import Catalog
+from dgtui.engine.catalog.newest import newest_backup
 from dgtui.engine.errors import ConfigError
 from dgtui.engine.model import ENDED, Execution, Listed, Purpose
 from dgtui.engine.references import find_execution, find_restore, find_run
@@ -30,6 +31,10 @@ class Lookup:
     ) -> list[Execution]:
         """Executions with their copies, the newest first."""
         return self.catalog.executions(job=job, datasource=datasource, status=status, purpose=purpose, limit=limit)
+
+    def newest_backup(self, datasource: str, statuses: Collection[str]) -> Execution | None:
+        """The backup of a datasource that was begun last of those that stand like this, whatever the clock said."""
+        return newest_backup(self.catalog, datasource, statuses)
 
     def execution_texts(
         self,

@@ -15,6 +15,7 @@ import msgspec
 from dgtui.config import Config
 from dgtui.engine.archive import StoredArchive
 from dgtui.engine.catalog import Catalog
+from dgtui.engine.catalog.newest import newest_backup
 from dgtui.engine.catalog.proofs import Proofs
 from dgtui.engine.comparison import is_selected, may_be_equal
 from dgtui.engine.datasources.base import Datasource
@@ -241,16 +242,9 @@ def _changes(
 
 
 def _newest_since(catalog: Catalog, execution: Execution) -> Execution | None:
-    """The newest restorable backup of the same datasource, where it is later than this one."""
-    newest = next(
-        (
-            other
-            for other in catalog.executions(datasource=execution.datasource)
-            if other.status in RESTORABLE and other.purpose == "backup"
-        ),
-        None,
-    )
-    return newest if newest is not None and newest.started_at > execution.started_at else None
+    """The newest restorable backup of the same datasource, where it was made after this one."""
+    newest = newest_backup(catalog, execution.datasource, RESTORABLE)
+    return newest if newest is not None and newest.sequence > execution.sequence else None
 
 
 def expected_seconds(

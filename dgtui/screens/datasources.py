@@ -8,7 +8,7 @@ from textual.binding import Binding, BindingType
 
 from dgtui.engine.datasources.kinds import kind_named
 from dgtui.engine.health_model import STATUS_ORDER, HealthState, Watched
-from dgtui.engine.model import RESTORABLE, Execution, Record
+from dgtui.engine.model import ENDED, RESTORABLE, UNDER_WAY, Execution, Record
 from dgtui.screens.editing import EditingScreen
 from dgtui.screens.looked import object_count
 from dgtui.screens.marks import execution_mark, health_mark, to_come
@@ -51,12 +51,10 @@ def last_backups(engine: "Engine") -> dict[str, LastBackups]:
     """For each configured datasource; what a restore saved before it is no backup to go back to unasked."""
     found = {}
     for name in engine.config.datasources:
-        newest = next(iter(engine.executions(datasource=name, purpose="backup", limit=1)), None)
-        kept = [newest] if newest is not None and newest.status in RESTORABLE else []
-        if not kept:
-            for status in RESTORABLE:
-                kept += engine.executions(datasource=name, status=status, purpose="backup", limit=1)
-        found[name] = LastBackups(newest=newest, backup=max(kept, key=lambda one: one.started_at, default=None))
+        newest = engine.newest_backup(name, ENDED | UNDER_WAY)
+        restorable = newest is None or newest.status in RESTORABLE
+        backup = newest if restorable else engine.newest_backup(name, RESTORABLE)
+        found[name] = LastBackups(newest=newest, backup=backup)
     return found
 
 

@@ -102,8 +102,9 @@ def _loss_facts(preview: "RestorePreview", outlook: "RestoreOutlook") -> list[tu
     rows = [("Lost", f"the rows that are there now in {_few(filled)}")] if preview.way == "rows" and filled else []
     if not preview.replaces:
         return rows
-    ago = left_text(outlook.overwritten_seconds)
-    since = f"what was written since {time_text(outlook.taken_at)} ({ago} ago)"
+    seconds = outlook.overwritten_seconds
+    when = f"{left_text(seconds)} ago" if seconds >= 0 else "which is still to come by this clock"
+    since = f"what was written since {time_text(outlook.taken_at)} ({when})"
     return [
         ("Lost", since if outlook.rows_come else "every row of what is replaced: the structure alone comes back"),
         *(

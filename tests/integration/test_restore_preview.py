@@ -4,9 +4,11 @@ import contextlib
 import socket
 import sqlite3
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from dgtui.engine.errors import EXIT_USAGE
@@ -66,6 +68,24 @@ def test_the_structure_alone_brings_no_row_back(home: Home, tmp_path: Path) -> N
     assert "Rows     20 there now, 0 in the backup; 1 of 1 object has other numbers" in told.output
     assert "Lost     every row of what is replaced: the structure alone comes back" in told.output
     assert "What     schema only" in told.output
+
+
+def test_after_the_clock_was_set_back_the_newer_backup_is_the_one_made_after_it(home: Home, tmp_path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(tmp_path / "shop.db")) as connection, connection:
+        connection.execute("CREATE TABLE orders (id)")
+    home.configure(f'[datasources.shop]\ntype = "sqlite"\npath = "{tmp_path / "shop.db"}"\n')
+    first = home.back_up()
+    later = home.back_up()
+    engine = home.engine()
+    ahead = msgspec.structs.replace(first, started_at=later.started_at + timedelta(days=2))
+    engine.catalog.save_execution(ahead)
+    told = home.dgtui("restore", first.execution_id, "--dry-run", "--json")
+    assert told.json()["outlook"]["newest_execution_id"] == later.execution_id
+    told = home.dgtui("restore", later.execution_id, "--dry-run", "--json")
+    assert told.json()["outlook"]["newest_execution_id"] is None
+    told = home.dgtui("restore", first.execution_id, "--dry-run")
+    assert "ago" not in told.output
+    assert "which is still to come by this clock" in told.output
 
 
 def test_where_the_datasource_is_gone_another_one_is_named(home: Home, tmp_path: Path) -> None:

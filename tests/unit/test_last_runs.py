@@ -8,11 +8,13 @@ import pytest
 
 from dgtui.config import Config, load_config
 from dgtui.engine.catalog import Catalog
+from dgtui.engine.facade import Engine
 from dgtui.engine.figures import Figures
 from dgtui.engine.guardian.overview import job_overviews
 from dgtui.engine.late_telling import LateTeller
 from dgtui.engine.model import Execution, ExecutionStatus, Purpose
 from dgtui.engine.runs import RunPaths
+from dgtui.screens.datasources import last_backups
 
 NOW = datetime(2027, 3, 26, 6, 0, tzinfo=UTC)
 AHEAD = timedelta(days=2)
@@ -121,3 +123,23 @@ def test_a_dead_run_is_told_late_after_the_clock_was_set_back(
     teller.record_end(dead)
     teller.send_heartbeats()
     assert sent == ["dead"]
+
+
+def test_the_last_backup_of_a_datasource_is_the_one_that_was_made_last(config: Config, tmp_path: Path) -> None:
+    """It is the one that a key restores."""
+    engine = Engine(config, tmp_path / "state")
+
+    def last() -> list[str | None]:
+        known = last_backups(engine)["shop"]
+        return [one.execution_id if one is not None else None for one in (known.newest, known.backup)]
+
+    assert last() == [None, None]
+    engine.catalog.save_execution(a_run("old", "completed", NOW - AHEAD))
+    engine.catalog.save_execution(a_run("ahead", "partial", NOW + AHEAD))
+    engine.catalog.save_execution(a_run("after", "completed", NOW))
+    engine.catalog.save_execution(a_run("aside", "completed", NOW + timedelta(minutes=1), "safety"))
+    assert last() == ["after", "after"]
+    for number in range(120):
+        engine.catalog.save_execution(a_run(f"bad {number}", "failed", NOW + timedelta(minutes=number)))
+    assert last() == ["bad 119", "after"]
+    engine.close()

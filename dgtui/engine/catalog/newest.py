@@ -1,16 +1,38 @@
-"""Which run of a job was its last, where the clock of the machine was set back."""
+"""Which run of a job or of a datasource was its last, where the clock of the machine was set back."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
 from dgtui.engine.catalog import tables
+from dgtui.engine.catalog.database import Database
 from dgtui.engine.catalog.past import past_executions
-from dgtui.engine.model import ENDED, RESTORABLE, UNDER_WAY
+from dgtui.engine.catalog.rows import executions_of
+from dgtui.engine.model import ENDED, RESTORABLE, UNDER_WAY, Execution
 
 _LEFT_NOTHING = sorted((ENDED | UNDER_WAY) - RESTORABLE)
+_LOOKED_AT_ONCE = 50
+
+
+def newest_backup(database: Database, datasource: str, statuses: Collection[str]) -> Execution | None:
+    """The backup of a datasource that was begun last of those that stand like this, whatever the clock said.
+
+    Those saved before a restore do not count.
+    """
+    executions = tables.executions.c
+    # An index has these numbers alone; in one question, SQLite would read every row to put them in order.
+    numbers = sa.select(executions.sequence).where(executions.datasource == datasource)
+    chosen = sa.select(tables.executions).where(executions.status.in_(sorted(statuses)), executions.purpose == "backup")
+    with database.transaction() as connection:
+        sequences = connection.scalars(numbers.order_by(executions.sequence.desc())).all()
+        for begin in range(0, len(sequences), _LOOKED_AT_ONCE):
+            few = executions.sequence.in_(sequences[begin : begin + _LOOKED_AT_ONCE])
+            query = chosen.where(few).order_by(executions.sequence.desc()).limit(1)
+            if found := executions_of(connection, query):
+                return found[0]
+    return None
 
 
 def last_ids(jobs: Sequence[str], *chosen: sa.ColumnElement[bool]) -> sa.Select[tuple[Any]]:
