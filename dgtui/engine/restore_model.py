@@ -1,9 +1,12 @@
 """Plain data of restores: what they put where, and what arrived. Times are timezone-aware UTC."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from dgtui.engine.model import ExecutionStatus, Problem, Record, RestoreType
+
+PROTECTED_FOR = timedelta(days=7)
+"""How long no rule removes a safety backup, nor what was written too late for it."""
 
 
 class Part(Record, frozen=True):

@@ -11,6 +11,7 @@ from dgtui.engine.catalog.past import gone_executions
 from dgtui.engine.catalog.running import runs_under_way
 from dgtui.engine.cut_writes import remove_cut_writes
 from dgtui.engine.files import explained
+from dgtui.engine.late_rows import prune_late_rows
 from dgtui.engine.run_follower import last_status
 from dgtui.engine.runs import RunPaths
 
@@ -23,7 +24,7 @@ def prune_run_files(catalog: Catalog, paths: RunPaths, *, kept_seconds: float, c
     """Remove the files of runs that ended, at most once an hour; how many. Raises StorageError, CatalogError.
 
     What was asked of a run, its lock and an empty error output go an hour after its end; its log goes with its
-    backup, and where it is older than `kept_seconds`.
+    backup, and where it is older than `kept_seconds`. What restores kept of late rows has a time of its own.
     """
     moment = time.time() if clock is None else clock
     with explained(paths.runs, "remove old files of runs in"):
@@ -41,8 +42,9 @@ def prune_run_files(catalog: Catalog, paths: RunPaths, *, kept_seconds: float, c
                 file.unlink(missing_ok=True)
                 removed += 1
         # In that of the configurations that are kept, a secret may be in one.
-        for folder in (paths.state, paths.runs, paths.kept_rows, kept_folder(paths.state)):
+        for folder in (paths.state, paths.runs, kept_folder(paths.state)):
             remove_cut_writes(folder)
+        removed += prune_late_rows(catalog, paths, moment)
         (paths.runs / _MARK).touch(0o600)
         return removed
 

@@ -3,7 +3,6 @@
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -23,13 +22,10 @@ from dgtui.engine.errors import (
 from dgtui.engine.messages import now
 from dgtui.engine.model import Execution
 from dgtui.engine.problems import problem_of
-from dgtui.engine.restore_model import Restore
+from dgtui.engine.restore_model import PROTECTED_FOR, Restore
 from dgtui.engine.restore_task import TargetTask
 from dgtui.engine.storages.base import Storage
 from dgtui.engine.stored import folder_of, remember_marker
-
-PROTECTED_FOR = timedelta(days=7)
-"""How long no rule removes a safety backup."""
 
 _AS_THE_JOB = ("compression", "compression_threads", "max_file_size_mb", "verify", "idle_timeout")
 """What a safety backup takes over from the job of the backup that is restored."""

@@ -3,6 +3,7 @@
 import os
 import time
 import uuid
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -10,9 +11,11 @@ import pytest
 
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.errors import ConfigError
+from dgtui.engine.late_rows import kept_late_rows
 from dgtui.engine.locks import take_lock
 from dgtui.engine.messages import now
 from dgtui.engine.model import Execution, ExecutionStatus
+from dgtui.engine.restore_model import PROTECTED_FOR, LateRows, Placing, Restore
 from dgtui.engine.run_files import prune_run_files
 from dgtui.engine.run_writer import RunWriter
 from dgtui.engine.runs import RunPaths
@@ -142,6 +145,64 @@ def test_what_was_cut_before_it_had_its_name_goes(runs: Runs) -> None:
             os.utime(path, (0, 0))
     runs.prune()
     assert [path for path in (*cut, young, of_others) if path.exists()] == [young, of_others]
+
+
+def _restore(runs: Runs, status: ExecutionStatus, placing: Placing | None = None) -> tuple[str, Path]:
+    """A restore of long ago, and its script with rows that others wrote."""
+    restore = Restore(
+        restore_id=str(uuid.uuid4()),
+        execution_id="e1",
+        datasource="crm",
+        target="shop",
+        status=status,
+        started_at=now(),
+        placing=placing,
+    )
+    runs.catalog.save_restore(restore)
+    script = runs.paths.late_rows(restore.restore_id)
+    script.parent.mkdir(exist_ok=True)
+    script.write_text("COPY")
+    return restore.restore_id, script
+
+
+def test_late_rows_are_kept_as_long_as_a_safety_backup_is_protected(runs: Runs) -> None:
+    restore_id, script = _restore(runs, "completed")
+    [told] = kept_late_rows(LateRows(since="7", path=str(script)))
+    until = datetime.fromtimestamp(script.stat().st_mtime, UTC) + PROTECTED_FOR
+    assert told.endswith(f"{restore_id}.sql until {until:%Y-%m-%d %H:%M} UTC")
+    runs.prune(PROTECTED_FOR.total_seconds() - HOUR)
+    assert script.exists()
+    runs.prune(PROTECTED_FOR.total_seconds() + HOUR)
+    assert not script.exists()
+
+
+def test_late_rows_of_a_restore_that_is_not_over_stay_whatever_their_age(runs: Runs) -> None:
+    """It runs, or nobody knows yet whether the rows were replaced."""
+    running, unsettled = (
+        _restore(runs, "running"),
+        _restore(runs, "interrupted", Placing(beside="shop_new", keep_as="shop_old", mark="8", rows=True)),
+    )
+    unrecorded = _restore(runs, "completed")
+    lock = take_lock(runs.paths.lock(unrecorded[0]), purpose="restore")
+    runs.prune(400 * DAY)
+    assert [script.exists() for _, script in (running, unsettled, unrecorded)] == [True] * 3
+    lock.release()
+    runs.prune(401 * DAY)
+    assert [script.exists() for _, script in (running, unsettled, unrecorded)] == [True, True, False]
+
+
+def test_a_script_that_a_restore_is_writing_stays_however_long_it_waits_for_rows(runs: Runs) -> None:
+    """It has no name yet, as one that was cut has none."""
+    restore_id, script = _restore(runs, "running")
+    written = script.with_name(f".{script.name}.0123456789abcdef.tmp")
+    script.rename(written)
+    os.utime(written, (0, 0))
+    lock = take_lock(runs.paths.lock(restore_id), purpose="restore")
+    runs.prune()
+    assert written.exists()
+    lock.release()
+    runs.prune(2 * HOUR)
+    assert not written.exists()
 
 
 def test_a_run_whose_log_is_gone_is_not_taken_for_one_that_died(home: Home) -> None:
