@@ -86,11 +86,7 @@ class Child:
         prefix = [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []
         program = shutil.which(arguments[0])
         if program is None:
-            raise ToolMissing(
-                f"{self.name} is not installed (looked in {os.environ.get('PATH', '')})",
-                subject=self.name,
-                hint=f"Install the package with {self.name}, or name its folder with `tools` in the configuration",
-            )
+            raise _missing(arguments[0])
         self.process = subprocess.Popen(
             [*prefix, program, *arguments[1:]],
             env={**_inherited(trusted=trusted), "LC_ALL": "C.UTF-8", **(environment or {})},
@@ -219,6 +215,19 @@ class Child:
                 self.tail.append(line)
                 if self._on_line is not None:
                     self._on_line(line)
+
+
+def _missing(program: str) -> ToolMissing:
+    """Why a program cannot be started: a path is not looked for anywhere else."""
+    path, name = Path(program).absolute(), Path(program).name
+    if os.sep in program:
+        wrong = "is a folder" if path.is_dir() else "may not be executed" if path.exists() else "does not exist"
+        return ToolMissing(f"{path} {wrong}", subject=str(path), hint="Correct its path, or the rights of the file")
+    return ToolMissing(
+        f"{name} is not installed (looked in {os.environ.get('PATH', '')})",
+        subject=name,
+        hint=f"Install the package with {name}, or name its folder with `tools` in the configuration",
+    )
 
 
 def _inherited(*, trusted: bool) -> dict[str, str]:

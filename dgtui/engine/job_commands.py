@@ -84,7 +84,7 @@ class JobCommands:
             raise ToolMissing(
                 f"The program of `{when}` cannot be run: {error.message}",
                 subject=command[0],
-                hint="Give its whole path in the job, and the right to execute it",
+                hint=f"Correct `{when}` in the job: the whole path of a program that this user may execute",
             ) from None
         except OSError as error:
             raise BackupCreationError(

@@ -127,8 +127,12 @@ def test_a_before_that_does_not_come_to_an_end(files: Home, how: str) -> None:
     execution = files.back_up()
     assert execution.status == "failed"
     assert execution.problem is not None
-    expected = "took longer than 1 s and was ended" if how == "slow" else "cannot be run"
-    assert expected in execution.problem.message
+    expected = {
+        "slow": "took longer than 1 s and was ended",
+        "missing": f"cannot be run: {before} does not exist",
+        "not executable": f"cannot be run: {before} may not be executed",
+    }
+    assert expected[how] in execution.problem.message
 
 
 def test_a_run_is_cancelled_while_before_runs(files: Home) -> None:

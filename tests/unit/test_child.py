@@ -5,10 +5,12 @@ import select
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from dgtui.engine.child import Child, IdleTimeout, output_of, run_tool
+from dgtui.engine.errors import ToolMissing
 from dgtui.engine.threads import Thread
 from tests.support.homes import PATIENCE_SECONDS
 
@@ -79,3 +81,19 @@ def test_what_a_program_says_has_blanks_where_it_is_indented() -> None:
     child.wait()
     child.close()
     assert said == ["lost", " it was killed"]
+
+
+@pytest.mark.parametrize(
+    ("made", "wrong"), [("nothing", "does not exist"), ("file", "may not be executed"), ("folder", "is a folder")]
+)
+def test_a_program_that_is_named_by_its_path_is_not_said_to_be_looked_for_elsewhere(
+    tmp_path: Path, made: str, wrong: str
+) -> None:
+    program = tmp_path / "program"
+    if made == "file":
+        program.write_text("")
+    elif made == "folder":
+        program.mkdir()
+    with pytest.raises(ToolMissing) as caught:
+        Child([str(program)])
+    assert caught.value.message == f"{program} {wrong}"
