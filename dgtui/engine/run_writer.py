@@ -26,7 +26,7 @@ from dgtui.engine.model import ExecutionStatus, Phase, Problem, Record
 from dgtui.engine.threads import Thread
 
 LOG_BYTES_AT_MOST = 4 << 20
-"""Beyond this many bytes of log lines a run's log keeps silent, so that a flooding tool cannot fill the disk."""
+"""Beyond this many bytes of its file a run's log keeps silent, so that a flooding tool cannot fill the disk."""
 _LAST_WORDS_BYTES = 64 << 10
 """Room for the message that ends a run, with the last lines of a tool."""
 _STEP_BYTES = 64 << 10
@@ -70,10 +70,15 @@ class RunWriter:
 
     def write(self, message: Message) -> None:
         """Append one message; a full disk loses the message, not the backup, and never the last one."""
+        self._write(message)
+
+    def _write(self, message: Message) -> int:
+        """Append one message; how many bytes it takes."""
         line = encode_message(message) + b"\n"
         with self._lock:
             if self._has_room(len(line)) or isinstance(message, StatusMessage):
                 self._append(line)
+        return len(line)
 
     def _has_room(self, wanted: int) -> bool:
         """Whether the disk takes so many bytes and a last message besides, as far as it can be told."""
@@ -102,12 +107,12 @@ class RunWriter:
 
     def log(self, text: str, *, origin: str = "dgtui", level: Literal["info", "warning", "error"] = "info") -> None:
         """Add a line to the log, up to a bound."""
-        before = self._log_bytes
-        self._log_bytes += len(text)
-        if before < LOG_BYTES_AT_MOST:
-            self.write(LogMessage(text=printable(text), origin=origin, level=level))
-        if before < LOG_BYTES_AT_MOST <= self._log_bytes:
-            self.write(LogMessage(text="The log is full; further lines are not kept", level="warning"))
+        if self._log_bytes >= LOG_BYTES_AT_MOST:
+            return
+        # The message, not its text alone: around a line of one letter it is a hundred times as long.
+        self._log_bytes += self._write(LogMessage(text=printable(text), origin=origin, level=level))
+        if self._log_bytes >= LOG_BYTES_AT_MOST:
+            self._write(LogMessage(text="The log is full; further lines are not kept", level="warning"))
 
     def current_object(self, name: str, *, number: int = 0, count: int = 0) -> None:
         """Remember what is being worked on; the next progress message says it."""

@@ -17,6 +17,7 @@ from dgtui.engine.errors import BackupCreationError, DatabaseConnectionError, Da
 from dgtui.engine.messages import PhaseMessage
 from dgtui.engine.patience import with_retries
 from dgtui.engine.run_follower import RunFollower
+from dgtui.engine.run_writer import LOG_BYTES_AT_MOST
 from tests.integration.test_faults_processes import worker_pid
 from tests.support.forking import forked
 from tests.support.homes import Home, wait_until
@@ -133,6 +134,17 @@ def test_a_before_that_does_not_come_to_an_end(files: Home, how: str) -> None:
         "not executable": f"cannot be run: {before} may not be executed",
     }
     assert expected[how] in execution.problem.message
+
+
+def test_a_before_that_says_one_letter_a_line_does_not_fill_the_disk_of_the_state(files: Home) -> None:
+    configure(files, before=[script(files, "before.sh", "yes | head -c 400000")])
+    engine = files.engine()
+    run_id = engine.start_job("nightly")
+    snapshot = files.finish(engine, run_id)
+    assert snapshot.status == "completed"
+    log = engine.paths.messages(run_id)
+    assert log.stat().st_size < LOG_BYTES_AT_MOST + 100_000
+    assert "The log is full; further lines are not kept" in log.read_text()
 
 
 def test_a_run_is_cancelled_while_before_runs(files: Home) -> None:
