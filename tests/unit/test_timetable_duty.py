@@ -13,6 +13,7 @@ from dgtui.engine.catalog.due_runs import TimetableState, claim_due_run, missed_
 from dgtui.engine.catalog.notifications import Notifications
 from dgtui.engine.model import Execution
 from dgtui.engine.reconcile import reconcile
+from tests.unit.config_support import DATASOURCE
 from tests.unit.timetable_support import START, Guard, job
 
 
@@ -211,6 +212,28 @@ def test_a_job_that_went_while_its_run_waited(tmp_path: Path) -> None:
     assert execution.status == "cancelled"
     assert execution.problem is not None
     assert "was removed" in execution.problem.message
+
+
+@pytest.mark.parametrize("switched_off", ["job", "datasource", "schedule"])
+def test_a_job_that_is_switched_off_while_its_run_waits_does_not_begin(tmp_path: Path, switched_off: str) -> None:
+    hourly = 'schedule = "hourly"\ntimezone = "UTC"'
+    guard = Guard(tmp_path, job(hourly))
+    guard.step()
+    guard.now = START + timedelta(hours=1)
+    guard.kill_at_the_start()
+    datasource = DATASOURCE + "enabled = false\n" * (switched_off == "datasource")
+    keys = {"job": f"{hourly}\nenabled = false", "datasource": hourly, "schedule": ""}[switched_off]
+    guard.configure(job(keys), datasource=datasource)
+    guard.restart()
+    guard.step()
+    assert guard.started == []
+    (execution,) = guard.catalog.executions()
+    assert execution.status == "cancelled"
+    assert execution.problem is not None
+    assert execution.problem.message == "The timetable of nightly was switched off while its run waited"
+    guard.configure(job(hourly))
+    guard.until(START + timedelta(hours=2))
+    assert len(guard.started) == 1, "it begins anew with the next due time"
 
 
 @settings(deadline=None, max_examples=8)

@@ -35,9 +35,9 @@ class Guard:
         self.catalog = Catalog(self.paths.state)
         self.restart()
 
-    def configure(self, jobs: str) -> None:
+    def configure(self, jobs: str, *, datasource: str = DATASOURCE) -> None:
         """Another configuration, which the duty takes up."""
-        self.config = load_config(write_config(self.folder, STORAGE + DATASOURCE + jobs))
+        self.config = load_config(write_config(self.folder, STORAGE + datasource + jobs))
         if hasattr(self, "context"):
             self.context.take_config(self.config)
 

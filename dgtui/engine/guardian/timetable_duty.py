@@ -215,9 +215,12 @@ class TimetableDuty:
         """Start it where there is room now; whether it does not wait any more."""
         job = config.jobs.get(run.job)
         if job is None or config.job_id(run.job) != run.job_id:
-            self._end_without_job(run, now)
+            self._end_unwanted(run, f"The job {run.job} was removed from the configuration while its run waited", now)
             return True
-        if job.schedule is not None and not self._timetable(run.job_id, job)[1].may_start(now):
+        if job.schedule is None or not config.is_followed(run.job):
+            self._end_unwanted(run, f"The timetable of {run.job} was switched off while its run waited", now)
+            return True
+        if not self._timetable(run.job_id, job)[1].may_start(now):
             return False
         if not places.free_for(job.datasource):
             return False
@@ -255,17 +258,18 @@ class TimetableDuty:
         finally:
             lock.hand_over()
 
-    def _end_without_job(self, run: QueuedRun, now: datetime) -> None:
+    def _end_unwanted(self, run: QueuedRun, why: str, now: datetime) -> None:
         problem = Problem(
             kind="ConfigError",
-            message=f"The job {run.job} was removed from the configuration while its run waited",
+            message=why,
             subject=run.job,
-            hint="Nothing is to be done, unless it was removed by mistake",
+            hint="Nothing is to be done, unless that was a mistake",
         )
         move_due_run(self._context.catalog, run.execution_id, old=("starting",), new="waiting")
         if end_waiting_run(self._context.catalog, run.execution_id, "cancelled", problem, now):
             with contextlib.closing(RunWriter(self._context.paths.messages(run.execution_id))) as messages:
                 messages.status("cancelled", problem=problem)
+            self._context.log(f"{run.execution_id[:8]} ends before it began: {why}")
 
 
 def followed_jobs(config: Config) -> dict[str, JobSettings]:
