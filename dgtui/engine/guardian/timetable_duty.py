@@ -213,16 +213,11 @@ class TimetableDuty:
 
     def _take_turn(self, run: QueuedRun, config: Config, places: Places, now: datetime) -> bool:
         """Start it where there is room now; whether it does not wait any more."""
-        job = config.jobs.get(run.job)
-        if job is None or config.job_id(run.job) != run.job_id:
-            self._end_unwanted(run, f"The job {run.job} was removed from the configuration while its run waited", now)
+        if (unwanted := _unwanted(run, config)) is not None:
+            self._end_unwanted(run, unwanted, now)
             return True
-        if job.schedule is None or not config.is_followed(run.job):
-            self._end_unwanted(run, f"The timetable of {run.job} was switched off while its run waited", now)
-            return True
-        if not self._timetable(run.job_id, job)[1].may_start(now):
-            return False
-        if not places.free_for(job.datasource):
+        job = config.jobs[run.job]
+        if not self._timetable(run.job_id, job)[1].may_start(now) or not places.free_for(job.datasource):
             return False
         if run.state == "waiting" and not move_due_run(
             self._context.catalog, run.execution_id, old=("waiting",), new="starting"
@@ -275,6 +270,15 @@ class TimetableDuty:
 def followed_jobs(config: Config) -> dict[str, JobSettings]:
     """The jobs whose timetable is followed: those with a schedule, switched on like their datasource."""
     return {name: job for name, job in config.jobs.items() if job.schedule is not None and config.is_followed(name)}
+
+
+def _unwanted(run: QueuedRun, config: Config) -> str | None:
+    """Why a run that waits is not wanted any more; None where it is."""
+    if run.job not in config.jobs or config.job_id(run.job) != run.job_id:
+        return f"The job {run.job} was removed from the configuration while its run waited"
+    if run.job not in followed_jobs(config):
+        return f"The timetable of {run.job} was switched off while its run waited"
+    return None
 
 
 def timetable_of(job_id: str, job: JobSettings) -> Timetable:
