@@ -4,6 +4,7 @@ The restore asks it before it begins, and so does whoever wants to know beforeha
 a restore is one that the restore itself says nothing against.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,8 @@ from dgtui.engine.manifest import Manifest
 from dgtui.engine.model import Execution
 
 _NAMED = 5
+_OWN_NAME = re.compile(r"__dgtui_(?:new|like|old|part|rehearsal)(?:_[\da-f_]+)?\Z")
+"""How the names end of what restores and rehearsals make and keep beside their targets."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +61,13 @@ class IntendedRestore:
 def refuse_target(intended: IntendedRestore, state: TargetState) -> None:
     """Raise RestoreError or ConfigError where the target as it is now cannot take it, however it is asked for."""
     target, database = intended.target, intended.database
+    if _OWN_NAME.search(database):
+        raise RestoreError(
+            f"{database} is called as what dgtui itself makes and keeps beside a target: other restores and undos "
+            "would take what lies there for theirs; nothing was changed",
+            subject=database,
+            hint="Choose another name with --into NAME. What a restore has replaced and kept, dgtui undo puts back",
+        )
     if intended.merge and "merge" not in target.options:
         raise ConfigError(
             f"A {target.label} datasource cannot be merged into",
