@@ -249,6 +249,24 @@ async def test_one_key_does_not_throw_away_what_was_typed(home: Home, shop: Path
         assert driver.focused == "datasources", "nothing was typed"
 
 
+async def test_nor_does_a_press_of_cancel(home: Home, shop: Path) -> None:
+    async with screens(home) as driver:
+        await driver.press("1", "n")
+        await driver.type("crm")
+        driver.widget("#no", Button).focus()
+        await driver.press("enter")
+        assert isinstance(driver.screen, ConfirmScreen)
+        await driver.press("enter")
+        assert form(driver).name_text == "crm"
+        driver.widget("#no", Button).focus()
+        await driver.press("enter", "y")
+        assert driver.focused == "datasources"
+        await driver.press("n")
+        driver.widget("#no", Button).focus()
+        await driver.press("enter")
+        assert driver.focused == "datasources", "nothing was typed"
+
+
 async def test_a_tree_has_no_tables(home: Home, shop: Path) -> None:
     async with screens(home) as driver:
         await driver.press("1", "n")

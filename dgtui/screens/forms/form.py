@@ -230,7 +230,7 @@ class FormScreen(Dialog[str]):
         text = ["What was changed in it is not saved."]
         self.app.push_screen(ConfirmScreen("Leave the form?", text, yes="Leave", no="Go on with it"), answered)
 
-    def on_button_pressed(self, event: Button.Pressed) -> None:
+    async def on_button_pressed(self, event: Button.Pressed) -> None:
         """Save, test, or neither."""
         match event.button.id:
             case "save":
@@ -238,7 +238,7 @@ class FormScreen(Dialog[str]):
             case "test":
                 self.action_test()
             case _:
-                self.dismiss(None)
+                await self.action_dismiss()
 
     def _show_mistakes(self) -> bool:
         """Go to the first mistake, if there is one."""
