@@ -214,3 +214,29 @@ async def test_before_anything_was_shown_nobody_is_told_that_there_is_nothing() 
         assert "Nothing contains 'x'" in one.render_line(2).text
         one.filter_by("")
         assert "Nothing here yet" in one.render_line(2).text
+
+
+@pytest.mark.parametrize("moved", ["down", "pagedown", "end", "home"])
+async def test_whoever_moves_the_cursor_is_not_taken_to_what_was_wanted_before(moved: str) -> None:
+    """The next key would act on another row than the one that was gone to."""
+    app = ListingApp([Column("Name")])
+    async with app.run_test(size=(40, 5)) as pilot:
+        table = app.query_one(Listing)
+        rows = [row(f"job {number}") for number in range(9)]
+        table.show(rows)
+        table.want("job made just now")
+        await pilot.press(moved)
+        gone_to = table.key
+        table.show([*rows, row("job made just now")])
+        assert table.key == gone_to
+
+
+async def test_nor_is_whoever_clicked_on_another_row() -> None:
+    app = ListingApp([Column("Name")])
+    async with app.run_test(size=(40, 5)) as pilot:
+        table = app.query_one(Listing)
+        table.show([row("one"), row("two")])
+        table.want("three")
+        await pilot.click(Listing, offset=(3, 2))
+        table.show([row("one"), row("two"), row("three")])
+        assert table.key == "two"

@@ -270,10 +270,12 @@ class Listing(StyledWidget, ScrollView, can_focus=True):
 
     def action_page(self, step: int) -> None:
         """Move by a page."""
+        self._wanted = None
         self.cursor += step * max(self.size.height - 2, 1)
 
     def action_end(self, last: int) -> None:
         """Move to the first or the last row."""
+        self._wanted = None
         self.cursor = len(self.rows) - 1 if last else 0
 
     def action_open(self) -> None:
@@ -304,6 +306,7 @@ class Listing(StyledWidget, ScrollView, can_focus=True):
             return
         number = self.scroll_offset.y + offset.y - 1
         if number < len(self.rows):
+            self._wanted = None
             self.cursor = number
             if event.chain > 1:
                 self.action_open()
