@@ -406,6 +406,33 @@ def test_a_refusing_receiver_gets_it_later_with_the_same_id(post: Post) -> None:
     assert Deliveries(post.catalog).outstanding() == []
 
 
+@pytest.mark.parametrize(
+    ("asked", "waits"),
+    [
+        ("90", timedelta(seconds=90)),
+        ("10", MINUTE),
+        ("86400", HOUR),
+        ("9" * 400, HOUR),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", MINUTE),
+        ("Wed, 21 Oct 9999 07:28:00 GMT", HOUR),
+        ("soon", MINUTE),
+        ("-5", MINUTE),
+    ],
+)
+def test_a_receiver_that_says_when_it_takes_more_is_not_asked_before(post: Post, asked: str, waits: timedelta) -> None:
+    """It was asked again after a minute, and might ban whoever does that; but nothing waits more than an hour."""
+    post.web.status = 429
+    post.web.headers = {"Retry-After": asked}
+    for job in ("nightly", "hourly"):
+        post.tell("backup_failed", job)
+    assert post.deliver().failed == 1
+    tries = {one.next_try_at for one in Deliveries(post.catalog).outstanding()}
+    assert tries == {post.now + waits}
+    post.web.status = 200
+    assert post.deliver(after=waits - timedelta(seconds=1)).sent == 0
+    assert post.deliver(after=timedelta(seconds=1)).sent == 2
+
+
 def test_a_dead_receiver_is_asked_once_a_round_and_delays_no_other(post: Post) -> None:
     post.set("dead", url=f"http://127.0.0.1:{closed_port()}/")
     with frozen_server() as port:

@@ -23,6 +23,7 @@ from dgtui.engine.messages import now
 from dgtui.engine.model import Problem, Record
 from dgtui.engine.notification_model import Delivery, Notification
 from dgtui.engine.notify.channels import send
+from dgtui.engine.notify.connection import DeliveryError
 from dgtui.engine.notify.message import Taken, compose
 from dgtui.engine.notify.reminding import Reminding
 from dgtui.engine.notify.rules import (
@@ -166,6 +167,7 @@ class _Round(Thread):
         self._settings = settings
         self._waiting = waiting
         self._end = end
+        self._asked_to_wait = 0.0
         self.sent = 0
         self.failed = 0
         self.problem = ""
@@ -206,7 +208,7 @@ class _Round(Thread):
     def _spare(self, others: list[Delivery]) -> None:
         """Let the other messages wait a little: a dead receiver is asked once, and one bad message blocks no other."""
         ids = [delivery.delivery_id for delivery in others]
-        self._deliveries.postpone(ids, next_try_at=self._clock() + wait_after(1))
+        self._deliveries.postpone(ids, next_try_at=self._clock() + wait_after(1, asked_to_wait=self._asked_to_wait))
 
     def _attempt(self, delivery: Delivery) -> bool:
         items = self._items.of_delivery(delivery.delivery_id)
@@ -229,6 +231,7 @@ class _Round(Thread):
             # It was not handed over, and waits again.
             raise
         except DataGuardianError as error:
+            self._asked_to_wait = error.asked_to_wait if isinstance(error, DeliveryError) else 0.0
             self._failed(delivery, problem_of(error))
             return False
         except BaseException as fault:  # noqa: BLE001  # it ends the thread all the same, without its text
@@ -266,7 +269,7 @@ class _Round(Thread):
     def _failed(self, delivery: Delivery, problem: Problem) -> None:
         self.failed += 1
         self.problem = problem.message
-        next_try_at = self._clock() + wait_after(delivery.attempts + 1)
+        next_try_at = self._clock() + wait_after(delivery.attempts + 1, asked_to_wait=self._asked_to_wait)
         self._record(lambda: self._deliveries.failed(delivery.delivery_id, problem, next_try_at=next_try_at))
 
     @staticmethod

@@ -105,7 +105,10 @@ def _moment(day: date, when: time, zone: tzinfo | None) -> datetime:
     return local.astimezone(UTC)
 
 
-def wait_after(attempts: int) -> timedelta:
-    """How long to wait before the next attempt: 1 minute, 2, 4, ... and at most an hour."""
+def wait_after(attempts: int, *, asked_to_wait: float = 0.0) -> timedelta:
+    """How long to wait before the next attempt: 1 minute, 2, 4, ... or longer where the receiver asked for so many
+    seconds, and at most an hour.
+    """
     doublings = min(max(attempts - 1, 0), 10)
-    return min(LONGEST_WAIT, _FIRST_WAIT * (1 << doublings))
+    asked = timedelta(seconds=min(max(asked_to_wait, 0.0), LONGEST_WAIT.total_seconds()))
+    return min(LONGEST_WAIT, max(_FIRST_WAIT * (1 << doublings), asked))

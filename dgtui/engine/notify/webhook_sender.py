@@ -7,6 +7,7 @@ import http.client
 import socket
 import time
 from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
 from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
 import msgspec
@@ -115,6 +116,7 @@ class _Answer(msgspec.Struct, frozen=True):
     reason: str
     location: str
     text: str
+    asked_to_wait: float
 
 
 def _one_request(
@@ -158,8 +160,23 @@ def _one_request(
     if proxy is not None and parts.scheme == "http" and response.status == _PROXY_WANTS_LOGIN:
         raise proxy.refusal(response.status, response.reason)
     return _Answer(
-        response.status, response.reason, response.getheader("Location") or "", text.decode("utf-8", "replace")
+        response.status,
+        response.reason,
+        response.getheader("Location") or "",
+        text.decode("utf-8", "replace"),
+        _seconds_of(response.getheader("Retry-After") or ""),
     )
+
+
+def _seconds_of(retry_after: str) -> float:
+    """What `Retry-After` asks for, as seconds or as a date; 0 where it says neither."""
+    text = retry_after.strip()
+    if text.isascii() and text.isdecimal():
+        return float(text)
+    try:
+        return parsedate_to_datetime(text).timestamp() - time.time()
+    except (ValueError, OverflowError):
+        return 0.0
 
 
 def _login(parts: SplitResult) -> dict[str, str]:
@@ -219,6 +236,7 @@ def _refusal(answer: _Answer, url: str, parts: SplitResult) -> DeliveryError:
         f"{parts.hostname} answers {answer.status} {text}".rstrip(),
         subject=str(parts.hostname),
         hint=_next_step(answer.status),
+        asked_to_wait=answer.asked_to_wait,
     )
 
 
