@@ -1,5 +1,6 @@
 """E-mail: SMTP with TLS and login, step by step, so that each failure names its step."""
 
+import base64
 import contextlib
 import smtplib
 import socket
@@ -76,7 +77,7 @@ def _converse(name: str, settings: EmailSettings, deadline: Deadline, purpose: _
     try:
         return _Conversation(settings, deadline).hold(password, purpose)
     except smtplib.SMTPResponseException as error:
-        raise _refusal(error, settings.host, password) from None
+        raise _refusal(error, settings.host, settings.username or "", password) from None
 
 
 class _Client(smtplib.SMTP):
@@ -210,14 +211,20 @@ class _Conversation:
                 subject=host,
                 hint="Choose another port, or another value of tls",
             )
-        # SMTPException is an OSError too, and says nothing of the cause but in its text.
-        if "timed out" in str(error):
+        if self._settings.tls != "tls" and self._step.startswith("The greeting") and self._is_silence(error):
+            hint = "Does it wait for TLS from the start? Then set tls to tls; mail servers do at port 465"
+            return self._failure(f"no answer within {self._deadline.seconds:g} s", hint)
+        if self._is_silence(error):
             cause: OSError = TimeoutError()
         elif isinstance(error, smtplib.SMTPException):
             cause = OSError("the server ended the connection")
         else:
             cause = error
         return io_failure(self._step, cause, self._deadline, host)
+
+    def _is_silence(self, error: smtplib.SMTPException | OSError) -> bool:
+        # SMTPException is an OSError too, and says nothing of the cause but in its text.
+        return self._deadline.over or "timed out" in str(error)
 
 
 def _outcome(answers: Mapping[str, tuple[int, str]]) -> Taken:
@@ -241,9 +248,10 @@ def _answers_text(answers: Mapping[str, tuple[int, str]]) -> str:
     return "; ".join(f"{recipient}: {code} {text}" for recipient, (code, text) in answers.items())
 
 
-def _refusal(error: smtplib.SMTPResponseException, host: str, password: str | None) -> DeliveryError:
+def _refusal(error: smtplib.SMTPResponseException, host: str, username: str, password: str | None) -> DeliveryError:
     step = error.__notes__[0] if getattr(error, "__notes__", None) else "The server"
-    text = redact(_text(error.smtp_error), [password or ""])
+    # Some servers say back what they were sent, which is the password in the letters of base64.
+    text = _text(error.smtp_error, _written(username, password) if password else ())
     hint = "Look into the mail server's log"
     if _may_pass(error.smtp_code):
         hint = _LATER
@@ -254,9 +262,15 @@ def _refusal(error: smtplib.SMTPResponseException, host: str, password: str | No
     return DeliveryError(f"{step} was refused: {error.smtp_code} {text}", subject=host, hint=hint)
 
 
-def _text(answer: bytes | str) -> str:
+def _written(username: str, password: str) -> list[str]:
+    """A password as it may be sent."""
+    forms = (f"\0{username}\0{password}", password)
+    return [password, *(base64.b64encode(form.encode()).decode() for form in forms)]
+
+
+def _text(answer: bytes | str, secrets: Sequence[str] = ()) -> str:
     text = answer.decode("utf-8", "replace") if isinstance(answer, bytes) else answer
-    return printable(" ".join(text.split()))[:300]
+    return printable(" ".join(redact(text, secrets).split()))[:300]
 
 
 def _is_international(settings: EmailSettings) -> bool:

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 import http.client
+import re
 import socket
 import time
 from collections.abc import Mapping
@@ -23,6 +24,7 @@ TIMESTAMP_HEADER = "X-DataGuardian-Timestamp"
 SIGNATURE_HEADER = "X-DataGuardian-Signature"
 _MOST_REDIRECTS = 3
 _MOST_READ = 65536
+_SHORTEST_SECRET = 6
 _PROXY_WANTS_LOGIN = 407
 _NOT_NOW = (408, 425, 429)
 _KEEPING_METHOD = (307, 308)
@@ -231,6 +233,8 @@ def _refusal(answer: _Answer, url: str, parts: SplitResult) -> DeliveryError:
     said = " ".join(answer.text.split())
     # A receiver may say back what it was asked, and with it the token in the URL.
     secrets = [url, parts.path if len(parts.path) > 3 else "", parts.query, unquote(parts.password or "")]
+    secrets += [part for part in re.split(r"[/=&]", f"{parts.path}&{parts.query}") if len(part) >= _SHORTEST_SECRET]
+    secrets += [login.removeprefix("Basic ") for login in _login(parts).values()]
     text = printable(redact(f"{answer.reason} {said}".strip(), secrets))[:300]
     return DeliveryError(
         f"{parts.hostname} answers {answer.status} {text}".rstrip(),
