@@ -2,8 +2,11 @@
 
 import base64
 import concurrent.futures
+import contextlib
+import logging
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -16,6 +19,7 @@ import pytest
 
 from dgtui.config.channels import AppriseSettings, ChannelSettings, EmailSettings, WebhookSettings
 from dgtui.engine.errors import DataGuardianError
+from dgtui.engine.notify.apprise_sender import _Listener
 from dgtui.engine.notify.channels import send, try_channel
 from dgtui.engine.notify.message import Message
 from dgtui.engine.notify.webhook_sender import SIGNATURE_HEADER, TIMESTAMP_HEADER, signature
@@ -152,6 +156,13 @@ def test_certificates_that_cannot_be_read_are_told_before_anybody_is_connected_t
     with web_server(authority.server_context()) as web:
         message, commits = failure(hook(f"https://localhost:{web.port}/", ca_file="/nowhere/ca.pem"))
     assert (message, commits) == ("Read the certificates of /nowhere/ca.pem: No such file or directory", 0)
+
+
+def test_a_server_that_waits_for_tls_from_the_start_is_guessed(authority: Authority) -> None:
+    with mail_server(tls=authority.server_context()) as server:
+        settings = mail(server.port, timeout=Duration(1))
+        assert failure(settings)[0] == "The greeting of localhost: no answer within 1 s"
+        assert "set tls to tls" in hint(settings)
 
 
 def test_a_server_without_starttls_gets_nothing() -> None:
@@ -324,6 +335,34 @@ def test_an_answer_that_is_no_success_is_told_without_the_url() -> None:
     assert (len(message) < 400, commits) == (True, 1)
 
 
+def test_an_answer_that_says_back_a_part_of_what_it_was_asked_shows_no_secret() -> None:
+    with web_server() as web:
+        web.status = 403
+        url = web.url.replace("http://", "http://watcher:tr0ub4dor%263@") + "?key=k3y-in-the-query"
+        login = base64.b64encode(b":".join(part.encode() for part in LOGIN)).decode()
+        web.answer = f"t0ken-in-the-path k3y-in-the-query Basic {login} {LOGIN[1]}".encode()
+        assert failure(hook(url))[0] == "127.0.0.1 answers 403 Forbidden *** *** Basic *** ***"
+
+
+def test_a_mail_server_that_says_back_a_login_shows_no_password() -> None:
+    settings = mail(0, username=LOGIN[0], password=LOGIN[1])
+    # A secret that is cut is one all the same.
+    filler = "x" * 280
+    plain = base64.b64encode("\0{}\0{}".format(*LOGIN).encode()).decode()
+    with socket.create_server(("127.0.0.1", 0)) as server, concurrent.futures.ThreadPoolExecutor(1) as pool:
+
+        def refuse() -> None:
+            connection, _ = server.accept()
+            with connection, connection.makefile("rb") as lines:
+                for answer in ("220 mail", "250-mail\r\n250 AUTH PLAIN", f"535 {filler} AUTH PLAIN {plain}"):
+                    connection.sendall(f"{answer}\r\n".encode())
+                    lines.readline()
+
+        pool.submit(refuse)
+        message, _ = failure(msgspec.structs.replace(settings, port=server.getsockname()[1]))
+    assert message == f"Log in at localhost as watcher was refused: 535 {filler} AUTH PLAIN ***"
+
+
 def test_a_receiver_that_takes_no_more_for_now_is_not_told_as_a_wrong_url() -> None:
     with web_server() as web:
         web.status = 429
@@ -405,8 +444,42 @@ def test_apprise_delivers_and_tells_why_it_does_not() -> None:
         assert web.requests[0].json["message"].startswith("größer als")
         web.status = 500
         message, _ = failure(settings)
-        assert message == "The service did not take the message"
-    assert failure(AppriseSettings(url="nosuch://t0ken-in-the-path"))[0] == "Apprise does not understand the URL"
+        assert message.startswith("The service did not take the message: Failed to send JSON")
+    message, _ = failure(AppriseSettings(url="nosuch://t0ken-in-the-path"))
+    assert message.startswith("Apprise does not understand the URL: ")
+
+
+@pytest.mark.filterwarnings("ignore:.*imghdr.*:DeprecationWarning")
+def test_a_service_that_says_a_letter_now_and_then_costs_its_time_limit_and_no_more() -> None:
+    """It cost minutes: the library's own limits begin anew with each letter."""
+    over = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server, concurrent.futures.ThreadPoolExecutor(1) as pool:
+
+        def trickle() -> None:
+            connection, _ = server.accept()
+            with connection, contextlib.suppress(OSError):
+                connection.sendall(b"HTTP/1.1 200 OK\r\nX: ")
+                while not over.wait(0.2):
+                    connection.sendall(b"x")
+
+        pool.submit(trickle)
+        try:
+            message, commits = failure(
+                AppriseSettings(url=f"json://127.0.0.1:{server.getsockname()[1]}/t0ken-in-the-path"), seconds=2
+            )
+        finally:
+            over.set()
+    assert (message, commits) == ("The service: no answer within 2 s", 1)
+
+
+def test_of_two_services_each_tells_its_own() -> None:
+    """What the library logs meanwhile for another one is not this one's reason."""
+    with _Listener() as mine:
+        other = threading.Thread(target=logging.getLogger("apprise").warning, args=("of another",))
+        other.start()
+        other.join()
+        logging.getLogger("apprise").warning("of this one")
+    assert mine.lines == ["of this one"]
 
 
 def test_a_url_with_a_line_break_is_no_url(tmp_path: Path) -> None:
