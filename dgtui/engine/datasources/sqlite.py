@@ -57,7 +57,10 @@ class SqliteDatasource(SqliteTarget):
     """One SQLite file."""
 
     kind: ClassVar[str] = "sqlite"
-    part_words: ClassVar[str] = "in one transaction under the file's lock; other writers wait meanwhile"
+    part_words: ClassVar[str] = (
+        "in one transaction under the file's lock; other writers wait meanwhile; the former tables are kept beside"
+    )
+    keeps_former_part: ClassVar[bool] = True
     label: ClassVar[str] = "SQLite"
     new_target: ClassVar[str] = "new file"
     archive_format: ClassVar[str] = "db"

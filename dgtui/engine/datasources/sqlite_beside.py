@@ -6,8 +6,9 @@ import sqlite3
 from pathlib import Path
 
 from dgtui.engine.datasources.loading import Announce
+from dgtui.engine.datasources.sqlite_bring import bring_rows
 from dgtui.engine.datasources.sqlite_check import quoted, shown_name
-from dgtui.engine.datasources.sqlite_part import bring_rows, chosen_tables, exchanging, schema_mark
+from dgtui.engine.datasources.sqlite_part import chosen_tables, exchanging, schema_mark
 from dgtui.engine.datasources.sqlite_snapshot import connect
 from dgtui.engine.errors import RestoreError
 from dgtui.engine.restore_model import Part, PartChange

@@ -7,14 +7,17 @@ from pathlib import Path
 from typing import Literal
 
 from dgtui.engine.datasources.loading import Announce
+from dgtui.engine.datasources.sqlite_bring import bring_statistics, bring_table
 from dgtui.engine.datasources.sqlite_check import quoted, shown_name, table_names
+from dgtui.engine.datasources.sqlite_former import keep_tables
 from dgtui.engine.datasources.sqlite_snapshot import connect
 from dgtui.engine.errors import RestoreError
+from dgtui.engine.reporting import Reporter
 from dgtui.engine.restore_model import Part, PartChange
 
-_GENERATED = (2, 3)
 _SCHEMA = "schema "
-_ROWID_NAMES = ("rowid", "_rowid_", "oid")
+_BEGUN = "begun"
+"""The mark of an exchange that has laid something beside the database, and changed nothing in it yet."""
 
 
 @contextlib.contextmanager
@@ -38,37 +41,53 @@ def exchanging(change: PartChange, live: Path, *, busy_seconds: float) -> Iterat
             raise
 
 
-def replace_tables(change: PartChange, live: Path, announce: Announce, *, busy_seconds: float) -> None:
-    """Take the chosen tables, with indexes and triggers, from the file beside; raises RestoreError, sqlite3.Error.
+def replace_tables(
+    change: PartChange, live: Path, announce: Announce, reporter: Reporter, *, busy_seconds: float
+) -> bool:
+    """Take the chosen tables, with indexes and triggers, from the file beside; whether the former ones are kept.
 
-    Foreign keys are checked before the end: what the exchange alone would break is refused.
+    Foreign keys are checked before the end: what the exchange alone would break is refused. Raises RestoreError,
+    sqlite3.Error.
     """
     with exchanging(change, live, busy_seconds=busy_seconds) as connection:
         before = _violations(connection)
-        chosen, present = chosen_tables(connection, change.tables), table_names(connection)
+        present = table_names(connection)
+        chosen = _all_tables(connection) if change.back else chosen_tables(connection, change.tables)
         unwanted = [name for name in present if shown_name(name) in change.remove]
+        former = [name for name in present if name in chosen or name in unwanted]
+        part = Part(
+            kind="objects",
+            replaced=tuple(shown_name(name) for name in chosen if name in present),
+            added=tuple(shown_name(name) for name in chosen if name not in present),
+            removed=tuple(shown_name(name) for name in unwanted),
+        )
+        kept = False
+        if former:
+            announce(_BEGUN, part)
+            kept = keep_tables(connection, live, former, change.keep_as, reporter)
         for name in unwanted:
             connection.execute(f"DROP TABLE main.{quoted(name)}")
         for name in chosen:
             _replace(connection, name)
-        _bring_statistics(connection, chosen)
-        broken = _violations(connection) - before - _violations(connection, "beside", chosen)
-        if broken:
-            child, parent = sorted(broken)[0][:2]
-            raise RestoreError(
-                f"Rows of {child} would point to rows of {parent} that are not there; nothing was changed",
-                subject=child,
-                hint=f"Choose {parent} and {child} together, or restore under another name with --into NAME",
-            )
-        announce(
-            schema_mark(connection),
-            Part(
-                kind="objects",
-                replaced=tuple(shown_name(name) for name in chosen if name in present),
-                added=tuple(shown_name(name) for name in chosen if name not in present),
-                removed=tuple(shown_name(name) for name in unwanted),
-            ),
+        bring_statistics(connection, chosen)
+        _refuse_broken(_violations(connection) - before - _violations(connection, "beside", chosen))
+        announce(schema_mark(connection), part)
+    return kept
+
+
+def _refuse_broken(broken: set[tuple[str, str, int, int]]) -> None:
+    if broken:
+        child, parent = sorted(broken)[0][:2]
+        raise RestoreError(
+            f"Rows of {child} would point to rows of {parent} that are not there; nothing was changed",
+            subject=child,
+            hint=f"Choose {parent} and {child} together, or restore under another name with --into NAME",
         )
+
+
+def _all_tables(connection: sqlite3.Connection) -> list[str]:
+    rows = connection.execute("SELECT name FROM beside.sqlite_master WHERE type = 'table' ORDER BY rowid").fetchall()
+    return [name for (name,) in rows if not name.startswith("sqlite_")]
 
 
 def schema_mark(connection: sqlite3.Connection) -> str:
@@ -78,6 +97,8 @@ def schema_mark(connection: sqlite3.Connection) -> str:
 
 def settle_tables(mark: str, live: Path, *, busy_seconds: float) -> Literal["old", "new"]:
     """Whether the transaction of this mark was committed: each change of the schema counts the schema's number up."""
+    if mark == _BEGUN:
+        return "old"
     with contextlib.closing(connect(live, "mode=rw", busy_seconds=busy_seconds)) as connection:
         # Whoever reads first takes back what was cut.
         connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
@@ -117,69 +138,11 @@ def refuse_other_kinds(connection: sqlite3.Connection, names: Collection[str]) -
 
 
 def _replace(connection: sqlite3.Connection, name: str) -> None:
-    present = name in table_names(connection)
-    if not present:
-        refuse_other_kinds(connection, [shown_name(name)])
-    if present:
+    if name in table_names(connection):
         connection.execute(f"DROP TABLE main.{quoted(name)}")
-    made = connection.execute(
-        "SELECT type, sql FROM beside.sqlite_master WHERE tbl_name = ? AND sql IS NOT NULL ORDER BY rowid", (name,)
-    ).fetchall()
-    for kind, statement in made:
-        if kind == "table":
-            connection.execute(statement)
-    bring_rows(connection, name)
-    # Triggers come last: they must not act upon the rows that are brought.
-    for kind, statement in made:
-        if kind in ("index", "trigger"):
-            connection.execute(statement)
-
-
-def bring_rows(connection: sqlite3.Connection, name: str) -> None:
-    """Copy the rows of a table, and what it counts, from the file beside."""
-    columns = _columns(connection, name)
-    listed = ", ".join(columns)
-    connection.execute(
-        f"INSERT INTO main.{quoted(name)} ({listed}) SELECT {listed} FROM beside.{quoted(name)}"  # noqa: S608  # quoted
-    )
-    if connection.execute("SELECT 1 FROM beside.sqlite_master WHERE name = 'sqlite_sequence'").fetchone():
-        rows = connection.execute("SELECT seq FROM beside.sqlite_sequence WHERE name = ?", (name,)).fetchall()
-        if rows:
-            connection.execute("DELETE FROM main.sqlite_sequence WHERE name = ?", (name,))
-            connection.execute("INSERT INTO main.sqlite_sequence (name, seq) VALUES (?, ?)", (name, rows[0][0]))
-
-
-def _columns(connection: sqlite3.Connection, name: str) -> list[str]:
-    """The columns that are stored, and the rowid where the table has one that no column stands for."""
-    info = connection.execute("SELECT name, hidden FROM pragma_table_xinfo(?, 'beside')", (name,)).fetchall()
-    stored = [quoted(column) for column, hidden in info if hidden not in _GENERATED]
-    taken = {str(column).lower() for column, _ in info}
-    for rowid in _ROWID_NAMES:
-        if rowid in taken:
-            continue
-        try:
-            connection.execute(f"SELECT {rowid} FROM beside.{quoted(name)} LIMIT 0")  # noqa: S608  # quoted
-        except sqlite3.OperationalError:
-            break  # WITHOUT ROWID
-        return [rowid, *stored]
-    return stored
-
-
-def _bring_statistics(connection: sqlite3.Connection, names: Collection[str]) -> None:
-    """What ANALYZE has found out about the tables, which goes with a dropped one: queries would take other ways."""
-    found = connection.execute("SELECT name FROM beside.sqlite_master WHERE name IN ('sqlite_stat1', 'sqlite_stat4')")
-    figures = [name for (name,) in found.fetchall()]
-    if not figures:
-        return
-    connection.execute("ANALYZE main.sqlite_schema")  # makes the tables of the figures, and looks at nothing
-    for figure in figures:
-        columns = [name for (name,) in connection.execute("SELECT name FROM pragma_table_info(?, 'main')", (figure,))]
-        listed = ", ".join(columns)
-        for name in names if columns else ():
-            connection.execute(
-                f"INSERT INTO main.{figure} ({listed}) SELECT {listed} FROM beside.{figure} WHERE tbl = ?",  # noqa: S608  # our own words
-                (name,),
-            )
+    else:
+        refuse_other_kinds(connection, [shown_name(name)])
+    bring_table(connection, name)
 
 
 def _violations(

@@ -224,7 +224,7 @@ class SqliteTarget(SqliteFile):
         reporter: Reporter,
         announce: Announce,
     ) -> bool:
-        """Replace the chosen tables in one transaction; nothing of them is kept."""
+        """Replace the chosen tables in one transaction; the former ones are kept in a file beside."""
         live = safe_target(str(real_path(change.database)))
         safe_target(change.beside)
         with self._explained(live), _misfits(live):
@@ -234,15 +234,18 @@ class SqliteTarget(SqliteFile):
                 reporter.log(f"{change.tables[0]} of the backup is in {live} now, as {change.name_as}")
                 self.drop_target(change.beside)
                 return False
-            replace_tables(change, live, announce, busy_seconds=float(self.settings.busy_timeout))
+            busy = float(self.settings.busy_timeout)
+            kept = replace_tables(change, live, announce, reporter, busy_seconds=busy)
         self.drop_target(change.beside)
-        return False
+        return kept
 
     def settle_part(self, mark: str, change: PartChange) -> Literal["old", "new"]:
-        """One transaction did all of it, or nothing."""
+        """One transaction did all of it, or nothing; what lies beside of the content that is in place goes."""
         live = safe_target(str(real_path(change.database)))
         with self._explained(live):
-            return settle_tables(mark, live, busy_seconds=float(self.settings.busy_timeout))
+            verdict = settle_tables(mark, live, busy_seconds=float(self.settings.busy_timeout))
+        self.drop_target(change.beside if verdict == "new" else change.keep_as)
+        return verdict
 
     def kept_archive(self, kept_as: str) -> Archive:
         """The kept file, which is a whole database."""

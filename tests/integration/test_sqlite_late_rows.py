@@ -1,0 +1,126 @@
+"""What others write into chosen tables of SQLite after the safety backup was begun, and before they are replaced."""
+
+import contextlib
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dgtui.engine import restore_swap, starting
+from dgtui.engine.datasources import sqlite_former, sqlite_part
+from dgtui.engine.datasources.loading import Selection
+from dgtui.engine.restore_model import Restore
+from tests.support.forking import forked
+from tests.support.homes import Home
+from tests.support.part_shops import Shop, databases
+
+_CHOSEN = Selection(tables=("a", "b"))
+
+
+@pytest.fixture(params=["delete", "wal"])
+def shop(request: pytest.FixtureRequest, home: Home) -> Iterator[Shop]:
+    """A shop in a file, in one mode of its journal and the other."""
+    with databases("sqlite", home, request) as made:
+        made.run(f"PRAGMA journal_mode = {request.param}")
+        yield made
+
+
+def _after(owner: Any, name: str, work: Callable[[], object]) -> None:
+    real = getattr(owner, name)
+
+    def followed(*arguments: Any, **named: Any) -> Any:
+        result = real(*arguments, **named)
+        work()
+        return result
+
+    setattr(owner, name, followed)
+
+
+def _restored(shop: Shop, monkeypatch: pytest.MonkeyPatch, watch: Callable[[], object]) -> Restore:
+    monkeypatch.setattr(starting, "fork_worker", forked(watch))
+    engine = shop.home.engine(fork_workers=True)
+    run_id = engine.start_restore(shop.execution, overwrite=True, selection=_CHOSEN)
+    shop.home.finish(engine, run_id)
+    monkeypatch.undo()
+    return engine.restore(run_id)
+
+
+def _beside(home: Home) -> list[str]:
+    return [path.name for path in home.folder.glob(".shop.db__dgtui*")]
+
+
+def test_what_others_write_after_the_safety_backup_is_kept_beside(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With rowids, indexes, triggers and counters; an undo brings it back."""
+    shop.run(
+        "DROP TABLE b",
+        "CREATE TABLE b (word TEXT, twice TEXT AS (word || word), number INTEGER PRIMARY KEY AUTOINCREMENT)",
+        "INSERT INTO b (word, number) VALUES ('early', 70)",
+        "CREATE INDEX b_word ON b (word)",
+        "CREATE TRIGGER b_gone AFTER DELETE ON b BEGIN DELETE FROM a WHERE id = old.number; END",
+    )
+    schema = _schema(shop)
+    late = ("INSERT INTO a VALUES (3, 'third', 1)", "UPDATE b SET word = 'late'")
+    restore = _restored(shop, monkeypatch, lambda: _after(restore_swap, "take_safety_copy", lambda: shop.run(*late)))
+    assert (restore.status, shop.content()) == ("completed", shop.backed_up)
+    kept = Path(str(restore.part_kept_as))
+    assert kept.stat().st_mode & 0o777 == 0o600
+    assert restore.kept_until is not None
+    with contextlib.closing(sqlite3.connect(kept)) as connection:
+        assert connection.execute("SELECT id FROM a ORDER BY id").fetchall() == [(1,), (2,), (3,)]
+    shop.undo(restore)
+    assert shop.content()["b"] == [("late", "latelate", 70)]
+    assert (3, "third", 1) in shop.content()["a"]
+    assert _schema(shop) == schema
+    shop.run("INSERT INTO b (word) VALUES ('next')")
+    assert shop.content()["b"][1][2] == 71
+
+
+def _schema(shop: Shop) -> set[tuple[Any, ...]]:
+    with contextlib.closing(sqlite3.connect(shop.home.folder / "shop.db")) as connection:
+        return set(connection.execute("SELECT type, name, sql FROM sqlite_schema"))
+
+
+def test_nobody_writes_between_the_copy_and_the_exchange(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who tries is told that the database is locked."""
+    answers = shop.home.folder / "answers"
+
+    def write() -> None:
+        with contextlib.closing(sqlite3.connect(shop.home.folder / "shop.db", timeout=0)) as connection:
+            try:
+                connection.execute("INSERT INTO a VALUES (3, 'third', 1)")
+            except sqlite3.OperationalError as error:
+                answers.write_text(str(error))
+
+    restore = _restored(shop, monkeypatch, lambda: _after(sqlite_part, "keep_tables", write))
+    assert (restore.status, shop.content()) == ("completed", shop.backed_up)
+    assert answers.read_text() == "database is locked"
+
+
+def test_without_room_for_what_is_kept_nothing_is_changed(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And nothing of it is left."""
+
+    def full(*_: Any) -> None:
+        error = sqlite3.OperationalError("database or disk is full")
+        error.sqlite_errorcode = sqlite3.SQLITE_FULL
+        raise error
+
+    shop.run("UPDATE a SET word = 'changed'")
+    written = shop.content()
+    restore = _restored(shop, monkeypatch, lambda: setattr(sqlite_former, "_copy", full))
+    assert (restore.status, shop.content()) == ("failed", written)
+    assert restore.problem is not None
+    assert "could not be kept in" in restore.problem.message
+    assert (restore.placing, restore.part, _beside(shop.home)) == (None, None, [])
+
+
+def test_what_needs_an_extension_is_replaced_all_the_same(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is in the safety backup; that nothing else keeps it is told."""
+    with contextlib.closing(sqlite3.connect(shop.home.folder / "shop.db")) as connection, connection:
+        connection.create_function("strange", 1, str, deterministic=True)
+        connection.execute("CREATE INDEX b_strange ON b (strange(word))")
+    restore = _restored(shop, monkeypatch, lambda: None)
+    assert (restore.status, restore.part_kept_as, shop.content()) == ("completed", None, shop.backed_up)
+    assert _beside(shop.home) == []
+    assert shop.way(restore) == "safety"
