@@ -219,7 +219,9 @@ def test_a_catalogue_of_an_earlier_schema_is_brought_up_to_date_with_all_it_hold
     catalog.close()
     with sqlite3.connect(tmp_path / "catalog.db") as connection:
         connection.execute("DROP INDEX safety_copies")
-        for column in ("purpose", "protected_until", "pin"):
+        for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            connection.execute(f"DROP TRIGGER {name}")
+        for column in ("alike", "purpose", "protected_until", "pin"):
             connection.execute(f"ALTER TABLE executions DROP COLUMN {column}")
         connection.execute("UPDATE meta SET value = '1' WHERE key = 'schema_version'")
         connection.execute("DROP TABLE storages")

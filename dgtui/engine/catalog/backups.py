@@ -17,7 +17,7 @@ from dgtui.engine.catalog import tables
 from dgtui.engine.catalog.database import Database, time_text
 from dgtui.engine.catalog.json_pages import literal, texts_of_ranges, texts_of_sequences
 from dgtui.engine.job_backups import Backups, JobBackups
-from dgtui.engine.model import OWN_FOLDERS, RESTORABLE, Alike, CopyStatus, Record
+from dgtui.engine.model import RESTORABLE, Alike, CopyStatus, Record
 
 _RESTORABLE = tables.executions.c.status.in_(sorted(RESTORABLE))
 _PIECE = 5000
@@ -161,21 +161,7 @@ def _text_of(chosen: sa.ColumnElement[bool]) -> sa.Select[tuple[str]]:
     """The chosen ones as `_Group`s with commas between; names would have to be read again and again."""
     columns = tables.executions.c
     names = ("execution_id", "started_at", "compressed_size_bytes", "folder", "sequence")
-    alike = [columns[name] for name in Alike.__struct_fields__ if name != "where"]
-    one = sa.select(*alike, _where_text().label("where"), *(columns[name] for name in names)).where(chosen).subquery()
-    kind = [one.c[name] for name in Alike.__struct_fields__]
-    of_each = (sa.func.json_group_array(one.c[name]) for name in names)
-    group = sa.func.printf(literal("[%s,%s,%s,%s,%s,%s]"), sa.func.json_array(*kind), *of_each).label("text")
-    groups = sa.select(group).group_by(*kind).subquery()
+    of_each = (sa.func.json_group_array(columns[name]) for name in names)
+    group = sa.func.printf(literal("[%s,%s,%s,%s,%s,%s]"), columns.alike, *of_each).label("text")
+    groups = sa.select(group).where(chosen).group_by(columns.alike).subquery()
     return sa.select(sa.func.group_concat(groups.c.text, literal(",\n")))
-
-
-def _where_text() -> sa.ScalarSelect[str]:
-    """The copies of an execution as the JSON of their `KnownCopy` with commas between."""
-    executions, copies = tables.executions.c, tables.copies.c
-    judged = (copies.status == "corrupt") | ((copies.status == "unknown") & copies.problem.is_not(None))
-    own_folders = executions.job_id + literal("/") + executions.folder
-    place = sa.func.coalesce(sa.func.replace(copies.path, own_folders, literal(OWN_FOLDERS)), copies.path)
-    copy = sa.func.json_array(copies.storage, copies.status, judged, place)
-    text = sa.select(sa.func.coalesce(sa.func.group_concat(copy), literal("")))
-    return text.where(copies.execution_id == executions.execution_id).scalar_subquery()

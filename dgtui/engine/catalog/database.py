@@ -14,6 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
+from dgtui.engine.catalog.alike import keep_alike
 from dgtui.engine.catalog.damage import (
     is_suspected,
     move_aside_if_damaged,
@@ -139,6 +140,7 @@ class Database:
                 if table.name in existing:
                     _add_missing(connection, table, inspector)
             metadata.create_all(connection)
+            keep_alike(connection)
             version = insert(meta).values(key="schema_version", value=str(SCHEMA_VERSION))
             connection.execute(
                 version.on_conflict_do_update(index_elements=["key"], set_={"value": str(SCHEMA_VERSION)})

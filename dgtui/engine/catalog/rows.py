@@ -11,7 +11,7 @@ from dgtui.engine.catalog import tables
 from dgtui.engine.catalog.database import time_text
 from dgtui.engine.model import Copy, Execution, Problem
 
-_EXECUTION = tuple(column.name for column in tables.executions.columns)
+_EXECUTION = tuple(column.name for column in tables.executions.columns if column.name != "alike")
 _COPY = tuple(column.name for column in tables.copies.columns if column.name != "execution_id")
 _MOMENTS = ("started_at", "finished_at", "expires_at", "protected_until")
 _problem = msgspec.json.Decoder(Problem)
@@ -33,7 +33,7 @@ def columns_of(record: Execution | Copy) -> dict[str, Any]:
 
 def executions_of(connection: sa.Connection, query: sa.Select[Any]) -> list[Execution]:
     """The executions that a query of their whole table finds, with their copies."""
-    rows = connection.execute(query).all()
+    rows = connection.execute(query.with_only_columns(*(tables.executions.c[name] for name in _EXECUTION))).all()
     copies = _copies_of(connection, [row.execution_id for row in rows])
     return [_execution(row, tuple(copies.get(row.execution_id, ()))) for row in rows]
 

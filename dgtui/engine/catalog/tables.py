@@ -5,7 +5,7 @@ A column that is added later is nullable or has a `server_default`: catalogues o
 
 import sqlalchemy as sa
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 """Grows with every change of a table; `Database` brings an older catalogue up to date."""
 
 metadata = sa.MetaData()
@@ -37,6 +37,8 @@ executions = sa.Table(
     sa.Column("purpose", sa.String, nullable=False, server_default="backup"),
     sa.Column("protected_until", sa.String),
     sa.Column("pin", sa.String),
+    # Made of the others and of the copies, by the catalogue itself: see alike.py.
+    sa.Column("alike", sa.String),
     sa.Index("executions_of_folder", "job_id", "folder"),
     sa.Index("executions_in_order", "job_id", "sequence"),
     sa.Index("executions_of_job", "job", "started_at"),
