@@ -86,10 +86,16 @@ class Teller:
             subject=execution.job,
             message=f"Backup {execution.job} of {execution.datasource}: {_outcome(execution)}",
             details=_details(execution),
-            related=(execution.datasource, *(copy.storage for copy in execution.copies)),
+            related=self._concerned(execution),
             group_key=cause_of_end(self._config, execution),
             event=execution.execution_id,
         )
+
+    def _concerned(self, execution: Execution) -> tuple[str, ...]:
+        """The datasource and the storages of a backup; where it failed, those that it was for."""
+        job = self._config.jobs.get(execution.job)
+        storages = (*(copy.storage for copy in execution.copies), *(job.storages if job is not None else ()))
+        return (execution.datasource, *dict.fromkeys(storages))
 
     def copies_checked(self, execution: Execution, copies: Sequence[Copy]) -> None:
         """Tell of copies that were read to their last byte."""

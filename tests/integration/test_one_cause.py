@@ -77,9 +77,9 @@ def web() -> Iterator[WebServer]:
         yield server
 
 
-def fleet(home: Home, web: WebServer, datasource: str, job: str = "") -> Fleet:
-    """Forty jobs, each of a datasource of its own."""
-    tables = [f"[storages.disk]\ntype = 'local'\npath = '{home.storage()}'\n", channel(web)]
+def fleet(home: Home, web: WebServer, datasource: str, job: str = "", *, of: str = "") -> Fleet:
+    """Forty jobs, each of a datasource of its own, and a channel; `of` is what it is told of alone."""
+    tables = [f"[storages.disk]\ntype = 'local'\npath = '{home.storage()}'\n", channel(web) + of]
     for number in range(_JOBS):
         tables.append(f"[datasources.shop{number}]\n{datasource.format(port=number + 1)}\n")
         tables.append(f"[jobs.j{number}]\ndatasource = 'shop{number}'\nstorages = ['disk']\n{job}\n")
@@ -184,6 +184,15 @@ def test_a_storage_that_forty_backups_miss_is_one_message_and_so_is_that_they_ar
     jobs.watch.clock.forward(days=1)
     jobs.end("completed")
     assert len(jobs.sent()) == _JOBS
+
+
+def test_a_channel_of_one_storage_is_told_of_the_backups_that_it_keeps_from_being_made(
+    home: Home, web: WebServer, tmp_path: Path
+) -> None:
+    """A run that failed has no copies, and was told as one that concerns no storage."""
+    jobs = fleet(home, web, f"type = 'sqlite'\npath = '{tmp_path / 'shop.db'}'", of="storages = ['disk']")
+    jobs.end("failed", Problem(kind="StorageError", message="gone", subject="disk"))
+    assert jobs.sent(minutes=1) == [f"{_JOBS} backups failed at disk"]
 
 
 @pytest.mark.parametrize(
