@@ -24,14 +24,15 @@ def newest_backup(database: Database, datasource: str, statuses: Collection[str]
     executions = tables.executions.c
     # An index has these numbers alone; in one question, SQLite would read every row to put them in order.
     numbers = sa.select(executions.sequence).where(executions.datasource == datasource)
+    numbers = numbers.order_by(executions.sequence.desc()).limit(_LOOKED_AT_ONCE)
     chosen = sa.select(tables.executions).where(executions.status.in_(sorted(statuses)), executions.purpose == "backup")
     with database.transaction() as connection:
-        sequences = connection.scalars(numbers.order_by(executions.sequence.desc())).all()
-        for begin in range(0, len(sequences), _LOOKED_AT_ONCE):
-            few = executions.sequence.in_(sequences[begin : begin + _LOOKED_AT_ONCE])
-            query = chosen.where(few).order_by(executions.sequence.desc()).limit(1)
+        few = connection.scalars(numbers).all()
+        while few:
+            query = chosen.where(executions.sequence.in_(few)).order_by(executions.sequence.desc()).limit(1)
             if found := executions_of(connection, query):
                 return found[0]
+            few = connection.scalars(numbers.where(executions.sequence < few[-1])).all()
     return None
 
 
