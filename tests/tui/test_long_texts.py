@@ -16,6 +16,7 @@ from dgtui.engine.notification_model import Notification
 from dgtui.screens.forms.fields import SettingField
 from dgtui.screens.notification import NotificationScreen
 from dgtui.screens.text import TextScreen
+from dgtui.screens.widgets.choice import Choice, Option
 from dgtui.screens.widgets.details import Details, wrapped_line
 from dgtui.screens.widgets.key_bar import KeyBar
 from dgtui.screens.widgets.listing import Listing
@@ -253,3 +254,39 @@ async def test_what_is_typed_stays_within_its_dialog(home: Home, shop: Path) -> 
             fields = [field for field in driver.screen.query(Input) if field.region]
             assert fields, keys
             assert [field.id for field in fields if field.region.right >= box.right] == [], keys
+
+
+class ChoiceApp(App[None]):
+    """Two storages whose names differ in their ends alone."""
+
+    def compose(self) -> ComposeResult:
+        """One of them has another state."""
+        look = Look(unicode=True, colour=False)
+        mark = (Span(" "), Span("●"))
+        yield Choice(
+            [
+                Option("automatic", "automatic"),
+                Option("a", "the-second-computing-centre-of-hamburg", mark),
+                Option("b", "the-second-computing-centre-of-bremen", mark, why_not="unreachable"),
+                Option("nas", "nas", mark),
+            ],
+            look,
+            id="storage",
+        )
+
+
+async def test_a_choice_that_is_longer_than_a_row_is_read_to_its_end_with_its_state() -> None:
+    async with ChoiceApp().run_test(size=(30, 12)) as pilot:
+        choice = pilot.app.query_one(Choice)
+        assert [choice.render_line(y).text.rstrip() for y in range(choice.size.height)] == [
+            "(•) automatic",
+            "( ) the-second-computing-centr",
+            "    e-of-hamburg ●",
+            "(-) the-second-computing-centr",
+            "    e-of-bremen ●: unreachable",
+            "( ) nas ●",
+        ]
+        await pilot.click(Choice, offset=(8, 2))
+        assert choice.key == "a"
+        await pilot.click(Choice, offset=(8, 4))
+        assert choice.key == "a", "it is not possible"

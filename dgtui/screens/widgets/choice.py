@@ -11,6 +11,7 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
+from dgtui.screens.widgets.details import wrapped_line
 from dgtui.screens.widgets.styled import StyledWidget, span
 from dgtui.wording.panel import Line, Span
 from dgtui.wording.terminal import Look
@@ -143,12 +144,16 @@ class Choice(StyledWidget, can_focus=True):
         for option in self._options:
             pieces = self._pieces(option)
             size = sum(cells(piece.text) for piece in pieces) + 3
+            if size - 3 > width:
+                rows += [[(option, line)] for line in _wrapped(pieces, width)]
+                used = width
+                continue
             if rows[-1] and used + size - 3 > width:
                 rows.append([])
                 used = 0
             rows[-1].append((option, pieces))
             used += size
-        return rows
+        return [row for row in rows if row] or [[]]
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:  # noqa: ARG002  # Textual's
         """As many rows as the options need."""
@@ -170,6 +175,14 @@ class Choice(StyledWidget, can_focus=True):
             if event.x < left:
                 self.choose(option.key)
                 return
+
+
+def _wrapped(pieces: Line, width: int) -> list[Line]:
+    """An option on several lines below each other, beside its sign: names may differ in their ends alone."""
+    sign, *rest = pieces
+    indent = cells(sign.text)
+    first, *others = wrapped_line(tuple(rest), max(width - indent, 1))
+    return [(sign, *first), *((Span(" " * indent), *line) for line in others)]
 
 
 class Tick(StyledWidget, can_focus=True):
