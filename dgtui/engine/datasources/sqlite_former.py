@@ -37,7 +37,9 @@ def keep_tables(live: sqlite3.Connection, path: Path, names: Sequence[str], keep
         os.close(os.open(kept, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
     try:
         _copy(live, path, names, kept)
+        _make_durable(kept)
     except (sqlite3.DatabaseError, UnicodeEncodeError) as error:
+        drop_tables(kept)
         if getattr(error, "sqlite_errorcode", 0) & 0xFF in _NOT_OF_THE_TABLES:
             raise RestoreError(
                 f"The former tables could not be kept in {kept}: {printable(str(error))}; nothing was changed",
@@ -49,16 +51,18 @@ def keep_tables(live: sqlite3.Connection, path: Path, names: Sequence[str], keep
             "a safety backup had been begun is kept nowhere",
             level="warning",
         )
-        _remove(kept)
         return False
-    with explained(kept, "make durable"):
-        descriptor = os.open(kept, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-    fsync_folder(kept.parent)
+    except BaseException:
+        drop_tables(kept)
+        raise
     return True
+
+
+def drop_tables(kept: Path) -> None:
+    """Remove what was kept, or half of it. Raises StorageError."""
+    with explained(kept, "remove"):
+        for ending in ("", *SIDE_FILES):
+            side_file(kept, ending).unlink(missing_ok=True)
 
 
 def _copy(live: sqlite3.Connection, path: Path, names: Sequence[str], kept: Path) -> None:
@@ -82,7 +86,11 @@ def _copy(live: sqlite3.Connection, path: Path, names: Sequence[str], kept: Path
         connection.execute("COMMIT")
 
 
-def _remove(kept: Path) -> None:
-    with explained(kept, "remove"):
-        for ending in ("", *SIDE_FILES):
-            side_file(kept, ending).unlink(missing_ok=True)
+def _make_durable(kept: Path) -> None:
+    with explained(kept, "make durable"):
+        descriptor = os.open(kept, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    fsync_folder(kept.parent)

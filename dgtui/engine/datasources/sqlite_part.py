@@ -2,14 +2,14 @@
 
 import contextlib
 import sqlite3
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
 from dgtui.engine.datasources.loading import Announce
 from dgtui.engine.datasources.sqlite_bring import bring_statistics, bring_table
 from dgtui.engine.datasources.sqlite_check import quoted, shown_name, table_names
-from dgtui.engine.datasources.sqlite_former import keep_tables
+from dgtui.engine.datasources.sqlite_former import drop_tables, keep_tables
 from dgtui.engine.datasources.sqlite_snapshot import connect
 from dgtui.engine.errors import RestoreError
 from dgtui.engine.reporting import Reporter
@@ -65,14 +65,23 @@ def replace_tables(
         if former:
             announce(_BEGUN, part)
             kept = keep_tables(connection, live, former, change.keep_as, reporter)
-        for name in unwanted:
-            connection.execute(f"DROP TABLE main.{quoted(name)}")
-        for name in chosen:
-            _replace(connection, name)
-        bring_statistics(connection, chosen)
-        _refuse_broken(_violations(connection) - before - _violations(connection, "beside", chosen))
-        announce(schema_mark(connection), part)
+        try:
+            _exchange(connection, chosen, unwanted)
+            _refuse_broken(_violations(connection) - before - _violations(connection, "beside", chosen))
+            announce(schema_mark(connection), part)
+        except BaseException:
+            if kept:
+                drop_tables(Path(change.keep_as))
+            raise
     return kept
+
+
+def _exchange(connection: sqlite3.Connection, chosen: Sequence[str], unwanted: Sequence[str]) -> None:
+    for name in unwanted:
+        connection.execute(f"DROP TABLE main.{quoted(name)}")
+    for name in chosen:
+        _replace(connection, name)
+    bring_statistics(connection, chosen)
 
 
 def _refuse_broken(broken: set[tuple[str, str, int, int]]) -> None:
