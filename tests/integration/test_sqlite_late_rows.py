@@ -2,6 +2,8 @@
 
 import contextlib
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,7 @@ from typing import Any
 import pytest
 
 from dgtui.engine import restore_swap, starting
-from dgtui.engine.datasources import sqlite_former, sqlite_part
+from dgtui.engine.datasources import sqlite_data, sqlite_former, sqlite_part
 from dgtui.engine.datasources.loading import Selection
 from dgtui.engine.restore_model import Restore
 from tests.support.forking import forked
@@ -38,10 +40,12 @@ def _after(owner: Any, name: str, work: Callable[[], object]) -> None:
     setattr(owner, name, followed)
 
 
-def _restored(shop: Shop, monkeypatch: pytest.MonkeyPatch, watch: Callable[[], object]) -> Restore:
+def _restored(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, watch: Callable[[], object], chosen: Selection = _CHOSEN
+) -> Restore:
     monkeypatch.setattr(starting, "fork_worker", forked(watch))
     engine = shop.home.engine(fork_workers=True)
-    run_id = engine.start_restore(shop.execution, overwrite=True, selection=_CHOSEN)
+    run_id = engine.start_restore(shop.execution, overwrite=True, selection=chosen)
     shop.home.finish(engine, run_id)
     monkeypatch.undo()
     return engine.restore(run_id)
@@ -124,3 +128,35 @@ def test_what_needs_an_extension_is_replaced_all_the_same(shop: Shop, monkeypatc
     assert (restore.status, restore.part_kept_as, shop.content()) == ("completed", None, shop.backed_up)
     assert _beside(shop.home) == []
     assert shop.way(restore) == "safety"
+
+
+_ROWS = Selection(backup_type="data_only", tables=("a",))
+
+
+def test_what_is_written_while_rows_are_loaded_into_a_copy_is_not_replaced(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also to other tables, which a restore of rows alone has to leave as they are."""
+    shop.run("UPDATE a SET word = 'changed'")
+    late = "INSERT INTO c VALUES (2, 'late')"
+    restore = _restored(shop, monkeypatch, lambda: _after(sqlite_data, "take_snapshot", lambda: shop.run(late)), _ROWS)
+    assert (restore.status, restore.kept_as, restore.part) == ("failed", None, None)
+    assert restore.problem is not None
+    assert "was written to while rows were loaded; nothing was changed" in restore.problem.message
+    assert shop.content()["c"] == [(1, "one"), (2, "late")]
+    assert shop.content()["a"] == [(1, "changed", 1), (2, "changed", 1)]
+    assert _beside(shop.home) == []
+    again = _restored(shop, monkeypatch, lambda: None, _ROWS)
+    assert (again.status, shop.content()["a"]) == ("completed", shop.backed_up["a"])
+    assert shop.content()["c"] == [(1, "one"), (2, "late")]
+
+
+def test_rows_alone_into_a_file_whose_last_writer_was_killed(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it had committed is there, be it in the -wal alone."""
+    killed = (
+        "import os, sqlite3, sys; connection = sqlite3.connect(sys.argv[1]);"
+        "connection.execute(\"INSERT INTO c VALUES (2, 'two')\"); connection.commit(); os._exit(1)"
+    )
+    subprocess.run([sys.executable, "-c", killed, str(shop.home.folder / "shop.db")], check=False)
+    restore = _restored(shop, monkeypatch, lambda: None, _ROWS)
+    assert (restore.status, shop.content()["c"]) == ("completed", [(1, "one"), (2, "two")])

@@ -15,7 +15,7 @@ from dgtui.engine.datasources.sqlite_check import check_file, quoted, shown_name
 from dgtui.engine.datasources.sqlite_restore import write_archive
 from dgtui.engine.datasources.sqlite_selection import chosen_tables
 from dgtui.engine.datasources.sqlite_snapshot import SIDE_FILES, connect, side_file, take_snapshot, uri
-from dgtui.engine.datasources.sqlite_swap import refuse_open, swap_database
+from dgtui.engine.datasources.sqlite_swap import refuse_open, swap_database, version_at_rest
 from dgtui.engine.errors import RestoreError
 from dgtui.engine.reporting import Reporter
 from dgtui.engine.restore_model import Part
@@ -55,7 +55,10 @@ def load_rows(
     scratch_folder: Path,
     announce: Announce,
 ) -> LoadOutcome:
-    """Load the rows; the former database is kept at `keep_as`. Raises RestoreError, ConfigError, sqlite3.Error."""
+    """Load the rows; the former database is kept at `keep_as`. Raises RestoreError, ConfigError, sqlite3.Error.
+
+    Where somebody writes to it meanwhile, nothing is changed.
+    """
     refuse_open(target)
     need_room(target, target.stat().st_size + archive.total_size_bytes)
     source = scratch_folder / f"rows-{os.getpid()}-{os.urandom(4).hex()}.db"
@@ -64,6 +67,7 @@ def load_rows(
         source.touch(mode=0o600, exist_ok=False)
         write_archive(archive.blocks(), source)
         check_file(source, "The archive")
+        copied = version_at_rest(target, reporter)
         take_snapshot(target, new, busy_seconds=0, progress=lambda _done, _total: None)
         errors = _fill(new, source, selection, reporter, overwrite=overwrite)
         if errors:
@@ -73,7 +77,7 @@ def load_rows(
             os.fsync(file.fileno())
         names = tuple(shown_name(name) for name in sorted(chosen_tables(source, selection.tables, ())))
         announce(mark_of(new), Part(kind="rows", replaced=names))
-        swap_database(new, target, keep_as, reporter)
+        swap_database(new, target, keep_as, reporter, copied=copied)
     finally:
         for path in (source, new):
             for ending in ("", *SIDE_FILES):

@@ -5,14 +5,16 @@ import os
 import sqlite3
 import stat
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from dgtui.engine.datasources.places import copy_attributes, copy_ownership, exchange, has_mark, holders, mark_of
 from dgtui.engine.datasources.sqlite_locks import try_exclusive
 from dgtui.engine.datasources.sqlite_snapshot import MAGIC, SIDE_FILES, connect, side_file
 from dgtui.engine.errors import RestoreError
-from dgtui.engine.files import fsync_folder
+from dgtui.engine.files import explained, fsync_folder
 from dgtui.engine.reporting import Reporter
+
+_CHANGES_START, _CHANGES_LENGTH = 24, 4
 
 
 def refuse_open(database: Path) -> None:
@@ -30,15 +32,44 @@ def refuse_open(database: Path) -> None:
         )
 
 
-def swap_database(new: Path, current: Path, keep_as: Path, reporter: Reporter) -> None:
-    """Put `new` at `current`, and the old one with its side files at `keep_as`; raises RestoreError."""
+class FileVersion(NamedTuple):
+    """What is another one after every transaction that is written to a database file."""
+
+    device: int
+    inode: int
+    size: int
+    written_ns: int
+    changes: bytes
+    """SQLite's own counter, in the header: the disk's clock stands still for some milliseconds."""
+
+
+def version_at_rest(database: Path, reporter: Reporter) -> FileVersion:
+    """The version of a database that nobody has open, once all of it is in the one file. Raises RestoreError."""
+    _fold_in_wal(database, reporter)
+    with explained(database, "read"), database.open("rb") as file:
+        return _version(file.fileno())
+
+
+def _version(descriptor: int) -> FileVersion:
+    known = os.fstat(descriptor)
+    changes = os.pread(descriptor, _CHANGES_LENGTH, _CHANGES_START)
+    return FileVersion(known.st_dev, known.st_ino, known.st_size, known.st_mtime_ns, changes)
+
+
+def swap_database(
+    new: Path, current: Path, keep_as: Path, reporter: Reporter, *, copied: FileVersion | None = None
+) -> None:
+    """Put `new` at `current`, and the old one with its side files at `keep_as`; raises RestoreError.
+
+    Where `new` was made of a copy of that version, what was written since is not replaced: then nothing is changed.
+    """
     for path in (keep_as, *(side_file(keep_as, ending) for ending in SIDE_FILES)):
         if os.path.lexists(path):
             raise RestoreError(f"{path} is in the way", subject=str(path), hint=f"Move it away: ls -l {path}")
     _need_whole(new)
     try:
         if current.exists():
-            _replace(new, current, keep_as, reporter)
+            _replace(new, current, keep_as, reporter, copied)
         else:
             clear_orphans(current, reporter)
             new.rename(current)
@@ -85,7 +116,7 @@ def _need_whole(new: Path) -> None:
         )
 
 
-def _replace(new: Path, current: Path, keep_as: Path, reporter: Reporter) -> None:
+def _replace(new: Path, current: Path, keep_as: Path, reporter: Reporter, copied: FileVersion | None) -> None:
     refuse_open(current)
     _fold_in_wal(current, reporter)
     descriptor = _open_to_lock(current)
@@ -93,6 +124,12 @@ def _replace(new: Path, current: Path, keep_as: Path, reporter: Reporter) -> Non
         if not try_exclusive(descriptor):
             raise RestoreError(
                 f"{current} is in use", subject=str(current), hint=f"Who has it open? Try: fuser -v {current}"
+            )
+        if copied is not None and _version(descriptor) != copied:
+            raise RestoreError(
+                f"{current} was written to while rows were loaded; nothing was changed",
+                subject=str(current),
+                hint="Try again once nobody writes there: the copy that rows go into would take back what was written",
             )
         copy_ownership(os.fstat(descriptor), new)
         copy_attributes(current, new)
