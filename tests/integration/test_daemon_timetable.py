@@ -97,6 +97,13 @@ def test_runs_wait_in_order_are_shown_and_can_be_cancelled(files: Home, start_da
         (f"{waiting.job} · shop", "queued"),
     }
     assert began(files) == [running], "the place is taken"
+    wait_until(
+        lambda: (
+            "at most 1 backup at once on this machine (max_concurrent of [guardian])"
+            in files.dgtui("status", waiting.execution_id, "--json").output
+        ),
+        "what it waits for to be told",
+    )
     # One that a person starts does not wait.
     by_hand = engine.start_job("nightly")
     assert files.finish(engine, by_hand).status == "completed"

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from dgtui.engine.catalog.due_runs import TimetableState, claim_due_run, missed_runs, queued_runs
 from dgtui.engine.catalog.notifications import Notifications
+from dgtui.engine.locks import take_lock
 from dgtui.engine.model import Execution
 from dgtui.engine.reconcile import reconcile
+from dgtui.engine.run_follower import RunFollower
 from tests.unit.config_support import DATASOURCE
 from tests.unit.timetable_support import START, Guard, job
 
@@ -234,6 +236,63 @@ def test_a_job_that_is_switched_off_while_its_run_waits_does_not_begin(tmp_path:
     guard.configure(job(hourly))
     guard.until(START + timedelta(hours=2))
     assert len(guard.started) == 1, "it begins anew with the next due time"
+
+
+@pytest.mark.parametrize(("hours", "starts"), [(1, True), (3, False)])
+def test_one_that_waited_when_the_machine_went_down_is_caught_up_within_its_grace_time(
+    tmp_path: Path, hours: int, starts: bool
+) -> None:
+    guard = Guard(tmp_path, job('schedule = "daily at 13:00"\ntimezone = "UTC"\ngrace = "2 h"'))
+    guard.step()
+    guard.now = due_at = START + timedelta(hours=1)
+    waiting = guard.kill_at_the_start()
+    guard.now += timedelta(hours=hours)
+    guard.restart()
+    guard.step()
+    guard.step()
+    assert guard.started == ([waiting] if starts else [])
+    assert queued_runs(guard.catalog) == []
+    assert [run.due_at for run in missed_runs(guard.catalog, START)] == ([] if starts else [due_at])
+    assert [told.kind for told in Notifications(guard.catalog).listed()] == ([] if starts else ["backup_overdue"])
+    execution = guard.catalog.execution(waiting)
+    assert execution is not None
+    assert execution.status == ("failed" if starts else "cancelled"), "as the runs of this test end"
+    guard.until(START + timedelta(days=1, hours=2))
+    assert len(guard.started) == 1 + starts, "and it goes on"
+
+
+def test_one_that_waits_for_its_turn_is_not_taken_away_by_a_daemon_that_starts_anew(tmp_path: Path) -> None:
+    guard = Guard(tmp_path, job('schedule = "daily at 13:00"\ntimezone = "UTC"\ngrace = 0'))
+    with take_lock(guard.paths.locks / f"job-{guard.config.job_id('nightly')}.lock", purpose="a run by hand"):
+        guard.step()
+        guard.until(START + timedelta(hours=1))
+        guard.now = START + timedelta(hours=4)
+        guard.step()
+        assert guard.started == []
+    guard.now += timedelta(seconds=20)
+    guard.restart()
+    guard.step()
+    assert len(guard.started) == 1
+
+
+def test_what_a_run_waits_for_stands_in_its_log_once(tmp_path: Path) -> None:
+    window = 'window = "12:30-13:10"'
+    guard = Guard(tmp_path, job(f'schedule = "daily at 13:00"\ntimezone = "UTC"\n{window}'))
+    with take_lock(guard.paths.locks / f"job-{guard.config.job_id('nightly')}.lock", purpose="a run by hand"):
+        guard.step()
+        guard.until(START + timedelta(hours=1))
+    guard.now = START + timedelta(hours=2)
+    guard.step()
+    guard.step()
+    (waiting,) = queued_runs(guard.catalog)
+    follower = RunFollower(guard.paths, waiting.execution_id)
+    follower.poll()
+    assert [message.text for message in follower.snapshot.log] == [
+        "It was due at 2025-01-01 13:00:00 UTC by the timetable",
+        "It waits for another run of this job, which is under way",
+        "It waits for the hours in which it may begin: 12:30-13:10 UTC",
+    ]
+    assert follower.snapshot.status == "queued"
 
 
 @settings(deadline=None, max_examples=8)

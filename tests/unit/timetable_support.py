@@ -11,6 +11,7 @@ from dgtui.engine.catalog import Catalog
 from dgtui.engine.catalog.due_runs import queued_runs
 from dgtui.engine.guardian.duty import DutyContext
 from dgtui.engine.guardian.timetable_duty import TimetableDuty
+from dgtui.engine.guardian.waiting import note_seen
 from dgtui.engine.model import ExecutionStatus
 from dgtui.engine.run_writer import RunWriter
 from dgtui.engine.runs import RunPaths
@@ -58,6 +59,7 @@ class Guard:
         with pytest.raises(KeyboardInterrupt):
             self.duty.run(self.now)
         (waiting,) = queued_runs(self.catalog)
+        note_seen(self.paths, waiting.execution_id, self.now)  # by the clock of the test, as all else
         return waiting.execution_id
 
     def _start(self, paths: RunPaths, run_id: str, _locks: tuple[int, ...], _faults: int) -> int:

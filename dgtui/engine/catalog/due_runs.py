@@ -19,7 +19,7 @@ from dgtui.engine.catalog.database import time_text
 from dgtui.engine.model import UNDER_WAY, Execution, ExecutionStatus, Problem, Record
 
 DueState = Literal["waiting", "starting", "started", "missed", "ended"]
-"""`ended` is a run that was taken from the queue before it started; `missed` one that was never in it."""
+"""`ended` is a run that was taken from the queue before it started; `missed` one that came too late to be started."""
 
 _KEPT = timedelta(days=800)
 
@@ -249,12 +249,18 @@ def move_due_run(catalog: Catalog, execution_id: str, *, old: tuple[DueState, ..
 
 
 def end_waiting_run(
-    catalog: Catalog, execution_id: str, status: ExecutionStatus, problem: Problem | None, at: datetime
+    catalog: Catalog,
+    execution_id: str,
+    status: ExecutionStatus,
+    problem: Problem | None,
+    at: datetime,
+    *,
+    state: Literal["ended", "missed"] = "ended",
 ) -> bool:
     """Take a waiting run from the queue for good; False where it does not wait any more."""
     execution = catalog.execution(execution_id)
     with catalog.transaction() as connection:
-        moved = _move(connection, execution_id, ("waiting",), "ended")
+        moved = _move(connection, execution_id, ("waiting",), state)
         if moved and execution is not None:
             write_execution(
                 connection, msgspec.structs.replace(execution, status=status, problem=problem, finished_at=at)

@@ -8,6 +8,7 @@ from dgtui.config import Config
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.catalog.due_runs import QueuedRun
 from dgtui.engine.runs import RunPaths
+from dgtui.engine.sizes import counted
 
 
 class Places:
@@ -31,11 +32,15 @@ class Places:
             ),
         )
 
-    def free_for(self, datasource: str) -> bool:
-        """Whether one more backup of a datasource may run now."""
-        if self._taken.total() >= self._config.guardian.max_concurrent:
-            return False
-        return self._taken[datasource] < self._config.require_datasource(datasource).max_concurrent
+    def obstacle(self, datasource: str) -> str | None:
+        """What one more backup of a datasource has to wait for; None where it may run now."""
+        here = self._config.guardian.max_concurrent
+        if self._taken.total() >= here:
+            return f"a place: at most {counted(here, 'backups')} at once on this machine (max_concurrent of [guardian])"
+        there = self._config.require_datasource(datasource).max_concurrent
+        if self._taken[datasource] >= there:
+            return f"a place: at most {counted(there, 'backups')} of {datasource} at once (its max_concurrent)"
+        return None
 
     def take(self, datasource: str) -> None:
         """One more runs."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from dgtui.config import Config, JobSettings
 from dgtui.engine.backup import BackupPlan, started_execution
 from dgtui.engine.files import explained
+from dgtui.engine.guardian.waiting import note_seen
 from dgtui.engine.model import Execution
 from dgtui.engine.run_writer import RunWriter
 from dgtui.engine.runs import RunPaths
@@ -32,6 +33,7 @@ def write_queued(paths: RunPaths, execution: Execution, reason: str) -> Path:
     with explained(messages, "write"), contextlib.closing(RunWriter(messages)) as run:
         run.status("queued")
         run.log(reason)
+    note_seen(paths, execution.execution_id, execution.started_at)
     return messages
 
 

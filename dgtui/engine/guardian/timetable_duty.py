@@ -5,7 +5,6 @@ one finds the claim: as long as the run's worker never said a word and does not 
 started once. Runs that people start begin at once and are counted; only those of the timetable wait for them.
 """
 
-import contextlib
 from datetime import datetime, timedelta
 
 from dgtui.config import Config, JobSettings
@@ -14,7 +13,6 @@ from dgtui.engine.catalog.due_runs import (
     TimetableState,
     begin_timetable,
     claim_due_run,
-    end_waiting_run,
     forget_timetables,
     move_due_run,
     queued_runs,
@@ -28,18 +26,15 @@ from dgtui.engine.guardian.duty import DutyContext
 from dgtui.engine.guardian.places import Places
 from dgtui.engine.guardian.queueing import due_text, queued_execution, write_queued
 from dgtui.engine.guardian.stopped_runs import StoppedRuns
+from dgtui.engine.guardian.waiting import ON_TIME, WaitingRuns, end_waiting, was_missed
 from dgtui.engine.health.jobs import good_backups
 from dgtui.engine.locks import take_lock
-from dgtui.engine.model import Problem
 from dgtui.engine.notify import raise_notification
 from dgtui.engine.orders import BackupOrder
 from dgtui.engine.run_follower import has_begun
-from dgtui.engine.run_writer import RunWriter
 from dgtui.engine.spawning import Start, launch, spawn_worker
 from dgtui.engine.timetable import DueRun, Timetable
 
-_ON_TIME = timedelta(minutes=1)
-"""A run that begins so little later than it should is not one that was missed."""
 _CLOCK_SET_BACK = timedelta(days=1)
 """Where the clock was set back further than this, what it ran ahead for does not count any more."""
 _LOOK_AGAIN = timedelta(seconds=2)
@@ -60,6 +55,8 @@ class TimetableDuty:
         self._zones_taken = context.zones_taken
         self._look_again: datetime | None = None
         self._stopped = StoppedRuns(context)
+        self._waiting = WaitingRuns(context)
+        self._took_over = False
 
     def next_due(self, now: datetime) -> datetime | None:
         """When the next run begins; soon where one waits for a place."""
@@ -114,6 +111,9 @@ class TimetableDuty:
         waiting = {run.job_id for run in queued_runs(self._context.catalog)}
         for name, job in followed.items():
             self._follow(name, config.job_id(name), job, now, already_waits=config.job_id(name) in waiting)
+        if not self._took_over:
+            self._end_missed(followed, now)
+            self._took_over = True
         self._make_again(config, followed, now)
         self._start_waiting(config, now)
 
@@ -149,7 +149,7 @@ class TimetableDuty:
         if already_waits:
             # The run that waits is a backup of a later moment than this due time: one is enough for both.
             save_timetable(self._context.catalog, job_id, handled)
-        elif now - due.starts_at > max(timedelta(seconds=job.grace), _ON_TIME):
+        elif now - due.starts_at > max(timedelta(seconds=job.grace), ON_TIME):
             self._miss(name, job, due, now, handled)
         else:
             self._claim(name, job, due, now, handled)
@@ -181,7 +181,7 @@ class TimetableDuty:
 
     def _claim(self, name: str, job: JobSettings, due: DueRun, now: datetime, handled: TimetableState) -> None:
         execution = queued_execution(self._context.config, name, job, now)
-        late = " and is caught up" if now - due.starts_at > _ON_TIME else ""
+        late = " and is caught up" if now - due.starts_at > ON_TIME else ""
         reason = f"It was due at {due_text(due.due_at)} by the timetable{late}"
         messages = write_queued(self._context.paths, execution, reason)
         if not claim_due_run(self._context.catalog, execution, due.due_at, now, handled):
@@ -202,6 +202,7 @@ class TimetableDuty:
         if queue:
             self._stopped.expect(now)
         left = [run for run in queue if places is not None and not self._take_turn(run, config, places, now)]
+        self._waiting.keep(left, now)
         self._look_again = self._context.clock() + _LOOK_AGAIN if left else None
 
     def _has_begun(self, run: QueuedRun) -> bool:
@@ -214,10 +215,11 @@ class TimetableDuty:
     def _take_turn(self, run: QueuedRun, config: Config, places: Places, now: datetime) -> bool:
         """Start it where there is room now; whether it does not wait any more."""
         if (unwanted := _unwanted(run, config)) is not None:
-            self._end_unwanted(run, unwanted, now)
+            end_waiting(self._context, run, unwanted, "Nothing is to be done, unless that was a mistake", now)
             return True
         job = config.jobs[run.job]
-        if not self._timetable(run.job_id, job)[1].may_start(now) or not places.free_for(job.datasource):
+        if (obstacle := self._closed(run, job, now) or places.obstacle(job.datasource)) is not None:
+            self._waiting.tell(run, obstacle)
             return False
         if run.state == "waiting" and not move_due_run(
             self._context.catalog, run.execution_id, old=("waiting",), new="starting"
@@ -227,11 +229,18 @@ class TimetableDuty:
             self._launch(run, config, job)
         except JobBusy:
             move_due_run(self._context.catalog, run.execution_id, old=("starting",), new="waiting")
+            self._waiting.tell(run, "another run of this job, which is under way")
             return False
         places.take(job.datasource)
         move_due_run(self._context.catalog, run.execution_id, old=("starting",), new="started")
         self._context.log(f"{run.job}: started {run.execution_id[:8]}, due at {due_text(run.due_at)}")
         return True
+
+    def _closed(self, run: QueuedRun, job: JobSettings, now: datetime) -> str | None:
+        """The hours that a run has to wait for; None where it may begin now."""
+        if self._timetable(run.job_id, job)[1].may_start(now):
+            return None
+        return f"the hours in which it may begin: {job.window}" + f" {job.timezone}" * bool(job.timezone)
 
     def _launch(self, run: QueuedRun, config: Config, job: JobSettings) -> None:
         paths = self._context.paths
@@ -253,18 +262,20 @@ class TimetableDuty:
         finally:
             lock.hand_over()
 
-    def _end_unwanted(self, run: QueuedRun, why: str, now: datetime) -> None:
-        problem = Problem(
-            kind="ConfigError",
-            message=why,
-            subject=run.job,
-            hint="Nothing is to be done, unless that was a mistake",
-        )
-        move_due_run(self._context.catalog, run.execution_id, old=("starting",), new="waiting")
-        if end_waiting_run(self._context.catalog, run.execution_id, "cancelled", problem, now):
-            with contextlib.closing(RunWriter(self._context.paths.messages(run.execution_id))) as messages:
-                messages.status("cancelled", problem=problem)
-            self._context.log(f"{run.execution_id[:8]} ends before it began: {why}")
+    def _end_missed(self, followed: dict[str, JobSettings], now: datetime) -> None:
+        """End the runs that a former daemon left waiting, and that are too late by now."""
+        assert self._states is not None
+        by_id = {self._context.config.job_id(name): (name, job) for name, job in followed.items()}
+        for run in queued_runs(self._context.catalog):
+            if run.job_id not in by_id or self._has_begun(run):
+                continue
+            name, job = by_id[run.job_id]
+            timetable = self._timetable(run.job_id, job)[1]
+            covered = max(run.due_at, self._states[run.job_id].handled_until)
+            if was_missed(self._context.paths, run, job, timetable, covered, now):
+                self._tell_missed(name, job, DueRun(due_at=covered, starts_at=timetable.starts_at(covered)), now)
+                why = f"No daemon was there to start the run of {due_text(covered)}, and now it is too late for it"
+                end_waiting(self._context, run, why, f"Now: dgtui run {name}", now, state="missed")
 
 
 def followed_jobs(config: Config) -> dict[str, JobSettings]:
