@@ -142,8 +142,12 @@ def test_postgres_chosen_tables_alone(home: Home, postgres_server: PostgresServe
     after = digest_of(postgres_server, shop)
     assert {name for name in after if after[name] != spoilt[name]} == {"data of public.parts_1"}
     assert after["data of public.parts_1"] == before["data of public.parts_1"]
+    saved = home.engine().executions(purpose="safety")
     refused = failure(home, execution, selection=Selection(backup_type="data_only", tables=("people",)), overwrite=True)
     assert "refers to them" in refused.message
+    assert home.engine().executions(purpose="safety") == saved, "it is refused before all of the database is saved"
+    foretold = home.dgtui("restore", execution.execution_id, "--data-only", "--table", "people", "--dry-run")
+    assert "refers to them" in foretold.output
     assert digest_of(postgres_server, shop) == after
     missing = failure(home, execution, selection=Selection(backup_type="data_only", tables=("nothing",)))
     assert "no table nothing" in missing.message

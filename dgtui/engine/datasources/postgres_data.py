@@ -138,8 +138,11 @@ class DataLoad:
         toc = read_toc(self._archive.blocks())
         self._tool(toc)
         with self._access.connect(self._database) as connection:
-            targets = self._choice.targets(connection, self._choice.data_entries(connection, toc))
-            self._choice.companions(connection, toc, targets)
+            entries = self._choice.data_entries(connection, toc)
+            targets = self._choice.targets(connection, entries)
+            companions = self._choice.companions(connection, toc, targets)
+            # Whether rows may be replaced at all is asked elsewhere.
+            self._choice.tables_to_empty(connection, targets, _in_order(toc, entries, companions), overwrite=True)
 
     def _tool(self, toc: Toc) -> ToolVersion:
         return fitting_tool(
