@@ -27,6 +27,7 @@ from dgtui.engine.datasources.mysql_carrying import (
 )
 from dgtui.engine.datasources.mysql_connection import Access, Session
 from dgtui.engine.datasources.mysql_errors import quote
+from dgtui.engine.datasources.mysql_half_made import take_half_back
 from dgtui.engine.datasources.mysql_keys import crossing_keys, drop_keys, make_keys
 from dgtui.engine.datasources.mysql_look import MOVED_TABLE, OBJECTS_TABLE, database_exists, has_table, other_objects
 from dgtui.engine.datasources.mysql_objects import (
@@ -93,6 +94,7 @@ def settle_exchange(
     """Bring a swap to its end or back, by what is where; None where no swap of this kind was begun."""
     _have_patience(session, int(access.settings.lock_timeout))
     change = _carrying(session, change)
+    take_half_back(session, change, int(access.settings.lock_timeout))
     if has_table(session, change.keep_as, MOVED_TABLE):
         try:
             _finish(access, session, change, reporter)

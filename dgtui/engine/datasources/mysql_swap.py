@@ -58,7 +58,7 @@ def _swap_tables(access: Access, session: Session, change: Exchange, reporter: R
     try:
         rename_tables(session, moves, int(access.settings.lock_timeout))
     except DataGuardianError:
-        if created:
+        if created and not movable(session, keep_as):
             session.execute(f"DROP DATABASE {quote(keep_as)}")
         raise
     if strangers := strangers_in(session, current, new_tables):
