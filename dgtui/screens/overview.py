@@ -1,5 +1,6 @@
 """The overview: what needs attention, and the last thirty days of each job."""
 
+from itertools import count
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
@@ -16,6 +17,8 @@ from dgtui.wording.states import DAY_MARKS, SEVERITY_MARKS
 from dgtui.wording.words import known_size
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from dgtui.engine.facade import Engine
     from dgtui.engine.figures.model import Attention, Day, JobCalendar, Overview
 
@@ -46,6 +49,8 @@ class OverviewScreen(TabScreen):
     def __init__(self) -> None:
         super().__init__()
         self._overview: Overview | None = None
+        self._matters: dict[str, Attention] = {}
+        """What needs attention, by the keys of the rows."""
 
     def compose_content(self) -> ComposeResult:
         """What needs attention, the calendar, what its marks mean, and more on the selected job."""
@@ -59,11 +64,12 @@ class OverviewScreen(TabScreen):
 
     def gather(self) -> None:
         """Ask for all of it."""
-        self.engine_app.ask(self, "overview", gather_overview, self._take, self.show_failure)
+        self.engine_app.ask(self, "overview", gather_overview, self._take, self.show_failure, about="all")
 
     def _take(self, overview: "Overview") -> None:
         self._overview = overview
-        rows = [self._attention_row(place, one) for place, one in enumerate(overview.attention)]
+        self._matters = _by_key(overview.attention)
+        rows = [self._attention_row(key, one) for key, one in self._matters.items()]
         nothing = "Nothing needs attention" if self.engine_app.config.datasources else _FIRST_STEP
         self.query_one("#attention", Listing).show(rows, empty=nothing)
         columns = (
@@ -76,9 +82,9 @@ class OverviewScreen(TabScreen):
         self.query_one("#calendar", Listing).show(calendars, columns=columns)
         self._show_details()
 
-    def _attention_row(self, place: int, one: "Attention") -> Row:
+    def _attention_row(self, key: str, one: "Attention") -> Row:
         return Row(
-            key=str(place),
+            key=key,
             cells=((severity_mark(one.severity, self.engine_app.look),), (span(one.text),)),
             sort=(rank(SEVERITY_MARKS, one.severity),),
         )
@@ -135,16 +141,25 @@ class OverviewScreen(TabScreen):
 
     def _selected_attention(self) -> "Attention | None":
         key = self.query_one("#attention", Listing).key
-        return self._overview.attention[int(key)] if self._overview is not None and key is not None else None
+        return self._matters.get(key or "")
 
     def on_listing_opened(self, message: Listing.Opened) -> None:
         """Go where more is to be seen."""
         if message.listing.id == "calendar":
             self.engine_app.open_place("jobs", message.key)
             return
-        one = self._selected_attention()
+        one = self._matters.get(message.key)
         if one is not None:
             self.engine_app.open_place(one.place, one.name)
+
+
+def _by_key(matters: "Sequence[Attention]") -> "dict[str, Attention]":
+    """Each under what it is about, which is the same when it is looked at again: its text may tell of a time."""
+    found: dict[str, Attention] = {}
+    for one in matters:
+        keys = (f"{one.place} {one.name} {number}" for number in count())
+        found[next(key for key in keys if key not in found)] = one
+    return found
 
 
 def _day_text(day: "Day") -> str:

@@ -4,10 +4,14 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from dgtui.app import DataGuardianApp
+from dgtui.engine.facade import Engine
 from dgtui.engine.figures import Figures
+from dgtui.engine.figures.model import Attention, Overview
+from dgtui.engine.messages import now
 from dgtui.screens.backups import BackupsScreen
 from dgtui.screens.tab import TabScreen
 from dgtui.screens.widgets.listing import Listing
@@ -93,6 +97,28 @@ async def test_enter_leads_to_the_place_of_what_is_wrong(tmp_path: Path) -> None
         assert place_of(app) == "jobs"
         assert driver.widget("#jobs", Listing).key == "shop-nightly"
     app.close_engine()
+
+
+async def test_the_cursor_stays_on_a_matter_that_another_one_comes_before(
+    home: Home, shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits = Attention(severity="warning", text="crm waits for 2 h", place="datasources", name="crm")
+    old = Attention(severity="warning", text="Nothing of the shop since 2 d", place="jobs", name="nightly")
+    older = msgspec.structs.replace(old, text="Nothing of the shop since 3 d")
+    worse = Attention(severity="critical", text="The disk is away", place="storages", name="disk")
+    shown = [waits, old]
+
+    def gather(_: Engine) -> Overview:
+        return Overview(attention=tuple(shown), calendars=(), today=now().date())
+
+    monkeypatch.setattr("dgtui.screens.overview.gather_overview", gather)
+    async with screens(home) as driver:
+        await driver.press("0", "down")
+        shown[:] = [worse, waits, older]
+        await driver.press("f5")
+        assert len(texts(driver)) == 3
+        await driver.press("enter")
+        assert place_of(driver.app) == "jobs"
 
 
 async def test_without_such_glyphs_there_are_letters(home: Home, shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
