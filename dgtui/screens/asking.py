@@ -26,6 +26,7 @@ class _Question(NamedTuple):
     then: Callable[[Any], None]
     failed: Callable[[DataGuardianError], None]
     slow: bool
+    about: str
 
 
 class Answered(Message):
@@ -64,9 +65,14 @@ class Asking:
         failed: Callable[[DataGuardianError], None] | None = None,
         *,
         slow: bool = False,
+        about: str = "",
     ) -> None:
-        """Call `ask` in a thread, and then `then` with its answer on the event loop, if `node` is still there."""
-        question = _Question(node, ask, then, failed or self._failed, slow)
+        """Call `ask` in a thread, and then `then` with its answer on the event loop, if `node` is still there.
+
+        Where another question of this name came meanwhile, the answer is of no use, unless both are `about` the same:
+        what changes faster than it can be looked at would never be seen.
+        """
+        question = _Question(node, ask, then, failed or self._failed, slow, about)
         if name in self._under_way:
             self._next[name] = question
         else:
@@ -102,8 +108,9 @@ class Asking:
         if following is not None:
             # Somebody wanted to know something newer meanwhile.
             self._start(message.name, following)
-            return
         question = message.question
+        if following is not None and not (question.about and question.about == following.about):
+            return
         if not question.node.is_attached or not question.node.is_running:
             return
         if isinstance(message.error, DataGuardianError):

@@ -110,7 +110,9 @@ class BackupsScreen(TabScreen):
 
     def gather(self) -> None:
         """Which datasources have backups; those of the selected one follow."""
-        self.engine_app.ask(self, "overview", gather_overview, self._take_overview, self.show_failure)
+        self.engine_app.ask(
+            self, "datasources with backups", gather_overview, self._take_overview, self.show_failure, about="all"
+        )
 
     def _take_overview(self, overview: Overview) -> None:
         sources = self.query_one("#sources", Listing)
@@ -136,7 +138,12 @@ class BackupsScreen(TabScreen):
         if name != self._backups.datasource:
             self._await_backups(name)
         self.engine_app.ask(
-            self, "backups", lambda engine: gather_backups(engine, name), self._take_backups, self.show_failure
+            self,
+            "backups",
+            lambda engine: gather_backups(engine, name),
+            self._take_backups,
+            self.show_failure,
+            about=name,
         )
 
     def _await_backups(self, name: str) -> None:

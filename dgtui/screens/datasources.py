@@ -94,7 +94,7 @@ class DatasourcesScreen(EditingScreen):
 
     def gather(self) -> None:
         """Ask for the last backups; how the datasources are comes with the pulse."""
-        self.engine_app.ask(self, "last backups", last_backups, self._take_backups, self.show_failure)
+        self.engine_app.ask(self, "last backups", last_backups, self._take_backups, self.show_failure, about="all")
         self.engine_app.guard.check_new()
         self._look_closer()
 

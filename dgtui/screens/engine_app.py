@@ -84,7 +84,7 @@ class EngineApp(FaultApp):
 
     def on_mount(self) -> None:
         """Feel the pulse from now on."""
-        self.set_interval(PULSE_SECONDS, self.guard.look)
+        self.set_interval(PULSE_SECONDS, self.guard.look_again)
 
     # The engine
 
@@ -123,11 +123,12 @@ class EngineApp(FaultApp):
         failed: Callable[[DataGuardianError], None] | None = None,
         *,
         slow: bool = False,
+        about: str = "",
     ) -> None:
-        """Ask the engine in a thread; `then` gets the answer if `node` is still there."""
+        """Ask the engine in a thread; `then` gets the answer if `node` is still there; see `Asking.ask`."""
         if self._engine is not None:
             engine = self._engine
-            self.asking.ask(node, name, lambda: question(engine), then, failed, slow=slow)
+            self.asking.ask(node, name, lambda: question(engine), then, failed, slow=slow, about=about)
 
     def open_engine(self) -> None:
         """Open the engine in a thread; `EngineOpened` follows."""

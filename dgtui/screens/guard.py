@@ -171,6 +171,11 @@ class Guard:
         if taker is not None:
             app.ask(app, "pulse", lambda _: taker.take(app.clock()), self._take, self._trouble)
 
+    def look_again(self) -> None:
+        """The same, unless an answer is on its way: where each takes a while, none would ever be the newest."""
+        if not self._app.asking.is_asked("pulse"):
+            self.look()
+
     def _take(self, pulse: Pulse) -> None:
         former = self._set(pulse)
         self._told = ""

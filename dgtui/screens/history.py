@@ -77,7 +77,7 @@ class HistoryScreen(TabScreen):
 
     def gather(self) -> None:
         """Ask for everything that was done."""
-        self.engine_app.ask(self, "history", gather_past, self._take, self.show_failure)
+        self.engine_app.ask(self, "history", gather_past, self._take, self.show_failure, about="all")
 
     def _take(self, past: Past) -> None:
         self._past, self._is_known = past, True

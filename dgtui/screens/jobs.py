@@ -66,7 +66,9 @@ class JobsScreen(EditingScreen):
 
     def gather(self) -> None:
         """Ask how each went last, and when it runs next."""
-        self.engine_app.ask(self, "job overviews", lambda engine: engine.job_overviews(), self._take, self.show_failure)
+        self.engine_app.ask(
+            self, "job overviews", lambda engine: engine.job_overviews(), self._take, self.show_failure, about="all"
+        )
 
     def _take(self, jobs: "list[JobOverview]") -> None:
         self._jobs = {job.name: job for job in jobs}

@@ -81,7 +81,7 @@ class NotificationsScreen(TabScreen):
 
     def gather(self) -> None:
         """Ask for all of them."""
-        self.engine_app.ask(self, "notifications", gather_told, self._take, self.show_failure)
+        self.engine_app.ask(self, "notifications", gather_told, self._take, self.show_failure, about="all")
 
     def show_states(self) -> None:
         """Another number of unread ones: look what came, or what was read elsewhere."""

@@ -77,7 +77,7 @@ class StoragesScreen(EditingScreen):
 
     def gather(self) -> None:
         """Ask the catalogue, and each storage in the background."""
-        self.engine_app.ask(self, "usage", usage, self._take_usage, self.show_failure)
+        self.engine_app.ask(self, "usage", usage, self._take_usage, self.show_failure, about="all")
         for name in self.engine_app.config.storages:
             self._test(name)
 

@@ -5,9 +5,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
+
 from dgtui.app import DataGuardianApp
 from dgtui.config import load_config
 from dgtui.engine.facade import Engine
+from dgtui.screens.backup_table import Overview, gather_overview
 from dgtui.screens.widgets.listing import Listing
 from tests.support.homes import Home
 from tests.tui.driver import Driver, screens
@@ -71,3 +74,25 @@ async def test_the_overview_says_where_to_begin_where_nothing_is_configured(home
         assert "Nothing is configured yet: 1, then n makes a datasource" in drawn
         assert "No job yet: 3, then n makes one" in drawn
         assert "Nothing needs attention" not in drawn
+
+
+async def test_an_answer_for_one_place_is_not_lost_to_another_one(
+    home: Home, shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is on its way when somebody goes on to the overview is there when they come back."""
+    home.back_up()
+    answers = threading.Event()
+
+    def gather(engine: Engine) -> Overview:
+        answers.wait()
+        return gather_overview(engine)
+
+    monkeypatch.setattr("dgtui.screens.backups.gather_overview", gather)
+    async with screens(home) as driver:
+        for key in "202":
+            await driver.pilot.press(key)
+            await driver.pilot.pause()
+        answers.set()
+        await driver.settle()
+        assert driver.rows("#sources") == ["shop  1"]
+        assert len(driver.rows("#executions")) == 1
