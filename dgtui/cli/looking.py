@@ -175,11 +175,12 @@ def status(
     from dgtui.cli.watch import open_beside_mistakes
 
     with open_beside_mistakes() as engine:
+        running, waiting = engine.running(), engine.waiting()
         if execution is not None:
             run_id = engine.run_reference(execution)
             wanted = [(run_id, engine.run_info(run_id))]
         else:
-            wanted = [(info.run_id, info) for info in (*engine.running(), *engine.waiting())]
+            wanted = [(info.run_id, info) for info in (*running, *waiting)]
         runs = []
         for run_id, info in wanted:
             follower = engine.follower(run_id)
@@ -187,6 +188,7 @@ def status(
             # A worker that said its last word may take another moment to leave.
             if execution is not None or not follower.snapshot.ended:
                 runs.append((info, follower.snapshot))
+        guarded = engine.daemon_status().running
     if as_json:
         data = [run_data(info, snapshot) for info, snapshot in runs]
         print_json(data if execution is None else data[0])
@@ -195,6 +197,8 @@ def status(
         print_data(run_line(info, snapshot))
     if not runs:
         say("Nothing is running")
+    if not guarded and {info.run_id for info in waiting} & {snapshot.run_id for _, snapshot in runs}:
+        say("note: no daemon is running, so that nothing that waits begins: see dgtui daemon --install")
 
 
 def run_data(info: "RunInfo | None", snapshot: "RunSnapshot") -> dict[str, Any]:

@@ -83,4 +83,4 @@ def end_waiting(
     if end_waiting_run(context.catalog, run.execution_id, "cancelled", problem, now, state=state):
         with contextlib.closing(RunWriter(context.paths.messages(run.execution_id))) as messages:
             messages.status("cancelled", problem=problem)
-        context.log(f"{run.execution_id[:8]} ends before it began: {why}")
+        context.log(f"{run.job}: {run.execution_id[:8]} ends before it began: {why}", "warning")
