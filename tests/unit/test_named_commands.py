@@ -19,13 +19,14 @@ _OPTION = re.compile(r"(?<![\w\"'=-])--[a-z][a-z-]+")
 _OF_OTHER_PROGRAMS = {
     "--compact",
     "--delete",
+    "--details",
     "--disable-triggers",
     "--globals-only",
     "--locale-provider",
     "--password",
     "--skip-comments",
 }
-"""Options that a text tells to give to the tools of a database, or to rsync."""
+"""Options that a text tells to give to the tools of a database, to rsync, or to apprise."""
 _PROSE = {"again", "do", "finds", "itself", "once", "starts", "the"}
 """Words that go on a sentence about the program."""
 
