@@ -95,7 +95,7 @@ def _service(apprise: Any, name: str, url: str, deadline: Deadline, listener: "_
         raise DeliveryError(
             f"Apprise does not understand the URL{_said(listener, url)}",
             subject=name,
-            hint="Is the URL right? apprise --details lists what it knows",
+            hint="Is the URL right? The documentation of Apprise shows its form for each service",
         )
     return service
 
