@@ -177,7 +177,8 @@ class Records:
 
     def _reason(self, delivery: Delivery, config: Config) -> str:
         if delivery.status == "perhaps sent":
-            return "the program ended while the receiver could have had it; it is not sent again by itself"
+            again = f"dgtui notify --again {delivery.delivery_id[:8]}"
+            return f"the program ended while the receiver could have had it; it is sent again by: {again}"
         if delivery.status != "sent" and (held := _held(delivery.channel, config)):
             return held
         return delivery.problem.message if delivery.problem is not None else ""

@@ -17,6 +17,7 @@ from dgtui.engine.guardian.duty import DutyContext
 from dgtui.engine.notification_model import NotificationKind
 from dgtui.engine.notify import raise_notification
 from dgtui.engine.notify.courier import Courier, DeliveryReport
+from dgtui.engine.records import Records
 from dgtui.engine.runs import RunPaths
 from dgtui.engine.settings import Duration
 from tests.support.receivers import WebServer, web_server
@@ -33,7 +34,14 @@ class Daemon:
         self.now = START
         self.settings = WebhookSettings(url=web.url, timezone="UTC", severity="info", timeout=Duration(30))
         config = Config(channels={"hook": self.settings})
-        self.context = DutyContext(config, catalog, RunPaths(catalog.path.parent), clock=lambda: self.now)
+        self.log: list[str] = []
+        self.context = DutyContext(
+            config,
+            catalog,
+            RunPaths(catalog.path.parent),
+            clock=lambda: self.now,
+            log=lambda text, _level: self.log.append(text),
+        )
         self.duty = Delivering(self.context)
 
     def tell(self, kind: NotificationKind, group: str = "") -> None:
@@ -126,6 +134,20 @@ def test_a_channel_that_is_switched_on_is_used_at_the_next_look(daemon: Daemon) 
     assert len(Deliveries(daemon.catalog).of_status("waiting")) == 1
     daemon.context.take_config(Config(channels={"hook": daemon.settings}))
     assert daemon.until(START + seconds(140)) == [START + seconds(135)]
+
+
+def test_what_was_perhaps_sent_is_told_with_the_command_that_sends_it(daemon: Daemon) -> None:
+    daemon.web.status = 500
+    daemon.tell("backup_failed")
+    daemon.until(START)
+    deliveries = Deliveries(daemon.catalog)
+    (delivery,) = deliveries.outstanding()
+    deliveries.claim(delivery.delivery_id)
+    deliveries.hand_over(delivery.delivery_id, at=START)
+    daemon.until(START + seconds(60))
+    assert daemon.log[-1] == "1 message was perhaps sent, see: dgtui notify"
+    (shown,) = Records(daemon.catalog, lambda: daemon.context.config).undelivered()
+    assert shown.reason.endswith(f"; it is sent again by: dgtui notify --again {delivery.delivery_id[:8]}")
 
 
 def test_a_slow_receiver_lets_others_have_their_turn(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:

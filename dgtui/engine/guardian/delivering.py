@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from dgtui.config import Config
 from dgtui.engine.guardian.duty import DutyContext
 from dgtui.engine.notify.courier import Courier, DeliveryReport
+from dgtui.engine.sizes import counted
 
 _EVERY = timedelta(seconds=5)
 _WHOLE_ROUND_EVERY = timedelta(minutes=1)
@@ -54,4 +55,6 @@ class Delivering:
         for problem in report.problems:
             self._context.log(f"Notifications through {problem}", "warning")
         if report.perhaps_sent:
-            self._context.log(f"{report.perhaps_sent} notifications were perhaps sent: dgtui notify", "warning")
+            count = report.perhaps_sent
+            were = f"{counted(count, 'messages')} {'was' if count == 1 else 'were'}"
+            self._context.log(f"{were} perhaps sent, see: dgtui notify", "warning")
