@@ -1,5 +1,6 @@
 """A RENAME TABLE that MariaDB leaves made by half, as it does where its session is killed or the server shut down."""
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -8,12 +9,14 @@ from pathlib import Path
 import pymysql
 import pytest
 
-from dgtui.engine.datasources import mysql_exchange, mysql_swap
+from dgtui.engine.datasources import mysql_exchange, mysql_inside, mysql_part, mysql_swap
 from dgtui.engine.datasources.mysql_connection import Session
+from dgtui.engine.datasources.mysql_inside import inside_name
 from dgtui.engine.datasources.mysql_rename import Move, end_rename, rename_tables
 from dgtui.engine.datasources.mysql_waiting import waiting_session
 from dgtui.engine.errors import RestoreError
 from dgtui.engine.reporting import SilentReporter
+from dgtui.engine.restore_model import PartChange
 from tests.integration.mysql_pump import dump_to, load_from
 from tests.support.mariadb import MariadbServer, mysql_digest
 
@@ -70,10 +73,8 @@ def test_the_former_content_is_whole_again(
         with monkeypatch.context() as patched:
             for module in mysql_exchange, mysql_swap:
                 patched.setattr(module, "rename_tables", cut_after(made, cut))
-            try:
+            with contextlib.suppress(RestoreError):
                 target.swap(beside, name, keep_as, SilentReporter())
-            except RestoreError:
-                assert cut
         if not cut:
             break
         assert target.settle_swap("", beside, name, keep_as) == "old", made
@@ -84,6 +85,63 @@ def test_the_former_content_is_whole_again(
     assert made > 6
     assert mysql_digest(mariadb, name) != before
     mariadb.execute(f"DROP DATABASE {keep_as}")
+
+
+def test_chosen_tables_are_the_former_ones_again(
+    mariadb: MariadbServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is not in the database, one that goes, and those that are exchanged."""
+    name = mariadb.create_database()
+    beside, keep_as = f"{name}__dgtui_new", f"{name}__dgtui_part_20260101000000"
+    target = mariadb.datasource(name)
+    mariadb.execute(*_TABLES.split(";\n"), database=name)
+    dump_to(target, tmp_path / "archive")
+    mariadb.execute(*_SINCE.strip().split(";\n"), "DROP TABLE alone", database=name)
+    before = mysql_digest(mariadb, name)
+    tables = ("alone", "first", "second")
+    change = PartChange(database=name, beside=beside, keep_as=keep_as, tables=tables, remove=("young",))
+    marks: list[str] = []
+    for made in range(1, 7):
+        target.create_target(beside)
+        assert load_from(target, tmp_path / "archive", beside).errors == ()
+        cut: list[int] = []
+        with monkeypatch.context() as patched:
+            patched.setattr(mysql_part, "rename_tables", cut_after(made, cut))
+            with contextlib.suppress(RestoreError):
+                target.replace_part(change, None, SilentReporter(), lambda mark, _: marks.append(mark))
+        assert cut == ([6] if made < 6 else [])
+        if cut:
+            assert target.settle_part(marks[-1], change) == "old", made
+            assert mysql_digest(mariadb, name) == before, made
+            assert keep_as not in mariadb.databases()
+            mariadb.execute(f"DROP DATABASE {beside}")
+    assert mysql_digest(mariadb, name) != before
+    mariadb.execute(f"DROP DATABASE {keep_as}")
+
+
+def test_within_a_database_all_tables_have_their_names_again(
+    mariadb: MariadbServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was written down of the former ones was dropped, and some lay under names of our own."""
+    name = mariadb.create_database()
+    target, place = mariadb.datasource(name), inside_name(name)
+    mariadb.execute(*_TABLES.split(";\n"), *_OBJECTS.split(";\n"), database=name)
+    dump_to(target, tmp_path / "archive")
+    mariadb.execute(*_SINCE.strip().split(";\n"), database=name)
+    before = mysql_digest(mariadb, name)
+    for made in range(1, 9):
+        assert load_from(target, tmp_path / "archive", place).errors == ()
+        cut: list[int] = []
+        with monkeypatch.context() as patched:
+            patched.setattr(mysql_inside, "rename_tables", cut_after(made, cut))
+            with contextlib.suppress(RestoreError):
+                target.swap(place, name, "", SilentReporter())
+        assert cut == ([8] if made < 8 else [])
+        if cut:
+            assert target.settle_swap("", place, name, "") == "old", made
+            target.drop_target(place)
+            assert mysql_digest(mariadb, name) == before, made
+    assert mysql_digest(mariadb, name) != before
 
 
 def test_our_own_rename_is_interrupted_and_its_session_not_killed(mariadb: MariadbServer) -> None:

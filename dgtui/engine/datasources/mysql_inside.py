@@ -179,6 +179,7 @@ def _settle(access: Access, session: Session, database: str, reporter: Reporter)
     take_over_renaming(session, database)
     end_rename(session, CARRIED, database)
     session.execute(f"SET SESSION lock_wait_timeout = {max(1, int(access.settings.lock_timeout))}")
+    _take_half_back(session, database, int(access.settings.lock_timeout))
     if has_table(session, database, _CAME):
         try:
             _finish(access, session, database, reporter)
@@ -190,6 +191,26 @@ def _settle(access: Access, session: Session, database: str, reporter: Reporter)
         _as_before(access, session, database, saved_objects(session, database, _FORMER), reporter)
         return "old"
     return "old" if is_loaded(session, database) else "new"
+
+
+def _take_half_back(session: Session, database: str, patience: int) -> None:
+    """Give all tables their former names where only some were renamed, as where the session was killed.
+
+    See `mysql_half_made`.
+    """
+    came = has_table(session, database, _CAME)
+    former = saved_objects(session, database, _FORMER)
+    coming = saved_objects(session, database, _CAME if came else _COMING)
+    if former is None or coming is None:
+        return
+    waiting = [ready for _, ready in coming.tables if has_table(session, database, ready)]
+    if came and not waiting:
+        return
+    moves = [Move(database, name, database, ready) for name, ready in coming.tables if ready not in waiting]
+    moves += [Move(database, out, database, name) for name, out in former.tables if has_table(session, database, out)]
+    if came:
+        moves.append(Move(database, _CAME, database, _COMING))
+    rename_tables(session, moves, patience)
 
 
 def _finish(access: Access, session: Session, database: str, reporter: Reporter) -> None:

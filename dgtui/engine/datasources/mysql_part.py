@@ -87,7 +87,7 @@ def settle_tables(access: Access, mark: str, change: PartChange) -> Literal["old
             moved = name in {table.name for table in existing_tables(session, destination)}
         else:
             moved = name not in {table.name for table in existing_tables(session, source)}
-        if moved:
+        if moved and not _taken_back(session, change, int(access.settings.lock_timeout)):
             _finish(session, change)
             return "new"
         if database_exists(session, change.keep_as):
@@ -96,6 +96,22 @@ def settle_tables(access: Access, mark: str, change: PartChange) -> Literal["old
             if not existing_tables(session, change.keep_as):
                 session.execute(f"DROP DATABASE {quote(change.keep_as)}")
         return "old"
+
+
+def _taken_back(session: Session, change: PartChange, patience: int) -> bool:
+    """Whether only a part was moved, as where the session was killed (see `mysql_half_made`); then all are back."""
+    kept, there, fresh = (
+        {table.name for table in existing_tables(session, place)} - {_KEYS}
+        for place in (change.keep_as, change.database, change.beside)
+    )
+    wanted = fresh if change.back else fresh.intersection(change.tables)
+    if not wanted:
+        return False
+    came = there.intersection((*change.tables, *kept)) - fresh
+    moves = [Move(change.database, name, change.beside) for name in sorted(came)]
+    moves += [Move(change.keep_as, name, change.database) for name in sorted(kept)]
+    rename_tables(session, moves, patience)
+    return True
 
 
 def _mark(moves: Sequence[Move]) -> str:
