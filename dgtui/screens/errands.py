@@ -68,6 +68,7 @@ class ErrandApp(EngineApp):
             said = f"The {table.removesuffix('s')} {saved_name} was saved"
             if name is None:
                 self._lead_on(table, said)
+                self._point_at_new(table, saved_name)
             else:
                 self.config_changed(said)
 
@@ -78,6 +79,12 @@ class ErrandApp(EngineApp):
             self.ask(self, f"values {table} {name}", lambda engine: dict(engine.values(table, name)), show)
         elif self.is_ready:
             show({})
+
+    def _point_at_new(self, table: Table, name: str) -> None:
+        """What a key works on next is what was made just now, where its place is seen."""
+        place = self.screen_stack[0]
+        if isinstance(place, TabScreen) and place.TAB == table:
+            place.point_at(name)
 
     def data_changed(self) -> None:
         """Every place asks again when it is seen next, the one that is seen at once."""

@@ -17,6 +17,7 @@ from dgtui.screens.forms.form import FormScreen
 from dgtui.screens.forms.specs import field_specs
 from dgtui.screens.welcome import WelcomeScreen
 from dgtui.screens.widgets.choice import Choice
+from dgtui.screens.widgets.listing import Listing
 from dgtui.screens.widgets.ticks import Ticks
 from tests.support.homes import Home
 from tests.support.postgres import PostgresServer
@@ -170,6 +171,17 @@ async def test_a_job_is_made_changed_switched_off_and_deleted(home: Home, shop: 
         await driver.press("y")
         assert "weekly" not in driver.app.config.jobs
     assert "weekly" not in load_config(home.config_path).jobs
+
+
+async def test_what_was_made_just_now_is_selected(home: Home, shop: Path) -> None:
+    async with screens(home) as driver:
+        await driver.press("3", "n")
+        await driver.type("hourly")
+        await driver.press("ctrl+s")
+        await driver.until(lambda: len(driver.rows("#jobs")) == 2, "both jobs")
+        await driver.settle()
+        assert driver.widget("#jobs", Listing).key == "hourly"
+        assert "hourly" in driver.text("#details")
 
 
 async def test_what_a_job_needs_is_not_deleted(home: Home, shop: Path) -> None:
