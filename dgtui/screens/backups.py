@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 _ROOM_FOR_WORDS = 130
 _ROOM_FOR_EXPIRY = 100
+_NOTHING = "Nothing was backed up yet"
 _SOURCES = (Column("Backups of", flexible=True), Column("", right=True))
 
 
@@ -81,7 +82,7 @@ class BackupsScreen(TabScreen):
         with Horizontal():
             yield Listing(_SOURCES, id="sources", empty="No backups")
             with Vertical():
-                yield Listing([Column("Taken")], id="executions", empty="Nothing was backed up yet")
+                yield Listing([Column("Taken")], id="executions", empty=_NOTHING)
         yield Details(self.engine_app.look, id="details")
         yield Lines([()], id="legend")
 
@@ -213,8 +214,9 @@ class BackupsScreen(TabScreen):
 
     def _show_rows(self, table: BackupTable, rows: list[Row]) -> None:
         if table.backups is self._backups:
-            listing = self.query_one("#executions", Listing)
-            listing.show(rows, columns=table.columns, empty="Nothing was backed up yet")
+            listing, filtered = self.query_one("#executions", Listing), self.query_one("#sources", Listing).filter
+            empty = "No datasource is selected" if filtered else _NOTHING
+            listing.show(rows, columns=table.columns, empty=empty)
             self._show_details()
 
     # The selected one

@@ -83,7 +83,7 @@ class ErrandApp(EngineApp):
     def _point_at_new(self, table: Table, name: str) -> None:
         """What a key works on next is what was made just now, where its place is seen."""
         place = self.screen_stack[0]
-        if isinstance(place, TabScreen) and place.TAB == table:
+        if isinstance(place, TabScreen) and table == place.TAB:
             place.point_at(name)
 
     def data_changed(self) -> None:

@@ -76,6 +76,18 @@ async def test_the_overview_says_where_to_begin_where_nothing_is_configured(home
         assert "Nothing needs attention" not in drawn
 
 
+async def test_where_no_datasource_contains_what_is_looked_for_nobody_says_that_there_are_no_backups(
+    home: Home, shop: Path
+) -> None:
+    home.back_up()
+    async with screens(home) as driver:
+        await driver.press("2", "left", "slash", "x", "y")
+        assert driver.rows("#sources") == driver.rows("#executions") == []
+        assert driver.widget("#executions", Listing)._nothing == "No datasource is selected"
+        await driver.press("escape")
+        assert len(driver.rows("#executions")) == 1
+
+
 async def test_an_answer_for_one_place_is_not_lost_to_another_one(
     home: Home, shop: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
