@@ -309,8 +309,9 @@ def test_another_disk_at_the_same_place_is_noticed(storage: LocalStorage, tmp_pa
 @pytest.mark.parametrize("text", [b"", b"[]", b'{"storage_id": 1}', b'{"storage_id": "x"}', b"[" * 60_000])
 def test_a_damaged_marker_is_told(storage: LocalStorage, text: bytes) -> None:
     (Path(storage.root) / ".dgtui-storage.json").write_bytes(text)
-    with pytest.raises(StorageError, match="damaged") as caught:
+    with pytest.raises(StorageError, match=f"storage at {storage.root} is damaged") as caught:
         storage.prepare()
+    assert caught.value.subject == storage.root
     assert storage.examine().status == "unreachable"
     command = caught.value.hint.partition("write it anew: ")[2]
     assert os.system(command) == 0

@@ -111,7 +111,7 @@ class LocalStorage(Storage[LocalSettings]):
             except FileNotFoundError:
                 return None
             try:
-                return read_marker(root)
+                return read_marker(root, self._root.path)
             finally:
                 os.close(root)
 
@@ -144,7 +144,7 @@ class LocalStorage(Storage[LocalSettings]):
         if self.known_id is None:
             make_private_folder(self._root.path)
         with self._root.opened() as root, explained(self.root, "write to"):
-            marker = read_marker(root) or make_marker(root)
+            marker = read_marker(root, self._root.path) or make_marker(root, self._root.path)
             # A folder there and away again: modes do not tell of quotas, mount options and immutable folders.
             probe = f"{MARKER}.{uuid.uuid4().hex}.tmp"
             make_folder(probe, root)

@@ -6,6 +6,7 @@ import os
 import secrets
 import uuid
 from datetime import datetime
+from pathlib import Path
 
 import msgspec
 
@@ -24,17 +25,20 @@ class Marker(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime | None = None
 
 
-def read_marker(folder: int) -> str | None:
-    """The storage's id; None where there is no marker. Raises OSError, and StorageError for one that is damaged."""
+def read_marker(folder: int, path: Path) -> str | None:
+    """The storage's id, where `path` is what is open as `folder`; None where there is no marker.
+
+    Raises OSError, and StorageError for one that is damaged.
+    """
     try:
         descriptor = open_regular(MARKER, folder)
     except FileNotFoundError:
         return None
     except ValueError as error:
-        raise _damaged() from error
+        raise _damaged(path) from error
     except OSError as error:
         if error.errno == errno.ELOOP:
-            raise _damaged() from error
+            raise _damaged(path) from error
         raise
     try:
         content = os.read(descriptor, _LARGEST)
@@ -44,10 +48,10 @@ def read_marker(folder: int) -> str | None:
         marker = msgspec.json.decode(content, type=Marker)
         return str(uuid.UUID(marker.storage_id))
     except (ValueError, RecursionError) as error:
-        raise _damaged() from error
+        raise _damaged(path) from error
 
 
-def make_marker(folder: int) -> str:
+def make_marker(folder: int, path: Path) -> str:
     """Mark a root as a storage of its own, or keep the marker somebody made meanwhile; its id. Raises OSError."""
     marker = Marker(storage_id=str(uuid.uuid4()), created_at=now())
     temporary = f"{MARKER}.{secrets.token_hex(8)}.tmp"
@@ -59,7 +63,7 @@ def make_marker(folder: int) -> str:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary, dir_fd=folder)
     os.fsync(folder)
-    return read_marker(folder) or marker.storage_id
+    return read_marker(folder, path) or marker.storage_id
 
 
 def _publish(temporary: str, folder: int) -> None:
@@ -72,9 +76,9 @@ def _publish(temporary: str, folder: int) -> None:
         os.rename(temporary, MARKER, src_dir_fd=folder, dst_dir_fd=folder)
 
 
-def _damaged() -> StorageError:
+def _damaged(path: Path) -> StorageError:
     return StorageError(
-        f"The storage's marker file {MARKER} is damaged",
-        subject=MARKER,
+        f"The marker file of the storage at {path} is damaged: {MARKER}",
+        subject=str(path),
         hint=f"Look at it; where the backups are there and right, remove {MARKER}, and the next backup makes a new one",
     )

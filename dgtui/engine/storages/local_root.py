@@ -68,7 +68,7 @@ class LocalRoot:
 
     def _read_marker(self, root: int) -> str | None:
         try:
-            return read_marker(root)
+            return read_marker(root, self.path)
         except StorageError as error:
             # Without it the storage would be taken for one that is not mounted.
             error.hint = f"Look at {self.path}; where the backups are there and right, write it anew: {self._accept}"
