@@ -48,9 +48,14 @@ def cause_of_end(config: Config, execution: Execution) -> str:
         return ", ".join(sorted(left_out))
     if execution.status != "failed" or problem is None:
         return ""
+    return cause_of_problem(config, problem, job=execution.job, datasource=execution.datasource)
+
+
+def cause_of_problem(config: Config, problem: Problem, *, job: str, datasource: str) -> str:
+    """Which server or storage is to blame for a problem of a job's run at a datasource; empty where none is."""
     if problem.kind in _SERVER_TROUBLES:
-        return server_of(config, execution.datasource)
-    return _storage_of(config, execution.job, problem) if problem.kind in _STORAGE_TROUBLES else ""
+        return server_of(config, datasource)
+    return _storage_of(config, job, problem) if problem.kind in _STORAGE_TROUBLES else ""
 
 
 def _storage_of(config: Config, job: str, problem: Problem) -> str:

@@ -2,6 +2,7 @@
 
 from dgtui.config import PRIVATE_PLACE
 from dgtui.engine.catalog.proofs import Proof
+from dgtui.engine.causes import cause_of_problem
 from dgtui.engine.orders import RehearseOrder
 from dgtui.engine.rehearsal import Rehearsal, RehearsalTask
 from dgtui.engine.worker_reading import ReadingWorker
@@ -15,7 +16,11 @@ class RehearseWorker(ReadingWorker[RehearseOrder]):
         rehearsal = Rehearsal(order, self._catalog, self._run)
 
         def end(proof: Proof) -> None:
-            rehearsal.end(proof)
+            cause = ""
+            if proof.problem is not None:
+                datasource = order.place or order.datasource
+                cause = cause_of_problem(self._config, proof.problem, job=order.job, datasource=datasource)
+            rehearsal.end(proof, cause=cause)
             self._teller.deliver()
 
         with self._recording_failure(end, rehearsal.proof):

@@ -263,6 +263,19 @@ def test_backups_that_end_what_was_overdue_are_one_message(home: Home, web: WebS
     assert jobs.sent(minutes=1) == [f"{_JOBS} backups completed at {socket.gethostname()}"]
 
 
+def test_rehearsals_that_one_storage_keeps_from_being_made_belong_together(home: Home, tmp_path: Path) -> None:
+    make_database(tmp_path / "shop.db")
+    weekly = "[jobs.weekly]\ndatasource = 'shop'\nstorages = ['disk']\n"
+    home.configure(sqlite_table("shop", tmp_path / "shop.db"), more=weekly)
+    for job in ("nightly", "weekly"):
+        home.back_up(job)
+    home.storage().rename(tmp_path / "away")
+    for job in ("nightly", "weekly"):
+        assert home.dgtui("rehearse", job).exit_code != 0
+    told = [one for one in home.engine().records.notifications() if one.kind == "rehearsal_failed"]
+    assert [(one.subject, one.group_key) for one in told] == [("weekly", "disk"), ("nightly", "disk")]
+
+
 def test_a_run_without_a_daemon_waits_for_no_other_of_the_same_server(home: Home, web: WebServer) -> None:
     """Nobody comes by after it: the failure would be told with the next run, perhaps a day later."""
     home.storage()

@@ -86,13 +86,16 @@ class Rehearsal:
         """Write down that it is under way."""
         self._proofs.save(self.proof)
 
-    def end(self, proof: Proof) -> None:
-        """Write down how it ended, and tell people; what was learned on the way is part of it."""
+    def end(self, proof: Proof, *, cause: str = "") -> None:
+        """Write down how it ended, and tell people, of one `cause` in one message.
+
+        What was learned on the way is part of it.
+        """
         self.proof = msgspec.structs.replace(
             self.proof, status=proof.status, finished_at=proof.finished_at, problem=proof.problem
         )
         self._proofs.save(self.proof)
-        tell_end(self._catalog, self.proof, self._run)
+        tell_end(self._catalog, self.proof, self._run, cause=cause)
 
     def execute(self, task: RehearsalTask) -> Proof:
         """Read, load, compare, remove."""

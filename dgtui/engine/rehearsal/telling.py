@@ -11,8 +11,10 @@ from dgtui.engine.reporting import Reporter, SilentReporter
 _NOBODY = SilentReporter()
 
 
-def tell_end(catalog: Catalog, proof: Proof, reporter: Reporter = _NOBODY, actor: Actor | None = None) -> None:
-    """Tell how a rehearsal ended; what cannot be written down changes nothing of that."""
+def tell_end(
+    catalog: Catalog, proof: Proof, reporter: Reporter = _NOBODY, actor: Actor | None = None, *, cause: str = ""
+) -> None:
+    """Tell how a rehearsal ended, with others of its `cause`; what cannot be written down changes nothing of that."""
     problem = proof.problem
     details = [
         f"job {proof.job}",
@@ -36,12 +38,12 @@ def tell_end(catalog: Catalog, proof: Proof, reporter: Reporter = _NOBODY, actor
     if proof.status == "cancelled":
         return
     try:
-        _notify(catalog, proof)
+        _notify(catalog, proof, cause)
     except DataGuardianError as error:
         reporter.log(f"A notification could not be stored: {error.message}", level="warning")
 
 
-def _notify(catalog: Catalog, proof: Proof) -> None:
+def _notify(catalog: Catalog, proof: Proof, cause: str) -> None:
     short = proof.execution_id[:8]
     problem = proof.problem
     if proof.status == "completed":
@@ -61,6 +63,7 @@ def _notify(catalog: Catalog, proof: Proof) -> None:
             *(problem.detail if problem else ()),
         ),
         related=[name for name in (proof.datasource, proof.storage) if name],
+        group_key=cause,
         event=proof.proof_id,
         at=proof.finished_at,
     )
