@@ -1,6 +1,5 @@
 """`list`, `show` and `status`."""
 
-import json
 import sys
 from functools import cache, partial
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from dgtui.config import Config
     from dgtui.engine import Engine
     from dgtui.engine.catalog.proofs import Proven
-    from dgtui.engine.model import ExecutionStatus, Listed
+    from dgtui.engine.model import Alike, ExecutionStatus, Listed
     from dgtui.engine.run_follower import RunSnapshot
     from dgtui.engine.runs import RunInfo
     from dgtui.wording.terminal import Look
@@ -101,17 +100,18 @@ def list_lines(
     told_copies = cache(partial(copies_text, config=config, look=look))
     columns: dict[str, list[str]] = {}
     for rows in pages:
+        kinds = [row.kind for row in rows]
         words = {
             "ID": [short_id(row.execution_id) for row in rows],
             "Taken": time_texts(row.started_at for row in rows),
-            "Job": [job_text(row.job) for row in rows],
-            "Status": [told_status(row.status, row.warnings) for row in rows],
-            "Type": [type_text(row.backup_type, row.purpose) for row in rows],
+            "Job": [job_text(kind.job) for kind in kinds],
+            "Status": [told_status(kind.status, row.warnings) for kind, row in zip(kinds, rows, strict=True)],
+            "Type": [type_text(kind.backup_type, kind.purpose) for kind in kinds],
             "Size": [known_size(row.total_size_bytes) for row in rows],
             "Stored": [known_size(row.compressed_size_bytes) for row in rows],
-            "Kept": [kept_text(row) for row in rows],
+            "Kept": [kept_text(kind, row) for kind, row in zip(kinds, rows, strict=True)],
             "Proven": [proven_text(proven.get(row.execution_id)) for row in rows],
-            "Copies": [told_copies(row.copies) for row in rows],
+            "Copies": [told_copies(kind.where) for kind in kinds],
         }
         for header, column in words.items():
             columns.setdefault(header, []).extend(column)
@@ -135,19 +135,22 @@ def proven_text(proof: "Proven | None") -> str:
     return f"{'restored' if proof.how == 'restore' else 'rehearsed'} {proof.proven_at.astimezone():%Y-%m-%d}"
 
 
-def kept_text(row: "Listed") -> str:
+def kept_text(kind: "Alike", row: "Listed") -> str:
     """Until when an execution is kept, as far as it is known."""
-    if row.pin is not None:
+    if kind.pin is not None:
         return "pinned"
     return "-" if row.expires_at is None else f"until {row.expires_at.astimezone():%Y-%m-%d}"
 
 
-def copies_text(copies: str, config: "Config", look: "Look") -> str:
+def copies_text(where: str, config: "Config", look: "Look") -> str:
     """The storages of the copies, as they are tried; a state is written out where it is not simply there."""
-    known = sorted(json.loads(copies), key=lambda copy: config.place_of_storage(copy[0]))
+    from dgtui.engine.model import copies_of
+
+    known = sorted(copies_of(where), key=lambda copy: config.place_of_storage(copy.storage))
     return "  ".join(
-        f"{one_line(storage)} {COPY_MARKS[status].shown(look)}" + ("" if status == "available" else f" {status}")
-        for storage, status in known
+        f"{one_line(copy.storage)} {COPY_MARKS[copy.status].shown(look)}"
+        + ("" if copy.status == "available" else f" {copy.status}")
+        for copy in known
     )
 
 

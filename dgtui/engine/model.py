@@ -129,19 +129,19 @@ class Listed(Record, frozen=True, gc=False, array_like=True):
     """An execution as far as a line of a list tells of it."""
 
     execution_id: str
-    job: str
-    status: ExecutionStatus
-    backup_type: BackupType
-    purpose: Purpose
     started_at: datetime
     total_size_bytes: int | None
     compressed_size_bytes: int | None
     expires_at: datetime | None
-    pin: str | None
     warnings: int
     """How many it ended with."""
-    copies: str
-    """The storages and states of its copies as JSON, the same text where they are the same."""
+    alike: str
+    """The rest as the JSON of an `Alike`, the same text where it is the same."""
+
+    @property
+    def kind(self) -> "Alike":
+        """What it has in common with others."""
+        return _alike_of(self.alike)
 
 
 class KnownCopy(Record, frozen=True, gc=False, array_like=True):
@@ -156,7 +156,7 @@ class KnownCopy(Record, frozen=True, gc=False, array_like=True):
 
 
 class Alike(Record, frozen=True, gc=False, array_like=True):
-    """What many backups of a job have in common, as far as retention has to know it."""
+    """What many backups of a job have in common, as far as lists and retention have to know it."""
 
     job_id: str
     job: str
@@ -196,6 +196,11 @@ class Backup(Record, frozen=True, gc=False):
     def path(self, copy: KnownCopy) -> str:
         """Where a copy of it lies."""
         return copy.place.replace(OWN_FOLDERS, f"{self.job_id}/{self.folder}")
+
+
+@functools.lru_cache(_PLACES)
+def _alike_of(text: str) -> Alike:
+    return msgspec.json.decode(text, type=Alike)
 
 
 @functools.lru_cache(_PLACES)

@@ -16,7 +16,7 @@ from dgtui.engine.catalog import Catalog, CatalogError, json_pages
 from dgtui.engine.catalog.backups import all_backups
 from dgtui.engine.catalog.helping import read_pages
 from dgtui.engine.catalog.proofs import Proof, Proofs, ProofWay
-from dgtui.engine.model import Backup, Copy, CopyStatus, Execution, Listed, Problem
+from dgtui.engine.model import Alike, Backup, Copy, CopyStatus, Execution, Listed, Problem, copies_of
 
 MOMENT = datetime(2025, 2, 13, 6, 0, 1, tzinfo=UTC)
 ODD = 'ein "Zitat" \\ und \x1b[31m Ä\n, {"copies":[]}'
@@ -155,10 +155,13 @@ def test_the_lines_of_a_list_are_those_of_its_executions(
         found = [one for some in catalog.listed(**chosen) for one in some]
         executions = catalog.executions(**chosen)
         for line, one in zip(found, executions, strict=True):
-            assert json.loads(line.copies) == [[copy.storage, copy.status] for copy in one.copies]
-            known: dict[str, Any] = {"warnings": len(one.warnings), "copies": line.copies}
+            told = [(copy.storage, copy.status) for copy in copies_of(line.kind.where)]
+            assert told == [(copy.storage, copy.status) for copy in one.copies]
+            kind = {name: getattr(one, name) for name in Alike.__struct_fields__ if name != "where"}
+            assert line.kind == Alike(**kind, where=line.kind.where)
+            known: dict[str, Any] = {"warnings": len(one.warnings), "alike": line.alike}
             names = Listed.__struct_fields__
-            assert line == Listed(**{name: known.get(name, getattr(one, name)) for name in names})
+            assert line == Listed(**{name: known[name] if name in known else getattr(one, name) for name in names})
     assert list(catalog.listed(job="nobody's")) == []
 
 

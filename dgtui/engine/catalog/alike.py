@@ -1,4 +1,4 @@
-"""What an execution has in common with others, as retention has to know it, which the catalogue itself keeps beside it.
+"""What an execution has in common with others, as an `Alike` tells it, which the catalogue itself keeps beside it.
 
 To put it together from the copies of a hundred thousand executions takes four times as long as to read it. Triggers do
 it in the transaction of each change, whoever makes it: what is read is never older than the copies.

@@ -36,15 +36,9 @@ def execution_pages(database: Database, chosen: sa.Select[tuple[int]]) -> Iterat
 
 def listed_executions(database: Database, chosen: sa.Select[tuple[int]]) -> Iterator[list[Listed]]:
     """What a line tells of each of the chosen executions (by their sequences, in their order), page by page."""
-    columns, copies = tables.executions.c, tables.copies.c
-    states = sa.select(sa.func.json_group_array(sa.func.json_array(copies.storage, copies.status)))
-    reckoned: dict[str, sa.ColumnElement[Any]] = {
-        "warnings": sa.func.json_array_length(columns.warnings),
-        # A text in a text: read once for all that are the same.
-        "copies": states.where(copies.execution_id == columns.execution_id).scalar_subquery().op("||")(literal("")),
-    }
-    names = Listed.__struct_fields__
-    text = sa.func.json_array(*(reckoned[name] if name in reckoned else columns[name] for name in names))
+    columns = tables.executions.c
+    reckoned: dict[str, sa.ColumnElement[Any]] = {"warnings": sa.func.json_array_length(columns.warnings)}
+    text = sa.func.json_array(*(reckoned.get(name, columns[name]) for name in Listed.__struct_fields__))
     # To put them into words takes as long as to read them.
     for page in json_pages(database, chosen, text):
         yield _listed.decode(f"[{page}]")
