@@ -222,7 +222,9 @@ def run_line(info: "RunInfo | None", snapshot: "RunSnapshot") -> str:
     if info is not None:
         words.append(f"{info.operation} {one_line(info.title)}")
     words.append(snapshot.status)
-    if not snapshot.ended:
+    if snapshot.status == "queued" and snapshot.log:
+        words.append(one_line(snapshot.log[-1].text))
+    elif not snapshot.ended:
         words.append(phase_text(snapshot))
     if snapshot.progress is not None and (snapshot.ended or snapshot.phase in MOVING_PHASES):
         words += [*progress_words(snapshot, snapshot.progress), object_words(snapshot.progress)]

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
 from dgtui.engine.errors import DataGuardianError
-from dgtui.engine.model import RESTORABLE, Copy, Execution, Record
+from dgtui.engine.model import RESTORABLE, UNDER_WAY, Copy, Execution, Record
 from dgtui.engine.restore_model import Restore
 from dgtui.wording.problem_text import other_warnings, problem_lines
 from dgtui.wording.retention_text import keep_text
@@ -40,7 +40,8 @@ class Details(Record, frozen=True):
         restores = tuple(engine.restores(execution.execution_id))
         proofs = tuple(engine.proofs.of(execution.execution_id))
         if execution.status not in RESTORABLE:
-            return cls(execution=execution, restores=restores, by_hand_missing="it left no backup")
+            missing = "it has not ended yet" if execution.status in UNDER_WAY else "it left no backup"
+            return cls(execution=execution, restores=restores, by_hand_missing=missing)
         copies = sorted(engine.live_copies(execution), key=lambda copy: engine.config.place_of_storage(copy.storage))
         live = msgspec.structs.replace(execution, copies=tuple(copies))
         keeping = engine.retention.verdicts(execution)

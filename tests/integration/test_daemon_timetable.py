@@ -99,11 +99,12 @@ def test_runs_wait_in_order_are_shown_and_can_be_cancelled(files: Home, start_da
     assert began(files) == [running], "the place is taken"
     wait_until(
         lambda: (
-            "at most 1 backup at once on this machine (max_concurrent of [guardian])"
-            in files.dgtui("status", waiting.execution_id, "--json").output
+            "queued  It waits for a place: at most 1 backup at once on this machine (max_concurrent of [guardian])"
+            in files.dgtui("status", waiting.execution_id).output
         ),
         "what it waits for to be told",
     )
+    assert "by hand: it has not ended yet" in files.dgtui("show", waiting.execution_id).output
     # One that a person starts does not wait.
     by_hand = engine.start_job("nightly")
     assert files.finish(engine, by_hand).status == "completed"
