@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shlex
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
@@ -110,12 +111,12 @@ def explain(error: sqlite3.DatabaseError, source: Path, busy_seconds: float) -> 
         return PermissionDenied(
             f"{source} cannot be opened: {text}",
             subject=str(source),
-            hint=f"May our user {verb} it and its -wal and -shm? See: ls -l {source}*",
+            hint=f"May our user {verb} it and its -wal and -shm? See: ls -l {shlex.quote(str(source))}*",
         )
     return BackupCreationError(
         f"{source} could not be read: {text}",
         subject=str(source),
-        hint=f"Try: sqlite3 {source} 'PRAGMA integrity_check'",
+        hint=f"Try: sqlite3 {shlex.quote(str(source))} 'PRAGMA integrity_check'",
     )
 
 
