@@ -23,7 +23,7 @@ from dgtui.engine.messages import now
 from dgtui.engine.model import Copy, Execution, Problem
 from dgtui.engine.notification_model import NotificationKind, SubjectKind
 from dgtui.engine.notify import raise_notification
-from dgtui.engine.notify.connection import Deadline
+from dgtui.engine.notify.connection import Deadline, DeliveryError
 from dgtui.engine.notify.courier import Courier
 from dgtui.engine.notify.webhook_sender import request
 from dgtui.engine.problems import was_stopped
@@ -251,14 +251,14 @@ class SecretReads:
 
 
 def _ping(url: str, deadline: Deadline) -> None:
-    """Ask for a page, more than once where that fails quickly. Raises DeliveryError."""
+    """Ask for a page, more than once where that fails quickly and nobody asks for patience. Raises DeliveryError."""
     for pause in (*_HEARTBEAT_PAUSES, None):
         try:
             return request(url, "GET", None, {}, ca_file=None, commit=lambda: None, deadline=deadline)
-        except DataGuardianError:
-            if pause is None or deadline.left <= pause:
+        except DeliveryError as error:
+            if pause is None or deadline.left <= max(pause, error.asked_to_wait):
                 raise
-            time.sleep(pause)
+            time.sleep(max(pause, error.asked_to_wait))
     return None
 
 

@@ -81,6 +81,16 @@ def test_a_run_from_a_timer_is_told_without_a_daemon(home: Home, web: WebServer)
         assert b"t0ken-in-the-path" not in request_file.read_bytes()
 
 
+def test_a_heartbeat_is_not_tried_again_before_the_time_that_its_receiver_names(home: Home, web: WebServer) -> None:
+    shop(home, job=f'heartbeat = "{web.url}"')
+    web.status = 429
+    web.headers = {"Retry-After": "3600"}
+    done = home.dgtui("--run-job", "nightly")
+    assert done.exit_code == 0
+    assert len(web.requests) == 1
+    assert "The heartbeat of nightly was not taken: 127.0.0.1 answers 429" in done.output + done.errors
+
+
 def test_a_heartbeat_that_is_refused_is_tried_again(home: Home, web: WebServer) -> None:
     shop(home, job=f'heartbeat = "{web.url}"')
     web.status = 503
