@@ -5,6 +5,7 @@ import itertools
 import shutil
 import signal
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -115,6 +116,31 @@ def test_cancelled_at_every_step(
         assert outcomes == sorted(outcomes)
         assert outcomes.count("completed") > 1
         assert home.litter() == []
+
+
+def test_an_undo_of_tables_that_are_kept_in_a_file_killed_at_every_step(
+    home: Home, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was kept is used up where it was made, and there to be tried again where it was not."""
+    stopping = Stopping(home, monkeypatch)
+    with databases("sqlite", home, request) as shop:
+        for step in itertools.count(1):
+            shop.run("UPDATE a SET word = 'changed'", "DROP TABLE IF EXISTS b")
+            before = shop.content()
+            restore = shop.restore(safety=False, **TABLES)
+            killed = stopping.at(step, lambda engine, restore=restore: engine.start_undo(restore, safety=False))  # type: ignore[misc]
+            engine, last = home.engine(), f"{step} {stopping.steps[-1]}"
+            undo, made = engine.restore(killed.restore_id), shop.content() == before
+            assert made or shop.content() == shop.backed_up, last
+            assert undo.status == ("completed" if made else "interrupted"), last
+            if not made:
+                assert engine.undo_choice(restore).way == "kept", last
+                undo = shop.undo(restore)
+                assert shop.content() == before, last
+            assert Path(str(restore.part_kept_as)).exists() is False, last
+            _clean_up(shop, undo)
+            if len(stopping.steps) < step:
+                break
 
 
 def test_trouble_once_the_rows_are_in_is_no_failure(
