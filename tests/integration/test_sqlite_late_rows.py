@@ -86,20 +86,43 @@ def _schema(shop: Shop) -> set[tuple[Any, ...]]:
         return set(connection.execute("SELECT type, name, sql FROM sqlite_schema"))
 
 
-def test_nobody_writes_between_the_copy_and_the_exchange(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who tries is told that the database is locked."""
+def test_what_is_written_while_they_are_copied_is_kept_too(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then they are copied again, while who tries to write is told that the database is locked."""
     answers = shop.home.folder / "answers"
 
     def write() -> None:
-        with contextlib.closing(sqlite3.connect(shop.home.folder / "shop.db", timeout=0)) as connection:
+        with (
+            contextlib.closing(sqlite3.connect(shop.home.folder / "shop.db", timeout=0)) as connection,
+            answers.open("a") as file,
+        ):
             try:
-                connection.execute("INSERT INTO a VALUES (3, 'third', 1)")
+                with connection:
+                    connection.execute("INSERT INTO a SELECT max(id) + 1, 'late', 1 FROM a")
+                file.write("written\n")
             except sqlite3.OperationalError as error:
-                answers.write_text(str(error))
+                file.write(f"{error}\n")
 
     restore = _restored(shop, monkeypatch, lambda: _after(sqlite_part, "keep_tables", write))
     assert (restore.status, shop.content()) == ("completed", shop.backed_up)
-    assert answers.read_text() == "database is locked"
+    assert answers.read_text().splitlines() == ["written", "database is locked"]
+    shop.undo(restore)
+    assert shop.content()["a"][2:] == [(3, "late", 1)]
+
+
+def test_a_table_that_is_made_while_they_are_copied_is_kept_too(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.run("DROP TABLE b")
+
+    def make() -> None:
+        opened = contextlib.closing(sqlite3.connect(shop.home.folder / "shop.db", timeout=0))
+        with opened as connection, contextlib.suppress(sqlite3.OperationalError):
+            connection.execute("CREATE TABLE b (id INTEGER PRIMARY KEY, word TEXT)")
+
+    restore = _restored(shop, monkeypatch, lambda: _after(sqlite_part, "keep_tables", make))
+    assert (restore.status, shop.content()) == ("completed", shop.backed_up)
+    assert restore.part is not None
+    assert (restore.part.replaced, restore.part.added) == (("a", "b"), ())
+    shop.undo(restore)
+    assert shop.content()["b"] == []
 
 
 def test_without_room_for_what_is_kept_nothing_is_changed(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,6 +139,23 @@ def test_without_room_for_what_is_kept_nothing_is_changed(shop: Shop, monkeypatc
     assert (restore.status, shop.content()) == ("failed", written)
     assert restore.problem is not None
     assert "could not be kept in" in restore.problem.message
+    assert (restore.placing, restore.part, _beside(shop.home)) == (None, None, [])
+
+
+def test_what_others_keep_locked_is_left_as_it_is(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also once the tables are copied already: nothing of that is left."""
+
+    def busy(_connection: sqlite3.Connection) -> None:
+        error = sqlite3.OperationalError("database is locked")
+        error.sqlite_errorcode = sqlite3.SQLITE_BUSY
+        raise error
+
+    shop.run("UPDATE a SET word = 'changed'")
+    written = shop.content()
+    restore = _restored(shop, monkeypatch, lambda: setattr(sqlite_part, "_transaction", busy))
+    assert (restore.status, shop.content()) == ("failed", written)
+    assert restore.problem is not None
+    assert "locked" in restore.problem.message
     assert (restore.placing, restore.part, _beside(shop.home)) == (None, None, [])
 
 

@@ -16,7 +16,6 @@ from dgtui.engine.reporting import Reporter
 
 _NOT_OF_THE_TABLES = frozenset(
     {
-        sqlite3.SQLITE_BUSY,
         sqlite3.SQLITE_CANTOPEN,
         sqlite3.SQLITE_FULL,
         sqlite3.SQLITE_IOERR,
@@ -26,21 +25,32 @@ _NOT_OF_THE_TABLES = frozenset(
 )
 
 
-def keep_tables(live: sqlite3.Connection, path: Path, names: Sequence[str], keep_as: str, reporter: Reporter) -> bool:
-    """Copy these tables, as they are while `live` keeps others from writing, to a new file; whether that was possible.
+def keep_tables(
+    live: sqlite3.Connection,
+    path: Path,
+    names: Sequence[str],
+    keep_as: str,
+    reporter: Reporter,
+    *,
+    busy_seconds: float,
+) -> bool:
+    """Copy these tables of the database of `live`, as they are at one moment, to a new file; whether that was possible.
 
     What was made with an extension that is not here cannot be taken. Raises RestoreError, StorageError, where there is
-    no room for them.
+    no room for them, and sqlite3.Error where others keep the database locked.
     """
     kept = safe_target(keep_as)
     with explained(kept, "write"):
         os.close(os.open(kept, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
     try:
-        _copy(live, path, names, kept)
+        _copy(live, path, names, kept, busy_seconds)
         _make_durable(kept)
     except (sqlite3.DatabaseError, UnicodeEncodeError) as error:
         drop_tables(kept)
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF in _NOT_OF_THE_TABLES:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code == sqlite3.SQLITE_BUSY:
+            raise
+        if code in _NOT_OF_THE_TABLES:
             raise RestoreError(
                 f"The former tables could not be kept in {kept}: {printable(str(error))}; nothing was changed",
                 subject=str(kept),
@@ -65,9 +75,9 @@ def drop_tables(kept: Path) -> None:
             side_file(kept, ending).unlink(missing_ok=True)
 
 
-def _copy(live: sqlite3.Connection, path: Path, names: Sequence[str], kept: Path) -> None:
+def _copy(live: sqlite3.Connection, path: Path, names: Sequence[str], kept: Path, busy_seconds: float) -> None:
     encoding = live.execute("PRAGMA main.encoding").fetchone()[0]
-    with contextlib.closing(connect(kept, "mode=rw")) as connection:
+    with contextlib.closing(connect(kept, "mode=rw", busy_seconds=busy_seconds)) as connection:
         # Databases that are attached to each other have one encoding.
         connection.execute(f"PRAGMA encoding = '{encoding}'")
         for setting in (

@@ -2,9 +2,9 @@
 
 import contextlib
 import sqlite3
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from dgtui.engine.datasources.loading import Announce
 from dgtui.engine.datasources.sqlite_bring import bring_statistics, bring_table
@@ -20,25 +20,64 @@ _BEGUN = "begun"
 """The mark of an exchange that has laid something beside the database, and changed nothing in it yet."""
 
 
+class _Change(NamedTuple):
+    """What an exchange does to a database, as this is at one moment."""
+
+    chosen: list[str]
+    unwanted: list[str]
+    former: list[str]
+    """The tables that are there and are not any more then, or not as they were."""
+    part: Part
+
+
+class _Keeping(NamedTuple):
+    """How the former tables are kept."""
+
+    live: Path
+    keep_as: str
+    announce: Announce
+    reporter: Reporter
+    busy_seconds: float
+
+    def of(self, connection: sqlite3.Connection, planned: _Change) -> bool:
+        """Keep those of a change; whether they are."""
+        if not planned.former:
+            return False
+        self.announce(_BEGUN, planned.part)
+        names, busy = planned.former, self.busy_seconds
+        return keep_tables(connection, self.live, names, self.keep_as, self.reporter, busy_seconds=busy)
+
+
 @contextlib.contextmanager
 def exchanging(change: PartChange, live: Path, *, busy_seconds: float) -> Iterator[sqlite3.Connection]:
     """One transaction on the live file, with the file beside as `beside`; taken back where the block raises.
 
     Raises sqlite3.Error.
     """
+    with _attached(change, live, busy_seconds) as connection, _transaction(connection):
+        yield connection
+
+
+@contextlib.contextmanager
+def _attached(change: PartChange, live: Path, busy_seconds: float) -> Iterator[sqlite3.Connection]:
     with contextlib.closing(connect(live, "mode=rw", busy_seconds=busy_seconds)) as connection:
         connection.isolation_level = None
         for setting in ("foreign_keys = OFF", "trusted_schema = ON", "legacy_alter_table = ON"):
             connection.execute(f"PRAGMA {setting}").fetchone()
         connection.execute("ATTACH ? AS beside", (change.beside,))
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield connection
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
+        yield connection
+
+
+@contextlib.contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
 
 
 def replace_tables(
@@ -46,42 +85,55 @@ def replace_tables(
 ) -> bool:
     """Take the chosen tables, with indexes and triggers, from the file beside; whether the former ones are kept.
 
-    Foreign keys are checked before the end: what the exchange alone would break is refused. Raises RestoreError,
-    sqlite3.Error.
+    These are copied before others have to wait, and once more where somebody wrote until then. Foreign keys are checked
+    before the end: what the exchange alone would break is refused. Raises RestoreError, sqlite3.Error.
     """
-    with exchanging(change, live, busy_seconds=busy_seconds) as connection:
-        before = _violations(connection)
-        present = table_names(connection)
-        chosen = _all_tables(connection) if change.back else chosen_tables(connection, change.tables)
-        unwanted = [name for name in present if shown_name(name) in change.remove]
-        former = [name for name in present if name in chosen or name in unwanted]
-        part = Part(
-            kind="objects",
-            replaced=tuple(shown_name(name) for name in chosen if name in present),
-            added=tuple(shown_name(name) for name in chosen if name not in present),
-            removed=tuple(shown_name(name) for name in unwanted),
-        )
-        kept = False
-        if former:
-            announce(_BEGUN, part)
-            kept = keep_tables(connection, live, former, change.keep_as, reporter)
-        try:
-            _exchange(connection, chosen, unwanted)
-            _refuse_broken(_violations(connection) - before - _violations(connection, "beside", chosen))
-            announce(schema_mark(connection), part)
-        except BaseException:
-            if kept:
-                drop_tables(Path(change.keep_as))
-            raise
+    with _attached(change, live, busy_seconds) as connection:
+        version, planned = _data_version(connection), _planned(connection, change)
+        keep = _Keeping(live, change.keep_as, announce, reporter, busy_seconds)
+        kept = keep.of(connection, planned)
+        with _transaction(connection):
+            if _data_version(connection) != version:
+                if kept:
+                    drop_tables(Path(change.keep_as))
+                planned = _planned(connection, change)
+                kept = keep.of(connection, planned)
+            try:
+                _exchange(connection, planned)
+                announce(schema_mark(connection), planned.part)
+            except BaseException:
+                if kept:
+                    drop_tables(Path(change.keep_as))
+                raise
     return kept
 
 
-def _exchange(connection: sqlite3.Connection, chosen: Sequence[str], unwanted: Sequence[str]) -> None:
-    for name in unwanted:
+def _data_version(connection: sqlite3.Connection) -> int:
+    """Another number after each transaction of somebody else."""
+    return int(connection.execute("PRAGMA main.data_version").fetchone()[0])
+
+
+def _planned(connection: sqlite3.Connection, change: PartChange) -> _Change:
+    present = table_names(connection)
+    chosen = _all_tables(connection) if change.back else chosen_tables(connection, change.tables)
+    unwanted = [name for name in present if shown_name(name) in change.remove]
+    part = Part(
+        kind="objects",
+        replaced=tuple(shown_name(name) for name in chosen if name in present),
+        added=tuple(shown_name(name) for name in chosen if name not in present),
+        removed=tuple(shown_name(name) for name in unwanted),
+    )
+    return _Change(chosen, unwanted, [name for name in present if name in chosen or name in unwanted], part)
+
+
+def _exchange(connection: sqlite3.Connection, planned: _Change) -> None:
+    before = _violations(connection)
+    for name in planned.unwanted:
         connection.execute(f"DROP TABLE main.{quoted(name)}")
-    for name in chosen:
+    for name in planned.chosen:
         _replace(connection, name)
-    bring_statistics(connection, chosen)
+    bring_statistics(connection, planned.chosen)
+    _refuse_broken(_violations(connection) - before - _violations(connection, "beside", planned.chosen))
 
 
 def _refuse_broken(broken: set[tuple[str, str, int, int]]) -> None:
