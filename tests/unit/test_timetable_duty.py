@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from dgtui.engine.catalog.due_runs import TimetableState, claim_due_run, missed_runs, queued_runs
 from dgtui.engine.catalog.notifications import Notifications
+from dgtui.engine.guardian.waiting import WaitingRuns
 from dgtui.engine.locks import take_lock
 from dgtui.engine.model import Execution
 from dgtui.engine.reconcile import reconcile
@@ -293,6 +294,21 @@ def test_what_a_run_waits_for_stands_in_its_log_once(tmp_path: Path) -> None:
         "It waits for the hours in which it may begin: 12:30-13:10 UTC",
     ]
     assert follower.snapshot.status == "queued"
+
+
+def test_the_last_line_of_a_log_tells_what_the_run_waits_for_now(tmp_path: Path) -> None:
+    guard = Guard(tmp_path, job('schedule = "hourly"\ntimezone = "UTC"'))
+    guard.step()
+    guard.now = START + timedelta(hours=1)
+    guard.kill_at_the_start()
+    (run,) = queued_runs(guard.catalog)
+    waiting = WaitingRuns(guard.context)
+    for obstacle in ("this", "that", "this", "this"):
+        waiting.tell(run, obstacle)
+    follower = RunFollower(guard.paths, run.execution_id)
+    follower.poll()
+    told = [message.text for message in follower.snapshot.log[1:]]
+    assert told == ["It waits for this", "It waits for that", "It waits for this"]
 
 
 @settings(deadline=None, max_examples=8)

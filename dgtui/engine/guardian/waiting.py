@@ -19,17 +19,17 @@ ON_TIME = timedelta(minutes=1)
 
 
 class WaitingRuns:
-    """Tells in the log of each run that waits what it waits for, once."""
+    """Tells in the log of each run that waits what it waits for, when it comes to be another thing."""
 
     def __init__(self, context: DutyContext) -> None:
         self._context = context
-        self._told: set[tuple[str, str]] = set()
+        self._told: dict[str, str] = {}
 
     def tell(self, run: QueuedRun, obstacle: str) -> None:
         """Say what a run waits for."""
-        if (run.execution_id, obstacle) in self._told:
+        if self._told.get(run.execution_id) == obstacle:
             return
-        self._told.add((run.execution_id, obstacle))
+        self._told[run.execution_id] = obstacle
         # On a disk that takes nothing, it waits all the same.
         with (
             contextlib.suppress(OSError),
@@ -41,7 +41,7 @@ class WaitingRuns:
     def keep(self, waiting: Iterable[QueuedRun], now: datetime) -> None:
         """Note that these still wait, and that a daemon is there to start them; others are forgotten."""
         ids = {run.execution_id for run in waiting}
-        self._told = {told for told in self._told if told[0] in ids}
+        self._told = {execution_id: told for execution_id, told in self._told.items() if execution_id in ids}
         for execution_id in ids:
             note_seen(self._context.paths, execution_id, now)
 
