@@ -12,7 +12,7 @@ from dgtui.screens.widgets.rows import Column, Row, measured
 from dgtui.wording.panel import Line, Span
 from dgtui.wording.states import COPY_MARKS
 from dgtui.wording.terminal import Look
-from dgtui.wording.words import known_size, time_text, took_text
+from dgtui.wording.words import cells, known_size, time_text, took_text
 
 if TYPE_CHECKING:
     from dgtui.engine.catalog.proofs import Proven
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from dgtui.engine.retention import Verdict
 
 _FEW_STORAGES = 2
+_LEAST_NAME = 6
+"""How much of a storage's name is seen at least where there is room."""
+_SHORT_NAMES = 9
+"""So much of the names of a few leaves room to say on a narrow terminal how a backup was proven."""
 _KINDS = {"full": "full", "schema_only": "schema", "data_only": "data", "incremental": "increment"}
 
 
@@ -110,13 +114,14 @@ class BackupTable:
     @property
     def _is_crowded(self) -> bool:
         """Whether the storages leave little room for anything else."""
-        return not self.words and len(self.storages) > _FEW_STORAGES
+        names = sum(min(cells(name), _LEAST_NAME) for name in self.storages)
+        return not self.words and (len(self.storages) > _FEW_STORAGES or (names > _SHORT_NAMES and not self.goes))
 
     @property
     def columns(self) -> list[Column]:
         """One for each storage among them."""
         # Where words have no room, a storage's column holds a single sign.
-        enough = 4 if self._is_crowded else 6
+        enough = 4 if self._is_crowded else _LEAST_NAME
         return [
             Column("Taken"),
             Column("Kind", wide_only=self._is_crowded),

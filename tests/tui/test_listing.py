@@ -177,6 +177,11 @@ async def test_of_backups_at_many_storages_it_is_seen_on_a_narrow_terminal_when_
     async with listing(*few.columns, width=62) as shown:
         shown.show(few.rows())
         assert "rehearsed 12 d" in shown.render_line(1).text
+    safety = Backups(executions=(backup(1, 1, purpose="safety", total_size_bytes=164_000_000),), proven=backups.proven)
+    long = BackupTable(safety, ("disk", "second-disk"), Look(), NOW, words=False, goes=False)
+    async with listing(*long.columns, width=62) as shown:
+        shown.show(long.rows())
+        assert "12 d" in shown.render_line(1).text
 
 
 def test_what_is_more_than_enough_gives_way_first() -> None:
