@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from dgtui.engine.facade import Engine
 
 _COLUMNS = (
-    Column("Name", flexible=True),
-    Column("Kind", wide_only=True),
+    Column("Name", flexible=True, enough=20),
+    Column("Kind", wide_only=True, spared=1),
     Column("Health"),
     Column("State"),
     Column("Free", right=True),
-    Column("Of", right=True, wide_only=True),
-    Column("Expected", right=True),
+    Column("Of", right=True, wide_only=True, spared=1),
+    Column("Expected", right=True, wide_only=True),
     Column("Backups", right=True),
     Column("Size", right=True),
 )

@@ -317,6 +317,18 @@ async def test_storages_tell_their_room_and_what_lies_there(home: Home, shop: Pa
         assert str(home.storage("nas")) in driver.text("#details")
 
 
+async def test_on_a_very_narrow_terminal_it_is_read_how_much_lies_at_a_storage(home: Home, shop: Path) -> None:
+    home.back_up()
+    async with screens(home, size=(60, 20)) as driver:
+        await driver.press("4")
+        listing = driver.widget("#storages", Listing)
+        assert listing.render_line(0).text.split()[-2:] == ["Backups", "Size"]
+        assert listing.render_line(1).text.rstrip().endswith("B")
+        await driver.pilot.resize_terminal(80, 24)
+        await driver.settle()
+        assert "Expected" in listing.render_line(0).text
+
+
 async def test_a_storage_is_read_into_a_catalogue_that_has_forgotten_it(home: Home, shop: Path) -> None:
     made = home.back_up()
     engine = home.engine()
