@@ -105,9 +105,8 @@ def name_leftovers(catalog: Catalog) -> list[str]:
     """What restores left beside their targets, however they ended, and the command that removes it."""
     restores = catalog.restores()
     busy = {(restore.datasource, restore.target) for restore in restores if restore.status not in ENDED}
-    return [
-        f"{restore.target} {content_of(restore)}. Restore {restore.restore_id[:8]} left "
-        f"{', '.join(left_behind(restore))} behind; remove it with: {cleanup_command(restore)}"
+    left = [
+        restore
         for restore in restores
         if restore.status in ENDED
         and restore.placing is not None
@@ -115,6 +114,14 @@ def name_leftovers(catalog: Catalog) -> list[str]:
         and not restore.partly_filled
         and not is_filled(restore)
         and (restore.datasource, restore.target) not in busy
+    ]
+    # What an earlier one left was replaced by the next: it is there once, and is removed by one command.
+    newest = {(restore.datasource, left_behind(restore)): restore for restore in reversed(left)}
+    return [
+        f"{restore.target} {content_of(restore)}. Restore {restore.restore_id[:8]} left "
+        f"{', '.join(left_behind(restore))} behind; remove it with: {cleanup_command(restore)}"
+        for restore in left
+        if newest[restore.datasource, left_behind(restore)] is restore
     ]
 
 

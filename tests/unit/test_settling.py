@@ -13,6 +13,7 @@ from dgtui.engine.datasources.loading import TargetState
 from dgtui.engine.errors import DatabaseConnectionError, EndNotKnown, JobBusy, RestoreError
 from dgtui.engine.locks import take_lock
 from dgtui.engine.model import Problem
+from dgtui.engine.reconcile_restores import name_leftovers
 from dgtui.engine.restore_model import Part, PartChange, Placing, Restore
 from dgtui.engine.restore_task import target_lock_name
 from dgtui.engine.runs import RunPaths
@@ -347,3 +348,12 @@ def test_the_check_tells_what_is_left_and_what_mends_it(catalog: Catalog) -> Non
         ("error", "dgtui undo r1"),
         ("warning", "dgtui cleanup-restore r2"),
     }
+
+
+def test_what_several_restores_left_in_turn_is_named_once(catalog: Catalog) -> None:
+    """Each replaced what the one before had left, so that the command of the newest removes it."""
+    placing = Placing(beside=NEW)
+    for name, more in (("r1", {}), ("r2", {}), ("r3", {"datasource": "elsewhere"})):
+        catalog.save_restore(cut(name, **{"partly_filled": False, "placing": placing, **more}))
+    told = name_leftovers(catalog)
+    assert [line.partition("Restore ")[2].partition(" left")[0] for line in told] == ["r3", "r2"]
