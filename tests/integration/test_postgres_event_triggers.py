@@ -3,8 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
+from dgtui.engine.datasources import postgres_connection
+from dgtui.engine.datasources.postgres_connection import Access, PostgresSettings
 from dgtui.engine.datasources.postgres_event_triggers import event_triggers_last
 from dgtui.engine.datasources.postgres_toc import read_toc
 from tests.integration.postgres_case import datasource
@@ -74,3 +77,41 @@ def test_what_is_said_of_an_event_trigger_is_made_with_it(
     assert any('ALTER EVENT TRIGGER "No\'te" OWNER TO "postgres"' in entry.definition for entry in parted.last)
     without = event_triggers_last(toc.entries, ("postgres",)).last
     assert not any("OWNER TO" in entry.definition for entry in without)
+
+
+@pytest.mark.parametrize(
+    ("database", "version", "superuser", "quiet"),
+    [
+        ("shop__dgtui_new", 170000, "on", True),
+        ("shop__dgtui_rehearsal_0123456789ab", 180001, "on", True),
+        ("shop__dgtui_new", 160009, "on", False),
+        ("shop__dgtui_new", 170000, "off", False),
+        ("shop", 170000, "on", False),
+    ],
+)
+def test_logging_in_to_what_was_loaded_is_no_event(
+    database: str,
+    version: int,
+    superuser: str,
+    quiet: bool,
+    postgres_server: PostgresServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A trigger on login that logs it added rows before they were counted; elsewhere it acts on us too."""
+    said: list[str] = []
+
+    def login(*_: Any, **options: Any) -> psycopg.Connection[Any]:
+        said.append(options["options"])
+        return real(f"host=127.0.0.1 port={postgres_server.port} user=postgres dbname=postgres", autocommit=True)
+
+    real = psycopg.connect
+    monkeypatch.setattr(psycopg, "connect", login)
+    monkeypatch.setattr(psycopg.ConnectionInfo, "server_version", property(lambda _: version))
+    monkeypatch.setattr(psycopg.ConnectionInfo, "parameter_status", lambda _, name: {"is_superuser": superuser}[name])
+    monkeypatch.setattr(postgres_connection, "_TIMEOUTS", {})
+    access = Access(PostgresSettings(type="postgres", database="shop", username="postgres"), None)
+    for place in "postgres", database:
+        with access.connect(place):
+            pass
+    assert said[0] == ""
+    assert said[-1] == ("-c event_triggers=off" if quiet else "")

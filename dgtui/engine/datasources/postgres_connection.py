@@ -38,6 +38,12 @@ _SESSION_SETTINGS = (
 _TIMEOUTS = {"idle_session_timeout": 140000, "transaction_timeout": 170000}
 """Limits of a session that only newer servers have, and since when."""
 
+_SINCE_LOGIN_TRIGGERS = 170000
+_NO_EVENT_TRIGGERS = "-c event_triggers=off"
+"""A trigger that logs who logs in would write into what was just loaded, and then has more rows than the backup."""
+_BESIDE = re.compile(r"__dgtui_(?:new|rehearsal_[\da-f]+)\Z")
+"""How the names end of the databases that we load into: nobody but us is to log in to them."""
+
 _AS_WHOM = """
 SELECT current_user, (
     SELECT set_config('role', 'none', false) FROM pg_roles
@@ -83,6 +89,8 @@ class Access:
         self.tool_settings: tuple[str, ...] = ()
         """What has no session of the tools ended in its midst; known once a connection was open."""
         self._acting: dict[str, str] = {}
+        self._may_quiet = False
+        """Whether it is known that event triggers can be kept from acting on our sessions."""
         self._own_sessions = False
         """Whether it is known that nobody else gets to the sessions of our connections."""
 
@@ -157,6 +165,8 @@ class Access:
                     self._own_sessions = True
                 connection.execute(_SESSION_SETTINGS)
                 server = connection.info.server_version
+                superuser = connection.info.parameter_status("is_superuser") == "on"
+                self._may_quiet = superuser and server >= _SINCE_LOGIN_TRIGGERS
                 role, as_itself = connection.execute(_AS_WHOM).fetchall()[0]
                 self._acting[database] = self.user if as_itself else role
                 if as_itself:
@@ -184,7 +194,7 @@ class Access:
                 autocommit=True,
                 connect_timeout=patience,
                 application_name="dgtui",
-                options="",
+                options=_NO_EVENT_TRIGGERS if self._may_quiet and _BESIDE.search(database) else "",
                 client_encoding="utf8",
             )
         except psycopg.Error as error:
