@@ -65,6 +65,24 @@ def test_the_filling_of_materialised_views_is_no_event_to_them(
     assert content(postgres_server, database) == before
 
 
+def test_one_that_needs_a_search_path_is_told_where_tables_are_exchanged(
+    home: Home, postgres_server: PostgresServer, database: str
+) -> None:
+    """Which function that is, and what helps: the advice was to choose what depends on the tables as well."""
+    home.configure(postgres_table(postgres_server, database))
+    whole_backup(home)
+    postgres_server.execute(
+        "CREATE OR REPLACE FUNCTION note() RETURNS event_trigger LANGUAGE plpgsql AS "
+        "'BEGIN INSERT INTO definitions VALUES (tg_tag); END'",
+        database,
+    )
+    asked = ("restore", "nightly@latest", "--table", "sold", "--as", "sold_then", "--yes")
+    refused = home.dgtui(*asked)
+    assert "public.note() finds what it uses by a search path" in refused.errors, refused
+    postgres_server.execute("ALTER FUNCTION public.note() SET search_path = public", database)
+    assert home.dgtui(*asked).exit_code == 0
+
+
 def test_what_is_said_of_an_event_trigger_is_made_with_it(
     postgres_server: PostgresServer, database: str, tmp_path: Path
 ) -> None:

@@ -1,6 +1,7 @@
 """Making in a live database what an archive defines, and bringing rows there from one beside, in one transaction."""
 
 import contextlib
+import re
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ _OF_TRIGGERS = (
     "A trigger of the database forbids it: SELECT evtname FROM pg_event_trigger lists those for definitions. Switch it "
     "off for the while (ALTER EVENT TRIGGER NAME DISABLE), or restore under another name with --into NAME"
 )
+_IN_FUNCTION = re.compile(r"PL/pgSQL function (\S+\([^\n]*?\)) line ")
 _SETTINGS = """
 SELECT set_config('search_path', '', true), set_config('check_function_bodies', 'off', true),
        set_config('row_security', 'off', true), set_config('extra_float_digits', '3', true),
@@ -120,9 +122,20 @@ def refused(database: str, error: "psycopg.Error", hint: str = "") -> RestoreErr
 
     lines = str(error).splitlines()
     by_trigger = isinstance(error, psycopg.errors.RaiseException)
+    missing = isinstance(error, (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedFunction))
+    if missing and (function := _IN_FUNCTION.search(error.diag.context or "")) is not None:
+        hint = hint or _without_path(function[1])
     return RestoreError(
         f"The chosen tables of {shown(database)} cannot be replaced: {lines[0]}; nothing was changed",
         subject=database,
         hint=hint or (_OF_TRIGGERS if by_trigger else _OF_OTHERS),
         detail=lines[1:],
+    )
+
+
+def _without_path(function: str) -> str:
+    return (
+        f"{function} finds what it uses by a search path, which a restore does not have. Give it its own (ALTER "
+        f"FUNCTION {function} SET search_path = public, or where that lies), or where it is an event trigger's, switch "
+        "that off for the while (ALTER EVENT TRIGGER NAME DISABLE); or restore under another name with --into NAME"
     )
