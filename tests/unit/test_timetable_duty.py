@@ -16,6 +16,7 @@ from dgtui.engine.locks import take_lock
 from dgtui.engine.model import Execution
 from dgtui.engine.reconcile import reconcile
 from dgtui.engine.run_follower import RunFollower
+from dgtui.engine.timetable import DueRun, Timetable
 from tests.unit.config_support import DATASOURCE
 from tests.unit.timetable_support import START, Guard, job
 
@@ -294,6 +295,31 @@ def test_what_a_run_waits_for_stands_in_its_log_once(tmp_path: Path) -> None:
         "It waits for the hours in which it may begin: 12:30-13:10 UTC",
     ]
     assert follower.snapshot.status == "queued"
+
+
+def test_while_a_run_waits_the_timetables_of_all_others_are_not_gone_through_again_and_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others = "".join(job('schedule = "daily at 20:00"\ntimezone = "UTC"', f"other{number}") for number in range(5))
+    guard = Guard(tmp_path, job('schedule = "daily at 13:00"\ntimezone = "UTC"\nwindow = "12:30-13:10"') + others)
+    with take_lock(guard.paths.locks / f"job-{guard.config.job_id('nightly')}.lock", purpose="a run by hand"):
+        guard.step()
+        guard.until(START + timedelta(hours=1))
+    asked: list[datetime] = []
+    latest = Timetable.latest
+
+    def counted(self: Timetable, moment: datetime, after: datetime) -> DueRun | None:
+        asked.append(moment)
+        return latest(self, moment, after)
+
+    monkeypatch.setattr(Timetable, "latest", counted)
+    guard.now = START + timedelta(hours=2)
+    guard.until(START + timedelta(hours=2, minutes=2))
+    assert len(queued_runs(guard.catalog)) == 1
+    assert len(asked) <= 6 + 1, "each job's once, at most"
+    guard.now = START + timedelta(hours=8)
+    guard.until(guard.now + timedelta(seconds=30))
+    assert len(guard.started) == 5, "and what becomes due meanwhile begins"
 
 
 def test_the_last_line_of_a_log_tells_what_the_run_waits_for_now(tmp_path: Path) -> None:

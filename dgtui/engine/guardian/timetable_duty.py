@@ -110,7 +110,11 @@ class TimetableDuty:
         self._forget(set(self._states) - {config.job_id(name) for name in followed})
         waiting = {run.job_id for run in queued_runs(self._context.catalog)}
         for name, job in followed.items():
-            self._follow(name, config.job_id(name), job, now, already_waits=config.job_id(name) in waiting)
+            job_id = config.job_id(name)
+            # While a run waits, this is asked every few seconds.
+            due = self._next_of(job_id, job, self._states, now)
+            if due is not None and due <= now:
+                self._follow(name, job_id, job, now, already_waits=job_id in waiting)
         if not self._took_over:
             self._end_missed(followed, now)
             self._took_over = True
