@@ -79,6 +79,8 @@ class Dialog(ModalScreen[ResultT], Generic[ResultT]):
         self._box_title = title
         self._shown_keys: dict[str, ActiveBinding | None] = {}
         """What the frame tells, and what a click on it does."""
+        self._is_paged = False
+        """Whether it was scrolled away from the field that has the focus."""
 
     @property
     def engine_app(self) -> EngineApp:
@@ -103,6 +105,18 @@ class Dialog(ModalScreen[ResultT], Generic[ResultT]):
         self.call_after_refresh(self.show_keys)
         # Whether there is room for all of it turns out with the layout.
         self.watch(self.scrolled, "show_vertical_scrollbar", self.show_keys, init=False)
+        # The focus was given, and scrolled to, before anybody knew how high all of it is.
+        self.watch(self.scrolled, "virtual_size", self._show_focused, init=False)
+
+    def _show_focused(self) -> None:
+        """What Enter presses is seen, unless somebody looks at something else."""
+        if self.focused is not None and not self._is_paged:
+            # After the refresh in which Textual scrolls to where it was before.
+            self.call_after_refresh(self.call_after_refresh, self.focused.scroll_visible, animate=False)
+
+    def on_descendant_focus(self, _: events.DescendantFocus) -> None:
+        """Whoever goes to a field looks at it."""
+        self._is_paged = False
 
     @property
     def active_bindings(self) -> dict[str, ActiveBinding]:
@@ -184,4 +198,5 @@ class Dialog(ModalScreen[ResultT], Generic[ResultT]):
 
     def action_page(self, step: int) -> None:
         """Show what there is no room for; a row of what was seen stays."""
+        self._is_paged = True
         self.scrolled.scroll_relative(y=step * max(self.page_height - 1, 1), animate=False)

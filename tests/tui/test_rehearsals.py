@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from textual.widgets import Input, Static
+from textual.widgets import Button, Input, Static
 
 from dgtui.engine.model import Execution
 from dgtui.screens.confirm import ConfirmScreen
@@ -153,3 +153,14 @@ def question(driver: Driver) -> str:
     """The text of the question that is asked."""
     assert isinstance(driver.screen, ConfirmScreen)
     return "\n".join(str(widget.content) for widget in driver.screen.query(Static))
+
+
+async def test_the_button_that_enter_presses_is_seen_below_however_many_datasources(home: Home, shop: Path) -> None:
+    others = [f"d{number:03}" for number in range(200)]
+    home.configure("".join(sqlite_table(name, shop) for name in ("shop", *others)))
+    home.back_up()
+    async with screens(home, size=(80, 24)) as driver:
+        await driver.press("2", "e")
+        button, box = driver.widget("#go", Button), driver.screen.query_one("#box")
+        assert driver.screen.focused is button
+        await driver.until(lambda: box.region.contains_region(button.region), "the button")
