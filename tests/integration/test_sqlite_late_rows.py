@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -125,37 +126,29 @@ def test_a_table_that_is_made_while_they_are_copied_is_kept_too(shop: Shop, monk
     assert shop.content()["b"] == []
 
 
-def test_without_room_for_what_is_kept_nothing_is_changed(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And nothing of it is left."""
-
-    def full(*_: Any) -> None:
-        error = sqlite3.OperationalError("database or disk is full")
-        error.sqlite_errorcode = sqlite3.SQLITE_FULL
+@pytest.mark.parametrize(
+    ("place", "name", "said", "code", "told"),
+    [
+        (sqlite_former, "_copy", "database or disk is full", sqlite3.SQLITE_FULL, "could not be kept in"),
+        # Copied already.
+        (sqlite_part, "_transaction", "database is locked", sqlite3.SQLITE_BUSY, "locked"),
+    ],
+    ids=["no room for what is kept", "others keep it locked"],
+)
+def test_what_cannot_be_replaced_is_left_as_it_is_with_nothing_beside(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, place: ModuleType, name: str, said: str, code: int, told: str
+) -> None:
+    def fail(*_: Any, **_named: Any) -> None:
+        error = sqlite3.OperationalError(said)
+        error.sqlite_errorcode = code
         raise error
 
     shop.run("UPDATE a SET word = 'changed'")
     written = shop.content()
-    restore = _restored(shop, monkeypatch, lambda: setattr(sqlite_former, "_copy", full))
+    restore = _restored(shop, monkeypatch, lambda: setattr(place, name, fail))
     assert (restore.status, shop.content()) == ("failed", written)
     assert restore.problem is not None
-    assert "could not be kept in" in restore.problem.message
-    assert (restore.placing, restore.part, _beside(shop.home)) == (None, None, [])
-
-
-def test_what_others_keep_locked_is_left_as_it_is(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also once the tables are copied already: nothing of that is left."""
-
-    def busy(_connection: sqlite3.Connection) -> None:
-        error = sqlite3.OperationalError("database is locked")
-        error.sqlite_errorcode = sqlite3.SQLITE_BUSY
-        raise error
-
-    shop.run("UPDATE a SET word = 'changed'")
-    written = shop.content()
-    restore = _restored(shop, monkeypatch, lambda: setattr(sqlite_part, "_transaction", busy))
-    assert (restore.status, shop.content()) == ("failed", written)
-    assert restore.problem is not None
-    assert "locked" in restore.problem.message
+    assert told in restore.problem.message
     assert (restore.placing, restore.part, _beside(shop.home)) == (None, None, [])
 
 
