@@ -112,6 +112,7 @@ def test_runs_wait_in_order_are_shown_and_can_be_cancelled(files: Home, start_da
     assert outcome.exit_code == 0, outcome
     assert engine.execution(waiting.execution_id).status == "cancelled"
     assert "no daemon" not in files.dgtui("status").errors
+    wait_until(lambda: bool(queued_runs(engine.catalog)), "the next one to wait")
     daemon.stop()
     assert "no daemon is running, so that nothing that waits begins" in files.dgtui("status").errors
     assert engine.running(), "the end of the daemon touches no backup"
