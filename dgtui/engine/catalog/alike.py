@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from dgtui.engine.model import OWN_FOLDERS, Alike
 
 _OWN = [name for name in Alike.__struct_fields__ if name != "where"]
-_OF_COPIES = ["execution_id", "storage", "status", "path", "problem"]
+_OF_COPIES = ["storage", "status", "path", "problem"]
 _KNOWN_COPY = f"""json_array(
     copies.storage,
     copies.status,
@@ -36,7 +36,8 @@ def keep_alike(connection: sa.Connection) -> None:
         ("alike_of_new", "INSERT ON executions", of_new),
         ("alike_of_changed", _change("executions", [*_OWN, "execution_id", "folder"]), of_new),
         ("alike_with_copy", "INSERT ON copies", of_new),
-        ("alike_with_changed_copy", _change("copies", _OF_COPIES), of_both),
+        ("alike_with_changed_copy", _change("copies", _OF_COPIES), of_new),
+        ("alike_with_moved_copy", _change("copies", ["execution_id"]), of_both),
         ("alike_without_copy", "DELETE ON copies", "execution_id = OLD.execution_id"),
     ):
         connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS {name}")
