@@ -14,7 +14,7 @@ import pytest
 from dgtui.engine import restore_swap, starting
 from dgtui.engine.datasources import sqlite_data, sqlite_former, sqlite_part
 from dgtui.engine.datasources.loading import Selection
-from dgtui.engine.restore_model import Restore
+from dgtui.engine.restore_model import PartChange, Restore
 from tests.support.forking import forked
 from tests.support.homes import Home
 from tests.support.part_shops import Shop, databases
@@ -193,3 +193,20 @@ def test_rows_alone_into_a_file_whose_last_writer_was_killed(shop: Shop, monkeyp
     subprocess.run([sys.executable, "-c", killed, str(shop.home.folder / "shop.db")], check=False)
     restore = _restored(shop, monkeypatch, lambda: None, _ROWS)
     assert (restore.status, shop.content()["c"]) == ("completed", [(1, "one"), (2, "two")])
+
+
+@pytest.mark.parametrize(("back", "others", "left"), [(True, 0, False), (True, 1, True), (False, 1, False)])
+def test_what_was_kept_stays_where_it_may_not_have_been_put_back(
+    shop: Shop, *, back: bool, others: int, left: bool
+) -> None:
+    """Whoever changes the schema meanwhile hides whether a killed undo had put it back."""
+    live, kept = shop.home.folder / "shop.db", shop.home.folder / ".shop.db__dgtui_part_20260101000000"
+    kept.write_bytes(live.read_bytes())
+    with contextlib.closing(sqlite3.connect(live)) as connection, connection:
+        mark = sqlite_part.schema_mark(connection)
+        for number in range(others):
+            connection.execute(f"CREATE TABLE other{number} (id)")
+    change = PartChange(database=str(live), beside=str(kept), keep_as=f"{kept}0", tables=("a",), back=back)
+    datasource = shop.home.engine().config.datasource("shop")
+    assert datasource.settle_part(mark, change) == "new"
+    assert kept.exists() is left

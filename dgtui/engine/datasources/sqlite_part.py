@@ -30,6 +30,14 @@ class _Change(NamedTuple):
     part: Part
 
 
+class Settled(NamedTuple):
+    """Which tables are in place."""
+
+    verdict: Literal["old", "new"]
+    is_certain: bool
+    """Where others changed the schema since, as often as the exchange would have, the former ones may be there."""
+
+
 class _Keeping(NamedTuple):
     """How the former tables are kept."""
 
@@ -156,15 +164,16 @@ def schema_mark(connection: sqlite3.Connection) -> str:
     return f"{_SCHEMA}{connection.execute('PRAGMA main.schema_version').fetchone()[0]}"
 
 
-def settle_tables(mark: str, live: Path, *, busy_seconds: float) -> Literal["old", "new"]:
+def settle_tables(mark: str, live: Path, *, busy_seconds: float) -> Settled:
     """Whether the transaction of this mark was committed: each change of the schema counts the schema's number up."""
     if mark == _BEGUN:
-        return "old"
+        return Settled("old", is_certain=True)
     with contextlib.closing(connect(live, "mode=rw", busy_seconds=busy_seconds)) as connection:
         # Whoever reads first takes back what was cut.
         connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-        number = connection.execute("PRAGMA schema_version").fetchone()[0]
-    return "new" if int(number) >= int(mark.removeprefix(_SCHEMA)) else "old"
+        number = int(connection.execute("PRAGMA schema_version").fetchone()[0])
+    made = int(mark.removeprefix(_SCHEMA))
+    return Settled("old" if number < made else "new", is_certain=number <= made)
 
 
 def chosen_tables(connection: sqlite3.Connection, tables: Collection[str], place: str = "beside") -> list[str]:

@@ -240,11 +240,17 @@ class SqliteTarget(SqliteFile):
         return kept
 
     def settle_part(self, mark: str, change: PartChange) -> Literal["old", "new"]:
-        """One transaction did all of it, or nothing; what lies beside of the content that is in place goes."""
+        """One transaction did all of it, or nothing; what lies beside of the content that is in place goes.
+
+        But what a restore has kept stays where it may not have been put back.
+        """
         live = safe_target(str(real_path(change.database)))
         with self._explained(live):
-            verdict = settle_tables(mark, live, busy_seconds=float(self.settings.busy_timeout))
-        self.drop_target(change.beside if verdict == "new" else change.keep_as)
+            verdict, is_certain = settle_tables(mark, live, busy_seconds=float(self.settings.busy_timeout))
+        if verdict == "old":
+            self.drop_target(change.keep_as)
+        elif is_certain or not change.back:
+            self.drop_target(change.beside)
         return verdict
 
     def kept_archive(self, kept_as: str) -> Archive:
