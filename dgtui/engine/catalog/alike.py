@@ -25,7 +25,7 @@ _WHERE = f"""(
     WHERE copies.execution_id = executions.execution_id
 )"""  # noqa: S608  # names of our own tables
 """The copies as the JSON of their `KnownCopy` with commas between, in the order of the key of their table."""
-_PUT_TOGETHER = f"UPDATE executions SET alike = json_array({', '.join(_OWN)}, {_WHERE})"  # noqa: S608
+_PUT_TOGETHER = f"UPDATE executions SET alike = json_array({', '.join(_OWN)}, {_WHERE})"  # noqa: S608  # the same
 
 
 def keep_alike(connection: sa.Connection) -> None:

@@ -1,6 +1,5 @@
 """What people see of the timetable and the daemon, and what they do with them."""
 
-import contextlib
 import os
 import subprocess
 import sys
@@ -11,14 +10,14 @@ from pathlib import Path
 from dgtui.config import Config
 from dgtui.config.store import is_ours, read_values, save_object
 from dgtui.engine.catalog import Catalog
-from dgtui.engine.catalog.due_runs import end_waiting_run, queued_runs, stopped_before
+from dgtui.engine.catalog.due_runs import queued_runs, stopped_before
 from dgtui.engine.check import Finding
 from dgtui.engine.errors import ConfigError, DataGuardianError, JobBusy
 from dgtui.engine.files import explained
 from dgtui.engine.guardian.status import DaemonStatus, daemon_status
 from dgtui.engine.guardian.timetable_duty import followed_jobs, timetable_of
+from dgtui.engine.guardian.waiting import end_waiting
 from dgtui.engine.model import Execution, Problem, Record
-from dgtui.engine.run_writer import RunWriter
 from dgtui.engine.runs import RunInfo, RunPaths
 from dgtui.engine.schedules import schedule_words
 from dgtui.engine.spawning import keep_process
@@ -145,11 +144,7 @@ def waiting_runs(catalog: Catalog, paths: RunPaths) -> list[RunInfo]:
 def cancel_waiting(catalog: Catalog, paths: RunPaths, run_id: str, now: datetime) -> bool:
     """Take a run that waits for its turn from the queue; False where it does not wait."""
     problem = Problem(kind="Cancelled", message="Cancelled while it waited for its turn", subject=run_id)
-    if not end_waiting_run(catalog, run_id, "cancelled", problem, now):
-        return False
-    with contextlib.closing(RunWriter(paths.messages(run_id))) as messages:
-        messages.status("cancelled", problem=problem)
-    return True
+    return end_waiting(catalog, paths, run_id, problem, now)
 
 
 def start_daemon(config: Config, paths: RunPaths) -> DaemonStatus:

@@ -26,7 +26,7 @@ from dgtui.engine.guardian.duty import DutyContext
 from dgtui.engine.guardian.places import Places
 from dgtui.engine.guardian.queueing import due_text, queued_execution, write_queued
 from dgtui.engine.guardian.stopped_runs import StoppedRuns
-from dgtui.engine.guardian.waiting import ON_TIME, WaitingRuns, end_waiting, was_missed
+from dgtui.engine.guardian.waiting import ON_TIME, WaitingRuns, was_missed
 from dgtui.engine.health.jobs import good_backups
 from dgtui.engine.locks import take_lock
 from dgtui.engine.notify import raise_notification
@@ -219,7 +219,7 @@ class TimetableDuty:
     def _take_turn(self, run: QueuedRun, config: Config, places: Places, now: datetime) -> bool:
         """Start it where there is room now; whether it does not wait any more."""
         if (unwanted := _unwanted(run, config)) is not None:
-            end_waiting(self._context, run, unwanted, "Nothing is to be done, unless that was a mistake", now)
+            self._waiting.end(run, unwanted, "Nothing is to be done, unless that was a mistake", now)
             return True
         job = config.jobs[run.job]
         if (obstacle := self._closed(run, job, now) or places.obstacle(job.datasource)) is not None:
@@ -279,7 +279,7 @@ class TimetableDuty:
             if was_missed(self._context.paths, run, job, timetable, covered, now):
                 self._tell_missed(name, job, DueRun(due_at=covered, starts_at=timetable.starts_at(covered)), now)
                 why = f"No daemon was there to start the run of {due_text(covered)}, and now it is too late for it"
-                end_waiting(self._context, run, why, f"Now: dgtui run {name}", now, state="missed")
+                self._waiting.end(run, why, f"Now: dgtui run {name}", now, state="missed")
 
 
 def followed_jobs(config: Config) -> dict[str, JobSettings]:

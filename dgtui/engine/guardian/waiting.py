@@ -7,7 +7,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from dgtui.config import JobSettings
+from dgtui.engine.catalog import Catalog
 from dgtui.engine.catalog.due_runs import QueuedRun, end_waiting_run, move_due_run
+from dgtui.engine.errors import Cancelled
 from dgtui.engine.guardian.duty import DutyContext
 from dgtui.engine.model import Problem
 from dgtui.engine.run_writer import RunWriter
@@ -19,7 +21,7 @@ ON_TIME = timedelta(minutes=1)
 
 
 class WaitingRuns:
-    """Tells in the log of each run that waits what it waits for, when it comes to be another thing."""
+    """Tells in the log of each run that waits what it waits for, when it comes to be another thing, or why it ends."""
 
     def __init__(self, context: DutyContext) -> None:
         self._context = context
@@ -37,6 +39,16 @@ class WaitingRuns:
         ):
             messages.log(f"It waits for {obstacle}")
         self._context.log(f"{run.job}: {run.execution_id[:8]} waits for {obstacle}")
+
+    def end(
+        self, run: QueuedRun, why: str, hint: str, now: datetime, *, state: Literal["ended", "missed"] = "ended"
+    ) -> None:
+        """Take a run from the queue that is not to begin any more."""
+        context = self._context
+        problem = Problem(kind=Cancelled.__name__, message=why, subject=run.job, hint=hint)
+        move_due_run(context.catalog, run.execution_id, old=("starting",), new="waiting")
+        if end_waiting(context.catalog, context.paths, run.execution_id, problem, now, state=state):
+            context.log(f"{run.job}: {run.execution_id[:8]} ends before it began: {why}", "warning")
 
     def keep(self, waiting: Iterable[QueuedRun], now: datetime) -> None:
         """Note that these still wait, and that a daemon is there to start them; others are forgotten."""
@@ -69,18 +81,17 @@ def was_missed(
 
 
 def end_waiting(
-    context: DutyContext,
-    run: QueuedRun,
-    why: str,
-    hint: str,
+    catalog: Catalog,
+    paths: RunPaths,
+    execution_id: str,
+    problem: Problem,
     now: datetime,
     *,
     state: Literal["ended", "missed"] = "ended",
-) -> None:
-    """Take a run from the queue that is not to begin any more."""
-    problem = Problem(kind="ConfigError", message=why, subject=run.job, hint=hint)
-    move_due_run(context.catalog, run.execution_id, old=("starting",), new="waiting")
-    if end_waiting_run(context.catalog, run.execution_id, "cancelled", problem, now, state=state):
-        with contextlib.closing(RunWriter(context.paths.messages(run.execution_id))) as messages:
-            messages.status("cancelled", problem=problem)
-        context.log(f"{run.job}: {run.execution_id[:8]} ends before it began: {why}", "warning")
+) -> bool:
+    """Take a run from the queue that is not to begin any more; False where it does not wait."""
+    if not end_waiting_run(catalog, execution_id, "cancelled", problem, now, state=state):
+        return False
+    with contextlib.closing(RunWriter(paths.messages(execution_id))) as messages:
+        messages.status("cancelled", problem=problem)
+    return True
