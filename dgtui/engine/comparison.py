@@ -1,9 +1,9 @@
 """Comparing what a restore brought back with what the manifest says was backed up."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from dgtui.engine.datasources.loading import Selection
-from dgtui.engine.model import ObjectInfo, Record
+from dgtui.engine.model import ObjectInfo, Record, Share
 from dgtui.engine.restore_model import ObjectReport
 
 _USUAL_ERROR = 0.5
@@ -52,7 +52,8 @@ def compare_objects(
     compare_rows = "schema_only" not in (selection.backup_type, backup_type)
     wrong: list[str] = []
     estimated: list[str] = []
-    for name in wanted.keys() & present.keys() if compare_rows else ():
+    elsewhere = _in_other_shares(wanted, present)
+    for name in (wanted.keys() & present.keys()) - elsewhere if compare_rows else ():
         before, after = wanted[name], present[name]
         if before.rows is None or after.rows is None or before.rows == after.rows:
             continue
@@ -67,8 +68,35 @@ def compare_objects(
         additional=tuple(sorted(present.keys() - {entry.name for entry in expected})),
         wrong_rows=tuple(sorted(wrong)),
         estimated_rows=tuple(sorted(estimated)),
-        objects=tuple(_report(wanted[name], present.get(name), compare_rows=compare_rows) for name in sorted(wanted)),
+        objects=tuple(
+            _report(wanted[name], present.get(name), compare_rows=compare_rows and name not in elsewhere)
+            for name in sorted(wanted)
+        ),
     )
+
+
+def _in_other_shares(wanted: Mapping[str, ObjectInfo], present: Mapping[str, ObjectInfo]) -> set[str]:
+    """The parts of tables that were divided up in another way, and have as many rows as before taken together."""
+    tables: dict[str, list[str]] = {}
+    for entry in present.values():
+        if isinstance(entry, Share):
+            tables.setdefault(entry.of, []).append(entry.name)
+    return {
+        name
+        for names in tables.values()
+        if wanted.keys() >= set(names) and _as_many([wanted[name] for name in names], [present[name] for name in names])
+        for name in names
+    }
+
+
+def _as_many(before: Sequence[ObjectInfo], after: Sequence[ObjectInfo]) -> bool:
+    rows_before = [entry.rows for entry in before if entry.rows is not None]
+    rows_after = [entry.rows for entry in after if entry.rows is not None]
+    if len(rows_before) < len(before) or len(rows_after) < len(after):
+        return False
+    if all(entry.rows_exact for entry in (*before, *after)):
+        return sum(rows_before) == sum(rows_after)
+    return may_be_equal(sum(rows_before), sum(rows_after))
 
 
 def may_be_equal(one: int, other: int) -> bool:

@@ -62,6 +62,12 @@ class ObjectInfo(Record, frozen=True):
     """Whether `rows` was counted at the very moment of the dump, and not estimated."""
 
 
+class Share(ObjectInfo, frozen=True, kw_only=True):
+    """A part of a table whose rows each loading may divide up among its parts in another way."""
+
+    of: str
+
+
 class ToolVersion(Record, frozen=True):
     """A program that was found, and its version."""
 

@@ -27,9 +27,9 @@ class RowsChecksum:
 class LinesChecksum:
     """Makes rows of the lines of a stream, however its bytes are cut."""
 
-    def __init__(self, end: bytes | None = None) -> None:
-        """`end` is the line after which nothing counts."""
-        self._rows = RowsChecksum()
+    def __init__(self, end: bytes | None = None, rows: RowsChecksum | None = None) -> None:
+        """`end` is the line after which nothing counts; `rows` is what the rows of other streams belong to as well."""
+        self._rows = RowsChecksum() if rows is None else rows
         self._rest = b""
         self._end = end
         self._ended = False

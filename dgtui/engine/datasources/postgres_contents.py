@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from dgtui.engine.datasources.contents import LinesChecksum
+from dgtui.engine.datasources.contents import LinesChecksum, RowsChecksum
 from dgtui.engine.datasources.postgres_connection import DUMP_ZONE, Access
 from dgtui.engine.datasources.postgres_extensions import own_rows
-from dgtui.engine.datasources.postgres_names import qualified, quoted, table_name
+from dgtui.engine.datasources.postgres_names import plain_name, qualified, quoted, table_name
 from dgtui.engine.datasources.postgres_queries import tables_of
 from dgtui.engine.datasources.postgres_selection import chosen_ids
 from dgtui.engine.datasources.postgres_toc import Toc, TocEntry, data_blocks, definition_bytes, python_codec
@@ -36,6 +36,11 @@ WHERE a.attnum > 0 AND NOT a.attisdropped GROUP BY 1
 """Whether the text of a table's rows may depend on the time zone, and whether on the form of bytes."""
 _COPY_END = b"\\."
 _COLUMNS = re.compile(r"\(((?:\"(?:[^\"]|\"\")+\"|[^\")])*)\) FROM stdin;\s*\Z")
+_INTO = re.compile(r"COPY (\"(?:[^\"]|\"\")+\"|\w+)\.(\"(?:[^\"]|\"\")+\"|\w+) ")
+_PARTITIONED = """
+SELECT c.oid::int8, n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind = 'p'
+"""
 _NAME = re.compile(r"\"(?:[^\"]|\"\")+\"|[^\", ]+")
 
 
@@ -51,11 +56,18 @@ def archive_checksums(blocks: Iterable[bytes], tables: Sequence[str]) -> dict[st
         chosen = chosen_ids(toc, tables)
         names = {(entry.schema, entry.tag) for entry in toc.entries if entry.dump_id in chosen}
         named = {number: entry for number, entry in named.items() if (entry.schema, entry.tag) in names}
-    sums = {number: LinesChecksum(_COPY_END) for number in named}
+    rows = {_filled(entry): RowsChecksum() for entry in named.values()}
+    sums = {number: LinesChecksum(_COPY_END, rows[_filled(entry)]) for number, entry in named.items()}
     for dump_id, block in data:
         if dump_id in sums:
             sums[dump_id].feed(block)
-    return {table_name(named[number].schema, named[number].tag): one.text for number, one in sums.items()}
+    return {table_name(*place): one.text for place, one in rows.items()}
+
+
+def _filled(entry: TocEntry) -> tuple[str, str]:
+    """The table that rows go into: where they may belong to another partition of it than before, it is all of it."""
+    match = _INTO.match(entry.copy)
+    return (plain_name(match[1]), plain_name(match[2])) if match is not None else (entry.schema, entry.tag)
 
 
 def content_checksums(
@@ -100,7 +112,7 @@ class _Compared(NamedTuple):
     name: str
     columns: tuple[str, ...]
     condition: str | None
-    """Of a table of an extension: which rows a dump holds."""
+    """Of a table of an extension: which rows a dump holds; empty where all are asked for by a query."""
 
     @property
     def shown(self) -> str:
@@ -111,16 +123,21 @@ class _Compared(NamedTuple):
         """The statement that gives the rows."""
         place = qualified(self.schema, self.name)
         columns = ", ".join(map(quoted, self.columns))
-        if self.condition:
+        if self.condition is not None:
             return f"COPY (SELECT {columns} FROM {place} {self.condition}) TO STDOUT"  # noqa: S608  # quoted names
         return f"COPY {place}{f' ({columns})' if columns else ''} TO STDOUT"
 
 
 def _tables(connection: "psycopg.Connection[Any]", toc: Toc) -> list[_Compared]:
     """The tables of a database; a child of another table may have got its columns in another order at the restore."""
-    dumped = {(entry.schema, entry.tag): _columns(entry) for entry in toc.entries if entry.kind == "TABLE DATA"}
+    dumped = {_filled(entry): _columns(entry) for entry in toc.entries if entry.kind == "TABLE DATA"}
     own = own_rows(connection)
-    return [
+    partitioned = [
+        _Compared(oid, schema, name, dumped[schema, name], "")
+        for oid, schema, name in connection.execute(_PARTITIONED).fetchall()
+        if (schema, name) in dumped
+    ]
+    return partitioned + [
         _Compared(
             table.oid,
             table.schema,

@@ -3,9 +3,11 @@
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import msgspec
+
 from dgtui.engine.datasources.dumping import Client, DumpOptions
 from dgtui.engine.datasources.postgres_names import parse_table_name, qualified, table_matches, table_name
-from dgtui.engine.model import ObjectInfo
+from dgtui.engine.model import ObjectInfo, Share
 
 if TYPE_CHECKING:
     import psycopg
@@ -31,7 +33,12 @@ class Table(NamedTuple):
     columns: tuple[str, ...]
     """Those that a dump holds: generated ones are computed again."""
     ancestors: tuple[tuple[str | None, str], ...]
-    """Schema and name of the partitioned tables it is a part of."""
+    """Schema and name of the partitioned tables it is a part of, the uppermost last."""
+    hashed: bool
+    """Whether one of these divides its rows up by a hash.
+
+    That of an enum's value is of a number that is new in each database, so that its rows change places.
+    """
 
     @property
     def shown(self) -> str:
@@ -58,12 +65,16 @@ SELECT c.oid::int8, n.nspname, c.relname, c.relkind::text, c.reltuples::float8, 
        {{sizes}},
        array(SELECT a.attname::text FROM pg_attribute a
              WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped {{generated}} ORDER BY a.attnum),
-       array(WITH RECURSIVE up(id) AS (
-                 SELECT inhparent FROM pg_inherits WHERE inhrelid = c.oid AND c.relispartition
-                 UNION ALL SELECT i.inhparent FROM pg_inherits i JOIN up ON i.inhrelid = up.id)
-             SELECT quote_ident(pn.nspname) || '.' || quote_ident(p.relname)
-             FROM up JOIN pg_class p ON p.oid = up.id JOIN pg_namespace pn ON pn.oid = p.relnamespace)
+       above.names, above.hashed
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+CROSS JOIN LATERAL (
+    WITH RECURSIVE up(id, level) AS (
+        SELECT inhparent, 1 FROM pg_inherits WHERE inhrelid = c.oid AND c.relispartition
+        UNION ALL SELECT i.inhparent, level + 1 FROM pg_inherits i JOIN up ON i.inhrelid = up.id)
+    SELECT coalesce(array_agg(quote_ident(pn.nspname) || '.' || quote_ident(p.relname) ORDER BY level), '{{{{}}}}'),
+           coalesce(bool_or(d.partstrat = 'h'), false)
+    FROM up JOIN pg_class p ON p.oid = up.id JOIN pg_namespace pn ON pn.oid = p.relnamespace
+         JOIN pg_partitioned_table d ON d.partrelid = up.id) AS above(names, hashed)
 WHERE c.relkind IN ('r', 'm') AND {USERS_OWN} {{of_extensions}}
 ORDER BY n.nspname, c.relname
 """  # noqa: S608  # nothing in it comes from outside
@@ -145,6 +156,7 @@ def _table(
     table_bytes: int,
     columns: list[str],
     ancestors: list[str],
+    hashed: bool,
 ) -> Table:
     rows: int | None = None
     if not main_bytes:
@@ -162,6 +174,7 @@ def _table(
         populated,
         tuple(columns),
         tuple(map(parse_table_name, ancestors)),
+        hashed,
     )
 
 
@@ -224,6 +237,17 @@ def object_infos(tables: Iterable[Table], exact: dict[int, int], *, at_dump: boo
             rows_exact=at_dump and table.oid in exact,
         )
         for table in tables
+    )
+
+
+def inventory_of(tables: Iterable[Table], exact: dict[int, int]) -> tuple[ObjectInfo, ...]:
+    """The tables of a database that was loaded, with their counted rows."""
+    tables = list(tables)
+    return tuple(
+        Share(**msgspec.structs.asdict(info), of=table_name(table.ancestors[-1][0] or "", table.ancestors[-1][1]))
+        if table.hashed
+        else info
+        for table, info in zip(tables, object_infos(tables, exact, at_dump=True), strict=True)
     )
 
 

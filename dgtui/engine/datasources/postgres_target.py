@@ -26,7 +26,7 @@ from dgtui.engine.datasources.postgres_private import private_server, remove_pri
 from dgtui.engine.datasources.postgres_properties import properties
 from dgtui.engine.datasources.postgres_queries import (
     count_rows,
-    object_infos,
+    inventory_of,
     tables_of,
     with_partitions,
 )
@@ -228,7 +228,7 @@ class PostgresTarget(Datasource[PostgresSettings]):
             tables = tables_of(connection)
             counts = {table.oid: loaded[table.shown] for table in tables if table.kind == "r" and table.shown in loaded}
             counts |= count_rows(connection, [table for table in tables if table.oid not in counts])
-            return object_infos(tables, counts, at_dump=True)
+            return inventory_of(tables, counts)
 
     def holding_rows(self, database: str, names: Sequence[str]) -> tuple[str, ...]:
         """Asks each for its first row."""
