@@ -7,7 +7,7 @@ import typer
 from dgtui.cli.asking import confirm
 from dgtui.cli.options import AsJson, Execution, Yes
 from dgtui.cli.output import print_data, print_json, say
-from dgtui.engine.errors import EXIT_DAMAGED, EXIT_DONE
+from dgtui.engine.errors import EXIT_DAMAGED, EXIT_DONE, EXIT_FAILED
 from dgtui.wording.words import one_line, short_id, size_text, time_text
 
 
@@ -80,6 +80,10 @@ def scan(
         print_data(f"{one_line(report.storage)}: {report.added} added, {report.known} known, {report.gone} gone")
         for folder in report.damaged:
             print_data(f"damaged: {one_line(folder.path)}: {one_line(folder.reason)}")
+        for folder in report.unread:
+            print_data(f"cannot be read: {one_line(folder.path)}: {one_line(folder.reason)}")
         for leftover in report.leftovers:
             print_data(f"unfinished: {one_line(leftover.path)}, {size_text(leftover.bytes)}")
-    raise typer.Exit(EXIT_DAMAGED if report.damaged else EXIT_DONE)
+    if report.damaged:
+        raise typer.Exit(EXIT_DAMAGED)
+    raise typer.Exit(EXIT_FAILED if report.unread else EXIT_DONE)

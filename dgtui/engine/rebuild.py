@@ -78,7 +78,9 @@ def _read_storages(catalog: Catalog, config: Config) -> tuple[list[ScanReport], 
 
 def _sentences(former: str, read: list[ScanReport], unread: dict[str, str]) -> tuple[str, ...]:
     found = {report.storage: report.known + report.added for report in read}
-    damaged = {report.storage: len(report.damaged) for report in read if report.damaged}
+    damaged = {
+        report.storage: len(report.damaged) + len(report.unread) for report in read if report.damaged or report.unread
+    }
     if not former and not any(found.values()) and not damaged:
         # The very first start: there is nothing to know yet.
         return ()

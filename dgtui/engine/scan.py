@@ -1,17 +1,18 @@
 """Reading a storage into the catalogue, on a machine that may never have seen it."""
 
 import time
-from collections.abc import Generator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Generator, Iterator, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
 from dgtui.config import Config
 from dgtui.engine.catalog import Catalog
+from dgtui.engine.catalog.catalog import KNOWN_TO_BE_LOST
 from dgtui.engine.catalog.naming import executions_named
 from dgtui.engine.catalog.order import place_learned
 from dgtui.engine.catalog.unsettled import complete_if_everywhere
-from dgtui.engine.errors import StorageError, ValidationError
+from dgtui.engine.errors import DataGuardianError, StorageError, ValidationError
 from dgtui.engine.manifest import Manifest
 from dgtui.engine.messages import now
 from dgtui.engine.model import ENDED, RESTORABLE, Copy, CopyStatus, Execution, Record
@@ -33,9 +34,11 @@ _AT_ONCE_SECONDS = 1.0
 _MOST_OBJECTS = 20_000
 """So much of what is in backups is in memory at once."""
 
+FoundT = TypeVar("FoundT")
+
 
 class DamagedFolder(Record, frozen=True):
-    """A folder that looks like a backup and is none, or not a whole one."""
+    """A folder that looks like a backup and is none, or not a whole one, or that cannot be read."""
 
     path: str
     reason: str
@@ -52,30 +55,55 @@ class ScanReport(Record, frozen=True):
     gone: int
     """Backups that it knew and that are not there any more."""
     damaged: tuple[DamagedFolder, ...] = ()
+    unread: tuple[DamagedFolder, ...] = ()
+    """Folders of which nobody can tell what they are, although the storage itself answers."""
     leftovers: tuple[Leftover, ...] = ()
 
 
 def scan_storage(catalog: Catalog, config: Config, name: str) -> ScanReport:
-    """Read every manifest at a storage into the catalogue. Raises ConfigError, StorageError."""
+    """Read every manifest at a storage into the catalogue. Raises ConfigError, StorageError.
+
+    A folder that cannot be read keeps the others from nothing: on a disk that begins to fail they are all there is.
+    """
     storage = config.storage(name)
     know_marker(catalog, storage)
     state = storage.examine()
     if state.status != "available":
         raise StorageError(state.message, subject=name, hint=state.hint)
     scan = _Scan(catalog, config, storage)
-    refs = sorted(storage.backups(), key=lambda ref: (ref.folder, ref.job_id))
-    for some in storage.in_turn(_folders(storage, refs)):
+    refs, unlisted = _as_far_as_readable(storage, storage.backups())
+    for some in storage.in_turn(_folders(storage, sorted(refs, key=lambda ref: (ref.folder, ref.job_id)))):
         scan.take(some)
     gone = scan.end()
     remember_marker(catalog, storage)
+    leftovers, unfinished = _as_far_as_readable(storage, storage.leftovers())
+    unread = {folder.path: folder for folder in (*unlisted, *unfinished, *scan.unread)}
     return ScanReport(
         storage=name,
         known=scan.known,
         added=scan.added,
         gone=gone,
         damaged=tuple(scan.damaged),
-        leftovers=tuple(storage.leftovers()),
+        unread=tuple(unread.values()),
+        leftovers=tuple(leftovers),
     )
+
+
+def _as_far_as_readable(storage: Storage[Any], found: Iterator[FoundT]) -> tuple[list[FoundT], list[DamagedFolder]]:
+    """What a storage tells, and the folder that it could not tell of; raises StorageError where it is not there."""
+    readable: list[FoundT] = []
+    try:
+        readable.extend(found)
+    except StorageError as error:
+        _refuse_silent(storage, error)
+        return readable, [DamagedFolder(path=error.subject, reason=error.message)]
+    return readable, []
+
+
+def _refuse_silent(storage: Storage[Any], error: StorageError) -> None:
+    """Raise an error that is one of the whole storage, and not of a folder in it."""
+    if error.subject == storage.root or storage.examine().status != "available":
+        raise error
 
 
 class _Folder(NamedTuple):
@@ -84,7 +112,7 @@ class _Folder(NamedTuple):
     ref: FolderRef
     manifest: Manifest | None
     sha256: str
-    error: ValidationError | None
+    error: ValidationError | StorageError | None
     """Why there is no manifest that can be read, or which file is not as it says."""
 
 
@@ -106,11 +134,15 @@ def _folders(storage: Storage[Any], refs: Sequence[FolderRef]) -> Generator[list
 def _look_into(storage: Storage[Any], ref: FolderRef) -> _Folder:
     try:
         manifest, sha256 = read_manifest(storage, ref)
-    except ValidationError as error:
+    except (ValidationError, StorageError) as error:
+        if isinstance(error, StorageError):
+            _refuse_silent(storage, error)
         return _Folder(ref, None, "", error)
     try:
         check_sizes(storage, ref, manifest)
-    except ValidationError as error:
+    except (ValidationError, StorageError) as error:
+        if isinstance(error, StorageError):
+            _refuse_silent(storage, error)
         return _Folder(ref, manifest, sha256, error)
     return _Folder(ref, manifest, sha256, None)
 
@@ -122,12 +154,13 @@ class _Scan:
         self.known = 0
         self.added = 0
         self.damaged: list[DamagedFolder] = []
+        self.unread: list[DamagedFolder] = []
         self._catalog = catalog
         self._config = config
         self._storage = storage
         self._seen: set[str] = set()
         self._new: set[str] = set()
-        self._unreadable: dict[FolderRef, ValidationError] = {}
+        self._unreadable: dict[FolderRef, ValidationError | StorageError] = {}
         self._copies: dict[str, Copy] = {}
         """What was found of copies that are known, by their executions: written at the end, many at a time."""
 
@@ -158,12 +191,15 @@ class _Scan:
 
     def _copy(self, folder: _Folder, execution: Execution | None) -> Copy:
         ref, error = folder.ref, folder.error
+        former = [copy for copy in execution.copies if copy.storage == self._storage.name] if execution else []
         if error is not None:
             self._complain(ref, error)
+        if isinstance(error, ValidationError):
             return self._found(ref, status_by(error), error)
-        former = [copy for copy in execution.copies if copy.storage == self._storage.name] if execution else []
         # What a check of bytes found is not taken back by a look at names and sizes.
-        return former[0] if former and former[0].status == "corrupt" else self._found(ref, "available")
+        if former and former[0].status == "corrupt":
+            return former[0]
+        return self._found(ref, "available" if error is None else status_by(error), error)
 
     def _learn(
         self, ref: FolderRef, execution: Execution | None, manifest: Manifest, sha256: str, copy: Copy
@@ -201,7 +237,10 @@ class _Scan:
                 if copy.storage != self._storage.name or not copy.path or execution.execution_id in self._seen:
                     continue
                 ref = folder_of(execution)
-                if error := self._unreadable.get(ref):
+                error = self._unreadable.get(ref)
+                if isinstance(error, StorageError) and copy.status in KNOWN_TO_BE_LOST:
+                    continue
+                if error is not None:
                     self._copies[execution.execution_id] = self._found(ref, status_by(error), error)
                 elif copy.status != "missing":
                     believed[execution.execution_id] = ref, copy
@@ -216,14 +255,15 @@ class _Scan:
             complete_if_everywhere(self._catalog, execution)
         return len(gone)
 
-    def _refuse(self, ref: FolderRef, error: ValidationError) -> None:
+    def _refuse(self, ref: FolderRef, error: ValidationError | StorageError) -> None:
         self._complain(ref, error)
         self._unreadable[ref] = error
 
-    def _complain(self, ref: FolderRef, error: ValidationError) -> None:
-        self.damaged.append(DamagedFolder(path=self._storage.path(ref), reason=error.message))
+    def _complain(self, ref: FolderRef, error: ValidationError | StorageError) -> None:
+        told = self.unread if isinstance(error, StorageError) else self.damaged
+        told.append(DamagedFolder(path=self._storage.path(ref), reason=error.message))
 
-    def _found(self, ref: FolderRef, status: CopyStatus, error: ValidationError | None = None) -> Copy:
+    def _found(self, ref: FolderRef, status: CopyStatus, error: DataGuardianError | None = None) -> Copy:
         problem = problem_of(error) if error is not None else None
         path = self._storage.path(ref)
         return Copy(storage=self._storage.name, status=status, path=path, checked_at=now(), problem=problem)

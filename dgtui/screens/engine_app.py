@@ -267,6 +267,9 @@ class EngineApp(FaultApp):
         self.tell(f"{storage}: {report.added} learned, {report.known} known, {report.gone} gone")
         if report.damaged:
             self.tell(f"{storage}: {len(report.damaged)} damaged", hint=f"dgtui scan {storage}", severity="warning")
+        if report.unread:
+            reason = report.unread[0].reason
+            self.tell(f"{storage}: not read: {reason}", hint=f"dgtui scan {storage}", severity="warning")
         self.data_changed()
 
     def deleted(self, freed: int) -> None:

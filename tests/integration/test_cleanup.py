@@ -37,6 +37,7 @@ from dgtui.engine.restore_model import Restore
 from dgtui.engine.storages import local_removal
 from dgtui.engine.storages.local_marker import MARKER
 from tests.support.backup_folders import add_backup, mark_storage, new_id
+from tests.support.bad_sectors import fail_to_open
 from tests.support.homes import Home
 
 JOB = job_id("nightly", None)
@@ -444,6 +445,22 @@ def test_orphans_go_after_their_grace_and_unknown_backups_never(home: Home, engi
     assert [one.path for one in report.removed] == [str(orphan)]
     assert [stray.kind for stray in report.strays] == ["unknown backup"]
     assert (orphan.exists(), unknown.exists()) == (False, True)
+
+
+@pytest.mark.parametrize("bad", ["job", "folder"])
+def test_a_folder_that_cannot_be_read_keeps_no_other_from_being_cleaned_up(
+    home: Home, engine: Engine, monkeypatch: pytest.MonkeyPatch, bad: str
+) -> None:
+    orphan = home.storage() / JOB / "2024-01-01_030000"
+    unread = home.storage() / new_id() / "2024-01-01_030000"
+    for folder in (orphan, unread):
+        folder.mkdir(parents=True)
+    fail_to_open(monkeypatch, unread.parent if bad == "job" else unread)
+    later = datetime.now(UTC) + timedelta(days=8)
+    report = Cleanup(engine.catalog, engine.config, engine.paths, clock=lambda: later).run(Scope(), strays=True)
+    assert str(orphan) in [one.path for one in report.removed]
+    assert ["Input/output error" in one.problem.message for one in report.not_removed] == [True]
+    assert unread.exists()
 
 
 @pytest.mark.parametrize("of", ["a run", "a restore", "a row"])

@@ -17,6 +17,7 @@ from dgtui.engine.errors import StorageError
 from dgtui.engine.scan import scan_storage
 from dgtui.engine.storages.local import LocalSettings, LocalStorage
 from tests.support.backup_folders import add_backup, mark_storage
+from tests.support.bad_sectors import fail_to_open
 
 FOLDERS = 450
 START = datetime(2025, 1, 1, tzinfo=UTC)
@@ -95,6 +96,33 @@ def test_what_was_changed_since_is_seen(scanned: Scanned, change: str) -> None:
     states = [one.copies[0].status for one in sorted(scanned.catalog.executions(), key=lambda one: one.sequence)]
     assert states == ["available", "missing" if change == "gone" else "corrupt", "available"]
     assert len(report.damaged) == (change != "gone")
+
+
+@pytest.mark.parametrize("what", ["job", "folder", "manifest", "part"])
+def test_a_folder_that_cannot_be_read_hides_no_other(
+    scanned: Scanned, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    foreign = add_backup(scanned.root, "foreign", START - timedelta(days=1), b"x")
+    places = {"job": foreign.parent, "folder": foreign, "manifest": foreign / "manifest.json"}
+    fail_to_open(monkeypatch, places.get(what) or next(foreign.glob("backup.*")))
+    report = scan_storage(scanned.catalog, scanned.config, "disk")
+    assert (report.added, report.damaged) == (3 + (what == "part"), ())
+    assert [one.path for one in report.unread] == [str(foreign.parent if what == "job" else foreign)]
+    assert "Input/output error" in report.unread[0].reason
+    states = {one.folder: one.copies[0].status for one in scanned.catalog.executions()}
+    assert all(states[folder.name] == "available" for folder in scanned.folders)
+    assert states.get(foreign.name, "unreachable") == "unreachable"
+
+
+def test_a_known_backup_that_cannot_be_read_is_in_doubt_and_not_gone(
+    scanned: Scanned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scan_storage(scanned.catalog, scanned.config, "disk")
+    fail_to_open(monkeypatch, scanned.folders[1])
+    report = scan_storage(scanned.catalog, scanned.config, "disk")
+    assert (report.known, report.gone, len(report.unread)) == (2, 0, 1)
+    states = {one.folder: one.copies[0].status for one in scanned.catalog.executions()}
+    assert [states[folder.name] for folder in scanned.folders] == ["available", "unreachable", "available"]
 
 
 def test_a_backup_that_lies_there_twice_is_learned_once(scanned: Scanned) -> None:

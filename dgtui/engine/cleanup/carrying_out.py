@@ -248,6 +248,8 @@ class Cleanup:
                 self._not_removed.append(NotRemoved(storage=name, path="", problem=problem_of(error)))
                 continue
             found += [(strays, stray) for stray in strays.found]
+            if strays.unread is not None:
+                self._not_removed.append(NotRemoved(storage=name, path="", problem=problem_of(strays.unread)))
         return found
 
     def _remove_strays(self, scope: Scope) -> list[Stray]:

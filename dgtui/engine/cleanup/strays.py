@@ -1,5 +1,6 @@
 """Folders at a storage that are no backup of the catalogue: leftovers of broken runs, and what nobody knows."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import PurePath
@@ -63,6 +64,8 @@ class Strays:
         self._catalog, self._paths = catalog, paths
         self._things: dict[str, Leftover | Orphan] = {}
         self.found: list[Stray] = []
+        self.unread: StorageError | None = None
+        """Why some folders could not be looked into."""
         if self._storage.marker_id() is not None:
             self._look(names)
 
@@ -86,8 +89,16 @@ class Strays:
         return stray.bytes
 
     def _look(self, names: KnownFolders | None) -> None:
+        try:
+            self._take(self._storage.strangers(self._known, names))
+        except StorageError as error:
+            # What could be looked into is cleaned up all the same.
+            self.unread = error
+        self.found.sort(key=lambda stray: (PurePath(stray.path).name.lstrip("."), stray.path))
+
+    def _take(self, strangers: Iterable[Leftover | Orphan | FolderRef]) -> None:
         # A folder without a manifest that the catalogue knows is a damaged backup: perhaps all that is left of it.
-        for one in self._storage.strangers(self._known, names):
+        for one in strangers:
             if isinstance(one, Leftover):
                 owner = one.execution_id if one.execution_id in self._owners else ""
                 self._add("leftover", one, self._leftovers_grace, owner)
@@ -97,7 +108,6 @@ class Strays:
                 self.found.append(
                     Stray(storage=self._storage.name, kind="unknown backup", path=self._storage.path(one))
                 )
-        self.found.sort(key=lambda stray: (PurePath(stray.path).name.lstrip("."), stray.path))
 
     def _add(self, kind: Literal["leftover", "orphan"], thing: Leftover | Orphan, grace: timedelta, owner: str) -> None:
         self._things[thing.path] = thing
@@ -116,7 +126,10 @@ class Strays:
 
 def find_strays(catalog: Catalog, config: Config, paths: RunPaths, storage: str) -> list[Stray]:
     """The folders at a storage that are no backups of the catalogue. Raises ConfigError, StorageError."""
-    return Strays(catalog, config, paths, storage).found
+    strays = Strays(catalog, config, paths, storage)
+    if strays.unread is not None:
+        raise strays.unread
+    return strays.found
 
 
 def _owners(catalog: Catalog, paths: RunPaths) -> frozenset[str]:

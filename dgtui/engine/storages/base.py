@@ -188,7 +188,10 @@ class Storage(ABC, Generic[SettingsT]):
 
     @abstractmethod
     def backups(self) -> Iterator[FolderRef]:
-        """All folders with a manifest, in no order. Raises StorageError."""
+        """All folders with a manifest, and those that cannot be looked into, in no order.
+
+        Raises StorageError, and only at the end where it is some of the folders that cannot be listed.
+        """
 
     @abstractmethod
     def read_manifest(self, ref: FolderRef) -> bytes:
@@ -249,10 +252,10 @@ class Storage(ABC, Generic[SettingsT]):
     def strangers(
         self, known: KnownFolders, names: KnownFolders | None = None
     ) -> Iterator[Leftover | Orphan | FolderRef]:
-        """What is unfinished, without a manifest, or a backup, but the known folders. Raises StorageError.
+        """What is unfinished, without a manifest, or a backup, but the known folders.
 
         `names` are those of `folders` that were asked for already: what came since to the folders of these jobs is not
-        among it.
+        among it. Raises StorageError, and only at the end where it is some of the folders that cannot be looked into.
         """
 
     @abstractmethod

@@ -37,7 +37,7 @@ from dgtui.engine.storages.base import (
 )
 from dgtui.engine.storages.deadline import answers_within, in_turn, with_deadline
 from dgtui.engine.storages.local_log import append_line
-from dgtui.engine.storages.local_look import folders_of_job, has_manifest, holds, statuses_of_job
+from dgtui.engine.storages.local_look import folders_of_job, holds, may_have_manifest, statuses_of_job
 from dgtui.engine.storages.local_marker import MARKER, make_marker, read_marker
 from dgtui.engine.storages.local_reader import open_for_reading
 from dgtui.engine.storages.local_removal import (
@@ -191,18 +191,18 @@ class LocalStorage(Storage[LocalSettings]):
             raise
 
     def backups(self) -> Iterator[FolderRef]:
-        """All folders with a manifest, in no order. Raises StorageError."""
+        """All folders with a manifest, and those that cannot be looked into, in no order. Raises StorageError."""
         # Some at a time: to hand over each one from thread to thread would cost more than to look at it.
         for some in answers_within(self._backups(), self.prepare_seconds, subject=self.root):
             yield from some
 
     def _backups(self) -> Generator[list[FolderRef], None, None]:
         with self._root.opened() as root:
-            for job_id, job in self._root.jobs(root):
-                names = [name for name in self._root.names(job, job_id) if FOLDER_NAME.fullmatch(name)]
+            for job_id, job, listed in self._root.jobs(root):
+                names = [name for name in listed if FOLDER_NAME.fullmatch(name)]
                 for start in range(0, len(names), _ASKED_AT_ONCE):
                     refs = [FolderRef(job_id=job_id, folder=name) for name in names[start : start + _ASKED_AT_ONCE]]
-                    yield [ref for ref in refs if has_manifest(self._root, job, ref)]
+                    yield [ref for ref in refs if may_have_manifest(self._root, job, ref)]
 
     def copy_status(self, ref: FolderRef) -> CopyStatus:
         """Whether the backup is there: `available`, `missing`, or `unreachable` (cannot be told); never raises."""

@@ -68,6 +68,14 @@ def has_manifest(root: LocalRoot, job: int, ref: FolderRef) -> bool:
             os.close(folder)
 
 
+def may_have_manifest(root: LocalRoot, job: int, ref: FolderRef) -> bool:
+    """Whether a folder inside that of its job is a backup, or nobody can tell."""
+    try:
+        return has_manifest(root, job, ref)
+    except StorageError:
+        return True
+
+
 def holds(name: str, folder: int) -> bool:
     """Whether an open folder has something of this name; raises OSError."""
     try:

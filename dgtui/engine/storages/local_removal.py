@@ -58,8 +58,8 @@ def delete_backup(root: LocalRoot, ref: FolderRef) -> int:
 def leftovers(root: LocalRoot) -> Generator[Leftover, None, None]:
     """The folders that runs and deletions left unfinished. Raises StorageError."""
     with root.opened() as root_fd:
-        for job_id, job in root.jobs(root_fd):
-            for name in root.names(job, job_id):
+        for job_id, job, names in root.jobs(root_fd):
+            for name in names:
                 if (leftover := _leftover(root, job_id, name, job)) is not None:
                     yield leftover
 
@@ -97,15 +97,29 @@ def remove_leftover(root: LocalRoot, leftover: Leftover) -> None:
 def strangers(
     root: LocalRoot, known: KnownFolders, listed: KnownFolders
 ) -> Generator[Leftover | Orphan | FolderRef, None, None]:
-    """All that is unfinished, and the folders with the name of a backup but the known ones. Raises StorageError."""
+    """All that is unfinished, and the folders with the name of a backup but the known ones.
+
+    Raises StorageError, and only at the end where it is some of the folders that cannot be looked into.
+    """
+    failed: StorageError | None = None
     with root.opened() as root_fd:
-        for job_id, job in root.jobs(root_fd):
-            names = listed[job_id] if job_id in listed else root.names(job, job_id)
+        for job_id, job, names in root.jobs(root_fd, listed):
             for name in set(names).difference(known.get(job_id, ())):
-                if (leftover := _leftover(root, job_id, name, job)) is not None:
-                    yield leftover
-                elif FOLDER_NAME.fullmatch(name) and (found := _backup_or_orphan(root, job_id, name, job)) is not None:
+                try:
+                    found = _stranger(root, job_id, name, job)
+                except StorageError as error:
+                    failed = failed or error
+                    continue
+                if found is not None:
                     yield found
+    if failed is not None:
+        raise failed
+
+
+def _stranger(root: LocalRoot, job_id: str, name: str, job: int) -> Leftover | Orphan | FolderRef | None:
+    if (leftover := _leftover(root, job_id, name, job)) is not None:
+        return leftover
+    return _backup_or_orphan(root, job_id, name, job) if FOLDER_NAME.fullmatch(name) else None
 
 
 def _backup_or_orphan(root: LocalRoot, job_id: str, name: str, job: int) -> FolderRef | Orphan | None:

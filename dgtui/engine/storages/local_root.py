@@ -5,7 +5,7 @@ import os
 import re
 import shlex
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import msgspec
 
 from dgtui.engine.errors import StorageError, ValidationError
 from dgtui.engine.files import explained, nearest_folder, open_folder
-from dgtui.engine.storages.base import FolderRef, StorageState
+from dgtui.engine.storages.base import FolderRef, KnownFolders, StorageState
 from dgtui.engine.storages.local_marker import MARKER, read_marker
 
 UUID_NAME = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
@@ -181,20 +181,29 @@ class LocalRoot:
                 folders.callback(os.close, folder)
             yield folder
 
-    def jobs(self, root: int) -> Iterator[tuple[str, int]]:
-        """Name and descriptor of each job's folder; one is open at a time. Raises StorageError."""
+    def jobs(self, root: int, listed: KnownFolders | None = None) -> Iterator[tuple[str, int, Collection[str]]]:
+        """Name and descriptor of each job's folder, and the names in it; one is open at a time.
+
+        Those in `listed` are not listed again. Raises StorageError, and only at the end where it is some of these
+        folders that cannot be opened or listed.
+        """
+        failed: StorageError | None = None
         for job_id in self.names(root):
             if not UUID_NAME.fullmatch(job_id):
                 continue
-            with explained(self.path / job_id, "open the folder"):
+            with contextlib.ExitStack() as opened:
                 try:
-                    job = open_folder(job_id, folder=root)
-                except (FileNotFoundError, NotADirectoryError):
+                    with explained(self.path / job_id, "open the folder"):
+                        job = open_folder(job_id, folder=root)
+                    opened.callback(os.close, job)
+                    names = listed[job_id] if listed and job_id in listed else self.names(job, job_id)
+                except StorageError as error:
+                    if not isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
+                        failed = failed or error
                     continue
-            try:
-                yield job_id, job
-            finally:
-                os.close(job)
+                yield job_id, job, names
+        if failed is not None:
+            raise failed
 
     def names(self, folder: int, job_id: str = "") -> list[str]:
         """The names inside an open folder. Raises StorageError."""
