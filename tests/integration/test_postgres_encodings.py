@@ -54,6 +54,25 @@ def test_they_come_back_and_are_found_equal(home: Home, postgres_server: Postgre
         assert postgres_server.execute(hexed, database)[0][0] in ("e9 fffe", b"e9 fffe")
 
 
+def test_what_sessions_are_told_of_the_encoding_changes_no_dump(
+    home: Home, postgres_server: PostgresServer, postgres_database: str
+) -> None:
+    """Of an application that knows LATIN1 alone, for instance, beside others that write all letters."""
+    server, name = postgres_server, postgres_database
+    server.execute("CREATE TABLE words (word text); INSERT INTO words VALUES ('日本'), ('é')", name)
+    server.execute(f"ALTER DATABASE {name} SET client_encoding = 'LATIN1'")
+    home.configure(postgres_table(server, name), job="globals = true")
+    whole_backup(home)
+    server.execute("DELETE FROM words", name)
+    for choice in ((), ("--data-only",), ("--table", "words")):
+        done = home.dgtui("restore", "nightly@latest", "--overwrite", "--yes", *choice)
+        assert done.exit_code == 0, done
+        with server.connect(name, client_encoding="utf8") as connection:
+            assert sorted(connection.execute("SELECT word FROM words").fetchall()) == [("é",), ("日本",)]
+    done = home.dgtui("rehearse", "nightly", "--deep")
+    assert done.exit_code == 0, done
+
+
 @pytest.mark.parametrize(
     ("encoding", "codec"),
     [

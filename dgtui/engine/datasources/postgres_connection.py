@@ -89,6 +89,7 @@ class Access:
         self.tool_settings: tuple[str, ...] = ()
         """What has no session of the tools ended in its midst; known once a connection was open."""
         self._acting: dict[str, str] = {}
+        self._encodings: dict[str, str] = {}
         self._may_quiet = False
         """Whether it is known that event triggers can be kept from acting on our sessions."""
         self._own_sessions = False
@@ -107,6 +108,10 @@ class Access:
     def acting(self, database: str) -> str:
         """Whose rights the sessions in a database have, as far as it is known: by a setting it is another role."""
         return self._acting.get(database, self.user)
+
+    def encoding(self, database: str) -> str:
+        """The encoding of a database, as far as it is known: a setting may ask for another one at its sessions."""
+        return self._encodings.get(database, "")
 
     @property
     def password(self) -> str | None:
@@ -164,6 +169,7 @@ class Access:
                     refuse_shared_sessions(connection, lambda: self._login(database, patience), self.server)
                     self._own_sessions = True
                 connection.execute(_SESSION_SETTINGS)
+                self._encodings[database] = connection.info.parameter_status("server_encoding") or ""
                 server = connection.info.server_version
                 superuser = connection.info.parameter_status("is_superuser") == "on"
                 self._may_quiet = superuser and server >= _SINCE_LOGIN_TRIGGERS

@@ -183,8 +183,12 @@ class PostgresDump(Dump):
         self._errors: list[str] = []
         self._child = Child(
             arguments,
-            # Not by PGOPTIONS, which not every pooler takes.
-            environment={**access.environment(), "PGTZ": DUMP_ZONE},
+            # Not by PGOPTIONS, which not every pooler takes. In any other encoding letters may have no equivalent.
+            environment={
+                **access.environment(),
+                "PGTZ": DUMP_ZONE,
+                "PGCLIENTENCODING": access.encoding(database),
+            },
             on_line=self._take_line,
             secrets=access.secrets,
         )
