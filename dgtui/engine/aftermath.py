@@ -4,6 +4,8 @@ from dgtui.engine.audit import current_actor
 from dgtui.engine.datasources.loading import Selection
 from dgtui.engine.errors import ConfigError, DataGuardianError
 from dgtui.engine.messages import now
+from dgtui.engine.orders import RestoreOrder
+from dgtui.engine.own_places import refuse_own_places
 from dgtui.engine.replaced import Kept, drop_expired, drop_replaced, kept_replaced
 from dgtui.engine.restore_model import Restore
 from dgtui.engine.settling import clean_up, unsettled
@@ -36,18 +38,27 @@ class RestoreAftermath(RunStarter):
         if safety_to is not None:
             self.config.require_storage(safety_to)
         choice, actor = self.undo_choice(restore), current_actor()
-        return self._start_restore(
-            undo_order(
-                self.config,
-                restore,
-                choice,
-                actor,
-                now(),
-                reason=reason,
-                safety=safety,
-                safety_to=safety_to,
-                in_place=in_place,
-            )
+        order = undo_order(
+            self.config,
+            restore,
+            choice,
+            actor,
+            now(),
+            reason=reason,
+            safety=safety,
+            safety_to=safety_to,
+            in_place=in_place,
+        )
+        self._spare_own_places(order)
+        return self._start_restore(order)
+
+    def _spare_own_places(self, order: RestoreOrder) -> None:
+        """Raise RestoreError where something of our own lies by now in what an undo takes away."""
+        part = order.part
+        changed = Selection(tables=(*part.replaced, *part.added, *part.removed) if part is not None else ())
+        adapter = self.config.datasource(order.datasource)
+        refuse_own_places(
+            self.config, self.paths.state, adapter, order.database, changed, merge=order.merge or part is not None
         )
 
     def finish_restore(self, restore: Restore, *, reason: str = "") -> str:

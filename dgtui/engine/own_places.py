@@ -1,13 +1,14 @@
 """Folders that DataGuardian itself lives by: no restore may move them away, for the backups would go with them."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from dgtui.config import Config
 from dgtui.engine.datasources.base import Datasource
 from dgtui.engine.datasources.loading import Selection
+from dgtui.engine.datasources.places import unshown
 from dgtui.engine.errors import RestoreError, StorageError
 from dgtui.engine.storages.deadline import with_deadline
 
@@ -33,13 +34,32 @@ def refuse_own_places(
     if target.settings.on_server:
         return
     path = _real(Path(os.path.abspath(database)))  # noqa: PTH100  # the same look as the restore's own
-    replaced = [path / name for name in selection.tables] or ([] if merge else [path])
+    replaced = [path / _relative(name) for name in selection.tables] or ([] if merge else [path])
     for what, place in own_places(config, state):
         if path == place or path.is_relative_to(place):
             raise _refused(f"{path} {'is' if path == place else 'lies in'} {what}", path)
         for folder in replaced:
             if place == folder or place.is_relative_to(folder):
                 raise _refused(f"{what} lies in {folder} ({place}), and would be moved away with it", path)
+            if folder.is_relative_to(place):
+                raise _refused(f"{folder} lies in {what}", path)
+
+
+def refuse_own_members(places: Iterable[tuple[str, Path]], database: str, loaded: str) -> None:
+    """Raise RestoreError where a merge of the tree at `loaded` would replace files in a folder of our own.
+
+    A catalogue of another day would know nothing of the backups since, the safety backup of this restore among them.
+    """
+    path = Path(os.path.abspath(database))  # noqa: PTH100  # links in it were refused
+    for what, place in places:
+        if place.is_relative_to(path) and os.path.lexists(Path(loaded) / place.relative_to(path)):
+            raise _refused(
+                f"{what} lies in {path} ({place}), and an older one in the backup would be mixed into it", path
+            )
+
+
+def _relative(name: str) -> str:
+    return os.path.normpath(os.fsdecode(unshown(name)).strip("/"))
 
 
 def _refused(why: str, path: Path) -> RestoreError:

@@ -6,6 +6,7 @@ from dgtui.engine.errors import RestoreError
 from dgtui.engine.manifest import Manifest
 from dgtui.engine.messages import now
 from dgtui.engine.orders import RestoreOrder
+from dgtui.engine.own_places import refuse_own_members
 from dgtui.engine.restore_copy import GoodCopy
 from dgtui.engine.restore_late_rows import late_rows_of, late_rows_told
 from dgtui.engine.restore_model import PartChange
@@ -47,6 +48,7 @@ def put_part_in_place(task: RestoreTask, place: Placement, beside: str, copy: Go
         late=late,
     )
     task.target.check_loaded(change)
+    refuse_own_members(task.own_places, order.database, beside)
     if order.safety and order.name_as is None:
         place.save_former_content()
     with late_rows_told(place, late):

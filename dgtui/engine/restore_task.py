@@ -55,6 +55,8 @@ class RestoreTask(TargetTask):
     """Those to read from, in the order in which they are tried."""
     processes: int | None
     """How many load at once; a number that fits where None."""
+    own_places: Sequence[tuple[str, Path]] = ()
+    """What DataGuardian itself lives by."""
 
 
 @dataclass(frozen=True, kw_only=True)

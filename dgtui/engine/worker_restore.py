@@ -11,6 +11,7 @@ from dgtui.engine.errors import ConfigError, DataGuardianError
 from dgtui.engine.messages import now
 from dgtui.engine.model import Copy, Execution, ExecutionStatus, Problem
 from dgtui.engine.orders import RestoreOrder
+from dgtui.engine.own_places import own_places
 from dgtui.engine.restore import RestoreRun
 from dgtui.engine.restore_model import Restore
 from dgtui.engine.restore_task import RestoreTask, UndoTask, started_restore
@@ -125,6 +126,7 @@ class RestoreWorker(ReadingWorker[RestoreOrder]):
             cancellation=self._cancellation,
             scratch=self._scratch,
             late_rows=self._paths.late_rows(order.run_id),
+            own_places=tuple(own_places(self._config, self._paths.state)) if order.merge else (),
         )
 
     def _undo_task(self, order: RestoreOrder) -> UndoTask:

@@ -51,3 +51,48 @@ def test_storages_and_state_are_no_targets(home: Home, source: Path, place: str)
         engine.start_restore(execution, database=str(home.folder / place), overwrite=True)
     assert sorted(home.storage().rglob("*")) == before
     assert engine.restores() == []
+
+
+@pytest.mark.parametrize("place", ["disk", "state"])
+def test_a_merge_brings_no_older_storage_or_state_into_the_live_one(home: Home, place: str) -> None:
+    tree = home.folder
+    table = f'[datasources.shop]\ntype = "files"\npath = {json.dumps(str(tree))}\n'
+    home.configure(f'{table}include = ["{place}", "page"]\n')
+    (tree / "page").write_text("first")
+    home.back_up()
+    home.back_up()
+    (tree / "page").write_text("second")
+    before = home.dgtui("list").output
+    outcome = home.dgtui("restore", "nightly@latest", "--merge", "--yes")
+    assert outcome.exit_code == 1
+    assert f"the {'state folder' if place == 'state' else 'storage disk'} lies in" in outcome.errors
+    assert (tree / "page").read_text() == "second"
+    assert home.dgtui("list").output == before
+
+
+@pytest.mark.parametrize("chosen", ["state/catalog.db", "sta\\x74e"])
+def test_a_part_of_the_state_is_not_exchanged(home: Home, chosen: str) -> None:
+    tree = json.dumps(str(home.folder))
+    home.configure(f'[datasources.shop]\ntype = "files"\npath = {tree}\ninclude = ["state"]\n')
+    home.back_up()
+    outcome = home.dgtui("restore", "nightly@latest", "--table", chosen, "--overwrite", "--yes")
+    assert outcome.exit_code == 1
+    assert "the state folder" in outcome.errors
+    assert "nothing was changed" in outcome.errors
+
+
+def test_an_undo_moves_no_storage_away_that_was_made_in_the_tree_since(home: Home) -> None:
+    tree = home.folder / "srv"
+    tree.mkdir()
+    (tree / "page").write_text("first")
+    table = f'[datasources.shop]\ntype = "files"\npath = {json.dumps(str(tree))}\n'
+    home.configure(table)
+    home.back_up()
+    assert home.dgtui("restore", "nightly@latest", "--overwrite", "--yes").exit_code == 0
+    restored = home.engine().restores()[0]
+    home.configure(table, more=f'[storages.inside]\ntype = "local"\npath = {json.dumps(str(tree / "backups"))}\n')
+    outcome = home.dgtui("undo", restored.restore_id[:8], "--yes")
+    assert outcome.exit_code == 1
+    assert "the storage inside lies in" in outcome.errors
+    home.configure(table)
+    assert home.dgtui("undo", restored.restore_id[:8], "--yes").exit_code == 0
