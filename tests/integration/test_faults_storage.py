@@ -152,6 +152,19 @@ def test_a_mount_that_vanished_is_not_written_to(shop: Shop, small_mount: Path) 
     assert listed.exit_code == 0, listed
 
 
+def test_two_names_of_one_folder_make_one_copy_and_say_so(shop: Shop, tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    two_storages(shop, link)
+    shop.home.storage().mkdir(exist_ok=True)
+    link.symlink_to(shop.home.storage())
+    outcome = shop.home.dgtui("--run-job", "nightly")
+    assert outcome.exit_code == 3, outcome
+    assert "what counts as two copies would be one" in outcome.errors
+    execution = shop.home.engine().execution("nightly@latest")
+    assert {copy.storage: copy.status for copy in execution.copies} == {"disk": "available", "second": "missing"}
+    assert shop.home.dgtui("validate", "nightly@latest").exit_code == 0
+
+
 @needs_root
 def test_a_folder_that_cannot_be_written(shop: Shop, tmp_path: Path) -> None:
     second = tmp_path / "second"

@@ -40,7 +40,7 @@ class LocalWriter(BackupWriter):
     """
 
     def __init__(self, storage: str, root: Path, root_fd: int, ref: FolderRef, execution_id: str, reserve: int) -> None:
-        """Make the unfinished folder; `root_fd` belongs to the writer from now on. Raises OSError."""
+        """Make the unfinished folder; `root_fd` belongs to the writer from now on. Raises OSError, StorageError."""
         self.storage = storage
         self._root = root
         self._ref = ref
@@ -56,12 +56,13 @@ class LocalWriter(BackupWriter):
         self._given_up = False
         self._published = False
         self._made_job_folder = False
+        self._made_staging = False
         self._job_fd: int | None = None
         self._folders = contextlib.ExitStack()
         self._root_fd = self._own(root_fd)
         try:
             self._job_fd = job_fd = self._own(self._open_job_folder())
-            make_folder(self._staging_name, job_fd)
+            self._make_staging(job_fd)
             self._staging_fd = self._own(open_folder(self._staging_name, folder=job_fd))
         except BaseException:
             self._remove()
@@ -85,6 +86,17 @@ class LocalWriter(BackupWriter):
         self._made_job_folder = True
         os.fsync(self._root_fd)
         return open_folder(self._ref.job_id, folder=self._root_fd)
+
+    def _make_staging(self, job_fd: int) -> None:
+        try:
+            make_folder(self._staging_name, job_fd)
+        except FileExistsError:
+            raise StorageError(
+                f"{self._root} is a folder of another storage too: what counts as two copies would be one",
+                subject=str(self._root),
+                hint="Choose another folder for one of them, on another disk or machine",
+            ) from None
+        self._made_staging = True
 
     @property
     def _job(self) -> int:
@@ -225,7 +237,7 @@ class LocalWriter(BackupWriter):
     def _remove(self) -> None:
         job_fd, self._job_fd = self._job_fd, None
         with self._folders:
-            if job_fd is not None:
+            if job_fd is not None and self._made_staging:
                 with contextlib.suppress(OSError):
                     remove_tree(self._staging_name, job_fd)
             if self._made_job_folder:
