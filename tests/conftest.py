@@ -1,5 +1,6 @@
 """Fixtures for all tests: throw-away servers and sources, started when a test first asks for them."""
 
+import gc
 import signal
 
 from hypothesis import HealthCheck, settings
@@ -26,3 +27,9 @@ def pytest_configure() -> None:
     """Programs that the tests start get Ctrl-C as on a terminal, also where a shell started us in the background."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded by now stays: no search for garbage goes through it again, here or in the forks of a test."""
+    gc.collect()
+    gc.freeze()
