@@ -122,25 +122,25 @@ def _folders(storage: Storage[Any], refs: Sequence[FolderRef]) -> Generator[list
     some: list[_Folder] = []
     began, objects = time.monotonic(), 0
     for ref in refs:
-        some.append(_look_into(storage, ref))
-        manifest = some[-1].manifest
-        objects += len(manifest.objects) if manifest is not None else 0
+        if (folder := _look_into(storage, ref)) is None:
+            continue
+        some.append(folder)
+        objects += len(folder.manifest.objects) if folder.manifest is not None else 0
         if len(some) >= _AT_ONCE or objects > _MOST_OBJECTS or time.monotonic() > began + _AT_ONCE_SECONDS:
             yield some
             some, began, objects = [], time.monotonic(), 0
     yield some
 
 
-def _look_into(storage: Storage[Any], ref: FolderRef) -> _Folder:
+def _look_into(storage: Storage[Any], ref: FolderRef) -> _Folder | None:
+    """What a folder tells; None of one that somebody, or a cleanup, has removed since it was listed."""
+    manifest, sha256 = None, ""
     try:
         manifest, sha256 = read_manifest(storage, ref)
-    except (ValidationError, StorageError) as error:
-        if isinstance(error, StorageError):
-            _refuse_silent(storage, error)
-        return _Folder(ref, None, "", error)
-    try:
         check_sizes(storage, ref, manifest)
     except (ValidationError, StorageError) as error:
+        if storage.copy_status(ref) == "missing":
+            return None
         if isinstance(error, StorageError):
             _refuse_silent(storage, error)
         return _Folder(ref, manifest, sha256, error)
@@ -228,13 +228,15 @@ class _Scan:
         """Mark the copies that the catalogue believes in and the storage does not hold; how many are gone."""
         if self._new:
             place_learned(self._catalog, self._new)
+        # What was learned may have been removed since it was read, by somebody who knew it and forgot it then.
+        sure = self._seen - self._new
         believed: dict[str, tuple[FolderRef, Copy]] = {}
         partial: list[Execution] = []
         for execution in self._catalog.executions():
             if execution.status == "partial":
                 partial.append(execution)
             for copy in execution.copies:
-                if copy.storage != self._storage.name or not copy.path or execution.execution_id in self._seen:
+                if copy.storage != self._storage.name or not copy.path or execution.execution_id in sure:
                     continue
                 ref = folder_of(execution)
                 error = self._unreadable.get(ref)

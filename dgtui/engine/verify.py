@@ -109,7 +109,9 @@ def _look_at(catalog: Catalog, config: Config, execution: Execution, copy: Copy)
         manifest, _ = read_known_manifest(storage, execution)
         check_sizes(storage, folder_of(execution), manifest)
     except (ValidationError, StorageError) as error:
-        return _copy(copy.storage, status_by(error), copy.path, error)
+        # It may have been removed between the two looks: that is no damage.
+        gone = storage.copy_status(folder_of(execution)) == "missing"
+        return _copy(copy.storage, "missing" if gone else status_by(error), copy.path, None if gone else error)
     return _copy(copy.storage, status, copy.path)
 
 

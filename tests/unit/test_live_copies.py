@@ -1,5 +1,6 @@
 """A look at the copies as they are now: by manifest and sizes, and never better than what a check of bytes found."""
 
+import shutil
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,6 +10,8 @@ import pytest
 
 from dgtui.engine.facade import Engine
 from dgtui.engine.model import Copy, CopyStatus, Execution
+from dgtui.engine.storages.base import FolderRef
+from dgtui.engine.storages.local import LocalStorage
 from dgtui.engine.stored import know_marker
 from dgtui.engine.verify import copies_at, live_copies, validate_copy
 from tests.support.backup_folders import add_backup, mark_storage
@@ -89,3 +92,18 @@ def test_a_check_of_what_cannot_be_reached_finds_no_damage(home: Home, engine: E
     (home.folder / "unmounted").rename(home.storage())
     Path(one.copies[0].path).rename(tmp_path / "gone")
     assert checked().status == "missing"
+
+
+def test_what_is_removed_during_the_look_is_missing_and_not_damaged(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (one,) = engine.executions()
+    read = LocalStorage.read_manifest
+
+    def remove(storage: LocalStorage, ref: FolderRef) -> bytes:
+        shutil.rmtree(one.copies[0].path)
+        return read(storage, ref)
+
+    monkeypatch.setattr(LocalStorage, "read_manifest", remove)
+    (live,) = live_copies(engine.catalog, engine.config, one)
+    assert live.status == "missing"

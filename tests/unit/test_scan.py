@@ -1,6 +1,7 @@
 """Reading a storage into the catalogue: what it costs, and that what was changed behind our back is seen."""
 
 import os
+import shutil
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,7 @@ from dgtui.config import Config
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.errors import StorageError
 from dgtui.engine.scan import scan_storage
+from dgtui.engine.storages.base import FolderRef
 from dgtui.engine.storages.local import LocalSettings, LocalStorage
 from tests.support.backup_folders import add_backup, mark_storage
 from tests.support.bad_sectors import fail_to_open
@@ -123,6 +125,35 @@ def test_a_known_backup_that_cannot_be_read_is_in_doubt_and_not_gone(
     assert (report.known, report.gone, len(report.unread)) == (2, 0, 1)
     states = {one.folder: one.copies[0].status for one in scanned.catalog.executions()}
     assert [states[folder.name] for folder in scanned.folders] == ["available", "unreachable", "available"]
+
+
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("when", ["before it is read", "once it is read"])
+def test_what_is_removed_during_the_scan_is_gone_and_not_damaged(
+    scanned: Scanned, monkeypatch: pytest.MonkeyPatch, when: str, known: bool
+) -> None:
+    if known:
+        scan_storage(scanned.catalog, scanned.config, "disk")
+    removed = scanned.folders[1]
+    method = "read_manifest" if when == "before it is read" else "file_size"
+    asked = getattr(LocalStorage, method)
+
+    def remove(storage: LocalStorage, ref: FolderRef, *arguments: Any) -> Any:
+        if method == "read_manifest" and ref.folder == removed.name:
+            shutil.rmtree(removed)
+        answer = asked(storage, ref, *arguments)
+        if ref.folder == removed.name:
+            shutil.rmtree(removed)
+        return answer
+
+    monkeypatch.setattr(LocalStorage, method, remove)
+    report = scan_storage(scanned.catalog, scanned.config, "disk")
+    assert (report.damaged, report.unread) == ((), ())
+    states = {one.folder: one.copies[0].status for one in scanned.catalog.executions()}
+    assert [states[folder.name] for folder in (scanned.folders[0], scanned.folders[2])] == ["available", "available"]
+    # Of one that was known and read a moment before it went, the next look tells.
+    expected = "available" if known and when == "once it is read" else "missing"
+    assert states.get(removed.name, "missing") == expected
 
 
 def test_a_backup_that_lies_there_twice_is_learned_once(scanned: Scanned) -> None:
