@@ -112,11 +112,30 @@ def drop_database(access: Access, database: str) -> None:
 
 
 def _drop(connection: "psycopg.Connection[Any]", database: str) -> None:
-    if connection.info.server_version >= 130000:
-        connection.execute(with_names("DROP DATABASE IF EXISTS {} WITH (FORCE)", database))
-    else:
+    import psycopg
+
+    if connection.info.server_version < 130000:
         end_sessions(connection, (database,))
         connection.execute(with_names("DROP DATABASE IF EXISTS {}", database))
+        return
+    try:
+        connection.execute(with_names("DROP DATABASE IF EXISTS {} WITH (FORCE)", database))
+    except psycopg.errors.InsufficientPrivilege:
+        # With FORCE it is asked for the right to end autovacuum too, which only a superuser has; without, the server
+        # ends that by itself.
+        _drop_without_force(connection, database)
+
+
+def _drop_without_force(connection: "psycopg.Connection[Any]", database: str) -> None:
+    import psycopg
+
+    statement = with_names("DROP DATABASE IF EXISTS {}", database)
+    try:
+        # Whoever may not remove it is told so before anybody's session is ended.
+        connection.execute(statement)
+    except psycopg.errors.ObjectInUse:
+        end_sessions(connection, (database,))
+        connection.execute(statement)
 
 
 def _drop_at_last(connection: "psycopg.Connection[Any]", database: str, first: "psycopg.Error") -> None:
@@ -133,11 +152,16 @@ def _drop_at_last(connection: "psycopg.Connection[Any]", database: str, first: "
 
 
 def end_sessions(connection: "psycopg.Connection[Any]", databases: tuple[str, ...]) -> int:
-    """End every other session in these databases; the number of those found."""
+    """End every other session in these databases; the number of those found.
+
+    Autovacuum is no session of anybody, and only a superuser may end it: who renames or removes a database need not,
+    the server does so itself.
+    """
     return len(
         connection.execute(
             """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-               WHERE datname = ANY(%s) AND pid <> pg_backend_pid()""",
+               WHERE datname = ANY(%s) AND pid <> pg_backend_pid()
+                 AND (usesysid IS NOT NULL OR (SELECT rolsuper FROM pg_roles WHERE rolname = current_user))""",
             (list(databases),),
         ).fetchall()
     )
