@@ -11,6 +11,8 @@ from dgtui.engine.properties import DatabaseProperties
 _LOAD = "--binary-mode --comments --max-allowed-packet=1G"
 _EXACT_DATES = "1,40s/SQL_MODE='NO_AUTO_VALUE_ON_ZERO'/SQL_MODE='NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES'/"
 """Keeps dates such as 2024-02-30, which the dump's head forbids."""
+_UNCHECKED = r"1,40s/^\/\*!40101 SET @OLD_SQL_MODE=/\/*M!100201 SET check_constraint_checks=0 *\/; &/"
+"""Takes rows that keep to no CHECK, as the source has them."""
 _VIEWS = r"/^-- Final view structure for view /,/^\/\*!50001 SET collation_connection *= @saved/"
 _WITHOUT_CHECK = _VIEWS + r"s/^\/\*!50002 WITH [A-Z]* CHECK OPTION \*\/;$/;/"
 
@@ -34,7 +36,7 @@ def manual_lines(
     # Without it a name beyond ASCII would be taken as the locale of the shell has it.
     connection, archive = shlex.join([*client, "--default-character-set=utf8mb4"]), shlex.quote(archive_file)
     load = f"{connection} {_LOAD} -- {shlex.quote(database)}"
-    edits = [_EXACT_DATES, _WITHOUT_CHECK] if checked_views else [_EXACT_DATES]
+    edits = [_EXACT_DATES, _UNCHECKED, *([_WITHOUT_CHECK] if checked_views else [])]
     lines = [
         "# The password, where one is needed, stands in ~/.my.cnf below a line [client]:",
         '#   password="..."',

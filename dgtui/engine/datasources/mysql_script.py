@@ -18,8 +18,11 @@ from dgtui.engine.datasources.mysql_trigger_text import without_databases
 from dgtui.engine.datasources.mysql_view_text import with_database
 from dgtui.engine.errors import RestoreError
 
-PREAMBLE = b"/*M!100101 SET max_statement_time=0 */;\n"
-"""No more than this: one transaction a table (autocommit=0) took twice the server's CPU time."""
+PREAMBLE = b"/*M!100101 SET max_statement_time=0 */; /*M!100201 SET check_constraint_checks=0 */;\n"
+"""Rows need not keep to a CHECK: one that asks for the time, or was made while none was checked, held once or never.
+
+No more than this: one transaction a table (autocommit=0) took twice the server's CPU time.
+"""
 _SQL_MODE = b"SQL_MODE='NO_AUTO_VALUE_ON_ZERO'"
 _EXACT_DATES = b"SQL_MODE='NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES'"
 """Without it a date such as 2024-02-30, which the source held, would silently become 0000-00-00."""
