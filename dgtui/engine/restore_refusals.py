@@ -138,7 +138,7 @@ def _refuse_unsaved(intended: IntendedRestore) -> None:
             raise swap_needed(database, cannot, target.swap_grants(database))
     elif not intended.rows_alone and not target.keeps_former(database):
         if not intended.safety:
-            raise safety_needed(database, f"{database} can only be exchanged within itself, which keeps nothing")
+            raise safety_needed(database, f"{database} can only be exchanged within itself, which keeps rows alone")
         need_way_back(target, database)
     elif intended.safety and intended.rows_alone:
         need_all_rights(target, database)

@@ -87,7 +87,7 @@ class Replacement:
         task, database = self._target_task, self._target_task.order.database
         task.run.phase("swap")
         task.cancellation.check()
-        keep_as = self._free_name(f"__dgtui_old_{now():%Y%m%d%H%M%S}")
+        keep_as = self._free_name(f"__dgtui_old_{now():%Y%m%d%H%M%S}", beside)
         mark = task.target.swap_mark(beside)
         placing = Placing(beside=beside, keep_as=keep_as, mark=mark, existed=state.exists, disposable=disposable)
         with task.cancellation.shield():
@@ -102,7 +102,7 @@ class Replacement:
                     self.note_if_possible(placing=not_placed(placing))
                     raise
                 task.run.log("The swap was made all the same", level="warning")
-            self._keep(keep_as, state, beside)
+            self._keep(keep_as, state)
 
     def exchange_part(self, change: PartChange, archive: Archive | None, *, disposable: bool = True) -> None:
         """Exchange a part of the target, and keep the former one where the kind does so.
@@ -157,10 +157,9 @@ class Replacement:
                 detail=(unknown.message,),
             ) from error
 
-    def _keep(self, keep_as: str, state: TargetState, beside: str) -> None:
+    def _keep(self, keep_as: str, state: TargetState) -> None:
         task, database = self._target_task, self._target_task.order.database
-        kept = not task.target.lies_in_target(beside)
-        if not kept or (state.empty and self._dropped(keep_as, if_empty=True)):
+        if state.empty and self._dropped(keep_as, if_empty=True):
             self.note(placing=None, in_place=True)
             return
         for_seconds = int(task.target.settings.keep_replaced)
@@ -206,10 +205,11 @@ class Replacement:
             return False
         return True
 
-    def _free_name(self, suffix: str) -> str:
+    def _free_name(self, suffix: str, beside: str = "") -> str:
+        """The same; `beside` is what takes the place of what is kept, where that is all of the target."""
         target, database = self._target_task.target, self._target_task.order.database
-        name, number = target.beside_name(database, suffix), 1
+        name, number = target.name_to_keep(beside, database, suffix), 1
         while target.target_state(name).exists:
             number += 1
-            name = target.beside_name(database, f"{suffix}_{number}")
+            name = target.name_to_keep(beside, database, f"{suffix}_{number}")
         return name

@@ -18,7 +18,8 @@ _BETWEEN = "what is written between that backup and the exchange is kept nowhere
 _LATE_ROWS = "rows that are written between that backup and the exchange are kept as a script"
 _INSIDE = (
     "loaded into it under other names and compared, for its user may make no database beside it; then, after a safety "
-    f"backup, swapped in by {{rename}}; the former content is kept in that backup alone, and {_BETWEEN}"
+    "backup, swapped in by {rename}; the former content is kept in that backup, and the rows of its tables, with all "
+    "that is written until the exchange, in it under names of our own too"
 )
 _ROWS = "rows are loaded into its tables, all of them or none"
 _ROWS_IN_COPY = (

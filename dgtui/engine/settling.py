@@ -95,8 +95,10 @@ def _as_it_was(restore: Restore, left: Placing | None) -> Restore:
 
 
 def _swapped(catalog: Catalog, target: _Target, restore: Restore, placing: Placing) -> Restore:
-    keeps = placing.existed and not target.lies_in_target(placing.beside)
-    kept = placing.keep_as if keeps and placing.keep_as else None
+    kept = placing.keep_as if placing.existed else None
+    # A former version kept nothing of what was exchanged within itself.
+    if kept and target.lies_in_target(placing.beside) and not target.target_state(kept).exists:
+        kept = None
     if not placing.disposable and restore.undo_of is not None:
         forget_kept(catalog, restore.undo_of)
     return msgspec.structs.replace(

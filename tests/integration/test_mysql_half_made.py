@@ -9,7 +9,7 @@ from pathlib import Path
 import pymysql
 import pytest
 
-from dgtui.engine.datasources import mysql_exchange, mysql_inside, mysql_part, mysql_swap
+from dgtui.engine.datasources import mysql_exchange, mysql_inside, mysql_inside_kept, mysql_part, mysql_swap
 from dgtui.engine.datasources.mysql_connection import Session
 from dgtui.engine.datasources.mysql_inside import inside_name
 from dgtui.engine.datasources.mysql_rename import Move, end_rename, rename_tables
@@ -142,6 +142,30 @@ def test_within_a_database_all_tables_have_their_names_again(
             target.drop_target(place)
             assert mysql_digest(mariadb, name) == before, made
     assert mysql_digest(mariadb, name) != before
+
+
+def test_within_a_database_all_former_tables_are_kept(
+    mariadb: MariadbServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or none of them are yet, and the next look keeps all."""
+    name = mariadb.create_database()
+    target, place = mariadb.datasource(name), inside_name(name)
+    mariadb.execute(*_TABLES.split(";\n"), database=name)
+    dump_to(target, tmp_path / "archive")
+    before = mysql_digest(mariadb, name)
+    for made in range(1, 5):
+        assert load_from(target, tmp_path / "archive", place).errors == ()
+        keep_as = target.name_to_keep(place, name, f"__dgtui_old_{made}")
+        cut: list[int] = []
+        with monkeypatch.context() as patched:
+            patched.setattr(mysql_inside_kept, "rename_tables", cut_after(made, cut))
+            with contextlib.suppress(RestoreError):
+                target.swap(place, name, keep_as, SilentReporter())
+        assert cut == ([4] if made < 4 else [])
+        assert target.settle_swap("", place, name, keep_as) == "new"
+        assert len(target.target_state(keep_as).objects) == 3
+        target.drop_target(keep_as)
+        assert mysql_digest(mariadb, name) == before, made
 
 
 def test_our_own_rename_is_interrupted_and_its_session_not_killed(mariadb: MariadbServer) -> None:

@@ -59,6 +59,10 @@ _HENS = (
 )
 
 
+_TABLES = 8
+"""So many there are in what is backed up, and once it was changed too."""
+
+
 class OneDatabase:
     """A database whose user may do all in it and nothing elsewhere; backed up, and changed since."""
 
@@ -124,13 +128,23 @@ def test_it_is_exchanged_within_itself_and_back(home: Home, shop: OneDatabase, d
     done = home.dgtui("restore", "nightly@latest", "--overwrite", "--yes", *deep)
     assert done.exit_code == 0, done
     assert "may make no database beside it" in done.errors
+    drop_kept_ones(home)
     assert shop.digest() == backed_up
     restore = home.engine().restores()[0]
-    assert (restore.kept_as, restore.placing, restore.report is not None) == (None, None, True)
+    assert (restore.placing, restore.report is not None) == (None, True)
     undone = home.dgtui("undo", restore.restore_id[:8], "--yes")
     assert undone.exit_code == 0, undone
+    drop_kept_ones(home)
     assert shop.digest() == before
     assert (shop.server.databases(), home.litter()) == (databases, [])
+
+
+def drop_kept_ones(home: Home) -> None:
+    """Drop what the newest restore has kept."""
+    restore = home.engine().restores()[0]
+    assert restore.kept_as is not None
+    dropped = home.dgtui("drop-replaced", restore.restore_id[:8], "--yes")
+    assert dropped.exit_code == 0, dropped
 
 
 def test_no_write_misses_its_trigger(home: Home, shop: OneDatabase) -> None:
@@ -256,21 +270,26 @@ def test_the_old_or_the_new_wherever_the_process_dies(shop: OneDatabase, monkeyp
     archives.append((_Archive(shop), shop.digest()))
     dying, outcomes, content = Dying(monkeypatch), set(), 1
     for number in itertools.count(1):
-        archive = archives[1 - content][0]
+        archive, keep_as = archives[1 - content][0], datasource.name_to_keep(place, shop.name, f"__dgtui_old_{number}")
         dying.after(0)
         load(datasource, archive, place)
         dying.after(number)
         try:
-            exchange_inside(access, shop.name, SilentReporter())
+            exchange_inside(access, shop.name, keep_as, SilentReporter())
             found, died = "new", dying.has_died
         except Killed:
             died = True
             dying.after(number % 7)
             with contextlib.suppress(Killed):
-                settle_within(access, shop.name)
+                settle_within(access, shop.name, keep_as)
             dying.after(0)
-            found = settle_within(access, shop.name)
+            found = settle_within(access, shop.name, keep_as)
+        dying.after(0)
+        kept = datasource.target_state(keep_as)
+        assert kept.exists == (found == "new"), number
         if found == "new":
+            assert len(kept.objects) == _TABLES, number
+            datasource.drop_target(keep_as)
             content = 1 - content
         else:
             with access.session() as session:

@@ -35,11 +35,12 @@ def test_undo_puts_back_what_was_there(kind: str, home: Home, request: pytest.Fi
         assert (safety.purpose, safety.status) == ("safety", "completed")
         assert {copy.storage for copy in safety.copies} == {"disk", "nas"}
         assert (safety.protected_until or safety.started_at) > datetime.now(UTC) + timedelta(days=6)
-        assert (restore.kept_as is None) == (kind in ("mariadb in its own place", "mariadb within itself"))
+        assert (restore.kept_as is None) == (kind == "mariadb in its own place")
         assert restore.placing is None
         assert (restore.restored_by != "", restore.seconds is not None, restore.storage) == (True, True, "disk")
         choice = engine.undo_choice(restore)
-        assert choice.way == ("safety" if restore.kept_as is None else "kept")
+        by_safety = kind in ("mariadb in its own place", "mariadb within itself")
+        assert choice.way == ("safety" if by_safety else "kept")
 
         engine, undone, snapshot = source.undo(restore)
         assert undone.status == "completed", snapshot.problem

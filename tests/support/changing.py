@@ -1,6 +1,7 @@
 """One small source of each kind, backed up, changed, and restored over: what it holds, and what lies beside it."""
 
 import contextlib
+import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -34,6 +35,9 @@ KINDS = (
     "mariadb in its own place",
     "mariadb within itself",
 )
+
+
+_KEPT_WITHIN = "__dgtui_carried_old_"
 
 
 class Changing:
@@ -229,6 +233,12 @@ def _mariadb_within_itself(home: Home, server: MariadbServer, name: str) -> Chan
             f"CREATE TRIGGER trigger_{number} AFTER DELETE ON word FOR EACH ROW SET @gone = OLD.id",
         )
 
+    def beside() -> set[str]:
+        tables = server.execute(f"SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = '{name}'")
+        return {f"{name}.{table}*" for (table,) in tables if re.fullmatch(rf"{_KEPT_WITHIN}\w[^_]*", table)} | {
+            other for other in server.databases() if other.startswith(f"{name}__dgtui")
+        }
+
     run(
         "CREATE VIEW words AS SELECT word FROM word",
         "CREATE TABLE tied (id INT, CONSTRAINT up FOREIGN KEY (id) REFERENCES word (id))",
@@ -238,7 +248,7 @@ def _mariadb_within_itself(home: Home, server: MariadbServer, name: str) -> Chan
     return Changing(
         home,
         mysql_table(server, name, username=user),
-        lambda: mysql_digest(server, name),
+        lambda: {key: text for key, text in mysql_digest(server, name).items() if _KEPT_WITHIN not in key},
         change,
-        lambda: {other for other in server.databases() if other.startswith(f"{name}__dgtui")},
+        beside,
     )

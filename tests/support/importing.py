@@ -63,6 +63,9 @@ class PlainServer:
     def beside_name(self, database: str, suffix: str) -> str:
         return database + suffix
 
+    def name_to_keep(self, _beside: str, database: str, suffix: str) -> str:
+        return self.beside_name(database, suffix)
+
     def swap_obstacles(self, _: str) -> tuple[str, ...]:
         return ("a view",)
 

@@ -41,6 +41,9 @@ class Target:
     def beside_name(self, database: str, suffix: str) -> str:
         return database + suffix
 
+    def name_to_keep(self, beside: str, database: str, suffix: str) -> str:
+        return f"{database}{'.within' if self.within and beside else ''}{suffix}"
+
     def target_state(self, name: str) -> TargetState:
         return self.states.get(name, NONE)
 
@@ -236,11 +239,12 @@ def test_the_former_content_is_kept_where_there_is_any(before: TargetState, sinc
     assert (target.dropped != []) == (before.exists and not kept)
 
 
-def test_within_the_target_nothing_is_kept() -> None:
+def test_what_is_kept_within_the_target_has_its_own_name() -> None:
     target = Target()
     target.within = True
     step = swap(target)
-    assert (step.record.in_place, step.record.placing, step.record.kept_as) == (True, None, None)
+    assert (step.record.in_place, step.record.placing) == (True, None)
+    assert str(step.record.kept_as).startswith("shop.within__dgtui_old_")
     assert target.dropped == []
 
 

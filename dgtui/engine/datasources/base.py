@@ -144,6 +144,10 @@ class Datasource(Replacing, Generic[SettingsT]):
         """Where an archive is loaded that shall take the place of all that a database holds."""
         return self.beside_name(database, NEW_SUFFIX)
 
+    def name_to_keep(self, beside: str, database: str, suffix: str) -> str:  # noqa: ARG002
+        """The name under which `swap` keeps what it replaces by `beside`."""
+        return self.beside_name(database, suffix)
+
     @abstractmethod
     def check_restore(self, archive: Archive, database: str, selection: Selection) -> tuple[str, ...]:
         """Everything that can be known before the target is touched: tool, versions, rights, missing roles, room.

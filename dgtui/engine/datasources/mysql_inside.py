@@ -2,8 +2,8 @@
 
 One RENAME TABLE gives them their names and the former ones names of our own. What else the database holds, and what
 shall be in its place, is written down before in tables of its own: `_FORMER` and `_COMING`; the latter gets the name
-`_CAME` in that same statement, so that where the process dies it can be told whether it was made. The former tables
-are dropped once everything is in its place, so that they are kept in the safety backup alone.
+`_CAME` in that same statement, so that where the process dies it can be told whether it was made. Once everything is
+in its place the former tables are kept (see `mysql_inside_kept`); what went with them is in the safety backup alone.
 """
 
 from collections.abc import Sequence
@@ -16,6 +16,7 @@ from dgtui.engine.datasources.loading import LoadOutcome
 from dgtui.engine.datasources.mysql_carrying import rename_key
 from dgtui.engine.datasources.mysql_connection import Access, Session
 from dgtui.engine.datasources.mysql_errors import quote
+from dgtui.engine.datasources.mysql_inside_kept import cut_kept_keys, keep_tables, kept_within, release_tables
 from dgtui.engine.datasources.mysql_inside_script import KEY, InsideScript
 from dgtui.engine.datasources.mysql_keys import drop_keys, key_definitions, make_keys
 from dgtui.engine.datasources.mysql_load import load_archive
@@ -125,7 +126,7 @@ def is_loaded(session: Session, database: str) -> bool:
     return any(name.startswith((CARRIED_IN, _COMING)) for name in carried_tables(session, database))
 
 
-def exchange_inside(access: Access, database: str, reporter: Reporter) -> None:
+def exchange_inside(access: Access, database: str, keep_as: str, reporter: Reporter) -> None:
     """Put what was loaded into a database in the place of what it holds. Raises RestoreError, SwapImpossible.
 
     After an error `settle_within` has to be asked what is in place.
@@ -138,16 +139,16 @@ def exchange_inside(access: Access, database: str, reporter: Reporter) -> None:
                 detail=missing_grants(session, database),
             )
         claim_renaming(session, database)
-        _exchange(access, session, database, reporter)
+        _exchange(access, session, database, keep_as, reporter)
 
 
-def settle_within(access: Access, database: str) -> Literal["old", "new"]:
+def settle_within(access: Access, database: str, keep_as: str) -> Literal["old", "new"]:
     """Bring a swap to its end or back, by what is where; whether the new content is in place. Raises RestoreError."""
     with waiting_session(access, fallback=RestoreError) as session:
-        return _settle(access, session, database, SilentReporter())
+        return _settle(access, session, database, keep_as, SilentReporter())
 
 
-def _exchange(access: Access, session: Session, database: str, reporter: Reporter) -> None:
+def _exchange(access: Access, session: Session, database: str, keep_as: str, reporter: Reporter) -> None:
     """Swap. After an error `_settle` has to be asked what is in place. Raises RestoreError."""
     patience = max(1, int(access.settings.lock_timeout))
     session.execute(f"SET SESSION lock_wait_timeout = {patience}")
@@ -171,18 +172,19 @@ def _exchange(access: Access, session: Session, database: str, reporter: Reporte
         _take_back(access, session, database, reporter, strangers)
         raise disturbed(database, strangers)
     reporter.log(f"The tables of {database} were exchanged by one RENAME TABLE")
-    _finish(access, session, database, reporter)
+    _finish(access, session, database, keep_as, reporter)
 
 
-def _settle(access: Access, session: Session, database: str, reporter: Reporter) -> Literal["old", "new"]:
+def _settle(access: Access, session: Session, database: str, keep_as: str, reporter: Reporter) -> Literal["old", "new"]:
     """Bring a swap to its end or back, by what is where."""
     take_over_renaming(session, database)
     end_rename(session, CARRIED, database)
     session.execute(f"SET SESSION lock_wait_timeout = {max(1, int(access.settings.lock_timeout))}")
     _take_half_back(session, database, int(access.settings.lock_timeout))
     if has_table(session, database, _CAME):
+        _release_half_kept(session, database, keep_as, int(access.settings.lock_timeout))
         try:
-            _finish(access, session, database, reporter)
+            _finish(access, session, database, keep_as, reporter)
         except RestoreError:
             _take_back(access, session, database, reporter)
             return "old"
@@ -213,10 +215,38 @@ def _take_half_back(session: Session, database: str, patience: int) -> None:
     rename_tables(session, moves, patience)
 
 
-def _finish(access: Access, session: Session, database: str, reporter: Reporter) -> None:
-    """After the rename: make what goes with the new tables, and drop the former ones. It may be done again."""
+def _release_half_kept(session: Session, database: str, keep_as: str, patience: int) -> None:
+    """Take back a RENAME TABLE by which only some of the former tables are kept, for the same reason."""
+    former, kept = saved_objects(session, database, _FORMER), kept_within(keep_as)
+    if former is not None and kept is not None:
+        release_tables(session, database, former.tables, kept[1], patience)
+
+
+def _finish(access: Access, session: Session, database: str, keep_as: str, reporter: Reporter) -> None:
+    """After the rename: make what goes with the new tables, and keep the former ones. It may be done again."""
     came = saved_objects(session, database, _CAME) or Objects()
-    former = saved_objects(session, database, _FORMER) or Objects()
+    former = saved_objects(session, database, _FORMER)
+    kept = kept_within(keep_as)
+    # Where it is gone all of this was done, and nothing can be taken back any more.
+    if former is not None:
+        _make_the_rest(access, session, database, came, former, reporter)
+        if kept is not None:
+            keep_tables(session, database, former.tables, _FORMER, kept[1], int(access.settings.lock_timeout))
+        else:  # a restore of a former version
+            _drop(session, database, [out for _, out in former.tables if has_table(session, database, out)])
+            _drop(session, database, [_FORMER])
+    if kept is not None:
+        cut_kept_keys(session, *kept)
+    for number, (table, name) in enumerate(came.renamed_keys):
+        if quote(f"{KEY}{number}") in key_definitions(session, database, table):
+            rename_key(session, database, table, f"{KEY}{number}", name)
+    _drop(session, database, [_CAME])
+
+
+def _make_the_rest(
+    access: Access, session: Session, database: str, came: Objects, former: Objects, reporter: Reporter
+) -> None:
+    """Make what goes with the new tables; it may be done again. Raises RestoreError."""
     drop_triggers(session, database, lambda trigger: trigger.table.startswith(CARRIED_OUT))
     drop_objects(session, database)
     made = Objects(dump=came.dump, triggers=came.triggers, grants=former.grants)
@@ -224,12 +254,6 @@ def _finish(access: Access, session: Session, database: str, reporter: Reporter)
     drop_triggers(session, database, is_stand_in)
     make_keys(session, former.keys_of_others, reporter)
     _properties_again(session, database, former)
-    _drop(session, database, [out for _, out in former.tables if has_table(session, database, out)])
-    for number, (table, name) in enumerate(came.renamed_keys):
-        if quote(f"{KEY}{number}") in key_definitions(session, database, table):
-            rename_key(session, database, table, f"{KEY}{number}", name)
-    _drop(session, database, [_FORMER])
-    _drop(session, database, [_CAME])
 
 
 def _take_back(

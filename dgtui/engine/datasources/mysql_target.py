@@ -24,6 +24,7 @@ from dgtui.engine.datasources.mysql_inside import (
     remove_loaded,
     settle_within,
 )
+from dgtui.engine.datasources.mysql_inside_kept import drop_kept, is_kept, kept_name, kept_objects, kept_within
 from dgtui.engine.datasources.mysql_load import (
     definers_in,
     flavour_notes,
@@ -74,6 +75,8 @@ class MysqlTarget(MysqlParts):
         with self._access.session() as session:
             if (within := inside_of(database)) is not None:
                 return TargetState(exists=is_loaded(session, within))
+            if (kept := kept_within(database)) is not None:
+                return TargetState(exists=is_kept(session, *kept), objects=kept_objects(session, *kept))
             if not database_exists(session, database):
                 return TargetState(exists=False)
             tables = existing_tables(session, database)
@@ -92,9 +95,19 @@ class MysqlTarget(MysqlParts):
         return inside_name(database) if within else super().loading_place(database)
 
     def keeps_former(self, database: str) -> bool:
-        """Not in a database that is exchanged within itself."""
+        """Of a database that is exchanged within itself only the rows."""
         with self._access.session() as session:
             return not self._goes_inside(session, Grants(session), database)
+
+    def name_to_keep(self, beside: str, database: str, suffix: str) -> str:
+        """In a database that is exchanged within itself, names of our own too."""
+        if inside_of(beside) is not None:
+            return kept_name(database, suffix)
+        return super().name_to_keep(beside, database, suffix)
+
+    def unfit_to_swap(self, new: str) -> str:
+        """Tables that are kept within a database have lost their triggers and foreign keys."""
+        return f"{new} holds the rows alone" if kept_within(new) is not None else ""
 
     def lies_in_target(self, beside: str) -> bool:
         """Tables of our own within a database."""
@@ -194,6 +207,9 @@ class MysqlTarget(MysqlParts):
             if (within := inside_of(database)) is not None:
                 remove_loaded(session, within)
                 return
+            if (kept := kept_within(database)) is not None:
+                drop_kept(session, *kept)
+                return
             # Tables of other databases may refer to ours; half of a database is dropped before the server notices.
             session.execute("SET SESSION foreign_key_checks = 0")
             session.execute(f"SET SESSION lock_wait_timeout = {max(1, int(self.settings.lock_timeout))}")
@@ -271,7 +287,7 @@ class MysqlTarget(MysqlParts):
         for database in (new, current, keep_as):
             refuse_system(database)
         if inside_of(new) is not None:
-            exchange_inside(self._access, current, reporter)
+            exchange_inside(self._access, current, keep_as, reporter)
             return
         swap_databases(self._access, new, current, keep_as, reporter)
 
@@ -282,7 +298,7 @@ class MysqlTarget(MysqlParts):
     def settle_swap(self, mark: str, new: str, current: str, keep_as: str) -> Literal["old", "new"]:  # noqa: ARG002
         """One RENAME TABLE moved all tables, or none; what is made anew around it is made to its end or back."""
         if inside_of(new) is not None:
-            return settle_within(self._access, current)
+            return settle_within(self._access, current, keep_as)
         return settle_databases(self._access, new, current, keep_as)
 
     def swap_obstacles(self, database: str) -> tuple[str, ...]:

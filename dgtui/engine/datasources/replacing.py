@@ -160,7 +160,7 @@ class Replacing(ABC):
         return ()
 
     def keeps_former(self, database: str) -> bool:  # noqa: ARG002
-        """Whether `swap` keeps what it replaces there; where not, nothing but a safety backup does."""
+        """Whether `swap` keeps all that it replaces there; where not, nothing but a safety backup does."""
         return True
 
     def lies_in_target(self, beside: str) -> bool:  # noqa: ARG002
