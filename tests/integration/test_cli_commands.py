@@ -1,4 +1,7 @@
-"""The commands as a user runs them: real runs on SQLite, data on stdout, the rest on stderr, exit codes."""
+"""The commands as a user runs them: real runs on SQLite, data on stdout, the rest on stderr, exit codes.
+
+Each command is `started` once at least; what else it does and says is the same in a copy.
+"""
 
 import contextlib
 import json
@@ -14,8 +17,6 @@ import pytest
 from dgtui.wording.words import size_text
 from tests.support.homes import Home, Outcome
 from tests.support.sqlite import make_nasty, sqlite_digest
-
-pytestmark = pytest.mark.started
 
 
 @pytest.fixture
@@ -43,6 +44,7 @@ def broken_storage(home: Home, name: str) -> Iterator[None]:
     home.storage(name).unlink()
 
 
+@pytest.mark.started
 def test_run_job_backs_up_and_says_it_in_plain_lines(home: Home, shop: Path) -> None:
     outcome = home.dgtui("--run-job", "nightly")
     assert outcome.exit_code == 0, outcome
@@ -53,6 +55,7 @@ def test_run_job_backs_up_and_says_it_in_plain_lines(home: Home, shop: Path) -> 
     assert home.litter() == []
 
 
+@pytest.mark.started
 @pytest.mark.parametrize(
     "arguments", [("--run-job", "nightly", "--json"), ("--json", "--run-job", "nightly"), ("run", "nightly", "--json")]
 )
@@ -100,6 +103,7 @@ def test_list_prints_what_scripts_need(home: Home, shop: Path) -> None:
     assert "completed" in wrong.errors
 
 
+@pytest.mark.started
 def test_the_last_line_of_a_restore_tells_what_was_read_and_from_where(home: Home, shop: Path) -> None:
     """And not what its safety backup wrote, and where to."""
     execution = home.back_up()
@@ -114,6 +118,7 @@ def test_the_last_line_of_a_restore_tells_what_was_read_and_from_where(home: Hom
     assert re.search(rf"completed in [\d.:]+ ?s?, {sizes} from disk  \[", restored.errors.splitlines()[-1])
 
 
+@pytest.mark.started
 def test_backup_without_a_job(home: Home, shop: Path) -> None:
     outcome = home.dgtui(
         "backup", "shop", "--to", "disk", "--to", "nas", "--compression", "gzip:1", "--description", "before the move"
@@ -177,6 +182,7 @@ def test_partial_ends_with_3_and_all_failed_with_1(home: Home, shop: Path) -> No
     assert "hint:" in failed.errors
 
 
+@pytest.mark.started
 def test_show_tells_everything_and_the_way_by_hand(home: Home, shop: Path) -> None:
     backup = home.back_up()
     shown = home.dgtui("show", "nightly@latest")
@@ -241,6 +247,16 @@ def test_restore_into_a_new_place_and_another_datasource(home: Home, shop: Path)
     assert "disk" in nowhere.errors
 
 
+@pytest.mark.started
+@pytest.mark.parametrize(
+    "arguments", [("validate", "nightly@latest"), ("delete", "nightly@latest", "--storage", "nas", "--yes")]
+)
+def test_these_load_what_they_need_too(home: Home, shop: Path, arguments: tuple[str, ...]) -> None:
+    home.back_up()
+    outcome = home.dgtui(*arguments)
+    assert outcome.exit_code == 0, outcome
+
+
 def test_damage_ends_with_5_and_touches_nothing(home: Home, shop: Path) -> None:
     backup = home.back_up()
     assert home.dgtui("validate", "nightly@latest").exit_code == 0
@@ -282,6 +298,7 @@ def test_delete_asks_and_keeps_the_last_good_one(home: Home, shop: Path) -> None
     assert [copy["storage"] for copy in home.dgtui("list", "--json").json()[0]["copies"]] == ["disk"]
 
 
+@pytest.mark.started
 def test_the_list_is_rebuilt_on_a_machine_that_never_saw_it(home: Home, shop: Path) -> None:
     backup = home.back_up()
     before = home.dgtui("list", "--json").json()
@@ -300,6 +317,7 @@ def test_the_list_is_rebuilt_on_a_machine_that_never_saw_it(home: Home, shop: Pa
     assert {copy["storage"] for copy in row["copies"]} == {"disk", "nas"}
 
 
+@pytest.mark.started
 def test_check_says_what_mends(home: Home, shop: Path) -> None:
     good = home.dgtui("check", "--json")
     assert good.exit_code == 0, good
@@ -337,6 +355,7 @@ def test_a_folder_that_can_be_no_backup_is_refused_with_what_one_looks_like(home
     assert "STORAGE/JOB-ID" in outcome.errors
 
 
+@pytest.mark.started
 def test_demo_makes_breaks_and_restores(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     # As after scripts/demo: the program is on no PATH.
     monkeypatch.setenv("PATH", os.defpath)
