@@ -9,6 +9,7 @@ from textual.binding import Binding, BindingType
 from dgtui.engine.datasources.kinds import kind_named
 from dgtui.engine.health_model import STATUS_ORDER, HealthState, Watched
 from dgtui.engine.model import ENDED, RESTORABLE, UNDER_WAY, Execution, Record
+from dgtui.screens.copies_back import CopiesBack
 from dgtui.screens.editing import EditingScreen
 from dgtui.screens.looked import object_count
 from dgtui.screens.marks import execution_mark, health_mark, to_come
@@ -74,6 +75,7 @@ class DatasourcesScreen(EditingScreen):
     def __init__(self) -> None:
         super().__init__()
         self._backups: dict[str, LastBackups] = {}
+        self._copies_back = CopiesBack(self, self._ask_backups)
         self._restore_wanted = ""
         """What shall be restored once its backups are known."""
         self._latencies: dict[str, tuple[datetime | None, Series]] = {}
@@ -94,21 +96,29 @@ class DatasourcesScreen(EditingScreen):
 
     def gather(self) -> None:
         """Ask for the last backups; how the datasources are comes with the pulse."""
-        self.engine_app.ask(self, "last backups", last_backups, self._take_backups, self.show_failure, about="all")
+        self._ask_backups()
         self.engine_app.guard.check_new()
         self._look_closer()
+
+    def _ask_backups(self) -> None:
+        self.engine_app.ask(self, "last backups", last_backups, self._take_backups, self.show_failure, about="all")
 
     def show_states(self) -> None:
         """Show how each one is now."""
         self._show()
+        self._ask_copies_back()
         self._look_closer()
 
     def _take_backups(self, backups: dict[str, LastBackups]) -> None:
         self._backups = backups
         self._show()
+        self._ask_copies_back()
         wanted, self._restore_wanted = self._restore_wanted, ""
         if wanted and wanted == self.listing.key and self.is_current:
             self.action_restore()
+
+    def _ask_copies_back(self) -> None:
+        self._copies_back.ask(known.backup for known in self._backups.values() if known.backup is not None)
 
     def _show(self) -> None:
         names = self.engine_app.config.datasources

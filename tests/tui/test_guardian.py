@@ -256,6 +256,25 @@ async def test_copies_are_looked_at_again_once_a_check_says_that_their_storage_i
         await driver.until(lambda: "⚡" not in driver.rows("#executions")[0], "the copy that is there again")
 
 
+@pytest.mark.parametrize("seen", ["before", "meanwhile"])
+async def test_the_last_backup_tells_of_copies_that_are_back_without_being_opened(
+    home: Home, shop: Path, seen: str
+) -> None:
+    """They stayed unreachable there until somebody opened the backups, or a daemon cleaned up."""
+    execution = home.back_up()
+    root = home.storage("disk")
+    away = root.rename(root.with_name("away"))
+    home.engine().live_copies(execution)
+    if seen == "before":
+        away.rename(root)
+    async with screens(home, size=(120, 40)) as driver:
+        if seen == "meanwhile":
+            await driver.until(lambda: "1 of 2" in driver.rows("#datasources")[0], "the copy that is away")
+            away.rename(root)
+            driver.app.guard.check(Watched(kind="storage", name="disk"))
+        await driver.until(lambda: "2 of 2" in driver.rows("#datasources")[0], "the copy that is there again")
+
+
 async def test_storages_tell_their_health_and_the_room_for_the_next_backups(home: Home, shop: Path) -> None:
     home.back_up()
     async with screens(home, size=(120, 40)) as driver:
