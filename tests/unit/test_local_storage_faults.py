@@ -99,6 +99,28 @@ def test_a_disk_that_is_full_at_the_manifest(small_disk: Path) -> None:
 
 
 @pytest.mark.root
+def test_a_disk_that_is_full_at_its_first_use_is_left_as_it_was(small_disk: Path) -> None:
+    room = 4 * MEBIBYTE
+    (small_disk / "else").write_bytes(b"x" * room)
+    storage = LocalStorage("disk", LocalSettings(type="local", path=str(small_disk)))
+    with pytest.raises(DiskSpaceError):
+        storage.prepare()
+    assert [path.name for path in small_disk.iterdir()] == ["else"]
+
+
+@pytest.mark.root
+def test_a_disk_without_inodes_does_not_boast_of_its_free_bytes(small_disk: Path) -> None:
+    storage = storage_at(small_disk)
+    subprocess.run(["mount", "-o", "remount,nr_inodes=8", small_disk], check=True)
+    writer = storage.begin(REF, EXECUTION_ID)
+    with pytest.raises(DiskSpaceError, match="no inodes free") as caught:
+        writer.commit({f"note{number}.txt": b"x" for number in range(8)}, b"{}")
+    assert f"df -i {small_disk}" in caught.value.hint
+    writer.abort()
+    assert [path.name for path in small_disk.iterdir()] == [".dgtui-storage.json"]
+
+
+@pytest.mark.root
 def test_a_read_only_disk(small_disk: Path) -> None:
     storage = storage_at(small_disk)
     put_one(storage)

@@ -55,8 +55,8 @@ def make_marker(folder: int, path: Path) -> str:
     """Mark a root as a storage of its own, or keep the marker somebody made meanwhile; its id. Raises OSError."""
     marker = Marker(storage_id=str(uuid.uuid4()), created_at=now())
     temporary = f"{MARKER}.{secrets.token_hex(8)}.tmp"
-    write_new_file(temporary, msgspec.json.encode(marker) + b"\n", folder)
     try:
+        write_new_file(temporary, msgspec.json.encode(marker) + b"\n", folder)
         with contextlib.suppress(FileExistsError):
             _publish(temporary, folder)
     finally:
