@@ -8,7 +8,6 @@ import ctypes
 import errno
 import os
 import secrets
-import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,23 +46,29 @@ def file_error(error: OSError, path: str | Path, doing: str) -> StorageError:
     if code in _NO_ROOM:
         # The long path is what a narrow line may cut, and what is being written goes away with the run.
         disk = mount_of(Path(path))
+        left, command = _room_left(disk, code)
         return DiskSpaceError(
-            f"No room left on {disk}{_room_left(disk, code)}: could not {doing} {path}",
+            f"No room left on {disk}{left}: could not {doing} {path}",
             subject=str(path),
-            hint=f"Make room or delete old backups. See: {'quota -s' if code == errno.EDQUOT else f'df -h {disk}'}",
+            hint=f"Make room or delete old backups. See: {command}",
         )
     reason = os.strerror(code) if code else str(error)
     hint = _HINTS.get(code, "See: dmesg | tail").format(path=path, folder=nearest_folder(Path(path)))
     return StorageError(f"Could not {doing} {path}: {reason}", subject=str(path), hint=hint)
 
 
-def _room_left(disk: Path, code: int) -> str:
+def _room_left(disk: Path, code: int) -> tuple[str, str]:
+    """What there is no room of, and the command that shows it."""
     if code == errno.EDQUOT:
-        return " by our quota"
+        return " by our quota", "quota -s"
     try:
-        return f" ({shutil.disk_usage(disk).free} bytes free)"
+        space = os.statvfs(disk)
     except OSError:
-        return ""
+        return "", f"df -h {disk}"
+    # Where files of all sizes were made until there were too many, the bytes that are free tell of no want.
+    if space.f_files and not space.f_favail:
+        return " for another file (no inodes free)", f"df -i {disk}"
+    return f" ({space.f_bavail * space.f_frsize} bytes free)", f"df -h {disk}"
 
 
 def mount_of(path: Path) -> Path:
