@@ -31,6 +31,7 @@ _RHYTHMS = {
     **{day: f"* * {number}" for number, day in enumerate(_DAYS)},
 }
 _WORDS = re.compile(r"([a-z]+)(?: at ([0-9]{1,2}):([0-9]{2}))?")
+_STEP = re.compile(r"\*/([1-9][0-9]*)")
 _ANCHOR = datetime(2001, 1, 1)  # noqa: DTZ001  # wall clock time of whatever zone
 _AROUND_A_CHANGE = timedelta(hours=26)
 _SECOND = timedelta(seconds=1)
@@ -72,7 +73,17 @@ def schedule_words(text: str) -> str:
         return line
     from cronsim import CronSim
 
+    minute, hour, *days = line.split()
+    line = " ".join([_without_uneven_step(minute, 60), _without_uneven_step(hour, 24), *days])
     return CronSim(line, datetime(2001, 1, 1)).explain()  # noqa: DTZ001  # the words need no time
+
+
+def _without_uneven_step(field: str, values: int) -> str:
+    """The values themselves for a step that begins anew before it is over: `*/45` are the minutes 0 and 45."""
+    match = _STEP.fullmatch(field)
+    if match is None or values % int(match[1]) == 0:
+        return field
+    return ",".join(map(str, range(0, values, int(match[1]))))
 
 
 def cron_mistake(fields: str) -> str | None:
