@@ -276,6 +276,6 @@ def test_words() -> None:
     assert schedule_words("0 3 * * *") == "At 03:00 every day"
     assert schedule_words("*/15 * * * *") == "Every 15th minute of every hour"
     assert schedule_words("*/45 * * * *") == "At minutes 0 and 45 of every hour"
-    assert schedule_words("30 */7 * * 1") == "At minute 30 past hours 0, 7, 14, and 21 on Monday"
+    assert schedule_words("30 */7 * * 1") == "At 00:30, 07:30, 14:30, and 21:30 on Monday"
     assert schedule_words("daily  at 03:00") == "daily at 03:00"
     assert schedule_words("every 1 h 30 min") == "every 1 h 30 min"
