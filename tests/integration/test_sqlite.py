@@ -317,6 +317,32 @@ def test_what_is_no_database_is_said(
         assert failure.value.hint
 
 
+@pytest.mark.parametrize("ending", ["-wal", "-journal", "-shm"])
+@pytest.mark.parametrize("kind", ["pipe", "folder"])
+def test_what_is_no_file_where_sqlite_keeps_one_is_said_and_not_waited_for(
+    tmp_path: Path, scratch: Path, ending: str, kind: str
+) -> None:
+    source, side = tmp_path / "bank.db", tmp_path / f"bank.db{ending}"
+    make_bank(source)
+    with contextlib.ExitStack() as stack:
+        if kind == "folder":
+            side.mkdir()
+        else:
+            os.mkfifo(side)
+            # Both ends are open and something is in it, so that whoever reads it all the same does not wait for ever.
+            ends = os.open(side, os.O_RDWR | os.O_NONBLOCK)
+            stack.callback(os.close, ends)
+            os.write(ends, bytes(4096))
+        for attempt in (
+            lambda: datasource(source).probe(),
+            lambda: datasource(source).open_dump(NO_PROBE, DumpOptions(scratch_folder=str(scratch)), SilentReporter()),
+            lambda: datasource(source).health(1.0),
+            lambda: datasource(source).swap(str(tmp_path / "new"), str(source), "old", SilentReporter()),
+        ):
+            with pytest.raises(BackupCreationError, match=f"bank.db{ending} is no plain file"):
+                attempt()
+
+
 _DUMP_AS_NOBODY = """
 import sys
 from pathlib import Path

@@ -14,7 +14,7 @@ from dgtui.engine.datasources.dumping import Dump, DumpOptions, DumpSummary
 from dgtui.engine.datasources.sqlite_check import CheckDepth, CopyCheck
 from dgtui.engine.datasources.sqlite_locks import locked
 from dgtui.engine.datasources.sqlite_selection import chosen_tables, reduce_database
-from dgtui.engine.datasources.sqlite_snapshot import Progress, open_source, side_file
+from dgtui.engine.datasources.sqlite_snapshot import Progress, need_plain_side_files, open_source, side_file
 from dgtui.engine.errors import BackupCreationError, DataGuardianError, DiskSpaceError, PermissionDenied
 from dgtui.engine.reporting import Reporter
 
@@ -122,6 +122,7 @@ def explain(error: sqlite3.DatabaseError, source: Path, busy_seconds: float) -> 
 
 def reading_parameters(source: Path) -> str:
     """How to open a database so that nothing is left beside it: `copy` where only a copy can be looked at."""
+    need_plain_side_files(source)
     if os.path.exists(side_file(source, "-shm")):  # noqa: PTH110  # where we may not look, the opening says so
         return "mode=ro"
     if size_of(side_file(source, "-wal")) or _hot_journal(source):

@@ -17,7 +17,9 @@ This takes a fifth of the time of the backup API, which for rollback-mode databa
 import contextlib
 import errno
 import os
+import shlex
 import sqlite3
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -40,6 +42,22 @@ Progress = Callable[[int, int], None]
 def side_file(database: Path, ending: str) -> Path:
     """The file that SQLite keeps beside a database."""
     return Path(f"{database}{ending}")
+
+
+def need_plain_side_files(database: Path) -> None:
+    """Raise BackupCreationError where something else lies where SQLite keeps a file of its own.
+
+    To open a pipe waits for a writer, for ever: neither we nor SQLite may try.
+    """
+    for ending in SIDE_FILES:
+        path = side_file(database, ending)
+        with contextlib.suppress(OSError):
+            if not stat.S_ISREG(path.stat().st_mode):
+                raise BackupCreationError(
+                    f"{path} is no plain file, so that SQLite cannot open {database}",
+                    subject=str(path),
+                    hint=f"Move it away. Who made it? See: ls -ld {shlex.quote(str(path))}",
+                )
 
 
 def uri(path: Path, parameters: str) -> str:
@@ -109,6 +127,7 @@ def take_snapshot(source: Path, copy: Path, *, busy_seconds: float, progress: Pr
 
     Raises BackupCreationError, PermissionDenied, DiskSpaceError, and sqlite3.Error where SQLite cannot read it.
     """
+    need_plain_side_files(source)
     for _ in range(_TRIES):
         descriptor = open_source(source)
         try:
@@ -276,6 +295,8 @@ def _head(path: Path) -> bytes:
             return file.read(_WAL_HEADER)
     except FileNotFoundError:
         return b""
+    except OSError as error:
+        raise file_error(error, path, "read") from error
 
 
 def _size(path: Path) -> int:

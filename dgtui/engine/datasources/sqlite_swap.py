@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 
 from dgtui.engine.datasources.places import copy_attributes, copy_ownership, exchange, has_mark, holders, mark_of
 from dgtui.engine.datasources.sqlite_locks import try_exclusive
-from dgtui.engine.datasources.sqlite_snapshot import MAGIC, SIDE_FILES, connect, side_file
+from dgtui.engine.datasources.sqlite_snapshot import MAGIC, SIDE_FILES, connect, need_plain_side_files, side_file
 from dgtui.engine.errors import RestoreError
 from dgtui.engine.files import explained, fsync_folder
 from dgtui.engine.reporting import Reporter
@@ -157,6 +157,7 @@ def _fold_in_wal(current: Path, reporter: Reporter) -> None:
 
     After this there is, but for a damaged database, no `-wal` that could fall on the new file.
     """
+    need_plain_side_files(current)
     if not any(side_file(current, ending).exists() for ending in SIDE_FILES):
         return
     if not _begins_like_a_database(current):
