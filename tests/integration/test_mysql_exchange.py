@@ -145,10 +145,14 @@ def test_tables_in_use_are_left_as_they_are(shop: SwappedShop) -> None:
     with shop.server.connect(shop.database, autocommit=False) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT * FROM words")
         restore, _ = shop.restore()
+        holder = connection.thread_id()
         connection.rollback()
     assert restore.status == "failed"
     assert restore.problem is not None
-    assert "in use" in restore.problem.hint
+    assert (
+        f"in use for more than 1 s, perhaps by connection {holder} of root (Sleep, in a trans" in restore.problem.hint
+    )
+    assert f"(KILL {holder})" in restore.problem.hint
     assert shop.digest() == shop.before
     shop.nothing_left()
 

@@ -142,7 +142,7 @@ def _let_go(session: Session, change: Exchange, patience: int) -> None:
     try:
         drop_keys(session, _saved(session, change.keep_as).keys_of_others)
     except pymysql.MySQLError as error:
-        raise not_swapped(error, change.current, patience) from None
+        raise not_swapped(session, error, change.current, patience) from None
 
 
 def _have_patience(session: Session, seconds: int) -> None:
@@ -191,7 +191,7 @@ def _lock(session: Session, tables: list[tuple[str, str]], patience: int) -> Non
     try:
         session.execute(f"LOCK TABLES {names}")
     except pymysql.MySQLError as error:
-        raise not_swapped(error, tables[0][0], patience) from None
+        raise not_swapped(session, error, tables[0][0], patience) from None
 
 
 def _finish(access: Access, session: Session, change: Exchange, reporter: Reporter) -> None:

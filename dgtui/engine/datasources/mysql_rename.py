@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from dgtui.engine.datasources.mysql_connection import Session
 from dgtui.engine.datasources.mysql_errors import LOCK_TIMEOUT, quote
+from dgtui.engine.datasources.mysql_holders import in_use_hint
 from dgtui.engine.datasources.mysql_look import CARRIED, CARRIED_IN, existing_tables, other_objects, sequence_names
 from dgtui.engine.errors import RestoreError
 
@@ -127,16 +128,16 @@ def rename_tables(session: Session, moves: Sequence[Move], lock_timeout: int) ->
     try:
         session.execute(f"RENAME TABLE {', '.join(parts)}")
     except pymysql.MySQLError as error:
-        raise not_swapped(error, moves[0].source, lock_timeout) from None
+        raise not_swapped(session, error, moves[0].source, lock_timeout) from None
 
 
-def not_swapped(error: Exception, database: str, lock_timeout: int) -> RestoreError:
+def not_swapped(session: Session, error: Exception, database: str, lock_timeout: int) -> RestoreError:
     """The error where tables were not moved."""
     busy = bool(error.args) and error.args[0] == LOCK_TIMEOUT
     return RestoreError(
         f"The tables could not be swapped: {error.args[-1] if error.args else error}",
         subject=database,
-        hint=f"They were in use for more than {lock_timeout} s; end what uses them" if busy else "Nothing was moved",
+        hint=in_use_hint(session, database, lock_timeout) if busy else "Nothing was moved",
     )
 
 
