@@ -148,6 +148,20 @@ def test_a_lock_of_somebody_else_is_waited_for_as_long_as_the_datasource_says(ma
             target.inventory(name)
 
 
+def test_a_backup_does_not_take_a_locked_table_for_a_lost_connection(home: Home, mariadb: MariadbServer) -> None:
+    name = mariadb.create_database()
+    mariadb.execute("CREATE TABLE word (id INT)", "INSERT INTO word VALUES (1)", database=name)
+    home.configure(mariadb.config(name) + "lock_timeout = 1\n")
+    with pymysql.connect(host="127.0.0.1", port=mariadb.port, user="root", database=name) as holder:
+        holder.cursor().execute("LOCK TABLES word WRITE")
+        failed = home.dgtui("--run-job", "nightly")
+        connection = holder.thread_id()
+    assert "Lock wait timeout" in failed.errors, failed
+    assert f"in use for more than 1 s, perhaps by connection {connection} of root (Sleep" in failed.errors, (
+        failed.errors
+    )
+
+
 def test_a_session_that_somebody_ended_tells_so(mariadb: MariadbServer) -> None:
     access = Access(mariadb.settings(mariadb.create_database()), None, idle_timeout=_SOON)
     with pytest.raises(DatabaseConnectionError) as caught:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from dgtui.engine.child import printable
 from dgtui.engine.datasources.base import IDLE_SECONDS
 from dgtui.engine.datasources.datasource_settings import ServerSettings
-from dgtui.engine.datasources.mysql_errors import translate_error
+from dgtui.engine.datasources.mysql_errors import LOCK_TIMEOUT, translate_error
+from dgtui.engine.datasources.mysql_holders import in_use_hint
 from dgtui.engine.datasources.mysql_tls import connection_type, tls_context
 from dgtui.engine.errors import AuthenticationError, BackupCreationError, DataGuardianError
 from dgtui.engine.model import Record
@@ -109,9 +110,11 @@ class Access:
         import pymysql
 
         connection: Connection[Any] | None = None
+        session: Session | None = None
+        patience = self._lock_patience(endless)
         try:
             connection = self.connect(_LOOK_SECONDS)
-            session = Session(connection)
+            session = Session(connection, patience)
             if endless:
                 connection._read_timeout = connection._write_timeout = None
             yield session
@@ -119,10 +122,18 @@ class Access:
             code, text = (*error.args, "", "")[:2] if error.args else (0, "")
             number = code if isinstance(code, int) else 0
             message = str(text or error) or type(error).__name__
-            raise self.error(number or 2013, message, fallback=fallback) from None
+            known = self.error(number or 2013, message, fallback=fallback)
+            if number == LOCK_TIMEOUT and session is not None:
+                known.hint = in_use_hint(session, self.settings.database, patience)
+            raise known from None
         finally:
             if connection is not None and connection.open:
                 connection.close()
+
+    def _lock_patience(self, endless: bool) -> int:
+        """How many seconds a session waits for a lock: no longer than it waits for an answer."""
+        patience = self.settings.lock_timeout
+        return max(1, int(patience if endless else min(patience, _LOOK_SECONDS * 3 / 4)))
 
     def connect(
         self, patience: float, *, greeting: float | None = None, database: str | None = None
@@ -225,8 +236,10 @@ def server_of(version: str, comment: str) -> Server:
 class Session:
     """An open connection to the server."""
 
-    def __init__(self, connection: "Connection[Any]") -> None:
+    def __init__(self, connection: "Connection[Any]", lock_patience: int = _LOOK_SECONDS) -> None:
+        """`lock_patience` is how many seconds a statement waits for a table that others hold."""
         self._connection = connection
+        self._lock_patience = lock_patience
         self.asked = 0
         """How many statements were begun."""
         self.statement: str | None = None
@@ -249,7 +262,7 @@ class Session:
                 self.execute(f"SET SESSION sql_select_limit = {_NO_ROW_LIMIT}")
             self.execute(
                 f"SET SESSION sql_big_selects = 1, SESSION sql_safe_updates = 0, SESSION sql_mode = '{mode}', "
-                "SESSION sql_quote_show_create = 1"
+                f"SESSION sql_quote_show_create = 1, SESSION lock_wait_timeout = {self._lock_patience}"
             )
             self.execute(f"SET SESSION {name} = 0")
             if self.server.flavour == "mysql":
