@@ -24,8 +24,8 @@ from dgtui.engine.datasources.places import (
     unshown,
 )
 from dgtui.engine.datasources.tar_contents import archive_checksums, tree_checksums
+from dgtui.engine.datasources.tar_links import unpack_with_contents
 from dgtui.engine.datasources.tar_program import find_tar
-from dgtui.engine.datasources.tar_restore import unpack
 from dgtui.engine.datasources.tree_part import replace_paths, settle_paths
 from dgtui.engine.datasources.tree_steps import STEPS
 from dgtui.engine.datasources.tree_swap import make_folder_like, refuse_mounts, remove_tree, settle_trees, swap_trees
@@ -156,7 +156,9 @@ class FilesTarget(Datasource[FilesSettings]):
                 subject=str(target),
                 hint="Restore under another name, or with --overwrite",
             )
-        return unpack(find_tar(), archive, target, selection.tables, reporter, device_nodes=self.settings.device_nodes)
+        return unpack_with_contents(
+            find_tar(), archive, target, selection.tables, reporter, device_nodes=self.settings.device_nodes
+        )
 
     def inventory(self, database: str) -> tuple[ObjectInfo, ...]:
         """The entries of the folder, with what lies in them."""

@@ -3,6 +3,7 @@
 It understands what GNU tar writes (pax, sparse files, long names) and refuses what it does not know.
 """
 
+from collections.abc import Callable
 from zlib import adler32
 
 from dgtui.engine.datasources.dumping import ArchiveCheck
@@ -23,7 +24,11 @@ _HARD_LINK, _SYMBOLIC_LINK, _DEVICES, _FOLDER, _OLD_SPARSE = ord("1"), ord("2"),
 class TarReader(ArchiveCheck):
     """Walks from header to header; data is passed over."""
 
-    def __init__(self, *, refuse_at_once: bool = False) -> None:
+    def __init__(
+        self, *, refuse_at_once: bool = False, on_hard_link: Callable[[bytes, bytes], None] | None = None
+    ) -> None:
+        """`on_hard_link` hears of each its path, and the path of the member that holds its content."""
+        self._on_hard_link = on_hard_link
         self.tally = Tally()
         self.hostile: list[str] = []
         self.devices: list[str] = []
@@ -168,6 +173,8 @@ class TarReader(ArchiveCheck):
             bad = bad or _reaches_out(link) or self._through_link(target)
             if target in self._links:
                 self._links.add(clean)
+            if self._on_hard_link is not None:
+                self._on_hard_link(clean, target)
         elif kind == _SYMBOLIC_LINK:
             self._links.add(clean)
         elif kind in _DEVICES:

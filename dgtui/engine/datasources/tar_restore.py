@@ -21,8 +21,6 @@ _LINES_KEPT = 10_000
 _LONGEST_SHOWN = 300
 _IDLE_SECONDS = 600.0
 _HINTS = {
-    "Cannot hard link to": "That file is one with another of which the archive holds the content: choose that one too "
-    "with --table, or restore everything elsewhere with --into",
     "File name too long": "tar unpacks no path of more than 4095 bytes: choose the others with --table, and shorten "
     "that one at the source",
     "Not found in archive": "Name what the backup holds by its path from the top of the tree, literally and with its "
