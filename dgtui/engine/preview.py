@@ -177,7 +177,7 @@ def _spare_own_places(
 def _way_of(adapter: Datasource[Any], state: TargetState, question: OutlookQuestion) -> ChosenWay:
     tables = question.selection.tables
     if "data_only" in (question.selection.backup_type, question.execution.backup_type):
-        return rows_way(adapter, state, safety=question.safety)
+        return rows_way(adapter, question.database, state, safety=question.safety)
     if question.name_as is not None and tables:
         return beside_way(adapter, tables[0], question.name_as)
     if tables or question.merge:

@@ -39,10 +39,11 @@ class RowsReplacement(Replacement):
         except BaseException as error:
             if not self._loaded_all_the_same(error):
                 raise
-            outcome = LoadOutcome(kept_as=keep_as if target.keeps_former_data else None)
+            kept = target.keeps_former_data or target.target_state(keep_as).exists
+            outcome = LoadOutcome(kept_as=keep_as if kept else None)
         with task.cancellation.shield():
             if outcome.errors or outcome.error_count:
-                self._end_failed()
+                self._end_failed(outcome.kept_as)
             else:
                 self._end(in_place=True, kept_as=outcome.kept_as)
         if outcome.kept_as is not None:
@@ -74,7 +75,7 @@ class RowsReplacement(Replacement):
         self._target_task.run.log("The rows were loaded all the same", level="warning")
         return True
 
-    def _end_failed(self) -> None:
+    def _end_failed(self, kept_as: str | None) -> None:
         """Statements failed: nothing is there to stay, or what is has to be undone."""
         placing = self.record.placing
         if placing is None:
@@ -82,7 +83,7 @@ class RowsReplacement(Replacement):
         if placing.mark is None or self._settled(placing, RestoreError("Statements failed")) == "old":
             self._end(part=None)
         else:
-            self._end(partly_filled=True)
+            self._end(partly_filled=True, kept_as=kept_as)
 
     def _end(self, **changes: Any) -> None:
         """Write down how it ended, and only then remove what would tell so once more."""

@@ -25,6 +25,7 @@ _ROWS = "rows are loaded into its tables, all of them or none"
 _ROWS_IN_COPY = (
     "rows are loaded into the tables of a copy of it, which is then swapped in by {rename}; the former content is kept"
 )
+_ROWS_KEPT = "; the former rows, with all that is written until they are replaced, are kept beside it"
 _ROWS_WRITERS = "whoever writes to these tables waits until it is done"
 _NEED_OVERWRITE = "tables that already hold rows need --overwrite"
 _IMPORT = "loaded beside it and compared, then, after a safety backup, imported in its own place"
@@ -56,14 +57,16 @@ class ChosenWay(Record, frozen=True):
         return f"{self.text}; {self.writers}{reasons}"
 
 
-def rows_way(target: Datasource[Any], state: TargetState, *, safety: bool) -> ChosenWay:
+def rows_way(target: Datasource[Any], database: str, state: TargetState, *, safety: bool) -> ChosenWay:
     """The way of rows alone, into the tables that are there."""
     if target.keeps_former_data:
         text = _ROWS_IN_COPY.format(rename=target.swap_words)
         return ChosenWay(kind="rows", text=f"{text}; {_NEED_OVERWRITE}", writers=target.writers_at_swap)
     safety = safety and not state.empty
-    text = f"{'after a safety backup ' if safety else ''}{_ROWS}; {_NEED_OVERWRITE}"
-    return ChosenWay(kind="rows", text=text, writers=f"{_ROWS_WRITERS}{_between(target, safety=safety)}")
+    kept = not state.empty and target.keeps_former_rows(database)
+    text = f"{'after a safety backup ' if safety else ''}{_ROWS}{_ROWS_KEPT if kept else ''}; {_NEED_OVERWRITE}"
+    between = "" if kept else _between(target, safety=safety)
+    return ChosenWay(kind="rows", text=text, writers=f"{_ROWS_WRITERS}{between}")
 
 
 def way_of(target: Datasource[Any], database: str, state: TargetState, *, in_place: bool) -> ChosenWay:

@@ -1,17 +1,19 @@
 """What others write into a MariaDB database after the safety backup was begun, and before its content is replaced."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from dgtui.engine import restore_swap, starting
+from dgtui.engine.datasources.loading import Selection
 from dgtui.engine.datasources.mysql_contents import dump_blocks
 from dgtui.engine.restore_model import Restore
 from tests.integration.test_mysql_inside import OneDatabase, dump_of
 from tests.support.forking import forked
 from tests.support.homes import Home
 from tests.support.mariadb import MariadbServer, as_user
+from tests.support.part_shops import Shop, databases
 
 
 @pytest.fixture
@@ -38,9 +40,9 @@ def _after_the_safety_backup(monkeypatch: pytest.MonkeyPatch, work: Callable[[],
     monkeypatch.setattr(starting, "fork_worker", forked(lambda: setattr(owner, "take_safety_copy", followed)))
 
 
-def _restored(home: Home) -> Restore:
+def _restored(home: Home, **choices: Any) -> Restore:
     engine = home.engine(fork_workers=True)
-    run_id = engine.start_restore(engine.executions(job="nightly")[0], overwrite=True)
+    run_id = engine.start_restore(engine.executions(job="nightly")[0], overwrite=True, **choices)
     home.finish(engine, run_id)
     return engine.restore(run_id)
 
@@ -77,3 +79,72 @@ def test_what_is_written_late_is_kept_within_a_database_that_is_exchanged_within
         dropped = home.dgtui("drop-replaced", kept.restore_id[:8], "--yes")
         assert dropped.exit_code == 0, dropped
     assert _kept(shop) == []
+
+
+_ROWS: dict[str, Any] = {"selection": Selection(backup_type="data_only", tables=("a", "b"))}
+_LATE = ("INSERT INTO a VALUES (3, 'third', 1)", "UPDATE b SET word = 'late'")
+
+
+@pytest.fixture
+def words(home: Home, request: pytest.FixtureRequest) -> Iterator[Shop]:
+    """A shop whose user may make databases."""
+    with databases("mariadb", home, request) as made:
+        yield made
+
+
+def test_what_is_written_late_is_kept_with_the_rows_that_are_replaced(
+    words: Shop, mariadb: MariadbServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Generated columns and invisible ones too; an undo goes by the safety backup."""
+    words.run(
+        "DROP TABLE b",
+        "CREATE TABLE b (id INT PRIMARY KEY, word VARCHAR(40), twice INT AS (id * 2) STORED, seen INT INVISIBLE)",
+        "INSERT INTO b (id, word, seen) VALUES (7, 'seventh', 5)",
+    )
+    words.execution = words.home.back_up()
+    before = words.content()
+    _after_the_safety_backup(monkeypatch, lambda: words.run(*_LATE))
+    restore = _restored(words.home, **_ROWS)
+    assert (restore.status, words.content()) == ("completed", before), restore.problem
+    assert restore.kept_as is not None
+    assert restore.kept_until is not None
+    late = mariadb.execute("SELECT id, word, of_c FROM a WHERE id = 3", database=restore.kept_as)
+    assert late == [(3, "third", 1)]
+    assert mariadb.execute("SELECT id, word, twice, seen FROM b", database=restore.kept_as) == [(7, "late", 14, 5)]
+    assert words.way(restore) == "safety"
+
+
+def test_without_a_safety_backup_rows_come_back_from_where_they_are_kept(words: Shop) -> None:
+    """Into tables that were empty too."""
+    words.run("DELETE FROM b", "INSERT INTO a VALUES (3, 'third', 1)")
+    before = words.content()
+    restore = words.restore(**_ROWS, safety=False)
+    assert (words.content(), words.way(restore)) == (words.backed_up, "kept")
+    words.undo(restore)
+    assert words.content() == before
+
+
+def test_who_may_make_no_database_replaces_rows_all_the_same(
+    home: Home, mariadb: MariadbServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are in the safety backup; that nothing else keeps them is told, and before too."""
+    shop = OneDatabase(mariadb)
+    shop.run("CREATE TABLE word (id INT PRIMARY KEY)", "INSERT INTO word VALUES (1)")
+    home.configure(as_user(mariadb.config(shop.name), shop.user))
+    assert home.back_up().status == "completed"
+    shop.run("INSERT INTO word VALUES (2)")
+    assert not shop.server.datasource(shop.name, username=shop.user).keeps_former_rows(shop.name)
+    restore = _restored(home, selection=Selection(backup_type="data_only"))
+    assert (restore.status, restore.kept_as) == ("completed", None), restore.problem
+    assert shop.server.execute("SELECT * FROM word", database=shop.name) == [(1,)]
+
+
+def test_rows_that_could_not_be_replaced_are_kept_nowhere_else(words: Shop, mariadb: MariadbServer) -> None:
+    words.run("ALTER TABLE b DROP COLUMN word")
+    before, databases_before = words.content(), mariadb.databases()
+    engine = words.home.engine()
+    run_id = engine.start_restore(words.execution, overwrite=True, **_ROWS)
+    words.home.finish(engine, run_id)
+    restore = engine.restore(run_id)
+    assert (restore.status, restore.kept_as, words.content()) == ("failed", None, before)
+    assert mariadb.databases() == databases_before

@@ -14,9 +14,12 @@ _SCRIPT = "rows that are written between that backup and the exchange are kept a
 _NOWHERE = "what is written between that backup and the exchange is kept nowhere"
 
 
-def _sentence(kind: str, state: TargetState = _FULL, *, safety: bool = True) -> str:
-    target: Any = datasource_adapter(kind)
-    return rows_way(target, state, safety=safety).sentence
+_KEPT = "the former rows, with all that is written until they are replaced, are kept beside it"
+
+
+def _sentence(kind: str, state: TargetState = _FULL, *, safety: bool = True, kept: bool = False) -> str:
+    target: Any = type("Target", (datasource_adapter(kind),), {"keeps_former_rows": lambda _database: kept})
+    return rows_way(target, "shop", state, safety=safety).sentence
 
 
 @pytest.mark.parametrize(
@@ -36,3 +39,11 @@ def test_a_file_that_rows_go_into_is_refused_while_somebody_has_it_open() -> Non
     """Nobody who writes to it waits."""
     assert "waits" not in _sentence("sqlite")
     assert "refused while another program" in _sentence("sqlite")
+
+
+@pytest.mark.parametrize("safety", [True, False])
+def test_where_the_former_rows_are_kept_that_is_said_and_nothing_is_lost(*, safety: bool) -> None:
+    said = _sentence("mysql", safety=safety, kept=True)
+    assert _KEPT in said
+    assert _NOWHERE not in said
+    assert _KEPT not in _sentence("mysql", TargetState(exists=True), kept=True)

@@ -12,6 +12,7 @@ from dgtui.engine.datasources.mysql_connection import Access, Session
 from dgtui.engine.datasources.mysql_errors import quote
 from dgtui.engine.datasources.mysql_load import load_archive, refuse_triggers
 from dgtui.engine.datasources.mysql_look import Table, database_exists, existing_tables, is_transactional
+from dgtui.engine.datasources.mysql_rows_kept import forget_copies, prepare_copies
 from dgtui.engine.datasources.mysql_script import Script
 from dgtui.engine.datasources.mysql_waiting import waiting_session
 from dgtui.engine.errors import ConfigError, DataGuardianError, EndNotKnown, RestoreError
@@ -38,11 +39,15 @@ class _Mark(Record, frozen=True):
 class RowsLoad:
     """One loading of rows alone."""
 
-    def __init__(self, access: Access, database: str, marker: str, announce: Announce) -> None:
-        """`marker` is the name of a database of our own; the caller drops it once it has written down the end."""
+    def __init__(self, access: Access, database: str, marker: str, keep_as: str, announce: Announce) -> None:
+        """`marker` is the name of a database of our own; the caller drops it once it has written down the end.
+
+        `keep_as` is that of one for the former rows; empty where they shall not be kept.
+        """
         self._access = access
         self._database = database
         self._marker = marker
+        self._keep_as = keep_as
         self._announce = announce
 
     def run(self, archive: Archive, selection: Selection, reporter: Reporter, *, overwrite: bool) -> LoadOutcome:
@@ -59,16 +64,19 @@ class RowsLoad:
             marked = self._make_marker(session, reporter)
         plain = [table.name for table in targets if not is_transactional(table)]
         reporter.log(f"Loading rows of {len(targets)} tables in one transaction; foreign keys are checked at the end")
+        mark = _Mark(marker=self._marker if marked else "", plain=tuple(plain))
+        part = Part(kind="rows", replaced=tuple(table.name for table in targets))
+        self._announce(msgspec.json.encode(mark).decode(), part)
+        # Only where it can be told afterwards whether they have to be kept.
+        copies = self._prepare_copies(targets, full, reporter) if marked and full else ""
         script = Script(
             self._database,
             selection,
             replaced=[table.name for table in full],
             atomic=True,
+            beginning=copies,
             ending=f"INSERT INTO {quote(self._marker)}.{_DONE} VALUES (1);\n" if marked else "",  # noqa: S608  # quoted
         )
-        mark = _Mark(marker=self._marker if marked else "", plain=tuple(plain))
-        part = Part(kind="rows", replaced=tuple(table.name for table in targets))
-        self._announce(msgspec.json.encode(mark).decode(), part)
         try:
             outcome = load_archive(self._access, archive, script, reporter)
         except BaseException:
@@ -80,11 +88,32 @@ class RowsLoad:
                 _empty(self._access, self._database, plain, reporter)
             ended = msgspec.structs.replace(mark, ended="new" if script.replayed else "old")
             self._announce(msgspec.json.encode(ended).decode(), part)
+        if copies and script.replayed:
+            outcome = msgspec.structs.replace(outcome, kept_as=self._keep_as)
         if outcome.error_count:
             return outcome
         with waiting_session(self._access, fallback=RestoreError) as session:
             dangling = _dangling(session, self._database, [table.name for table in targets])
         return msgspec.structs.replace(outcome, notes=(*outcome.notes, *dangling))
+
+    def _prepare_copies(self, targets: Sequence[Table], full: Sequence[Table], reporter: Reporter) -> str:
+        """The statements that copy the former rows; empty where these are not kept."""
+        import pymysql
+
+        if not self._keep_as:
+            return ""
+        names, replaced = [table.name for table in targets], [table.name for table in full]
+        with waiting_session(self._access, fallback=RestoreError) as session:
+            try:
+                return prepare_copies(session, self._database, self._keep_as, names, replaced)
+            except pymysql.MySQLError as error:
+                forget_copies(session, self._keep_as)
+                reporter.log(
+                    f"The former rows cannot be kept in {self._keep_as}: {error.args[-1]}. What others wrote to them "
+                    "after a safety backup had been begun is kept nowhere",
+                    level="warning",
+                )
+        return ""
 
     def _make_marker(self, session: Session, reporter: Reporter) -> bool:
         import pymysql
@@ -103,7 +132,7 @@ class RowsLoad:
         return True
 
 
-def settle_rows(access: Access, mark: str, database: str) -> Literal["old", "new"]:
+def settle_rows(access: Access, mark: str, database: str, keep_as: str) -> Literal["old", "new"]:
     """Whether the rows are there to stay, once nobody loads them any more. Raises RestoreError."""
     known = msgspec.json.decode(mark, type=_Mark)
     if known.ended is not None:
@@ -121,6 +150,7 @@ def settle_rows(access: Access, mark: str, database: str) -> Literal["old", "new
         done = there and session.value(rows)
         if not done:
             _make_empty(session, database, known.plain)
+            forget_copies(session, keep_as)
     return "new" if done else "old"
 
 

@@ -64,14 +64,15 @@ class MysqlParts(Datasource[MysqlSettings]):
         reporter: Reporter,
         *,
         overwrite: bool,
-        keep_as: str,  # noqa: ARG002  # a transaction needs no second name
+        keep_as: str,
         scratch_folder: Path,  # noqa: ARG002
         announce: Announce,
-        late: LateRows | None = None,  # noqa: ARG002  # nothing is kept of it
+        late: LateRows | None = None,  # noqa: ARG002  # the former rows are kept, and it with them
     ) -> LoadOutcome:
-        """Replay the rows in one transaction; refused where triggers would act on them."""
+        """Replay the rows in one transaction, which keeps the former ones; refused where triggers would act on them."""
         refuse_system(database)
-        load = RowsLoad(self._access, database, self.beside_name(database, NEW_SUFFIX), announce)
+        kept = keep_as if self.settings.keep_replaced else ""
+        load = RowsLoad(self._access, database, self.beside_name(database, NEW_SUFFIX), kept, announce)
         return load.run(archive, selection, reporter, overwrite=overwrite)
 
     def check_part(self, archive: Archive, database: str, listed: Sequence[str], chosen: Sequence[str]) -> None:  # noqa: ARG002
@@ -118,9 +119,9 @@ class MysqlParts(Datasource[MysqlSettings]):
         """One RENAME TABLE moved all tables, or none of them."""
         return settle_tables(self._access, mark, change)
 
-    def settle_data(self, mark: str, database: str, keep_as: str) -> Literal["old", "new"]:  # noqa: ARG002
+    def settle_data(self, mark: str, database: str, keep_as: str) -> Literal["old", "new"]:
         """One transaction did all of it, or nothing; tables without transactions are emptied again."""
-        return settle_rows(self._access, mark, database)
+        return settle_rows(self._access, mark, database, keep_as)
 
 
 def refuse_system(database: str) -> None:

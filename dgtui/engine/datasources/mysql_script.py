@@ -66,9 +66,14 @@ class Script:
         *,
         atomic: bool = False,
         replaced: Sequence[str] = (),
+        beginning: str = "",
         ending: str = "",
     ) -> None:
-        """With `atomic` the rows are one transaction: the `replaced` tables are emptied first, `ending` comes last."""
+        """With `atomic` the rows are one transaction: `beginning` comes first and `ending` last.
+
+        The `replaced` tables are emptied in between, before anything is loaded.
+        """
+        self._first = beginning
         self._ending = ending.encode("utf-8", "surrogateescape")
         self.database = target
         self._target = quote(target).encode()
@@ -122,7 +127,7 @@ class Script:
 
     def _beginning(self) -> bytes:
         emptied = "".join(f"DELETE FROM {quote(name)};\n" for name in self._replaced)  # noqa: S608  # quoted
-        return f"SET autocommit=0;\nSET foreign_key_checks=0;\nSET sql_safe_updates=0;\n{emptied}".encode(
+        return f"SET autocommit=0;\nSET foreign_key_checks=0;\nSET sql_safe_updates=0;\n{self._first}{emptied}".encode(
             "utf-8", "surrogateescape"
         )
 

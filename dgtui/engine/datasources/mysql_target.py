@@ -53,6 +53,7 @@ from dgtui.engine.datasources.mysql_obstacles import (
 from dgtui.engine.datasources.mysql_parts import MysqlParts, refuse_system
 from dgtui.engine.datasources.mysql_properties import create_like, creation, possible_properties
 from dgtui.engine.datasources.mysql_rights import MAKES_FOR_OTHERS, Grants
+from dgtui.engine.datasources.mysql_rows_kept import KeptRows
 from dgtui.engine.datasources.mysql_script import Script
 from dgtui.engine.datasources.mysql_swap import settle_databases, swap_databases
 from dgtui.engine.datasources.mysql_tools import client_tool
@@ -98,6 +99,21 @@ class MysqlTarget(MysqlParts):
         """Of a database that is exchanged within itself only the rows."""
         with self._access.session() as session:
             return not self._goes_inside(session, Grants(session), database)
+
+    def keeps_former_rows(self, database: str) -> bool:
+        """Where its user may make a database for them."""
+        with self._access.session() as session:
+            return bool(self.settings.keep_replaced) and not lacking_beside(
+                Grants(session), self._places_beside(database), _KEEPING_RIGHTS
+            )
+
+    def kept_archive(self, kept_as: str) -> Archive:
+        """The rows in a database that keeps some."""
+        kept, options = self.for_database(kept_as), DumpOptions(backup_type="data_only")
+        probe = kept.probe(options)
+        return KeptRows(
+            probe.size_bytes or 0, lambda: kept.open_dump(probe, options, SilentReporter()), self.idle_timeout
+        )
 
     def name_to_keep(self, beside: str, database: str, suffix: str) -> str:
         """In a database that is exchanged within itself, names of our own too."""
@@ -319,6 +335,7 @@ class MysqlTarget(MysqlParts):
 
 _RESTORE_RIGHTS = ("SELECT", "INSERT", "CREATE", "DROP", "ALTER", "INDEX", "REFERENCES", "LOCK TABLES")
 _ROWS_RIGHTS = ("SELECT", "INSERT")
+_KEEPING_RIGHTS = ("SELECT", "INSERT", "CREATE", "DROP")
 _KEPT_SUFFIX = "__dgtui_old_00000000000000"
 
 

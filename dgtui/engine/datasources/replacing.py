@@ -58,7 +58,7 @@ class Replacing(ABC):
         raise NotImplementedError(f"{self.label} does not load data alone")
 
     def kept_archive(self, kept_as: str) -> Archive:
-        """What `load_data` has kept, to take rows back from; only where `keeps_former_data`."""
+        """What `load_data` has kept, to take rows back from; only of kinds that do so."""
         raise NotImplementedError(f"{self.label} keeps nothing of this kind")
 
     @abstractmethod
@@ -162,6 +162,10 @@ class Replacing(ABC):
     def keeps_former(self, database: str) -> bool:  # noqa: ARG002
         """Whether `swap` keeps all that it replaces there; where not, nothing but a safety backup does."""
         return True
+
+    def keeps_former_rows(self, database: str) -> bool:  # noqa: ARG002
+        """Whether `load_data` keeps the rows that it replaces there, as they are then."""
+        return self.keeps_former_data
 
     def lies_in_target(self, beside: str) -> bool:  # noqa: ARG002
         """Whether what is loaded under this name lies in the target itself, where it must not stay."""
