@@ -30,6 +30,8 @@ _HINTS = {
     errno.EPERM: "Is it marked as immutable, or owned by somebody else? See: lsattr -d {path}",
     errno.EROFS: "It is mounted read-only. See: findmnt -T {folder}",
     errno.EIO: "The disk or its connection is failing. See: dmesg | tail",
+    errno.ENOTCONN: "What served this mount has gone: mount it again. See: findmnt -T {folder}",
+    errno.ESTALE: "The server of this mount knows it no more: mount it again. See: findmnt -T {folder}",
     errno.ELOOP: "It is a symbolic link, and links are not followed here. Who made it? See: ls -l {path}",
     errno.ENOENT: "Does it exist, and is its disk mounted? See: findmnt -T {folder}",
     errno.EISDIR: "A folder lies there: name a file in it, or elsewhere. See: ls -ld {path}",

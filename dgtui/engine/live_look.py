@@ -49,7 +49,10 @@ class LiveLook(Lookup):
         return unread_storages(self.catalog, self.config)
 
     def manual_commands(self, execution: Execution) -> str:
-        """The content of RESTORE.txt: how to restore this backup by hand. Raises StorageError, ValidationError."""
+        """The content of RESTORE.txt: how to restore this backup, with its copies as they are now, by hand.
+
+        Raises StorageError, ValidationError.
+        """
         return manual_commands(self.config, execution)
 
     def preview_restore(

@@ -195,12 +195,16 @@ def _scratch(parent: Path) -> Iterator[Path]:
 
 
 def manual_commands(config: Config, execution: Execution) -> str:
-    """RESTORE.txt of the first copy that has it. Raises StorageError, ValidationError."""
+    """RESTORE.txt of the first copy that has it, of copies as they are now. Raises StorageError, ValidationError.
+
+    A storage that did not answer a moment ago is not waited for once more.
+    """
     last: DataGuardianError = StorageError(
         "No copy of this backup can be read now", subject=execution.execution_id, hint="dgtui show tells where they are"
     )
-    for copy in execution.copies:
-        if not copy.path or copy.storage not in config.storages:
+    for copy in sorted(execution.copies, key=lambda copy: copy.status != "available"):
+        silent = copy.status == "unreachable" and copy.problem is None
+        if not copy.path or copy.storage not in config.storages or silent:
             continue
         try:
             with config.storage(copy.storage).open_file(folder_of(execution), RESTORE_TEXT) as file:

@@ -4,16 +4,18 @@ import shutil
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 import pytest
 
+from dgtui.engine.errors import StorageError
 from dgtui.engine.facade import Engine
 from dgtui.engine.model import Copy, CopyStatus, Execution
-from dgtui.engine.storages.base import FolderRef
-from dgtui.engine.storages.local import LocalStorage
+from dgtui.engine.storages.base import RESTORE_TEXT, FolderRef
+from dgtui.engine.storages.local import LocalSettings, LocalStorage
 from dgtui.engine.stored import know_marker
-from dgtui.engine.verify import copies_at, live_copies, validate_copy
+from dgtui.engine.verify import copies_at, live_copies, manual_commands, validate_copy
 from tests.support.backup_folders import add_backup, mark_storage
 from tests.support.homes import Home
 
@@ -107,3 +109,26 @@ def test_what_is_removed_during_the_look_is_missing_and_not_damaged(
     monkeypatch.setattr(LocalStorage, "read_manifest", remove)
     (live,) = live_copies(engine.catalog, engine.config, one)
     assert live.status == "missing"
+
+
+def test_who_did_not_answer_is_not_waited_for_again_to_tell_how_to_restore_by_hand(
+    home: Home, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (one,) = engine.executions()
+    (Path(one.copies[0].path) / RESTORE_TEXT).write_text("by hand")
+    asked: list[str] = []
+    open_file = LocalStorage.open_file
+
+    def note(storage: LocalStorage, ref: FolderRef, name: str) -> BinaryIO:
+        asked.append(storage.name)
+        return open_file(storage, ref, name)
+
+    monkeypatch.setattr(LocalStorage, "open_file", note)
+    frozen = LocalSettings(type="local", path=str(home.folder / "frozen"))
+    config = msgspec.structs.replace(engine.config, storages={"frozen": frozen, **engine.config.storages})
+    silent = Copy(storage="frozen", status="unreachable", path="/frozen/copy")
+    both = msgspec.structs.replace(one, copies=(silent, *one.copies))
+    assert manual_commands(config, both) == "by hand"
+    with pytest.raises(StorageError, match="No copy of this backup can be read now"):
+        manual_commands(config, msgspec.structs.replace(one, copies=(silent,)))
+    assert asked == ["disk"]
