@@ -73,6 +73,22 @@ def test_what_sessions_are_told_of_the_encoding_changes_no_dump(
     assert done.exit_code == 0, done
 
 
+def test_names_that_are_in_no_known_encoding_are_told(home: Home, postgres_server: PostgresServer) -> None:
+    """The server gives them to nobody who asks for UTF-8: no fault of ours, but no backup either."""
+    name = "with_bytes"
+    making = f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'"
+    postgres_server.execute(making)
+    try:
+        postgres_server.execute(b'CREATE TABLE "t\xff" (i int)', name)
+        home.configure(postgres_table(postgres_server, name))
+        done = home.dgtui("run", "nightly")
+        assert done.exit_code == 2, done
+        assert "not in UTF-8" in done.errors
+        assert "Traceback" not in done.output + done.errors
+    finally:
+        postgres_server.drop_database(name)
+
+
 @pytest.mark.parametrize(
     ("encoding", "codec"),
     [

@@ -215,7 +215,12 @@ class Access:
         with seen_out(connection), connection, _cut_off(connection, seconds):
             try:
                 yield connection
-            except (psycopg.OperationalError, psycopg.InternalError, psycopg.errors.InsufficientPrivilege) as error:
+            except (
+                psycopg.OperationalError,
+                psycopg.InternalError,
+                psycopg.errors.InsufficientPrivilege,
+                psycopg.errors.CharacterNotInRepertoire,
+            ) as error:
                 self.fail(error, database)
 
     def fail(self, error: "psycopg.Error", database: str | None = None) -> NoReturn:

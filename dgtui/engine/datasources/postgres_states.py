@@ -29,6 +29,11 @@ class _Kind(NamedTuple):
 
 _KINDS: dict[str, _Kind] = {
     "08": _Kind(DatabaseConnectionError, "Was the server stopped or restarted, or is the network down? Then try again"),
+    "22021": _Kind(
+        ConfigError,
+        "A name in the database, which has no encoding (SQL_ASCII), is not in UTF-8, and cannot be read here: "
+        "rename it with ALTER ... RENAME, or back this database up by pg_dump alone",
+    ),
     "25006": _Kind(
         ConfigError,
         "It is a standby (SELECT pg_is_in_recovery()), or all of it is read-only (SHOW default_transaction_read_only): "
