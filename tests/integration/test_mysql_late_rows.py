@@ -1,5 +1,7 @@
 """What others write into a MariaDB database after the safety backup was begun, and before its content is replaced."""
 
+import itertools
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -122,6 +124,36 @@ def test_without_a_safety_backup_rows_come_back_from_where_they_are_kept(words: 
     assert (words.content(), words.way(restore)) == (words.backed_up, "kept")
     words.undo(restore)
     assert words.content() == before
+
+
+def test_nobody_can_write_between_what_is_kept_and_what_is_replaced(words: Shop, mariadb: MariadbServer) -> None:
+    """Whatever isolation the server gives: each row that somebody wrote is in what is kept, or there."""
+    before = mariadb.execute("SELECT @@GLOBAL.tx_isolation")[0][0]
+    mariadb.execute("SET GLOBAL tx_isolation = 'READ-COMMITTED'")
+    written: list[int] = []
+    stop = threading.Event()
+
+    def write() -> None:
+        for number in itertools.count(100):
+            if stop.is_set():
+                return
+            words.run(f"INSERT INTO a VALUES ({number}, 'by the writer', 1)")
+            written.append(number)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        restore = words.restore(**_ROWS)
+    finally:
+        stop.set()
+        writer.join()
+        mariadb.execute(f"SET GLOBAL tx_isolation = '{before}'")
+    assert (restore.kept_as is not None, restore.partly_filled) == (True, False)
+    kept = {number for (number,) in mariadb.execute("SELECT id FROM a", database=restore.kept_as)}
+    there = {number for number, _, _ in words.content()["a"]}
+    assert set(written) <= kept | there
+    assert not (kept & there) - {1, 2}
+    assert kept - {1, 2}
 
 
 def test_who_may_make_no_database_replaces_rows_all_the_same(

@@ -1,6 +1,7 @@
 """Rows alone into the tables of a MySQL or MariaDB database that is there: all of them or none."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Literal
 
 import msgspec
@@ -23,6 +24,8 @@ from dgtui.engine.restore_model import Part
 _NAMED = 5
 _DONE = "done"
 """The table whose one row says that the transaction was committed."""
+_COUNTS = "counts"
+"""The table that says how many rows each table held at its end."""
 
 
 class _Mark(Record, frozen=True):
@@ -75,10 +78,11 @@ class RowsLoad:
             replaced=[table.name for table in full],
             atomic=True,
             beginning=copies,
-            ending=f"INSERT INTO {quote(self._marker)}.{_DONE} VALUES (1);\n" if marked else "",  # noqa: S608  # quoted
+            ending=self._ending(targets) if marked else "",
         )
         try:
-            outcome = load_archive(self._access, archive, script, reporter)
+            counted = partial(self._counted, targets if marked else ())
+            outcome = load_archive(self._access, archive, script, reporter, counted)
         except BaseException:
             if not marked:
                 _empty(self._access, self._database, plain, reporter)
@@ -95,6 +99,21 @@ class RowsLoad:
         with waiting_session(self._access, fallback=RestoreError) as session:
             dangling = _dangling(session, self._database, [table.name for table in targets])
         return msgspec.structs.replace(outcome, notes=(*outcome.notes, *dangling))
+
+    def _ending(self, targets: Sequence[Table]) -> str:
+        """Count the rows while nobody else can write, and say that it was done."""
+        counts, done = (f"INSERT INTO {quote(self._marker)}.{table}" for table in (_COUNTS, _DONE))
+        counting = "".join(
+            f"{counts} SELECT {number}, COUNT(*) FROM {_all_of(self._database, table)};\n"  # noqa: S608  # quoted
+            for number, table in enumerate(targets)
+        )
+        return f"{counting}{done} VALUES (1);\n"
+
+    def _counted(self, targets: Sequence[Table], session: Session) -> dict[str, int]:
+        if not targets:
+            return {}
+        rows = session.rows(f"SELECT number, found FROM {quote(self._marker)}.{_COUNTS}")  # noqa: S608  # quoted
+        return {targets[int(number)].name: int(found) for number, found in rows}
 
     def _prepare_copies(self, targets: Sequence[Table], full: Sequence[Table], reporter: Reporter) -> str:
         """The statements that copy the former rows; empty where these are not kept."""
@@ -122,6 +141,7 @@ class RowsLoad:
             session.execute(f"DROP DATABASE IF EXISTS {quote(self._marker)}")
             session.execute(f"CREATE DATABASE {quote(self._marker)}")
             session.execute(f"CREATE TABLE {quote(self._marker)}.{_DONE} (done INT) ENGINE=InnoDB")
+            session.execute(f"CREATE TABLE {quote(self._marker)}.{_COUNTS} (number INT, found BIGINT) ENGINE=InnoDB")
         except pymysql.MySQLError as error:
             reporter.log(
                 f"{self._marker} could not be made ({error.args[-1]}): were this restore interrupted, "
@@ -228,8 +248,11 @@ def _empty(access: Access, database: str, tables: Sequence[str], reporter: Repor
 
 def has_rows(session: Session, database: str, table: Table) -> bool:
     """Whether a table holds anything, be it history alone, which the rows of a backup would meet."""
-    history = " FOR SYSTEM_TIME ALL" if table.versioned else ""
-    return bool(session.rows(f"SELECT 1 FROM {quote(database)}.{quote(table.name)}{history} LIMIT 1"))  # noqa: S608
+    return bool(session.rows(f"SELECT 1 FROM {_all_of(database, table)} LIMIT 1"))  # noqa: S608  # quoted
+
+
+def _all_of(database: str, table: Table) -> str:
+    return f"{quote(database)}.{quote(table.name)}{' FOR SYSTEM_TIME ALL' if table.versioned else ''}"
 
 
 def _dangling(session: Session, database: str, loaded: Sequence[str]) -> list[str]:

@@ -3,7 +3,7 @@
 import os
 import re
 import subprocess
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 
@@ -52,8 +52,17 @@ def client_arguments(tool: ToolVersion, database: str, option_file: int) -> list
     ]
 
 
-def load_archive(access: Access, archive: Archive, script: Script, reporter: Reporter) -> LoadOutcome:
-    """Replay the archive's chosen sections into the script's database."""
+def load_archive(
+    access: Access,
+    archive: Archive,
+    script: Script,
+    reporter: Reporter,
+    counted: Callable[[Session], Mapping[str, int]] | None = None,
+) -> LoadOutcome:
+    """Replay the archive's chosen sections into the script's database.
+
+    Where others write to it, `counted` tells how many rows its tables held before these could.
+    """
     database = script.database
     with _large_packets(access, archive.total_size_bytes, reporter) as limit:
         code, lines = _replay(access, script, archive.blocks(), reporter)
@@ -63,7 +72,7 @@ def load_archive(access: Access, archive: Archive, script: Script, reporter: Rep
     errors = [*([error] if error else []), *absent]
     notes = _definer_notes(access, script)
     if not errors:
-        lost, noted = _compare_rows(access, database, script)
+        lost, noted = _compare_rows(access, database, script, counted)
         errors, notes = lost, (*notes, *noted)
     return LoadOutcome(errors=tuple(errors), error_count=len(errors), hint=hint, notes=notes)
 
@@ -197,18 +206,25 @@ def _hint_of(access: Access, code: int, text: str, database: str) -> str:
         return load_hint(code, text, account=access.user, grant=f"GRANT ALL ON {quote(database)}.* TO {access.user};")
 
 
-def _compare_rows(access: Access, database: str, script: Script) -> tuple[list[LoadError], tuple[str, ...]]:
-    """Count what arrived; only notes where an event of the database may already have changed something."""
+def _compare_rows(
+    access: Access, database: str, script: Script, counted: Callable[[Session], Mapping[str, int]] | None
+) -> tuple[list[LoadError], tuple[str, ...]]:
+    """Count what arrived; only notes where an event of the database or others may already have changed something."""
     with waiting_session(access) as session:
         versioned = {table.name for table in existing_tables(session, database) if table.versioned}
-        differences = [
-            f"{found} rows of {name} are in the database, {rows} were in the backup"
-            for name, rows in script.rows().items()
-            if (found := count_rows(session, database, name, versioned=name in versioned)) != rows
-        ]
+        known = counted(session) if counted is not None else {}
+        found = {
+            name: known[name] if name in known else count_rows(session, database, name, versioned=name in versioned)
+            for name in script.rows()
+        }
         events = session.value("SELECT COUNT(*) FROM information_schema.EVENTS WHERE EVENT_SCHEMA = %s", [database])
-    if events:
-        return [], tuple(f"{text}; an event may have changed them" for text in differences)
+    differences = [
+        f"{found[name]} rows of {name} are in the database, {rows} were in the backup"
+        for name, rows in script.rows().items()
+        if found[name] != rows
+    ]
+    if not known and (events or counted is not None):
+        return [], tuple(f"{text}; {'an event' if events else 'others'} may have changed them" for text in differences)
     return [LoadError(message=text) for text in differences], ()
 
 
