@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, ClassVar
 
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
@@ -80,6 +81,12 @@ class StoragesScreen(EditingScreen):
         self.engine_app.ask(self, "usage", usage, self._take_usage, self.show_failure, about="all")
         for name in self.engine_app.config.storages:
             self._test(name)
+
+    def on_screen_resume(self, _: events.ScreenResume) -> None:
+        """Ask each storage anew: a disk comes and goes without anybody here being told."""
+        if self.app.screen is self and self._states:
+            for name in self.engine_app.config.storages:
+                self._test(name)
 
     def _take_usage(self, found: dict[str, Usage]) -> None:
         self._usage = found

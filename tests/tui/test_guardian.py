@@ -275,6 +275,19 @@ async def test_the_last_backup_tells_of_copies_that_are_back_without_being_opene
         await driver.until(lambda: "2 of 2" in driver.rows("#datasources")[0], "the copy that is there again")
 
 
+async def test_a_storage_that_went_while_another_place_was_shown_is_not_said_to_be_there(
+    home: Home, shop: Path
+) -> None:
+    home.back_up()
+    async with screens(home, size=(120, 40)) as driver:
+        await driver.press("4")
+        await driver.until(lambda: "● available" in driver.rows("#storages")[0], "the storage that is there")
+        await driver.press("3")
+        home.storage("disk").rename(home.folder / "away")
+        await driver.press("4")
+        await driver.until(lambda: "○ missing" in driver.rows("#storages")[0], "the storage that is away")
+
+
 async def test_storages_tell_their_health_and_the_room_for_the_next_backups(home: Home, shop: Path) -> None:
     home.back_up()
     async with screens(home, size=(120, 40)) as driver:
