@@ -45,17 +45,17 @@ def refuse_own_places(
                 raise _refused(f"{folder} lies in {what}", path)
 
 
-def refuse_own_members(places: Iterable[tuple[str, Path]], database: str, loaded: str) -> None:
-    """Raise RestoreError where a merge of the tree at `loaded` would replace files in a folder of our own.
+def own_members(places: Iterable[tuple[str, Path]], database: str, loaded: str) -> Iterator[tuple[str, Path]]:
+    """What a merge of the tree at `loaded` would put into a folder of our own: what that is, and what it would take.
 
     A catalogue of another day would know nothing of the backups since, the safety backup of this restore among them.
     """
     path = Path(os.path.abspath(database))  # noqa: PTH100  # links in it were refused
     for what, place in places:
-        if place.is_relative_to(path) and os.path.lexists(Path(loaded) / place.relative_to(path)):
-            raise _refused(
-                f"{what} lies in {path} ({place}), and an older one in the backup would be mixed into it", path
-            )
+        if place.is_relative_to(path):
+            member = Path(loaded) / place.relative_to(path)
+            if os.path.lexists(member):
+                yield what, member
 
 
 def _relative(name: str) -> str:

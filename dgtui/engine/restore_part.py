@@ -6,7 +6,7 @@ from dgtui.engine.errors import RestoreError
 from dgtui.engine.manifest import Manifest
 from dgtui.engine.messages import now
 from dgtui.engine.orders import RestoreOrder
-from dgtui.engine.own_places import refuse_own_members
+from dgtui.engine.own_places import own_members
 from dgtui.engine.restore_copy import GoodCopy
 from dgtui.engine.restore_late_rows import late_rows_of, late_rows_told
 from dgtui.engine.restore_model import PartChange
@@ -48,8 +48,17 @@ def put_part_in_place(task: RestoreTask, place: Placement, beside: str, copy: Go
         late=late,
     )
     task.target.check_loaded(change)
-    refuse_own_members(task.own_places, order.database, beside)
+    _leave_own_places(task, place, beside)
     if order.safety and order.name_as is None:
         place.save_former_content()
     with late_rows_told(place, late):
         place.exchange_part(change, copy.archive)
+
+
+def _leave_own_places(task: RestoreTask, place: Placement, beside: str) -> None:
+    """Take out of what is merged all that would come into our state or a storage, and say so."""
+    for what, member in own_members(task.own_places, task.order.database, beside):
+        left_out = f"{what[0].upper()}{what[1:]} lies in {task.order.database} and was left as it is"
+        task.run.log(f"{left_out}: the backup holds files of it", level="warning")
+        task.target.drop_target(str(member))
+        place.note(warnings=(*place.record.warnings, left_out))

@@ -62,12 +62,16 @@ def test_a_merge_brings_no_older_storage_or_state_into_the_live_one(home: Home, 
     home.back_up()
     home.back_up()
     (tree / "page").write_text("second")
-    before = home.dgtui("list").output
     outcome = home.dgtui("restore", "nightly@latest", "--merge", "--yes")
-    assert outcome.exit_code == 1
-    assert f"the {'state folder' if place == 'state' else 'storage disk'} lies in" in outcome.errors
+    assert outcome.exit_code == 0
+    assert f"The {'state folder' if place == 'state' else 'storage disk'} lies in" in outcome.errors
+    assert (tree / "page").read_text() == "first"
+    restored = home.engine().restores()[0]
+    assert "was left as it is" in restored.warnings[-1]
+    assert restored.safety_execution_id in {entry["execution_id"] for entry in home.dgtui("list", "--json").json()}
+    assert home.dgtui("validate", "nightly@latest").exit_code == 0
+    assert home.dgtui("undo", restored.restore_id[:8], "--yes").exit_code == 0
     assert (tree / "page").read_text() == "second"
-    assert home.dgtui("list").output == before
 
 
 @pytest.mark.parametrize("chosen", ["state/catalog.db", "sta\\x74e"])
