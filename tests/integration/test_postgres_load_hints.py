@@ -6,7 +6,9 @@ import pytest
 from dgtui.engine.datasources.loading import LoadError
 from dgtui.engine.datasources.postgres_load_hints import load_hint
 from tests.integration.postgres_case import role
+from tests.support.homes import Home
 from tests.support.postgres import PostgresServer
+from tests.support.round_trips import postgres_table, whole_backup
 
 _TABLE = "CREATE TABLE t (i int CHECK (i > 0) NOT NULL); CREATE UNIQUE INDEX one ON t (i); INSERT INTO t VALUES (1);"
 _CASES = (
@@ -62,3 +64,29 @@ def test_a_missing_right_is_told_as_one(
 def test_what_is_not_known_gets_no_hint_of_its_own() -> None:
     assert load_hint([], "user") == ""
     assert load_hint([LoadError(message="FEHLER:  Relation »t« existiert nicht")], "user") == ""
+
+
+def test_rows_that_break_a_rule_come_back_without_their_source(
+    home: Home, postgres_server: PostgresServer, postgres_database: str
+) -> None:
+    """By what the hint says: nothing can be mended at a source that is gone."""
+    server, name = postgres_server, f"{postgres_database}_back"
+    server.execute(
+        "CREATE TABLE p (id int PRIMARY KEY); CREATE TABLE c (i int PRIMARY KEY, p int CONSTRAINT tie REFERENCES p);"
+        "SET session_replication_role = replica; INSERT INTO c VALUES (1, 99); INSERT INTO p VALUES (1)",
+        postgres_database,
+    )
+    home.configure(postgres_table(server, postgres_database))
+    whole_backup(home)
+    into = ("restore", "nightly@latest", "--into", name, "--yes")
+    failed = home.dgtui(*into)
+    assert failed.exit_code == 1, failed
+    assert "restore with --schema-only under another name with --into NAME" in failed.errors
+    try:
+        assert home.dgtui(*into, "--schema-only").exit_code == 0
+        server.execute("ALTER TABLE c DROP CONSTRAINT tie", name)
+        done = home.dgtui(*into, "--data-only")
+        assert done.exit_code == 0, done
+        assert server.execute("SELECT i, p, (SELECT count(*) FROM p) FROM c", name) == [(1, 99, 1)]
+    finally:
+        server.drop_database(name)

@@ -45,7 +45,9 @@ _HINTS: tuple[_Known, ...] = (
             r"is violated by some row|no partition of relation|contains null values"
         ),
         "Rows of the backup break this rule: mend them at the source and back up again, or the rule where they go. "
-        "A check that calls a function which reads other tables fails too: make it a trigger at the source",
+        "A check that calls a function which reads other tables fails too: make it a trigger at the source. Where the "
+        "source is gone: restore with --schema-only under another name with --into NAME, drop the rule there "
+        "(ALTER TABLE ... DROP CONSTRAINT), then restore into the same with --data-only",
     ),
     _Known(
         re.compile(r'(?:tablespace|collation) (".*?") (?:for encoding ".*?" )?does not exist'),
