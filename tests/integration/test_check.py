@@ -195,11 +195,13 @@ def test_roots_of_two_disks_are_two_folders(tree: Home, small_mount: Path) -> No
         subprocess.run(["umount", str(tree.storage("disk"))], check=True)
 
 
-def test_a_storage_in_the_tree_that_is_backed_up_to_it(tree: Home) -> None:
+def test_a_storage_or_the_state_in_the_tree_that_is_backed_up(tree: Home) -> None:
     table = f'[datasources.shop]\ntype = "files"\npath = {json.dumps(str(tree.folder))}\n'
-    tree.configure(table)
+    tree.configure(f'{table}exclude = ["state"]\n')
     assert "The storage disk lies in what it backs up" in the_finding(tree, "job", "warning").message
-    for left_out in ('exclude = ["disk"]', 'exclude = ["/di*"]', 'include = ["files"]'):
+    tree.configure(f'{table}exclude = ["disk"]\n')
+    assert "The state folder lies in what it backs up" in the_finding(tree, "job", "warning").message
+    for left_out in ('exclude = ["disk", "state"]', 'exclude = ["/di*", "/state"]', 'include = ["files"]'):
         tree.configure(f"{table}{left_out}\n")
         assert findings(tree, "job", "warning") == []
 

@@ -29,7 +29,7 @@ def examine_everything(config: Config, catalog: Catalog, state: Path) -> list[Fi
         findings += examine_storage(config, catalog, name, dump_bytes)
     findings += storages_not_configured(config, catalog)
     for name in config.jobs:
-        findings += examine_job(config, name, probes.get(config.jobs[name].datasource))
+        findings += examine_job(config, state, name, probes.get(config.jobs[name].datasource))
     findings += [examine_channel(config, name) for name in config.channels]
     findings += examine_metrics_file(config)
     return findings

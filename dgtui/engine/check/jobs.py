@@ -16,13 +16,14 @@ from dgtui.engine.storages.deadline import with_deadline
 _LOOK_SECONDS = 5.0
 
 
-def examine_job(config: Config, name: str, probe: Probe | None) -> Iterator[Finding]:
+def examine_job(config: Config, state: Path, name: str, probe: Probe | None) -> Iterator[Finding]:
     """Look at a job; `probe` is what a look at its datasource found, None where that did not answer."""
     job = config.jobs[name]
     if probe is not None:
         try:
             datasource = config.datasource(job.datasource)
             yield from _storages_inside(config, name, datasource)
+            yield from _state_inside(state, name, datasource)
             yield from _examine_dump(datasource, name, job, probe)
         except DataGuardianError as error:
             yield finding_of("job", name, error)
@@ -78,6 +79,17 @@ def _storages_inside(config: Config, name: str, datasource: Datasource[Any]) -> 
                 message=f"The storage {storage} lies in what it backs up: each backup holds all those before it",
                 mend=f"Leave it out with `exclude` of {datasource.name}, or choose a storage elsewhere",
             )
+
+
+def _state_inside(state: Path, name: str, datasource: Datasource[Any]) -> Iterator[Finding]:
+    if datasource.takes_in(str(state)):
+        yield Finding(
+            area="job",
+            subject=name,
+            level="warning",
+            message="The state folder lies in what it backs up: it changes meanwhile, as each backup will warn",
+            mend=f"Leave it out with `exclude` of {datasource.name}; a lost catalogue is made anew from the storages",
+        )
 
 
 class _Place(NamedTuple):
