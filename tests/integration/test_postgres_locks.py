@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.integration.postgres_case import datasource
 from tests.support.homes import Home
 from tests.support.postgres import PostgresServer, running_server
 from tests.support.round_trips import postgres_table, whole_backup
@@ -48,3 +49,16 @@ def test_a_prepared_transaction_that_holds_a_table_is_named(home: Home) -> None:
         assert "t is locked by the prepared transaction two (postgres, since " in failed.errors, failed.errors
         assert "ROLLBACK PREPARED 'two';" in failed.errors
         server.execute("ROLLBACK PREPARED 'two'", database)
+
+
+def test_a_table_that_somebody_has_locked_keeps_nobody_from_looking_at_its_database(
+    postgres_server: PostgresServer, postgres_database: str
+) -> None:
+    """As a preview does, which would say nothing for as long; how large the table is can be estimated."""
+    postgres_server.execute("CREATE TABLE t AS SELECT generate_series(1, 1000) i", postgres_database)
+    postgres_server.execute("ANALYZE t", postgres_database)
+    with postgres_server.connect(postgres_database) as other, other.transaction():
+        other.execute("LOCK TABLE t IN ACCESS EXCLUSIVE MODE")
+        state = datasource(postgres_server, postgres_database).target_state(postgres_database)
+    assert [item.name for item in state.objects] == ["public.t"]
+    assert (state.objects[0].bytes or 0) >= 1000 * 4

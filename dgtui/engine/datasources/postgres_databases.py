@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _TEMPLATES = frozenset({"template0", "template1"})
 _OBJECTS = """
-SELECT n.nspname, c.relname, pg_total_relation_size(c.oid)
+SELECT n.nspname, c.relname, {size}
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'm', 'v', 'f', 'S') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
   AND n.nspname !~ '^pg_(toast|temp)'
@@ -35,6 +35,8 @@ UNION ALL
 SELECT 'pg_catalog', 'large objects', 0 WHERE EXISTS (SELECT 1 FROM pg_largeobject_metadata)
 ORDER BY 1, 2
 """
+_SIZE = "pg_total_relation_size(c.oid)"
+_SIZE_WITHOUT_LOCK = "c.relpages * current_setting('block_size')::int8"
 
 
 def maintenance_database(access: Access, besides: str = "") -> str:
@@ -68,9 +70,21 @@ def target_state(access: Access, database: str) -> TargetState:
         clients = clients_of(connection, database)
         size = connection.execute("SELECT pg_database_size(%s)", (database,)).fetchall()[0][0]
     with access.connect(database) as connection:
-        rows = connection.execute(_OBJECTS).fetchall()
+        rows = _objects(connection)
     objects = tuple(ObjectInfo(name=table_name(schema, name), bytes=size) for schema, name, size in rows)
     return TargetState(exists=True, objects=objects, clients=clients, size_bytes=size)
+
+
+def _objects(connection: "psycopg.Connection[Any]") -> list[tuple[str, str, int]]:
+    """Schema, name and size of what is in a database; a table that somebody has locked is not waited for."""
+    import psycopg
+
+    try:
+        with connection.transaction():
+            connection.execute("SET LOCAL lock_timeout = '100ms'")
+            return connection.execute(_OBJECTS.format(size=_SIZE).encode()).fetchall()
+    except psycopg.errors.LockNotAvailable:
+        return connection.execute(_OBJECTS.format(size=_SIZE_WITHOUT_LOCK).encode()).fetchall()
 
 
 def with_names(template: str, *names: str) -> "psycopg.sql.Composed":
