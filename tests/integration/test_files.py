@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from dgtui.engine.datasources.dumping import DumpOptions
+from dgtui.engine.datasources.file_tree import Patterns, included
 from dgtui.engine.datasources.files import FilesDatasource
 from dgtui.engine.datasources.files_target import FilesSettings
 from dgtui.engine.datasources.loading import Selection
@@ -117,6 +118,8 @@ def test_empty_folder(tmp_path: Path, scratch: Path) -> None:
         ({"include": ("b", "top.*"), "exclude": ("deep",)}, {"b", "b/cache", "b/three.txt", "top.txt", "top.tmp"}),
         ({"include": ("b/cache",)}, {"b", "b/cache", "b/cache/deep", "b/cache/deep/y.bin"}),
         ({"include": ("[ab]/?n*.txt",)}, {"a", "a/one.txt"}),
+        ({"include": ("/a/one.txt", "./?/c*/deep")}, {"a", "a/one.txt", "b", "b/cache", "b/cache/deep",
+                                                      "b/cache/deep/y.bin"}),
     ],
     ids=lambda value: str(sorted(value))[:40],
 )  # fmt: skip
@@ -133,6 +136,33 @@ def test_patterns(
         assert probe.objects == summary.objects
     for name in left:
         assert (target / name).stat().st_mtime_ns == (small_tree / name).stat().st_mtime_ns
+
+
+@pytest.mark.parametrize(
+    ("include", "looked_into"),
+    [
+        (("a/one.txt",), {".", "a"}),
+        (("b/cache",), {".", "b"}),
+        (("?/cache/y",), {".", "a", "b", "a/cache", "b/cache"}),
+        (("b", "*/none/x"), {".", "a", "a/cache"}),
+        (("[b]/none",), {".", "a", "b", "a/cache", "b/cache", "b/cache/deep"}),
+        (("y.bin",), {".", "a", "b", "a/cache", "b/cache", "b/cache/deep"}),
+    ],
+    ids=str,
+)
+def test_only_folders_are_looked_into_where_something_may_be_included(
+    small_tree: Path, monkeypatch: pytest.MonkeyPatch, include: tuple[str, ...], looked_into: set[str]
+) -> None:
+    seen: set[str] = set()
+    scandir = os.scandir
+
+    def look(folder: Path) -> Any:
+        seen.add(str(Path(folder).relative_to(small_tree)))
+        return scandir(folder)
+
+    monkeypatch.setattr("dgtui.engine.datasources.file_tree.os.scandir", look)
+    included(small_tree, Patterns(include), Patterns(()), one_file_system=False)
+    assert seen == looked_into
 
 
 @pytest.mark.parametrize("name", [name for name in NASTY_NAMES if b"*" not in name], ids=repr)

@@ -4,7 +4,7 @@ import os
 import re
 import stat
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from dgtui.engine.datasources.places import shown
@@ -30,6 +30,12 @@ class Patterns:
         self.paths = tuple(pattern.lstrip("/") for pattern in cleaned if "/" in pattern)
         self._name = _any_of(self.names)
         self._path = _any_of(self.paths)
+        # A slash may stand in a set or behind a backslash: what is above such a path is not looked for.
+        plain = not any(character in pattern for pattern in self.paths for character in "[\\")
+        self._above = (
+            _any_of([*{above for pattern in self.paths for above in _folders_above(pattern)}]) if plain else None
+        )
+        self._anywhere = bool(self.names) or not plain
 
     def __bool__(self) -> bool:
         return bool(self.names or self.paths)
@@ -38,6 +44,15 @@ class Patterns:
         """Whether a path relative to the root is meant."""
         name = relative.rpartition("/")[2]
         return bool(self._name and self._name.fullmatch(name)) or bool(self._path and self._path.fullmatch(relative))
+
+    def may_fit_below(self, folder: str) -> bool:
+        """Whether a pattern may mean something in a folder, or deeper; what goes with its folder does not count."""
+        return not folder or self._anywhere or bool(self._above and self._above.fullmatch(folder))
+
+
+def _folders_above(pattern: str) -> Iterator[str]:
+    parts = pattern.split("/")
+    return ("/".join(parts[:count]) for count in range(1, len(parts)))
 
 
 def _any_of(patterns: Sequence[str]) -> re.Pattern[str] | None:
@@ -88,9 +103,17 @@ class TooLong(Exception):
 
 
 def walk(
-    root: Path, exclude: Patterns | None = None, *, one_file_system: bool = False, seconds: float | None = None
+    root: Path,
+    exclude: Patterns | None = None,
+    *,
+    one_file_system: bool = False,
+    seconds: float | None = None,
+    enter: Callable[[str], bool] | None = None,
 ) -> Iterator[Entry]:
-    """The root and all below it, following no link; raises OSError for the root itself, and TooLong."""
+    """The root and all below it, following no link; raises OSError for the root itself, and TooLong.
+
+    `enter` is asked of each folder, after that was given, whether what lies in it is wanted.
+    """
     deadline = None if seconds is None else time.monotonic() + seconds
     status = root.lstat()
     yield Entry("", status)
@@ -110,7 +133,9 @@ def walk(
                     if found is None:
                         continue
                     yield found
-                    if stat.S_ISDIR(found.status.st_mode) and (not one_file_system or found.status.st_dev == device):
+                    if not stat.S_ISDIR(found.status.st_mode) or (one_file_system and found.status.st_dev != device):
+                        continue
+                    if enter is None or enter(relative):
                         stack.append(relative)
         except OSError as error:
             if not folder:
@@ -195,18 +220,17 @@ class Sizes:
 def included(root: Path, include: Patterns, exclude: Patterns, *, one_file_system: bool) -> tuple[list[str], list[str]]:
     """What the include patterns mean: the folders above, and the chosen files and folders."""
     above: dict[str, None] = {"": None}
-    chosen: list[str] = []
-    inside: set[str] = set()
-    for entry in walk(root, exclude, one_file_system=one_file_system):
-        parent = entry.relative.rpartition("/")[0]
-        if not entry.relative or entry.error is not None:
+    chosen: dict[str, None] = {}
+
+    def enter(folder: str) -> bool:
+        return folder not in chosen and include.may_fit_below(folder)
+
+    for entry in walk(root, exclude, one_file_system=one_file_system, enter=enter):
+        if not entry.relative or entry.error is not None or not include.fit(entry.relative):
             continue
-        if parent in inside or include.fit(entry.relative):
-            if stat.S_ISDIR(entry.status.st_mode):
-                inside.add(entry.relative)
-            if parent not in inside:
-                chosen.append(entry.relative)
-                for cut in range(len(parent) + 1):
-                    if cut == len(parent) or parent[cut] == "/":
-                        above[parent[:cut]] = None
-    return list(above), chosen
+        chosen[entry.relative] = None
+        parent = entry.relative.rpartition("/")[0]
+        for cut in range(len(parent) + 1):
+            if cut == len(parent) or parent[cut] == "/":
+                above[parent[:cut]] = None
+    return list(above), list(chosen)

@@ -4,7 +4,7 @@ import contextlib
 import os
 import shlex
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -76,8 +76,12 @@ class FilesDatasource(FilesTarget):
         """What will be in the dump, and whether it was all seen in time."""
         sizes, include = Sizes(), Patterns(self.settings.include)
         inside: set[str] = set()
+
+        def enter(folder: str) -> bool:
+            return not include or folder in inside or include.may_fit_below(folder)
+
         try:
-            for entry in self._walk(source, _LOOK_SECONDS):
+            for entry in self._walk(source, _LOOK_SECONDS, enter):
                 if include and entry.relative and not _is_included(entry.relative, include, inside):
                     continue
                 sizes.add(entry)
@@ -87,8 +91,9 @@ class FilesDatasource(FilesTarget):
             raise file_error(error, source, "read") from error
         return sizes, True
 
-    def _walk(self, source: Path, seconds: float) -> Iterator[Entry]:
-        return walk(source, self._exclude, one_file_system=self.settings.one_file_system, seconds=seconds)
+    def _walk(self, source: Path, seconds: float, enter: Callable[[str], bool]) -> Iterator[Entry]:
+        one_file_system = self.settings.one_file_system
+        return walk(source, self._exclude, one_file_system=one_file_system, seconds=seconds, enter=enter)
 
     def takes_in(self, folder: str) -> bool:
         """Whether it lies in the tree and no pattern leaves it out."""
