@@ -189,4 +189,5 @@ def _clean_up(shop: Shop, restore: Restore) -> None:
     if restore.kept_as or restore.part_kept_as:
         engine.drop_replaced(restore)
     assert engine.unsettled_restores() == []
+    assert shop.databases_beside() == []
     assert [path.name for path in shop.home.folder.glob(".*__dgtui*")] == []

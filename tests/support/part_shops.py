@@ -25,6 +25,8 @@ class Shop:
         self.home = home
         self.run = run
         self.content = content
+        self.databases_beside: Callable[[], list[str]] = list
+        """The databases of our own beside the one of MariaDB."""
         home.configure(config)
         self.execution = home.back_up()
         assert self.execution.status == "completed", self.execution.problem
@@ -122,7 +124,9 @@ def _mariadb(home: Home, server: MariadbServer) -> Shop:
         )
 
     run(*_TABLES)
-    return Shop(home, mysql_table(server, name), run, content)
+    shop = Shop(home, mysql_table(server, name), run, content)
+    shop.databases_beside = lambda: [other for other in server.databases() if other.startswith(f"{name}__dgtui")]
+    return shop
 
 
 def tree_shop(home: Home) -> tuple[Shop, Path]:

@@ -60,13 +60,14 @@ def replace_tables(access: Access, change: PartChange, announce: Announce, repor
         for name in tables:
             _point_keys_to_the_live_tables(session, beside, database, name, tables)
         away = [*replaced, *removed]
-        if away:
-            create_like(session, keep_as, database)
-            _remember_keys(session, database, keep_as, away)
         moves = [Move(database, name, keep_as) for name in away] + [Move(beside, name, database) for name in tables]
         added = tuple(name for name in tables if name not in there)
         claim_renaming(session, keep_as)
+        # Before anything of ours lies where it would be left.
         announce(_mark(moves), Part(kind="objects", replaced=tuple(replaced), added=added, removed=tuple(removed)))
+        if away:
+            create_like(session, keep_as, database)
+            _remember_keys(session, database, keep_as, away)
         rename_tables(session, moves, int(access.settings.lock_timeout))
         reporter.log(f"{len(tables) + len(removed)} tables of {database} were exchanged by one RENAME TABLE")
         _finish(session, change)
