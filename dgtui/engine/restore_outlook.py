@@ -5,7 +5,7 @@ import statistics
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -211,7 +211,9 @@ def _objects_of_target(target: Datasource[Any], state: TargetState, database: st
     if state.empty:
         return ()
     if state.size_bytes is not None and state.size_bytes <= _COUNTED_BYTES:
-        return target.inventory(database)
+        # To count takes a lock, which somebody may keep for longer than it is waited for: then estimates have to do.
+        with suppress(DataGuardianError):
+            return target.inventory(database)
     return target.for_database(database).probe().objects
 
 

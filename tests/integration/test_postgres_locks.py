@@ -62,3 +62,17 @@ def test_a_table_that_somebody_has_locked_keeps_nobody_from_looking_at_its_datab
         state = datasource(postgres_server, postgres_database).target_state(postgres_database)
     assert [item.name for item in state.objects] == ["public.t"]
     assert (state.objects[0].bytes or 0) >= 1000 * 4
+
+
+def test_a_preview_estimates_what_it_cannot_count_as_somebody_has_locked_it(
+    home: Home, postgres_server: PostgresServer, postgres_database: str
+) -> None:
+    postgres_server.execute("CREATE TABLE t AS SELECT generate_series(1, 1000) i", postgres_database)
+    home.configure(postgres_table(postgres_server, postgres_database, lock_timeout=1))
+    whole_backup(home)
+    with postgres_server.connect(postgres_database) as other, other.transaction():
+        other.execute("LOCK TABLE t IN ACCESS EXCLUSIVE MODE")
+        told = home.dgtui("restore", "nightly@latest", "--overwrite", "--dry-run")
+    assert told.exit_code == 0, told
+    assert "Nothing was changed" in told.output + told.errors
+    assert "cannot work" not in told.output + told.errors

@@ -225,6 +225,9 @@ class PostgresTarget(Datasource[PostgresSettings]):
         """All tables and materialised views with their rows, counted where the server did not at their loading."""
         loaded = self._loaded_rows.pop(database, {})
         with self._access.connect(database, seconds=None) as connection:
+            connection.execute(
+                "SELECT set_config('lock_timeout', %s, false)", (f"{int(self._access.settings.lock_timeout)}s",)
+            )
             tables = tables_of(connection)
             counts = {table.oid: loaded[table.shown] for table in tables if table.kind == "r" and table.shown in loaded}
             counts |= count_rows(connection, [table for table in tables if table.oid not in counts])
