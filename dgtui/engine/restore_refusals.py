@@ -245,6 +245,8 @@ def refuse_backup(
             hint="Make room, or restore to another place with --into",
         )
     notes = list(target.check_restore(archive, database, selection))
+    if target.left_out and not state.empty and not intended.merge:
+        notes.append(_left_out(target))
     listed = tuple(entry.name for entry in manifest.objects)
     if intended.name_as is not None:
         notes.append(target.check_name(archive, database, selection.tables[0], intended.name_as))
@@ -261,3 +263,11 @@ def refuse_backup(
         if intended.overwrite is None:
             notes.append(f"{names} in {database} already hold rows, which are replaced with --overwrite alone")
     return (*notes, *(f"Whether the backup holds {name} is only seen once it is read to its end" for name in unsure))
+
+
+def _left_out(target: Datasource[Any]) -> str:
+    """What becomes of that of the target which no backup holds."""
+    rest = "once replaced, it lies in the former content alone, for as long as `keep_replaced` says"
+    if not target.settings.keep_replaced:
+        rest = "once replaced, it is gone, as `keep_replaced` is 0"
+    return f"What {target.left_out} of {target.name} leaves out is in no backup, the safety backup neither: {rest}"

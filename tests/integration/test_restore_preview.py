@@ -121,6 +121,30 @@ def test_what_the_backup_warned_of_is_told_again(home: Home, tmp_path: Path) -> 
     assert shown.json()["outlook"]["backup_warnings"] == [warning]
 
 
+@pytest.mark.parametrize(
+    ("keys", "told"),
+    [
+        ('exclude = ["cache"]', "What `exclude` of shop leaves out is in no backup"),
+        ('include = ["page"]\nkeep_replaced = 0', "it is gone, as `keep_replaced` is 0"),
+        ("", ""),
+    ],
+)
+def test_what_becomes_of_files_that_no_backup_holds_is_told_before(
+    home: Home, tmp_path: Path, keys: str, told: str
+) -> None:
+    tree = tmp_path / "tree"
+    (tree / "cache").mkdir(parents=True)
+    (tree / "page").write_text("page")
+    home.configure(f'[datasources.shop]\ntype = "files"\npath = "{tree}"\n{keys}\n')
+    home.back_up()
+    replacing = home.dgtui("restore", "nightly@latest", "--overwrite", "--dry-run")
+    assert told in replacing.output + replacing.errors
+    assert ("leaves out" in replacing.output + replacing.errors) == bool(told)
+    for elsewhere in (("--merge",), ("--into", str(tmp_path / "new"))):
+        outcome = home.dgtui("restore", "nightly@latest", *elsewhere, "--dry-run")
+        assert "leaves out" not in outcome.output + outcome.errors
+
+
 def test_the_expected_time_is_that_of_restores_that_were_made(shop: Shop) -> None:
     execution = shop.home.back_up()
     engine = shop.home.engine()

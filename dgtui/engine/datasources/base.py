@@ -97,6 +97,11 @@ class Datasource(Replacing, Generic[SettingsT]):
         Raises ServerTimeout, AuthenticationError, DatabaseConnectionError, and other errors of ours.
         """
 
+    @property
+    def left_out(self) -> str:
+        """The keys that keep something of the target out of every backup, for people; empty where none does."""
+        return ""
+
     def takes_in(self, folder: str) -> bool:  # noqa: ARG002  # what lives in a server takes in no folder
         """Whether a dump would hold what lies in this folder."""
         return False

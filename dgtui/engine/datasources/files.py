@@ -95,6 +95,12 @@ class FilesDatasource(FilesTarget):
         one_file_system = self.settings.one_file_system
         return walk(source, self._exclude, one_file_system=one_file_system, seconds=seconds, enter=enter)
 
+    @property
+    def left_out(self) -> str:
+        """The patterns, and other file systems."""
+        keys = ("include", "exclude", "one_file_system")
+        return " and ".join(f"`{key}`" for key in keys if getattr(self.settings, key))
+
     def takes_in(self, folder: str) -> bool:
         """Whether it lies in the tree and no pattern leaves it out."""
         place, source, include = real_path(folder), self._source, Patterns(self.settings.include)
