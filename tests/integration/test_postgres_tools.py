@@ -97,6 +97,16 @@ def test_globals_hold_the_roles(postgres_server: PostgresServer) -> None:
         assert "SCRAM-SHA-256" not in text
 
 
+def test_what_sessions_are_told_of_the_encoding_keeps_no_role_out(postgres_server: PostgresServer) -> None:
+    with role(postgres_server, "日本"):
+        postgres_server.execute("ALTER DATABASE postgres SET client_encoding = 'LATIN1'")
+        try:
+            text = datasource(postgres_server, "postgres").dump_globals().decode()
+        finally:
+            postgres_server.execute("ALTER DATABASE postgres RESET client_encoding")
+    assert 'CREATE ROLE "日本"' in text
+
+
 @pytest.mark.parametrize(
     ("mode", "told"),
     [

@@ -15,7 +15,7 @@ from dgtui.engine.datasources.postgres_estimate import estimate_dump
 from dgtui.engine.datasources.postgres_globals import dump_globals
 from dgtui.engine.datasources.postgres_health import ask_postgres
 from dgtui.engine.datasources.postgres_manual import manual_lines, manual_rows, manual_tables
-from dgtui.engine.datasources.postgres_properties import read_properties
+from dgtui.engine.datasources.postgres_properties import encoding_of, read_properties
 from dgtui.engine.datasources.postgres_queries import (
     clients_of,
     object_infos,
@@ -126,11 +126,13 @@ class PostgresDatasource(PostgresTarget):
         with self._access.connect(self.database) as connection:
             version = str(connection.info.server_version // 10000)
             row = connection.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").fetchone()
+            encoding = encoding_of(connection, self.settings.maintenance_database)
         return dump_globals(
             self._globals_tool(version),
             self._access,
             self.settings.maintenance_database,
             passwords=bool(row and row[0]),
+            encoding=encoding,
             subject=self.name,
         )
 

@@ -13,9 +13,9 @@ _LINES_AT_THE_END = 12
 
 
 def dump_globals(
-    tool: ToolVersion, access: Access, maintenance_database: str, *, passwords: bool, subject: str
+    tool: ToolVersion, access: Access, maintenance_database: str, *, passwords: bool, encoding: str, subject: str
 ) -> bytes:
-    """Roles, tablespaces and settings of the server as SQL.
+    """Roles, tablespaces and settings of the server as SQL, in the encoding of that database.
 
     Raises BackupCreationError where it is not whole, and as `output_of`.
     """
@@ -23,7 +23,7 @@ def dump_globals(
     code, output, detail = output_of(
         [*arguments, *access.tool_role, "-d", access.conninfo(maintenance_database)],
         timeout=_SECONDS,
-        environment=access.environment(),
+        environment={**access.environment(), "PGCLIENTENCODING": encoding},
         secrets=access.secrets,
     )
     if code != 0:

@@ -80,6 +80,14 @@ def read_properties(connection: "psycopg.Connection[Any]", database: str) -> Dat
     )
 
 
+def encoding_of(connection: "psycopg.Connection[Any]", database: str) -> str:
+    """The encoding of a database, asked of any connection to its server; empty where there is no such database."""
+    row = connection.execute(
+        "SELECT pg_encoding_to_char(encoding) FROM pg_database WHERE datname = %s", (database,)
+    ).fetchone()
+    return str(row[0]) if row is not None else ""
+
+
 def creation(server_version: int, database: str, like: DatabaseProperties | None) -> "psycopg.sql.Composed":
     """The statement that makes a database with what can only be said at its making, for a server of that version."""
     from psycopg import sql
