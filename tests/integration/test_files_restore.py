@@ -324,6 +324,22 @@ def test_tree_deeper_than_a_path_is_removed(tmp_path: Path) -> None:
     assert not top.exists()
 
 
+@needs_root
+def test_what_is_immutable_and_cannot_be_removed_is_told_with_what_helps(tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    (tree / "fixed").touch()
+    if subprocess.run(["chattr", "+i", str(tree / "fixed")], capture_output=True, check=False).returncode != 0:
+        pytest.skip("this file system knows no immutable files")
+    try:
+        with pytest.raises(RestoreError) as failure:
+            datasource(tree).drop_target(str(tree))
+    finally:
+        subprocess.run(["chattr", "-i", str(tree / "fixed")], check=True)
+    assert "immutable" in failure.value.hint
+    assert f"chattr -R -i -a {tree}" in failure.value.hint
+
+
 def test_manual_restore_by_hand(small_tree: Path, tmp_path: Path, scratch: Path) -> None:
     source = datasource(small_tree)
     dump_to(source, tmp_path / "backup.tar", scratch=scratch)

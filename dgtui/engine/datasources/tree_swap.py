@@ -62,9 +62,16 @@ def remove_tree(target: Path) -> None:
         raise RestoreError(
             f"{target} could not be removed whole: {describe_exit(code)}",
             subject=str(target),
-            hint="See the lines below; it can be removed by hand",
+            hint=_removal_hint(target, said),
             detail=said,
         )
+
+
+def _removal_hint(target: Path, said: tuple[str, ...]) -> str:
+    path = shlex.quote(str(target))
+    if os.geteuid() == 0 and any("Operation not permitted" in line for line in said):
+        return f"Something in it is marked as immutable. See: lsattr -aR {path}. Let it go with: chattr -R -i -a {path}"
+    return "See the lines below; it can be removed by hand"
 
 
 def _run(*command: str) -> tuple[int, tuple[str, ...]]:
