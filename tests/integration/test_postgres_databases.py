@@ -194,8 +194,11 @@ def test_a_swap_that_fails_leaves_everything(postgres_server: PostgresServer) ->
         with role(postgres_server, "weak", "LOGIN CREATEDB") as weak:
             with pytest.raises(RestoreError, match="not swapped"):
                 datasource(postgres_server, live, username=weak).swap(new, live, "kept", SilentReporter())
-            with postgres_server.connect(live), pytest.raises(RestoreError) as caught:
-                datasource(postgres_server, live, username=weak).swap(new, live, "kept", SilentReporter())
+            with postgres_server.connect(live) as other:
+                process = other.info.backend_pid
+                with pytest.raises(RestoreError) as caught:
+                    datasource(postgres_server, live, username=weak).swap(new, live, "kept", SilentReporter())
+            assert f"Connected: pid {process} of postgres, a superuser." in caught.value.hint
             assert "pg_signal_backend" in caught.value.hint
         postgres_server.execute(f"ALTER DATABASE {new} IS_TEMPLATE true; ")
         postgres_server.execute(f"ALTER DATABASE {new} IS_TEMPLATE false")

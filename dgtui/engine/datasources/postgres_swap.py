@@ -28,6 +28,13 @@ SELECT 1 FROM pg_stat_activity WHERE state = 'active' AND query ~ '^ALTER DATABA
 """
 
 
+_NOT_OURS = """
+SELECT a.pid, r.rolname, r.rolsuper FROM pg_stat_activity a JOIN pg_roles r ON r.oid = a.usesysid
+WHERE a.datname = ANY(%s) AND a.pid <> pg_backend_pid() AND NOT pg_has_role(r.oid, 'USAGE')
+ORDER BY r.rolsuper DESC, a.pid LIMIT 5
+"""
+
+
 class _SessionEnder:
     """Ends the sessions in some databases again and again, until it is stopped."""
 
@@ -50,11 +57,13 @@ class _SessionEnder:
             while self._finds_some(deadline) and time.monotonic() < deadline:
                 self._stop.wait(0.005)
         except psycopg.Error as error:
+            left = self._left()
             self._connection.close()
             raise RestoreError(
                 f"The sessions in {shown(self._databases[0])} cannot be ended: {str(error).splitlines()[0]}",
                 subject=self._databases[0],
-                hint=f"Let the user end sessions: GRANT pg_signal_backend TO {self._role}; or restore as a superuser",
+                hint=f"{left}Let the user end sessions: GRANT pg_signal_backend TO {self._role}; "
+                "or restore as a superuser",
             ) from error
         self._thread.start()
         return self
@@ -69,6 +78,20 @@ class _SessionEnder:
             if time.monotonic() >= deadline:
                 raise
             return True
+
+    def _left(self) -> str:
+        """Whose sessions they are that we may not end; empty where that is not known."""
+        import psycopg
+
+        try:
+            found = self._connection.execute(_NOT_OURS, (list(self._databases),)).fetchall()
+        except psycopg.Error:
+            return ""
+        if not found:
+            return ""
+        who = ", ".join(f"pid {pid} of {shown(user)}{', a superuser' * powerful}" for pid, user, powerful in found)
+        close = " Only superusers end those of superusers; whoever uses them can close them." if found[0][2] else ""
+        return f"Connected: {who}.{close} "
 
     def _run(self) -> None:
         import psycopg
