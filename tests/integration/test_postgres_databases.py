@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import threading
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from dgtui.engine.datasources.postgres_names import (
 )
 from dgtui.engine.errors import (
     ConfigError,
+    PermissionDenied,
     RestoreError,
 )
 from dgtui.engine.reporting import SilentReporter
@@ -250,3 +252,21 @@ def test_a_name_that_the_server_would_cut_is_no_target(postgres_server: Postgres
 def test_what_new_databases_are_made_of_is_no_target(postgres_server: PostgresServer, name: str) -> None:
     with pytest.raises(RestoreError, match="every new database"):
         datasource(postgres_server, "postgres").target_state(name)
+
+
+def test_who_may_make_databases_and_not_in_their_tablespace_is_told_the_right_for_it(
+    postgres_server: PostgresServer, target: str
+) -> None:
+    folder = postgres_server.folder / "space"
+    folder.mkdir()
+    shutil.chown(folder, postgres_server.data.owner())
+    with role(postgres_server, "maker", "LOGIN CREATEDB") as maker, postgres_server.database() as model:
+        postgres_server.execute(f"CREATE TABLESPACE space LOCATION '{folder}'")
+        postgres_server.execute(f"ALTER DATABASE {model} SET TABLESPACE space")
+        try:
+            with pytest.raises(PermissionDenied) as caught:
+                datasource(postgres_server, model, username=maker).create_target(target, like=model)
+        finally:
+            postgres_server.execute(f"ALTER DATABASE {model} SET TABLESPACE pg_default")
+            postgres_server.execute("DROP TABLESPACE space")
+    assert caught.value.hint == "Run as a superuser: GRANT CREATE ON TABLESPACE space TO maker;"

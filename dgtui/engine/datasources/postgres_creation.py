@@ -23,6 +23,10 @@ UNION SELECT lower(replace(datcollate, '-', '')) FROM pg_database
 UNION SELECT lower(replace(datctype, '-', '')) FROM pg_database
 UNION VALUES ('c'), ('posix')
 """
+_TABLESPACE_BARS = """
+SELECT 1 FROM pg_roles, pg_tablespace WHERE rolname = current_user AND rolcreatedb
+  AND spcname = %s AND spcname <> 'pg_default' AND NOT has_tablespace_privilege(pg_tablespace.oid, 'CREATE')
+"""
 
 
 def create_database(access: Access, database: str, like: DatabaseProperties | None) -> None:
@@ -81,10 +85,13 @@ def _create(
         connection.execute(creation(connection.info.server_version, database, like))
     except psycopg.errors.InsufficientPrivilege as error:
         role = access.acting(connection.info.dbname)
+        command = f"ALTER ROLE {shown(role)} CREATEDB"
+        if like is not None and connection.execute(_TABLESPACE_BARS, (like.tablespace,)).fetchone():
+            command = f"GRANT CREATE ON TABLESPACE {shown(like.tablespace)} TO {shown(role)}"
         raise PermissionDenied(
             f"{role} may not make the database {shown(database)}: {str(error).splitlines()[0]}",
             subject=database,
-            hint=f"Run as a superuser: ALTER ROLE {shown(role)} CREATEDB;",
+            hint=f"Run as a superuser: {command};",
         ) from error
     except psycopg.Error as error:
         if connection.broken:
