@@ -26,8 +26,6 @@ UNION ALL
 SELECT 1 FROM pg_stat_activity WHERE state = 'active' AND query ~ '^ALTER DATABASE .* RENAME TO '
   AND pid <> pg_backend_pid()
 """
-
-
 _NOT_OURS = """
 SELECT a.pid, r.rolname, r.rolsuper FROM pg_stat_activity a JOIN pg_roles r ON r.oid = a.usesysid
 WHERE a.datname = ANY(%s) AND a.pid <> pg_backend_pid() AND NOT pg_has_role(r.oid, 'USAGE')
@@ -89,7 +87,9 @@ class _SessionEnder:
             return ""
         if not found:
             return ""
-        who = ", ".join(f"pid {pid} of {shown(user)}{', a superuser' * powerful}" for pid, user, powerful in found)
+        who = ", ".join(
+            f"pid {pid} of {shown(user)}{', a superuser' if powerful else ''}" for pid, user, powerful in found
+        )
         close = " Only superusers end those of superusers; whoever uses them can close them." if found[0][2] else ""
         return f"Connected: {who}.{close} "
 
