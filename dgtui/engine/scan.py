@@ -168,14 +168,18 @@ class _Scan:
         """Learn from some folders."""
         ids = [folder.manifest.execution_id for folder in some if folder.manifest is not None]
         known = executions_named(self._catalog, ids)
-        for folder in some:
-            if folder.manifest is not None:
-                self._take(folder, folder.manifest, known)
-            elif folder.error is not None:
-                self._refuse(folder.ref, folder.error)
+        learned = [execution for folder in some if (execution := self._take(folder, known)) is not None]
+        # To write each one alone would be to wait for the disk each time.
+        self._catalog.save_executions(learned)
 
-    def _take(self, folder: _Folder, manifest: Manifest, known: dict[str, Execution]) -> None:
-        ref, execution = folder.ref, known.get(manifest.execution_id)
+    def _take(self, folder: _Folder, known: dict[str, Execution]) -> Execution | None:
+        """What the catalogue has to learn of a folder, if anything."""
+        ref, manifest = folder.ref, folder.manifest
+        if manifest is None:
+            if folder.error is not None:
+                self._refuse(ref, folder.error)
+            return None
+        execution = known.get(manifest.execution_id)
         if execution is not None and execution.manifest_sha256 not in (None, folder.sha256):
             changed = ValidationError(
                 "The manifest was changed since the backup was made",
@@ -183,11 +187,12 @@ class _Scan:
                 hint="Use another copy; this one cannot be trusted",
             )
             self._refuse(ref, changed)
-            return
+            return None
         self._seen.add(manifest.execution_id)
         learned = self._learn(ref, execution, manifest, folder.sha256, self._copy(folder, execution))
         if learned is not None:
             known[manifest.execution_id] = learned
+        return learned
 
     def _copy(self, folder: _Folder, execution: Execution | None) -> Copy:
         ref, error = folder.ref, folder.error
@@ -204,7 +209,7 @@ class _Scan:
     def _learn(
         self, ref: FolderRef, execution: Execution | None, manifest: Manifest, sha256: str, copy: Copy
     ) -> Execution | None:
-        """Note a copy, and what it is one of where that was not known: that is given back."""
+        """Note a copy; what it is one of, where that was not known."""
         learned = None
         if execution is None:
             learned = execution_from_manifest(manifest, sha256, (copy,))
@@ -221,7 +226,6 @@ class _Scan:
             self.known += 1
         else:
             self.added += 1
-            self._catalog.save_execution(learned)
         return learned
 
     def end(self) -> int:

@@ -37,6 +37,12 @@ class Catalog(Database):
         with self.transaction() as connection:
             write_execution(connection, execution)
 
+    def save_executions(self, executions: Sequence[Execution]) -> None:
+        """The same of some, together or not at all; nobody else writes meanwhile."""
+        with self.transaction() as connection:
+            for execution in executions:
+                write_execution(connection, execution)
+
     def save_copy(self, execution_id: str, copy: Copy) -> None:
         """Store the state that a copy was found in."""
         with self.transaction() as connection:
