@@ -79,10 +79,9 @@ def _objects(connection: "psycopg.Connection[Any]") -> list[tuple[str, str, int]
     """Schema, name and size of what is in a database; a table that somebody has locked is not waited for."""
     import psycopg
 
+    connection.execute("SET lock_timeout = '100ms'")
     try:
-        with connection.transaction():
-            connection.execute("SET LOCAL lock_timeout = '100ms'")
-            return connection.execute(_OBJECTS.format(size=_SIZE).encode()).fetchall()
+        return connection.execute(_OBJECTS.format(size=_SIZE).encode()).fetchall()
     except psycopg.errors.LockNotAvailable:
         return connection.execute(_OBJECTS.format(size=_SIZE_WITHOUT_LOCK).encode()).fetchall()
 
