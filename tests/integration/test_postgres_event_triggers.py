@@ -125,7 +125,8 @@ def test_logging_in_to_what_was_loaded_is_no_event(
     real = psycopg.connect
     monkeypatch.setattr(psycopg, "connect", login)
     monkeypatch.setattr(psycopg.ConnectionInfo, "server_version", property(lambda _: version))
-    monkeypatch.setattr(psycopg.ConnectionInfo, "parameter_status", lambda _, name: {"is_superuser": superuser}[name])
+    statuses = {"is_superuser": superuser}
+    monkeypatch.setattr(psycopg.ConnectionInfo, "parameter_status", lambda _, name: statuses.get(name))
     monkeypatch.setattr(postgres_connection, "_TIMEOUTS", {})
     access = Access(PostgresSettings(type="postgres", database="shop", username="postgres"), None)
     for place in "postgres", database:
