@@ -135,7 +135,3 @@ def _watch(steps: _Steps) -> None:
             steps.take("exchange or rename")
 
     sys.addaudithook(hook)
-
-
-def _phase(message: object) -> str | None:
-    return f"phase {message.phase}" if isinstance(message, PhaseMessage) else None
