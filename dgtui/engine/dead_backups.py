@@ -68,7 +68,7 @@ def _answers(catalog: Catalog, states: Mapping[Watched, HealthState], copy: Copy
     if copy.checked_at is None:
         return True
     state = states.get(Watched(kind="storage", name=copy.storage))
-    if state is not None and state.result == "ok" and (state.checked_at or copy.checked_at) > copy.checked_at:
+    if state is not None and state.answered_after(copy.checked_at):
         return True
     return answered_since(catalog, copy.storage, copy.checked_at)
 

@@ -112,6 +112,10 @@ class HealthState(Record, frozen=True):
     """Keys of what people were told of it, and is not over."""
     figures: Figures = Figures()
 
+    def answered_after(self, moment: datetime | None) -> bool:
+        """Whether its last check went well and was made after a moment, whichever where that is not known."""
+        return self.result == "ok" and self.checked_at is not None and (moment is None or self.checked_at > moment)
+
 
 def worst(statuses: "tuple[HealthStatus, ...] | list[HealthStatus]") -> HealthStatus:
     """The worst of several states; `unknown` where there are none."""

@@ -39,10 +39,9 @@ class CopiesBack:
         if not copy.path or copy.status != "unreachable":
             return None
         state = self._screen.engine_app.guard.pulse.state(Watched(kind="storage", name=copy.storage))
-        answered_at = state.checked_at if state.result == "ok" else None
-        if answered_at is None or self._asked.get(copy.storage) == answered_at:
+        if not state.answered_after(copy.checked_at) or self._asked.get(copy.storage) == state.checked_at:
             return None
-        return answered_at if copy.checked_at is None or answered_at > copy.checked_at else None
+        return state.checked_at
 
     def _ask(self, storage: str, backups: list[Execution]) -> None:
         self._screen.engine_app.ask(
