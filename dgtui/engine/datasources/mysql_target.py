@@ -15,16 +15,14 @@ from dgtui.engine.datasources.mysql_data import fitting_targets
 from dgtui.engine.datasources.mysql_errors import quote
 from dgtui.engine.datasources.mysql_inside import (
     exchange_inside,
-    inside_name,
     inside_of,
     is_loaded,
-    load_inside,
     loaded_objects,
     loaded_tables,
     remove_loaded,
     settle_within,
 )
-from dgtui.engine.datasources.mysql_inside_kept import drop_kept, is_kept, kept_name, kept_objects, kept_within
+from dgtui.engine.datasources.mysql_inside_kept import drop_kept, is_kept, kept_objects, kept_within
 from dgtui.engine.datasources.mysql_load import (
     definers_in,
     flavour_notes,
@@ -38,28 +36,26 @@ from dgtui.engine.datasources.mysql_look import (
     existing_tables,
     object_infos,
     other_objects,
-    sequence_names,
 )
 from dgtui.engine.datasources.mysql_named import naming_notes
 from dgtui.engine.datasources.mysql_objects import hold_events
 from dgtui.engine.datasources.mysql_obstacles import (
     full_grant,
-    lacking_beside,
     missing_grants,
     never_again,
     obstacles,
     refuse_read_only,
 )
-from dgtui.engine.datasources.mysql_parts import MysqlParts, refuse_system
+from dgtui.engine.datasources.mysql_parts import refuse_system
+from dgtui.engine.datasources.mysql_places import RESTORE_RIGHTS, MysqlPlaces
 from dgtui.engine.datasources.mysql_properties import create_like, creation, possible_properties
 from dgtui.engine.datasources.mysql_rights import MAKES_FOR_OTHERS, Grants
-from dgtui.engine.datasources.mysql_rows_kept import KeptRows
 from dgtui.engine.datasources.mysql_script import Script
 from dgtui.engine.datasources.mysql_swap import settle_databases, swap_databases
 from dgtui.engine.datasources.mysql_tools import client_tool
 from dgtui.engine.datasources.mysql_waiting import waiting_session
 from dgtui.engine.datasources.places import NEW_SUFFIX
-from dgtui.engine.errors import PermissionDenied, RestoreError, SwapImpossible
+from dgtui.engine.errors import PermissionDenied, RestoreError
 from dgtui.engine.model import ObjectInfo
 from dgtui.engine.properties import DatabaseProperties
 from dgtui.engine.reporting import Reporter, SilentReporter
@@ -68,7 +64,10 @@ _MOST_BYTES_READ_BEFORE = 1 << 30
 """A larger archive is not read to its end only to know beforehand what the loading finds out."""
 
 
-class MysqlTarget(MysqlParts):
+_ROWS_RIGHTS = ("SELECT", "INSERT")
+
+
+class MysqlTarget(MysqlPlaces):
     """What the adapter does with a database that a restore writes to."""
 
     def target_state(self, database: str) -> TargetState:
@@ -89,57 +88,6 @@ class MysqlTarget(MysqlParts):
                 size_bytes=sum(table.total_bytes for table in tables),
             )
 
-    def loading_place(self, database: str) -> str:
-        """A database beside; for a user who may make none, tables of our own within it."""
-        with self._access.session() as session:
-            within = self._goes_inside(session, Grants(session), database)
-        return inside_name(database) if within else super().loading_place(database)
-
-    def keeps_former(self, database: str) -> bool:
-        """Of a database that is exchanged within itself only the rows."""
-        with self._access.session() as session:
-            return not self._goes_inside(session, Grants(session), database)
-
-    def keeps_former_rows(self, database: str) -> bool:
-        """Where its user may make a database for them."""
-        with self._access.session() as session:
-            return bool(self.settings.keep_replaced) and not lacking_beside(
-                Grants(session), self._places_beside(database), _KEEPING_RIGHTS
-            )
-
-    def kept_archive(self, kept_as: str) -> Archive:
-        """The rows in a database that keeps some."""
-        kept, options = self.for_database(kept_as), DumpOptions(backup_type="data_only")
-        probe = kept.probe(options)
-        return KeptRows(
-            probe.size_bytes or 0, lambda: kept.open_dump(probe, options, SilentReporter()), self.idle_timeout
-        )
-
-    def name_to_keep(self, beside: str, database: str, suffix: str) -> str:
-        """In a database that is exchanged within itself, names of our own too."""
-        if inside_of(beside) is not None:
-            return kept_name(database, suffix)
-        return super().name_to_keep(beside, database, suffix)
-
-    def unfit_to_swap(self, new: str) -> str:
-        """Tables that are kept within a database have lost their triggers and foreign keys."""
-        return f"{new} holds the rows alone" if kept_within(new) is not None else ""
-
-    def lies_in_target(self, beside: str) -> bool:
-        """Tables of our own within a database."""
-        return inside_of(beside) is not None
-
-    def _goes_inside(self, session: Session, grants: Grants, database: str) -> bool:
-        """Whether a database has to be exchanged within itself, and can be."""
-        return (
-            session.server.flavour == "mariadb"
-            and bool(lacking_beside(grants, self._places_beside(database), _RESTORE_RIGHTS))
-            and not sequence_names(session, database)
-        )
-
-    def _places_beside(self, database: str) -> list[str]:
-        return [self.beside_name(database, suffix) for suffix in (NEW_SUFFIX, _KEPT_SUFFIX)]
-
     def check_restore(self, archive: Archive, database: str, selection: Selection) -> tuple[str, ...]:
         """What can be known before the target is touched."""
         refuse_system(database)
@@ -147,7 +95,7 @@ class MysqlTarget(MysqlParts):
             client_tool(session.server, self.settings.tools)
             grants = Grants(session)
             refuse_read_only(session, grants, self.location)
-            rights = _ROWS_RIGHTS if selection.backup_type == "data_only" else _RESTORE_RIGHTS
+            rights = _ROWS_RIGHTS if selection.backup_type == "data_only" else RESTORE_RIGHTS
             lacking = [right for right in rights if not grants.allows(right, database)]
             if lacking:
                 raise PermissionDenied(
@@ -166,18 +114,6 @@ class MysqlTarget(MysqlParts):
                     "(SET USER or SUPER); such ones fail to load"
                 )
         return (*notes, *naming_notes(archive, database, selection, most_bytes=_MOST_BYTES_READ_BEFORE))
-
-    def _need_places_beside(self, session: Session, grants: Grants, database: str, selection: Selection) -> None:
-        """Raise PermissionDenied where the databases beside a target may not be made, and it cannot do without."""
-        commands = lacking_beside(grants, self._places_beside(database), _RESTORE_RIGHTS)
-        if commands and (selection != Selection() or not self._goes_inside(session, grants, database)):
-            raise PermissionDenied(
-                f"{self._access.user} may not make the databases beside {database} that it is loaded into first and "
-                "kept in; nothing was changed",
-                subject=database,
-                hint=f"Give that right, which holds for these databases alone: {' '.join(commands)}",
-                detail=commands,
-            )
 
     def refuse_unknown(self, archive: Archive, listed: Sequence[str], selection: Selection) -> tuple[str, ...]:
         """The views are not listed, and can be chosen all the same."""
@@ -251,15 +187,6 @@ class MysqlTarget(MysqlParts):
             hold_events(self._access, database, script.events)
         return outcome
 
-    def _load_inside(self, archive: Archive, database: str, reporter: Reporter) -> LoadOutcome:
-        try:
-            return load_inside(self._access, archive, database, reporter)
-        except SwapImpossible as error:
-            with self._access.session() as session:
-                commands = lacking_beside(Grants(session), self._places_beside(database), _RESTORE_RIGHTS)
-            error.hint = f"Let it be loaded into a database beside: {' '.join(commands)}"
-            raise
-
     def inventory(self, database: str) -> tuple[ObjectInfo, ...]:
         """All tables with their rows counted."""
         within = inside_of(database)
@@ -331,12 +258,6 @@ class MysqlTarget(MysqlParts):
         """Views, triggers, routines and events that the user may not make, or not in the name of their definers."""
         with self._access.session() as session:
             return never_again(session, database)
-
-
-_RESTORE_RIGHTS = ("SELECT", "INSERT", "CREATE", "DROP", "ALTER", "INDEX", "REFERENCES", "LOCK TABLES")
-_ROWS_RIGHTS = ("SELECT", "INSERT")
-_KEEPING_RIGHTS = ("SELECT", "INSERT", "CREATE", "DROP")
-_KEPT_SUFFIX = "__dgtui_old_00000000000000"
 
 
 def _holds_something(session: Session, database: str) -> bool:
