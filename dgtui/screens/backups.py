@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, ClassVar
 
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
@@ -88,6 +89,11 @@ class BackupsScreen(TabScreen):
 
     # What is shown
 
+    def on_screen_resume(self, _: events.ScreenResume) -> None:
+        """Ask the storages anew: one comes and goes without anybody here being told."""
+        if self.app.screen is self:
+            self._live.ask_again()
+
     def open(self, datasource: str) -> None:
         """Show the backups of one datasource."""
         self._wanted = datasource
@@ -126,10 +132,10 @@ class BackupsScreen(TabScreen):
 
     def on_listing_moved(self, message: Listing.Moved) -> None:
         """Another datasource, or another backup."""
-        if message.listing.id == "sources":
-            self._ask_backups()
-        else:
+        if message.listing.id != "sources":
             self._show_details()
+        elif message.key is None or message.key != self._backups.datasource:
+            self._ask_backups()
 
     def _ask_backups(self) -> None:
         name = self.query_one("#sources", Listing).key

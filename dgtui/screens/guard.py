@@ -194,13 +194,14 @@ class Guard:
             self._app.pulse_changed()
 
     def _set(self, pulse: Pulse) -> Pulse:
-        """Keep how everything stands now, and ask a storage that answers again for its copies; what was known before.
+        """Keep how everything stands now, and ask a storage that came or went for its copies; what was known before.
 
-        Until then they are shown as what cannot be reached.
+        Until then they are shown as they were before.
         """
         former, self.pulse = self.pulse, pulse
-        storages = (one for one in pulse.states if one.kind == "storage")
-        if any(former.state(one).failures and pulse.state(one).result == "ok" for one in storages):
+        storages = [one for one in pulse.states if one.kind == "storage"]
+        came = any(former.state(one).failures and pulse.state(one).result == "ok" for one in storages)
+        if came or any(former.state(one).result == "ok" and pulse.state(one).failures for one in storages):
             self._app.data_changed()
         return former
 

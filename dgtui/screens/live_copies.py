@@ -1,7 +1,7 @@
 """Asking storages for the copies of thousands of backups without holding up a key: what is in view first, in steps."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -18,6 +18,8 @@ FIRST_STEP = 50
 """How many copies are asked for at first: about what is in view."""
 STEP = 500
 """How many at a time afterwards: what comes into view is asked for soon, and few answers make rows be worded anew."""
+_JUST_NOW = timedelta(seconds=10)
+"""A storage that answered so shortly ago is not woken once more because somebody comes back from a dialog."""
 _PATIENCE_SECONDS = 1.0
 """After this a storage without an answer is said to have none."""
 
@@ -50,12 +52,25 @@ class LiveCopies:
         self.silent: set[str] = set()
         """The storages that were asked a while ago and have not answered yet."""
         self._waiting: dict[str, Timer] = {}
+        self._answered_at: dict[str, datetime] = {}
+        """By storage when it told of the last of its copies."""
         self._stopped = False
 
     def begin(self) -> None:
         """Ask every storage; one that is frozen holds up no other."""
         for storage in self._left:
             self._ask(storage)
+
+    def ask_again(self) -> None:
+        """Ask those storages that have not answered just now; what they said before is shown until they answer."""
+        for storage in [name for name, moment in self._answered_at.items() if self._now - moment > _JUST_NOW]:
+            del self._answered_at[storage]
+            self._left[storage] = dict(self._at[storage])
+            self._ask(storage)
+
+    @property
+    def _now(self) -> datetime:
+        return self._screen.engine_app.clock()
 
     def stop(self) -> None:
         """Others are shown now."""
@@ -107,20 +122,24 @@ class LiveCopies:
             # It does not answer: the rest is not asked.
             found |= {key: _unreachable(one, storage, copies) for key, one in left.items()}
             left.clear()
+        is_news = any(self._is_news(storage, key, copy) for key, copy in found.items())
         self.found[storage].update(found)
-        if any(self._is_news(storage, key, copy) for key, copy in found.items()):
+        if is_news:
             self._news.add(storage)
             self._changed()
         elif answers_again:
             self._changed()
         else:
             self._confirmed()
+        if not left:
+            self._answered_at[storage] = self._now
         if not left and storage in self._news:
+            self._news.discard(storage)
             self._learnt()
         self._ask(storage)
 
     def _is_news(self, storage: str, key: str, copy: Copy) -> bool:
-        known = _copy_at(self._at[storage][key], storage)
+        known = self.found[storage].get(key) or _copy_at(self._at[storage][key], storage)
         return known is None or known.status != copy.status
 
 
