@@ -14,6 +14,7 @@ import msgspec
 
 from dgtui.engine.comparison import Comparison
 from dgtui.engine.datasources.loading import TargetState
+from dgtui.engine.datasources.own_names import NEW_SUFFIX
 from dgtui.engine.errors import ConfigError, DatabaseConnectionError, DataGuardianError, RestoreError
 from dgtui.engine.model import Copy
 from dgtui.engine.properties import DatabaseProperties, from_metadata
@@ -25,7 +26,7 @@ from dgtui.engine.restore_part import put_part_in_place, refuse_present
 from dgtui.engine.restore_place import Placement
 from dgtui.engine.restore_refusals import IntendedRestore, refuse_backup, refuse_target
 from dgtui.engine.restore_report import load_and_compare
-from dgtui.engine.restore_task import NEW_SUFFIX, RestoreTask, started_restore
+from dgtui.engine.restore_task import RestoreTask, started_restore
 from dgtui.engine.restore_telling import content_of
 from dgtui.engine.restore_traces import cleanup_command
 from dgtui.engine.settling import empty_again, settle_earlier

@@ -2,6 +2,7 @@
 
 from dgtui.engine.comparison import is_selected
 from dgtui.engine.datasources.loading import TargetState
+from dgtui.engine.datasources.own_names import PART_SUFFIX, dated
 from dgtui.engine.errors import RestoreError
 from dgtui.engine.manifest import Manifest
 from dgtui.engine.messages import now
@@ -11,7 +12,7 @@ from dgtui.engine.restore_copy import GoodCopy
 from dgtui.engine.restore_late_rows import late_rows_of, late_rows_told
 from dgtui.engine.restore_model import PartChange
 from dgtui.engine.restore_place import Placement
-from dgtui.engine.restore_task import PART_SUFFIX, RestoreTask
+from dgtui.engine.restore_task import RestoreTask
 
 _NAMES_SHOWN = 5
 
@@ -39,7 +40,7 @@ def put_part_in_place(task: RestoreTask, place: Placement, beside: str, copy: Go
     change = PartChange(
         database=order.database,
         beside=beside,
-        keep_as=place.free_name(f"{PART_SUFFIX}{now():%Y%m%d%H%M%S}"),
+        keep_as=place.free_name(dated(PART_SUFFIX, now())),
         tables=order.selection.tables,
         name_as=order.name_as,
         merge=order.merge,

@@ -11,6 +11,7 @@ import msgspec
 
 from dgtui.engine.archive import StoredArchive
 from dgtui.engine.datasources.loading import Selection, TargetState
+from dgtui.engine.datasources.own_names import LIKE_SUFFIX, NEW_SUFFIX
 from dgtui.engine.errors import (
     DatabaseConnectionError,
     DataGuardianError,
@@ -26,7 +27,7 @@ from dgtui.engine.restore_model import Placing, Restore
 from dgtui.engine.restore_refusals import need_way_back, safety_needed, swap_needed
 from dgtui.engine.restore_report import load_and_compare
 from dgtui.engine.restore_swap import Replacement
-from dgtui.engine.restore_task import LIKE_SUFFIX, NEW_SUFFIX, RestoreTask, dropped, put_back_command
+from dgtui.engine.restore_task import RestoreTask, dropped, put_back_command
 from dgtui.engine.safety_copy import SafetyCopy
 from dgtui.engine.storages.base import Storage
 from dgtui.engine.stored import folder_of, read_known_manifest

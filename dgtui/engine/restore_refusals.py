@@ -4,7 +4,6 @@ The restore asks it before it begins, and so does whoever wants to know beforeha
 a restore is one that the restore itself says nothing against.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,13 +13,12 @@ import msgspec
 from dgtui.engine.datasources.base import Datasource
 from dgtui.engine.datasources.dumping import Archive
 from dgtui.engine.datasources.loading import Selection, TargetState
+from dgtui.engine.datasources.own_names import is_own
 from dgtui.engine.errors import ConfigError, DiskSpaceError, PermissionDenied, RestoreError
 from dgtui.engine.manifest import Manifest
 from dgtui.engine.model import Execution
 
 _NAMED = 5
-_OWN_NAME = re.compile(r"__dgtui_(?:new|like|old|part|rehearsal)(?:_[\da-f_]+)?\Z")
-"""How the names end of what restores and rehearsals make and keep beside their targets."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +59,7 @@ class IntendedRestore:
 def refuse_target(intended: IntendedRestore, state: TargetState) -> None:
     """Raise RestoreError or ConfigError where the target as it is now cannot take it, however it is asked for."""
     target, database = intended.target, intended.database
-    if _OWN_NAME.search(database):
+    if is_own(database):
         raise RestoreError(
             f"{database} is called as what dgtui itself makes and keeps beside a target: other restores and undos "
             "would take what lies there for theirs; nothing was changed",

@@ -7,11 +7,11 @@ import msgspec
 
 from dgtui.engine.datasources.dumping import Archive
 from dgtui.engine.datasources.loading import LoadOutcome, Selection
+from dgtui.engine.datasources.own_names import NEW_SUFFIX, OLD_SUFFIX, dated
 from dgtui.engine.errors import DataGuardianError, RestoreError
 from dgtui.engine.messages import now
 from dgtui.engine.restore_model import LateRows, Part, Placing
 from dgtui.engine.restore_swap import Replacement
-from dgtui.engine.restore_task import NEW_SUFFIX
 
 
 class RowsReplacement(Replacement):
@@ -20,7 +20,7 @@ class RowsReplacement(Replacement):
     def load(self, archive: Archive, selection: Selection, late: LateRows | None = None) -> LoadOutcome:
         """Load the rows, and write down before when they may be there to stay."""
         task, order, target = self._target_task, self._target_task.order, self._target_task.target
-        keep_as = self.free_name(f"__dgtui_old_{now():%Y%m%d%H%M%S}")
+        keep_as = self.free_name(dated(OLD_SUFFIX, now()))
         present = {entry.name for entry in target.target_state(order.database).objects}
         try:
             if target.loads_data_beside:

@@ -8,6 +8,7 @@ import msgspec
 from dgtui.engine.datasources.base import Datasource
 from dgtui.engine.datasources.dumping import Archive
 from dgtui.engine.datasources.loading import TargetState
+from dgtui.engine.datasources.own_names import OLD_SUFFIX, dated
 from dgtui.engine.errors import DataGuardianError, RestoreError, SwapImpossible
 from dgtui.engine.messages import now
 from dgtui.engine.restore_model import Part, PartChange, Placing, Restore, RestoreReport
@@ -87,7 +88,7 @@ class Replacement:
         task, database = self._target_task, self._target_task.order.database
         task.run.phase("swap")
         task.cancellation.check()
-        keep_as = self._free_name(f"__dgtui_old_{now():%Y%m%d%H%M%S}", beside)
+        keep_as = self._free_name(dated(OLD_SUFFIX, now()), beside)
         mark = task.target.swap_mark(beside)
         placing = Placing(beside=beside, keep_as=keep_as, mark=mark, existed=state.exists, disposable=disposable)
         with task.cancellation.shield():

@@ -18,12 +18,6 @@ from dgtui.engine.restore_model import Restore
 from dgtui.engine.run_writer import RunWriter
 from dgtui.engine.storages.base import Storage
 
-NEW_SUFFIX = "__dgtui_new"
-"""Of the database beside the target that an archive is loaded into first."""
-PART_SUFFIX = "__dgtui_part_"
-"""Of what keeps the part of a target that was replaced; the time follows."""
-LIKE_SUFFIX = "__dgtui_like"
-"""Of the empty database that keeps the target's own properties while the target is filled anew."""
 SHOWN_AT_MOST = 10
 """How many errors or differences are told one by one."""
 

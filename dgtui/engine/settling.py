@@ -11,13 +11,14 @@ from dgtui.engine.audit import append_audit
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.check import Finding
 from dgtui.engine.datasources.base import Datasource
+from dgtui.engine.datasources.own_names import NEW_SUFFIX
 from dgtui.engine.errors import EndNotKnown, RestoreError
 from dgtui.engine.late_rows import drop_late_rows, kept_late_rows
 from dgtui.engine.locks import take_lock
 from dgtui.engine.messages import now
 from dgtui.engine.model import ENDED
 from dgtui.engine.restore_model import Placing, Restore
-from dgtui.engine.restore_task import NEW_SUFFIX, target_lock_name
+from dgtui.engine.restore_task import target_lock_name
 from dgtui.engine.restore_telling import Warn, content_of, tell_verdict
 from dgtui.engine.restore_traces import cleanup_command, left_behind
 from dgtui.engine.runs import RunPaths

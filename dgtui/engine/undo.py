@@ -4,13 +4,14 @@ import contextlib
 from collections.abc import Iterator
 
 from dgtui.engine.datasources.loading import Selection, TargetState
+from dgtui.engine.datasources.own_names import NEW_SUFFIX, PART_SUFFIX, dated
 from dgtui.engine.errors import RestoreError
 from dgtui.engine.messages import now
 from dgtui.engine.orders import RestoreOrder
 from dgtui.engine.restore_late_rows import late_rows_of, late_rows_told
 from dgtui.engine.restore_model import LateRows, Part, PartChange, Placing, Restore, RestoreReport
 from dgtui.engine.restore_rows import RowsReplacement
-from dgtui.engine.restore_task import NEW_SUFFIX, PART_SUFFIX, UndoTask, dropped, started_restore
+from dgtui.engine.restore_task import UndoTask, dropped, started_restore
 from dgtui.engine.settling import forget_kept, settle_earlier
 from dgtui.engine.sizes import counted
 from dgtui.engine.undo_check import check_kept
@@ -85,7 +86,7 @@ class UndoRun:
         return PartChange(
             database=order.database,
             beside=beside,
-            keep_as=self._replacement.free_name(f"{PART_SUFFIX}{now():%Y%m%d%H%M%S}"),
+            keep_as=self._replacement.free_name(dated(PART_SUFFIX, now())),
             remove=part.added,
             remove_empty=part.made_for_them,
             back=order.kept_as is not None,

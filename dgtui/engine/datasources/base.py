@@ -18,7 +18,7 @@ from dgtui.engine.datasources.answer import HealthAnswer
 from dgtui.engine.datasources.datasource_settings import DatasourceSettings, ServerSettings
 from dgtui.engine.datasources.dumping import WHOLE, Archive, ArchiveCheck, Dump, DumpOptions, Probe
 from dgtui.engine.datasources.loading import LoadOutcome, MissingRoles, Selection, TargetState
-from dgtui.engine.datasources.places import NEW_SUFFIX
+from dgtui.engine.datasources.own_names import NEW_SUFFIX
 from dgtui.engine.datasources.replacing import Replacing
 from dgtui.engine.errors import BackupCreationError, ConfigError
 from dgtui.engine.model import ObjectInfo, ToolVersion

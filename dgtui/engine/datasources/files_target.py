@@ -13,6 +13,7 @@ from dgtui.engine.datasources.datasource_settings import DatasourceSettings, Set
 from dgtui.engine.datasources.dumping import Archive
 from dgtui.engine.datasources.file_tree import ITSELF, OTHERS, Sizes, TooLong, walk
 from dgtui.engine.datasources.loading import Announce, LoadOutcome, Selection, TargetState
+from dgtui.engine.datasources.own_names import PART_SUFFIX
 from dgtui.engine.datasources.places import (
     beside,
     free_bytes,
@@ -135,7 +136,7 @@ class FilesTarget(Datasource[FilesSettings]):
         """Remove a folder or file whole; never a mount, a link's target, or the root."""
         target = safe_target(database)
         remove_tree(target)
-        if "__dgtui_part_" in target.name:
+        if PART_SUFFIX in target.name:
             target.with_name(target.name + STEPS).unlink(missing_ok=True)
 
     def load(

@@ -11,17 +11,17 @@ from dgtui.engine.datasources.mysql_errors import quote
 from dgtui.engine.datasources.mysql_keys import key_definitions
 from dgtui.engine.datasources.mysql_look import CARRIED, carried_tables, has_table
 from dgtui.engine.datasources.mysql_rename import Move, rename_tables
+from dgtui.engine.datasources.own_names import OLD_SUFFIX
 from dgtui.engine.model import ObjectInfo
 
 _KEPT = f"{CARRIED}old_"
-_SUFFIX = "__dgtui_old_"
 _LONGEST_NAME = 64
 
 
 def kept_name(database: str, suffix: str) -> str:
     """What the former tables within a database are called together."""
     # The number that tells two of one moment apart must not pass for that of a table.
-    moment = suffix.removeprefix(_SUFFIX).replace("_", "n")
+    moment = suffix.removeprefix(OLD_SUFFIX).replace("_", "n")
     return f"{database}.{_KEPT}{moment}*"
 
 

@@ -20,7 +20,7 @@ from dgtui.engine.datasources.mysql_look import (
 )
 from dgtui.engine.datasources.mysql_part import impossible, refuse_obstacles, replace_tables, settle_tables
 from dgtui.engine.datasources.mysql_waiting import waiting_session
-from dgtui.engine.datasources.places import NEW_SUFFIX
+from dgtui.engine.datasources.own_names import NEW_SUFFIX
 from dgtui.engine.errors import RestoreError
 from dgtui.engine.reporting import Reporter
 from dgtui.engine.restore_model import LateRows, PartChange

@@ -16,14 +16,13 @@ from dgtui.engine.datasources.mysql_obstacles import lacking_beside
 from dgtui.engine.datasources.mysql_parts import MysqlParts
 from dgtui.engine.datasources.mysql_rights import Grants
 from dgtui.engine.datasources.mysql_rows_kept import KeptRows
-from dgtui.engine.datasources.places import NEW_SUFFIX
+from dgtui.engine.datasources.own_names import NEW_SUFFIX, OLD_SUFFIX
 from dgtui.engine.errors import PermissionDenied, SwapImpossible
 from dgtui.engine.reporting import Reporter, SilentReporter
 
 RESTORE_RIGHTS = ("SELECT", "INSERT", "CREATE", "DROP", "ALTER", "INDEX", "REFERENCES", "LOCK TABLES")
 _KEEPING_RIGHTS = ("SELECT", "INSERT", "CREATE", "DROP")
-_KEPT_SUFFIX = "__dgtui_old_00000000000000"
-"""As long as those of kept databases are."""
+_LONGEST_SUFFIX = f"{OLD_SUFFIX}{'0' * 14}"
 
 
 class MysqlPlaces(MysqlParts):
@@ -79,7 +78,7 @@ class MysqlPlaces(MysqlParts):
 
     def _lacking_beside(self, grants: Grants, database: str, rights: Sequence[str] = RESTORE_RIGHTS) -> tuple[str, ...]:
         """The GRANT commands for the databases beside; empty where they can be made."""
-        places = [self.beside_name(database, suffix) for suffix in (NEW_SUFFIX, _KEPT_SUFFIX)]
+        places = [self.beside_name(database, suffix) for suffix in (NEW_SUFFIX, _LONGEST_SUFFIX)]
         return lacking_beside(grants, places, rights)
 
     def _need_places_beside(self, session: Session, grants: Grants, database: str, selection: Selection) -> None:

@@ -54,7 +54,7 @@ from dgtui.engine.datasources.mysql_script import Script
 from dgtui.engine.datasources.mysql_swap import settle_databases, swap_databases
 from dgtui.engine.datasources.mysql_tools import client_tool
 from dgtui.engine.datasources.mysql_waiting import waiting_session
-from dgtui.engine.datasources.places import NEW_SUFFIX
+from dgtui.engine.datasources.own_names import NEW_SUFFIX
 from dgtui.engine.errors import PermissionDenied, RestoreError
 from dgtui.engine.model import ObjectInfo
 from dgtui.engine.properties import DatabaseProperties

@@ -20,8 +20,6 @@ from dgtui.engine.files import nearest_folder, rename_folder
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 """Also the marks that turn the direction of writing: a name must not look like another one."""
-NEW_SUFFIX = "__dgtui_new"
-"""Of what is made beside a target, to take its place."""
 _ACCESS_LISTS = "system.posix_acl_"
 _CARRIED_ATTRIBUTES = (_ACCESS_LISTS, "user.")
 _AT_FDCWD = -100

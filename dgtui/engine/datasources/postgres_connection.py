@@ -14,6 +14,7 @@ import msgspec
 from dgtui.engine.datasources.answer import TimeLimit
 from dgtui.engine.datasources.base import connection_hint
 from dgtui.engine.datasources.datasource_settings import ServerSettings, SettingRules
+from dgtui.engine.datasources.own_names import is_loaded_into
 from dgtui.engine.datasources.postgres_failures import known_failure
 from dgtui.engine.datasources.postgres_names import connection_string, name_mistake
 from dgtui.engine.datasources.postgres_pooling import refuse_shared_sessions
@@ -41,8 +42,6 @@ _TIMEOUTS = {"idle_session_timeout": 140000, "transaction_timeout": 170000}
 _SINCE_LOGIN_TRIGGERS = 170000
 _NO_EVENT_TRIGGERS = "-c event_triggers=off"
 """A trigger that logs who logs in would write into what was just loaded, and then has more rows than the backup."""
-_BESIDE = re.compile(r"__dgtui_(?:new|rehearsal_[\da-f]+)\Z")
-"""How the names end of the databases that we load into: nobody but us is to log in to them."""
 
 _AS_WHOM = """
 SELECT current_user, (
@@ -200,7 +199,7 @@ class Access:
                 autocommit=True,
                 connect_timeout=patience,
                 application_name="dgtui",
-                options=_NO_EVENT_TRIGGERS if self._may_quiet and _BESIDE.search(database) else "",
+                options=_NO_EVENT_TRIGGERS if self._may_quiet and is_loaded_into(database) else "",
                 client_encoding="utf8",
             )
         except psycopg.Error as error:

@@ -10,7 +10,8 @@ from pathlib import Path
 from dgtui.engine.child import printable
 from dgtui.engine.datasources.dumping import Archive
 from dgtui.engine.datasources.loading import Announce, LoadError, LoadOutcome, Selection
-from dgtui.engine.datasources.places import NEW_SUFFIX, beside, mark_of, need_room
+from dgtui.engine.datasources.own_names import NEW_SUFFIX
+from dgtui.engine.datasources.places import beside, mark_of, need_room
 from dgtui.engine.datasources.sqlite_check import check_file, quoted, shown_name, table_names
 from dgtui.engine.datasources.sqlite_restore import write_archive
 from dgtui.engine.datasources.sqlite_selection import chosen_tables

@@ -11,8 +11,8 @@ from typing import Literal
 from dgtui.engine.child import printable
 from dgtui.engine.datasources.dumping import Archive
 from dgtui.engine.datasources.loading import Announce, LoadOutcome, Selection
+from dgtui.engine.datasources.own_names import NEW_SUFFIX
 from dgtui.engine.datasources.places import (
-    NEW_SUFFIX,
     beside,
     copy_ownership,
     holders,
