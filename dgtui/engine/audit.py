@@ -26,11 +26,11 @@ from typing import Literal
 
 import msgspec
 
-from dgtui.engine.catalog import CatalogError, Database
+from dgtui.engine.catalog import Database
 from dgtui.engine.catalog.audit import AuditTable
 from dgtui.engine.catalog.database import Also, time_text
 from dgtui.engine.child import printable
-from dgtui.engine.errors import PermissionDenied, StorageError
+from dgtui.engine.errors import CatalogError, PermissionDenied, StorageError
 from dgtui.engine.files import write_durably
 from dgtui.engine.locks import take_lock
 from dgtui.engine.messages import now

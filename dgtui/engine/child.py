@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from dgtui.engine.errors import DatabaseConnectionError, ToolMissing
+from dgtui.engine.errors import IdleTimeout, ToolMissing
 from dgtui.engine.threads import Thread
 
 TAIL_LINES = 25
@@ -28,10 +28,6 @@ _withheld: set[str] = set()
 def withhold(variables: Iterable[str]) -> None:
     """Keep these variables of our environment too from the programs that are started from now on."""
     _withheld.update(variables)
-
-
-class IdleTimeout(DatabaseConnectionError):
-    """Nothing moved for the configured time."""
 
 
 def as_comment(text: str) -> str:

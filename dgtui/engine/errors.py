@@ -6,7 +6,8 @@ DataGuardianError
 ├── ToolTooOld                  the program does not fit the server's version
 ├── DatabaseConnectionError     the server cannot be reached, or the connection was lost
 │   ├── AuthenticationError     the server refuses the user or the password
-│   └── ServerTimeout           the server is there, and does not answer in time
+│   ├── ServerTimeout           the server is there, and does not answer in time
+│   └── IdleTimeout             nothing moved for the configured time
 ├── BackupCreationError         the dump did not become a whole backup
 │   └── SourceChanged           somebody changed a table while it was dumped
 ├── StorageError                a storage cannot be reached, read or written
@@ -16,9 +17,16 @@ DataGuardianError
 ├── PermissionDenied            a right is missing, at the database or in the file system
 ├── JobBusy                     another run of the same job, or on the same target, is under way
 ├── RestoreError                a restore did not succeed
-│   ├── EndNotKnown            nobody can tell any more which content a change left in place
+│   ├── EndNotKnown             nobody can tell any more which content a change left in place
 │   └── SwapImpossible          the new content cannot take the old one's place by a rename; nothing was changed
-└── Cancelled                   somebody asked it to stop
+├── CatalogError                the catalogue cannot be read or written
+│   └── CatalogDamaged          its file is damaged
+├── DeliveryError               a channel did not take a message
+├── OutOfMemory                 the process got no more memory
+├── Cancelled                   somebody asked it to stop
+└── Stopped                     a signal ended it that nobody sent through this program
+
+One that only the callers of one function tell from its parent is defined beside that function.
 """
 
 from collections.abc import Sequence
@@ -106,6 +114,10 @@ class ServerTimeout(DatabaseConnectionError):
     """The server is there, and does not answer in time."""
 
 
+class IdleTimeout(DatabaseConnectionError):
+    """Nothing moved for the configured time."""
+
+
 class BackupCreationError(DataGuardianError):
     """The dump did not become a whole backup."""
 
@@ -156,6 +168,27 @@ class SwapImpossible(RestoreError):
     """The new content cannot take the place of the old one by a rename; nothing was changed."""
 
 
+class CatalogError(DataGuardianError):
+    """The catalogue cannot be read or written."""
+
+
+class CatalogDamaged(CatalogError):
+    """The catalogue's file is damaged."""
+
+
+class DeliveryError(DataGuardianError):
+    """A message was not taken; the text tells at which step, and why."""
+
+    def __init__(self, message: str, *, subject: str = "", hint: str = "", asked_to_wait: float = 0.0) -> None:
+        """`asked_to_wait`: seconds for which the receiver does not want to be asked again."""
+        super().__init__(message, subject=subject, hint=hint)
+        self.asked_to_wait = asked_to_wait
+
+
+class OutOfMemory(DataGuardianError):
+    """The process got no more memory."""
+
+
 class Cancelled(DataGuardianError):
     """Somebody asked it to stop."""
 
@@ -189,4 +222,4 @@ ERRORS_BY_KIND: dict[str, type[DataGuardianError]] = {
         Cancelled,
     )
 }
-"""To build an error again from a message of a worker."""
+"""To build an error again from a message of a worker; a class that is not here goes by its parent's name."""

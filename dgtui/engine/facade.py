@@ -9,14 +9,13 @@ from dgtui.config.kept import load_or_former
 from dgtui.config.kinds import ObjectKind, object_kinds
 from dgtui.config.store import Values, read_values, remove_object, save_object
 from dgtui.engine.aftermath import RestoreAftermath
-from dgtui.engine.catalog import CatalogError
 from dgtui.engine.catalog.due_runs import MissedRun, missed_runs
 from dgtui.engine.catalog.proofs import Proofs
 from dgtui.engine.check import Finding, examine_everything
 from dgtui.engine.cleanup import Retention
 from dgtui.engine.config_changes import ConfigChanges
 from dgtui.engine.deletion import Forgotten, known_at, refuse_needed
-from dgtui.engine.errors import PermissionDenied, StorageError
+from dgtui.engine.errors import CatalogError, PermissionDenied, StorageError
 from dgtui.engine.figures import Figures
 from dgtui.engine.files import is_read_only
 from dgtui.engine.guardian.overview import (

@@ -7,7 +7,7 @@ import mmap
 import sys
 from collections.abc import Iterator
 
-from dgtui.engine.errors import DataGuardianError
+from dgtui.engine.errors import OutOfMemory
 
 NO_THREAD = "can't start new thread"
 """What Python says where there is no room for the stack of one."""
@@ -25,10 +25,6 @@ _SIGNS = (
 )
 _ROOM_TO_LOAD = 64 << 20
 """The catalogue takes half of it, and what runs at the same time the rest."""
-
-
-class OutOfMemory(DataGuardianError):
-    """The process got no more memory."""
 
 
 @contextlib.contextmanager

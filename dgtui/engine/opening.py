@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dgtui.config import Config
-from dgtui.engine.catalog import Catalog, CatalogDamaged
+from dgtui.engine.catalog import Catalog
 from dgtui.engine.catalog.database import is_without_room
 from dgtui.engine.catalog.reading_copy import CatalogCopy, copy_catalog
-from dgtui.engine.errors import DataGuardianError
+from dgtui.engine.errors import CatalogDamaged, DataGuardianError
 from dgtui.engine.files import explained, is_read_only
 from dgtui.engine.runs import RunPaths
 

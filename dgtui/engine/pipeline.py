@@ -9,9 +9,8 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
-from dgtui.engine.child import IdleTimeout
 from dgtui.engine.codecs import compressor, part_file_name
-from dgtui.engine.errors import DataGuardianError, StorageError
+from dgtui.engine.errors import DataGuardianError, IdleTimeout, StorageError
 from dgtui.engine.lanes import Lane, Stalled
 from dgtui.engine.manifest import Chunk
 from dgtui.engine.model import Record

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from dgtui.config import Config
 from dgtui.config.leftovers import remove_cut_saves
 from dgtui.engine.audit import HeadNotWritten
-from dgtui.engine.catalog import Catalog, CatalogDamaged
+from dgtui.engine.catalog import Catalog
 from dgtui.engine.cleanup import Cleanup
 from dgtui.engine.config_changes import ConfigChanges
-from dgtui.engine.errors import DataGuardianError
+from dgtui.engine.errors import CatalogDamaged, DataGuardianError
 from dgtui.engine.putting_back import put_back_cut_imports
 from dgtui.engine.reconcile import reconcile
 from dgtui.engine.runs import RunPaths

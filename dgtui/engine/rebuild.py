@@ -5,10 +5,10 @@ from pathlib import Path
 
 from dgtui.config import Config
 from dgtui.engine.audit import HeadNotWritten, append_audit
-from dgtui.engine.catalog import Catalog, CatalogError
+from dgtui.engine.catalog import Catalog
 from dgtui.engine.catalog.damage import was_moved_aside
 from dgtui.engine.catalog.database import note_storages_read
-from dgtui.engine.errors import DataGuardianError, JobBusy
+from dgtui.engine.errors import CatalogError, DataGuardianError, JobBusy
 from dgtui.engine.locks import take_lock
 from dgtui.engine.notify import raise_notification
 from dgtui.engine.runs import RunPaths

@@ -11,12 +11,12 @@ import msgspec
 
 from dgtui.config import Config
 from dgtui.engine.backup import ordered_plan, started_execution
-from dgtui.engine.catalog import Catalog, CatalogError
+from dgtui.engine.catalog import Catalog
 from dgtui.engine.catalog.audit import AuditTable
 from dgtui.engine.catalog.due_runs import queued_runs
 from dgtui.engine.catalog.unsettled import unsettled_backups
 from dgtui.engine.dead_backups import find_backup, interruption, look_once_more
-from dgtui.engine.errors import JobBusy
+from dgtui.engine.errors import CatalogError, JobBusy
 from dgtui.engine.files import explained
 from dgtui.engine.late_telling import LateTeller
 from dgtui.engine.locks import take_lock

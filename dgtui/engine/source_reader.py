@@ -7,8 +7,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-from dgtui.engine.child import IdleTimeout, widen_pipe
-from dgtui.engine.errors import BackupCreationError, Cancelled
+from dgtui.engine.child import widen_pipe
+from dgtui.engine.errors import BackupCreationError, Cancelled, IdleTimeout
 
 _BLOCK_BYTES = 1 << 18
 _LOOK_AROUND_SECONDS = 0.2

@@ -17,13 +17,13 @@ from dgtui.engine.catalog import Database
 from dgtui.engine.catalog.catalog import write_execution
 from dgtui.engine.catalog.database import Also
 from dgtui.engine.causes import cause_of_end
-from dgtui.engine.errors import DataGuardianError
+from dgtui.engine.errors import DataGuardianError, DeliveryError
 from dgtui.engine.locks import lock_holder
 from dgtui.engine.messages import now
 from dgtui.engine.model import Copy, Execution, Problem
 from dgtui.engine.notification_model import NotificationKind, SubjectKind
 from dgtui.engine.notify import raise_notification
-from dgtui.engine.notify.connection import Deadline, DeliveryError
+from dgtui.engine.notify.connection import Deadline
 from dgtui.engine.notify.courier import Courier
 from dgtui.engine.notify.webhook_sender import request
 from dgtui.engine.problems import was_stopped

@@ -2,7 +2,8 @@
 
 import threading
 
-from dgtui.engine.memory import NO_THREAD, OutOfMemory, need_room
+from dgtui.engine.errors import OutOfMemory
+from dgtui.engine.memory import NO_THREAD, need_room
 
 _ROOM_FOR_A_THREAD = 16 << 20
 """Its stack takes half of it, and its first steps some of the rest."""

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from dgtui.engine.child import IdleTimeout, run_tool
-from dgtui.engine.errors import ToolMissing
+from dgtui.engine.child import run_tool
+from dgtui.engine.errors import IdleTimeout, ToolMissing
 from dgtui.engine.model import ToolVersion
 
 _ANSWER_SECONDS = 10.0

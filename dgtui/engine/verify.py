@@ -10,12 +10,12 @@ from typing import Any
 
 from dgtui.config import Config
 from dgtui.engine.archive import StoredArchive
-from dgtui.engine.catalog import Catalog, CatalogError
+from dgtui.engine.catalog import Catalog
 from dgtui.engine.catalog.catalog import KNOWN_TO_BE_LOST
 from dgtui.engine.catalog.unsettled import complete_if_everywhere
 from dgtui.engine.datasources import datasource_adapter
 from dgtui.engine.datasources.dumping import ArchiveCheck
-from dgtui.engine.errors import DataGuardianError, StorageError, ValidationError
+from dgtui.engine.errors import CatalogError, DataGuardianError, StorageError, ValidationError
 from dgtui.engine.manifest import Manifest
 from dgtui.engine.messages import now
 from dgtui.engine.model import Copy, CopyStatus, Execution

@@ -20,12 +20,13 @@ import sqlalchemy as sa
 
 from dgtui.config import Config
 from dgtui.config.channels import ChannelSettings, EmailSettings, WebhookSettings
-from dgtui.engine.catalog import Catalog, CatalogError
+from dgtui.engine.catalog import Catalog
 from dgtui.engine.catalog.deliveries import Deliveries
 from dgtui.engine.catalog.delivery_items import DeliveryItems
 from dgtui.engine.catalog.notifications import Notifications
 from dgtui.engine.datasources.postgres_connection import PostgresSettings
-from dgtui.engine.memory import OutOfMemory, out_of_memory
+from dgtui.engine.errors import CatalogError, OutOfMemory
+from dgtui.engine.memory import out_of_memory
 from dgtui.engine.model import Execution, Problem
 from dgtui.engine.notification_model import NotificationKind
 from dgtui.engine.notify import courier, raise_notification
@@ -625,7 +626,8 @@ def test_people_are_reminded_of_what_lasts_while_one_recipient_is_put_off(post: 
 _DAEMON = """
 import sys
 import threading
-from dgtui.engine.catalog import Catalog, CatalogError
+from dgtui.engine.catalog import Catalog
+from dgtui.engine.errors import CatalogError
 from dgtui.config import load_config
 from dgtui.engine.notify.courier import Courier
 from pathlib import Path

@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from dgtui.engine.cancellation import CANCEL
-from dgtui.engine.catalog import SCHEMA_VERSION, CatalogError
+from dgtui.engine.catalog import SCHEMA_VERSION
 from dgtui.engine.catalog.health import HealthRecords
+from dgtui.engine.errors import CatalogError
 from dgtui.engine.health_model import Watched
 from dgtui.engine.runs import RunPaths
 from tests.support.daemons import StartDaemon

@@ -8,9 +8,10 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from dgtui.config import Config
-from dgtui.engine.catalog import Catalog, CatalogError
+from dgtui.engine.catalog import Catalog
 from dgtui.engine.catalog.health import HealthRecords
 from dgtui.engine.catalog.notifications import Notifications
+from dgtui.engine.errors import CatalogError
 from dgtui.engine.health import HealthWorker, asking, jobs
 from dgtui.engine.health import worker as health_worker
 from dgtui.engine.health.judging import span_text

@@ -8,7 +8,6 @@ from pathlib import Path
 import pymysql
 import pytest
 
-from dgtui.engine.child import IdleTimeout
 from dgtui.engine.datasources import mysql_lockwatch
 from dgtui.engine.datasources.loading import Selection
 from dgtui.engine.datasources.mysql_connection import Access
@@ -17,7 +16,7 @@ from dgtui.engine.datasources.mysql_loadwatch import LoadWatch, _Look
 from dgtui.engine.datasources.mysql_lockwatch import LockWatch
 from dgtui.engine.datasources.mysql_script import Script
 from dgtui.engine.datasources.side_watch import LOOKS
-from dgtui.engine.errors import RestoreError
+from dgtui.engine.errors import IdleTimeout, RestoreError
 from dgtui.engine.model import RestoreType
 from dgtui.engine.reporting import SilentReporter
 from tests.support.cutting import Cut, cutting

@@ -7,11 +7,10 @@ import msgspec
 import pymysql
 import pytest
 
-from dgtui.engine.child import IdleTimeout
 from dgtui.engine.datasources.mysql import MysqlDatasource
 from dgtui.engine.datasources.mysql_connection import Access
 from dgtui.engine.datasources.mysql_waiting import waiting_session
-from dgtui.engine.errors import DatabaseConnectionError, DataGuardianError, ServerTimeout
+from dgtui.engine.errors import DatabaseConnectionError, DataGuardianError, IdleTimeout, ServerTimeout
 from dgtui.engine.reporting import SilentReporter
 from dgtui.engine.settings import Duration
 from tests.support.cutting import Cut, cutting

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from dgtui.engine import starting
-from dgtui.engine.catalog import Catalog, CatalogError
+from dgtui.engine.catalog import Catalog
 from dgtui.engine.datasources.loading import Selection
+from dgtui.engine.errors import CatalogError
 from dgtui.engine.facade import Engine
 from dgtui.engine.restore_traces import left_behind
 from tests.support.changing import Changing, changing

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from dgtui.engine.audit import HEAD_NAME, append_audit, current_actor, verify_audit
-from dgtui.engine.catalog import Catalog, CatalogError
+from dgtui.engine.catalog import Catalog
 from dgtui.engine.catalog.audit import AuditTable
+from dgtui.engine.errors import CatalogError
 from dgtui.engine.notification_model import Actor, AuditEntry
 
 MOMENT = datetime(2025, 2, 13, 6, 0, 1, tzinfo=UTC)
@@ -27,7 +28,8 @@ import sys
 from pathlib import Path
 from dgtui.engine import audit
 from dgtui.engine.audit import append_audit
-from dgtui.engine.catalog import Catalog, CatalogError
+from dgtui.engine.catalog import Catalog
+from dgtui.engine.errors import CatalogError
 audit._LOCK_SECONDS = 240  # the lock goes to whoever looks at the right moment, and not by turns
 catalog = Catalog(Path(sys.argv[1]))
 for number in range(int(sys.argv[3])):

@@ -10,9 +10,10 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from dgtui.engine.catalog import SCHEMA_VERSION, Catalog, CatalogDamaged, CatalogError, tables
+from dgtui.engine.catalog import SCHEMA_VERSION, Catalog, tables
 from dgtui.engine.catalog.backups import save_states
 from dgtui.engine.catalog.rows import columns_of
+from dgtui.engine.errors import CatalogDamaged, CatalogError
 from dgtui.engine.model import Copy, CopyStatus, Execution, ExecutionStatus, Problem
 from dgtui.engine.restore_model import Restore
 from tests.support.descriptors import open_below

@@ -12,10 +12,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from dgtui.engine.catalog import Catalog, CatalogError, json_pages
+from dgtui.engine.catalog import Catalog, json_pages
 from dgtui.engine.catalog.backups import all_backups
 from dgtui.engine.catalog.helping import read_pages
 from dgtui.engine.catalog.proofs import Proof, Proofs, ProofWay
+from dgtui.engine.errors import CatalogError
 from dgtui.engine.model import Alike, Backup, Copy, CopyStatus, Execution, Listed, Problem, copies_of
 
 MOMENT = datetime(2025, 2, 13, 6, 0, 1, tzinfo=UTC)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from dgtui.engine.child import Child, IdleTimeout, output_of, run_tool
-from dgtui.engine.errors import ToolMissing
+from dgtui.engine.child import Child, output_of, run_tool
+from dgtui.engine.errors import IdleTimeout, ToolMissing
 from dgtui.engine.threads import Thread
 from tests.support.homes import PATIENCE_SECONDS
 

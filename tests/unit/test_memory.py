@@ -5,11 +5,13 @@ import sys
 
 import pytest
 
-from dgtui.engine.memory import OutOfMemory, memory_explained
+from dgtui.engine.errors import OutOfMemory
+from dgtui.engine.memory import memory_explained
 
 _ASK = """
 import resource
-from dgtui.engine.memory import OutOfMemory, need_room_to_load
+from dgtui.engine.errors import OutOfMemory
+from dgtui.engine.memory import need_room_to_load
 with open("/proc/self/statm") as numbers:
     taken = int(numbers.read().split()[0]) * resource.getpagesize()
 for room, enough in ((32 << 20, False), (128 << 20, True)):

@@ -16,8 +16,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dgtui.engine import pipeline
-from dgtui.engine.child import IdleTimeout
-from dgtui.engine.errors import BackupCreationError, Cancelled, DiskSpaceError, StorageError, ValidationError
+from dgtui.engine.errors import (
+    BackupCreationError,
+    Cancelled,
+    DiskSpaceError,
+    IdleTimeout,
+    StorageError,
+    ValidationError,
+)
 from dgtui.engine.lanes import Lane
 from dgtui.engine.pipeline import PipelineCounters, PipelineResult, run_pipeline
 from dgtui.engine.settings import Compression

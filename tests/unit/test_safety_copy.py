@@ -9,8 +9,14 @@ import pytest
 
 from dgtui.config import JobSettings
 from dgtui.engine.backup import Backup
-from dgtui.engine.catalog import CatalogError
-from dgtui.engine.errors import Cancelled, DatabaseConnectionError, DataGuardianError, DiskSpaceError, RestoreError
+from dgtui.engine.errors import (
+    Cancelled,
+    CatalogError,
+    DatabaseConnectionError,
+    DataGuardianError,
+    DiskSpaceError,
+    RestoreError,
+)
 from dgtui.engine.safety_copy import take_safety_copy
 
 _SOURCE = SimpleNamespace(name="shop", database="shop", kind="postgres")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from dgtui.engine.catalog import CatalogError
 from dgtui.engine.catalog.due_runs import missed_runs, queued_runs
+from dgtui.engine.errors import CatalogError
 from tests.support.refusing import refusing, refusing_those
 from tests.unit.timetable_support import START, Guard, job
 

@@ -14,15 +14,13 @@ from dgtui.engine.catalog import (  # they bring their tables
     retention,
 )
 from dgtui.engine.catalog.catalog import Catalog
-from dgtui.engine.catalog.database import CatalogDamaged, CatalogError, Database
+from dgtui.engine.catalog.database import Database
 from dgtui.engine.catalog.stand_in import open_or_stand_in
 from dgtui.engine.catalog.tables import SCHEMA_VERSION
 
 __all__ = [
     "SCHEMA_VERSION",
     "Catalog",
-    "CatalogDamaged",
-    "CatalogError",
     "Database",
     "audit",
     "config_files",

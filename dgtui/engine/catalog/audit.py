@@ -8,8 +8,9 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from dgtui.engine.catalog.database import Also, CatalogDamaged, CatalogError, Database, time_text
+from dgtui.engine.catalog.database import Also, Database, time_text
 from dgtui.engine.catalog.tables import metadata
+from dgtui.engine.errors import CatalogDamaged, CatalogError
 from dgtui.engine.notification_model import Actor, AuditEntry
 
 _Query = sa.Select[*tuple[Any, ...]]

@@ -23,7 +23,7 @@ from dgtui.engine.catalog.damage import (
     tells_of_damage,
 )
 from dgtui.engine.catalog.tables import SCHEMA_VERSION, meta, metadata
-from dgtui.engine.errors import DataGuardianError
+from dgtui.engine.errors import CatalogDamaged, CatalogError
 from dgtui.engine.files import is_read_only
 from dgtui.engine.locks import Lock, take_lock
 
@@ -32,14 +32,6 @@ Also = Callable[[sa.Connection], None]
 _BUSY_SECONDS = 10
 _LITTLE_BYTES = 1 << 20
 _UNREAD = "storages_unread"
-
-
-class CatalogError(DataGuardianError):
-    """The catalogue cannot be read or written."""
-
-
-class CatalogDamaged(CatalogError):
-    """The catalogue's file is damaged."""
 
 
 class Database:

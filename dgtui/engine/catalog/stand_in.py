@@ -6,9 +6,8 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from dgtui.engine.catalog.catalog import Catalog
-from dgtui.engine.catalog.database import CatalogError
 from dgtui.engine.catalog.tables import meta
-from dgtui.engine.errors import DataGuardianError, StorageError
+from dgtui.engine.errors import CatalogError, DataGuardianError, StorageError
 from dgtui.engine.storages.known_markers import known_markers
 
 

@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from dgtui.engine.child import IdleTimeout, printable
+from dgtui.engine.child import printable
 from dgtui.engine.datasources.mysql_connection import Access, Session
 from dgtui.engine.datasources.mysql_waiting import SILENCE_HINT, UNKNOWN_SECONDS, asked_meanwhile
 from dgtui.engine.datasources.side_watch import LOOKS, looks
-from dgtui.engine.errors import DataGuardianError, RestoreError
+from dgtui.engine.errors import DataGuardianError, IdleTimeout, RestoreError
 from dgtui.engine.model import Record
 from dgtui.engine.reporting import Reporter
 from dgtui.engine.threads import Thread

@@ -9,13 +9,13 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Literal, TypeVar
 
-from dgtui.engine.child import IdleTimeout
 from dgtui.engine.datasources.mysql_connection import Access, Session
 from dgtui.engine.datasources.side_watch import LOOKS, SideWatch, looks
 from dgtui.engine.errors import (
     BackupCreationError,
     DatabaseConnectionError,
     DataGuardianError,
+    IdleTimeout,
     ServerTimeout,
 )
 

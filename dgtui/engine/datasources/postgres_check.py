@@ -5,11 +5,11 @@ import select
 import subprocess
 from collections.abc import Iterable
 
-from dgtui.engine.child import Child, IdleTimeout, describe_exit, widen_pipe
+from dgtui.engine.child import Child, describe_exit, widen_pipe
 from dgtui.engine.datasources.dumping import ArchiveCheck
 from dgtui.engine.datasources.postgres_toc import MAGIC
 from dgtui.engine.datasources.postgres_tools import buffered, newest_tool
-from dgtui.engine.errors import ToolTooOld, ValidationError
+from dgtui.engine.errors import IdleTimeout, ToolTooOld, ValidationError
 from dgtui.engine.tee import tee
 
 _IDLE_SECONDS = 600.0

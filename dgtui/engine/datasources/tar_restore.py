@@ -5,13 +5,13 @@ import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from dgtui.engine.child import Child, IdleTimeout, describe_exit
+from dgtui.engine.child import Child, describe_exit
 from dgtui.engine.datasources.dumping import Archive
 from dgtui.engine.datasources.loading import LoadError, LoadOutcome
 from dgtui.engine.datasources.places import unshown
 from dgtui.engine.datasources.tar_program import attribute_options, from_list, name_list
 from dgtui.engine.datasources.tar_reader import TarReader
-from dgtui.engine.errors import RestoreError
+from dgtui.engine.errors import IdleTimeout, RestoreError
 from dgtui.engine.files import file_error, fsync_folder
 from dgtui.engine.model import ToolVersion
 from dgtui.engine.reporting import Reporter

@@ -4,10 +4,11 @@ import statistics
 from datetime import datetime
 
 from dgtui.config import Config
-from dgtui.engine.catalog import Catalog, CatalogError
+from dgtui.engine.catalog import Catalog
 from dgtui.engine.datasources.answer import HealthAnswer
 from dgtui.engine.errors import (
     AuthenticationError,
+    CatalogError,
     DatabaseConnectionError,
     DataGuardianError,
     DiskSpaceError,

@@ -15,8 +15,9 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from dgtui.config import Config
-from dgtui.engine.catalog import Catalog, CatalogError
+from dgtui.engine.catalog import Catalog
 from dgtui.engine.catalog.health import HealthRecords, Judge
+from dgtui.engine.errors import CatalogError
 from dgtui.engine.health.agenda import Agenda, changed_datasources, watched_of
 from dgtui.engine.health.asking import ask_datasource, ask_storage
 from dgtui.engine.health.companions import Companions

@@ -9,9 +9,9 @@ from typing import Any
 
 from dgtui.config.channels import AppriseSettings
 from dgtui.engine.child import printable, redact
-from dgtui.engine.errors import ToolMissing
+from dgtui.engine.errors import DeliveryError, ToolMissing
 from dgtui.engine.memory import out_of_memory
-from dgtui.engine.notify.connection import Commit, Deadline, DeliveryError
+from dgtui.engine.notify.connection import Commit, Deadline
 from dgtui.engine.notify.message import Message
 from dgtui.engine.secrets import fetch_secret
 from dgtui.engine.threads import Thread

@@ -9,17 +9,8 @@ import time
 from collections.abc import Callable, Iterator
 
 from dgtui.engine.child import printable
-from dgtui.engine.errors import DataGuardianError
+from dgtui.engine.errors import DeliveryError
 from dgtui.engine.threads import Thread, Timer
-
-
-class DeliveryError(DataGuardianError):
-    """A message was not taken; the text tells at which step, and why."""
-
-    def __init__(self, message: str, *, subject: str = "", hint: str = "", asked_to_wait: float = 0.0) -> None:
-        """`asked_to_wait`: seconds for which the receiver does not want to be asked again."""
-        super().__init__(message, subject=subject, hint=hint)
-        self.asked_to_wait = asked_to_wait
 
 
 class Deadline:

@@ -13,17 +13,16 @@ from datetime import datetime, timedelta
 
 from dgtui.config import Config
 from dgtui.config.channels import ChannelSettings
-from dgtui.engine.catalog import CatalogError, Database
+from dgtui.engine.catalog import Database
 from dgtui.engine.catalog.deliveries import Deliveries
 from dgtui.engine.catalog.delivery_items import DeliveryItems, Item
-from dgtui.engine.errors import DataGuardianError, JobBusy
+from dgtui.engine.errors import CatalogError, DataGuardianError, DeliveryError, JobBusy
 from dgtui.engine.locks import take_lock
 from dgtui.engine.memory import out_of_memory
 from dgtui.engine.messages import now
 from dgtui.engine.model import Problem, Record
 from dgtui.engine.notification_model import Delivery, Notification
 from dgtui.engine.notify.channels import send
-from dgtui.engine.notify.connection import DeliveryError
 from dgtui.engine.notify.message import Taken, compose
 from dgtui.engine.notify.reminding import Reminding
 from dgtui.engine.notify.rules import (

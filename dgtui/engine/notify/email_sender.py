@@ -13,16 +13,8 @@ from typing import TypeVar
 
 from dgtui.config.channels import EmailSettings
 from dgtui.engine.child import printable, redact
-from dgtui.engine.notify.connection import (
-    Commit,
-    Deadline,
-    DeliveryError,
-    connect,
-    io_failure,
-    start_tls,
-    tls_context,
-    tls_failure,
-)
+from dgtui.engine.errors import DeliveryError
+from dgtui.engine.notify.connection import Commit, Deadline, connect, io_failure, start_tls, tls_context, tls_failure
 from dgtui.engine.notify.message import Message, Taken
 from dgtui.engine.secrets import fetch_secret
 

@@ -12,7 +12,8 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from dgtui.engine.child import printable, redact
-from dgtui.engine.notify.connection import Deadline, DeliveryError, connect, io_failure
+from dgtui.engine.errors import DeliveryError
+from dgtui.engine.notify.connection import Deadline, connect, io_failure
 
 _PORT = 80
 _HINT = "See HTTPS_PROXY and HTTP_PROXY of the environment, such as http://proxy:3128; NO_PROXY names what needs none"

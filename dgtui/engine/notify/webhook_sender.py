@@ -15,7 +15,8 @@ import msgspec
 
 from dgtui.config.channels import WebhookSettings
 from dgtui.engine.child import printable, redact
-from dgtui.engine.notify.connection import Commit, Deadline, DeliveryError, connect, io_failure, start_tls, tls_context
+from dgtui.engine.errors import DeliveryError
+from dgtui.engine.notify.connection import Commit, Deadline, connect, io_failure, start_tls, tls_context
 from dgtui.engine.notify.message import Message
 from dgtui.engine.notify.proxy import Proxy, place_text, proxy_for
 from dgtui.engine.secrets import fetch_secret
