@@ -14,7 +14,6 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
-from dgtui.engine.catalog.alike import keep_alike
 from dgtui.engine.catalog.damage import (
     is_suspected,
     move_aside_if_damaged,
@@ -22,7 +21,8 @@ from dgtui.engine.catalog.damage import (
     remove_journals,
     tells_of_damage,
 )
-from dgtui.engine.catalog.tables import SCHEMA_VERSION, meta, metadata
+from dgtui.engine.catalog.schema import bring_up_to_date, refuse_newer, schema_version, version_in
+from dgtui.engine.catalog.tables import SCHEMA_VERSION, meta
 from dgtui.engine.errors import CatalogDamaged, CatalogError
 from dgtui.engine.files import is_read_only
 from dgtui.engine.locks import Lock, take_lock
@@ -77,17 +77,13 @@ class Database:
             with self._lock():
                 version = self._schema_version()
                 if version < SCHEMA_VERSION:
-                    version = self._bring_up_to_date(moved)
-        self._refuse_newer(version)
+                    self._bring_up_to_date(moved)
+        refuse_newer(version, self.path)
 
-    def _refuse_newer(self, version: int) -> None:
-        if version > SCHEMA_VERSION:
-            raise CatalogError(
-                f"The catalogue was written by a newer version (schema {version}, this one knows {SCHEMA_VERSION})",
-                subject=str(self.path),
-                hint="Install the newer version here as well and start its daemon anew, or set DGTUI_STATE to another "
-                "folder and run dgtui scan",
-            )
+    def _bring_up_to_date(self, moved: Path | None) -> None:
+        with self._transaction() as connection:
+            if bring_up_to_date(connection):
+                connection.execute(insert(meta).values(key=_UNREAD, value=str(moved or "")))
 
     def _lock(self) -> Lock:
         path = self.path.with_name("catalog.lock")
@@ -116,30 +112,8 @@ class Database:
                 self._make_ready()
 
     def _schema_version(self) -> int:
-        """0 where there are no tables yet."""
         with self._transaction() as connection:
-            return _version_in(connection) if sa.inspect(connection).has_table("meta") else 0
-
-    def _bring_up_to_date(self, moved: Path | None) -> int:
-        """Make what is missing: tables, and columns and indexes of tables that an earlier version made."""
-        with self._transaction() as connection:
-            # Or each table would be there at once: one that was cut then would pass for one that knows its storages.
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-            inspector = sa.inspect(connection)
-            existing = set(inspector.get_table_names())
-            is_new = "meta" not in existing or not _version_in(connection)
-            for table in metadata.sorted_tables:
-                if table.name in existing:
-                    _add_missing(connection, table, inspector)
-            metadata.create_all(connection)
-            keep_alike(connection)
-            version = insert(meta).values(key="schema_version", value=str(SCHEMA_VERSION))
-            connection.execute(
-                version.on_conflict_do_update(index_elements=["key"], set_={"value": str(SCHEMA_VERSION)})
-            )
-            if is_new:
-                connection.execute(insert(meta).values(key=_UNREAD, value=str(moved or "")))
-        return SCHEMA_VERSION
+            return schema_version(connection)
 
     def made_anew(self) -> str | None:
         """Where the former catalogue lies, empty if there was none; None once the storages were read into this one."""
@@ -167,7 +141,7 @@ class Database:
         self._follow_file()
         with self._transaction() as connection:
             # A newer dgtui may have brought it up to date under a process that goes on.
-            self._refuse_newer(_version_in(connection))
+            refuse_newer(version_in(connection), self.path)
             yield connection
 
     @contextlib.contextmanager
@@ -243,27 +217,6 @@ def _way_out(path: Path, cause: BaseException | None = None) -> str:
         if not os.access(place, os.R_OK | os.W_OK):
             return f"It belongs to {place.owner()}: do it as that user, or let DGTUI_STATE name a folder of your own"
     return "Is its disk full or read-only, or does another program hold it?"
-
-
-def _version_in(connection: sa.Connection) -> int:
-    # Asked in each transaction, so straight of the driver, which costs least.
-    driver = connection.connection.driver_connection
-    assert isinstance(driver, sqlite3.Connection)
-    row = driver.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone()
-    return int(row[0]) if row is not None else 0
-
-
-def _add_missing(connection: sa.Connection, table: sa.Table, inspector: sa.Inspector) -> None:
-    quote = connection.dialect.identifier_preparer.quote
-    known = {column["name"] for column in inspector.get_columns(table.name)}
-    for column in table.columns:
-        if column.name not in known:
-            definition = sa.schema.CreateColumn(column).compile(dialect=connection.dialect)
-            connection.execute(sa.text(f"ALTER TABLE {quote(table.name)} ADD COLUMN {definition}"))
-    indexes = {index["name"] for index in inspector.get_indexes(table.name)}
-    for index in table.indexes:
-        if index.name not in indexes:
-            index.create(connection)
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
