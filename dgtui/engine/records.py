@@ -213,6 +213,11 @@ class Records:
         """Entries of the audit log, the newest first."""
         return AuditTable(self._catalog).entries(since=since, limit=limit)
 
+    def newest_audit_number(self) -> int:
+        """The number of the newest entry of the audit log; 0 without one."""
+        last = AuditTable(self._catalog).last()
+        return last[0] if last is not None else 0
+
     def audit_count(self, *, since: datetime | None = None) -> int:
         """How many entries the audit log has."""
         return AuditTable(self._catalog).count(since=since)

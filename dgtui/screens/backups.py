@@ -249,6 +249,10 @@ class BackupsScreen(TabScreen):
             lines = backup_details(one, proof, verdicts, self._live.silent, app.look, app.clock())
         self.query_one("#details", Details).show(lines)
 
+    def show_states(self) -> None:
+        """Time goes on: what storages said just now was said a while ago."""
+        self._show_details()
+
     # Keys
 
     def has_row(self, action: str) -> bool:

@@ -30,6 +30,8 @@ class Pulse:
 
     states: Mapping[Watched, HealthState] = field(default_factory=dict)
     unread: int = 0
+    audited: int = 0
+    """The number of the newest entry of the audit log: whatever somebody did, here or elsewhere, makes another one."""
     daemon: bool | None = None
     """Whether one runs; None while nobody looked."""
     config_problem: Problem | None = None
@@ -61,6 +63,7 @@ class PulseTaker:
         return Pulse(
             states=engine.health.states(),
             unread=sum(engine.records.unread_counts().values()),
+            audited=engine.records.newest_audit_number(),
             daemon=status.running,
             config_problem=self._problem or (report.config_problem if report is not None else None),
             next_run=self._next_run(moment),
@@ -180,8 +183,8 @@ class Guard:
         former = self._set(pulse)
         self._told = ""
         # What died was recorded after its end was seen, here or by somebody else; with it there is something to read.
-        told = former.daemon is not None and pulse.unread > former.unread
-        if told or self._app.has_other_config:
+        told = pulse.unread > former.unread or pulse.audited != former.audited
+        if (told and former.daemon is not None) or self._app.has_other_config:
             self._app.data_changed()
         done = [one for one, since in self._checking.items() if (pulse.state(one).checked_at or since) > since]
         for subject in done:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from dgtui.engine.figures.model import Attention, Day, JobCalendar, Overview
 
 _DAYS = 30
+_AGAIN_SECONDS = 60
 _FIRST_STEP = "Nothing is configured yet: 1, then n makes a datasource"
 _ATTENTION = (Column("Severity"), Column("Needs attention", flexible=True))
 _SHOWN = ("good", "partial", "failed", "missed", "cancelled")
@@ -51,12 +52,31 @@ class OverviewScreen(TabScreen):
         self._overview: Overview | None = None
         self._matters: dict[str, Attention] = {}
         """What needs attention, by the keys of the rows."""
+        self._standing: tuple[object, ...] = ()
+        """How everything stood when it was asked for."""
 
     def compose_content(self) -> ComposeResult:
         """What needs attention, the calendar, what its marks mean, and more on the selected job."""
         yield Listing(_ATTENTION, id="attention", empty="Nothing needs attention")
         yield Listing((Column("Job", flexible=True),), id="calendar", empty="No job yet: 3, then n makes one")
         yield Details(self.engine_app.look, id="details")
+
+    def on_mount(self) -> None:
+        """A run that is missed, or a day that ends, makes no sign."""
+        self.set_interval(_AGAIN_SECONDS, self._look_again)
+
+    def _look_again(self) -> None:
+        if self.app.screen is self:
+            self.action_reload()
+
+    def show_states(self) -> None:
+        """Where something stands differently, something else needs attention."""
+        pulse = self.engine_app.guard.pulse
+        statuses = frozenset((state.subject, state.status) for state in pulse.states.values())
+        standing = (pulse.daemon, pulse.config_problem, statuses)
+        if standing != self._standing:
+            self._standing = standing
+            self.action_reload()
 
     def on_screen_suspend(self) -> None:
         """Time goes on: what is seen next is asked for anew."""

@@ -8,8 +8,11 @@ import pytest
 
 from dgtui.engine.facade import Engine
 from dgtui.engine.health_model import Watched
+from dgtui.engine.messages import now
 from dgtui.engine.model import Copy, Execution
+from tests.support.daemons import StartDaemon
 from tests.support.homes import Home
+from tests.tui.conftest import sqlite_table
 from tests.tui.driver import screens
 
 
@@ -62,3 +65,43 @@ async def test_a_storage_that_was_asked_just_now_is_not_woken_by_coming_back(
         assert sorted(asked) == ["disk", "nas"]
         await driver.press("question_mark", "escape", "3", "2")
         assert sorted(asked) == ["disk", "nas"]
+
+
+async def test_what_somebody_else_did_by_a_command_is_seen_without_leaving_the_place(home: Home, shop: Path) -> None:
+    """A backup that was pinned or deleted elsewhere stood there as before."""
+    first, second = home.back_up(), home.back_up()
+    async with screens(home, size=(120, 40)) as driver:
+        await driver.press("2")
+        await driver.until(lambda: len(driver.rows("#executions")) == 2, "both")
+        await driver.until(lambda: driver.app.guard.pulse.daemon is not None, "the first look")
+        home.dgtui("pin", second.execution_id[:8], "--reason", "before the move")
+        await driver.until(lambda: "pinned" in driver.rows("#executions")[0], "the pin")
+        home.dgtui("delete", first.execution_id[:8], "--force", "--yes")
+        await driver.until(lambda: len(driver.rows("#executions")) == 1, "the end of the first")
+
+
+async def test_the_overview_tells_that_the_daemon_ended_while_it_is_looked_at(
+    home: Home, shop: Path, start_daemon: StartDaemon
+) -> None:
+    """It said that nothing needs attention below a header that said that no daemon runs."""
+    home.configure(sqlite_table("shop", shop), job='schedule = "0 3 * * *"')
+    async with screens(home, size=(120, 40)) as driver:
+        await driver.until(lambda: driver.app.guard.pulse.daemon is False, "the first look")
+        await driver.press("0")
+        assert any("No daemon is running" in row for row in driver.rows("#attention"))
+        daemon = start_daemon()
+        await driver.until(lambda: driver.rows("#attention") == [], "the daemon")
+        daemon.stop()
+        await driver.until(lambda: driver.rows("#attention") != [], "its end")
+        assert "No daemon is running" in driver.rows("#attention")[0]
+
+
+async def test_the_age_of_what_storages_said_grows_while_it_is_looked_at(home: Home, shop: Path) -> None:
+    home.back_up()
+    async with screens(home, size=(120, 40)) as driver:
+        await driver.press("2")
+        assert "storages asked just now" in driver.text("#details")
+        later = now() + timedelta(hours=2)
+        driver.app.clock = lambda: later
+        driver.app.pulse_changed()
+        assert "storages asked 2 h ago" in driver.text("#details")
