@@ -8,7 +8,7 @@ from functools import partial
 from dgtui.config import Config
 from dgtui.engine.audit import HeadNotWritten, append_audit, current_actor
 from dgtui.engine.catalog import Catalog
-from dgtui.engine.catalog.catalog import write_restore
+from dgtui.engine.catalog.writing import write_restore
 from dgtui.engine.errors import ConfigError
 from dgtui.engine.messages import now
 from dgtui.engine.model import RESTORABLE, Execution

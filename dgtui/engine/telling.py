@@ -14,8 +14,8 @@ import sqlalchemy as sa
 from dgtui.config import Config
 from dgtui.engine.audit import HeadNotWritten, append_audit
 from dgtui.engine.catalog import Database
-from dgtui.engine.catalog.catalog import write_execution
 from dgtui.engine.catalog.database import Also
+from dgtui.engine.catalog.writing import write_execution
 from dgtui.engine.causes import cause_of_end
 from dgtui.engine.errors import DataGuardianError, DeliveryError
 from dgtui.engine.locks import lock_holder

@@ -16,9 +16,9 @@ from dgtui.engine.catalog import tables
 from dgtui.engine.catalog.database import Database, time_text
 from dgtui.engine.catalog.listing import execution_pages, listed_executions
 from dgtui.engine.catalog.newest import last_ids
-from dgtui.engine.catalog.past import bring_back, move_to_past
-from dgtui.engine.catalog.proofs import proof_of_restore, write_proof
+from dgtui.engine.catalog.past import move_to_past
 from dgtui.engine.catalog.rows import columns_of, executions_of
+from dgtui.engine.catalog.writing import drop_copy, write_copy, write_execution, write_restore
 from dgtui.engine.messages import now
 from dgtui.engine.model import ENDED, RESTORABLE, UNDER_WAY, Copy, CopyStatus, Execution, Listed, Purpose
 from dgtui.engine.restore_model import Restore
@@ -46,7 +46,7 @@ class Catalog(Database):
     def save_copy(self, execution_id: str, copy: Copy) -> None:
         """Store the state that a copy was found in."""
         with self.transaction() as connection:
-            _save_copy(connection, execution_id, copy)
+            write_copy(connection, execution_id, copy)
 
     def save_copies(self, copies: Mapping[str, Copy]) -> None:
         """Store the states that copies of several executions were found in, as far as they are known still.
@@ -269,44 +269,3 @@ def _chosen(job: str | None, datasource: str | None, status: str | None) -> list
     columns = tables.executions.c
     wanted = ((columns.job, job), (columns.datasource, datasource), (columns.status, status))
     return [column == value for column, value in wanted if value is not None]
-
-
-def drop_copy(connection: sa.Connection, execution_id: str, storage: str) -> None:
-    """Forget a copy that was deleted, as part of a transaction; an execution that lies nowhere else is a past one."""
-    columns = tables.copies.c
-    connection.execute(sa.delete(tables.copies).where(columns.execution_id == execution_id, columns.storage == storage))
-    left = sa.select(sa.func.count()).where(columns.execution_id == execution_id, columns.path != "")
-    if not connection.scalar(left):
-        move_to_past(connection, execution_id, at=now())
-
-
-def write_restore(connection: sa.Connection, restore: Restore) -> None:
-    """Add a restore, or bring it up to date, as part of a transaction."""
-    values = {
-        "restore_id": restore.restore_id,
-        "execution_id": restore.execution_id,
-        "status": restore.status,
-        "started_at": time_text(restore.started_at),
-        "record": msgspec.json.encode(restore).decode(),
-    }
-    statement = insert(tables.restores).values(**values)
-    connection.execute(statement.on_conflict_do_update(index_elements=["restore_id"], set_=values))
-    proof = proof_of_restore(restore)
-    if proof is not None:
-        write_proof(connection, proof)
-
-
-def write_execution(connection: sa.Connection, execution: Execution) -> None:
-    """Add an execution, or bring its row and its copies up to date, as part of a transaction."""
-    values = {name: value for name, value in columns_of(execution).items() if name not in ("copies", "sequence")}
-    statement = insert(tables.executions).values(**values)
-    connection.execute(statement.on_conflict_do_update(index_elements=["execution_id"], set_=values))
-    bring_back(connection, execution.execution_id)
-    for copy in execution.copies:
-        _save_copy(connection, execution.execution_id, copy)
-
-
-def _save_copy(connection: sa.Connection, execution_id: str, copy: Copy) -> None:
-    values = {"execution_id": execution_id, **columns_of(copy)}
-    statement = insert(tables.copies).values(**values)
-    connection.execute(statement.on_conflict_do_update(index_elements=["execution_id", "storage"], set_=values))

@@ -14,8 +14,9 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
 from dgtui.engine.catalog import tables
-from dgtui.engine.catalog.catalog import Catalog, write_execution
+from dgtui.engine.catalog.catalog import Catalog
 from dgtui.engine.catalog.database import time_text
+from dgtui.engine.catalog.writing import write_execution
 from dgtui.engine.model import UNDER_WAY, Execution, ExecutionStatus, Problem, Record
 
 DueState = Literal["waiting", "starting", "started", "missed", "ended"]

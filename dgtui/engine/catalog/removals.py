@@ -8,8 +8,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
 from dgtui.engine.catalog import tables
-from dgtui.engine.catalog.catalog import drop_copy
 from dgtui.engine.catalog.database import Database
+from dgtui.engine.catalog.writing import drop_copy
 from dgtui.engine.model import CopyStatus, Record
 from dgtui.engine.notification_model import Actor
 
