@@ -211,7 +211,7 @@ class Access:
         import psycopg
 
         connection = self.open(database)
-        with seen_out(connection), connection, _cut_off(connection, seconds):
+        with seen_out(connection), connection, _nothing_left(connection), _cut_off(connection, seconds):
             try:
                 yield connection
             except (
@@ -241,6 +241,19 @@ class Access:
         return DatabaseConnectionError(
             f"{self.server}: {message}", subject=self.server, hint=connection_hint(self.host, self.port)
         )
+
+
+@contextlib.contextmanager
+def _nothing_left(connection: "psycopg.Connection[Any]") -> Iterator[None]:
+    """End a statement that the block was torn from: its server would wait for locks, and so keep others waiting."""
+    import psycopg
+
+    try:
+        yield
+    finally:
+        if connection.info.transaction_status.name == "ACTIVE":
+            with contextlib.suppress(psycopg.Error):
+                connection.cancel_safe(timeout=_LET_GO_SECONDS)
 
 
 @contextlib.contextmanager
