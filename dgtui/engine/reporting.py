@@ -15,6 +15,9 @@ class Reporter(Protocol):
     def loaded(self, name: str, rows: int | None = None) -> None:
         """Say how many rows of an object are loaded: all of them where None, and none any more where 0."""
 
+    def cancelled(self) -> bool:
+        """Whether somebody asked for the end, so that others are waited for no more."""
+
 
 class SilentReporter:
     """Nobody listens."""
@@ -27,3 +30,7 @@ class SilentReporter:
 
     def loaded(self, name: str, rows: int | None = None) -> None:
         """Drop the number."""
+
+    def cancelled(self) -> bool:
+        """Nobody can ask for it."""
+        return False

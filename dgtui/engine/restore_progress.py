@@ -51,3 +51,7 @@ class LoadProgress:
     def current_object(self, name: str, *, number: int = 0, count: int = 0) -> None:
         """Say which object is being worked on now."""
         self._reporter.current_object(name, number=number, count=count)
+
+    def cancelled(self) -> bool:
+        """Whether somebody asked for the end."""
+        return self._reporter.cancelled()

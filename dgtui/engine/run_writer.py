@@ -50,7 +50,9 @@ class RunWriter:
     Room for the last message is set aside beforehand: how a run ended is told on a full disk as well.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, cancelled: threading.Event | None = None) -> None:
+        """`cancelled` is set once somebody asks for the end of the run."""
+        self._cancelled = cancelled
         self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._lock = threading.Lock()
         self._size = os.fstat(self._descriptor).st_size
@@ -120,6 +122,10 @@ class RunWriter:
 
     def loaded(self, name: str, rows: int | None = None) -> None:
         """Nothing of that is written: where it means something, somebody adds it up."""
+
+    def cancelled(self) -> bool:
+        """Whether somebody asked for the end."""
+        return self._cancelled is not None and self._cancelled.is_set()
 
     def phase(self, phase: Phase) -> None:
         """Another part of the work begins."""

@@ -25,7 +25,7 @@ def main(arguments: list[str]) -> None:
     cancellation.install()
     state, run_id = Path(arguments[0]), arguments[1]
     paths = RunPaths(state)
-    run = RunWriter(paths.messages(run_id))
+    run = RunWriter(paths.messages(run_id), cancellation.event)
     try:
         with memory_explained():
             need_room_to_load()

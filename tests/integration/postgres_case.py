@@ -75,6 +75,10 @@ class Listener:
     def loaded(self, name: str, rows: int | None = None) -> None:
         """Nobody asks."""
 
+    def cancelled(self) -> bool:
+        """Nobody asked for it."""
+        return False
+
 
 class BrokenArchive:
     """An archive whose storage fails half way."""

@@ -11,7 +11,7 @@ from dgtui.engine.datasources.postgres_connection import Access, break_connectio
 from dgtui.engine.datasources.postgres_databases import with_names
 from dgtui.engine.datasources.postgres_late_rows import keep_late_rows
 from dgtui.engine.datasources.postgres_load_hints import load_hint
-from dgtui.engine.datasources.postgres_locks import lock_hint
+from dgtui.engine.datasources.postgres_locks import PostgresLockWatch, lock_hint
 from dgtui.engine.datasources.postgres_rows import LARGE_OBJECTS, RowsChoice, Target, listed, with_rows
 from dgtui.engine.datasources.postgres_script import Replay, RowsOf
 from dgtui.engine.datasources.postgres_settling import transaction_mark
@@ -112,7 +112,11 @@ class DataLoad:
             connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
             silence = SilenceWatch(self._access, self._database, patience, lambda: break_connection(connection))
             try:
-                with silence, connection.transaction():
+                with (
+                    PostgresLockWatch(self._access, self._database, connection, reporter),
+                    silence,
+                    connection.transaction(),
+                ):
                     self._lock(connection, targets, replaced=bool(empties))
                     if late is not None and empties:
                         keep_late_rows(connection, [target.oid for target in targets], late, reporter)

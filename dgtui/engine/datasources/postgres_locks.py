@@ -1,10 +1,13 @@
-"""Who holds the tables of a PostgreSQL database that a backup or a restore waited for in vain."""
+"""Who holds the tables of a PostgreSQL database that a backup or a restore waits for, or waited for in vain."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from dgtui.engine.datasources.lock_watch import LockWatch
 from dgtui.engine.datasources.postgres_connection import Access
 from dgtui.engine.errors import DataGuardianError
+from dgtui.engine.reporting import Reporter
 
 if TYPE_CHECKING:
     import psycopg
@@ -25,6 +28,19 @@ WHERE l.granted AND l.pid IS DISTINCT FROM pg_backend_pid() AND l.locktype = 're
   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) {which}
 ORDER BY 1, 2
 """
+_WAITS = """
+SELECT CASE WHEN l.relation IS NOT NULL THEN l.relation::regclass::text
+            WHEN l.classid = 'pg_database'::regclass THEN 'the database ' || d.datname ELSE 'a row' END,
+       coalesce('pid ' || a.pid, 'a prepared transaction (see pg_prepared_xacts)')
+       || coalesce(' (' || concat_ws(', ', a.usename, nullif(a.application_name, ''), a.state,
+                   nullif(split_part(split_part(left(a.query, 60), $$'$$, 1), '"', 1), '')) || ')', '')
+FROM pg_stat_activity w JOIN pg_locks l ON l.pid = w.pid AND NOT l.granted
+     LEFT JOIN pg_database d ON d.oid = l.objid
+     LEFT JOIN LATERAL unnest(pg_blocking_pids(w.pid)) AS b(pid) ON true
+     LEFT JOIN pg_stat_activity a ON a.pid = b.pid
+WHERE w.pid = %s AND w.wait_event_type = 'Lock' ORDER BY a.xact_start
+"""
+"""What runs there is told up to its first quote: what follows may be nobody's business."""
 _CHOSEN = "AND l.relation = ANY(%s::oid[])"
 _UNREADABLE = "AND l.mode = 'AccessExclusiveLock' AND l.relation::regclass::text !~ '^pg_'"
 
@@ -71,3 +87,47 @@ def ending(holders: Sequence[Holder]) -> str:
     ends = "; ".join(dict.fromkeys(one.end for one in holders[:_SHOWN] if one.end))
     how = f": {ends};" if ends else ""
     return f"Wait until that has ended, or end it{how} or raise `lock_timeout` of the datasource"
+
+
+class PostgresLockWatch(LockWatch["psycopg.Connection[Any]"]):
+    """For a block that uses a connection."""
+
+    def __init__(
+        self, access: Access, database: str, connection: "psycopg.Connection[Any]", reporter: Reporter
+    ) -> None:
+        """`database` is where others look from: any, or the one whose tables are waited for."""
+        super().__init__(reporter)
+        self._access = access
+        self._database = database
+        self._connection = connection
+        self._process = connection.info.backend_pid
+
+    def _busy(self) -> bool:
+        return self._connection.info.transaction_status.name == "ACTIVE"
+
+    @contextmanager
+    def _side(self) -> "Iterator[psycopg.Connection[Any] | None]":
+        try:
+            connection = self._access.open(self._database)
+        except DataGuardianError:
+            yield None
+            return
+        with connection:
+            yield connection
+
+    def _look(self, side: "psycopg.Connection[Any]") -> str:
+        import psycopg
+
+        try:
+            rows = side.execute(_WAITS, (self._process,)).fetchall()
+        except psycopg.Error:
+            return ""
+        if not rows:
+            return ""
+        return f"a lock on {rows[0][0]}, held by {'; '.join(str(who) for _, who in rows[:_SHOWN])}"
+
+    def _interrupt(self, side: "psycopg.Connection[Any]") -> None:
+        import psycopg
+
+        with suppress(psycopg.Error):
+            side.execute("SELECT pg_cancel_backend(%s)", (self._process,))

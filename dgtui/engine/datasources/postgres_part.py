@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from dgtui.engine.datasources.loading import Announce
 from dgtui.engine.datasources.postgres_connection import Access
 from dgtui.engine.datasources.postgres_late_rows import keep_late_rows
-from dgtui.engine.datasources.postgres_locks import lock_hint
+from dgtui.engine.datasources.postgres_locks import PostgresLockWatch, lock_hint
 from dgtui.engine.datasources.postgres_names import qualified, table_matches, table_name
 from dgtui.engine.datasources.postgres_plan import RestorePlan
 from dgtui.engine.datasources.postgres_replication import publishing
@@ -107,7 +107,11 @@ class PartReplacement:
             # A snapshot from before the tables were locked would not show what was written until then.
             live.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
             try:
-                with source.transaction(), live.transaction():
+                with (
+                    PostgresLockWatch(self._access, database, live, self._reporter),
+                    source.transaction(),
+                    live.transaction(),
+                ):
                     prepare(self._access, source, live, self._toc if self._entries else None)
                     self._present = [*self._found(live), *self._unwanted(live)]
                     self._keep_late_rows(live)

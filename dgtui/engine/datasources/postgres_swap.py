@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from dgtui.engine.datasources.postgres_connection import Access
 from dgtui.engine.datasources.postgres_databases import end_sessions, maintenance_database, with_names
+from dgtui.engine.datasources.postgres_locks import PostgresLockWatch
 from dgtui.engine.datasources.postgres_names import shown
-from dgtui.engine.errors import DataGuardianError, RestoreError
+from dgtui.engine.errors import Cancelled, DataGuardianError, RestoreError
 from dgtui.engine.reporting import Reporter
 from dgtui.engine.threads import Thread
 
@@ -137,7 +138,8 @@ def swap_databases(access: Access, new: str, current: str, keep_as: str, reporte
     try:
         with access.connect(maintenance_database(access, current), seconds=_ENDING_SECONDS * 4) as connection:
             _look_often(connection)
-            with _SessionEnder(access, (current, new)):
+            watch = PostgresLockWatch(access, connection.info.dbname, connection, reporter)
+            with watch, _SessionEnder(access, (current, new)):
                 began = time.monotonic()
                 with connection.transaction():
                     connection.execute("SET LOCAL lock_timeout = '10s'")
@@ -185,7 +187,7 @@ def _look_often(connection: "psycopg.Connection[Any]") -> None:
 
 
 def _not_swapped(current: str, error: Exception) -> DataGuardianError:
-    if isinstance(error, RestoreError):
+    if isinstance(error, (RestoreError, Cancelled)):
         return error
     return RestoreError(
         f"The databases were not swapped, {shown(current)} is as it was: {str(error).splitlines()[0]}",
