@@ -12,6 +12,7 @@ from psycopg import sql
 
 from dgtui.engine.datasources import postgres_connection
 from dgtui.engine.datasources.dumping import DumpOptions
+from dgtui.engine.datasources.postgres_toc import read_toc
 from dgtui.engine.errors import (
     AuthenticationError,
     BackupCreationError,
@@ -49,7 +50,7 @@ def test_a_foreign_archive_is_refused(postgres_server: PostgresServer, tmp_path:
         with pytest.raises(DataGuardianError):
             check_archive(source, tmp_path / "foreign", tmp_path)
         with pytest.raises(DataGuardianError):
-            source.archive_objects(FileArchive(tmp_path / "foreign"))
+            read_toc(FileArchive(tmp_path / "foreign").blocks())
 
 
 def test_bytes_behind_the_end_do_no_harm(

@@ -19,7 +19,7 @@ from dgtui.engine.errors import (
 from dgtui.engine.reporting import SilentReporter
 from tests.integration.test_sqlite import datasource
 from tests.support.nobody import as_nobody
-from tests.support.pump import FileArchive, check_archive, dump_to, load_into
+from tests.support.pump import check_archive, dump_to, load_into
 from tests.support.sqlite import BANK_TOTAL, bank_at_work, bank_state, make_bank, sqlite_digest
 
 
@@ -50,7 +50,6 @@ def test_chosen_tables_come_back_with_rowids_and_shadow_tables(
 ) -> None:
     target = tmp_path / "restored.db"
     source = datasource(sqlite_nasty)
-    assert {"plain", 'we"ird; --x', "notes", "таблица"} <= set(source.archive_objects(FileArchive(nasty_archive)))
     load_into(source, nasty_archive, str(target), Selection(tables=("plain", "notes")), scratch=scratch)
     assert [entry.name for entry in source.inventory(str(target))] == ["notes", "plain"]
     with (

@@ -125,10 +125,6 @@ class Datasource(Replacing, Generic[SettingsT]):
         return cls.archive_check(scratch_folder)
 
     @abstractmethod
-    def archive_objects(self, archive: Archive) -> tuple[str, ...]:
-        """Names of the tables (or files) inside an archive, read from the archive itself."""
-
-    @abstractmethod
     def target_state(self, database: str) -> TargetState:
         """Look at a possible target on this datasource's server, whether or not it exists."""
 

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from dgtui.engine.datasources.answer import HealthAnswer
 from dgtui.engine.datasources.datasource_settings import DatasourceSettings
-from dgtui.engine.datasources.dumping import WHOLE, Archive, ArchiveCheck, Dump, DumpOptions, Probe
+from dgtui.engine.datasources.dumping import WHOLE, ArchiveCheck, Dump, DumpOptions, Probe
 from dgtui.engine.datasources.file_health import ask_tree
 from dgtui.engine.datasources.file_tree import Entry, Patterns, Sizes, TooLong, included, walk
 from dgtui.engine.datasources.files_target import FilesSettings, FilesTarget
@@ -170,14 +170,6 @@ class FilesDatasource(FilesTarget):
     def archive_check(cls, scratch_folder: Path) -> ArchiveCheck:  # noqa: ARG003  # nothing is written
         """A walk from header to header to the end mark, which refuses members that reach out of the folder."""
         return TarReader()
-
-    def archive_objects(self, archive: Archive) -> tuple[str, ...]:
-        """The entries of the tree's root."""
-        reader = TarReader()
-        for block in archive.blocks():
-            reader.feed(block)
-        reader.finish()
-        return tuple(entry.name for entry in reader.tally.objects())
 
     def manual_restore(
         self,

@@ -8,8 +8,8 @@ from typing import ClassVar
 import msgspec
 
 from dgtui.engine.datasources.answer import HealthAnswer
-from dgtui.engine.datasources.dumping import WHOLE, Archive, ArchiveCheck, Dump, DumpOptions, Probe
-from dgtui.engine.datasources.mysql_archive import SqlCheck, table_names
+from dgtui.engine.datasources.dumping import WHOLE, ArchiveCheck, Dump, DumpOptions, Probe
+from dgtui.engine.datasources.mysql_archive import SqlCheck
 from dgtui.engine.datasources.mysql_connection import Session
 from dgtui.engine.datasources.mysql_dump import DumpFacts, MysqlDump, keeps_history
 from dgtui.engine.datasources.mysql_estimate import estimated_dump_bytes
@@ -119,10 +119,6 @@ class MysqlDatasource(MysqlTarget):
     def archive_check(cls, scratch_folder: Path) -> ArchiveCheck:  # noqa: ARG003  # nothing has to be put down
         """A check of the first and the last line."""
         return SqlCheck()
-
-    def archive_objects(self, archive: Archive) -> tuple[str, ...]:
-        """The tables in the dump."""
-        return table_names(archive.blocks())
 
     def manual_restore(
         self,

@@ -33,7 +33,7 @@ from dgtui.engine.datasources.postgres_queries import (
 from dgtui.engine.datasources.postgres_replication import of_archive, refuse_prepared, refuse_standby, replication_notes
 from dgtui.engine.datasources.postgres_restore import Loader
 from dgtui.engine.datasources.postgres_rows import holding_rows
-from dgtui.engine.datasources.postgres_selection import needed_by, partitions_of, tables_in
+from dgtui.engine.datasources.postgres_selection import needed_by, partitions_of
 from dgtui.engine.datasources.postgres_settling import settle_transaction
 from dgtui.engine.datasources.postgres_swap import oid_of, settled_oid, swap_databases
 from dgtui.engine.datasources.postgres_toc import Toc, read_toc
@@ -73,10 +73,6 @@ class PostgresTarget(Datasource[PostgresSettings]):
     def location(self) -> str:
         """Host and port, or the folder of the socket."""
         return self._access.server
-
-    def archive_objects(self, archive: Archive) -> tuple[str, ...]:
-        """The tables in the archive's table of contents."""
-        return tables_in(read_toc(archive.blocks()))
 
     def target_state(self, database: str) -> TargetState:
         """Whether the database exists, what is in it, who is connected."""

@@ -4,7 +4,6 @@ The dump is a copy of one consistent moment, made in the run's scratch folder (s
 by SQLite itself while its bytes are on their way.
 """
 
-import contextlib
 import os
 import shlex
 import sqlite3
@@ -18,16 +17,14 @@ import msgspec
 from dgtui.engine.child import printable
 from dgtui.engine.datasources.answer import HealthAnswer
 from dgtui.engine.datasources.datasource_settings import DatasourceSettings
-from dgtui.engine.datasources.dumping import WHOLE, Archive, ArchiveCheck, Dump, DumpOptions, Probe
+from dgtui.engine.datasources.dumping import WHOLE, ArchiveCheck, Dump, DumpOptions, Probe
 from dgtui.engine.datasources.places import (
     holders,
 )
 from dgtui.engine.datasources.sqlite_check import (
     HeaderCheck,
     ThoroughCheck,
-    shown_name,
     table_bytes,
-    table_names,
     table_objects,
 )
 from dgtui.engine.datasources.sqlite_dump import (
@@ -39,7 +36,6 @@ from dgtui.engine.datasources.sqlite_file import SqliteSettings
 from dgtui.engine.datasources.sqlite_health import ask_sqlite
 from dgtui.engine.datasources.sqlite_snapshot import (
     SIDE_FILES,
-    connect,
     side_file,
     take_snapshot,
 )
@@ -144,11 +140,6 @@ class SqliteDatasource(SqliteTarget):
     def live_check(cls, scratch_folder: Path) -> ArchiveCheck:  # noqa: ARG003
         """Header and length: the dump itself lets SQLite check every page of its copy."""
         return HeaderCheck()
-
-    def archive_objects(self, archive: Archive) -> tuple[str, ...]:
-        """The names of the tables."""
-        with self._archive_errors(), contextlib.closing(connect(archive.as_file(), "immutable=1")) as connection:
-            return tuple(shown_name(name) for name in table_names(connection))
 
     def manual_restore(
         self,
