@@ -18,7 +18,7 @@ class LockWatch(SideWatch, Generic[_Side]):
     """For a block that may wait for locks: says for whom it waits, and that it goes on.
 
     Where the run is cancelled meanwhile, the statement that waits is ended as if it had waited for too long, and the
-    block ends with Cancelled.
+    block ends with Cancelled, unless it was done all the same.
     """
 
     interruptible = True
@@ -31,10 +31,12 @@ class LockWatch(SideWatch, Generic[_Side]):
         self._since = 0.0
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is not None:
+            super().__exit__(kind, error, trace)
+            return
+        # It may have been granted in the moment of ending it: what is done is not called cancelled.
         self._ended.set()
-        if error is None:
-            self._tell("")
-        super().__exit__(kind, error, trace)
+        self._tell("")
 
     @abstractmethod
     def _busy(self) -> bool:

@@ -33,7 +33,7 @@ SELECT CASE WHEN l.relation IS NOT NULL THEN l.relation::regclass::text
             WHEN l.classid = 'pg_database'::regclass THEN 'the database ' || d.datname ELSE 'a row' END,
        coalesce('pid ' || a.pid, 'a prepared transaction (see pg_prepared_xacts)')
        || coalesce(' (' || concat_ws(', ', a.usename, nullif(a.application_name, ''), a.state,
-                   nullif(split_part(split_part(left(a.query, 60), $$'$$, 1), '"', 1), '')) || ')', '')
+                   nullif(substring(left(a.query, 60) FROM $q$^[^'"$]*$q$), '')) || ')', '')
 FROM pg_stat_activity w JOIN pg_locks l ON l.pid = w.pid AND NOT l.granted
      LEFT JOIN pg_database d ON d.oid = l.objid
      LEFT JOIN LATERAL unnest(pg_blocking_pids(w.pid)) AS b(pid) ON true
