@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dgtui.engine.datasources.mysql_connection import Access
-from dgtui.engine.errors import AuthenticationError, ConfigError, DatabaseConnectionError, DataGuardianError
+from dgtui.engine.errors import AuthenticationError, ConfigError, DatabaseConnectionError
 from tests.integration.mysql_pump import copy_database, dump_to
 from tests.support.certificates import make_certificate, need_openssl
 from tests.support.homes import wait_until
@@ -81,7 +81,7 @@ def test_an_authority_that_cannot_be_read(mariadb: MariadbServer, tmp_path: Path
 def test_encryption_that_cannot_be_had(mariadb: MariadbServer, tls: str) -> None:
     """A server without TLS is not talked to where TLS is required."""
     name = mariadb.create_database()
-    with pytest.raises(DataGuardianError):
+    with pytest.raises(DatabaseConnectionError, match=r"No encrypted connection .*SSL is required"):
         mariadb.datasource(name, tls=tls).probe()
 
 

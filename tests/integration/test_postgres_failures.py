@@ -18,7 +18,6 @@ from dgtui.engine.errors import (
     BackupCreationError,
     ConfigError,
     DatabaseConnectionError,
-    DataGuardianError,
     PermissionDenied,
     ValidationError,
 )
@@ -47,9 +46,9 @@ def test_a_foreign_archive_is_refused(postgres_server: PostgresServer, tmp_path:
     source = datasource(postgres_server, "postgres")
     for content in (b"PGDMX" + bytes(3_000_000), b"-- SQL\n" * 1000, b"PGDMP" + b"\xff" * 3_000_000):
         (tmp_path / "foreign").write_bytes(content)
-        with pytest.raises(DataGuardianError):
+        with pytest.raises(ValidationError):
             check_archive(source, tmp_path / "foreign", tmp_path)
-        with pytest.raises(DataGuardianError):
+        with pytest.raises(ValidationError):
             read_toc(FileArchive(tmp_path / "foreign").blocks())
 
 
