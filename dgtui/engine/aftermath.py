@@ -8,7 +8,7 @@ from dgtui.engine.orders import RestoreOrder
 from dgtui.engine.own_places import refuse_own_places
 from dgtui.engine.replaced import Kept, drop_expired, drop_replaced, kept_replaced
 from dgtui.engine.restore_model import Restore
-from dgtui.engine.settling import clean_up, unsettled
+from dgtui.engine.settling import clean_up
 from dgtui.engine.starting import RunStarter
 from dgtui.engine.undo_choice import UndoChoice, undo_choice
 from dgtui.engine.undo_order import undo_order
@@ -81,10 +81,6 @@ class RestoreAftermath(RunStarter):
             in_place=True,
             reason=reason or f"Finishes restore {restore.restore_id[:8]}",
         )
-
-    def unsettled_restores(self) -> list[Restore]:
-        """The interrupted restores that left something beside their target, the newest first."""
-        return unsettled(self.catalog)
 
     def cleanup_restore(self, restore: Restore) -> tuple[str, ...]:
         """Bring an interrupted restore to a clean end and remove what it left; sentences for people.

@@ -28,8 +28,6 @@ class PipelineCounters:
     def __init__(self) -> None:
         self.raw_bytes = 0
         """Bytes of the dump that were read."""
-        self.compressed_bytes = 0
-        """Bytes that came out of the compression."""
         self.storage_bytes: dict[str, int] = {}
         """Bytes that each storage has taken."""
 
@@ -80,10 +78,8 @@ def run_pipeline(
             counters.raw_bytes += len(block)
             check.feed(block)
             for packed in packer.compress(block):
-                counters.compressed_bytes += len(packed)
                 parts.write(packed)
         for packed in packer.finish():
-            counters.compressed_bytes += len(packed)
             parts.write(packed)
         chunks, checksum = parts.finish()
         check.finish()

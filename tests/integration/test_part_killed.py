@@ -15,6 +15,7 @@ from dgtui.engine.errors import DatabaseConnectionError
 from dgtui.engine.facade import Engine
 from dgtui.engine.restore_data import DataRestore
 from dgtui.engine.restore_model import Restore
+from dgtui.engine.settling import unsettled
 from tests.support.homes import Home
 from tests.support.part_shops import Content, Shop, databases, tree_shop
 from tests.support.stopping import Stopping
@@ -188,6 +189,6 @@ def _clean_up(shop: Shop, restore: Restore) -> None:
         engine.cleanup_restore(restore)
     if restore.kept_as or restore.part_kept_as:
         engine.drop_replaced(restore)
-    assert engine.unsettled_restores() == []
+    assert unsettled(engine.catalog) == []
     assert shop.databases_beside() == []
     assert [path.name for path in shop.home.folder.glob(".*__dgtui*")] == []

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from dgtui.engine.settling import unsettled
 from tests.support.cutting import Cut, CuttingProxy, cutting
 from tests.support.homes import Home
 from tests.support.mariadb import MariadbServer, mysql_digest
@@ -78,7 +79,7 @@ def test_cut_off_at_the_swap(kind: str, cut: Cut, home: Home, request: pytest.Fi
         snapshot = home.finish(again, again.start_restore(execution, overwrite=True, safety=False))
         assert snapshot.status == "completed", snapshot.problem
         assert digest() == backed_up
-        assert again.unsettled_restores() == []
+        assert unsettled(again.catalog) == []
 
 
 @pytest.mark.parametrize("first", [1, 2, 3])
@@ -120,4 +121,4 @@ def test_cut_off_at_every_step(kind: str, first: int, home: Home, request: pytes
                 assert status == "completed", step
                 break
         assert ended == {"completed", "failed"}
-        assert home.engine().unsettled_restores() == []
+        assert unsettled(home.engine().catalog) == []

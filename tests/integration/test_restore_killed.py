@@ -13,6 +13,7 @@ from dgtui.engine.catalog.notifications import Notifications
 from dgtui.engine.datasources.postgres_target import PostgresTarget
 from dgtui.engine.facade import Engine
 from dgtui.engine.restore_model import Restore
+from dgtui.engine.settling import unsettled
 from tests.support.changing import KINDS, Changing, changing
 from tests.support.forking import forked
 from tests.support.homes import Home
@@ -96,7 +97,7 @@ def _judge(source: Changing, killed: Restore, step: str, *, clean: bool) -> None
             engine.cleanup_restore(restore)
             kept = {Path(one.kept_as).name for one in engine.kept_replaced()}
             assert source.beside() <= kept, step
-            assert engine.unsettled_restores() == []
+            assert unsettled(engine.catalog) == []
     assert content == source.before, step
 
 

@@ -11,6 +11,7 @@ from dgtui.engine.datasources.sqlite_target import SqliteTarget
 from dgtui.engine.errors import DatabaseConnectionError, RestoreError
 from dgtui.engine.facade import Engine
 from dgtui.engine.restore_model import Restore
+from dgtui.engine.settling import unsettled
 from tests.support.changing import Changing, changing
 from tests.support.forking import forked
 from tests.support.homes import Home
@@ -52,7 +53,7 @@ def test_nothing_beside_the_target_is_touched_until_it_is_known(
                 _judge(source, cut, before)
         _, ended, snapshot = source.restore()
         assert (ended.status, source.digest()) == ("completed", source.backed_up), snapshot.problem
-        assert home.engine().unsettled_restores() == []
+        assert unsettled(home.engine().catalog) == []
 
 
 def _restored(source: Changing, monkeypatch: pytest.MonkeyPatch, start: Callable[[Engine], str]) -> Restore:

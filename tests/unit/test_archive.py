@@ -315,12 +315,6 @@ def test_a_damaged_part_is_told_rather_than_what_the_reader_stumbled_over(backup
     assert caught.value.subject == backup.manifest.chunks[2].file
 
 
-def test_the_check_counts_what_it_read(backup: Backup) -> None:
-    counters = PipelineCounters()
-    check_parts(backup.open_file, backup.manifest.chunks, cancelled=backup.cancelled, counters=counters)
-    assert counters.compressed_bytes == backup.manifest.compressed_size_bytes
-
-
 def test_cancelling_ends_the_reading(backup: Backup) -> None:
     blocks = backup.archive().blocks()
     next(blocks)

@@ -217,7 +217,6 @@ def test_the_counters_tell_all_bytes(dump: Path, tmp_path: Path) -> None:
     with opened(dump) as source:
         result = pump(source, [FolderWriter("disk", tmp_path / "disk")], counters=counters)
     assert counters.raw_bytes == dump.stat().st_size == result.total_size_bytes
-    assert counters.compressed_bytes == result.compressed_size_bytes
     assert counters.storage_bytes == {"disk": result.compressed_size_bytes}
 
 
