@@ -18,7 +18,9 @@ from dgtui.engine.errors import (
     BackupCreationError,
     ConfigError,
     DatabaseConnectionError,
+    DataGuardianError,
     PermissionDenied,
+    ToolTooOld,
     ValidationError,
 )
 from dgtui.engine.reporting import SilentReporter
@@ -42,14 +44,23 @@ def test_a_cut_archive_is_found_out(postgres_nasty_dump: Path, postgres_server: 
     check_archive(source, cut, tmp_path)
 
 
-def test_a_foreign_archive_is_refused(postgres_server: PostgresServer, tmp_path: Path) -> None:
-    source = datasource(postgres_server, "postgres")
-    for content in (b"PGDMX" + bytes(3_000_000), b"-- SQL\n" * 1000, b"PGDMP" + b"\xff" * 3_000_000):
-        (tmp_path / "foreign").write_bytes(content)
-        with pytest.raises(ValidationError):
-            check_archive(source, tmp_path / "foreign", tmp_path)
-        with pytest.raises(ValidationError):
-            read_toc(FileArchive(tmp_path / "foreign").blocks())
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (b"PGDMX" + bytes(3_000_000), ValidationError),
+        (b"-- SQL\n" * 1000, ValidationError),
+        (b"PGDMP" + b"\xff" * 3_000_000, ToolTooOld),
+    ],
+    ids=["another mark", "SQL", "of a version that nobody knows"],
+)
+def test_a_foreign_archive_is_refused(
+    postgres_server: PostgresServer, tmp_path: Path, content: bytes, kind: type[DataGuardianError]
+) -> None:
+    (tmp_path / "foreign").write_bytes(content)
+    with pytest.raises(kind):
+        check_archive(datasource(postgres_server, "postgres"), tmp_path / "foreign", tmp_path)
+    with pytest.raises(kind):
+        read_toc(FileArchive(tmp_path / "foreign").blocks())
 
 
 def test_bytes_behind_the_end_do_no_harm(
