@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 
 import msgspec
 
-from dgtui.engine.datasources.base import Datasource, not_in_backup
+from dgtui.engine.datasources.base import Datasource
 from dgtui.engine.datasources.datasource_settings import DatasourceSettings, SettingRules, path_mistake
 from dgtui.engine.datasources.dumping import Archive
 from dgtui.engine.datasources.file_tree import ITSELF, OTHERS, Sizes, TooLong, walk
@@ -27,6 +27,7 @@ from dgtui.engine.datasources.places import (
 from dgtui.engine.datasources.tar_contents import archive_checksums, tree_checksums
 from dgtui.engine.datasources.tar_links import unpack_with_contents
 from dgtui.engine.datasources.tar_program import find_tar
+from dgtui.engine.datasources.target import not_in_backup
 from dgtui.engine.datasources.tree_part import replace_paths, settle_paths
 from dgtui.engine.datasources.tree_steps import STEPS
 from dgtui.engine.datasources.tree_swap import make_folder_like, refuse_mounts, remove_tree, settle_trees, swap_trees

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from dgtui.engine.datasources.base import connection_hint, silence_hint
+from dgtui.engine.datasources.server_hints import connection_hint, silence_hint
 from dgtui.engine.errors import (
     AuthenticationError,
     BackupCreationError,

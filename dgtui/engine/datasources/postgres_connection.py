@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NoReturn
 import msgspec
 
 from dgtui.engine.datasources.answer import TimeLimit
-from dgtui.engine.datasources.base import connection_hint
 from dgtui.engine.datasources.datasource_settings import ServerSettings, SettingRules
 from dgtui.engine.datasources.own_names import is_loaded_into
 from dgtui.engine.datasources.postgres_failures import known_failure
 from dgtui.engine.datasources.postgres_names import connection_string, name_mistake
 from dgtui.engine.datasources.postgres_pooling import refuse_shared_sessions
 from dgtui.engine.datasources.postgres_states import failure_by_state
+from dgtui.engine.datasources.server_hints import connection_hint
 from dgtui.engine.errors import ConfigError, DatabaseConnectionError, DataGuardianError
 from dgtui.engine.memory import out_of_memory
 from dgtui.engine.threads import Timer

@@ -4,10 +4,10 @@ import re
 import shlex
 from collections.abc import Callable, Sequence
 
-from dgtui.engine.datasources.base import silence_hint
 from dgtui.engine.datasources.postgres_names import shown
 from dgtui.engine.datasources.postgres_pooling import POOL_HINT
 from dgtui.engine.datasources.postgres_states import CREDENTIALS_HINT, FULL_HINT, STARTING_HINT
+from dgtui.engine.datasources.server_hints import silence_hint
 from dgtui.engine.errors import (
     AuthenticationError,
     BackupCreationError,
