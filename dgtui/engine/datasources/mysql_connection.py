@@ -2,9 +2,7 @@
 
 import contextlib
 import getpass
-import os
 import socket
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -171,50 +169,6 @@ class Access:
                 str(error), subject=f"{self.user}@{self.host}", hint='Use tls = "require", or another user'
             ) from None
 
-    def option_file(self, flavour: Flavour, extra: Sequence[str] = ()) -> int:
-        """File descriptor of a private option file for a program of that flavour; close it once the program runs.
-
-        It lies in memory where the system can do that, so that the password is neither on a command line, nor in
-        the environment, nor on a disk.
-        """
-        lines = ["[client]", f"user={_option(self.user)}", *extra]
-        if self.password is not None:
-            lines.append(f"password={_option(self.password)}")
-        if self.settings.socket:
-            lines += [f"socket={_option(self.settings.socket)}", "protocol=socket"]
-        else:
-            lines += [f"host={_option(self.settings.host)}", f"port={self.port}", "protocol=tcp"]
-        lines += self._tls_options(flavour)
-        lines += ["[mysql]", f"connect-timeout={max(1, int(self.settings.connect_timeout))}"]
-        descriptor = _private_file()
-        try:
-            os.write(descriptor, ("\n".join(lines) + "\n").encode())
-            os.lseek(descriptor, 0, os.SEEK_SET)
-        except OSError:
-            os.close(descriptor)
-            raise
-        return descriptor
-
-    def _tls_options(self, flavour: Flavour) -> list[str]:
-        mode = self.settings.tls
-        authority = [f"ssl-ca={_option(self.settings.tls_ca)}"] if self.settings.tls_ca else []
-        if flavour == "mysql":
-            names = {
-                "disable": "DISABLED",
-                "prefer": "PREFERRED",
-                "require": "REQUIRED",
-                "verify-ca": "VERIFY_CA",
-                "verify-full": "VERIFY_IDENTITY",
-            }
-            return [f"ssl-mode={names[mode]}", *authority]
-        if mode == "disable":
-            return ["loose-skip-ssl"]
-        if mode == "prefer":
-            return ["loose-skip-ssl-verify-server-cert"]
-        if mode == "require":
-            return ["ssl", "loose-skip-ssl-verify-server-cert"]
-        return ["ssl", "ssl-verify-server-cert", *authority]
-
 
 def _keep_alive(connection: socket.socket) -> None:
     """Have the system notice within minutes that nothing comes through any more, however long an answer may take."""
@@ -300,20 +254,3 @@ class Session:
                 yield cursor
             finally:
                 self.statement = None
-
-
-def _private_file() -> int:
-    if hasattr(os, "memfd_create"):
-        descriptor = os.memfd_create("options", os.MFD_CLOEXEC)
-        os.fchmod(descriptor, 0o600)  # the programs ignore an option file that others may write to
-        return descriptor
-    with tempfile.TemporaryFile() as file:
-        return os.dup(file.fileno())
-
-
-_ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"})
-
-
-def _option(value: str) -> str:
-    """A value of an option file: quoted, so that `#`, spaces and quotes are taken as they are."""
-    return f'"{value.translate(_ESCAPES)}"'

@@ -11,6 +11,7 @@ from dgtui.engine.datasources.extra_arguments import refuse_arguments
 from dgtui.engine.datasources.mysql_connection import Access
 from dgtui.engine.datasources.mysql_errors import UNKNOWN_DATABASE, error_code, error_subject
 from dgtui.engine.datasources.mysql_lockwatch import LockWatch
+from dgtui.engine.datasources.mysql_option_file import open_option_file
 from dgtui.engine.datasources.mysql_tools import tool_flavour
 from dgtui.engine.errors import BackupCreationError
 from dgtui.engine.model import ObjectInfo, Record, ToolVersion
@@ -120,7 +121,7 @@ class MysqlDump(Dump):
         self._number = 0
         self._complaints: list[str] = []
         self._blocked = ""
-        option_file = access.option_file(tool_flavour(tool))
+        option_file = open_option_file(access, tool_flavour(tool))
         try:
             self._child = Child(
                 dump_arguments(tool, access.settings.database, options, facts, option_file),

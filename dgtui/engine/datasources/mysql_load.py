@@ -17,6 +17,7 @@ from dgtui.engine.datasources.mysql_load_hints import LOST_HINT, load_hint
 from dgtui.engine.datasources.mysql_loadwatch import LoadWatch
 from dgtui.engine.datasources.mysql_look import count_rows, existing_tables
 from dgtui.engine.datasources.mysql_obstacles import full_grant
+from dgtui.engine.datasources.mysql_option_file import open_option_file
 from dgtui.engine.datasources.mysql_rights import Grants
 from dgtui.engine.datasources.mysql_script import Script
 from dgtui.engine.datasources.mysql_tools import client_tool, tool_flavour
@@ -131,7 +132,7 @@ def _replay(access: Access, script: Script, archive: Iterable[bytes], reporter: 
             lines.append(line)
         reporter.log(line, origin=tool.name, level="error" if _CLIENT_ERROR.match(line) else "info")
 
-    option_file = access.option_file(tool_flavour(tool))
+    option_file = open_option_file(access, tool_flavour(tool))
     try:
         child = Child(
             client_arguments(tool, script.database, option_file),
