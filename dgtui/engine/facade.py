@@ -128,7 +128,14 @@ class Engine(RestoreAftermath, LiveLook):
 
     def reconcile(self, *, put_back: bool = True) -> tuple[str, ...]:
         """Record what became of runs and removals whose process died without notice; sentences for people."""
+        # The whole state folder may have gone under us.
+        self.paths.make()
         return settle_runs(self.catalog, self.config, self.paths, put_back=put_back)
+
+    @property
+    def is_made_anew(self) -> bool:
+        """Whether the catalogue was lost, and the new one does not know yet what the storages hold."""
+        return not self._opening.only_to_read and self.catalog.made_anew() is not None
 
     def deliver(self) -> None:
         """Send notifications where no daemon does it, as the end of a run does."""

@@ -230,6 +230,10 @@ class EngineApp(FaultApp):
         """Something stands differently from before."""
         raise NotImplementedError
 
+    def catalogue_lost(self) -> None:
+        """The catalogue went under the open program, and a new one knows nothing yet."""
+        raise NotImplementedError
+
     def config_changed(self, text: str = "") -> None:
         """The configuration is another one; `text` says why."""
         raise NotImplementedError

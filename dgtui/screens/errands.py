@@ -107,6 +107,16 @@ class ErrandApp(EngineApp):
         if isinstance(place, TabScreen):
             place.show_pulse()
 
+    def catalogue_lost(self) -> None:
+        """Read the storages into the new one, and say so: else all that was listed would be gone without a word."""
+
+        def told(sentences: tuple[str, ...]) -> None:
+            for sentence in sentences:
+                self.tell(sentence, severity="warning")
+            self.data_changed()
+
+        self.ask(self, "lost catalogue", lambda engine: engine.reconcile(put_back=False), told, slow=True)
+
     def config_changed(self, text: str = "") -> None:
         """Take up another configuration."""
         if text:

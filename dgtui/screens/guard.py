@@ -37,6 +37,8 @@ class Pulse:
     config_problem: Problem | None = None
     """Why the configuration as it lies on the disk is not the one in use."""
     next_run: "NextRun | None" = None
+    is_made_anew: bool = False
+    """Whether the catalogue was lost, and the new one does not know yet what the storages hold."""
 
     def state(self, subject: Watched) -> HealthState:
         """How one thing stands."""
@@ -67,6 +69,7 @@ class PulseTaker:
             daemon=status.running,
             config_problem=self._problem or (report.config_problem if report is not None else None),
             next_run=self._next_run(moment),
+            is_made_anew=engine.is_made_anew,
         )
 
     def _follow_files(self) -> None:
@@ -189,6 +192,8 @@ class Guard:
         done = [one for one, since in self._checking.items() if (pulse.state(one).checked_at or since) > since]
         for subject in done:
             del self._checking[subject]
+        if pulse.is_made_anew and not former.is_made_anew:
+            self._app.catalogue_lost()
         if former.daemon is None:
             self._begin_keeping()
         if pulse.config_problem not in (None, former.config_problem):

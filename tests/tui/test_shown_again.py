@@ -105,3 +105,17 @@ async def test_the_age_of_what_storages_said_grows_while_it_is_looked_at(home: H
         driver.app.clock = lambda: later
         driver.app.pulse_changed()
         assert "storages asked 2 h ago" in driver.text("#details")
+
+
+async def test_a_state_folder_that_goes_under_the_open_program_is_told_and_the_backups_are_still_listed(
+    home: Home, shop: Path
+) -> None:
+    """It said that nothing was backed up yet."""
+    home.back_up()
+    async with screens(home, size=(120, 40)) as driver:
+        await driver.press("2")
+        await driver.until(lambda: driver.app.guard.pulse.daemon is not None, "the first look")
+        home.state.rename(home.folder / "away")
+        await driver.until(lambda: any("Rebuilt from the storages" in told for told in driver.toasts), "the word")
+        await driver.settle()
+        assert "full" in driver.rows("#executions")[0]
