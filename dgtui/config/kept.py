@@ -9,7 +9,8 @@ from dgtui.config.files import Source, find_files
 from dgtui.config.load import Sources, config_of, load_config
 from dgtui.config.model import Config
 from dgtui.engine.errors import ConfigError
-from dgtui.engine.files import explained, make_private_folder, write_durably
+from dgtui.engine.file_errors import explained
+from dgtui.engine.files import make_private_folder, write_durably
 
 _PATTERN = "*.json"
 _KEPT = 2

@@ -14,7 +14,8 @@ from dgtui.config.mistakes import Mistake, show_path
 from dgtui.config.model import NAME, NAME_EXPECTED, Config, Table
 from dgtui.config.tables import TableReader
 from dgtui.engine.errors import ConfigError
-from dgtui.engine.files import explained, fsync_folder, make_private_folder, write_durably
+from dgtui.engine.file_errors import explained
+from dgtui.engine.files import fsync_folder, make_private_folder, write_durably
 from dgtui.engine.secrets import HiddenText
 
 Values = Mapping[str, Any]

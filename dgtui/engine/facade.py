@@ -17,7 +17,7 @@ from dgtui.engine.config_changes import ConfigChanges
 from dgtui.engine.deletion import Forgotten, known_at, refuse_needed
 from dgtui.engine.errors import CatalogError, PermissionDenied, StorageError
 from dgtui.engine.figures import Figures
-from dgtui.engine.files import is_read_only
+from dgtui.engine.file_errors import is_read_only
 from dgtui.engine.guardian.overview import (
     JobOverview,
     NextRun,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.cut_writes import remove_cut_writes
-from dgtui.engine.files import explained
+from dgtui.engine.file_errors import explained
 from dgtui.engine.model import ENDED
 from dgtui.engine.restore_model import PROTECTED_FOR, LateRows
 from dgtui.engine.runs import RunPaths

@@ -13,7 +13,8 @@ from types import TracebackType
 from typing import Self
 
 from dgtui.engine.errors import JobBusy, StorageError
-from dgtui.engine.files import FILE_MODE, explained, file_error, make_private_folder, set_mode, write_all
+from dgtui.engine.file_errors import explained, file_error
+from dgtui.engine.files import FILE_MODE, make_private_folder, set_mode, write_all
 
 _HOLDER = re.compile(r"pid (?P<pid>\d{1,10}) since (?P<since>\S+) for (?P<purpose>[^\n]*)")
 _LONGEST_TEXT = 4096

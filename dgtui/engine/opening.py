@@ -11,7 +11,7 @@ from dgtui.engine.catalog import Catalog
 from dgtui.engine.catalog.database import is_without_room
 from dgtui.engine.catalog.reading_copy import CatalogCopy, copy_catalog
 from dgtui.engine.errors import CatalogDamaged, DataGuardianError
-from dgtui.engine.files import explained, is_read_only
+from dgtui.engine.file_errors import explained, is_read_only
 from dgtui.engine.runs import RunPaths
 
 

@@ -17,7 +17,7 @@ from dgtui.engine.catalog.due_runs import queued_runs
 from dgtui.engine.catalog.unsettled import unsettled_backups
 from dgtui.engine.dead_backups import find_backup, interruption, look_once_more
 from dgtui.engine.errors import CatalogError, JobBusy
-from dgtui.engine.files import explained
+from dgtui.engine.file_errors import explained
 from dgtui.engine.late_telling import LateTeller
 from dgtui.engine.locks import take_lock
 from dgtui.engine.messages import now

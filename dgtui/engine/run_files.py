@@ -10,7 +10,7 @@ from dgtui.engine.catalog import Catalog
 from dgtui.engine.catalog.past import gone_executions
 from dgtui.engine.catalog.running import runs_under_way
 from dgtui.engine.cut_writes import remove_cut_writes
-from dgtui.engine.files import explained
+from dgtui.engine.file_errors import explained
 from dgtui.engine.late_rows import prune_late_rows
 from dgtui.engine.run_follower import last_status
 from dgtui.engine.runs import RunPaths

@@ -8,7 +8,7 @@ from datetime import datetime
 import msgspec
 
 from dgtui.engine.child import TAIL_LINES
-from dgtui.engine.files import is_read_only
+from dgtui.engine.file_errors import is_read_only
 from dgtui.engine.messages import (
     LogMessage,
     Message,

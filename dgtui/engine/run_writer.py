@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Literal
 
 from dgtui.engine.child import printable
-from dgtui.engine.files import is_full, set_room_aside
+from dgtui.engine.file_errors import is_full
+from dgtui.engine.files import set_room_aside
 from dgtui.engine.messages import (
     LogMessage,
     Message,

@@ -10,7 +10,8 @@ import shutil
 from pathlib import Path
 from typing import Literal
 
-from dgtui.engine.files import explained, fsync_folder, make_private_folder
+from dgtui.engine.file_errors import explained
+from dgtui.engine.files import fsync_folder, make_private_folder
 from dgtui.engine.model import Record
 
 Operation = Literal["backup", "restore", "validate", "rehearse"]

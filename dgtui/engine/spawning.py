@@ -11,7 +11,8 @@ from typing import Any
 
 from dgtui.engine.cancellation import held_back
 from dgtui.engine.errors import DataGuardianError
-from dgtui.engine.files import explained, write_durably
+from dgtui.engine.file_errors import explained
+from dgtui.engine.files import write_durably
 from dgtui.engine.locks import Lock
 from dgtui.engine.orders import AnyOrder, encode_order
 from dgtui.engine.runs import RunPaths

@@ -11,7 +11,8 @@ import pytest
 import sqlalchemy as sa
 
 from dgtui.engine import audit
-from dgtui.engine.files import file_error, write_all, write_durably
+from dgtui.engine.file_errors import file_error
+from dgtui.engine.files import write_all, write_durably
 from dgtui.engine.storages import local_log
 
 _CHANGES = ("INSERT", "UPDATE", "DELETE", "BEGIN IMMEDIATE")

@@ -11,10 +11,9 @@ import pytest
 
 from dgtui.engine.cut_writes import remove_cut_writes
 from dgtui.engine.errors import DiskSpaceError, StorageError
+from dgtui.engine.file_errors import file_error, is_read_only
 from dgtui.engine.files import (
-    file_error,
     fsync_folder,
-    is_read_only,
     make_private_folder,
     new_file,
     open_folder,

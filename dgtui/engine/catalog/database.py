@@ -24,7 +24,7 @@ from dgtui.engine.catalog.damage import (
 from dgtui.engine.catalog.schema import bring_up_to_date, refuse_newer, schema_version, version_in
 from dgtui.engine.catalog.tables import SCHEMA_VERSION, meta
 from dgtui.engine.errors import CatalogDamaged, CatalogError
-from dgtui.engine.files import is_read_only
+from dgtui.engine.file_errors import is_read_only
 from dgtui.engine.locks import Lock, take_lock
 
 Also = Callable[[sa.Connection], None]

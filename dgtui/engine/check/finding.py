@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from dgtui.engine.errors import DataGuardianError
-from dgtui.engine.files import file_error
+from dgtui.engine.file_errors import file_error
 from dgtui.engine.model import Record
 
 Area = Literal["configuration", "datasource", "state", "storage", "job", "channel", "metrics"]

@@ -10,7 +10,7 @@ from dgtui.engine.check.finding import Finding, finding_of
 from dgtui.engine.datasources.base import Datasource
 from dgtui.engine.datasources.dumping import DumpOptions, Probe
 from dgtui.engine.errors import DataGuardianError
-from dgtui.engine.files import nearest_folder
+from dgtui.engine.file_errors import nearest_folder
 from dgtui.engine.storages.deadline import with_deadline
 
 _LOOK_SECONDS = 5.0

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dgtui.config import Config
 from dgtui.engine.check.finding import Finding, not_writable
-from dgtui.engine.files import is_read_only
+from dgtui.engine.file_errors import is_read_only
 
 
 def examine_metrics_file(config: Config) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from dgtui.config import Config
 from dgtui.engine.check.finding import Finding, not_writable
 from dgtui.engine.datasources import datasource_adapter
-from dgtui.engine.files import is_read_only, nearest_folder
+from dgtui.engine.file_errors import is_read_only, nearest_folder
 
 _MEND = "Make room, or name a folder on a larger disk with DGTUI_STATE"
 

@@ -4,7 +4,7 @@ import time
 
 import msgspec
 
-from dgtui.engine.files import explained
+from dgtui.engine.file_errors import explained
 from dgtui.engine.orders import decode_order
 from dgtui.engine.run_follower import RunFollower
 from dgtui.engine.runs import RunPaths

@@ -8,7 +8,7 @@ from pathlib import Path
 from dgtui.engine.datasources.answer import HealthAnswer
 from dgtui.engine.datasources.places import disk_space, shown
 from dgtui.engine.errors import DatabaseConnectionError, PermissionDenied
-from dgtui.engine.files import nearest_folder
+from dgtui.engine.file_errors import nearest_folder
 
 
 def ask_tree(source: Path) -> HealthAnswer:

@@ -23,7 +23,7 @@ from dgtui.engine.datasources.tar_dump import TarDump
 from dgtui.engine.datasources.tar_program import dump_arguments, find_tar, from_list, name_list
 from dgtui.engine.datasources.tar_reader import TarReader
 from dgtui.engine.errors import BackupCreationError, ConfigError, PermissionDenied
-from dgtui.engine.files import file_error, nearest_folder
+from dgtui.engine.file_errors import file_error, nearest_folder
 from dgtui.engine.properties import DatabaseProperties
 from dgtui.engine.reporting import Reporter
 

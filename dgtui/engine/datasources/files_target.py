@@ -32,7 +32,7 @@ from dgtui.engine.datasources.tree_part import replace_paths, settle_paths
 from dgtui.engine.datasources.tree_steps import STEPS
 from dgtui.engine.datasources.tree_swap import make_folder_like, refuse_mounts, remove_tree, settle_trees, swap_trees
 from dgtui.engine.errors import RestoreError
-from dgtui.engine.files import file_error
+from dgtui.engine.file_errors import file_error
 from dgtui.engine.model import ObjectInfo
 from dgtui.engine.reporting import Reporter
 from dgtui.engine.restore_model import PartChange

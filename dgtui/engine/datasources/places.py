@@ -16,7 +16,8 @@ from pathlib import Path
 from dgtui.engine.child import printable
 from dgtui.engine.datasources.dumping import Client
 from dgtui.engine.errors import DiskSpaceError, PermissionDenied, RestoreError
-from dgtui.engine.files import nearest_folder, rename_folder
+from dgtui.engine.file_errors import nearest_folder
+from dgtui.engine.files import rename_folder
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 """Also the marks that turn the direction of writing: a name must not look like another one."""

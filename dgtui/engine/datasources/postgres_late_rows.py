@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 from dgtui.engine.datasources.postgres_names import qualified, quoted, table_name
 from dgtui.engine.datasources.postgres_queries import columns_of
 from dgtui.engine.datasources.postgres_transfer import texts_as_they_are
-from dgtui.engine.files import explained, file_in_place, make_private_folder
+from dgtui.engine.file_errors import explained
+from dgtui.engine.files import file_in_place, make_private_folder
 from dgtui.engine.reporting import Reporter
 from dgtui.engine.restore_model import LateRows
 

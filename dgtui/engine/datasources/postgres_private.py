@@ -16,7 +16,7 @@ from dgtui.engine.datasources.places import free_bytes
 from dgtui.engine.datasources.postgres_connection import Access, PostgresSettings
 from dgtui.engine.datasources.postgres_tools import fitting_tool, major
 from dgtui.engine.errors import DatabaseConnectionError, DiskSpaceError, RestoreError, ToolMissing, ToolTooOld
-from dgtui.engine.files import explained
+from dgtui.engine.file_errors import explained
 
 FOLDER_PREFIX = "dgtui-rehearsal-"
 _SUPERUSER = "postgres"

@@ -14,7 +14,7 @@ from dgtui.engine.datasources.dumping import ArchiveCheck
 from dgtui.engine.datasources.places import shown
 from dgtui.engine.datasources.sqlite_snapshot import MAGIC, connect
 from dgtui.engine.errors import ValidationError
-from dgtui.engine.files import file_error
+from dgtui.engine.file_errors import file_error
 from dgtui.engine.model import ObjectInfo
 from dgtui.engine.threads import Thread
 

@@ -11,7 +11,8 @@ from dgtui.engine.datasources.places import safe_target
 from dgtui.engine.datasources.sqlite_bring import bring_statistics, bring_table
 from dgtui.engine.datasources.sqlite_snapshot import SIDE_FILES, connect, side_file, uri
 from dgtui.engine.errors import RestoreError
-from dgtui.engine.files import explained, fsync_folder
+from dgtui.engine.file_errors import explained
+from dgtui.engine.files import fsync_folder
 from dgtui.engine.reporting import Reporter
 
 _NOT_OF_THE_TABLES = frozenset(

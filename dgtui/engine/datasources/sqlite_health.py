@@ -11,7 +11,7 @@ from dgtui.engine.datasources.sqlite_dump import explain, reading_parameters, si
 from dgtui.engine.datasources.sqlite_locks import shared_lock
 from dgtui.engine.datasources.sqlite_snapshot import connect, open_source, side_file
 from dgtui.engine.errors import DatabaseConnectionError, DataGuardianError, ServerTimeout
-from dgtui.engine.files import nearest_folder
+from dgtui.engine.file_errors import nearest_folder
 
 _BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 

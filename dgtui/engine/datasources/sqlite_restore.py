@@ -10,7 +10,8 @@ from dgtui.engine.datasources.sqlite_check import HeaderCheck, check_file
 from dgtui.engine.datasources.sqlite_selection import chosen_tables, reduce_database
 from dgtui.engine.datasources.sqlite_snapshot import SIDE_FILES, side_file
 from dgtui.engine.errors import RestoreError
-from dgtui.engine.files import file_error, write_all
+from dgtui.engine.file_errors import file_error
+from dgtui.engine.files import write_all
 
 
 def load_part(archive: Archive, target: Path, selection: Selection, scratch_folder: Path) -> None:

@@ -26,7 +26,7 @@ from urllib.parse import quote
 
 from dgtui.engine.datasources.sqlite_locks import locked, shared_lock
 from dgtui.engine.errors import BackupCreationError, ConfigError, DataGuardianError, DiskSpaceError, PermissionDenied
-from dgtui.engine.files import file_error, nearest_folder
+from dgtui.engine.file_errors import file_error, nearest_folder
 
 MAGIC = b"SQLite format 3\x00"
 SIDE_FILES = ("-wal", "-shm", "-journal")

@@ -11,7 +11,8 @@ from dgtui.engine.datasources.places import copy_attributes, copy_ownership, exc
 from dgtui.engine.datasources.sqlite_locks import try_exclusive
 from dgtui.engine.datasources.sqlite_snapshot import MAGIC, SIDE_FILES, connect, need_plain_side_files, side_file
 from dgtui.engine.errors import RestoreError
-from dgtui.engine.files import explained, fsync_folder
+from dgtui.engine.file_errors import explained
+from dgtui.engine.files import fsync_folder
 from dgtui.engine.reporting import Reporter
 
 _CHANGES_START, _CHANGES_LENGTH = 24, 4

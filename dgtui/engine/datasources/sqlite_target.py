@@ -33,7 +33,8 @@ from dgtui.engine.datasources.sqlite_selection import NEEDS_EXTENSION, need_modu
 from dgtui.engine.datasources.sqlite_snapshot import MAGIC, SIDE_FILES, connect, side_file
 from dgtui.engine.datasources.sqlite_swap import clear_orphans, refuse_open, settle_database, swap_database
 from dgtui.engine.errors import RestoreError, ValidationError
-from dgtui.engine.files import file_error, fsync_folder
+from dgtui.engine.file_errors import file_error
+from dgtui.engine.files import fsync_folder
 from dgtui.engine.reporting import Reporter
 from dgtui.engine.restore_model import LateRows, PartChange
 

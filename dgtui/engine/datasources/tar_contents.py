@@ -14,7 +14,7 @@ from dgtui.engine.datasources.contents import RowsChecksum
 from dgtui.engine.datasources.file_tree import walk
 from dgtui.engine.datasources.places import shown, unshown
 from dgtui.engine.errors import ValidationError
-from dgtui.engine.files import file_error
+from dgtui.engine.file_errors import file_error
 
 _BLOCK_BYTES = 1 << 20
 

@@ -12,7 +12,7 @@ from dgtui.engine.datasources.places import shown, unshown
 from dgtui.engine.datasources.tar_reader import TarReader
 from dgtui.engine.datasources.tar_restore import unpack
 from dgtui.engine.datasources.tree_swap import remove_tree
-from dgtui.engine.files import file_error
+from dgtui.engine.file_errors import file_error
 from dgtui.engine.model import ToolVersion
 from dgtui.engine.reporting import Reporter
 

@@ -12,7 +12,8 @@ from dgtui.engine.datasources.places import unshown
 from dgtui.engine.datasources.tar_program import attribute_options, from_list, name_list
 from dgtui.engine.datasources.tar_reader import TarReader
 from dgtui.engine.errors import IdleTimeout, RestoreError
-from dgtui.engine.files import file_error, fsync_folder
+from dgtui.engine.file_errors import file_error
+from dgtui.engine.files import fsync_folder
 from dgtui.engine.model import ToolVersion
 from dgtui.engine.reporting import Reporter
 

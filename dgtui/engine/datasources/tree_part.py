@@ -18,7 +18,7 @@ from dgtui.engine.datasources.places import shown, unshown
 from dgtui.engine.datasources.tree_steps import STEPS, Step, TreeSteps, read_steps, steps_back, write_steps
 from dgtui.engine.datasources.tree_swap import refuse_mounts
 from dgtui.engine.errors import RestoreError
-from dgtui.engine.files import file_error
+from dgtui.engine.file_errors import file_error
 from dgtui.engine.restore_model import Part, PartChange
 
 _NAMES_AT_MOST = 5000

@@ -11,7 +11,8 @@ from typing import Literal
 from dgtui.engine.child import Child, describe_exit
 from dgtui.engine.datasources.places import copy_ownership, exchange, has_mark, rename_new, shown
 from dgtui.engine.errors import RestoreError
-from dgtui.engine.files import FOLDER_MODE, file_error, fsync_folder
+from dgtui.engine.file_errors import file_error
+from dgtui.engine.files import FOLDER_MODE, fsync_folder
 
 
 def make_folder_like(target: Path, like: Path | None) -> None:

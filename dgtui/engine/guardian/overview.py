@@ -13,7 +13,7 @@ from dgtui.engine.catalog import Catalog
 from dgtui.engine.catalog.due_runs import queued_runs, stopped_before
 from dgtui.engine.check import Finding
 from dgtui.engine.errors import ConfigError, DataGuardianError, JobBusy
-from dgtui.engine.files import explained
+from dgtui.engine.file_errors import explained
 from dgtui.engine.guardian.status import DaemonStatus, daemon_status
 from dgtui.engine.guardian.timetable_duty import followed_jobs, timetable_of
 from dgtui.engine.guardian.waiting import end_waiting

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dgtui.config import Config, JobSettings
 from dgtui.engine.backup import BackupPlan, started_execution
-from dgtui.engine.files import explained
+from dgtui.engine.file_errors import explained
 from dgtui.engine.guardian.waiting import note_seen
 from dgtui.engine.model import Execution
 from dgtui.engine.run_writer import RunWriter

@@ -14,13 +14,8 @@ import msgspec
 
 from dgtui.engine.child import printable
 from dgtui.engine.errors import StorageError, ValidationError
-from dgtui.engine.files import (
-    explained,
-    make_folder,
-    make_private_folder,
-    open_folder,
-    write_and_forget,
-)
+from dgtui.engine.file_errors import explained
+from dgtui.engine.files import make_folder, make_private_folder, open_folder, write_and_forget
 from dgtui.engine.model import CopyStatus, VerifyLevel
 from dgtui.engine.settings import ByteSize
 from dgtui.engine.storages.base import (

@@ -3,7 +3,8 @@
 import contextlib
 import os
 
-from dgtui.engine.files import FILE_MODE, explained, make_folder, open_folder, set_mode, write_all
+from dgtui.engine.file_errors import explained
+from dgtui.engine.files import FILE_MODE, make_folder, open_folder, set_mode, write_all
 from dgtui.engine.storages.local_reader import open_for_reading
 from dgtui.engine.storages.local_root import LocalRoot
 

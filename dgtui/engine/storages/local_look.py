@@ -4,7 +4,8 @@ import os
 from collections.abc import Sequence
 
 from dgtui.engine.errors import StorageError
-from dgtui.engine.files import explained, open_folder
+from dgtui.engine.file_errors import explained
+from dgtui.engine.files import open_folder
 from dgtui.engine.model import CopyStatus
 from dgtui.engine.storages.base import MANIFEST, FolderRef
 from dgtui.engine.storages.local_root import LocalRoot, check_ref

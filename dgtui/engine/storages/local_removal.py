@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 import msgspec
 
 from dgtui.engine.errors import StorageError
-from dgtui.engine.files import explained, open_folder, rename_folder
+from dgtui.engine.file_errors import explained
+from dgtui.engine.files import open_folder, rename_folder
 from dgtui.engine.storages.base import MANIFEST, FolderRef, KnownFolders, Leftover, Orphan
 from dgtui.engine.storages.local_look import holds
 from dgtui.engine.storages.local_reader import open_for_reading

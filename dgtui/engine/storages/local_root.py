@@ -13,7 +13,8 @@ from typing import Any
 import msgspec
 
 from dgtui.engine.errors import StorageError, ValidationError
-from dgtui.engine.files import explained, nearest_folder, open_folder
+from dgtui.engine.file_errors import explained, nearest_folder
+from dgtui.engine.files import open_folder
 from dgtui.engine.storages.base import FolderRef, KnownFolders, StorageState
 from dgtui.engine.storages.local_marker import MARKER, read_marker
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from dgtui.engine.errors import DiskSpaceError, StorageError
+from dgtui.engine.file_errors import file_error
 from dgtui.engine.files import (
-    file_error,
     make_folder,
     new_file,
     open_folder,
