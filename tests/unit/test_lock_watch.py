@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from dgtui.engine.datasources.lock_watch import LockWatch
+from dgtui.engine.datasources.lock_watch import LockWatch, Wait
 from dgtui.engine.errors import Cancelled
 from dgtui.engine.reporting import SilentReporter
 
@@ -30,8 +30,8 @@ class _Watch(LockWatch[str]):
     def _side(self) -> Iterator[str | None]:
         yield "side"
 
-    def _look(self, side: str) -> str:
-        return "a lock"
+    def _look(self, side: str) -> Wait | None:
+        return Wait("a table", (), "held by somebody")
 
     def _interrupt(self, side: str) -> None:
         self.interrupted.set()

@@ -4,7 +4,7 @@ import contextlib
 import time
 from abc import abstractmethod
 from collections.abc import Iterator
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from dgtui.engine.datasources.side_watch import SideWatch
 from dgtui.engine.errors import Cancelled
@@ -14,6 +14,17 @@ _LOOK_EVERY_SECONDS = 1.0
 _Side = TypeVar("_Side")
 
 
+class Wait(NamedTuple):
+    """A wait for a lock."""
+
+    lock: str
+    """What is locked."""
+    holders: tuple[object, ...]
+    """What tells those who hold it from others."""
+    told: str
+    """Who they are, for people."""
+
+
 class LockWatch(SideWatch, Generic[_Side]):
     """For a block that may wait for locks: says for whom it waits, and that it goes on.
 
@@ -21,13 +32,10 @@ class LockWatch(SideWatch, Generic[_Side]):
     block ends with Cancelled, unless it was done all the same.
     """
 
-    interruptible = True
-    """Whether that is done: not once what was ordered is done."""
-
     def __init__(self, reporter: Reporter) -> None:
         super().__init__("lock watch")
         self._reporter = reporter
-        self._told = ""
+        self._told: Wait | None = None
         self._since = 0.0
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
@@ -36,19 +44,23 @@ class LockWatch(SideWatch, Generic[_Side]):
             return
         # It may have been granted in the moment of ending it: what is done is not called cancelled.
         self._ended.set()
-        self._tell("")
+        self._tell(None)
 
     @abstractmethod
     def _busy(self) -> bool:
         """Whether a statement is under way."""
+
+    def _interruptible(self) -> bool:
+        """Whether the statement may be ended: not once what was ordered is done."""
+        return True
 
     @abstractmethod
     def _side(self) -> contextlib.AbstractContextManager[_Side | None]:
         """Another connection; None where there can be none."""
 
     @abstractmethod
-    def _look(self, side: _Side) -> str:
-        """For what is waited, and for whom; empty where for nothing."""
+    def _look(self, side: _Side) -> Wait | None:
+        """For what is waited, and for whom; None where for nothing."""
 
     @abstractmethod
     def _interrupt(self, side: _Side) -> None:
@@ -69,22 +81,24 @@ class LockWatch(SideWatch, Generic[_Side]):
             if self._busy():
                 yield
             else:
-                self._tell("")
+                self._tell(None)
 
     def _look_on(self, side: _Side) -> None:
-        waits = self._look(side)
+        wait = self._look(side)
         if self._ended.is_set():
             return
-        self._tell(waits)
-        if waits and self.interruptible and self._reporter.cancelled():
+        self._tell(wait)
+        if wait is not None and self._interruptible() and self._reporter.cancelled():
             self._error = Cancelled("Cancelled")
             self._interrupt(side)
 
-    def _tell(self, waits: str) -> None:
-        before, self._told = self._told, waits
-        if waits and not before:
-            self._since = time.monotonic()
-        if waits and waits != before:
-            self._reporter.log(f"Waiting for {waits}", level="warning")
-        elif before and not waits:
+    def _tell(self, wait: Wait | None) -> None:
+        before, self._told = self._told, wait
+        if wait is not None:
+            if before is None:
+                self._since = time.monotonic()
+            # What they do may change with each look.
+            if before is None or before[:2] != wait[:2]:
+                self._reporter.log(f"Waiting for a lock on {wait.lock}, {wait.told}", level="warning")
+        elif before is not None:
             self._reporter.log(f"It goes on, after {time.monotonic() - self._since:.0f} s of waiting")

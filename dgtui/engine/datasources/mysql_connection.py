@@ -198,6 +198,8 @@ class Session:
         """How many statements were begun."""
         self.statement: str | None = None
         """The one that is under way."""
+        self.interruptible = True
+        """Whether a wait of it for locks may be cut short: not once what was ordered is done."""
         version, comment, limit = self.rows("SELECT VERSION(), @@version_comment, @@sql_select_limit")[0]
         self.server = server_of(str(version), str(comment))
         self.row_limit = int(limit) if int(limit) < _NO_ROW_LIMIT else None

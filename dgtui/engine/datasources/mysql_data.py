@@ -1,6 +1,7 @@
 """Rows alone into the tables of a MySQL or MariaDB database that is there: all of them or none."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Literal
 
@@ -13,6 +14,8 @@ from dgtui.engine.datasources.mysql_connection import Access, Session
 from dgtui.engine.datasources.mysql_errors import quote
 from dgtui.engine.datasources.mysql_load import load_archive, refuse_triggers
 from dgtui.engine.datasources.mysql_look import Table, database_exists, existing_tables, is_transactional
+from dgtui.engine.datasources.mysql_rename import claim_statement, claimant_statement, take_over_renaming
+from dgtui.engine.datasources.mysql_restore_watch import RestoreWatch
 from dgtui.engine.datasources.mysql_rows_kept import forget_copies, prepare_copies
 from dgtui.engine.datasources.mysql_script import Script
 from dgtui.engine.datasources.mysql_waiting import waiting_session
@@ -65,6 +68,7 @@ class RowsLoad:
             full = [table for table in targets if has_rows(session, self._database, table)]
             _refuse_full(self._database, full, overwrite=overwrite)
             marked = self._make_marker(session, reporter)
+            claimed = claim_statement(session, self._marker)
         plain = [table.name for table in targets if not is_transactional(table)]
         reporter.log(f"Loading rows of {len(targets)} tables in one transaction; foreign keys are checked at the end")
         mark = _Mark(marker=self._marker if marked else "", plain=tuple(plain))
@@ -77,15 +81,16 @@ class RowsLoad:
             selection,
             replaced=[table.name for table in full],
             atomic=True,
-            beginning=copies,
+            beginning=claimed + copies,
             ending=self._ending(targets) if marked else "",
         )
         try:
             counted = partial(self._counted, targets if marked else ())
-            outcome = load_archive(self._access, archive, script, reporter, counted)
+            with RestoreWatch(self._access, self._database, reporter, self._marker):
+                outcome = load_archive(self._access, archive, script, reporter, counted)
         except BaseException:
             if not marked:
-                _empty(self._access, self._database, plain, reporter)
+                self._take_back(mark, part, reporter)
             raise
         if outcome.error_count and not marked:
             if not script.replayed:
@@ -99,6 +104,15 @@ class RowsLoad:
         with waiting_session(self._access, fallback=RestoreError) as session:
             dangling = _dangling(session, self._database, [table.name for table in targets])
         return msgspec.structs.replace(outcome, notes=(*outcome.notes, *dangling))
+
+    def _take_back(self, mark: _Mark, part: Part, reporter: Reporter) -> None:
+        """After an error that ended the client, where no marker tells later whether the rows are there to stay."""
+        cut = False
+        with suppress(DataGuardianError):
+            cut = _end_client(self._access, self._marker)
+        _empty(self._access, self._database, mark.plain, reporter)
+        if cut:
+            self._announce(msgspec.json.encode(msgspec.structs.replace(mark, ended="old")).decode(), part)
 
     def _ending(self, targets: Sequence[Table]) -> str:
         """Count the rows while nobody else can write, and say that it was done."""
@@ -163,6 +177,7 @@ def settle_rows(access: Access, mark: str, database: str, keep_as: str) -> Liter
             subject=database,
             hint="Look at them, and restore them again where they are not as wanted",
         )
+    _end_client(access, known.marker)
     with waiting_session(access, fallback=RestoreError) as session:
         there = database_exists(session, known.marker)
         # It waits for the transaction, whose client is gone: its row is locked until the server has ended it.
@@ -172,6 +187,17 @@ def settle_rows(access: Access, mark: str, database: str, keep_as: str) -> Liter
             _make_empty(session, database, known.plain)
             forget_copies(session, keep_as)
     return "new" if done else "old"
+
+
+def _end_client(access: Access, marker: str) -> bool:
+    """End what the server still does for a client that is gone: it would wait for locks, and keep what it has.
+
+    Whether that was part of the transaction, which then was not committed for sure.
+    """
+    with waiting_session(access, fallback=RestoreError) as session:
+        under_way = claimant_statement(session, marker)
+        take_over_renaming(session, marker)
+        return under_way not in ("", "COMMIT")
 
 
 def fitting_targets(session: Session, database: str, names: Sequence[str], selection: Selection) -> list[Table]:

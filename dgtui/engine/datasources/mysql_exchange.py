@@ -81,6 +81,7 @@ def exchange(access: Access, session: Session, change: Exchange, reporter: Repor
     save_objects(session, new, msgspec.structs.replace(_saved(session, new), renamed_keys=change.keys))
     bring_in(session, change, int(access.settings.lock_timeout))
     _rename(access, session, change, old_tables, new_tables)
+    session.interruptible = False
     if strangers := strangers_in(session, current, new_tables, known):
         _take_back(access, session, change, reporter, strangers)
         raise disturbed(current, strangers)

@@ -52,6 +52,7 @@ from dgtui.engine.datasources.mysql_rename import (
     strangers_in,
     take_over_renaming,
 )
+from dgtui.engine.datasources.mysql_restore_watch import RestoreWatch
 from dgtui.engine.datasources.mysql_triggers import drop_triggers, is_stand_in
 from dgtui.engine.datasources.mysql_waiting import waiting_session
 from dgtui.engine.errors import RestoreError, SwapImpossible
@@ -131,7 +132,10 @@ def exchange_inside(access: Access, database: str, keep_as: str, reporter: Repor
 
     After an error `settle_within` has to be asked what is in place.
     """
-    with waiting_session(access, fallback=RestoreError) as session:
+    with (
+        waiting_session(access, fallback=RestoreError) as session,
+        RestoreWatch(access, database, reporter, session),
+    ):
         if reasons := obstacles(session, database):
             raise SwapImpossible(
                 f"{database} cannot be swapped: RENAME TABLE would not carry over {'; '.join(reasons)}",
@@ -168,6 +172,7 @@ def _exchange(access: Access, session: Session, database: str, keep_as: str, rep
     moves = [Move(database, name, database, out) for name, out in going]
     moves += [Move(database, ready, database, name) for name, ready in coming.tables]
     rename_tables(session, [*moves, Move(database, _COMING, database, _CAME)], patience)
+    session.interruptible = False
     if strangers := strangers_in(session, database, [name for name, _ in coming.tables], known):
         _take_back(access, session, database, reporter, strangers)
         raise disturbed(database, strangers)

@@ -12,6 +12,7 @@ from dgtui.engine.datasources.mysql_errors import quote
 from dgtui.engine.datasources.mysql_look import database_exists, existing_tables, tables_elsewhere
 from dgtui.engine.datasources.mysql_properties import create_like
 from dgtui.engine.datasources.mysql_rename import Move, claim_renaming, end_rename, rename_tables, take_over_renaming
+from dgtui.engine.datasources.mysql_restore_watch import RestoreWatch
 from dgtui.engine.datasources.mysql_waiting import waiting_session
 from dgtui.engine.errors import RestoreError
 from dgtui.engine.reporting import Reporter
@@ -50,7 +51,10 @@ def replace_tables(access: Access, change: PartChange, announce: Announce, repor
     chosen are made and checked before. Raises RestoreError, with nothing changed.
     """
     beside, database, keep_as = change.beside, change.database, change.keep_as
-    with waiting_session(access, fallback=RestoreError) as session:
+    with (
+        waiting_session(access, fallback=RestoreError) as session,
+        RestoreWatch(access, database, reporter, session),
+    ):
         tables, there = _chosen(session, change), {table.name for table in existing_tables(session, database)}
         replaced = [name for name in tables if name in there]
         removed = [name for name in change.remove if name in there]
@@ -69,6 +73,7 @@ def replace_tables(access: Access, change: PartChange, announce: Announce, repor
             create_like(session, keep_as, database)
             _remember_keys(session, database, keep_as, away)
         rename_tables(session, moves, int(access.settings.lock_timeout))
+        session.interruptible = False
         reporter.log(f"{len(tables) + len(removed)} tables of {database} were exchanged by one RENAME TABLE")
         _finish(session, change)
         return bool(away)

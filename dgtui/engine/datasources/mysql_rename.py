@@ -58,15 +58,45 @@ def take_over_renaming(session: Session, keep_as: str) -> None:
     _claim(session, keep_as, ending_others=True)
 
 
+def claim_statement(session: Session, place: str) -> str:
+    """The statement by which a client claims what goes into a place; empty where the server has no named locks."""
+    import pymysql
+
+    try:
+        session.value("SELECT IS_FREE_LOCK(%s)", [_lock_name(place)])
+    except pymysql.MySQLError as error:
+        if error.args[0] not in _NO_NAMED_LOCKS:
+            raise
+        return ""
+    return f"DO GET_LOCK('{_lock_name(place)}', 0);\n"
+
+
+def holder_of(session: Session, place: str) -> int | None:
+    """The connection that has claimed a place."""
+    found = session.value("SELECT IS_USED_LOCK(%s)", [_lock_name(place)])
+    return None if found is None else int(found)
+
+
+def claimant_statement(session: Session, place: str) -> str:
+    """What the connection does that has claimed a place; empty where that is nothing, or not known."""
+    if not claim_statement(session, place):
+        return ""
+    query = "SELECT INFO FROM information_schema.PROCESSLIST WHERE ID = %s"
+    return str(session.value(query, [holder_of(session, place)]) or "")
+
+
+def _lock_name(place: str) -> str:
+    return f"dgtui {hashlib.sha256(place.encode()).hexdigest()[:_LOCK_NAME_DIGITS]}"
+
+
 def _claim(session: Session, keep_as: str, *, ending_others: bool) -> None:
     import pymysql
 
-    name = f"dgtui {hashlib.sha256(keep_as.encode()).hexdigest()[:_LOCK_NAME_DIGITS]}"
     try:
         for _ in _looks(keep_as):
-            if session.value("SELECT GET_LOCK(%s, 0)", [name]) == 1:
+            if session.value("SELECT GET_LOCK(%s, 0)", [_lock_name(keep_as)]) == 1:
                 return
-            holder = session.value("SELECT IS_USED_LOCK(%s)", [name])
+            holder = holder_of(session, keep_as)
             if ending_others and holder is not None:
                 _end(session, holder)
     except pymysql.MySQLError as error:

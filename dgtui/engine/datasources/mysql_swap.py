@@ -19,6 +19,7 @@ from dgtui.engine.datasources.mysql_rename import (
     strangers_in,
     take_over_renaming,
 )
+from dgtui.engine.datasources.mysql_restore_watch import RestoreWatch
 from dgtui.engine.datasources.mysql_waiting import waiting_session
 from dgtui.engine.errors import DataGuardianError, RestoreError, SwapImpossible
 from dgtui.engine.reporting import Reporter, SilentReporter
@@ -37,7 +38,10 @@ def swap_databases(access: Access, new: str, current: str, keep_as: str, reporte
 
     Raises RestoreError; then the old content is under `current`, or `settle_databases` brings it there.
     """
-    with waiting_session(access, fallback=RestoreError) as session:
+    with (
+        waiting_session(access, fallback=RestoreError) as session,
+        RestoreWatch(access, current, reporter, session),
+    ):
         _refuse_obstacles(session, new, current, keep_as)
         claim_renaming(session, keep_as)
         if holds_objects(session, new, current):
@@ -61,6 +65,7 @@ def _swap_tables(access: Access, session: Session, change: Exchange, reporter: R
         if created and not movable(session, keep_as):
             session.execute(f"DROP DATABASE {quote(keep_as)}")
         raise
+    session.interruptible = False
     if strangers := strangers_in(session, current, new_tables):
         rename_tables(session, [move.back for move in reversed(moves)], int(access.settings.lock_timeout))
         raise disturbed(current, strangers)

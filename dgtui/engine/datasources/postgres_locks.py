@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from dgtui.engine.datasources.lock_watch import LockWatch
+from dgtui.engine.datasources.lock_watch import LockWatch, Wait
 from dgtui.engine.datasources.postgres_connection import Access
 from dgtui.engine.errors import DataGuardianError
 from dgtui.engine.reporting import Reporter
@@ -30,7 +30,7 @@ ORDER BY 1, 2
 """
 _WAITS = """
 SELECT CASE WHEN l.relation IS NOT NULL THEN l.relation::regclass::text
-            WHEN l.classid = 'pg_database'::regclass THEN 'the database ' || d.datname ELSE 'a row' END,
+            WHEN l.classid = 'pg_database'::regclass THEN 'the database ' || d.datname ELSE 'a row' END, b.pid,
        coalesce('pid ' || a.pid, 'a prepared transaction (see pg_prepared_xacts)')
        || coalesce(' (' || concat_ws(', ', a.usename, nullif(a.application_name, ''), a.state,
                    nullif(substring(left(a.query, 60) FROM $q$^[^'"$]*$q$), '')) || ')', '')
@@ -115,16 +115,17 @@ class PostgresLockWatch(LockWatch["psycopg.Connection[Any]"]):
         with connection:
             yield connection
 
-    def _look(self, side: "psycopg.Connection[Any]") -> str:
+    def _look(self, side: "psycopg.Connection[Any]") -> Wait | None:
         import psycopg
 
         try:
             rows = side.execute(_WAITS, (self._process,)).fetchall()
         except psycopg.Error:
-            return ""
+            return None
         if not rows:
-            return ""
-        return f"a lock on {rows[0][0]}, held by {'; '.join(str(who) for _, who in rows[:_SHOWN])}"
+            return None
+        told = "; ".join(str(who) for _, _, who in rows[:_SHOWN])
+        return Wait(rows[0][0], tuple(process for _, process, _ in rows), f"held by {told}")
 
     def _interrupt(self, side: "psycopg.Connection[Any]") -> None:
         import psycopg
