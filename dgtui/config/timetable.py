@@ -37,8 +37,9 @@ def schedule_mistake(schedule: str) -> str | None:
     if words[:1] == ["every"]:
         try:
             return None if Duration.parse(" ".join(words[1:])) else "expected more than no time at all after 'every'"
-        except ValueError as error:
-            return f"after 'every': {error}"
+        except ValueError:
+            # A number alone, which stands for seconds elsewhere, is none here.
+            return "after 'every': expected a duration with its unit, such as '90 min', '6 h' or '2 weeks'"
     if match := _WORDS.fullmatch(" ".join(words)):
         return (
             "expected a time from 00:00 to 23:59" if match[1] and (int(match[1]) > 23 or int(match[2]) > 59) else None

@@ -57,7 +57,7 @@ def test_schedules(schedule: str) -> None:
         ("daily at 24:00", "expected a time from 00:00 to 23:59"),
         ("daily at 12:60", "expected a time from 00:00 to 23:59"),
         ("every", "after 'every': expected a duration"),
-        ("every 6", "after 'every': expected a duration"),
+        ("every 6", "after 'every': expected a duration with its unit, such as '90 min', '6 h' or '2 weeks'"),
         ("every 0 h", "expected more than no time at all"),
     ],
 )
