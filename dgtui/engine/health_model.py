@@ -96,6 +96,8 @@ class HealthState(Record, frozen=True):
 
     subject: Watched
     status: HealthStatus = "unknown"
+    watched_since: datetime | None = None
+    """When it was checked for the first time, or again after it was switched off."""
     since: datetime | None = None
     """Since when it has this status."""
     checked_at: datetime | None = None

@@ -4,8 +4,9 @@ import math
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -29,8 +30,9 @@ from dgtui.engine.figures.filling import outlook
 from dgtui.engine.figures.model import Day
 from dgtui.engine.guardian.duty import DutyContext
 from dgtui.engine.guardian.metrics_duty import MetricsDuty
+from dgtui.engine.health.judging import judge
 from dgtui.engine.health_model import Figures as HealthFigures
-from dgtui.engine.health_model import HealthCheck, HealthState, HealthStatus, Watched
+from dgtui.engine.health_model import HealthCheck, HealthEvent, HealthState, HealthStatus, Watched
 from dgtui.engine.model import Copy, Execution, ExecutionStatus, Problem
 from dgtui.engine.notification_model import Notification
 from dgtui.engine.runs import RunPaths
@@ -361,6 +363,22 @@ def test_calendars_are_of_what_is_configured(config: Config, catalog: Catalog) -
     # Before the first run it is not known whether the job was there.
     assert states == ["nothing", "good", "missed", "missed", "good", "good", "missed"]
     assert {day.state for day in found["hourly"].days} == {"nothing"}
+
+
+def judged(
+    check: HealthCheck, former: HealthState, _latencies: Sequence[float]
+) -> tuple[HealthState, tuple[HealthEvent, ...]]:
+    return judge(former, check, None)
+
+
+def test_a_job_that_never_ran_missed_what_was_due_since_it_is_watched(config: Config, catalog: Catalog) -> None:
+    records, job = HealthRecords(catalog), Watched(kind="job", name="nightly")
+    for days_ago in (3, 1):
+        check = HealthCheck(subject=job, checked_at=NOON - timedelta(days=days_ago), result="ok")
+        records.record([(check, partial(judged, check))])
+    found = {one.job: one for one in figures(config, catalog).calendars(days=7)}
+    states = [day.state for day in found["nightly"].days]
+    assert states == ["nothing", "nothing", "nothing", "nothing", "missed", "missed", "missed"]
 
 
 def test_jobs_of_the_same_timetable_share_the_way_through_it(

@@ -130,6 +130,16 @@ class HealthRecords:
         with self._database.transaction() as connection:
             return [decoded_check(row) for row in connection.execute(query.limit(limit)).mappings()]
 
+    def watched_since(self, subject: Watched, at: datetime) -> datetime | None:
+        """Since when something is watched without having been switched off meanwhile; None where it is not yet."""
+        with self._database.transaction() as connection:
+            state, _ = _known(connection, subject)
+        if state.checked_at is None:
+            return None
+        # Where the clock was set back, what is ahead says nothing.
+        is_known = state.watched_since is not None and state.watched_since <= at
+        return state.watched_since if is_known else self.first_check(subject)
+
     def first_check(self, subject: Watched) -> datetime | None:
         """When something was checked for the first time, as far as that is still known."""
         query = sa.select(sa.func.min(health_checks.c.checked_at)).where(*_is(health_checks, subject))

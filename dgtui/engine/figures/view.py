@@ -134,14 +134,14 @@ class Figures:
         shown = last_days(end, days)
         begin = end - timedelta(days=days)
         runs = run_moments(self._catalog, begin - timedelta(days=1))
-        first = first_runs(self._catalog, list(self._config.jobs))
+        first = self._known_since(end)
         # Most jobs have the timetable of some other one, and to find a due time is dear.
         shared = cache(_walk)
         found = []
         for name, job in self._config.jobs.items():
             own = [run for run in runs if run.job == name]
             missed: list[datetime] = []
-            # Before its first run a job may not have been there at all.
+            # Before its first run or check a job may not have been there at all.
             if job.schedule is not None and self._config.is_followed(name) and name in first:
                 jitter = int(job.jitter)
                 identity = self._config.job_id(name) if jitter else ""
@@ -150,6 +150,15 @@ class Figures:
                 missed = list(missed_times(next_due, starts, max(begin, first[name]), end))
             found.append(job_calendar(name, shown, own, missed))
         return tuple(found)
+
+    def _known_since(self, at: datetime) -> dict[str, datetime]:
+        """Since when each job is known to be there: its first run, and of one that never ran its first check."""
+        known = first_runs(self._catalog, list(self._config.jobs))
+        records = HealthRecords(self._catalog)
+        for name in self._config.jobs.keys() - known.keys():
+            if (checked := records.watched_since(Watched(kind="job", name=name), at)) is not None:
+                known[name] = checked
+        return known
 
     def metrics(self, *, daemon_running: bool) -> str:
         """Everything in the text form of Prometheus."""

@@ -35,7 +35,8 @@ def judge(former: HealthState, check: HealthCheck, limit: float | None) -> tuple
     state, events = _after_answer(former, check, limit) if check.good else _after_failure(former, check)
     if state.status != former.status or former.since is None:
         state = msgspec.structs.replace(state, since=check.checked_at)
-    return state, tuple(events)
+    watched_since = check.checked_at if former.checked_at is None else former.watched_since
+    return msgspec.structs.replace(state, watched_since=watched_since), tuple(events)
 
 
 def _after_failure(former: HealthState, check: HealthCheck) -> tuple[HealthState, list[HealthEvent]]:
