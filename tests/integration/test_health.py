@@ -504,6 +504,38 @@ def test_a_job_is_overdue_once_its_timetable_was_not_kept(home: Home, tmp_path: 
     assert watch.health.check_now([job])[0].status == "critical"
 
 
+def test_a_job_that_was_switched_off_is_not_overdue_once_it_is_switched_on(home: Home, tmp_path: Path) -> None:
+    make_database(tmp_path / "shop.db")
+    job = Watched(kind="job", name="nightly")
+
+    def watch_at(moment: datetime, *, enabled: bool) -> Watch:
+        switch = "" if enabled else "enabled = false\n"
+        home.configure(
+            sqlite_table("shop", tmp_path / "shop.db"), job=f'{switch}schedule = "0 3 * * *"\ntimezone = "UTC"'
+        )
+        watch = Watch(home.engine(), Clock(moment))
+        HealthWorker(watch.engine, clock=watch.clock).run(threading.Event())
+        return watch
+
+    home.configure(sqlite_table("shop", tmp_path / "shop.db"))
+    made = home.back_up()
+    watch_at(made.started_at + timedelta(minutes=1), enabled=True).health.check_now([job])
+    watch_at(made.started_at + timedelta(minutes=2), enabled=False)
+    noon = made.started_at.replace(hour=12, minute=0) + timedelta(days=9)
+    watch = watch_at(noon, enabled=True)
+    assert watch.health.check_now([job])[0].status == "healthy"
+    watch.clock.moment = noon + timedelta(hours=17)
+    assert watch.health.check_now([job])[0].status == "critical"
+
+
+def test_a_job_that_nobody_watched_is_overdue_at_the_first_look(home: Home, tmp_path: Path) -> None:
+    make_database(tmp_path / "shop.db")
+    home.configure(sqlite_table("shop", tmp_path / "shop.db"), job='schedule = "0 3 * * *"\ntimezone = "UTC"')
+    made = home.back_up()
+    watch = Watch(home.engine(), Clock(made.started_at + timedelta(days=3)))
+    assert watch.health.check_now([Watched(kind="job", name="nightly")])[0].status == "critical"
+
+
 def test_a_job_whose_last_run_failed_is_not_well_from_then_on_everywhere(home: Home, tmp_path: Path) -> None:
     database = tmp_path / "shop.db"
     make_database(database)

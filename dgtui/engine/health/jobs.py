@@ -40,9 +40,8 @@ def ask_job(config: Config, catalog: Catalog, subject: Watched, at: datetime) ->
     """See how the backups of a job stand."""
     backups = good_backups(catalog, subject.name, _HISTORY)
     newest = backups[0] if backups else None
-    watched_since = HealthRecords(catalog).first_check(subject) or at
     concerns = [
-        *_overdue(config, catalog, subject.name, backups, watched_since, at),
+        *_overdue(config, catalog, subject, backups, at),
         *_from_future(backups, at),
         *_size(backups),
         *_copies(config, catalog, backups),
@@ -60,9 +59,10 @@ def ask_job(config: Config, catalog: Catalog, subject: Watched, at: datetime) ->
 
 
 def _overdue(
-    config: Config, catalog: Catalog, name: str, backups: Sequence[Execution], watched_since: datetime, at: datetime
+    config: Config, catalog: Catalog, subject: Watched, backups: Sequence[Execution], at: datetime
 ) -> list[Concern]:
     """Is there no good backup for longer than the timetable allows, and some time for making one?"""
+    name = subject.name
     job = config.jobs[name]
     if job.schedule is None:
         return []
@@ -71,8 +71,7 @@ def _overdue(
     )
     # One that is dated in the future says nothing of when it was made.
     last_at = next((row.started_at for row in backups if row.started_at <= at), None)
-    covered = last_at or watched_since
-    missed = timetable.latest(at - _allowance(backups), covered)
+    missed = timetable.latest(at - _allowance(backups), _covered_until(catalog, subject, last_at, at))
     if missed is None:
         return []
     last = f"the last good one is of {last_at:%Y-%m-%d %H:%M} UTC" if last_at is not None else "there never was one"
@@ -85,6 +84,14 @@ def _overdue(
             group=_cause_of_overdue(config, catalog, name, missed.due_at),
         )
     ]
+
+
+def _covered_until(catalog: Catalog, subject: Watched, last_at: datetime | None, at: datetime) -> datetime:
+    """Up to when nothing was missed: while a job was switched off, nothing was due."""
+    records = HealthRecords(catalog)
+    since = records.watched_since(subject, at) or at
+    first = records.first_check(subject) or at
+    return since if last_at is None or since > max(first, last_at) else last_at
 
 
 def _cause_of_overdue(config: Config, catalog: Catalog, name: str, due_at: datetime) -> str:
