@@ -39,7 +39,13 @@ class RunWatch:
         self._find()
         for _, follower in self._followed.values():
             follower.poll()
-        runs = tuple(WatchedRun(info=info, snapshot=follower.snapshot) for info, follower in self._followed.values())
+        runs = tuple(
+            WatchedRun(info=info, snapshot=follower.snapshot)
+            for info, follower in self._followed.values()
+            if not self._never_began(follower.snapshot)
+        )
+        for run_id in self._followed.keys() - {run.info.run_id for run in runs}:
+            del self._followed[run_id]
         for run in runs:
             if run.snapshot.ended:
                 del self._followed[run.info.run_id]
@@ -79,6 +85,12 @@ class RunWatch:
         if info is not None and (alive or ended or self._was_started(run_id)):
             self._followed[run_id] = (info, follower)
         return True
+
+    def _never_began(self, snapshot: RunSnapshot) -> bool:
+        """Whether it was given up before it had a worker, of which whoever started it tells."""
+        # Where nothing was said before its death, that is when it began too.
+        said_nothing = snapshot.started_at == snapshot.ended_at
+        return snapshot.died and said_nothing and not self._was_started(snapshot.run_id)
 
     def _was_started(self, run_id: str) -> bool:
         """Whether it had a worker, whose number stands in its lock file: one that never said a word is told of too."""

@@ -1,5 +1,6 @@
 """Every run is seen that begins while somebody watches, however short it is."""
 
+import fcntl
 import os
 from pathlib import Path
 
@@ -87,4 +88,15 @@ def test_a_worker_that_died_before_its_first_word_is_told(
     assert seen(watch) == []
     monkeypatch.setattr(watching, "_SETTLING_SECONDS", 0.0)
     assert seen(watch) == ([("r1", "interrupted")] if started else [])
+    assert seen(watch) == []
+
+
+def test_a_run_that_was_given_up_before_it_had_a_worker_is_not_told(paths: RunPaths) -> None:
+    """As where the catalogue was locked for too long: it was said that its worker was killed, perhaps."""
+    watch = a_watch(paths)
+    assert seen(watch) == []
+    with paths.lock("r1").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert seen(watch) == [("r1", "queued")]
+    assert seen(watch) == []
     assert seen(watch) == []
