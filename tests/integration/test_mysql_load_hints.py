@@ -5,7 +5,9 @@ from collections.abc import Iterator
 import pymysql
 import pytest
 
+from dgtui.engine.datasources.mysql_errors import NO_ROOM_HINT, translate_error
 from dgtui.engine.datasources.mysql_load_hints import load_hint
+from dgtui.engine.errors import RestoreError
 from tests.support.homes import Home
 from tests.support.mariadb import MariadbServer
 from tests.support.round_trips import mysql_table, whole_backup
@@ -169,3 +171,18 @@ def test_what_this_server_does_not_say(code: int, text: str, told: str) -> None:
     hint = load_hint(code, text, account="'plain'@'%'", grant="GRANT IT;")
     assert told in hint
     assert bool(told) == bool(hint)
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        (1296, "Got error 59 'Temp file write failure' from InnoDB"),
+        (1005, 'Can\'t create table `new`.`t` (errno: 135 "No more room in record file")'),
+        (3, "Error writing file './db/t.TRG~' (Errcode: 28 \"No space left on device\")"),
+    ],
+)
+def test_a_full_disk_under_other_numbers(code: int, text: str) -> None:
+    """As MariaDB tells of it: it is not another storage that helps, and not a foreign key that is wrong."""
+    assert load_hint(code, text, account="'plain'@'%'", grant="GRANT IT;") == NO_ROOM_HINT
+    error = translate_error(code, text, user="any", host="db", port=3306, database="any", fallback=RestoreError)
+    assert (type(error), error.hint) == (RestoreError, NO_ROOM_HINT)

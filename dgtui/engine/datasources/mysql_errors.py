@@ -9,7 +9,6 @@ from dgtui.engine.errors import (
     BackupCreationError,
     DatabaseConnectionError,
     DataGuardianError,
-    DiskSpaceError,
     PermissionDenied,
     SourceChanged,
 )
@@ -33,6 +32,10 @@ _WITHOUT_ITS_UNION = 1168
 _CHANGED = frozenset({1412, 1146})
 _BROKEN = frozenset({1356, 1449})
 _NO_ROOM = frozenset({1021, 1114})
+_NO_ROOM_TOLD = re.compile(
+    r"No space left|errno: (?:28|135)\b|Temp file write failure|Disk quota exceeded", re.IGNORECASE
+)
+NO_ROOM_HINT = "Make room where the server keeps its data (SELECT @@datadir, @@tmpdir), then try again"
 TOO_BIG = 1153
 CLOSED = frozenset({2006, 2013})
 """The server has closed the connection."""
@@ -106,11 +109,16 @@ def translate_error(
         return DatabaseConnectionError(f"{place}: {text}", subject=database, hint=hint, detail=detail)
     if code in _DENIED or "nsufficient privileges" in text or "nsufficent privileges" in text:
         return PermissionDenied(text, subject=subject, hint=_grant_hint(code, user, database), detail=detail)
-    if code in _NO_ROOM or "No space left" in text or "errno: 28" in text.lower():
-        return DiskSpaceError(text, subject=subject, hint="Make room, then try again", detail=detail)
+    if code in _NO_ROOM or tells_of_no_room(text):
+        return fallback(text, subject=subject, hint=NO_ROOM_HINT, detail=detail)
     if code in _CHANGED and issubclass(BackupCreationError, fallback):
         fallback = SourceChanged
     return fallback(text, subject=subject, hint=read_only_hint(code, text) or _hint(code), detail=detail)
+
+
+def tells_of_no_room(text: str) -> bool:
+    """Whether a server says that its disk is full, under whatever number."""
+    return _NO_ROOM_TOLD.search(text) is not None
 
 
 def read_only_hint(code: int, text: str) -> str:

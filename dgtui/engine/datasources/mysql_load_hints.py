@@ -3,7 +3,7 @@
 import re
 from typing import NamedTuple
 
-from dgtui.engine.datasources.mysql_errors import read_only_hint
+from dgtui.engine.datasources.mysql_errors import NO_ROOM_HINT, read_only_hint, tells_of_no_room
 
 _NEEDED = re.compile(r"\(at least one of\) the (.*?) privilege")
 
@@ -61,8 +61,8 @@ _HINTS: tuple[_Known, ...] = (
     ),
     _Known(
         frozenset({14, 1021, 1114}),
-        "Make room where the server keeps its data (SELECT @@datadir, @@tmpdir), then try again; a table in memory is "
-        "limited by max_heap_table_size, the system tablespace by innodb_data_file_path",
+        f"{NO_ROOM_HINT}; a table in memory is limited by max_heap_table_size, the system tablespace by "
+        "innodb_data_file_path",
     ),
     _Known(
         frozenset({1071, 1118, 1709}),
@@ -105,6 +105,8 @@ def load_hint(code: int, text: str, *, account: str, grant: str) -> str:
     """
     if hint := read_only_hint(code, text):
         return hint
+    if tells_of_no_room(text):
+        return NO_ROOM_HINT
     if code == 1227:
         return _lacking(text, account)
     for known in _HINTS:
