@@ -116,7 +116,6 @@ class Backup:
     def _dump(
         self, probe: Probe, options: DumpOptions, meanwhile: Callable[[], None]
     ) -> tuple[PipelineResult, DumpSummary]:
-        job = self._plan.job
         source = ProgressSource(
             total=probe.estimated_dump_bytes, total_kind=probe.estimate_kind, unit=probe.progress_unit
         )
@@ -129,19 +128,7 @@ class Backup:
             meanwhile()
             # The pipeline looks at `cancelled` itself: an exception in the middle of its queues could leave one locked.
             with self._progress(source), self._cancellation.shield():
-                result = run_pipeline(
-                    dump.fd,
-                    self._destinations.writers,
-                    file_name=backup_file_name(self._datasource.archive_format, job.compression),
-                    compression=job.compression,
-                    threads=job.compression_threads,
-                    max_part_bytes=job.max_file_size_mb * 1_000_000 if job.max_file_size_mb else None,
-                    tap=check.feed,
-                    copy=check.copy_from,
-                    counters=self._counters,
-                    cancelled=self._cancellation.event,
-                    idle_timeout=float(job.idle_timeout),
-                )
+                result = self._bring_to_storages(dump, check)
             summary = dump.finish()
             if result.total_size_bytes == 0:
                 raise BackupCreationError(
@@ -158,6 +145,22 @@ class Backup:
                     check.stop()
         self._destinations.drop_failed(result.failures)
         return result, summary
+
+    def _bring_to_storages(self, dump: Dump, check: ArchiveCheck) -> PipelineResult:
+        job = self._plan.job
+        return run_pipeline(
+            dump.fd,
+            self._destinations.writers,
+            file_name=backup_file_name(self._datasource.archive_format, job.compression),
+            compression=job.compression,
+            threads=job.compression_threads,
+            max_part_bytes=job.max_file_size_mb * 1_000_000 if job.max_file_size_mb else None,
+            tap=check.feed,
+            copy=check.copy_from,
+            counters=self._counters,
+            cancelled=self._cancellation.event,
+            idle_timeout=float(job.idle_timeout),
+        )
 
     def _incomplete_dump(self, error: ValidationError) -> DataGuardianError:
         return BackupCreationError(

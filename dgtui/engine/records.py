@@ -134,33 +134,8 @@ class Records:
         at = self._clock()
         config = self._config()
         deliveries, items = Deliveries(self._catalog), DeliveryItems(self._catalog)
-        found = [
-            Undelivered(
-                channel=delivery.channel,
-                status=delivery.status,
-                titles=tuple(item.notification.message for item in items.of_delivery(delivery.delivery_id)),
-                created_at=delivery.created_at,
-                age_seconds=(at - delivery.created_at).total_seconds(),
-                attempts=delivery.attempts,
-                next_try_at=delivery.next_try_at,
-                reason=self._reason(delivery, config),
-                delivery_id=delivery.delivery_id,
-            )
-            for delivery in deliveries.outstanding()
-        ]
-        for item in items.waiting():
-            settings = config.channels.get(item.channel)
-            found.append(
-                Undelivered(
-                    channel=item.channel,
-                    status="held",
-                    titles=(item.notification.message,),
-                    created_at=item.created_at,
-                    age_seconds=(at - item.created_at).total_seconds(),
-                    next_try_at=due_of(deliveries, item, settings, at) if settings else None,
-                    reason=_held(item.channel, config) or _WAITS,
-                )
-            )
+        found = [self._outstanding(one, items, at, config) for one in deliveries.outstanding()]
+        found += [_not_sent(self._waiting(deliveries, item, at, config), item, at) for item in items.waiting()]
         found += [
             Undelivered(
                 channel=channel,
@@ -174,6 +149,19 @@ class Records:
             for channel in channels_for(notification, config, at)
         ]
         return sorted(found, key=lambda one: one.created_at)
+
+    def _outstanding(self, delivery: Delivery, items: DeliveryItems, at: datetime, config: Config) -> Undelivered:
+        return Undelivered(
+            channel=delivery.channel,
+            status=delivery.status,
+            titles=tuple(item.notification.message for item in items.of_delivery(delivery.delivery_id)),
+            created_at=delivery.created_at,
+            age_seconds=(at - delivery.created_at).total_seconds(),
+            attempts=delivery.attempts,
+            next_try_at=delivery.next_try_at,
+            reason=self._reason(delivery, config),
+            delivery_id=delivery.delivery_id,
+        )
 
     def _reason(self, delivery: Delivery, config: Config) -> str:
         if delivery.status == "perhaps sent":
@@ -225,6 +213,18 @@ class Records:
     def verify_audit(self) -> Verdict:
         """Look whether the audit log is what was written. Raises CatalogError, JobBusy."""
         return verify_audit(self._catalog)
+
+
+def _not_sent(waiting: Telling, item: Item, at: datetime) -> Undelivered:
+    return Undelivered(
+        channel=waiting.channel,
+        status=waiting.status,
+        titles=(item.notification.message,),
+        created_at=waiting.created_at,
+        age_seconds=(at - waiting.created_at).total_seconds(),
+        next_try_at=waiting.next_try_at,
+        reason=waiting.reason,
+    )
 
 
 def _held(channel: str, config: Config) -> str:

@@ -12,6 +12,7 @@ from dgtui.engine.catalog.writing import write_restore
 from dgtui.engine.errors import ConfigError
 from dgtui.engine.messages import now
 from dgtui.engine.model import RESTORABLE, Execution
+from dgtui.engine.notification_model import Actor
 from dgtui.engine.notify import raise_notification
 from dgtui.engine.restore_model import Restore
 
@@ -26,21 +27,7 @@ def mark_restored(
     moment = at or now()
     _check(execution, reason, moment)
     actor = current_actor()
-    settings = config.datasources.get(execution.datasource)
-    target = settings.source if settings is not None else execution.datasource
-    restore = Restore(
-        restore_id=str(uuid.uuid4()),
-        execution_id=execution.execution_id,
-        datasource=execution.datasource,
-        target=target,
-        status="completed",
-        started_at=moment,
-        finished_at=moment,
-        reason=reason.strip(),
-        restored_by=actor.user,
-        origin=actor.origin,
-        by_hand=True,
-    )
+    restore = _restore_by_hand(config, execution, actor, reason.strip(), moment)
     catalog.need_writable()
     # Then the entry is there, and so is what it tells of: others are told all the same.
     with contextlib.suppress(HeadNotWritten):
@@ -50,7 +37,12 @@ def mark_restored(
             object_kind="execution",
             object_name=execution.execution_id,
             outcome="done",
-            details=(f"job {execution.job}", f"into {target}", f"at {moment:%Y-%m-%d %H:%M:%S} UTC", restore.reason),
+            details=(
+                f"job {execution.job}",
+                f"into {restore.target}",
+                f"at {moment:%Y-%m-%d %H:%M:%S} UTC",
+                restore.reason,
+            ),
             actor=actor,
             # Together: whoever reads that it failed does it once more.
             also=partial(write_restore, restore=restore),
@@ -60,12 +52,29 @@ def mark_restored(
         "restore_completed",
         subject_kind="datasource",
         subject=execution.datasource,
-        message=f"{actor.user} restored {execution.execution_id[:8]} of {execution.job} into {target} by hand",
+        message=f"{actor.user} restored {execution.execution_id[:8]} of {execution.job} into {restore.target} by hand",
         details=(restore.reason,),
         related=(execution.job,),
         event=restore.restore_id,
     )
     return restore
+
+
+def _restore_by_hand(config: Config, execution: Execution, actor: Actor, reason: str, moment: datetime) -> Restore:
+    settings = config.datasources.get(execution.datasource)
+    return Restore(
+        restore_id=str(uuid.uuid4()),
+        execution_id=execution.execution_id,
+        datasource=execution.datasource,
+        target=settings.source if settings is not None else execution.datasource,
+        status="completed",
+        started_at=moment,
+        finished_at=moment,
+        reason=reason,
+        restored_by=actor.user,
+        origin=actor.origin,
+        by_hand=True,
+    )
 
 
 def moment_of(text: str) -> datetime:

@@ -3,7 +3,7 @@
 None of it may break what it tells of: what fails here is said to `warn`, and the work goes on.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from dgtui.engine.audit import append_audit
 from dgtui.engine.catalog import Database
@@ -58,24 +58,13 @@ def _tell(catalog: Database, restore: Restore, message: str, event: str, warn: W
         *([f"reason: {restore.reason}"] if restore.reason else []),
         *([restore.problem.message] if restore.problem is not None else []),
     )
-    backup = [f"execution {restore.execution_id}"] if restore.execution_id else []
-    who = restore.restored_by + (f" from {restore.origin}" if restore.origin else "")
-    kind = "restore_failed" if was_stopped(restore.problem) else _KINDS.get(restore.status)
     try:
-        append_audit(
-            catalog,
-            "restore" if restore.undo_of is None else "undo",
-            object_kind="datasource",
-            object_name=restore.datasource,
-            outcome=restore.status,
-            details=(f"restore {restore.restore_id}", *backup, f"into {restore.target}", *why),
-            actor=Actor(user=restore.restored_by, origin=restore.origin) if restore.restored_by else None,
-        )
+        _write_audit_entry(catalog, restore, why)
     except DataGuardianError as error:
         warn(f"The audit log could not be written: {error.message}")
+    kind = "restore_failed" if was_stopped(restore.problem) else _KINDS.get(restore.status)
     if kind is None:
         return
-    next_step = [f"Next: {restore.problem.hint}"] if restore.problem is not None and restore.problem.hint else []
     try:
         raise_notification(
             catalog,
@@ -83,14 +72,33 @@ def _tell(catalog: Database, restore: Restore, message: str, event: str, warn: W
             subject_kind="datasource",
             subject=restore.datasource,
             message=message,
-            details=(
-                f"Restore {restore.restore_id}, started by {who or 'nobody known'}",
-                *why,
-                *next_step,
-                *restore.warnings,
-                *restore.differences,
-            ),
+            details=_details(restore, why),
             event=event,
         )
     except DataGuardianError as error:
         warn(f"A notification could not be stored: {error.message}")
+
+
+def _write_audit_entry(catalog: Database, restore: Restore, why: Sequence[str]) -> None:
+    backup = [f"execution {restore.execution_id}"] if restore.execution_id else []
+    append_audit(
+        catalog,
+        "restore" if restore.undo_of is None else "undo",
+        object_kind="datasource",
+        object_name=restore.datasource,
+        outcome=restore.status,
+        details=(f"restore {restore.restore_id}", *backup, f"into {restore.target}", *why),
+        actor=Actor(user=restore.restored_by, origin=restore.origin) if restore.restored_by else None,
+    )
+
+
+def _details(restore: Restore, why: Sequence[str]) -> tuple[str, ...]:
+    who = restore.restored_by + (f" from {restore.origin}" if restore.origin else "")
+    next_step = [f"Next: {restore.problem.hint}"] if restore.problem is not None and restore.problem.hint else []
+    return (
+        f"Restore {restore.restore_id}, started by {who or 'nobody known'}",
+        *why,
+        *next_step,
+        *restore.warnings,
+        *restore.differences,
+    )
