@@ -10,6 +10,7 @@ from dgtui.config import Config
 from dgtui.engine.cancellation import Cancellation
 from dgtui.engine.catalog import open_or_stand_in
 from dgtui.engine.cleanup import RoundBackup
+from dgtui.engine.cut_swaps import refuse_swapping, swaps_into
 from dgtui.engine.errors import DataGuardianError
 from dgtui.engine.made_again import next_step
 from dgtui.engine.model import Execution
@@ -82,6 +83,19 @@ class BackupRecords:
         """Raise BackupCreationError where an import was cut that filled this database, and nothing mended it since."""
         if not self._stands_in:
             refuse_partly_filled(self._catalog.restores(), self._order.job.datasource, database)
+
+    def swaps_into(self, database: str) -> tuple[str, ...]:
+        """The restores whose swap into this database is under way or was cut, for `refuse_swapping`."""
+        if self._stands_in:
+            return ()
+        return swaps_into(self._catalog.restores(), self._order.job.datasource, database)
+
+    def refuse_swapping(self, restore_ids: Sequence[str]) -> None:
+        """Settle these restores, and raise BackupCreationError: the dump began before that."""
+        if restore_ids:
+            refuse_swapping(
+                self._catalog, self._config, self._paths, self._order.job.datasource, restore_ids, self._run.log
+            )
 
     def know(self, storages: Sequence[Storage[Any]]) -> None:
         """Record by which markers storages are known that a backup was made at."""

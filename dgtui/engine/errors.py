@@ -128,6 +128,10 @@ class SourceChanged(BackupCreationError):
     retry = Retry(tries=2, first_wait_seconds=2)
 
 
+class SourceSettled(SourceChanged):
+    """What a cut restore had left was put right while the dump began, which may have missed that."""
+
+
 class StorageError(DataGuardianError):
     """A storage cannot be reached, read or written."""
 

@@ -17,7 +17,7 @@ from dgtui.engine.restore_telling import Warn, content_of, tell_restore, tell_ve
 from dgtui.engine.restore_traces import cleanup_command, left_behind
 from dgtui.engine.run_follower import last_status
 from dgtui.engine.runs import RunPaths
-from dgtui.engine.settling import not_known, settle, settle_and_tell, unsettled
+from dgtui.engine.settling import not_known, not_settled, settle, settle_and_tell, unsettled, way_to_settle
 from dgtui.engine.settling_import import is_filled, newest_into_each_target, settle_import, way_back, ways_on
 
 
@@ -29,7 +29,7 @@ def end_restore(catalog: Catalog, config: Config, paths: RunPaths, restore: Rest
     catalog.save_restore(ended)
     with contextlib.suppress(DataGuardianError):
         if _is_unknown(ended):
-            ended = _settled_swap(catalog, config, paths, ended)
+            ended = settle_swap(catalog, config, paths, ended)
         elif is_filled(ended):
             ended = _settled_import(catalog, config, paths, ended)
     tell_restore(catalog, ended, warn)
@@ -49,11 +49,12 @@ def settle_swaps(catalog: Catalog, config: Config, paths: RunPaths, just_asked: 
         if restore.restore_id in just_asked:
             continue
         try:
-            settled = _settled_swap(catalog, config, paths, restore, warn)
+            settled = settle_swap(catalog, config, paths, restore, warn)
         except DataGuardianError as error:
+            content = not_settled(config.datasource(restore.datasource), restore.target, error)
             told.append(
-                f"After restore {restore.restore_id[:8]} {not_known(restore.target)}: {error.message}. "
-                f"Once it can be reached: {cleanup_command(restore)}"
+                f"After restore {restore.restore_id[:8]} {content}: {error.message}. "
+                f"{way_to_settle(error, cleanup_command(restore))}"
             )
             continue
         name = settled.kept_as or settled.part_kept_as
@@ -157,10 +158,13 @@ def _interruption(catalog: Catalog, restore: Restore) -> Problem:
     return Problem(kind=INTERRUPTED, message=message, subject=restore.target, hint=hint)
 
 
-def _settled_swap(
+def settle_swap(
     catalog: Catalog, config: Config, paths: RunPaths, restore: Restore, warn: Warn | None = None
 ) -> Restore:
-    """The record once it is known which content is in place; with `warn` people are told that."""
+    """The record once it is known which content is in place; with `warn` people are told that.
+
+    Raises DataGuardianError where that cannot be told now.
+    """
     target = config.datasource(restore.datasource)
     with _held(paths, target_lock_name(target, restore.target), "settling a swap"):
         # Somebody else may have settled it since it was read.

@@ -13,8 +13,9 @@ from dgtui.engine.errors import DataGuardianError, RestoreError, SwapImpossible
 from dgtui.engine.messages import now
 from dgtui.engine.restore_model import Part, PartChange, Placing, Restore, RestoreReport
 from dgtui.engine.restore_task import TargetTask
+from dgtui.engine.restore_traces import cleanup_command
 from dgtui.engine.safety_copy import SafetyCopy, new_safety_id, partial_safety, take_safety_copy
-from dgtui.engine.settling import forget_leftovers, in_place_after, not_known, not_placed
+from dgtui.engine.settling import forget_leftovers, in_place_after, not_placed, not_settled, way_to_settle
 
 
 def kept_part(target: Datasource[Any], change: PartChange, *, kept: bool) -> dict[str, Any]:
@@ -152,9 +153,9 @@ class Replacement:
             return in_place_after(task.target, placing, database)
         except DataGuardianError as unknown:
             raise RestoreError(
-                f"The swap of {database} was cut: {error}; {not_known(database)}",
+                f"The swap of {database} was cut: {error}; {not_settled(task.target, database, unknown)}",
                 subject=database,
-                hint=f"Once it can be reached: dgtui cleanup-restore {task.order.run_id[:8]}",
+                hint=way_to_settle(unknown, cleanup_command(self.record)),
                 detail=(unknown.message,),
             ) from error
 

@@ -12,7 +12,7 @@ from dgtui.engine.catalog import Catalog
 from dgtui.engine.check import Finding
 from dgtui.engine.datasources.base import Datasource
 from dgtui.engine.datasources.own_names import NEW_SUFFIX
-from dgtui.engine.errors import EndNotKnown, RestoreError
+from dgtui.engine.errors import DatabaseConnectionError, DataGuardianError, EndNotKnown, RestoreError
 from dgtui.engine.late_rows import drop_late_rows, kept_late_rows
 from dgtui.engine.locks import take_lock
 from dgtui.engine.messages import now
@@ -46,6 +46,26 @@ def in_place_after(target: _Target, placing: Placing, database: str) -> Literal[
 def not_known(database: str) -> str:
     """What is said where a swap was cut and the target cannot be asked."""
     return f"{database} holds its former content or the restored one, whole, and which of them cannot be told now"
+
+
+def not_settled(target: _Target, database: str, error: DataGuardianError) -> str:
+    """What is said where a swap was cut and cannot be brought to an end now, because of an error."""
+    if target.swaps_in_steps and not isinstance(error, DatabaseConnectionError | EndNotKnown):
+        return in_between(database)
+    return not_known(database)
+
+
+def in_between(database: str) -> str:
+    """What is said where a swap was cut between its steps and can neither be ended nor taken back now."""
+    return f"{database} is between its former content and the restored one, and lacks what was not made anew yet"
+
+
+def way_to_settle(error: DataGuardianError, command: str) -> str:
+    """What to do about a swap that cannot be settled because of an error."""
+    if isinstance(error, DatabaseConnectionError):
+        return f"Once it can be reached: {command}"
+    first = error.hint.rstrip(". ") or "Mend what the error tells"
+    return f"{first}. Then: {command}"
 
 
 def not_placed(placing: Placing) -> Placing | None:
@@ -89,7 +109,9 @@ def _as_it_was(restore: Restore, left: Placing | None) -> Restore:
     """The record once it is known that the swap was not made; `left` is what still lies beside the target."""
     problem = restore.problem
     if problem is not None:
-        known = problem.message.replace(not_known(restore.target), f"{restore.target} is as it was")
+        known = problem.message
+        for unknown in (not_known(restore.target), in_between(restore.target)):
+            known = known.replace(unknown, f"{restore.target} is as it was")
         clean_up = f"Remove what it left with: {cleanup_command(restore)}. " if left is not None else ""
         problem = msgspec.structs.replace(problem, message=known, hint=f"{clean_up}Start it again when it suits")
     return msgspec.structs.replace(restore, placing=left, problem=problem)

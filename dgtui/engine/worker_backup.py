@@ -10,7 +10,7 @@ import msgspec
 
 from dgtui.engine.backup import Backup, ordered_plan, started_execution
 from dgtui.engine.cancellation import STOPPED_HINT, Cancellation
-from dgtui.engine.errors import DataGuardianError, DiskSpaceError
+from dgtui.engine.errors import DataGuardianError, DiskSpaceError, SourceSettled
 from dgtui.engine.job_commands import JobCommands
 from dgtui.engine.memory import need_room_to_load, uncollected
 from dgtui.engine.model import Execution, ExecutionStatus, Problem
@@ -109,10 +109,12 @@ class BackupWorker(Worker[BackupOrder]):
         """
 
         def begin(database: str) -> None:
+            swaps = self._records.swaps_into(database)
             with self._cancellation.shield():
                 self._records.began(started)
             self._cancellation.check()
             self._records.refuse_partly_filled(database)
+            self._records.refuse_swapping(swaps)
 
         def attempt() -> Execution:
             self._cancellation.check()
@@ -120,9 +122,16 @@ class BackupWorker(Worker[BackupOrder]):
             backup = Backup(self._plan, datasource, storages, self._run, self._cancellation)
             return backup.execute(while_the_dump_starts=lambda: begin(datasource.database))
 
-        def attempt_with_room() -> Execution:
+        def attempt_settled() -> Execution:
             try:
                 return attempt()
+            except SourceSettled as error:
+                self._warn(error.message)
+            return attempt()
+
+        def attempt_with_room() -> Execution:
+            try:
+                return attempt_settled()
             except DiskSpaceError as error:
                 if not self._records.make_room():
                     raise

@@ -67,6 +67,7 @@ class FilesTarget(Datasource[FilesSettings]):
 
     keeps_former_part: ClassVar[bool] = True
     part_words: ClassVar[str] = "by exchanging each of them at one stroke"
+    swaps_in_steps = True
     swap_words: ClassVar[str] = "exchanging the two folders"
     writers_at_swap: ClassVar[str] = (
         "a program that has a file open, or stands in the folder, goes on in the former one, which is kept"

@@ -44,6 +44,7 @@ class MysqlDatasource(MysqlTarget):
     keeps_former_part: ClassVar[bool] = True
     part_words: ClassVar[str] = "by one RENAME TABLE; others see the old tables or the new ones"
     swaps_everything = False
+    swaps_in_steps = True
     loads_data = True
     loads_data_beside = True
     label: ClassVar[str] = "MySQL/MariaDB"

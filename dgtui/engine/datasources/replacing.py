@@ -21,6 +21,9 @@ class Replacing(ABC):
     swaps_everything: ClassVar[bool] = True
     """Whether `swap` can move whatever a database holds. Where not, an empty target is loaded in its own place."""
 
+    swaps_in_steps: ClassVar[bool] = False
+    """Whether something may be missing in a target while it is swapped, and until a swap that was cut is settled."""
+
     loads_apart: ClassVar[bool] = False
     """Whether what is loaded beside a target is a database of its own, whose loading can touch nothing else."""
 
