@@ -22,6 +22,7 @@ from dgtui.cli import (
     storing,
     timetabling,
     undoing,
+    validating,
     watching,
 )
 from dgtui.cli.options import MessagesAsJson
@@ -83,7 +84,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "status": looking.status,
     "follow": following.follow,
     "cancel": following.cancel,
-    "validate": restoring.validate,
+    "validate": validating.validate,
     "restore": restoring.restore,
     "restores": restored.restores,
     "rehearse": rehearsing.rehearse,

@@ -137,19 +137,16 @@ def _one_request(
     connection = _connected(parts, proxy, ca_file, deadline)
     client = http.client.HTTPConnection(host, port, timeout=deadline.left)
     client.sock = connection
-    target = parts.path or "/"
-    if parts.query:
-        target += f"?{parts.query}"
     headers = {"User-Agent": "dgtui", "Connection": "close", **_login(parts), **headers}
-    if proxy is not None and parts.scheme == "http":
-        # Without TLS the proxy is asked to ask.
-        target = f"http://{place_text(host, port)}{target}"
-        headers |= proxy.headers
+    # Without TLS the proxy is asked to ask; through the tunnel of TLS the receiver alone can answer.
+    asked = proxy if parts.scheme == "http" else None
+    if asked is not None:
+        headers |= asked.headers
     with deadline.guarding(connection), connection:
         try:
             # From here on the receiver may take it, whatever becomes of its answer.
             commit()
-            client.request(method, target, body, headers)
+            client.request(method, _request_target(parts, asked), body, headers)
             response = client.getresponse()
             text = response.read(_MOST_READ) if response.status >= 300 else b""
         except http.client.HTTPException as error:
@@ -159,9 +156,8 @@ def _one_request(
         except (OSError, ValueError) as error:
             cause = error if isinstance(error, OSError) else OSError("the URL cannot be asked for")
             raise io_failure(f"The answer of {host}", cause, deadline, host) from None
-    # Through the tunnel of TLS the receiver alone can answer.
-    if proxy is not None and parts.scheme == "http" and response.status == _PROXY_WANTS_LOGIN:
-        raise proxy.refusal(response.status, response.reason)
+    if asked is not None and response.status == _PROXY_WANTS_LOGIN:
+        raise asked.refusal(response.status, response.reason)
     return _Answer(
         response.status,
         response.reason,
@@ -169,6 +165,12 @@ def _one_request(
         text.decode("utf-8", "replace"),
         _seconds_of(response.getheader("Retry-After") or ""),
     )
+
+
+def _request_target(parts: SplitResult, proxy: Proxy | None) -> str:
+    """Which resource is asked for: of a proxy with the receiver's name."""
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return path if proxy is None else f"http://{place_text(*_place(parts))}{path}"
 
 
 def _seconds_of(retry_after: str) -> float:
