@@ -26,6 +26,8 @@ _GAP = "  "
 _SCROLLS = ("scroll_up", "scroll_down", "page_up", "page_down")
 _FRAME = 3
 """Columns between the last of them and the edge of the box."""
+_ALWAYS_SHOWN = 2
+"""The last ones in the frame: how to leave, and how to see all keys."""
 
 
 class Box(VerticalScroll):
@@ -40,6 +42,7 @@ class Box(VerticalScroll):
         """Another height, another place for what is told meanwhile."""
         if isinstance(self.screen, Dialog):
             self.call_after_refresh(self.screen.place_toasts)
+            self.call_after_refresh(self.screen.show_keys)
 
 
 class Dialog(ModalScreen[ResultT], Generic[ResultT]):
@@ -155,9 +158,16 @@ class Dialog(ModalScreen[ResultT], Generic[ResultT]):
         chosen = ways.get("other" if typing else "?") or next(iter(ways.values()), None)
         if chosen is not None:
             keys[f"{chosen[0]} Keys"] = chosen[1]
+        self._drop_what_has_no_room(keys)
         if keys != self._shown_keys:
             self._shown_keys = keys
             self.query_one("#box").border_subtitle = Content(_GAP.join(keys))
+
+    def _drop_what_has_no_room(self, keys: dict[str, ActiveBinding | None]) -> None:
+        """First that there is more: its bar says so too; and all keys are behind the last one."""
+        room = self.query_one("#box").outer_size.width - 2 * _FRAME
+        while room > 0 and len(keys) > _ALWAYS_SHOWN and cells(_GAP.join(keys)) > room:
+            del keys[next(iter(keys))]
 
     def on_click(self, event: events.Click) -> None:
         """A click on one of the keys in the frame does what it does."""

@@ -132,6 +132,17 @@ async def test_every_dialog_shows_its_keys_and_the_way_to_all_of_them(tmp_path: 
             assert driver.screen is screen, "the same key closes it"
 
 
+async def test_a_narrow_dialog_leaves_out_whole_keys_and_shows_them_again_where_there_is_room(nothing: Home) -> None:
+    """How to leave it was cut off, and the way to all keys was not there."""
+    async with screens(nothing, size=(60, 20)) as driver:
+        await driver.press("escape", "n")
+        told = ["^s Save", "^t Test connection", "Esc Close", "F1 Keys"]
+        assert str(driver.screen.query_one("#box").border_subtitle).split("  ") == told
+        await driver.pilot.resize_terminal(80, 20)
+        await driver.settle()
+        assert str(driver.screen.query_one("#box").border_subtitle).split("  ") == ["PgUp PgDn Scroll", *told]
+
+
 @pytest.mark.parametrize(("place", "tested"), [("1", True), ("3", False), ("4", False)])
 async def test_only_a_datasource_has_a_connection_to_test(tmp_path: Path, place: str, tested: bool) -> None:
     async with still_screens(tmp_path) as driver:
