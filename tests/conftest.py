@@ -18,6 +18,7 @@ pytest_plugins = [
     "tests.support.sshd",
     "tests.support.daemons",
     "tests.support.shops",
+    "tests.support.post",
     "tests.support.warm",
 ]
 
