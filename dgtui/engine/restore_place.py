@@ -24,7 +24,7 @@ from dgtui.engine.model import Execution
 from dgtui.engine.restore_copy import CopyChoice, GoodCopy
 from dgtui.engine.restore_load import compare_with, load_into
 from dgtui.engine.restore_model import Placing, Restore
-from dgtui.engine.restore_refusals import need_way_back, safety_needed, swap_needed
+from dgtui.engine.restore_refusals import need_way_back, refuse_kept_inside, safety_needed, swap_needed
 from dgtui.engine.restore_report import load_and_compare
 from dgtui.engine.restore_swap import Replacement
 from dgtui.engine.restore_task import RestoreTask, dropped, put_back_command
@@ -75,6 +75,7 @@ class Placement(Replacement):
             level="warning",
         )
         need_way_back(task.target, database)
+        refuse_kept_inside(task.target, database)
         safety = self.save_former_content()
         task.run.log(f"The safety backup lies in {safety.path}; put it back with: {self._command(safety)}")
         with self._properties_kept(beside) as like:

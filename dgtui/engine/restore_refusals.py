@@ -134,6 +134,7 @@ def _refuse_unsaved(intended: IntendedRestore) -> None:
         need_way_back(target, database)
         if not intended.in_place:
             raise swap_needed(database, cannot, target.swap_grants(database))
+        refuse_kept_inside(target, database)
     elif not intended.rows_alone and not target.keeps_former(database):
         if not intended.safety:
             raise safety_needed(database, f"{database} can only be exchanged within itself, which keeps rows alone")
@@ -167,6 +168,19 @@ def safety_needed(database: str, obstacle: str) -> RestoreError:
         subject=database,
         hint="Leave --no-safety out, or restore under another name with --into NAME",
     )
+
+
+def refuse_kept_inside(target: Datasource[Any], database: str) -> None:
+    """Raise RestoreError where something of earlier restores would go with a target that is emptied, unseen."""
+    if kept := target.kept_inside(database):
+        more = f" and {len(kept) - _NAMED} more" if len(kept) > _NAMED else ""
+        raise RestoreError(
+            f"{database} would be emptied, and with it would go what earlier restores keep in it, which may be all "
+            f"there is of what others wrote late: {', '.join(kept[:_NAMED])}{more}; nothing was changed",
+            subject=database,
+            hint="Take from there what is needed, and let it go: dgtui drop-replaced --list names it; or restore under "
+            "another name with --into NAME",
+        )
 
 
 def need_way_back(target: Datasource[Any], database: str) -> None:

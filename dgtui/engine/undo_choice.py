@@ -5,7 +5,7 @@ from typing import Literal
 
 from dgtui.config import Config
 from dgtui.engine.catalog import Catalog
-from dgtui.engine.datasources.loading import Selection
+from dgtui.engine.datasources.loading import Selection, TargetState
 from dgtui.engine.errors import ConfigError, DataGuardianError, RestoreError
 from dgtui.engine.model import ENDED, Execution, Record
 from dgtui.engine.replaced import safety_of
@@ -63,24 +63,25 @@ def undo_choice(catalog: Catalog, config: Config, restore: Restore) -> UndoChoic
     if reason := _forbidden(catalog, config, restore):
         return UndoChoice(restore_id=restore.restore_id, way=None, text=reason)
     safety = safety_of(catalog, restore)
-    lost = ""
+    lost = late = ""
     # Of a part that a former version kept nobody knows what it was: it is not what the whole target held.
     kept_as = kept_name(restore) if restore.part is not None else restore.kept_as
-    # A file that rows were loaded into is kept whole: swapped in, it would take what others wrote to other tables.
-    if kept_as is not None and (restore.part is None or restore.part.kind == "objects" or safety is None):
+    if kept_as is not None:
         try:
             target = config.datasource(restore.datasource)
-            there = target.target_state(kept_as).exists
-            unfit = target.unfit_to_swap(kept_as) if there else ""
+            state = target.target_state(kept_as)
+            lost = target.unfit_to_swap(kept_as) if state.exists else f"{kept_as} is not there any more"
         except DataGuardianError as error:
             return _not_asked(restore, error)
-        if there and not unfit:
+        # A file that rows were loaded into is kept whole: swapped in, it would take what others wrote to other tables.
+        swapped = restore.part is None or restore.part.kind == "objects" or safety is None
+        if swapped and not lost:
             return _by_kept(catalog, restore, kept_as, safety)
-        lost = unfit or f"{kept_as} is not there any more"
+        late = _written_late(kept_as, state)
     if restore.part is not None:
-        return _part_by_safety(catalog, restore, restore.part, safety, lost)
+        return _part_by_safety(catalog, restore, restore.part, safety, lost, late)
     if safety is not None:
-        return _by_safety(catalog, config, restore, safety)
+        return _by_safety(catalog, config, restore, safety, late)
     return UndoChoice(restore_id=restore.restore_id, way=None, text=_nothing_left(restore, lost))
 
 
@@ -89,7 +90,15 @@ def _not_asked(restore: Restore, error: DataGuardianError) -> UndoChoice:
     return UndoChoice(restore_id=restore.restore_id, way=None, text=text, hint=error.hint or "Try again later")
 
 
-def _by_safety(catalog: Catalog, config: Config, restore: Restore, safety: Execution) -> UndoChoice:
+def _written_late(kept_as: str, state: TargetState) -> str:
+    """Where that lies which no safety backup holds, and nothing brings back; empty where it lies nowhere."""
+    if not state.objects:
+        return ""
+    tables = _named([entry.name for entry in state.objects])
+    return f". What others wrote after that backup was begun, if anything, lies in {kept_as} alone: in {tables}"
+
+
+def _by_safety(catalog: Catalog, config: Config, restore: Restore, safety: Execution, late: str) -> UndoChoice:
     target = config.datasource(restore.datasource)
     try:
         obstacle = cannot_swap(target, restore.target)
@@ -99,7 +108,7 @@ def _by_safety(catalog: Catalog, config: Config, restore: Restore, safety: Execu
     return UndoChoice(
         restore_id=restore.restore_id,
         way="safety",
-        text=f"The safety backup {safety.execution_id[:8]} is restored into {restore.target}",
+        text=f"The safety backup {safety.execution_id[:8]} is restored into {restore.target}{late}",
         execution_id=safety.execution_id,
         obstacle=obstacle,
         grants=grants,
@@ -108,7 +117,9 @@ def _by_safety(catalog: Catalog, config: Config, restore: Restore, safety: Execu
     )
 
 
-def _part_by_safety(catalog: Catalog, restore: Restore, part: Part, safety: Execution | None, lost: str) -> UndoChoice:
+def _part_by_safety(
+    catalog: Catalog, restore: Restore, part: Part, safety: Execution | None, lost: str, late: str
+) -> UndoChoice:
     """Only what was changed comes back; whatever was written elsewhere since stays."""
     if not part.complete:
         many = "So many paths were changed that the record does not name them"
@@ -126,7 +137,7 @@ def _part_by_safety(catalog: Catalog, restore: Restore, part: Part, safety: Exec
     return UndoChoice(
         restore_id=restore.restore_id,
         way="safety",
-        text=f"{'; '.join(steps)}. All else in {restore.target} stays",
+        text=f"{'; '.join(steps)}. All else in {restore.target} stays{late}",
         execution_id=safety.execution_id if safety is not None else None,
         selection=Selection(
             backup_type="data_only" if part.kind == "rows" else "full", tables=() if part.everything else wanted

@@ -76,11 +76,37 @@ def test_what_is_written_late_is_kept_within_a_database_that_is_exchanged_within
     assert b"__dgtui" not in b"".join(dump_blocks(dump_of(shop), 60.0))
     undone = home.dgtui("undo", restore.restore_id[:8], "--yes")
     assert undone.exit_code == 0, undone
+    assert (
+        f"What others wrote after that backup was begun, if anything, lies in {restore.kept_as} alone" in undone.errors
+    )
+    assert hen in undone.errors
     assert len(shop.server.execute(f"SELECT * FROM {hen}", database=shop.name)) == 3
     for kept in home.engine().kept_replaced():
         dropped = home.dgtui("drop-replaced", kept.restore_id[:8], "--yes")
         assert dropped.exit_code == 0, dropped
     assert _kept(shop) == []
+
+
+def test_a_database_that_keeps_former_tables_is_not_emptied(home: Home, shop: OneDatabase) -> None:
+    """They would go with it, unseen, and may be all there is of what was written late."""
+    restore = _restored(home)
+    assert restore.status == "completed", restore.problem
+    kept = _kept(shop)
+    # Who may make databases can have it emptied.
+    home.configure(shop.server.config(shop.name))
+    elsewhere = shop.server.scratch / "elsewhere"
+    shop.server.execute(f"CREATE TABLE far (a INT) DATA DIRECTORY = '{elsewhere}'", database=shop.name)
+    order = ("restore", "nightly@latest", "--overwrite", "--in-place")
+    told = home.dgtui(*order, "--dry-run")
+    refused = home.dgtui(*order, "--yes")
+    assert refused.exit_code == 1, refused
+    for said in (told.output + told.errors, refused.errors):
+        assert f"which may be all there is of what others wrote late: {kept[0]}" in said
+        assert "dgtui drop-replaced --list" in said
+    assert _kept(shop) == kept
+    assert home.dgtui("drop-replaced", restore.restore_id[:8], "--yes").exit_code == 0
+    told = home.dgtui(*order, "--dry-run")
+    assert (told.exit_code, "earlier restores" in told.output + told.errors) == (0, False), told
 
 
 _ROWS: dict[str, Any] = {"selection": Selection(backup_type="data_only", tables=("a", "b"))}
@@ -113,7 +139,9 @@ def test_what_is_written_late_is_kept_with_the_rows_that_are_replaced(
     late = mariadb.execute("SELECT id, word, of_c FROM a WHERE id = 3", database=restore.kept_as)
     assert late == [(3, "third", 1)]
     assert mariadb.execute("SELECT id, word, twice, seen FROM b", database=restore.kept_as) == [(7, "late", 14, 5)]
-    assert words.way(restore) == "safety"
+    choice = words.home.engine().undo_choice(restore)
+    assert choice.way == "safety"
+    assert choice.text.endswith(f"if anything, lies in {restore.kept_as} alone: in a, b")
 
 
 def test_without_a_safety_backup_rows_come_back_from_where_they_are_kept(words: Shop) -> None:

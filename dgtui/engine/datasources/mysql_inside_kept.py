@@ -83,5 +83,10 @@ def is_kept(session: Session, database: str, beginning: str) -> bool:
     return any(name.startswith(beginning) for name in carried_tables(session, database))
 
 
+def kept_tables(session: Session, database: str) -> tuple[str, ...]:
+    """All that are kept in a database, of whatever restore."""
+    return tuple(name for name in carried_tables(session, database) if name.startswith(_KEPT))
+
+
 def _tables(session: Session, database: str, beginning: str) -> list[str]:
     return [name for name in carried_tables(session, database) if name.startswith(f"{beginning}_")]

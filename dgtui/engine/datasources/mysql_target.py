@@ -22,7 +22,7 @@ from dgtui.engine.datasources.mysql_inside import (
     remove_loaded,
     settle_within,
 )
-from dgtui.engine.datasources.mysql_inside_kept import drop_kept, is_kept, kept_objects, kept_within
+from dgtui.engine.datasources.mysql_inside_kept import drop_kept, is_kept, kept_objects, kept_tables, kept_within
 from dgtui.engine.datasources.mysql_load import (
     definers_in,
     flavour_notes,
@@ -248,6 +248,11 @@ class MysqlTarget(MysqlPlaces):
         """What ties it to other databases, and what could not be made anew."""
         with self._access.session() as session:
             return obstacles(session, database)
+
+    def kept_inside(self, database: str) -> tuple[str, ...]:
+        """The former tables of one that was exchanged within itself."""
+        with self._access.session() as session:
+            return kept_tables(session, database)
 
     def swap_grants(self, database: str) -> tuple[str, ...]:
         """GRANT commands for what the user lacks to make anew what a RENAME TABLE does not carry over."""

@@ -174,6 +174,10 @@ class Replacing(ABC):
         """Whether what is loaded under this name lies in the target itself, where it must not stay."""
         return False
 
+    def kept_inside(self, database: str) -> tuple[str, ...]:  # noqa: ARG002
+        """What earlier restores keep in a database itself, which goes with it where it is emptied."""
+        return ()
+
     def swap_grants(self, database: str) -> tuple[str, ...]:  # noqa: ARG002
         """The commands that give the user the rights for want of which `swap` cannot move a database."""
         return ()
