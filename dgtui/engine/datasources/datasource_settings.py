@@ -96,7 +96,9 @@ class ServerSettings(DatasourceSettings, frozen=True, kw_only=True, forbid_unkno
     tls_ca: Annotated[str | None, msgspec.Meta(description="File with the certificate authority to trust")] = None
     tools: Annotated[str | None, msgspec.Meta(description="Folder of the dump tools to use")] = None
     connect_timeout: Annotated[Duration, msgspec.Meta(description="How long a connection may take")] = Duration(10)
-    lock_timeout: Annotated[Duration, msgspec.Meta(description="How long the dump waits for a lock")] = Duration(60)
+    lock_timeout: Annotated[
+        Duration, msgspec.Meta(description="How long a dump, or a restore that is put in place, waits for a lock")
+    ] = Duration(60)
 
     @property
     def source(self) -> str:
