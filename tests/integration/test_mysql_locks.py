@@ -77,6 +77,18 @@ def test_a_restore_that_waits_for_a_lock_says_so_and_can_be_cancelled(
     assert home.litter() == []
 
 
+def test_rows_wait_as_long_as_the_datasource_says(home: Home, mariadb: MariadbServer) -> None:
+    name = _backed_up(home, mariadb, "root")
+    home.configure(mariadb.config(name) + "lock_timeout = 1\n")
+    with mariadb.connect(name) as other, other.cursor() as cursor:
+        for statement in ("BEGIN", "UPDATE t SET i = 3 WHERE i = 2"):
+            cursor.execute(statement)
+        failed = home.dgtui("restore", "nightly@latest", *_ROWS, "--overwrite", "--yes")
+    assert failed.exit_code == 1, failed
+    assert f"in use for more than 1 s, perhaps by connection {other.thread_id()} of root" in failed.errors
+    assert _content(mariadb, name)[0] == [(1,), (2,)]
+
+
 @pytest.mark.parametrize("what", [(), _ROWS])
 def test_a_restore_says_when_it_goes_on_after_a_lock(home: Home, mariadb: MariadbServer, what: tuple[str, ...]) -> None:
     name = _backed_up(home, mariadb, "root")

@@ -81,7 +81,7 @@ class RowsLoad:
             selection,
             replaced=[table.name for table in full],
             atomic=True,
-            beginning=claimed + copies,
+            beginning=f"{self._patience()}{claimed}{copies}",
             ending=self._ending(targets) if marked else "",
         )
         try:
@@ -104,6 +104,11 @@ class RowsLoad:
         with waiting_session(self._access, fallback=RestoreError) as session:
             dangling = _dangling(session, self._database, [table.name for table in targets])
         return msgspec.structs.replace(outcome, notes=(*outcome.notes, *dangling))
+
+    def _patience(self) -> str:
+        """Have the client wait for locks as the datasource says: the server's own limit may be a day."""
+        seconds = max(1, int(self._access.settings.lock_timeout))
+        return f"SET SESSION lock_wait_timeout = {seconds}, SESSION innodb_lock_wait_timeout = {seconds};\n"
 
     def _take_back(self, mark: _Mark, part: Part, reporter: Reporter) -> None:
         """After an error that ended the client, where no marker tells later whether the rows are there to stay."""

@@ -12,7 +12,8 @@ from dgtui.engine.datasources.dumping import Archive
 from dgtui.engine.datasources.loading import LoadError, LoadOutcome, Selection
 from dgtui.engine.datasources.mysql_archive import dumped_from
 from dgtui.engine.datasources.mysql_connection import Access, Server, Session
-from dgtui.engine.datasources.mysql_errors import CLOSED, TOO_BIG, error_code, quote
+from dgtui.engine.datasources.mysql_errors import CLOSED, LOCK_TIMEOUT, TOO_BIG, error_code, quote
+from dgtui.engine.datasources.mysql_holders import in_use_hint
 from dgtui.engine.datasources.mysql_load_hints import LOST_HINT, load_hint
 from dgtui.engine.datasources.mysql_loadwatch import LoadWatch
 from dgtui.engine.datasources.mysql_look import count_rows, existing_tables
@@ -201,6 +202,8 @@ def _load_error(
 def _hint_of(access: Access, code: int, text: str, database: str) -> str:
     try:
         with access.session() as session:
+            if code == LOCK_TIMEOUT:
+                return in_use_hint(session, database, int(access.settings.lock_timeout))
             grants = Grants(session)
             return load_hint(code, text, account=grants.account(), grant=full_grant(grants, database))
     except DataGuardianError:
