@@ -130,6 +130,9 @@ class DatasourcesScreen(EditingScreen):
         if self._was_narrow != self._is_narrow and self.query("#datasources"):
             self._was_narrow = self._is_narrow
             self._show()
+        elif self.query("#datasources"):
+            # The curve ends where the terminal does.
+            self._show_details()
 
     @property
     def _is_narrow(self) -> bool:

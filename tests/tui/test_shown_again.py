@@ -10,6 +10,7 @@ from dgtui.engine.facade import Engine
 from dgtui.engine.health_model import Watched
 from dgtui.engine.messages import now
 from dgtui.engine.model import Copy, Execution
+from dgtui.wording.words import cells
 from tests.support.daemons import StartDaemon
 from tests.support.homes import Home
 from tests.tui.conftest import sqlite_table
@@ -119,3 +120,14 @@ async def test_a_state_folder_that_goes_under_the_open_program_is_told_and_the_b
         await driver.until(lambda: any("Rebuilt from the storages" in told for told in driver.toasts), "the word")
         await driver.settle()
         assert "full" in driver.rows("#executions")[0]
+
+
+async def test_the_curve_of_latencies_ends_where_another_terminal_does(home: Home, shop: Path) -> None:
+    """It was broken in two where the terminal became narrower, until the next check."""
+    async with screens(home, size=(88, 24)) as driver:
+        await driver.until(lambda: "24 h" in driver.text("#details"), "the curve")
+        for width in (70, 60):
+            await driver.pilot.resize_terminal(width, 24)
+            await driver.settle()
+            assert "24 h" in driver.text("#details")
+            assert max(map(cells, driver.text("#details").splitlines())) == width - 1
