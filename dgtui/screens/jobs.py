@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from dgtui.engine.guardian.overview import JobOverview
 
 _COLUMNS = (
-    Column("Job", flexible=True),
-    Column("Datasource", flexible=True, wide_only=True),
-    Column("Storages", flexible=True, wide_only=True),
+    Column("Job", flexible=True, enough=20),
+    Column("Datasource", flexible=True, wide_only=True, spared=1),
+    Column("Storages", flexible=True, wide_only=True, spared=1),
     Column("State"),
-    Column("Schedule", flexible=True),
+    Column("Schedule", flexible=True, wide_only=True),
     Column("Next run"),
     Column("Last result"),
 )

@@ -191,6 +191,18 @@ def test_what_is_more_than_enough_gives_way_first() -> None:
     assert [width for _, _, width in measured_columns(columns, row.widths, 25, None)] == [16, 7]
 
 
+def test_a_column_of_which_only_a_sign_of_its_end_would_be_seen_is_left_out() -> None:
+    columns = (Column("Taken"), Column("Proven", flexible=True, least=6))
+    row = Row("a", ((Span("2026-11-28 17:24:26"),), (Span("just now"),)))
+
+    def shown(room: int) -> list[str]:
+        return [column.label for _, column, _ in measured_columns(columns, row.widths, room, None)]
+
+    assert shown(24) == ["Taken", "Proven"]
+    assert shown(23) == ["Taken"]
+    assert shown(10) == ["Taken"]
+
+
 def test_of_the_columns_that_there_is_no_room_for_the_spared_ones_go_first() -> None:
     columns = (Column("Name"), Column("Latency", wide_only=True, spared=1), Column("Checked", wide_only=True))
 

@@ -242,6 +242,18 @@ async def test_a_job_runs_from_its_place(home: Home, shop: Path) -> None:
         assert len(driver.rows("#executions")) == 1
 
 
+async def test_the_names_of_jobs_are_told_apart_on_a_narrow_terminal(home: Home, shop: Path) -> None:
+    """Schedules took the room, and left six signs of each name."""
+    job = home.config_path.read_text().replace("nightly", "shop-weekly-to-the-cellar").replace("retries = 0", "")
+    home.config_path.write_text(f'{job}\n[jobs.shop-weekly-to-the-office]\ndatasource = "shop"\nstorages = ["disk"]\n')
+    async with screens(home, size=(60, 20)) as driver:
+        await driver.press("3")
+        table = driver.widget("#jobs", Listing)
+        seen = {table.render_line(y).text[:15] for y in (1, 2)}
+        assert "Schedule" not in table.render_line(0).text
+        assert seen == {" shop-weekly-to"}
+
+
 async def test_a_job_that_runs_already_is_not_started_twice(home: Home, shop: Path) -> None:
     async with screens(home) as driver:
         name = f"job-{driver.app.config.job_id('nightly')}"

@@ -15,6 +15,7 @@ Order = tuple[int, bool]
 """The number of the column that rows are ordered by, and whether the other way around."""
 GAP = 2
 """Blanks between columns."""
+_LEAST_SEEN = 3
 _NOTHING = ("", "-", "–")
 _WITHOUT_REST = 25
 _REST_SECONDS = 0.0005
@@ -104,6 +105,9 @@ def measured_columns(
         broadest = max(yielding, key=lambda number: (_is_ample(columns[number], widths[number]), widths[number]))
         widths[broadest] -= 1
         over -= 1
+    while over > 0 and len(numbers) > 1 and widths[numbers[-1]] - over < _LEAST_SEEN:
+        # Of the last one nothing but a sign that it is cut off would be seen.
+        over -= widths[numbers.pop()] + GAP
     return [(number, columns[number], widths[number]) for number in numbers]
 
 
