@@ -182,6 +182,7 @@ def test_what_a_run_began_to_read_since_it_was_decided_stays(
 def test_a_pinned_one_stays_until_it_is_unpinned(home: Home, engine: Engine) -> None:
     oldest = engine.executions()[-1]
     assert home.dgtui("pin", oldest.execution_id, "--reason", "the merger").exit_code == 0
+    assert home.dgtui("pin", oldest.execution_id).exit_code == 0, "which gives no reason of its own"
     assert home.dgtui("cleanup", "--yes").exit_code == 0
     assert folders(home) == ["01", "04", "05"]
     refused = home.dgtui("delete", oldest.execution_id, "--yes")

@@ -68,14 +68,17 @@ class Retention:
         return find_strays(self._catalog, self._config, self._paths, storage)
 
     def pin(self, execution: Execution, reason: str = "") -> None:
-        """Keep a backup for good. Raises ConfigError where it left none."""
+        """Keep a backup for good; one that is pinned keeps its reason where none is given.
+
+        Raises ConfigError where it left none.
+        """
         if execution.status not in RESTORABLE:
             raise ConfigError(
                 f"Execution {execution.execution_id[:8]} ended {execution.status} and left no backup",
                 subject=execution.execution_id,
                 hint="Choose another one: dgtui list --status completed",
             )
-        self._set_pin(execution, reason.strip() or f"pinned by {current_actor().user}", "pin")
+        self._set_pin(execution, reason.strip() or execution.pin or f"pinned by {current_actor().user}", "pin")
 
     def unpin(self, execution: Execution) -> None:
         """Leave a backup to the rules again. Raises ConfigError where it is not pinned."""
