@@ -433,6 +433,8 @@ def test_a_storage_without_room_is_told_once(home: Home, tmp_path: Path) -> None
     for _ in range(2):
         (state,) = watch.health.check_now([storage])
     assert (state.status, state.result) == ("warning", "ok")
+    assert state.message.startswith("0 B are free besides the 8.0 PB of `reserve`, and the next backups need about ")
+    assert state.hint.endswith("or lower `reserve` of the storage")
     assert [note.kind for note in watch.told()] == ["storage_low"]
 
 

@@ -61,7 +61,8 @@ def _room(
         return Finding(
             area="storage", subject=storage.name, level="ok", message=f"{storage.root}: free space unknown{note}"
         )
-    free = f"{storage.root}: {state.free_bytes:,} bytes free"
+    reserved = f" besides the {state.reserved_bytes:,} of `reserve`" if state.reserved_bytes else ""
+    free = f"{storage.root}: {state.free_bytes:,} bytes free{reserved}"
     expected, measure = expected_bytes(config, catalog, storage.name), "about"
     if expected is None:
         jobs = [job for job in config.jobs.values() if job.enabled and storage.name in job.storages]

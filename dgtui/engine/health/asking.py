@@ -17,6 +17,7 @@ from dgtui.engine.errors import (
 )
 from dgtui.engine.health.jobs import good_backups
 from dgtui.engine.health_model import CheckResult, Concern, Figures, HealthCheck, Watched
+from dgtui.engine.sizes import size_text
 from dgtui.engine.storages.base import StorageState
 from dgtui.engine.stored import know_marker
 
@@ -116,10 +117,15 @@ def expected_bytes(config: Config, catalog: Catalog, storage: str) -> int | None
 def _room(state: StorageState, expected: int | None) -> tuple[Concern, ...]:
     if state.free_bytes is None or expected is None or state.free_bytes >= expected:
         return ()
+    reserved, lower = "", ""
+    if state.reserved_bytes:
+        reserved = f" besides the {size_text(state.reserved_bytes)} of `reserve`"
+        lower = ", or lower `reserve` of the storage"
     return (
         Concern(
             kind="storage_low",
-            message=f"{state.free_bytes:,} bytes are free, and the next backups need about {expected:,}",
-            hint="Make room, or keep fewer backups: see `retention` of the jobs",
+            message=f"{size_text(state.free_bytes)} are free{reserved}, and the next backups need about "
+            f"{size_text(expected)}",
+            hint=f"Make room, or keep fewer backups: see `retention` of the jobs{lower}",
         ),
     )

@@ -51,7 +51,9 @@ class StorageState(Record, frozen=True):
     status: CopyStatus
     """`available`, `unreachable` (it cannot be asked), `missing` (not mounted: its marker file is gone)."""
     free_bytes: int | None = None
+    """Besides what is reserved."""
     total_bytes: int | None = None
+    reserved_bytes: int = 0
     message: str = ""
     hint: str = ""
     """The command or the step that mends what `message` complains of; empty where it complains of nothing."""

@@ -217,6 +217,7 @@ def _with_space(space: os.statvfs_result, reserve: int) -> StorageState:
         status="available",
         free_bytes=max(0, space.f_bavail * space.f_frsize - reserve),
         total_bytes=space.f_blocks * space.f_frsize,
+        reserved_bytes=reserve,
     )
 
 
