@@ -447,6 +447,7 @@ def test_apprise_delivers_and_tells_why_it_does_not() -> None:
         assert message.startswith("The service did not take the message: Failed to send JSON")
     message, _ = failure(AppriseSettings(url="nosuch://t0ken-in-the-path"))
     assert message.startswith("Apprise does not understand the URL: ")
+    assert "cto" not in message, "which nobody wrote into it"
 
 
 @pytest.mark.filterwarnings("ignore:.*imghdr.*:DeprecationWarning")

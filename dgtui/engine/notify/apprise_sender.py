@@ -91,7 +91,10 @@ def _service(apprise: Any, name: str, url: str, deadline: Deadline, listener: "_
     # With a limit of its own newer ones send in a thread for which the program waits at its end, however long it takes.
     asset._service_timeout = 0.0  # older ones do not know it as an argument
     service = apprise.Apprise(asset=asset)
-    if not service.add(_with_limits(url, deadline)):
+    asked = _with_limits(url, deadline)
+    if not service.add(asked):
+        # Nobody wrote the limits into it.
+        listener.lines = [line.replace(asked.removeprefix(url), "") for line in listener.lines]
         raise DeliveryError(
             f"Apprise does not understand the URL{_said(listener, url)}",
             subject=name,
