@@ -32,7 +32,10 @@ class RetentionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     keep_monthly: Annotated[PositiveInt | None, Meta(description="For how many months one backup is kept")] = None
     keep_yearly: Annotated[PositiveInt | None, Meta(description="For how many years one backup is kept")] = None
     max_age: Annotated[Duration | None, Meta(description="Age beyond which a backup goes")] = None
-    max_total_size: Annotated[ByteSize | None, Meta(description="Room that all backups may take at a storage")] = None
+    max_total_size: Annotated[
+        ByteSize | None,
+        Meta(description="Room that backups may take at a storage: of a job its own, of a storage those of all jobs"),
+    ] = None
 
 
 def retention_mistake(retention: RetentionSettings | None) -> str | None:
