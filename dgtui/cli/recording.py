@@ -67,7 +67,7 @@ def notifications(
 def notification_lines(found: "list[Notification]", *, look: "Look", width: int | None) -> list[str]:
     """The table of `notifications`."""
     from dgtui.cli.table import table_lines
-    from dgtui.wording.states import SEVERITY_MARKS
+    from dgtui.wording.states import SEVERITY_MARKS, lasting_text
     from dgtui.wording.words import time_text
 
     rows = [
@@ -77,11 +77,12 @@ def notification_lines(found: "list[Notification]", *, look: "Look", width: int 
             "" if one.read_at else "new",
             f"{SEVERITY_MARKS[one.severity].shown(look)} {one.severity}",
             one.kind,
+            lasting_text(one),
             one_line(one.message),
         )
         for one in found
     ]
-    return table_lines(("ID", "Told", "", "Severity", "Type", "Message"), rows, width=width)
+    return table_lines(("ID", "Told", "", "Severity", "Type", "State", "Message"), rows, width=width)
 
 
 def notify(

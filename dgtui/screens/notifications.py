@@ -6,7 +6,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
 from dgtui.engine.model import Record
-from dgtui.engine.notification_model import LASTING, Notification, NotificationKind
+from dgtui.engine.notification_model import Notification, NotificationKind
 from dgtui.screens.marks import rank, severity_mark
 from dgtui.screens.tab import TabScreen
 from dgtui.screens.times import age_text, span_text
@@ -15,7 +15,7 @@ from dgtui.screens.widgets.listing import Listing
 from dgtui.screens.widgets.rows import Column, Row, measured
 from dgtui.screens.widgets.styled import span
 from dgtui.wording.panel import Line, Span
-from dgtui.wording.states import SEVERITY_MARKS
+from dgtui.wording.states import SEVERITY_MARKS, lasting_text
 
 if TYPE_CHECKING:
     from dgtui.engine.facade import Engine
@@ -135,7 +135,7 @@ class NotificationsScreen(TabScreen):
         one = self.selected
         first: Line = ()
         if one is not None:
-            lasts = f"  {state_text(one)}" if state_text(one) else ""
+            lasts = f"  {lasting_text(one)}" if lasting_text(one) else ""
             first = (Span(" "), span(one.message), span(lasts, "dim"))
         self.query_one("#details", Details).show([first, self._undelivered_line()])
 
@@ -213,10 +213,3 @@ class NotificationsScreen(TabScreen):
 def kind_text(kind: str) -> str:
     """`connection lost`."""
     return kind.replace("_", " ")
-
-
-def state_text(one: Notification) -> str:
-    """Whether what it tells of lasts or is over."""
-    if one.ended_at is not None:
-        return "over"
-    return "lasts" if one.kind in LASTING else ""

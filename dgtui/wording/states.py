@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from dgtui.engine.model import UNDER_WAY, ExecutionStatus
+from dgtui.engine.notification_model import LASTING, Notification
 from dgtui.wording.terminal import Look
 
 
@@ -87,3 +88,10 @@ MOVING_PHASES = frozenset({"dump", "validate", "restore"})
 def again_text(status: ExecutionStatus) -> str:
     """Why there is a run in the place of another one."""
     return f"{'runs' if status in UNDER_WAY else 'ran'} again, after the machine stopped it"
+
+
+def lasting_text(one: Notification) -> str:
+    """Whether what a notification tells of lasts or is over."""
+    if one.ended_at is not None:
+        return "over"
+    return "lasts" if one.kind in LASTING else ""

@@ -436,6 +436,11 @@ def test_a_storage_without_room_is_told_once(home: Home, tmp_path: Path) -> None
     assert state.message.startswith("0 B are free besides the 8.0 PB of `reserve`, and the next backups need about ")
     assert state.hint.endswith("or lower `reserve` of the storage")
     assert [note.kind for note in watch.told()] == ["storage_low"]
+    assert "storage_low       lasts  disk: 0 B are free" in home.dgtui("notifications").output
+    home.config_path.write_text(text)
+    roomy = Watch(home.engine(), watch.clock)
+    assert roomy.health.check_now([storage])[0].status == "healthy"
+    assert "storage_low       over   disk: 0 B are free" in home.dgtui("notifications").output
 
 
 def test_the_command_shows_states_and_history(home: Home, tmp_path: Path) -> None:
