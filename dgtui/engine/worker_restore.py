@@ -40,10 +40,10 @@ class RestoreWorker(ReadingWorker[RestoreOrder]):
             ended = msgspec.structs.replace(
                 known, status=failed.status, finished_at=failed.finished_at, problem=failed.problem
             )
-            self._catalog.save_restore(ended)
-            self._tell_restore(ended)
             if not ended.took_effect and not ended.partly_filled and (ended.placing is None or not ended.placing.mark):
                 self._run.log(f"{ended.target} {content_of(ended)}")
+            self._catalog.save_restore(ended)
+            self._tell_restore(ended)
 
         started = started_restore(order)
         with self._recording_failure(record, started, lambda _status, _problem: self._warnings()):

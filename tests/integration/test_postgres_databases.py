@@ -241,6 +241,23 @@ def test_a_session_that_is_about_to_end_by_itself_is_waited_for(
                 postgres_server.drop_database(name)
 
 
+def test_an_administrator_who_ends_our_own_session_at_the_swap(
+    postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then no right is missing: the connection was lost, and that is said."""
+    with postgres_server.database() as live, postgres_server.database() as new:
+
+        def ended(connection: psycopg.Connection[Any], _: object) -> int:
+            connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+            raise AssertionError
+
+        monkeypatch.setattr(postgres_swap, "end_sessions", ended)
+        with pytest.raises(RestoreError, match=r"could not be swapped: The connection to .* was lost") as raised:
+            datasource(postgres_server, live).swap(new, live, "kept", SilentReporter())
+        assert "GRANT" not in raised.value.hint
+        assert "kept" not in postgres_server.databases()
+
+
 def test_a_name_that_the_server_would_cut_is_no_target(postgres_server: PostgresServer) -> None:
     source = datasource(postgres_server, "postgres")
     with pytest.raises(ConfigError, match="63 bytes"):

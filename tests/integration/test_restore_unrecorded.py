@@ -1,6 +1,7 @@
 """A restore of which one line cannot be recorded: it is made or it is not, and says which of the two."""
 
 import itertools
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -87,6 +88,35 @@ def test_whichever_line_cannot_be_written(
             assert source.digest() == found, names
         assert len(seen) > 4, seen
         assert source.digest() != before
+
+
+def test_what_is_there_is_told_where_nothing_can_be_written_any_more(
+    home: Home, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the disk of the state folder is full by now: the restore ends, and says that nothing was changed."""
+
+    def full(*_: object) -> None:
+        raise CatalogError("The disk is full")
+
+    def full_from_now_on(*_: object) -> None:
+        monkeypatch.setattr(Catalog, "save_restore", full)
+        full()
+
+    def fill_at_the_safety_copy() -> None:
+        monkeypatch.setattr(Catalog, "save_execution", full_from_now_on)
+
+    with changing("sqlite", home, request) as source:
+        source.change(2)
+        before = source.digest()
+        home.close_catalogues()
+        engine = home.engine(fork_workers=True)
+        with monkeypatch.context() as patched:
+            patched.setattr(starting, "fork_worker", forked(fill_at_the_safety_copy))
+            run_id = source.start(engine)
+        os.waitpid(int(engine.paths.lock(run_id).read_text()), 0)
+        texts = [json.loads(line).get("text", "") for line in engine.paths.messages(run_id).read_text().splitlines()]
+        assert source.digest() == before
+        assert any(text.endswith("is as it was") for text in texts), texts
 
 
 def _about_to(act: str, source: Changing, choices: dict[str, object]) -> tuple[Callable[[Engine], str], object, object]:

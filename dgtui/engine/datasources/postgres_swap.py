@@ -56,6 +56,9 @@ class _SessionEnder:
             while self._finds_some(deadline) and time.monotonic() < deadline:
                 self._stop.wait(0.005)
         except psycopg.Error as error:
+            if not isinstance(error, psycopg.errors.InsufficientPrivilege):
+                self._connection.close()
+                raise
             left = self._left()
             self._connection.close()
             raise RestoreError(
@@ -190,7 +193,7 @@ def _not_swapped(current: str, error: Exception) -> DataGuardianError:
     if isinstance(error, (RestoreError, Cancelled)):
         return error
     return RestoreError(
-        f"The databases were not swapped, {shown(current)} is as it was: {str(error).splitlines()[0]}",
+        f"The databases could not be swapped: {str(error).splitlines()[0]}",
         subject=current,
         hint=getattr(error, "hint", "") or "The user has to own both databases and to have CREATEDB, or be a superuser",
     )
