@@ -50,7 +50,7 @@ def job_lines(found: "Sequence[JobOverview]", *, look: Look, width: int | None) 
         (
             one_line(job.name),
             one_line(job.datasource),
-            one_line(job.schedule_words + (f" ({job.timezone})" if job.schedule and job.timezone else "")) or "-",
+            one_line(_schedule(job)) or "-",
             _switched(job),
             time_text(job.next_run),
             _last(job, look),
@@ -58,6 +58,12 @@ def job_lines(found: "Sequence[JobOverview]", *, look: Look, width: int | None) 
         for job in found
     ]
     return table_lines(("Job", "Datasource", "Schedule", "Enabled", "Next run", "Last"), rows, width=width)
+
+
+def _schedule(job: "JobOverview") -> str:
+    window = f"only {job.window}" if job.window else ""
+    further = ", ".join(filter(None, (job.timezone, window)))
+    return f"{job.schedule_words} ({further})" if job.schedule and further else job.schedule_words
 
 
 def _switched(job: "JobOverview") -> str:

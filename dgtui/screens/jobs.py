@@ -156,6 +156,7 @@ class JobsScreen(EditingScreen):
                 job.backup_type,
                 str(job.compression),
                 zone,
+                f"only {job.window}" if job.window else "",
                 job.description,
             ]
             first: Line = (Span(" "), span(name, "strong"), span("  " + dot.join(filter(None, facts))))

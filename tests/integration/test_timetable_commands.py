@@ -35,6 +35,16 @@ def test_jobs_are_listed_with_their_next_runs(home: Home) -> None:
     assert "no daemon is running" in listed.errors
 
 
+def test_jobs_tell_the_hours_in_which_they_may_begin(home: Home) -> None:
+    home.configure(
+        f'[datasources.shop]\ntype = "files"\npath = "{home.folder}"\n',
+        job='schedule = "hourly"\ntimezone = "Asia/Tokyo"\nwindow = "22:00-06:00"\njitter = "5 min"',
+    )
+    (job,) = home.dgtui("jobs", "--json").json()
+    assert (job["window"], job["jitter_seconds"]) == ("22:00-06:00", 300)
+    assert "hourly (Asia/Tokyo, only 22:00-06:00)" in home.dgtui("jobs").output
+
+
 def test_only_what_was_made_here_is_switched(home: Home) -> None:
     configure(home)
     before = home.config_path.read_bytes()

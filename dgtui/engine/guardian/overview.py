@@ -50,6 +50,9 @@ class JobOverview(Record, frozen=True):
     schedule_words: str
     """The schedule as people say it; empty where it has none."""
     timezone: str | None
+    window: str | None
+    """The hours in which the timetable may begin it; None for the whole day."""
+    jitter_seconds: int
     next_run: datetime | None
     """When the timetable starts it next; None where it does not."""
     last: Execution | None
@@ -90,6 +93,8 @@ def job_overviews(config: Config, catalog: Catalog, now: datetime) -> list[JobOv
                 schedule=job.schedule,
                 schedule_words=schedule_words(job.schedule) if job.schedule is not None else "",
                 timezone=job.timezone,
+                window=job.window,
+                jitter_seconds=int(job.jitter),
                 next_run=coming.get(name),
                 last=last,
                 again=last is not None and last.execution_id in again,
