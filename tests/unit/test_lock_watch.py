@@ -3,10 +3,14 @@
 import contextlib
 import threading
 from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any, NoReturn, cast
 
+import pymysql
 import pytest
 
 from dgtui.engine.datasources.lock_watch import LockWatch, Wait
+from dgtui.engine.datasources.mysql_restore_watch import RestoreWatch
 from dgtui.engine.errors import Cancelled
 from dgtui.engine.reporting import SilentReporter
 
@@ -50,3 +54,16 @@ def test_a_statement_that_was_ended_for_a_cancelled_run_is_told_as_cancelled() -
 def _end_badly(watch: _Watch) -> None:
     assert watch.interrupted.wait(30)
     raise RuntimeError("canceling statement due to user request")
+
+
+def test_nobody_looks_where_the_server_goes_in_the_moment_of_connecting() -> None:
+    def gone() -> NoReturn:
+        raise pymysql.err.OperationalError(2013, "Lost connection to server during query")
+
+    closed = threading.Event()
+    connection = SimpleNamespace(cursor=gone, close=closed.set)
+    access = SimpleNamespace(connect=lambda _: connection, settings=SimpleNamespace(connect_timeout=1.0))
+    watch = RestoreWatch(cast("Any", access), "shop", SilentReporter(), "claimed")
+    with watch._side() as side:
+        assert side is None
+    assert closed.is_set()

@@ -1,7 +1,7 @@
 """Telling for whom a restore waits that exchanges tables of a MariaDB or MySQL database, or replaces their rows."""
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 
 from dgtui.engine.datasources.lock_watch import LockWatch, Wait
 from dgtui.engine.datasources.mysql_connection import Access, Session
@@ -34,13 +34,13 @@ class RestoreWatch(LockWatch[Session]):
     def _side(self) -> Iterator[Session | None]:
         import pymysql
 
-        try:
-            connection = self._access.connect(self._access.settings.connect_timeout)
-        except (pymysql.MySQLError, DataGuardianError):
-            yield None
-            return
-        with closing(connection), suppress(pymysql.MySQLError):
-            yield Session(connection)
+        with ExitStack() as stack:
+            session = None
+            with suppress(pymysql.MySQLError, DataGuardianError):
+                connection = stack.enter_context(closing(self._access.connect(self._access.settings.connect_timeout)))
+                session = Session(connection)
+            with suppress(pymysql.MySQLError):
+                yield session
 
     def _look(self, side: Session) -> Wait | None:
         connection = self._connection or holder_of(side, self._claimed)
