@@ -136,30 +136,23 @@ def look_ahead(
     )
     try:
         with _first_archive(config, question) as (storage, archive, manifest):
-            found = {"storage": storage, **_from_archive(target, state, archive, manifest, question)}
+            from_storage = msgspec.structs.replace(outlook, storage=storage)
+            return _with_archive(from_storage, target, state, archive, manifest, question)
     except DataGuardianError as error:
-        found = {"problem": problem_of(error)}
-    return RestoreOutlook(**{name: getattr(outlook, name) for name in outlook.__struct_fields__} | found)
+        return msgspec.structs.replace(outlook, problem=problem_of(error))
 
 
-def _from_archive(
+def _with_archive(
+    outlook: RestoreOutlook,
     target: Datasource[Any],
     state: TargetState,
     archive: StoredArchive,
     manifest: Manifest,
     question: OutlookQuestion,
-) -> dict[str, Any]:
+) -> RestoreOutlook:
+    """The outlook with all that the archive and its manifest tell."""
     selection, database = question.selection, question.database
-    intended = IntendedRestore(
-        target=target,
-        execution=question.execution,
-        database=database,
-        chosen=selection,
-        name_as=question.name_as,
-        merge=question.merge,
-        safety=question.safety,
-        in_place=question.in_place,
-    )
+    intended = _intended(target, question)
     if state.exists or not intended.rows_alone:
         tables = target.chosen_with_parts(archive, database, intended.selection)
         selection = msgspec.structs.replace(selection, tables=tables)
@@ -167,20 +160,34 @@ def _from_archive(
     there = _objects_of_target(target, state, database)
     rows_come = "schema_only" not in (selection.backup_type, manifest.backup_type)
     coming = manifest.objects if rows_come else [_without_rows(entry) for entry in manifest.objects]
-    found: dict[str, Any] = {
-        "objects": _changes(coming, there, selection, question.name_as),
-        "rows_come": rows_come,
-        "backup_warnings": manifest.warnings,
-    }
+    outlook = msgspec.structs.replace(
+        outlook,
+        objects=_changes(coming, there, selection, question.name_as),
+        rows_come=rows_come,
+        backup_warnings=manifest.warnings,
+    )
     try:
         refuse_target(intended, state)
-        found["notes"] = refuse_backup(intended, archive, manifest, state)
+        outlook = msgspec.structs.replace(outlook, notes=refuse_backup(intended, archive, manifest, state))
         if not intended.rows_alone:
-            found["missing_roles"] = target.missing_roles(archive, selection)
-            found["comes_along"] = target.comes_along(archive, selection)
+            outlook = msgspec.structs.replace(outlook, missing_roles=target.missing_roles(archive, selection))
+            outlook = msgspec.structs.replace(outlook, comes_along=target.comes_along(archive, selection))
     except DataGuardianError as error:
-        found["problem"] = problem_of(error)
-    return found
+        return msgspec.structs.replace(outlook, problem=problem_of(error))
+    return outlook
+
+
+def _intended(target: Datasource[Any], question: OutlookQuestion) -> IntendedRestore:
+    return IntendedRestore(
+        target=target,
+        execution=question.execution,
+        database=question.database,
+        chosen=question.selection,
+        name_as=question.name_as,
+        merge=question.merge,
+        safety=question.safety,
+        in_place=question.in_place,
+    )
 
 
 @contextmanager

@@ -8,7 +8,6 @@ import stat
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -109,8 +108,7 @@ class LocalRoot:
             return self._state_before_first_use(reserve)
         try:
             with explained(self.path, "look at"):
-                state = _with_space(os.fstatvfs(root), reserve)
-                return msgspec.structs.replace(state, **self._complaint(root))
+                return self._judged(_with_space(os.fstatvfs(root), reserve), root)
         finally:
             os.close(root)
 
@@ -132,23 +130,27 @@ class LocalRoot:
             message = "does not exist yet; the first backup makes it"
             return msgspec.structs.replace(_with_space(os.statvfs(folder), reserve), message=message)
 
-    def _complaint(self, root: int) -> dict[str, Any]:
+    def _judged(self, state: StorageState, root: int) -> StorageState:
+        """The state with what there is to complain of, and what mends it."""
         quoted = shlex.quote(str(self.path))
         if os.fstatvfs(root).f_flag & os.ST_RDONLY:
-            return {
-                "message": f"{self.path} is mounted read-only: nothing can be written there",
-                "hint": f'mount -o remount,rw "$(findmnt -n -o TARGET -T {quoted})"',
-                "writable": False,
-            }
+            return msgspec.structs.replace(
+                state,
+                message=f"{self.path} is mounted read-only: nothing can be written there",
+                hint=f'mount -o remount,rw "$(findmnt -n -o TARGET -T {quoted})"',
+                writable=False,
+            )
         if not os.access(self.path, os.W_OK | os.X_OK):
-            return {
-                "message": f"No right to write to {self.path}",
-                "hint": self._way_to_write(os.fstat(root)),
-                "writable": False,
-            }
+            return msgspec.structs.replace(
+                state,
+                message=f"No right to write to {self.path}",
+                hint=self._way_to_write(os.fstat(root)),
+                writable=False,
+            )
         if stat.S_IMODE(os.fstat(root).st_mode) & (stat.S_IWGRP | stat.S_IWOTH):
-            return {"message": f"{self.path} can be written by others than its owner", "hint": f"chmod go-w {quoted}"}
-        return {}
+            message = f"{self.path} can be written by others than its owner"
+            return msgspec.structs.replace(state, message=message, hint=f"chmod go-w {quoted}")
+        return state
 
     def _way_to_write(self, root: os.stat_result) -> str:
         quoted = shlex.quote(str(self.path))
