@@ -1,5 +1,6 @@
 """The first start: three steps to a first backup, or the demo."""
 
+import os
 from typing import Literal
 
 from textual.app import ComposeResult
@@ -32,6 +33,10 @@ class WelcomeScreen(Dialog[WelcomeChoice]):
             "Or try it with a small shop of its own, in a temporary folder.",
         ):
             yield Static(line, markup=False)
+        path = self.engine_app.config.path
+        if path is not None and not os.path.lexists(path):
+            # Whoever has configured something would else believe that it is lost.
+            yield Static(f"There is no {path}, where a configuration is looked for.", markup=False, classes="wrong")
         with Horizontal(classes="buttons"):
             yield Button("New datasource", id="new", variant="primary", compact=True)
             yield Button("Demo", id="demo", compact=True)
