@@ -27,11 +27,12 @@ def backup_details(
     look: Look,
     now: datetime,
 ) -> list[Line]:
-    """Which one it is, when it was proven and its storages were asked, and why it stays."""
+    """Which one it is, when it was proven, why it is pinned, when its storages were asked, and why it stays."""
     facts = [
         f"{short_id(one.execution_id)} of {one.job}",
         proof_text(proof, now) if proof is not None else "",
         "made before a restore" if one.purpose == "safety" else "",
+        f"pinned: {one.pin}" if one.pin is not None else "",
         one.description,
         asked_words(one.copies, silent, now),
     ]

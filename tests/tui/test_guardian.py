@@ -316,6 +316,7 @@ async def test_a_backup_is_pinned_with_a_reason_and_unpinned(home: Home, shop: P
         await driver.type("before migration 42")
         await driver.press("enter")
         assert "pinned" in driver.rows("#executions")[0]
+        assert "pinned: before migration 42" in driver.text("#details")
         assert driver.app.engine.execution(execution.execution_id).pin == "before migration 42"
         await driver.press("x", "enter")
         assert not isinstance(driver.screen, ConfirmScreen), "nobody is asked about what is refused"
