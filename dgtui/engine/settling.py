@@ -43,16 +43,17 @@ def in_place_after(target: _Target, placing: Placing, database: str) -> Literal[
     return target.settle_swap(placing.mark, placing.beside, database, placing.keep_as)
 
 
-def not_known(database: str) -> str:
+def not_known(database: str, *, in_steps: bool = False) -> str:
     """What is said where a swap was cut and the target cannot be asked."""
-    return f"{database} holds its former content or the restored one, whole, and which of them cannot be told now"
+    how = "of which something may be missing" if in_steps else "whole"
+    return f"{database} holds its former content or the restored one, {how}, and which of them cannot be told now"
 
 
 def not_settled(target: _Target, database: str, error: DataGuardianError) -> str:
     """What is said where a swap was cut and cannot be brought to an end now, because of an error."""
-    if target.swaps_in_steps and not isinstance(error, DatabaseConnectionError | EndNotKnown):
-        return in_between(database)
-    return not_known(database)
+    if not target.swaps_in_steps or isinstance(error, EndNotKnown):
+        return not_known(database)
+    return not_known(database, in_steps=True) if isinstance(error, DatabaseConnectionError) else in_between(database)
 
 
 def in_between(database: str) -> str:
@@ -110,8 +111,9 @@ def _as_it_was(restore: Restore, left: Placing | None) -> Restore:
     problem = restore.problem
     if problem is not None:
         known = problem.message
-        for unknown in (not_known(restore.target), in_between(restore.target)):
-            known = known.replace(unknown, f"{restore.target} is as it was")
+        database = restore.target
+        for unknown in (not_known(database), not_known(database, in_steps=True), in_between(database)):
+            known = known.replace(unknown, f"{database} is as it was")
         clean_up = f"Remove what it left with: {cleanup_command(restore)}. " if left is not None else ""
         problem = msgspec.structs.replace(problem, message=known, hint=f"{clean_up}Start it again when it suits")
     return msgspec.structs.replace(restore, placing=left, problem=problem)

@@ -70,6 +70,7 @@ def test_cut_off_at_the_swap(kind: str, cut: Cut, home: Home, request: pytest.Fi
             assert snapshot.problem is not None
             assert "cannot be told now" in snapshot.problem.message
             assert "as it was" not in snapshot.problem.message
+            assert ("something may be missing" in snapshot.problem.message) == (kind == "mariadb")
             assert f"dgtui cleanup-restore {run_id[:8]}" in snapshot.problem.hint
             assert not engine.undo_choice(engine.restore(run_id)).possible
             proxy.open = True
