@@ -1,12 +1,14 @@
 """A restore into a MariaDB database whose tables somebody else uses, while it is put in place."""
 
+import os
 import signal
 from typing import Any
 
 import pytest
 
+from dgtui.engine.runs import RunPaths
 from tests.integration.test_mysql_inside import OneDatabase
-from tests.support.homes import Home
+from tests.support.homes import Home, pid_of_worker
 from tests.support.mariadb import MariadbServer, as_user
 from tests.support.waiting import restored_while_waiting, texts
 
@@ -29,7 +31,8 @@ def _backed_up(home: Home, server: MariadbServer, user: str, *more: str) -> str:
         shop = OneDatabase(server)
         name = shop.name
         shop.run(*_TABLES, *more)
-    home.configure(as_user(server.config(name), user))
+    # Longer than any test may take.
+    home.configure(as_user(server.config(name), user) + "lock_timeout = 3600\n")
     assert home.back_up().status == "completed"
     server.execute("INSERT INTO t VALUES (2)", database=name)
     return name
@@ -75,6 +78,31 @@ def test_a_restore_that_waits_for_a_lock_says_so_and_can_be_cancelled(
     assert _content(mariadb, name) == before
     assert mariadb.databases() == databases
     assert home.litter() == []
+
+
+def test_a_restore_of_rows_that_was_killed_while_it_waited_leaves_nobody_waiting(
+    home: Home, mariadb: MariadbServer
+) -> None:
+    """The server goes on with the statement of a client that is gone; whoever settles the restore ends it."""
+    name = _backed_up(home, mariadb, "root")
+    databases, before = mariadb.databases(), _content(mariadb, name)
+    runs: list[str] = []
+
+    def kill(_: str) -> None:
+        paths = RunPaths(home.state)
+        runs.extend(paths.living())
+        os.kill(pid_of_worker(paths, runs[0]), signal.SIGKILL)
+
+    with mariadb.connect(name) as other, other.cursor() as cursor:
+        for statement in ("BEGIN", "UPDATE t SET i = 3 WHERE i = 2"):
+            cursor.execute(statement)
+        restored_while_waiting(home, *_ROWS, then=kill)
+        settled = home.dgtui("cleanup-restore", runs[0], "--yes")
+        assert settled.exit_code == 0, settled
+        sessions = mariadb.execute("SELECT ID, STATE, INFO FROM information_schema.PROCESSLIST WHERE DB IS NOT NULL")
+        assert [number for number, _, _ in sessions] == [other.thread_id()], sessions
+        cursor.execute("ROLLBACK")
+    assert (mariadb.databases(), _content(mariadb, name)) == (databases, before)
 
 
 def test_rows_wait_as_long_as_the_datasource_says(home: Home, mariadb: MariadbServer) -> None:

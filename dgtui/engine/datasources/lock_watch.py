@@ -3,7 +3,6 @@
 import contextlib
 import time
 from abc import abstractmethod
-from collections.abc import Iterator
 from typing import Generic, NamedTuple, TypeVar
 
 from dgtui.engine.datasources.side_watch import SideWatch
@@ -11,6 +10,9 @@ from dgtui.engine.errors import Cancelled
 from dgtui.engine.reporting import Reporter
 
 _LOOK_EVERY_SECONDS = 1.0
+_LOOK_AT_LAST_EVERY_SECONDS = 4.0
+"""At a statement that takes long and waits for nothing."""
+_LET_GO_SECONDS = 5.0
 _Side = TypeVar("_Side")
 
 
@@ -39,11 +41,13 @@ class LockWatch(SideWatch, Generic[_Side]):
         self._since = 0.0
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self._ended.set()
+        # What comes next may need the other connection's place.
+        self._thread.join(_LET_GO_SECONDS)
         if error is not None:
             super().__exit__(kind, error, trace)
             return
         # It may have been granted in the moment of ending it: what is done is not called cancelled.
-        self._ended.set()
         self._tell(None)
 
     @abstractmethod
@@ -67,30 +71,34 @@ class LockWatch(SideWatch, Generic[_Side]):
         """End the statement that waits."""
 
     def _watch(self) -> None:
-        for _ in self._busy_moments():
+        pause = _LOOK_EVERY_SECONDS
+        while not self._ended.wait(pause):
+            if not self._busy():
+                pause = _LOOK_EVERY_SECONDS
+                continue
+            # Open no longer than needed: connections may be few.
             with self._side() as side:
-                if side is None:
-                    return
-                self._look_on(side)
-                for _ in self._busy_moments():
-                    self._look_on(side)
-            return
+                waited = side is not None and self._seen_through(side)
+            pause = _LOOK_EVERY_SECONDS if waited else min(pause * 2, _LOOK_AT_LAST_EVERY_SECONDS)
 
-    def _busy_moments(self) -> Iterator[None]:
-        while not self._ended.wait(_LOOK_EVERY_SECONDS):
-            if self._busy():
-                yield
-            else:
-                self._tell(None)
+    def _seen_through(self, side: _Side) -> bool:
+        """Look until nothing is waited for; whether something was."""
+        waited = False
+        while self._look_on(side):
+            waited = True
+            if self._ended.wait(_LOOK_EVERY_SECONDS):
+                break
+        return waited
 
-    def _look_on(self, side: _Side) -> None:
+    def _look_on(self, side: _Side) -> bool:
         wait = self._look(side)
         if self._ended.is_set():
-            return
+            return False
         self._tell(wait)
         if wait is not None and self._interruptible() and self._reporter.cancelled():
             self._error = Cancelled("Cancelled")
             self._interrupt(side)
+        return wait is not None
 
     def _tell(self, wait: Wait | None) -> None:
         before, self._told = self._told, wait

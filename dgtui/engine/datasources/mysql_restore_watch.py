@@ -35,16 +35,23 @@ class RestoreWatch(LockWatch[Session]):
         import pymysql
 
         with ExitStack() as stack:
-            session = None
+            side = None
             with suppress(pymysql.MySQLError, DataGuardianError):
                 connection = stack.enter_context(closing(self._access.connect(self._access.settings.connect_timeout)))
-                session = Session(connection)
-            with suppress(pymysql.MySQLError):
-                yield session
+                side = Session(connection)
+            yield side
 
     def _look(self, side: Session) -> Wait | None:
-        connection = self._connection or holder_of(side, self._claimed)
+        import pymysql
+
+        try:
+            connection = self._connection or holder_of(side, self._claimed)
+        except pymysql.MySQLError:
+            return None
         return None if connection is None else wait_of(side, connection, self._database)
 
     def _interrupt(self, side: Session) -> None:
-        side.execute(f"KILL QUERY {self._connection}")
+        import pymysql
+
+        with suppress(pymysql.MySQLError):
+            side.execute(f"KILL QUERY {self._connection}")

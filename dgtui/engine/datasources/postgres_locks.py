@@ -5,7 +5,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dgtui.engine.datasources.lock_watch import LockWatch, Wait
-from dgtui.engine.datasources.postgres_connection import Access
+from dgtui.engine.datasources.postgres_connection import Access, seen_out
 from dgtui.engine.errors import DataGuardianError
 from dgtui.engine.reporting import Reporter
 
@@ -112,7 +112,7 @@ class PostgresLockWatch(LockWatch["psycopg.Connection[Any]"]):
         except DataGuardianError:
             yield None
             return
-        with connection:
+        with seen_out(connection), connection:
             yield connection
 
     def _look(self, side: "psycopg.Connection[Any]") -> Wait | None:
