@@ -99,6 +99,8 @@ class ErrandApp(EngineApp):
             if is_other:
                 # What is configured no more has no row that a key could work on while the engine is asked.
                 place.show_states()
+                # A key may work again, or not any more.
+                place.refresh_bindings()
             place.refresh_if_stale()
 
     def pulse_changed(self) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from dgtui.screens.back_up import BackUpScreen
 from dgtui.screens.widgets.choice import Choice
+from dgtui.screens.widgets.key_bar import KeyBar
 from dgtui.screens.widgets.listing import Listing
 from tests.support.homes import Home
 from tests.tui.conftest import sqlite_table
@@ -78,3 +79,17 @@ async def test_a_job_that_is_removed_while_the_dialog_offers_it_is_told_and_ends
         await driver.press("tab", "enter")
         assert driver.app.is_running
         assert any("nightly" in toast for toast in driver.toasts)
+
+
+async def test_the_footer_of_backups_tells_whether_their_datasource_can_be_backed_up(home: Home, shop: Path) -> None:
+    home.back_up()
+    before = home.config_path.read_text()
+    async with screens(home) as driver:
+        await driver.press("2")
+        keys = driver.screen.query_one(KeyBar)
+        assert "b Back up" in keys.keys
+        for text, can in ((_other(home), False), (before, True)):
+            _change(home, driver, text)
+            driver.app.guard.look()
+            await driver.settle()
+            assert ("b Back up" in keys.keys) == can
