@@ -32,12 +32,17 @@ def backup_details(
         f"{short_id(one.execution_id)} of {one.job}",
         proof_text(proof, now) if proof is not None else "",
         "made before a restore" if one.purpose == "safety" else "",
-        f"pinned: {one.pin}" if one.pin is not None else "",
+        _pin_text(one.pin) if one.pin is not None else "",
         one.description,
         asked_words(one.copies, silent, now),
     ]
     line: Line = (Span(" "), execution_mark(one.status, look), span("  " + "  ".join(filter(None, facts))))
     return [line, (span(" " + "  ".join(_keep_reasons(one, verdicts, now)), "dim"),)]
+
+
+def _pin_text(reason: str) -> str:
+    """Who gave no reason is named in its place, as the one who pinned it."""
+    return reason if reason.startswith("pinned by ") else f"pinned: {reason}"
 
 
 def _keep_reasons(one: Execution, verdicts: "Sequence[Verdict]", now: datetime) -> list[str]:

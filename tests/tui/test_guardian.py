@@ -327,6 +327,8 @@ async def test_a_backup_is_pinned_with_a_reason_and_unpinned(home: Home, shop: P
         await driver.press("y")
         assert "pinned" not in driver.rows("#executions")[0]
         assert driver.app.engine.execution(execution.execution_id).pin is None
+        await driver.press("p", "enter")
+        assert "  pinned by " in driver.text("#details")
 
 
 async def test_the_daemon_is_started_from_the_screens(home: Home, shop: Path) -> None:
