@@ -81,6 +81,9 @@ class PlainServer:
     def never_again(self, _: str) -> tuple[str, ...]:
         return self.lost
 
+    def kept_inside(self, _: str) -> tuple[str, ...]:
+        return ()
+
     def swap_grants(self, _: str) -> tuple[str, ...]:
         return ("GRANT ALL;",)
 

@@ -25,6 +25,8 @@ PART = Part(kind="objects", replaced=("public.orders",))
 class Target:
     """A datasource whose swap ends as the test says, and whose content is what a settling tells."""
 
+    swaps_in_steps = False
+
     def __init__(self, fault: BaseException | None = None, in_place: str | BaseException = "old") -> None:
         self.settings = SimpleNamespace(keep_replaced=3600)
         self.states: dict[str, TargetState] = {}
