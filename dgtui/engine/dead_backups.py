@@ -130,6 +130,9 @@ def _ask(
             problem = problem_of(error)
             silent.append(Copy(storage=name, status="unreachable", path="", checked_at=now(), problem=problem))
             continue
+        if here is None and execution.purpose == "safety":
+            # It is looked for wherever the restore may have sent it: where it is not, it need not be missing.
+            continue
         if here is None:
             copies.append(Copy(storage=name, status="missing", path="", checked_at=now()))
         else:

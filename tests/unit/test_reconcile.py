@@ -417,6 +417,15 @@ def test_other_backups_neither_hide_the_one_of_a_dead_run_nor_are_taken_for_it(
     assert (found.status, found.folder, len(found.copies)) == ("completed", FOLDER, 2)
 
 
+def test_a_safety_copy_is_not_missing_where_nobody_sent_it(paths: Meanwhile, config: Config) -> None:
+    """Its restore chose the storages, and no order of its own names them: it is looked for at all."""
+    paths.request(EXECUTION_ID).unlink()
+    paths.catalog.save_execution(msgspec.structs.replace(MADE, purpose="safety"))
+    make_backup(paths.state / "disk" / JOB_ID / FOLDER, b"content")
+    reconcile(paths.catalog, config, paths)
+    assert statuses(paths) == ("completed", {"disk": "available"})
+
+
 def test_a_safety_copy_is_not_dead_while_its_restore_lives(paths: Meanwhile) -> None:
     paths.catalog.save_restore(msgspec.structs.replace(RESTORING, safety_execution_id="e1"))
     paths.catalog.save_execution(msgspec.structs.replace(RUNNING, purpose="safety"))
