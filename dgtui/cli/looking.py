@@ -15,6 +15,7 @@ from dgtui.wording.words import counted, one_line, short_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
 
     from dgtui.config import Config
     from dgtui.engine import Engine
@@ -92,7 +93,10 @@ def list_lines(
 ) -> "Iterator[str]":
     """The table of `list`."""
     from dgtui.cli.table import column_lines
+    from dgtui.engine.messages import now
     from dgtui.wording.words import known_size, time_texts
+
+    at = now()
 
     # Many have the same job, the same state, the same copies: each of these is put into words once.
     job_text, type_text = cache(one_line), cache(_type_text)
@@ -109,7 +113,7 @@ def list_lines(
             "Type": [type_text(kind.backup_type, kind.purpose) for kind in kinds],
             "Size": [known_size(row.total_size_bytes) for row in rows],
             "Stored": [known_size(row.compressed_size_bytes) for row in rows],
-            "Kept": [kept_text(kind, row) for kind, row in zip(kinds, rows, strict=True)],
+            "Kept": [kept_text(kind, row, at) for kind, row in zip(kinds, rows, strict=True)],
             "Proven": [proven_text(proven.get(row.execution_id)) for row in rows],
             "Copies": [told_copies(kind.where) for kind in kinds],
         }
@@ -135,11 +139,14 @@ def proven_text(proof: "Proven | None") -> str:
     return f"{'restored' if proof.how == 'restore' else 'rehearsed'} {proof.proven_at.astimezone():%Y-%m-%d}"
 
 
-def kept_text(kind: "Alike", row: "Listed") -> str:
+def kept_text(kind: "Alike", row: "Listed", at: "datetime") -> str:
     """Until when an execution is kept, as far as it is known."""
     if kind.pin is not None:
         return "pinned"
-    return "-" if row.expires_at is None else f"until {row.expires_at.astimezone():%Y-%m-%d}"
+    # A day that is past was reckoned with backups that did not come: it stays, or the next cleanup takes it.
+    if row.expires_at is None or row.expires_at <= at:
+        return "-"
+    return f"until {row.expires_at.astimezone():%Y-%m-%d}"
 
 
 def copies_text(where: str, config: "Config", look: "Look") -> str:

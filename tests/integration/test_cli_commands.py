@@ -10,8 +10,10 @@ import re
 import sqlite3
 import subprocess
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from dgtui.wording.words import size_text
@@ -104,6 +106,14 @@ def test_list_prints_what_scripts_need(home: Home, shop: Path) -> None:
 
 
 @pytest.mark.started
+def test_a_list_names_no_day_that_is_past_as_the_end_of_a_backup(home: Home, shop: Path) -> None:
+    made = home.back_up()
+    for days, told in ((-1, False), (3, True)):
+        ending = msgspec.structs.replace(made, expires_at=made.started_at + timedelta(days=days))
+        home.engine().catalog.save_execution(ending)
+        assert ("until" in home.dgtui("list").output) == told
+
+
 def test_the_last_line_of_a_restore_tells_what_was_read_and_from_where(home: Home, shop: Path) -> None:
     """And not what its safety backup wrote, and where to."""
     execution = home.back_up()
