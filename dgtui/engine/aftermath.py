@@ -7,8 +7,8 @@ from dgtui.engine.messages import now
 from dgtui.engine.orders import RestoreOrder
 from dgtui.engine.own_places import refuse_own_places
 from dgtui.engine.replaced import Kept, drop_expired, drop_replaced, kept_replaced
+from dgtui.engine.restore_leftovers import clean_up
 from dgtui.engine.restore_model import Restore
-from dgtui.engine.settling import clean_up
 from dgtui.engine.starting import RunStarter
 from dgtui.engine.undo_choice import UndoChoice, undo_choice
 from dgtui.engine.undo_order import undo_order

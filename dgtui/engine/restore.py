@@ -20,6 +20,7 @@ from dgtui.engine.model import Copy
 from dgtui.engine.properties import DatabaseProperties, from_metadata
 from dgtui.engine.restore_copy import CopyCheck, CopyChoice, GoodCopy
 from dgtui.engine.restore_data import DataRestore
+from dgtui.engine.restore_leftovers import empty_again
 from dgtui.engine.restore_load import refuse_missing_roles
 from dgtui.engine.restore_model import Placing, Restore
 from dgtui.engine.restore_part import put_part_in_place, refuse_present
@@ -29,7 +30,7 @@ from dgtui.engine.restore_report import load_and_compare
 from dgtui.engine.restore_task import RestoreTask, started_restore
 from dgtui.engine.restore_telling import content_of
 from dgtui.engine.restore_traces import cleanup_command
-from dgtui.engine.settling import empty_again, settle_earlier
+from dgtui.engine.settling import settle_earlier
 from dgtui.engine.sizes import counted
 from dgtui.engine.stored import folder_of
 

@@ -14,12 +14,11 @@ from dgtui.engine.errors import DatabaseConnectionError, EndNotKnown, JobBusy, R
 from dgtui.engine.locks import take_lock
 from dgtui.engine.model import Problem
 from dgtui.engine.reconcile_restores import name_leftovers
+from dgtui.engine.restore_leftovers import clean_up, empty_again
 from dgtui.engine.restore_model import Part, PartChange, Placing, Restore
 from dgtui.engine.restore_task import target_lock_name
 from dgtui.engine.runs import RunPaths
 from dgtui.engine.settling import (
-    clean_up,
-    empty_again,
     forget_leftovers,
     not_known,
     restore_findings,
