@@ -46,6 +46,9 @@ def test_undo_puts_back_what_was_there(kind: str, home: Home, request: pytest.Fi
         assert undone.status == "completed", snapshot.problem
         assert source.digest() == source.before
         assert undone.undo_of == restore.restore_id
+        # What was kept came back: nobody has read the safety backup for that.
+        assert (undone.storage is not None) == by_safety
+        assert by_safety or safety.execution_id not in engine.proofs.proven_executions()
         assert not engine.undo_choice(engine.restore(restore.restore_id)).possible
 
         engine, again, snapshot = source.undo(undone)

@@ -108,10 +108,14 @@ def counted_rows(report: RestoreReport | None) -> int | None:
 
 
 def proof_of_restore(restore: Restore) -> Proof | None:
-    """The proof that a restore is: a completed one of everything that was compared with the manifest."""
+    """The proof that a restore is: a completed one of everything that was compared with the manifest.
+
+    An undo that swaps in what was kept has read no copy: it says nothing of the backup that it could have restored.
+    """
+    was_read = restore.storage is not None
     whole = restore.backup_type == "full" and not restore.tables and not restore.merged
     compared = restore.report is not None and not restore.report.failures
-    if restore.status != "completed" or not restore.execution_id or not whole or not compared:
+    if restore.status != "completed" or not restore.execution_id or not (was_read and whole and compared):
         return None
     return Proof(
         proof_id=restore.restore_id,
