@@ -68,6 +68,7 @@ class DataGuardianApp(ErrandApp):
         "storages": _later("storages", "StoragesScreen"),
         "notifications": _later("notifications", "NotificationsScreen"),
         "history": _later("history", "HistoryScreen"),
+        "audit": _later("audit", "AuditScreen"),
     }
     DEFAULT_MODE = "datasources"
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (WIDE_COLUMNS, "-wide")]  # noqa: RUF012  # Textual declares it
@@ -77,7 +78,6 @@ class DataGuardianApp(ErrandApp):
             for number, (name, title) in enumerate(TABS.items())
         ),
         Binding("w", "watch", "Running", show=False, id="app.watch", tooltip="The panel of what runs now"),
-        Binding("A", "audit", "Audit log", show=False, id="app.audit", tooltip="Who did what, and when"),
         Binding("D", "daemon", "Daemon", show=False, id="app.daemon", tooltip="See whether it runs, and start it"),
         Binding("question_mark,f1", "keys", "Keys", id="app.keys", tooltip="All keys"),
         Binding("q", "leave", "Quit", id="app.quit", tooltip="Leave; what runs goes on"),
@@ -234,13 +234,6 @@ class DataGuardianApp(ErrandApp):
             self.tell("What runs now is not known yet", hint="w again in a moment")
         elif not self.runs:
             self.tell("Nothing is running")
-
-    def action_audit(self) -> None:
-        """The audit log."""
-        from dgtui.screens.audit import AuditScreen
-
-        if self.is_ready and isinstance(self.screen, TabScreen):
-            self.push_screen(AuditScreen())
 
     def action_daemon(self) -> None:
         """Whether a daemon runs, and the way to start one."""

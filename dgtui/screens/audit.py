@@ -4,10 +4,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.widgets import Input
 
 from dgtui.engine.notification_model import AuditEntry
-from dgtui.screens.dialog import Dialog
+from dgtui.screens.tab import TabScreen
 from dgtui.screens.widgets.details import Details
 from dgtui.screens.widgets.listing import Listing
 from dgtui.screens.widgets.rows import Column, Row, measured
@@ -17,6 +16,7 @@ from dgtui.wording.words import time_text
 
 if TYPE_CHECKING:
     from dgtui.engine.audit import Verdict
+    from dgtui.engine.facade import Engine
 
 _COLUMNS = (
     Column("No.", right=True),
@@ -30,35 +30,30 @@ _MOST_ROWS = 2000
 _BAD = frozenset({"failed", "refused", "interrupted"})
 
 
-class AuditScreen(Dialog[None]):
+class AuditScreen(TabScreen):
     """The newest entries first; `v` proves that nothing was changed or removed."""
 
-    AUTO_FOCUS = "#audit"
-    ENTER: ClassVar[dict[str, str]] = {"search": "To the entries"}
+    TAB = "audit"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("v", "verify", "Verify", id="audit.verify", tooltip="Prove that nothing was changed or removed"),
-        Binding("slash", "search", "Search", key_display="/", id="audit.search"),
     ]
     DEFAULT_CSS = """
-    AuditScreen > #box { height: 100%; max-width: 100%; }
-    AuditScreen Listing { height: 1fr; }
-    AuditScreen Details { height: 5; }
+    AuditScreen Details, AuditScreen.-narrow Details { height: 5; }
     """
 
     def __init__(self) -> None:
-        super().__init__("Audit log")
+        super().__init__()
         self._entries: list[AuditEntry] = []
         self._verdict: Line = ()
 
-    def compose_dialog(self) -> ComposeResult:
-        """The search, the entries, and below them more on the selected one."""
-        yield Input(placeholder="/ Search", id="search", compact=True)
+    def compose_content(self) -> ComposeResult:
+        """The entries, and below them more on the selected one."""
         yield Listing(_COLUMNS, id="audit", empty="Nothing was written down yet")
         yield Details(self.engine_app.look, id="details")
 
-    def on_mount(self) -> None:
+    def gather(self) -> None:
         """Ask for the newest ones."""
-        self.engine_app.ask(self, "audit", lambda engine: engine.records.audit(limit=_MOST_ROWS), self._take)
+        self.engine_app.ask(self, "audit", _gather_entries, self._take, self.show_failure, about="all")
 
     def _take(self, entries: list[AuditEntry]) -> None:
         self._entries = entries
@@ -66,7 +61,7 @@ class AuditScreen(Dialog[None]):
             self,
             "audit rows",
             lambda: measured([_row(entry) for entry in entries]),
-            lambda rows: self.query_one(Listing).show(rows),
+            lambda rows: self.query_one("#audit", Listing).show(rows),
         )
         self._show_details()
 
@@ -75,31 +70,17 @@ class AuditScreen(Dialog[None]):
         self._show_details()
 
     def _show_details(self) -> None:
-        key = self.query_one(Listing).key
+        key = self.query_one("#audit", Listing).key
         one = next((entry for entry in self._entries if str(entry.number) == key), None)
-        first: Line = () if one is None else (span(f"{_who(one)}: {one.action} {_object(one)}, {one.outcome}"),)
+        first: Line = () if one is None else (span(f" {_who(one)}: {one.action} {_object(one)}, {one.outcome}"),)
         noted = "; ".join(one.details) if one is not None else ""
-        self.query_one("#details", Details).show([first, (span(noted),), self._verdict])
-
-    # Searching
-
-    def action_search(self) -> None:
-        """To the search."""
-        self.query_one("#search", Input).focus()
-
-    def on_input_changed(self, event: Input.Changed) -> None:
-        """Search as it is typed."""
-        self.query_one(Listing).filter_by(event.value)
-
-    def on_input_submitted(self) -> None:
-        """To the entries."""
-        self.query_one(Listing).focus()
+        self.query_one("#details", Details).show([first, (span(f" {noted}"),), self._verdict])
 
     # Proving
 
     def action_verify(self) -> None:
         """Read the whole log in the background."""
-        self._verdict = (Span("Reading the whole log", "dim"),)
+        self._verdict = (Span(" Reading the whole log", "dim"),)
         self._show_details()
         self.engine_app.ask(
             self, "verify audit", lambda engine: engine.records.verify_audit(), self._take_verdict, slow=True
@@ -111,15 +92,19 @@ class AuditScreen(Dialog[None]):
             first = verdict.damage[0]
             at = f"entry {first.number}: " if first.number else ""
             more = f", and {len(verdict.damage) - 1} more" if len(verdict.damage) > 1 else ""
-            text = f"{look.glyph('✖', 'x')} damaged: {at}{first.kind}: {first.text}{more}"
+            text = f" {look.glyph('✖', 'x')} damaged: {at}{first.kind}: {first.text}{more}"
             self._verdict = (span(text, "bad"),)
         else:
             mark = look.glyph("✔", "+")
             self._verdict = (
-                Span(f"{mark} {verdict.entries} entries, each as it was written", "good"),
+                Span(f" {mark} {verdict.entries} entries, each as it was written", "good"),
                 Span(f"  newest {verdict.head[:16]}", "dim"),
             )
         self._show_details()
+
+
+def _gather_entries(engine: "Engine") -> list[AuditEntry]:
+    return engine.records.audit(limit=_MOST_ROWS)
 
 
 def _who(entry: AuditEntry) -> str:

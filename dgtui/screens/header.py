@@ -53,14 +53,16 @@ def _coming(pulse: Pulse, config: Config, look: Look, now: datetime, room: int) 
 
 
 def tab_line(titles: Mapping[str, str], current: str, width: int) -> Line:
-    """The tabs with their numbers; where there is too little room, the longest names give way."""
+    """The tabs with their numbers; without room for all they move together, and the longest give way."""
     shown = {name: f" {number} {title} " for number, (name, title) in enumerate(titles.items())}
+    if sum(map(cells, shown.values())) > width:
+        shown = {name: text if name == current else text.rstrip() for name, text in shown.items()}
     while sum(map(cells, shown.values())) > width:
         others = {name: _shorter(text) for name, text in shown.items() if name != current}
         able = [name for name in others if others[name] != shown[name]]
         if not able:
             break
-        longest = max(able, key=lambda name: cells(shown[name]))
+        longest = max(able, key=lambda name: len(shown[name].partition(" (")[0]))
         shown[longest] = others[longest]
     return tuple(Span(text, "tab" if name == current else "dim") for name, text in shown.items())
 
@@ -70,4 +72,4 @@ def _shorter(text: str) -> str:
     number, space, titled = text.strip().partition(" ")
     name, bracket, count = titled.partition(" (")
     bare = name.rstrip(".")
-    return f" {number}{space}{bare[:-1]}.{bracket}{count} " if len(bare) > 1 else text
+    return f" {number}{space}{bare[:-1]}.{bracket}{count}" if len(bare) > 1 else text

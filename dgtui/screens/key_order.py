@@ -22,7 +22,6 @@ _SPARED_FIRST = (
     "object.delete",
     "backup.mark",
     "history.mark",
-    "notification.audit",
     "notification.all_read",
     "backup.pin",
     "backup.delete",

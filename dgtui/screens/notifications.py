@@ -57,7 +57,6 @@ class NotificationsScreen(TabScreen):
         Binding("M", "mark_all", "All read", id="notification.all_read", tooltip="Mark all of them as read"),
         Binding("f", "kind", "Kind", id="notification.kind", tooltip="Show only the next kind that there is"),
         Binding("u", "undelivered", "Undelivered", id="notification.undelivered", tooltip="What was not sent, and why"),
-        Binding("a", "app.audit", "Audit log", id="notification.audit", tooltip="Who did what, and when"),
     ]
 
     def __init__(self) -> None:

@@ -35,6 +35,7 @@ TABS: dict[str, str] = {
     "storages": "Storages",
     "notifications": "Notifications",
     "history": "History",
+    "audit": "Audit",
 }
 """The modes of the application, in the order of their numbers, which begin with 0."""
 

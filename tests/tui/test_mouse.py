@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from dgtui.screens.audit import AuditScreen
 from dgtui.screens.backups import BackupsScreen
 from dgtui.screens.confirm import ConfirmScreen
+from dgtui.screens.daemon import DaemonScreen
 from dgtui.screens.datasources import DatasourcesScreen
 from dgtui.screens.engine_app import RunsSampled
 from dgtui.screens.keys import KeysScreen
@@ -87,8 +87,8 @@ async def test_a_click_on_a_key_of_the_footer_presses_it(tmp_path: Path) -> None
 
 async def test_a_click_on_a_key_in_the_frame_of_a_dialog_presses_it(tmp_path: Path) -> None:
     async with still_screens(tmp_path) as driver:
-        await driver.press("A")
-        for shown, opened in (("F1 Keys", KeysScreen), ("Esc Close", AuditScreen)):
+        await driver.press("D")
+        for shown, opened in (("? Keys", KeysScreen), ("Esc Close", DaemonScreen)):
             box = driver.screen.query_one("#box").region
             keys = str(driver.screen.query_one("#box").border_subtitle)
             left = box.right - 3 - len(keys) + keys.index(shown)

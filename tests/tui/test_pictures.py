@@ -49,7 +49,7 @@ PLACES = {
     "drop": ("6", "down", "x"),
     "delete": (*_SHOP, "down", "x", "enter"),
     "log": ("6", "down", "down", "l"),
-    "audit": ("A",),
+    "audit": ("7",),
     "daemon": ("D",),
     "undelivered": ("5", "u"),
     "storage-form": ("4", "n"),

@@ -42,8 +42,9 @@ def nothing(home: Home) -> Home:
         ("2", ["/ Filter", "? Keys", "q Quit"]),
         ("3", ["n New", "/ Filter", "? Keys", "q Quit"]),
         ("4", ["n New", "/ Filter", "? Keys", "q Quit"]),
-        ("5", ["f Kind", "u Undelivered", "a Audit log", "/ Filter", "? Keys", "q Quit"]),
+        ("5", ["f Kind", "u Undelivered", "/ Filter", "? Keys", "q Quit"]),
         ("6", ["f Status", "/ Filter", "? Keys", "q Quit"]),
+        ("7", ["v Verify", "/ Filter", "? Keys", "q Quit"]),
         ("0", ["/ Filter", "? Keys", "q Quit"]),
     ],
 )
@@ -108,7 +109,6 @@ DIALOGS = {
     "restored": ("6", "down", "enter"),
     "undo": ("6", "down", "u"),
     "drop": ("6", "down", "x"),
-    "audit": ("A",),
     "daemon": ("D",),
     "undelivered": ("5", "u"),
     "notification": ("5", "enter"),
