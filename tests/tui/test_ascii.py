@@ -11,7 +11,7 @@ from tests.tui.still_life import still_run, still_screens
 from tests.tui.test_shown_keys import DIALOGS
 
 WAYS = {
-    **{place: (place,) for place in "0123456"},
+    **{place: (place,) for place in "01234567"},
     **DIALOGS,
     "keys": ("question_mark",),
     "end of the keys": ("question_mark", "end"),
