@@ -194,7 +194,7 @@ def test_a_swap_that_fails_leaves_everything(postgres_server: PostgresServer) ->
         with pytest.raises(RestoreError, match="no database nowhere"):
             source.swap("nowhere", live, "kept", SilentReporter())
         with role(postgres_server, "weak", "LOGIN CREATEDB") as weak:
-            with pytest.raises(RestoreError, match="not swapped"):
+            with pytest.raises(RestoreError, match="could not be swapped"):
                 datasource(postgres_server, live, username=weak).swap(new, live, "kept", SilentReporter())
             with postgres_server.connect(live) as other:
                 process = other.info.backend_pid
