@@ -8,6 +8,7 @@ from textual.containers import Horizontal
 from textual.widgets import Button, Static
 
 from dgtui.screens.dialog import Dialog
+from dgtui.wording.words import one_line
 
 WelcomeChoice = Literal["new", "demo"]
 
@@ -36,7 +37,8 @@ class WelcomeScreen(Dialog[WelcomeChoice]):
         path = self.engine_app.config.path
         if path is not None and not os.path.lexists(path):
             # Whoever has configured something would else believe that it is lost.
-            yield Static(f"There is no {path}, where a configuration is looked for.", markup=False, classes="wrong")
+            told = f"There is no {one_line(str(path))}, where a configuration is looked for."
+            yield Static(told, markup=False, classes="wrong")
         with Horizontal(classes="buttons"):
             yield Button("New datasource", id="new", variant="primary", compact=True)
             yield Button("Demo", id="demo", compact=True)

@@ -8,6 +8,7 @@ import pytest
 from textual.widgets import Static
 
 from dgtui.app import DataGuardianApp
+from dgtui.config import Config
 from dgtui.config.store import load_or_empty
 from dgtui.engine.facade import Engine
 from dgtui.screens.welcome import WelcomeScreen
@@ -43,4 +44,14 @@ async def test_a_configuration_that_is_looked_for_in_vain_is_told(
             await pilot.pause(0.02)
         told = " ".join(str(text.content) for text in app.screen.query(Static))
         assert (f"There is no {home.config_path}" in told) != is_there
+    app.close_engine()
+
+
+async def test_a_configuration_that_is_not_there_is_named_in_one_line(home: Home) -> None:
+    config = Config(path=home.config_path.with_name("two\nlines.toml"))
+    app = DataGuardianApp(config, lambda: Engine(config, home.state))
+    async with app.run_test(size=(80, 24)) as pilot:
+        while not isinstance(app.screen, WelcomeScreen):
+            await pilot.pause(0.02)
+        assert "two\\nlines.toml, where" in str(app.screen.query_one(".wrong", Static).content)
     app.close_engine()
