@@ -16,6 +16,7 @@ from dgtui.wording.words import time_text
 
 if TYPE_CHECKING:
     from dgtui.engine.audit import Verdict
+    from dgtui.engine.errors import DataGuardianError
     from dgtui.engine.facade import Engine
 
 _COLUMNS = (
@@ -80,11 +81,23 @@ class AuditScreen(TabScreen):
 
     def action_verify(self) -> None:
         """Read the whole log in the background."""
+        if not self.engine_app.is_ready:
+            return
         self._verdict = (Span(" Reading the whole log", "dim"),)
         self._show_details()
         self.engine_app.ask(
-            self, "verify audit", lambda engine: engine.records.verify_audit(), self._take_verdict, slow=True
+            self,
+            "verify audit",
+            lambda engine: engine.records.verify_audit(),
+            self._take_verdict,
+            self._give_up,
+            slow=True,
         )
+
+    def _give_up(self, error: "DataGuardianError") -> None:
+        self._verdict = ()
+        self._show_details()
+        self.engine_app.show_error(error)
 
     def _take_verdict(self, verdict: "Verdict") -> None:
         look = self.engine_app.look

@@ -3,15 +3,18 @@
 import os
 import signal
 from pathlib import Path
+from typing import NoReturn
 
 import msgspec
 import pytest
 from textual.widgets import Button
 
 from dgtui.engine.catalog.notifications import Notifications
+from dgtui.engine.errors import CatalogError
 from dgtui.engine.health_model import Watched
 from dgtui.engine.messages import now
 from dgtui.engine.notification_model import Notification, Severity
+from dgtui.engine.records import Records
 from dgtui.engine.telling import Teller
 from dgtui.screens.audit import AuditScreen
 from dgtui.screens.confirm import ConfirmScreen
@@ -204,6 +207,20 @@ async def test_the_audit_log_is_shown_and_proven(home: Home, shop: Path) -> None
         await driver.press("escape")
         titles = {command.title for command in driver.app.get_system_commands(driver.app.screen)}
         assert {"Daemon", "Go to Audit", "Go to Notifications"} <= titles
+
+
+async def test_where_the_audit_log_cannot_be_read_it_is_no_longer_said_to_be(
+    home: Home, shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: Records) -> NoReturn:
+        raise CatalogError("The catalogue cannot be read")
+
+    monkeypatch.setattr(Records, "verify_audit", fail)
+    async with screens(home) as driver:
+        await driver.press("7", "v")
+        await driver.until(lambda: bool(driver.toasts), "the reason")
+        assert "cannot be read" in driver.toasts[-1]
+        assert "Reading" not in driver.text("#details")
 
 
 async def test_a_job_of_the_screens_is_switched_off_by_a_key(home: Home, shop: Path) -> None:
