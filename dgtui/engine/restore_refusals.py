@@ -17,8 +17,7 @@ from dgtui.engine.datasources.own_names import is_own
 from dgtui.engine.errors import ConfigError, DiskSpaceError, PermissionDenied, RestoreError
 from dgtui.engine.manifest import Manifest
 from dgtui.engine.model import Execution
-
-_NAMED = 5
+from dgtui.engine.sizes import first_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,10 +172,9 @@ def safety_needed(database: str, obstacle: str) -> RestoreError:
 def refuse_kept_inside(target: Datasource[Any], database: str) -> None:
     """Raise RestoreError where something of earlier restores would go with a target that is emptied, unseen."""
     if kept := target.kept_inside(database):
-        more = f" and {len(kept) - _NAMED} more" if len(kept) > _NAMED else ""
         raise RestoreError(
             f"{database} would be emptied, and with it would go what earlier restores keep in it, which may be all "
-            f"there is of what others wrote late: {', '.join(kept[:_NAMED])}{more}; nothing was changed",
+            f"there is of what others wrote late: {first_of(kept)}; nothing was changed",
             subject=database,
             hint="Take from there what is needed, and let it go: dgtui drop-replaced --list names it; or restore under "
             "another name with --into NAME",
@@ -265,7 +263,7 @@ def refuse_backup(
     elif intended.part and not state.empty:
         target.check_part(archive, database, listed, selection.tables)
     if intended.rows_alone and (full := target.holding_rows(database, selection.tables or listed)):
-        names = ", ".join(full[:_NAMED]) + (f" and {len(full) - _NAMED} more" if len(full) > _NAMED else "")
+        names = first_of(full)
         if intended.overwrite is False:
             raise RestoreError(
                 f"{names} in {database} already hold rows; nothing was changed",

@@ -1,10 +1,13 @@
-"""Sizes and numbers as people read them."""
+"""Sizes, numbers and lists of names as people read them."""
 
 from bisect import bisect_right
+from collections.abc import Sequence
 
 _THOUSAND = 1000
 _ONE_DECIMAL = 9.95
 """Below this it is less than ten with one decimal."""
+NAMED = 5
+"""So many names of a long list are told, where nothing speaks for another number."""
 _UNITS = [(_THOUSAND**power, unit) for power, unit in enumerate(("kB", "MB", "GB", "TB", "PB", "EB"), 1)]
 _ENDS = [999.5 * one for one, _ in _UNITS[:-1]]
 """From here on it is one of the next unit."""
@@ -24,3 +27,9 @@ def counted(number: int, things: str) -> str:
     """`48 tables`, `1 table`, `2 copies`, `1 copy`."""
     one = f"{things[:-3]}y" if things.endswith("ies") else things.removesuffix("s")
     return f"{number:,} {one if number == 1 else things}"
+
+
+def first_of(names: Sequence[str], most: int = NAMED) -> str:
+    """`orders, users and 3 more`: the first names, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

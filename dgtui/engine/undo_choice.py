@@ -1,6 +1,5 @@
 """Whether and how a restore can be taken back: by what it kept, or by the safety backup."""
 
-from collections.abc import Sequence
 from typing import Literal
 
 from dgtui.config import Config
@@ -13,8 +12,8 @@ from dgtui.engine.restore_model import Part, Restore
 from dgtui.engine.restore_refusals import cannot_swap
 from dgtui.engine.restore_traces import kept_name, undone_by
 from dgtui.engine.settling_import import way_back
+from dgtui.engine.sizes import first_of
 
-_NAMES_SHOWN = 5
 UndoWay = Literal["kept", "safety"]
 """By swapping in what was kept, or by restoring the safety backup."""
 
@@ -94,7 +93,7 @@ def _written_late(kept_as: str, state: TargetState) -> str:
     """Where that lies which no safety backup holds, and nothing brings back; empty where it lies nowhere."""
     if not state.objects:
         return ""
-    tables = _named([entry.name for entry in state.objects])
+    tables = first_of([entry.name for entry in state.objects])
     return f". What others wrote after that backup was begun, if anything, lies in {kept_as} alone: in {tables}"
 
 
@@ -131,9 +130,9 @@ def _part_by_safety(
     if wanted:
         assert safety is not None
         rows = "the rows of " if part.kind == "rows" else ""
-        steps.append(f"From the safety backup {safety.execution_id[:8]} come back {rows}{_named(wanted)}")
+        steps.append(f"From the safety backup {safety.execution_id[:8]} come back {rows}{first_of(wanted)}")
     if part.added:
-        steps.append(f"{_named(part.added)}, which was not there before, is removed")
+        steps.append(f"{first_of(part.added)}, which was not there before, is removed")
     return UndoChoice(
         restore_id=restore.restore_id,
         way="safety",
@@ -148,15 +147,10 @@ def _part_by_safety(
     )
 
 
-def _named(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
-    return ", ".join(names[:_NAMES_SHOWN]) + more
-
-
 def _by_kept(catalog: Catalog, restore: Restore, kept_as: str, safety: Execution | None) -> UndoChoice:
     text = f"{kept_as}, the former content, takes the place of {restore.target}, which is kept in its turn"
     if restore.part is not None:
-        what = _named((*restore.part.replaced, *restore.part.removed, *restore.part.added)) or "what was changed"
+        what = first_of((*restore.part.replaced, *restore.part.removed, *restore.part.added)) or "what was changed"
         rows = "The rows of " if restore.part.kind == "rows" else ""
         text = f"{rows}{what} come back as they are in {kept_as}; all else in {restore.target} stays"
     return UndoChoice(

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from dgtui.engine.sizes import first_of
 from dgtui.wording.problem_text import problem_lines
 from dgtui.wording.words import counted, known_size, left_text, one_line, short_id, time_text
 
@@ -200,5 +201,4 @@ def _rows(rows: int | None, *, exact: bool, there: bool) -> str:
 
 
 def _few(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
-    return ", ".join(names[:_NAMES_SHOWN]) + more
+    return first_of(names, _NAMES_SHOWN)

@@ -9,7 +9,7 @@ from dgtui.engine.datasources.mysql_waiting import waiting_session
 from dgtui.engine.errors import DataGuardianError
 from dgtui.engine.model import ObjectInfo
 from dgtui.engine.reporting import Reporter
-from dgtui.engine.sizes import counted
+from dgtui.engine.sizes import counted, first_of
 
 _UNHARMED = ("ascii", "binary", "latin1", "ucs2", "utf16", "utf16le", "utf32", "utf8", "utf8mb3", "utf8mb4")
 _COLUMNS = """
@@ -19,7 +19,6 @@ ORDER BY 1, ORDINAL_POSITION
 """
 _ONE_BYTE = "SELECT CHARACTER_SET_NAME FROM information_schema.CHARACTER_SETS WHERE MAXLEN = 1"
 _EVERY_BYTE = bytes(range(256)).hex()
-_SHOWN = 5
 """It reads all rows of the tables with such a character set."""
 
 
@@ -43,11 +42,9 @@ def changed_text(access: Access, tables: Sequence[ObjectInfo], reporter: Reporte
         return (f"Whether all text survives utf8mb4, in which it is dumped, could not be looked at: {error.message}",)
     if not found:
         return ()
-    more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
-    named = f"{', '.join(found[:_SHOWN])}{more}"
     told = (
-        f"Some text has letters that do not survive utf8mb4, and comes back changed: {named}; mend it, or make "
-        "the columns VARBINARY or BLOB, whose bytes are kept"
+        f"Some text has letters that do not survive utf8mb4, and comes back changed: {first_of(found)}; mend it, or "
+        "make the columns VARBINARY or BLOB, whose bytes are kept"
     )
     return (told,)
 

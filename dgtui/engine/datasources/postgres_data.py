@@ -12,7 +12,7 @@ from dgtui.engine.datasources.postgres_databases import with_names
 from dgtui.engine.datasources.postgres_late_rows import keep_late_rows
 from dgtui.engine.datasources.postgres_load_hints import load_hint
 from dgtui.engine.datasources.postgres_locks import PostgresLockWatch, lock_hint
-from dgtui.engine.datasources.postgres_rows import LARGE_OBJECTS, RowsChoice, Target, listed, with_rows
+from dgtui.engine.datasources.postgres_rows import LARGE_OBJECTS, RowsChoice, Target, with_rows
 from dgtui.engine.datasources.postgres_script import Replay, RowsOf
 from dgtui.engine.datasources.postgres_settling import transaction_mark
 from dgtui.engine.datasources.postgres_silence_watch import SilenceWatch
@@ -22,6 +22,7 @@ from dgtui.engine.errors import RestoreError
 from dgtui.engine.model import ToolVersion
 from dgtui.engine.reporting import Reporter
 from dgtui.engine.restore_model import LateRows, Part
+from dgtui.engine.sizes import first_of
 
 if TYPE_CHECKING:
     import psycopg
@@ -171,7 +172,7 @@ class DataLoad:
         for target in targets:
             connection.execute(with_names("LOCK TABLE ONLY {}.{} IN SHARE ROW EXCLUSIVE MODE", *target[1:3]))
         if not replaced and (full := [target.shown for target in with_rows(connection, targets)]):
-            raise RestoreError(f"Somebody wrote to {listed(full)} meanwhile; nothing was changed", subject=full[0])
+            raise RestoreError(f"Somebody wrote to {first_of(full)} meanwhile; nothing was changed", subject=full[0])
 
     @contextmanager
     def _prepared(

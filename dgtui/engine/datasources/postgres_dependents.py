@@ -6,8 +6,8 @@ from dgtui.engine.datasources.postgres_connection import Access
 from dgtui.engine.datasources.postgres_names import shown, table_matches, table_name
 from dgtui.engine.datasources.postgres_queries import with_partitions
 from dgtui.engine.errors import RestoreError
+from dgtui.engine.sizes import first_of
 
-_SHOWN = 5
 _RELATIONS = """
 SELECT c.oid::int8, c.relkind::text, n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'm', 'f', 'v', 'S') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
@@ -65,9 +65,8 @@ def refuse_dependents(access: Access, database: str, listed: Sequence[str], chos
         oids = [oid for oid, *_ in found]
         dependents = [str(one) for (one,) in connection.execute(_DEPENDENTS, {"oids": oids}).fetchall()]
     if dependents:
-        more = f" and {len(dependents) - _SHOWN} more" if len(dependents) > _SHOWN else ""
         raise RestoreError(
-            f"The chosen tables of {shown(database)} cannot be replaced: {', '.join(dependents[:_SHOWN])}{more} "
+            f"The chosen tables of {shown(database)} cannot be replaced: {first_of(dependents)} "
             f"{'depends' if len(dependents) == 1 else 'depend'} on them; nothing was changed",
             subject=database,
             hint="Choose it as well where it is a table; or restore under another name with --as NAME, and copy the "

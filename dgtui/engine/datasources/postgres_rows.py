@@ -10,6 +10,7 @@ from dgtui.engine.datasources.postgres_names import parse_table_name, table_matc
 from dgtui.engine.datasources.postgres_queries import by_either_path, with_partitions
 from dgtui.engine.datasources.postgres_toc import Toc, TocEntry
 from dgtui.engine.errors import ConfigError, RestoreError
+from dgtui.engine.sizes import NAMED, first_of
 
 if TYPE_CHECKING:
     import psycopg
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 LARGE_OBJECTS = frozenset({"BLOB", "BLOBS", "BLOB METADATA"})
 OF_LARGE_OBJECTS = "LARGE OBJECT"
 """How the tag of a comment on one begins, or of the grants on one or on several."""
-_NAMED = 5
 _REFERRING = """
 SELECT DISTINCT n.nspname, c.relname FROM pg_constraint k
 JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -100,7 +100,7 @@ class RowsChoice:
 
     def _lacks(self, kind: str, purpose: str, absent: Sequence[str]) -> RestoreError:
         return RestoreError(
-            f"{self._database} has no {kind} {listed(absent)} to {purpose}; nothing was changed",
+            f"{self._database} has no {kind} {first_of(absent)} to {purpose}; nothing was changed",
             subject=absent[0],
             hint="First restore the schema with --schema-only, or restore the backup in full",
         )
@@ -140,7 +140,7 @@ class RowsChoice:
             return []
         if not overwrite:
             raise RestoreError(
-                f"{listed(occupied)} in {self._database} already hold rows; nothing was changed",
+                f"{first_of(occupied)} in {self._database} already hold rows; nothing was changed",
                 subject=occupied[0],
                 hint="Replace them with --overwrite, choose other tables with --table, or empty them first",
             )
@@ -148,9 +148,9 @@ class RowsChoice:
         bound = [table_name(*name) for name in referring if _has_rows(connection, *name)]
         if bound:
             raise RestoreError(
-                f"The rows cannot be replaced, because {listed(bound)} refers to them; nothing was changed",
+                f"The rows cannot be replaced, because {first_of(bound)} refers to them; nothing was changed",
                 subject=bound[0],
-                hint=f"Restore these tables as well: {' '.join(f'--table {name}' for name in bound[:_NAMED])}",
+                hint=f"Restore these tables as well: {' '.join(f'--table {name}' for name in bound[:NAMED])}",
             )
         empty = [Target(0, schema, name) for schema, name in referring]
         return [*targets, *empty]
@@ -174,9 +174,3 @@ def _has_rows(connection: "psycopg.Connection[Any]", schema: str, table: str, co
 
     query = with_names("SELECT 1 FROM ONLY {}.{} ", schema, table) + sql.SQL(condition) + sql.SQL(" LIMIT 1")
     return by_either_path(connection, query).fetchone() is not None
-
-
-def listed(names: Sequence[str]) -> str:
-    """The first names, and how many more there are."""
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more

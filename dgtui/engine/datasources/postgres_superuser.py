@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from dgtui.engine.datasources.postgres_toc import TocEntry
+from dgtui.engine.sizes import first_of
 
 if TYPE_CHECKING:
     import psycopg
@@ -42,9 +43,8 @@ def superuser_notes(connection: "psycopg.Connection[Any]", entries: Iterable[Toc
     names = [_shown(entry) for entry in entries if _needs_superuser(entry, untrusted)]
     if not names:
         return ()
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     told = (
-        f"Only a superuser may make {', '.join(names[:_SHOWN])}{more}, and {role} is none: where this server makes no "
+        f"Only a superuser may make {first_of(names, _SHOWN)}, and {role} is none: where this server makes no "
         f"exception, the loading fails there. Run as a superuser before it: ALTER ROLE {role} SUPERUSER; and after "
         f"it: ALTER ROLE {role} NOSUPERUSER;"
     )
