@@ -5,8 +5,6 @@ import signal
 
 from hypothesis import HealthCheck, settings
 
-from tests.support.compiling import compile_once
-
 pytest_plugins = [
     "tests.support.postgres",
     "tests.support.mariadb",
@@ -24,7 +22,6 @@ pytest_plugins = [
 
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
-compile_once()
 
 
 def pytest_configure() -> None:

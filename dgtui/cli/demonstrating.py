@@ -119,11 +119,11 @@ def _step(command: str) -> None:
 
 
 def _list(engine: "Engine") -> None:
-    from dgtui.cli.looking import list_lines, output_width
+    from dgtui.cli.looking import output_width, teller
     from dgtui.wording.terminal import look_of
 
-    for line in list_lines(engine.listed(), {}, engine.config, look=look_of(sys.stdout), width=output_width()):
-        print_data(line)
+    for lines in engine.listed(teller({}, engine.config, look=look_of(sys.stdout), width=output_width())):
+        print_data(lines)
 
 
 def _must_succeed(engine: "Engine", start: Callable[[], str]) -> None:

@@ -7,23 +7,26 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dgtui.cli.options import LIST_LIMIT, AsJson, Execution, Limit
-from dgtui.cli.output import print_data, print_json, print_json_texts, print_lines, say, say_how_many_more
+from dgtui.cli.output import print_data, print_json, print_json_texts, say, say_how_many_more
 from dgtui.engine.errors import ConfigError
 from dgtui.wording.states import COPY_MARKS, EXECUTION_MARKS
 from dgtui.wording.terminal import is_terminal, look_of, size_of
 from dgtui.wording.words import counted, one_line, short_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     from dgtui.config import Config
     from dgtui.engine import Engine
+    from dgtui.engine.catalog.listing import Tell
     from dgtui.engine.catalog.proofs import Proven
     from dgtui.engine.model import Alike, ExecutionStatus, Listed
     from dgtui.engine.run_follower import RunSnapshot
     from dgtui.engine.runs import RunInfo
     from dgtui.wording.terminal import Look
+
+_HEADERS = ("ID", "Taken", "Job", "Status", "Type", "Size", "Stored", "Kept", "Proven", "Copies")
 
 
 def list_executions(
@@ -55,9 +58,9 @@ def list_executions(
                 say("No backups. Make one with: dgtui run JOB")
             return
         proven = engine.proofs.proven()
-        found = engine.listed(job=job, datasource=datasource, status=status, limit=limit or LIST_LIMIT)
-        lines = list_lines(found, proven, engine.config, look=look_of(sys.stdout), width=output_width())
-    print_lines(lines)
+        tell = teller(proven, engine.config, look=look_of(sys.stdout), width=output_width())
+        for lines in engine.listed(tell, job=job, datasource=datasource, status=status, limit=limit or LIST_LIMIT):
+            print_data(lines)
     if limit is None:
         say_how_many_more(LIST_LIMIT, total)
 
@@ -83,43 +86,41 @@ def output_width() -> int | None:
     return size_of(sys.stdout)[0] if is_terminal(sys.stdout) else None
 
 
-def list_lines(
-    pages: "Iterable[Sequence[Listed]]",
-    proven: "Mapping[str, Proven]",
-    config: "Config",
-    *,
-    look: "Look",
-    width: int | None,
-) -> "Iterator[str]":
-    """The table of `list`."""
-    from dgtui.cli.table import column_lines
+def teller(proven: "Mapping[str, Proven]", config: "Config", *, look: "Look", width: int | None) -> "Tell":
+    """What makes the table of `list`, or a part of it, of executions."""
+    from dgtui.cli.table import TablePart
     from dgtui.engine.messages import now
-    from dgtui.wording.words import known_size, time_texts
+    from dgtui.wording.words import known_size, local_times
 
     at = now()
-
     # Many have the same job, the same state, the same copies: each of these is put into words once.
     job_text, type_text = cache(one_line), cache(_type_text)
     told_status = cache(partial(status_text, look=look))
     told_copies = cache(partial(copies_text, config=config, look=look))
-    columns: dict[str, list[str]] = {}
-    for rows in pages:
+
+    def cells_of(rows: "Sequence[Listed]") -> "list[list[str]]":
         kinds = [row.kind for row in rows]
-        words = {
-            "ID": [short_id(row.execution_id) for row in rows],
-            "Taken": time_texts(row.started_at for row in rows),
-            "Job": [job_text(kind.job) for kind in kinds],
-            "Status": [told_status(kind.status, row.warnings) for kind, row in zip(kinds, rows, strict=True)],
-            "Type": [type_text(kind.backup_type, kind.purpose) for kind in kinds],
-            "Size": [known_size(row.total_size_bytes) for row in rows],
-            "Stored": [known_size(row.compressed_size_bytes) for row in rows],
-            "Kept": [kept_text(kind, row, at) for kind, row in zip(kinds, rows, strict=True)],
-            "Proven": [proven_text(proven.get(row.execution_id)) for row in rows],
-            "Copies": [told_copies(kind.where) for kind in kinds],
-        }
-        for header, column in words.items():
-            columns.setdefault(header, []).extend(column)
-    return column_lines(list(columns), list(columns.values()), width=width)
+        return [
+            [short_id(row.execution_id) for row in rows],
+            local_times(row.started_at for row in rows),
+            [job_text(kind.job) for kind in kinds],
+            [told_status(kind.status, row.warnings) for kind, row in zip(kinds, rows, strict=True)],
+            [type_text(kind.backup_type, kind.purpose) for kind in kinds],
+            [known_size(row.total_size_bytes) for row in rows],
+            [known_size(row.compressed_size_bytes) for row in rows],
+            [kept_text(kind, row, at) for kind, row in zip(kinds, rows, strict=True)],
+            [proven_text(proven.get(row.execution_id)) for row in rows],
+            [told_copies(kind.where) for kind in kinds],
+        ]
+
+    def tell(pages: "Iterable[Sequence[Listed]]") -> TablePart:
+        columns: list[list[str]] = [[] for _ in _HEADERS]
+        for rows in pages:
+            for column, some in zip(columns, cells_of(rows), strict=True):
+                column.extend(some)
+        return TablePart(_HEADERS, columns, width=width)
+
+    return tell
 
 
 def status_text(status: "ExecutionStatus", warnings: int, look: "Look") -> str:

@@ -94,9 +94,12 @@ def write(stream: TextIO | None, text: str) -> None:
     """Write at once; what the stream's encoding cannot hold is escaped. Never raises for a stream that is gone."""
     if stream is None or stream.closed:
         return
-    encoding = stream.encoding or "ascii"
     try:
-        stream.write(text if text.isascii() else text.encode(encoding, "backslashreplace").decode(encoding))
+        try:
+            stream.write(text)
+        except UnicodeEncodeError:
+            encoding = stream.encoding or "ascii"
+            stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
         stream.flush()
     except OSError as error:
         if error.errno not in _GONE:

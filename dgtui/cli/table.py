@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
+from itertools import chain
 
 from dgtui.wording.words import cells, cut
 
@@ -19,23 +20,47 @@ def column_lines(
     headers: Sequence[str], columns: Sequence[Sequence[str]], *, width: int | None = None
 ) -> Iterator[str]:
     """Like `table_lines`, of a table that is given by its columns: faster, where there are a hundred thousand rows."""
-    whole = [(header, *column) for header, column in zip(headers, columns, strict=True)]
-    needed = [max(map(len if _is_ascii(column) else cache(cells), column)) for column in whole]
+    part = TablePart(headers, columns, width=width)
+    return part.lines(part.needed, begins=True)
+
+
+class TablePart:
+    """Some of the rows of a table, given by their columns; their lines depend on what the columns of all need."""
+
+    def __init__(self, headers: Sequence[str], columns: Sequence[Sequence[str]], *, width: int | None) -> None:
+        self._headers = headers
+        self._columns = columns
+        self._width = width
+        self._ascii_only = ["".join(column).isascii() for column in columns]
+        self.needed = [
+            max(map(len, column) if is_ascii else map(cells, set(column)), default=0)
+            for column, is_ascii in zip(columns, self._ascii_only, strict=True)
+        ]
+        self.needed = [max(cells(header), space) for header, space in zip(headers, self.needed, strict=True)]
+        """How wide each column has to be for these rows."""
+
+    def lines(self, needed: Sequence[int], *, begins: bool) -> Iterator[str]:
+        """The lines where the columns of all rows need so much, after the one of the headers where they `begin`."""
+        spaces = _spaces(needed, self._width)
+        shown = [
+            # What is as many columns wide as it has characters needs no look at each.
+            [text.ljust(space) for text in column] if is_ascii and space == full else map(_fitting(space), column)
+            for column, is_ascii, space, full in zip(self._columns, self._ascii_only, spaces, needed, strict=True)
+        ]
+        head = [[_fitting(space)(header) for header, space in zip(self._headers, spaces, strict=True)]]
+        return map(str.rstrip, map(_GAP.join, chain(head if begins else (), zip(*shown, strict=True))))
+
+    def text(self, needed: Sequence[int], *, begins: bool) -> str:
+        """The same as one text."""
+        return "\n".join(self.lines(needed, begins=begins))
+
+
+def _spaces(needed: Sequence[int], width: int | None) -> list[int]:
+    """How wide each column is."""
     spaces = list(needed)
     while width is not None and sum(spaces) + len(_GAP) * (len(spaces) - 1) > width and max(spaces) > _NARROWEST:
         spaces[spaces.index(max(spaces))] -= 1
-    # What is as many columns wide as it has characters is padded in one go with its row.
-    plain = [space == full and _is_ascii(column) for column, space, full in zip(whole, spaces, needed, strict=True)]
-    shown = [
-        column if is_plain else map(_fitting(space), column)
-        for column, space, is_plain in zip(whole, spaces, plain, strict=True)
-    ]
-    pattern = _GAP.join(f"%-{space}s" if is_plain else "%s" for space, is_plain in zip(spaces, plain, strict=True))
-    return ((pattern % row).rstrip() for row in zip(*shown, strict=True))
-
-
-def _is_ascii(column: Sequence[str]) -> bool:
-    return "".join(column).isascii()
+    return spaces
 
 
 def _fitting(space: int) -> Callable[[str], str]:

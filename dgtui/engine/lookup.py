@@ -4,9 +4,10 @@ from collections.abc import Collection, Iterator
 
 from dgtui.config import Config
 from dgtui.engine.catalog import Catalog
+from dgtui.engine.catalog.listing import Tell
 from dgtui.engine.catalog.newest import newest_backup
 from dgtui.engine.errors import ConfigError
-from dgtui.engine.model import ENDED, Execution, Listed, Purpose
+from dgtui.engine.model import ENDED, Execution, Purpose
 from dgtui.engine.references import find_execution, find_restore, find_run
 from dgtui.engine.restore_model import Restore
 from dgtui.engine.runs import RunPaths
@@ -49,14 +50,15 @@ class Lookup:
 
     def listed(
         self,
+        tell: Tell,
         *,
         job: str | None = None,
         datasource: str | None = None,
         status: str | None = None,
         limit: int | None = None,
-    ) -> Iterator[list[Listed]]:
-        """What a line of a list tells of executions, some at a time, the newest first."""
-        return self.catalog.listed(job=job, datasource=datasource, status=status, limit=limit)
+    ) -> Iterator[str]:
+        """What is told of executions, many at a time, the newest first; of some of them by another process."""
+        return self.catalog.listed(tell, job=job, datasource=datasource, status=status, limit=limit)
 
     def execution_count(
         self, *, job: str | None = None, datasource: str | None = None, status: str | None = None

@@ -9,11 +9,10 @@ import urllib.parse
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
-import sqlalchemy as sa
-
 from dgtui.config import Config
 from dgtui.engine.audit import HeadNotWritten, append_audit
 from dgtui.engine.catalog import Database
+from dgtui.engine.catalog.connection import Connection
 from dgtui.engine.catalog.database import Also
 from dgtui.engine.catalog.writing import write_execution
 from dgtui.engine.causes import cause_of_end
@@ -58,7 +57,7 @@ class Teller:
         if not known:
             self._notify_of_end(execution)
 
-        def save(connection: sa.Connection) -> None:
+        def save(connection: Connection) -> None:
             write_execution(connection, execution)
 
         if not self._audit_end(execution, also=save):

@@ -24,18 +24,14 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import msgspec
-import sqlalchemy as sa
 
 from dgtui.config import load_config
 from dgtui.config.model import job_id
 from dgtui.engine.audit import FIRST_PREVIOUS, HEAD_NAME, Head, _sealed
 from dgtui.engine.catalog import Catalog
-from dgtui.engine.catalog.audit import _columns, audit
+from dgtui.engine.catalog.audit import _columns
 from dgtui.engine.catalog.database import time_text
-from dgtui.engine.catalog.health_tables import health_checks, health_states
-from dgtui.engine.catalog.notifications import notifications
-from dgtui.engine.catalog.past import move_to_past, past_executions
-from dgtui.engine.catalog.tables import copies, executions
+from dgtui.engine.catalog.past import move_to_past
 from dgtui.engine.cleanup import Retention
 from dgtui.engine.health_model import Figures, HealthState, Watched
 from dgtui.engine.messages import now
@@ -43,6 +39,7 @@ from dgtui.engine.notification_model import Actor, AuditEntry
 from dgtui.engine.runs import RunPaths
 from tests.bench.measure import compile_program
 from tests.support.homes import Home
+from tests.support.statements import insert_rows
 
 DATASOURCES = 200
 JOBS = 50
@@ -224,31 +221,31 @@ def fill_tables(catalog: Catalog) -> None:
     """The tables of the catalogue."""
     end = now()
     for table, rows in (
-        (executions, (execution_row(number, end) for number in range(EXECUTIONS))),
-        (copies, copy_rows(end)),
-        (past_executions, (past_row(number, end) for number in range(PAST))),
-        (health_checks, check_rows(end)),
-        (health_states, state_rows(end)),
-        (notifications, (notification_row(number, end) for number in range(NOTIFICATIONS))),
-        (audit, audit_rows(catalog.path.parent, end)),
+        ("executions", (execution_row(number, end) for number in range(EXECUTIONS))),
+        ("copies", copy_rows(end)),
+        ("past_executions", (past_row(number, end) for number in range(PAST))),
+        ("health_checks", check_rows(end)),
+        ("health_states", state_rows(end)),
+        ("notifications", (notification_row(number, end) for number in range(NOTIFICATIONS))),
+        ("audit", audit_rows(catalog.path.parent, end)),
     ):
         insert(catalog, table, rows)
     # Else the first command would look for the backups at the storages, which hold none of most of them.
     catalog.storages_were_read()
 
 
-def insert(catalog: Catalog, table: sa.Table, rows: Rows) -> None:
+def insert(catalog: Catalog, table: str, rows: Rows) -> None:
     """In pieces, so that a million rows are never in memory at once."""
     piece: list[dict[str, object]] = []
     for row in rows:
         piece.append(row)
         if len(piece) == BATCH:
             with catalog.transaction() as connection:
-                connection.execute(sa.insert(table), piece)
+                insert_rows(connection, table, piece)
             piece = []
     if piece:
         with catalog.transaction() as connection:
-            connection.execute(sa.insert(table), piece)
+            insert_rows(connection, table, piece)
 
 
 def run_row(number: int, at: datetime) -> dict[str, object]:

@@ -14,10 +14,10 @@ from types import SimpleNamespace
 
 import msgspec
 import pytest
-import sqlalchemy as sa
 
 from dgtui.config.channels import EmailSettings
 from dgtui.engine.catalog import Catalog
+from dgtui.engine.catalog.connection import Connection, Connections
 from dgtui.engine.catalog.deliveries import Deliveries
 from dgtui.engine.catalog.delivery_items import DeliveryItems
 from dgtui.engine.errors import CatalogError, OutOfMemory
@@ -28,6 +28,7 @@ from tests.support.homes import PATIENCE_SECONDS, Home, wait_until
 from tests.support.post import HOUR, MINUTE, START, Post
 from tests.support.receivers import closed_port, frozen_server, mail_server, web_server
 from tests.support.refusing import refusing
+from tests.support.statements import watched
 
 
 def test_a_refusing_receiver_gets_it_later_with_the_same_id(post: Post) -> None:
@@ -101,9 +102,8 @@ def test_a_long_queue_at_a_dead_receiver_costs_no_more_writing_than_a_short_one(
         nonlocal commits
         commits += 1
 
-    sa.event.listen(sa.Engine, "commit", count)
-    try:
-        needed = []
+    needed = []
+    with watched(on_commit=count):
         for more in (3, 60):
             for number in range(more):
                 post.tell("backup_failed", f"job{number}")
@@ -111,8 +111,6 @@ def test_a_long_queue_at_a_dead_receiver_costs_no_more_writing_than_a_short_one(
             commits = 0
             assert post.deliver(after=2 * MINUTE).failed == 1
             needed.append(commits)
-    finally:
-        sa.event.remove(sa.Engine, "commit", count)
     assert needed[1] == needed[0]
     assert len(Deliveries(post.catalog).outstanding()) == 63
 
@@ -172,19 +170,22 @@ def test_old_news_that_nobody_ever_delivered_is_not_sent(post: Post) -> None:
     assert post.subjects() == [["new"]]
 
 
-def test_news_of_years_without_a_channel_are_not_too_many_for_the_first_one(tmp_path: Path, post: Post) -> None:
-    def take_few_values(connection: sqlite3.Connection, _: object) -> None:
+def test_news_of_years_without_a_channel_are_not_too_many_for_the_first_one(
+    tmp_path: Path, post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_one = Connections._open
+
+    def taking_few_values(connections: Connections) -> Connection:
+        connection = open_one(connections)
         connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 100)
+        return connection
 
     for number in range(101):
         post.tell("backup_failed", f"job-{number}")
-    sa.event.listen(sa.Engine, "connect", take_few_values)
-    try:
-        with contextlib.closing(Catalog(tmp_path)) as catalog:
-            assert DeliveryItems(catalog).route(lambda _: ["hook"], at=post.now) == 101
-            assert DeliveryItems(catalog).route(lambda _: ["hook"], at=post.now) == 0
-    finally:
-        sa.event.remove(sa.Engine, "connect", take_few_values)
+    monkeypatch.setattr(Connections, "_open", taking_few_values)
+    with contextlib.closing(Catalog(tmp_path)) as catalog:
+        assert DeliveryItems(catalog).route(lambda _: ["hook"], at=post.now) == 101
+        assert DeliveryItems(catalog).route(lambda _: ["hook"], at=post.now) == 0
 
 
 def outcome_for(post: Post, recipient: str) -> str:

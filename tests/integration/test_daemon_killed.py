@@ -146,7 +146,7 @@ def _assert_runs(guarded: Guarded, engine: Engine) -> None:
     assert {execution.status for execution in executions} == {"completed"}
     assert len(list(Path(engine.executions()[0].copies[0].path).parent.iterdir())) == len(executions)
     with engine.catalog.transaction() as connection:
-        rows = connection.exec_driver_sql("select due_at from due_runs group by 1 having count(*) > 1").all()
+        rows = connection.execute("select due_at from due_runs group by 1 having count(*) > 1").fetchall()
     assert rows == []
     entries = [one.details[0].split()[1] for one in engine.records.audit() if one.action == "backup"]
     assert Counter(entries) == Counter(ran), "each stands in the audit log once"

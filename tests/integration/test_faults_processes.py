@@ -13,7 +13,6 @@ import pytest
 from dgtui.engine import starting
 from dgtui.engine.cancellation import CANCEL
 from dgtui.engine.catalog.database import time_text
-from dgtui.engine.catalog.due_runs import due_runs
 from dgtui.engine.facade import Engine
 from dgtui.engine.model import Execution
 from tests.support.forking import forked
@@ -144,18 +143,17 @@ def test_a_signal_before_the_worker_listens_is_not_taken_for_a_crash(
 def order_by_timetable(engine: Engine, run_id: str) -> None:
     """Have the catalogue say of a run that the timetable asked for it."""
     execution = engine.execution(run_id)
+    values = {
+        "job_id": execution.job_id,
+        "job": execution.job,
+        "datasource": execution.datasource,
+        "due_at": time_text(execution.started_at),
+        "noticed_at": time_text(execution.started_at),
+        "state": "started",
+        "execution_id": run_id,
+    }
     with engine.catalog.transaction() as connection:
-        connection.execute(
-            due_runs.insert().values(
-                job_id=execution.job_id,
-                job=execution.job,
-                datasource=execution.datasource,
-                due_at=time_text(execution.started_at),
-                noticed_at=time_text(execution.started_at),
-                state="started",
-                execution_id=run_id,
-            )
-        )
+        connection.insert("due_runs", values)
 
 
 def test_a_hang_up_does_not_stop_a_worker(shop: Shop, gate: GatedTool) -> None:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 
 from dgtui.config.model import job_id
 from dgtui.engine.audit import verify_audit
@@ -24,6 +23,7 @@ from dgtui.engine.facade import Engine
 from dgtui.engine.storages import local_log, local_removal
 from tests.support.backup_folders import add_backup, mark_storage, new_id
 from tests.support.homes import Home
+from tests.support.statements import watched
 
 JOB = job_id("nightly", None)
 START = datetime(2025, 1, 1, 3, tzinfo=UTC)
@@ -104,11 +104,10 @@ def _dying_at(step: int) -> Iterator[None]:
 
         return wrapper
 
-    with pytest.MonkeyPatch.context() as doomed:
+    with pytest.MonkeyPatch.context() as doomed, watched(on_commit=count_down):
         doomed.setattr(RemovalTable, "begin", begun)
         for module, name in _STEPS:
             doomed.setattr(module, name, dying(getattr(module, name)))
-        sa.event.listen(sa.Engine, "commit", count_down)
         yield
 
 

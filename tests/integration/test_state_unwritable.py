@@ -103,7 +103,7 @@ def test_a_dead_run_on_a_full_disk_hides_nothing(shop: Home, small_mount: Path) 
     engine = shop.engine()
     execution = engine.executions()[0]
     with engine.catalog.transaction() as connection:
-        connection.exec_driver_sql("UPDATE executions SET status = 'running'")
+        connection.execute("UPDATE executions SET status = 'running'")
     shop.close_catalogues()
     shutil.copytree(shop.state, small_mount / "state")
     shop.state = small_mount / "state"

@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 
 from dgtui.engine import audit
+from dgtui.engine.catalog.connection import Connection
 from dgtui.engine.file_errors import file_error
 from dgtui.engine.files import write_all, write_durably
 from dgtui.engine.storages import local_log
+from tests.support.statements import watched
 
 _CHANGES = ("INSERT", "UPDATE", "DELETE", "BEGIN IMMEDIATE")
 
@@ -60,22 +61,14 @@ def refusing_from(number: int) -> Iterator[Refused]:
 def refusing_those(refuses: Callable[[int], bool]) -> Iterator[Refused]:
     """Refuse the writes whose numbers are chosen."""
     refused = Refused(refuses)
-    has_written: set[int] = set()
 
-    def statement(connection: sa.Connection, _cursor: object, text: str, *_: object) -> None:
-        if text.lstrip().upper().startswith(_CHANGES):
-            has_written.add(id(connection))
-            if not refused.takes(" ".join(text.split()[:3])):
-                raise sqlite3.OperationalError("database is locked")
+    def statement(_1: Connection, text: str, _2: object, _3: bool) -> None:
+        if text.lstrip().upper().startswith(_CHANGES) and not refused.takes(" ".join(text.split()[:3])):
+            raise sqlite3.OperationalError("database is locked")
 
-    def commit(connection: sa.Connection) -> None:
-        if id(connection) in has_written:
-            has_written.discard(id(connection))
-            if not refused.takes("commit"):
-                raise sqlite3.OperationalError("database or disk is full")
-
-    def rollback(connection: sa.Connection) -> None:
-        has_written.discard(id(connection))
+    def commit(_: Connection) -> None:
+        if not refused.takes("commit"):
+            raise sqlite3.OperationalError("database or disk is full")
 
     def to_log(descriptor: int, content: bytes) -> None:
         if not refused.takes("line"):
@@ -88,14 +81,7 @@ def refusing_those(refuses: Callable[[int], bool]) -> Iterator[Refused]:
             raise file_error(OSError(errno.ENOSPC, ""), path, "write")
         write_durably(path, content, **keys)
 
-    listeners = (("before_cursor_execute", statement), ("commit", commit), ("rollback", rollback))
-    with pytest.MonkeyPatch.context() as patched:
+    with pytest.MonkeyPatch.context() as patched, watched(statement, commit):
         patched.setattr(local_log, "write_all", to_log)
         patched.setattr(audit, "write_durably", to_head)
-        for name, listener in listeners:
-            sa.event.listen(sa.Engine, name, listener)
-        try:
-            yield refused
-        finally:
-            for name, listener in listeners:
-                sa.event.remove(sa.Engine, name, listener)
+        yield refused

@@ -15,23 +15,18 @@ import select
 import signal
 import socket
 import sys
-import tempfile
 import threading
-from pathlib import Path
 from typing import Any, NoReturn
 
 import dgtui
 from dgtui.__main__ import main as run_command
-from dgtui.config import load_config
 from dgtui.engine.cancellation import ENDING_SIGNALS
-from dgtui.engine.facade import Engine
 from dgtui.engine.worker import main as run_worker
-from tests.support.compiling import compile_once
 
 LONGEST_ORDER = 1 << 18
 _MOST_DESCRIPTORS = 16
 _SCREENS = ("dgtui.app", "dgtui.screens")
-_LIBRARIES = ("isal.igzip", "lz4.frame", "psycopg", "pymysql.cursors", "sqlalchemy.dialects.sqlite", "zstandard")
+_LIBRARIES = ("isal.igzip", "lz4.frame", "psycopg", "pymysql.cursors", "sqlite3", "zstandard")
 
 
 def _load() -> None:
@@ -40,17 +35,6 @@ def _load() -> None:
             importlib.import_module(module.name)
     for name in _LIBRARIES:
         importlib.import_module(name)
-
-
-def _compile() -> None:
-    """The statements that each copy begins with, by opening an empty catalogue."""
-    compile_once()
-    with tempfile.TemporaryDirectory() as folder:
-        config = Path(folder) / "config.toml"
-        config.touch(0o600)
-        with contextlib.closing(Engine(load_config(config), Path(folder) / "state")) as engine:
-            engine.executions()
-            engine.restores()
 
 
 class _Copies:
@@ -151,7 +135,6 @@ def _end(code: int) -> NoReturn:
 def _main() -> NoReturn:
     gc.disable()
     _load()
-    _compile()
     gc.freeze()
     gc.enable()
     # Whoever began this interpreter may have held them back for a worker.

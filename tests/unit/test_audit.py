@@ -120,7 +120,7 @@ def test_the_hash_is_made_as_it_says(catalog: Catalog, odd: str, details: tuple[
 def test_sql_refuses_to_change_it(catalog: Catalog, change: str) -> None:
     fill(catalog, 2)
     with pytest.raises(CatalogError, match="only ever added to"), catalog.transaction() as connection:
-        connection.exec_driver_sql(change)
+        connection.execute(change)
 
 
 @pytest.mark.parametrize(

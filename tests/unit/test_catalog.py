@@ -1,5 +1,6 @@
 """The catalogue: what is written is read back, by several programs at once, and never by an older one."""
 
+import contextlib
 import sqlite3
 import subprocess
 import sys
@@ -8,15 +9,15 @@ from pathlib import Path
 
 import msgspec
 import pytest
-import sqlalchemy as sa
 
-from dgtui.engine.catalog import SCHEMA_VERSION, Catalog, tables
+from dgtui.engine.catalog import SCHEMA_VERSION, Catalog
 from dgtui.engine.catalog.backups import save_states
 from dgtui.engine.catalog.rows import columns_of
 from dgtui.engine.errors import CatalogDamaged, CatalogError
 from dgtui.engine.model import Copy, CopyStatus, Execution, ExecutionStatus, Problem
 from dgtui.engine.restore_model import Restore
 from tests.support.descriptors import open_below
+from tests.support.statements import insert_rows, watched
 
 MOMENT = datetime(2025, 2, 13, 6, 0, 1, tzinfo=UTC)
 
@@ -55,8 +56,8 @@ def write_many(catalog: Catalog, executions: list[Execution]) -> None:
         del row["copies"], row["sequence"]
     copies = [{"execution_id": one.execution_id, **columns_of(copy)} for one in executions for copy in one.copies]
     with catalog.transaction() as connection:
-        connection.execute(sa.insert(tables.executions), rows)
-        connection.execute(sa.insert(tables.copies), copies)
+        insert_rows(connection, "executions", rows)
+        insert_rows(connection, "copies", copies)
 
 
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:
@@ -140,10 +141,8 @@ def test_restores_and_markers(tmp_path: Path) -> None:
 
 def test_a_newer_catalogue_is_not_touched(tmp_path: Path) -> None:
     Catalog(tmp_path).close()
-    engine = sa.create_engine(f"sqlite:///{tmp_path / 'catalog.db'}")
-    with engine.begin() as connection:
-        connection.execute(sa.text("UPDATE meta SET value = :version"), {"version": str(SCHEMA_VERSION + 1)})
-    engine.dispose()
+    with contextlib.closing(sqlite3.connect(tmp_path / "catalog.db")) as connection, connection:
+        connection.execute("UPDATE meta SET value = ? WHERE key = 'schema_version'", (str(SCHEMA_VERSION + 1),))
     with pytest.raises(CatalogError, match="newer version"):
         Catalog(tmp_path)
 
@@ -184,19 +183,20 @@ def test_a_catalogue_that_is_closed_while_it_is_used_is_open_no_more_once_that_i
     catalog = Catalog(tmp_path)
     with catalog.transaction() as connection:
         catalog.close()
-        assert connection.scalar(sa.text("SELECT count(*) FROM executions")) == 0
+        assert connection.scalar("SELECT count(*) FROM executions") == 0
         assert open_below(tmp_path)
     kept = connection  # what is open must not hang on what is still known
     assert not open_below(tmp_path)
-    assert kept.closed
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        kept.commit()
 
 
 @pytest.mark.parametrize("how", ["removed", "replaced", "damaged"])
 def test_a_living_process_goes_on_with_the_catalogue_that_lies_there_now(tmp_path: Path, how: str) -> None:
     catalog = Catalog(tmp_path)
     with catalog.transaction() as connection:
-        rows = [{"name": f"storage-{number}", "marker": "x" * 100} for number in range(2000)]
-        connection.execute(sa.text("INSERT INTO storages (name, marker_id) VALUES (:name, :marker)"), rows)
+        rows = [{"name": f"storage-{number}", "marker_id": "x" * 100} for number in range(2000)]
+        insert_rows(connection, "storages", rows)
     if how == "damaged":
         # What it has read already it would not read again.
         catalog.close()
@@ -256,13 +256,14 @@ def test_many_states_are_saved_in_pieces_and_nobody_waits(tmp_path: Path) -> Non
     pieces: list[bool] = []
     other = sqlite3.connect(tmp_path / "catalog.db", timeout=0, isolation_level=None)
 
-    @sa.event.listens_for(catalog._engine, "before_cursor_execute")
-    def write_between(_1: object, _2: object, _3: str, _4: object, _5: object, many: bool) -> None:
-        other.execute("INSERT INTO meta VALUES (?, '')", (f"piece {len(pieces)}",))
-        pieces.append(many)
+    def write_between(_1: object, statement: str, _2: object, many: bool) -> None:
+        if not statement.lstrip().startswith("SELECT"):
+            other.execute("INSERT INTO meta VALUES (?, '')", (f"piece {len(pieces)}",))
+            pieces.append(many)
 
     found = Copy(storage="disk", status="missing", path="/x", checked_at=MOMENT)
-    catalog.save_copies({f"{number:04}": found for number in range(2500)})
+    with watched(write_between):
+        catalog.save_copies({f"{number:04}": found for number in range(2500)})
     assert pieces == [True, True, True]
     assert {copy for one in catalog.executions() for copy in one.copies} == {found}
     other.close()
@@ -277,13 +278,14 @@ def test_what_all_copies_at_a_storage_were_found_to_be_is_saved_in_pieces_too(tm
     pieces: list[str] = []
     other = sqlite3.connect(tmp_path / "catalog.db", timeout=0, isolation_level=None)
 
-    @sa.event.listens_for(catalog._engine, "before_cursor_execute")
-    def write_between(_1: object, _2: object, statement: str, _3: object, _4: object, _5: bool) -> None:
-        other.execute("INSERT INTO meta VALUES (?, '')", (f"piece {len(pieces)}",))
-        pieces.append(statement.split()[0])
+    def write_between(_1: object, statement: str, _2: object, _3: bool) -> None:
+        if not statement.lstrip().startswith("SELECT"):
+            other.execute("INSERT INTO meta VALUES (?, '')", (f"piece {len(pieces)}",))
+            pieces.append(statement.split()[0])
 
     gone: dict[str, CopyStatus] = {f"{number:04}": "missing" for number in range(6000)}
-    save_states(catalog, "disk", gone | {"6000": "unreachable", "never known": "missing"}, MOMENT)
+    with watched(write_between):
+        save_states(catalog, "disk", gone | {"6000": "unreachable", "never known": "missing"}, MOMENT)
     assert pieces == ["UPDATE", "UPDATE", "UPDATE"]
     found = {one.execution_id: one.copies for one in catalog.executions()}
     assert {copies[1] for copies in found.values()} == {other_copy}
@@ -300,7 +302,7 @@ def test_the_state_of_a_copy_that_was_removed_meanwhile_brings_it_not_back(tmp_p
     catalog.save_copies({"0000": Copy(storage="disk", status="available", path="/x")})
     save_states(catalog, "disk", {"0000": "available"}, MOMENT)
     with catalog.transaction() as connection:
-        assert connection.scalar(sa.text("SELECT count(*) FROM copies")) == 0
+        assert connection.scalar("SELECT count(*) FROM copies") == 0
     catalog.close()
 
 

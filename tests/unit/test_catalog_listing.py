@@ -4,7 +4,7 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import pytest
 
 from dgtui.engine.catalog import Catalog, json_pages
 from dgtui.engine.catalog.backups import all_backups
+from dgtui.engine.catalog.database import time_text
 from dgtui.engine.catalog.helping import read_pages
 from dgtui.engine.catalog.proofs import Proof, Proofs, ProofWay
 from dgtui.engine.errors import CatalogError
@@ -138,6 +139,18 @@ def test_a_list_read_page_by_page_is_the_whole_list(
         assert listed(catalog, limit=limit) == expected(catalog, limit=limit)
 
 
+class Told:
+    """Executions told as JSON."""
+
+    def __init__(self, pages: Iterable[list[Listed]]) -> None:
+        self._all = [one for page in pages for one in page]
+        self.needed = [len(self._all)]
+
+    def text(self, needed: Sequence[int], *, begins: bool) -> str:
+        """All of them."""
+        return msgspec.json.encode(self._all).decode()
+
+
 @pytest.mark.parametrize("page", [1, 3, 1000])
 def test_the_lines_of_a_list_are_those_of_its_executions(
     catalog: Catalog, monkeypatch: pytest.MonkeyPatch, page: int
@@ -153,7 +166,7 @@ def test_the_lines_of_a_list_are_those_of_its_executions(
         )
     catalog.save_execution(an_execution(20, status="failed", copies=(), purpose="safety", total_size_bytes=2**60))
     for chosen in (dict[str, Any](), {"job": ODD}, {"status": "failed"}, {"limit": 7}):
-        found = [one for some in catalog.listed(**chosen) for one in some]
+        found = [one for text in catalog.listed(Told, **chosen) for one in msgspec.json.decode(text, type=list[Listed])]
         executions = catalog.executions(**chosen)
         for line, one in zip(found, executions, strict=True):
             told = [(copy.storage, copy.status) for copy in copies_of(line.kind.where)]
@@ -161,9 +174,10 @@ def test_the_lines_of_a_list_are_those_of_its_executions(
             kind = {name: getattr(one, name) for name in Alike.__struct_fields__ if name != "where"}
             assert line.kind == Alike(**kind, where=line.kind.where)
             known: dict[str, Any] = {"warnings": len(one.warnings), "alike": line.alike}
+            known["started_at"] = time_text(one.started_at)
             names = Listed.__struct_fields__
             assert line == Listed(**{name: known[name] if name in known else getattr(one, name) for name in names})
-    assert list(catalog.listed(job="nobody's")) == []
+    assert list(catalog.listed(Told, job="nobody's")) == ["[]"]
 
 
 def test_what_is_removed_meanwhile_is_left_out(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,14 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 
 from dgtui.engine.catalog import Catalog
 from dgtui.engine.catalog.database import time_text
 from dgtui.engine.catalog.figures import StorageSum, run_sums, storage_sums
-from dgtui.engine.catalog.past import past_executions
-from dgtui.engine.catalog.tables import copies, executions
 from dgtui.engine.model import ENDED, RESTORABLE
+from tests.support.statements import insert_rows
 
 BEGIN = datetime(2024, 1, 1, tzinfo=UTC)
 SINCE, UNTIL = BEGIN + timedelta(days=100), BEGIN + timedelta(days=300)
@@ -80,9 +78,9 @@ def fill(catalog: Catalog) -> tuple[list[Row], list[Row], list[Row]]:
     gone = [run_row(number, chance) for number in range(600, 900)]
     made = [copy for run in kept for copy in copy_rows(run, chance)]
     with catalog.transaction() as connection:
-        connection.execute(sa.insert(executions), [{**run, "description": "", "warnings": "[]"} for run in kept])
-        connection.execute(sa.insert(past_executions), [{**run, "removed_at": time_text(UNTIL)} for run in gone])
-        connection.execute(sa.insert(copies), made)
+        insert_rows(connection, "executions", [{**run, "description": "", "warnings": "[]"} for run in kept])
+        insert_rows(connection, "past_executions", [{**run, "removed_at": time_text(UNTIL)} for run in gone])
+        insert_rows(connection, "copies", made)
     return kept, gone, made
 
 

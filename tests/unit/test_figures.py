@@ -11,7 +11,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
@@ -21,7 +20,6 @@ from dgtui.engine.catalog import Catalog
 from dgtui.engine.catalog.figures import RunMoment, SpaceSample
 from dgtui.engine.catalog.health import HealthRecords
 from dgtui.engine.catalog.notifications import Notifications
-from dgtui.engine.catalog.past import past_executions
 from dgtui.engine.errors import ConfigError
 from dgtui.engine.figures import Figures
 from dgtui.engine.figures.calendar import job_calendar, last_days, missed_times
@@ -210,9 +208,8 @@ def test_nothing_is_made_up_where_nothing_ran(config: Config, catalog: Catalog) 
 
 def gone(catalog: Catalog) -> set[tuple[str, str | None]]:
     """The executions whose last copy was removed, and why each had failed."""
-    query = sa.select(past_executions.c.execution_id, past_executions.c.problem_kind)
     with catalog.transaction() as connection:
-        return {(execution_id, kind) for execution_id, kind in connection.execute(query)}
+        return set(map(tuple, connection.execute("SELECT execution_id, problem_kind FROM past_executions")))
 
 
 def test_what_was_removed_still_counts_and_is_listed_no_more(config: Config, catalog: Catalog) -> None:

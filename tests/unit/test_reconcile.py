@@ -4,7 +4,6 @@ import contextlib
 import fcntl
 import itertools
 import os
-import sqlite3
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -12,11 +11,11 @@ from pathlib import Path
 
 import msgspec
 import pytest
-import sqlalchemy as sa
 
 from dgtui.config import Config, JobSettings
 from dgtui.engine.catalog import Catalog, Database
 from dgtui.engine.catalog.audit import AuditTable
+from dgtui.engine.catalog.connection import Connection
 from dgtui.engine.catalog.due_runs import QueuedRun, TimetableState, claim_due_run, queued_runs
 from dgtui.engine.catalog.health import HealthRecords
 from dgtui.engine.catalog.notifications import Notifications
@@ -134,16 +133,13 @@ class Killed(BaseException):
 def kill_after(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Have the process die right after the catalogue kept its change of the given number."""
     changes = itertools.count(1)
-    known: dict[int, int] = {}
 
     @contextlib.contextmanager
-    def transaction(database: Database) -> Iterator[sa.Connection]:
+    def transaction(database: Database) -> Iterator[Connection]:
         with former(database) as connection:
+            before = connection.total_changes
             yield connection
-            driver = connection.connection.driver_connection
-            assert isinstance(driver, sqlite3.Connection)
-            changed = driver.total_changes > known.get(id(driver), 0)
-            known[id(driver)] = driver.total_changes
+            changed = connection.total_changes > before
         if changed and next(changes) == number:
             raise Killed
 

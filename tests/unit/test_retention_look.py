@@ -6,11 +6,9 @@ import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
-import sqlalchemy as sa
 
 from dgtui.config import Config, load_config
 from dgtui.engine.catalog import Catalog, backups
@@ -25,6 +23,7 @@ from dgtui.engine.orders import ValidateOrder
 from dgtui.engine.restore_model import Restore
 from dgtui.engine.runs import RunPaths
 from tests.support.homes import Home
+from tests.support.statements import plans_of_reading
 
 START = datetime(2025, 1, 1, 3, tzinfo=UTC)
 TABLES = """
@@ -335,18 +334,10 @@ def test_most_backups_are_read_as_few_are(place: Place) -> None:
 
 
 def test_few_backups_of_many_are_found_without_looking_through_all_executions(place: Place) -> None:
-    plans: list[str] = []
-
-    @sa.event.listens_for(place.catalog._engine, "before_cursor_execute")
-    def explain(connection: sa.Connection, _1: object, statement: str, given: Any, _2: object, _3: bool) -> None:
-        if statement.startswith("SELECT"):
-            cursor = connection.connection.cursor()
-            plans.extend(row[3] for row in cursor.execute(f"EXPLAIN QUERY PLAN {statement}", given).fetchall())
-            cursor.close()
-
-    assert backups.backups_of(place.catalog, [place.config.job_id("crm")])
-    assert backups.backups_of(place.catalog, [place.config.job_id("crm")], safety_of=["crm"])
-    assert jobs_of_datasources(place.catalog) == frozenset()
-    assert not RetentionTable(place.catalog).has_safety_copies("crm")
+    with plans_of_reading() as plans:
+        assert backups.backups_of(place.catalog, [place.config.job_id("crm")])
+        assert backups.backups_of(place.catalog, [place.config.job_id("crm")], safety_of=["crm"])
+        assert jobs_of_datasources(place.catalog) == frozenset()
+        assert not RetentionTable(place.catalog).has_safety_copies("crm")
     assert plans != []
     assert "SCAN executions" not in plans

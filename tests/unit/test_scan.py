@@ -10,7 +10,6 @@ from typing import Any
 
 import msgspec
 import pytest
-import sqlalchemy as sa
 
 from dgtui.config import Config
 from dgtui.engine.catalog import Catalog
@@ -20,6 +19,7 @@ from dgtui.engine.storages.base import FolderRef
 from dgtui.engine.storages.local import LocalSettings, LocalStorage
 from tests.support.backup_folders import add_backup, mark_storage
 from tests.support.bad_sectors import fail_to_open
+from tests.support.statements import watched
 
 FOLDERS = 450
 START = datetime(2025, 1, 1, tzinfo=UTC)
@@ -63,15 +63,12 @@ def test_many_folders_need_few_threads_and_statements(scanned: Scanned, monkeypa
         threads.append(thread.name)
         begin(thread)
 
-    def executed(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+    def executed(_1: object, statement: str, _2: object, _3: bool) -> None:
         statements.append(statement)
 
     monkeypatch.setattr(threading.Thread, "start", start)
-    sa.event.listen(sa.Engine, "before_cursor_execute", executed)
-    try:
+    with watched(executed):
         report = scan_storage(scanned.catalog, scanned.config, "disk")
-    finally:
-        sa.event.remove(sa.Engine, "before_cursor_execute", executed)
     assert (report.added, report.known, report.damaged) == (0, FOLDERS, ())
     assert len(threads) < FOLDERS / 10
     assert len(statements) < FOLDERS / 10

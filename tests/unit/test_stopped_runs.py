@@ -3,11 +3,9 @@
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
-import sqlalchemy as sa
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +15,7 @@ from dgtui.engine.guardian.overview import cancel_waiting, job_overviews
 from dgtui.engine.model import Execution, ExecutionStatus
 from dgtui.engine.reconcile import reconcile
 from dgtui.engine.run_follower import RunFollower
+from tests.support.statements import plans_of_reading
 from tests.unit.timetable_support import Guard, job
 
 DAILY = 'schedule = "daily at 03:00"\ntimezone = "UTC"\ngrace = "2 h"'
@@ -130,7 +129,7 @@ def test_one_that_a_person_takes_from_the_queue_is_not_made_again_after_all(tmp_
     guard = stopped(tmp_path)
     waiting = guard.kill_at_the_start()
     with guard.catalog.transaction() as connection:
-        connection.exec_driver_sql("UPDATE due_runs SET state = 'waiting'")
+        connection.execute("UPDATE due_runs SET state = 'waiting'")
     assert cancel_waiting(guard.catalog, guard.paths, waiting, guard.now)
     guard.restart()
     guard.until(DUE + timedelta(hours=20))
@@ -205,18 +204,8 @@ def test_it_waits_for_the_hours_in_which_the_job_may_begin(tmp_path: Path) -> No
 def test_looking_for_them_does_not_go_through_all_due_times(tmp_path: Path) -> None:
     """There may be a hundred thousand, and they are looked for once a minute."""
     catalog = Catalog(tmp_path)
-    plans: list[str] = []
-
-    def explain(connection: Any, cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
-        if statement.startswith("SELECT due_runs"):
-            rows = connection.connection.cursor().execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
-            plans.extend(row[3] for row in rows)
-
-    sa.event.listen(sa.Engine, "before_cursor_execute", explain)
-    try:
+    with plans_of_reading() as plans:
         undecided_runs(catalog)
-    finally:
-        sa.event.remove(sa.Engine, "before_cursor_execute", explain)
     catalog.close()
     searches = [plan for plan in plans if plan.startswith(("SEARCH", "SCAN"))]
     assert any(plan.startswith("SEARCH executions USING INDEX ix_executions_status") for plan in searches)
@@ -249,7 +238,7 @@ def test_whatever_happens_a_due_time_has_one_run_and_one_more_where_that_was_sto
     assert {ended[first] for first in again.values()} <= {"interrupted"}
     assert not set(again) & set(again.values()), "none a third time"
     with guard.catalog.transaction() as connection:
-        rows = connection.exec_driver_sql("SELECT due_at, execution_id, stopped_execution_id FROM due_runs").all()
+        rows = connection.execute("SELECT due_at, execution_id, stopped_execution_id FROM due_runs").fetchall()
     assert max(Counter(row[0] for row in rows).values(), default=1) == 1
     assert set(guard.started) == {name for row in rows for name in row[1:] if name is not None}
     guard.catalog.close()

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-import sqlalchemy as sa
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -63,7 +62,7 @@ def test_due_times_of_years_ago_are_forgotten_also_where_none_is_missed(tmp_path
 
     def due_times() -> int:
         with guard.catalog.transaction() as connection:
-            return int(connection.execute(sa.text("SELECT count(*) FROM due_runs")).scalar_one())
+            return int(connection.scalar("SELECT count(*) FROM due_runs"))
 
     before = due_times()
     assert before >= 2

@@ -6,8 +6,7 @@ it in the transaction of each change, whoever makes it: what is read is never ol
 
 from collections.abc import Iterable
 
-import sqlalchemy as sa
-
+from dgtui.engine.catalog.connection import Connection
 from dgtui.engine.model import OWN_FOLDERS, Alike
 
 _OWN = [name for name in Alike.__struct_fields__ if name != "where"]
@@ -23,12 +22,12 @@ _KNOWN_COPY = f"""json_array(
 _WHERE = f"""(
     SELECT coalesce(group_concat({_KNOWN_COPY}), '') FROM copies
     WHERE copies.execution_id = executions.execution_id
-)"""  # noqa: S608  # names of our own tables
+)"""
 """The copies as the JSON of their `KnownCopy` with commas between, in the order of the key of their table."""
-_PUT_TOGETHER = f"UPDATE executions SET alike = json_array({', '.join(_OWN)}, {_WHERE})"  # noqa: S608  # the same
+_PUT_TOGETHER = f"UPDATE executions SET alike = json_array({', '.join(_OWN)}, {_WHERE})"
 
 
-def keep_alike(connection: sa.Connection) -> None:
+def keep_alike(connection: Connection) -> None:
     """Put it together, as the JSON of an `Alike`, for the executions there are, and from now on with each change."""
     of_new = "execution_id = NEW.execution_id"
     of_both = "execution_id IN (OLD.execution_id, NEW.execution_id)"
@@ -40,9 +39,9 @@ def keep_alike(connection: sa.Connection) -> None:
         ("alike_with_moved_copy", _change("copies", ["execution_id"]), of_both),
         ("alike_without_copy", "DELETE ON copies", "execution_id = OLD.execution_id"),
     ):
-        connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS {name}")
-        connection.exec_driver_sql(f"CREATE TRIGGER {name} AFTER {event} BEGIN {_PUT_TOGETHER} WHERE {which}; END")
-    connection.exec_driver_sql(_PUT_TOGETHER)
+        connection.execute(f"DROP TRIGGER IF EXISTS {name}")
+        connection.execute(f"CREATE TRIGGER {name} AFTER {event} BEGIN {_PUT_TOGETHER} WHERE {which}; END")
+    connection.execute(_PUT_TOGETHER)
 
 
 def _change(table: str, columns: Iterable[str]) -> str:

@@ -11,15 +11,16 @@ from operator import lt
 from typing import get_args
 
 import msgspec
-import sqlalchemy as sa
 
-from dgtui.engine.catalog import tables
 from dgtui.engine.catalog.database import Database, time_text
-from dgtui.engine.catalog.json_pages import literal, texts_of_ranges, texts_of_sequences
+from dgtui.engine.catalog.json_pages import texts_of_ranges, texts_of_sequences
+from dgtui.engine.catalog.statements import Sql, all_of, among, json_list, words
 from dgtui.engine.job_backups import Backups, JobBackups
 from dgtui.engine.model import RESTORABLE, Alike, CopyStatus, Record
 
-_RESTORABLE = tables.executions.c.status.in_(sorted(RESTORABLE))
+IS_SAFETY_COPY = "purpose = 'safety'"
+"""Whether an execution is a safety copy, in the words that their index is found by."""
+_RESTORABLE = Sql(f"status IN {words(RESTORABLE)}")
 _PIECE = 5000
 PAGE = 4000
 """So many executions are read at once: of few of them a job has too few that are alike."""
@@ -58,46 +59,39 @@ def backups_of(
 
     `beside` is that of `all_backups`.
     """
-    columns = tables.executions.c
-    chosen = columns.job_id.in_(sorted(job_ids))
-    safety = is_safety_copy()
-    # Those of all are named as well: else all executions would be looked through.
-    of_all = sa.select(columns.datasource).where(is_safety_copy()).distinct()
-    safety &= columns.datasource.in_(of_all if safety_of is None else sorted(safety_of))
+    chosen = among("job_id", job_ids)
+    wanted = _or_safety_copy(chosen, safety_of)
     if _are_most(database, chosen):
         # Their sequences would have to be sorted into pages first.
-        wanted = _RESTORABLE & (chosen | safety)
-        return _decoded(texts_of_ranges(database, _text_of, wanted, size=PAGE), beside)
+        return _decoded(texts_of_ranges(database, _text_of, all_of(_RESTORABLE, wanted), size=PAGE), beside)
     # By the jobs and the safety copies: almost all executions are restorable.
-    restorable = columns.status.op("||")("").in_(sorted(RESTORABLE))
-    sequences = sa.select(columns.sequence).where(restorable, sa.or_(chosen, safety)).order_by(columns.sequence)
+    restorable = Sql(f"status || '' IN {words(RESTORABLE)}")
+    condition = all_of(restorable, wanted)
+    sequences = Sql(f"SELECT sequence FROM executions WHERE {condition.text} ORDER BY sequence", condition.values)
     return _decoded(texts_of_sequences(database, _text_of, sequences, size=PAGE), beside)
 
 
-def is_safety_copy() -> sa.ColumnElement[bool]:
-    """Whether an execution is a safety copy, in the words that their index is found by."""
-    return tables.executions.c.purpose == literal("safety")
+def _or_safety_copy(chosen: Sql, safety_of: Collection[str] | None) -> Sql:
+    """The chosen ones, and the safety copies of these datasources; None for those of all."""
+    # Those of all are named as well: else all executions would be looked through.
+    of_all = Sql(f"datasource IN (SELECT DISTINCT datasource FROM executions WHERE {IS_SAFETY_COPY})")
+    of_these = of_all if safety_of is None else among("datasource", safety_of)
+    text = f"{chosen.text} OR ({IS_SAFETY_COPY} AND {of_these.text})"
+    return Sql(text, {**chosen.values, **of_these.values})
 
 
 def storages_with_copies(database: Database, storages: Iterable[str]) -> list[str]:
     """Those of these storages where anything of a backup was ever stored."""
-    columns = tables.copies.c
     # With each status: so their index is searched.
-    states = sorted(get_args(CopyStatus))
+    query = f"SELECT 1 FROM copies WHERE status IN {words(get_args(CopyStatus))} AND storage = :storage LIMIT 1"
     with database.transaction() as connection:
-        return [
-            storage
-            for storage in storages
-            if connection.scalar(
-                sa.select(sa.literal(1)).where(columns.status.in_(states), columns.storage == storage).limit(1)
-            )
-        ]
+        return [storage for storage in storages if connection.scalar(query, {"storage": storage})]
 
 
 def jobs_with_executions(database: Database) -> list[str]:
     """The jobs (by id) that ever ran."""
     with database.transaction() as connection:
-        return list(connection.scalars(sa.select(tables.executions.c.job_id).distinct()))
+        return connection.scalars("SELECT DISTINCT job_id FROM executions")
 
 
 def save_states(database: Database, storage: str, states: Mapping[str, CopyStatus], at: datetime) -> None:
@@ -108,22 +102,24 @@ def save_states(database: Database, storage: str, states: Mapping[str, CopyStatu
     by_status: dict[CopyStatus, list[str]] = defaultdict(list)
     for execution_id, status in states.items():
         by_status[status].append(execution_id)
-    columns = tables.copies.c
     # One statement for a piece: with one for each of its rows SQLite and its driver would be busy five times as long.
-    wanted = sa.select(sa.func.json_each(sa.bindparam("ids")).table_valued("value").c.value)
-    statement = sa.update(tables.copies).where(columns.storage == storage, columns.execution_id.in_(wanted))
+    statement = """
+        UPDATE copies SET status = :status, checked_at = :at, problem = NULL
+        WHERE storage = :storage AND execution_id IN (SELECT value FROM json_each(:ids))
+    """
     for status, ids in by_status.items():
-        changed = statement.values(status=status, checked_at=time_text(at), problem=None)
+        values = {"status": status, "at": time_text(at), "storage": storage}
         for start in range(0, len(ids), _PIECE):
             with database.transaction() as connection:
-                connection.execute(changed, {"ids": msgspec.json.encode(ids[start : start + _PIECE]).decode()})
+                connection.execute(statement, {**values, "ids": json_list(ids[start : start + _PIECE])})
 
 
-def _are_most(database: Database, chosen: sa.ColumnElement[bool]) -> bool:
+def _are_most(database: Database, chosen: Sql) -> bool:
     """Whether more than half of all executions are chosen."""
-    count = sa.select(sa.func.count()).select_from(tables.executions)
+    count = "SELECT count(*) FROM executions"
     with database.transaction() as connection:
-        return (connection.scalar(count.where(chosen)) or 0) * 2 > (connection.scalar(count) or 0)
+        number, all_of_them = connection.scalar(f"{count} WHERE {chosen.text}", chosen.values), connection.scalar(count)
+        return bool(number * 2 > all_of_them)
 
 
 def _decoded(pages: Iterable[str], beside: Iterator[None] | None) -> Backups:
@@ -157,11 +153,14 @@ def _joined(job_id: str, groups: Sequence[_Group]) -> JobBackups:
     return joined.at(sorted(range(len(joined)), key=sequences.__getitem__))
 
 
-def _text_of(chosen: sa.ColumnElement[bool]) -> sa.Select[tuple[str]]:
+def _text_of(chosen: Sql) -> Sql:
     """The chosen ones as `_Group`s with commas between; names would have to be read again and again."""
-    columns = tables.executions.c
     names = ("execution_id", "started_at", "compressed_size_bytes", "folder", "sequence")
-    of_each = (sa.func.json_group_array(columns[name]) for name in names)
-    group = sa.func.printf(literal("[%s,%s,%s,%s,%s,%s]"), columns.alike, *of_each).label("text")
-    groups = sa.select(group).where(chosen).group_by(columns.alike).subquery()
-    return sa.select(sa.func.group_concat(groups.c.text, literal(",\n")))
+    of_each = ", ".join(f"json_group_array({name})" for name in names)
+    text = f"""
+        SELECT group_concat(text, ',\n') FROM (
+            SELECT printf('[%s,%s,%s,%s,%s,%s]', alike, {of_each}) AS text
+            FROM executions WHERE {chosen.text} GROUP BY alike
+        )
+    """
+    return Sql(text, chosen.values)

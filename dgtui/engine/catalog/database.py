@@ -9,11 +9,8 @@ import weakref
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
-
+from dgtui.engine.catalog.connection import Connection, Connections
 from dgtui.engine.catalog.damage import (
     is_suspected,
     move_aside_if_damaged,
@@ -22,14 +19,14 @@ from dgtui.engine.catalog.damage import (
     tells_of_damage,
 )
 from dgtui.engine.catalog.schema import bring_up_to_date, refuse_newer, schema_version, version_in
-from dgtui.engine.catalog.tables import SCHEMA_VERSION, meta
+from dgtui.engine.catalog.tables import SCHEMA_VERSION
 from dgtui.engine.errors import CatalogDamaged, CatalogError
 from dgtui.engine.file_errors import is_read_only
 from dgtui.engine.locks import Lock, take_lock
 
-Also = Callable[[sa.Connection], None]
+Also = Callable[[Connection], None]
 """What is written in the same transaction: together, or not at all."""
-_BUSY_SECONDS = 10
+_LOCK_SECONDS = 10
 _LITTLE_BYTES = 1 << 20
 _UNREAD = "storages_unread"
 
@@ -46,12 +43,9 @@ class Database:
         self._mend = mend
         self._opening = threading.RLock()
         self._file: tuple[int, int] | None = None
-        self._engine = sa.create_engine(
-            sa.URL.create("sqlite", database=str(self.path)), connect_args={"timeout": _BUSY_SECONDS}
-        )
-        sa.event.listen(self._engine, "connect", _configure_connection)
+        self._connections = Connections(self.path)
         # Who forgets to close it leaves no file open for as long as the process lives.
-        weakref.finalize(self, self._engine.dispose).atexit = False
+        weakref.finalize(self, self._connections.close).atexit = False
         self._make_ready()
 
     def _make_ready(self) -> None:
@@ -83,15 +77,15 @@ class Database:
     def _bring_up_to_date(self, moved: Path | None) -> None:
         with self._transaction() as connection:
             if bring_up_to_date(connection):
-                connection.execute(insert(meta).values(key=_UNREAD, value=str(moved or "")))
+                connection.insert("meta", {"key": _UNREAD, "value": str(moved or "")})
 
     def _lock(self) -> Lock:
         path = self.path.with_name("catalog.lock")
-        return take_lock(path, purpose="making the catalogue", patience_seconds=_BUSY_SECONDS)
+        return take_lock(path, purpose="making the catalogue", patience_seconds=_LOCK_SECONDS)
 
     def _move_aside(self) -> Path | None:
         """Move the catalogue aside where it is damaged indeed; where it lies then."""
-        self._let_go()
+        self._connections.close()
         try:
             with self._lock():
                 return move_aside_if_damaged(self.path)
@@ -108,7 +102,7 @@ class Database:
             return
         with self._opening:
             if _identity(self.path) != self._file:
-                self._let_go()
+                self._connections.close()
                 self._make_ready()
 
     def _schema_version(self) -> int:
@@ -118,7 +112,8 @@ class Database:
     def made_anew(self) -> str | None:
         """Where the former catalogue lies, empty if there was none; None once the storages were read into this one."""
         with self.transaction() as connection:
-            return connection.scalar(sa.select(meta.c.value).where(meta.c.key == _UNREAD))
+            found = connection.scalar("SELECT value FROM meta WHERE key = :key", {"key": _UNREAD})
+        return None if found is None else str(found)
 
     def storages_were_read(self) -> None:
         """Note that a catalogue that was made anew knows what the storages hold."""
@@ -127,16 +122,10 @@ class Database:
 
     def close(self) -> None:
         """Close all connections; one that is in use at the end of its transaction."""
-        self._let_go()
-
-    def _let_go(self) -> None:
-        former = self._engine.pool
-        self._engine.dispose()
-        # One that came back just before the pool was replaced lies in the former.
-        former.dispose()
+        self._connections.close()
 
     @contextlib.contextmanager
-    def transaction(self) -> Iterator[sa.Connection]:
+    def transaction(self) -> Iterator[Connection]:
         """A connection whose work is kept together or not at all. Raises CatalogError."""
         self._follow_file()
         with self._transaction() as connection:
@@ -145,31 +134,26 @@ class Database:
             yield connection
 
     @contextlib.contextmanager
-    def _transaction(self) -> Iterator[sa.Connection]:
-        pool = self._engine.pool
+    def _transaction(self) -> Iterator[Connection]:
         try:
-            with self._engine.begin() as connection:
+            with self._connections.lent() as connection:
                 yield connection
-        except (sa.exc.DBAPIError, sqlite3.Error) as error:
-            cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
-            if tells_of_damage(cause):
+                connection.commit()
+        except sqlite3.Error as error:
+            if tells_of_damage(error):
                 note_suspicion(self.path)
                 # The next one that asks looks into it.
                 self._file = None
                 raise CatalogDamaged(
-                    f"The catalogue is damaged: {cause}",
+                    f"The catalogue is damaged: {error}",
                     subject=str(self.path),
                     hint="The next command moves it aside and makes a new one from what the storages hold",
                 ) from error
             raise CatalogError(
-                f"The catalogue cannot be used: {cause}",
+                f"The catalogue cannot be used: {error}",
                 subject=str(self.path),
-                hint=_way_out(self.path, cause),
+                hint=_way_out(self.path, error),
             ) from error
-        finally:
-            if self._engine.pool is not pool:
-                # It was let go meanwhile, and nobody looks again at what came back to it.
-                pool.dispose()
 
     def need_writable(self) -> None:
         """Raise CatalogError where we may not write: it says whose it is, as a lock beside it that fails does not."""
@@ -177,16 +161,16 @@ class Database:
             pass
 
     @contextlib.contextmanager
-    def exclusive(self) -> Iterator[sa.Connection]:
+    def exclusive(self) -> Iterator[Connection]:
         """Like `transaction`, but nobody else writes between its first reading and its end."""
         with self.transaction() as connection:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            connection.execute("BEGIN IMMEDIATE")
             yield connection
 
 
-def note_storages_read(connection: sa.Connection) -> None:
+def note_storages_read(connection: Connection) -> None:
     """Note that a catalogue that was made anew knows what the storages hold, as part of a transaction."""
-    connection.execute(sa.delete(meta).where(meta.c.key == _UNREAD))
+    connection.execute("DELETE FROM meta WHERE key = :key", {"key": _UNREAD})
 
 
 def is_without_room(path: Path) -> bool:
@@ -248,13 +232,3 @@ def _make_private(path: Path) -> None:
 def time_text(moment: datetime) -> str:
     """A time as text that sorts by time."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-def _configure_connection(connection: Any, _: Any) -> None:
-    try:
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")
-    except sqlite3.Error:
-        # SQLAlchemy drops it as it is, with its file open.
-        connection.close()
-        raise

@@ -10,12 +10,11 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 import msgspec
-import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
 
-from dgtui.engine.catalog import tables
 from dgtui.engine.catalog.catalog import Catalog
+from dgtui.engine.catalog.connection import Connection
 from dgtui.engine.catalog.database import time_text
+from dgtui.engine.catalog.statements import among, words
 from dgtui.engine.catalog.writing import write_execution
 from dgtui.engine.model import UNDER_WAY, Execution, ExecutionStatus, Problem, Record
 
@@ -23,30 +22,6 @@ DueState = Literal["waiting", "starting", "started", "missed", "ended"]
 """`ended` is a run that was taken from the queue before it started; `missed` one that came too late to be started."""
 
 _KEPT = timedelta(days=800)
-
-due_runs = sa.Table(
-    "due_runs",
-    tables.metadata,
-    sa.Column("sequence", sa.Integer, primary_key=True, autoincrement=True),
-    sa.Column("job_id", sa.String, nullable=False),
-    sa.Column("job", sa.String, nullable=False),
-    sa.Column("datasource", sa.String, nullable=False),
-    sa.Column("due_at", sa.String, nullable=False),
-    sa.Column("noticed_at", sa.String, nullable=False),
-    sa.Column("state", sa.String, nullable=False, index=True),
-    sa.Column("execution_id", sa.String, unique=True),
-    sa.Column("stopped_execution_id", sa.String),
-    sa.UniqueConstraint("job_id", "due_at"),
-    sqlite_autoincrement=True,
-)
-
-timetables = sa.Table(
-    "timetables",
-    tables.metadata,
-    sa.Column("job_id", sa.String, primary_key=True),
-    sa.Column("timetable", sa.String, nullable=False),
-    sa.Column("handled_until", sa.String, nullable=False),
-)
 
 
 class QueuedRun(Record, frozen=True):
@@ -90,8 +65,8 @@ class TimetableState(Record, frozen=True):
 def timetable_states(catalog: Catalog) -> Mapping[str, TimetableState]:
     """How far each job's timetable was acted on, by the job's id."""
     with catalog.transaction() as connection:
-        rows = connection.execute(sa.select(timetables)).mappings().all()
-    return {row["job_id"]: msgspec.convert(_plain(row), TimetableState) for row in rows}
+        rows = connection.execute("SELECT job_id, timetable, handled_until FROM timetables").fetchall()
+    return {row["job_id"]: msgspec.convert(dict(row), TimetableState) for row in rows}
 
 
 def save_timetable(catalog: Catalog, job_id: str, state: TimetableState) -> None:
@@ -102,18 +77,18 @@ def save_timetable(catalog: Catalog, job_id: str, state: TimetableState) -> None
 
 def begin_timetable(catalog: Catalog, job_id: str, state: TimetableState, *, ahead: datetime) -> None:
     """Begin to follow a job's timetable from a moment on; what was taken up that is due after `ahead` is due again."""
-    settled = ("started", "missed", "ended")
-    taken_up = sa.and_(due_runs.c.job_id == job_id, due_runs.c.due_at > time_text(ahead), due_runs.c.state.in_(settled))
+    taken_up = "job_id = :job_id AND due_at > :ahead AND state IN ('started', 'missed', 'ended')"
     with catalog.transaction() as connection:
-        connection.execute(sa.delete(due_runs).where(taken_up))
+        connection.execute(f"DELETE FROM due_runs WHERE {taken_up}", {"job_id": job_id, "ahead": time_text(ahead)})
         _write_timetable(connection, job_id, state)
 
 
 def forget_timetables(catalog: Catalog, job_ids: set[str]) -> None:
     """Follow the timetables of these jobs no more."""
     if job_ids:
+        these = among("job_id", job_ids)
         with catalog.transaction() as connection:
-            connection.execute(sa.delete(timetables).where(timetables.c.job_id.in_(sorted(job_ids))))
+            connection.execute(f"DELETE FROM timetables WHERE {these.text}", these.values)
 
 
 def claim_due_run(
@@ -140,87 +115,76 @@ def record_missed_run(
     return recorded
 
 
-def _thin(connection: sa.Connection, noticed_at: datetime) -> None:
-    connection.execute(sa.delete(due_runs).where(due_runs.c.due_at < time_text(noticed_at - _KEPT)))
+def _thin(connection: Connection, noticed_at: datetime) -> None:
+    connection.execute("DELETE FROM due_runs WHERE due_at < :before", {"before": time_text(noticed_at - _KEPT)})
 
 
 def _insert(
-    connection: sa.Connection, execution: Execution, due_at: datetime, noticed_at: datetime, state: DueState
+    connection: Connection, execution: Execution, due_at: datetime, noticed_at: datetime, state: DueState
 ) -> bool:
-    statement = insert(due_runs).values(
-        job_id=execution.job_id,
-        job=execution.job,
-        datasource=execution.datasource,
-        due_at=time_text(due_at),
-        noticed_at=time_text(noticed_at),
-        state=state,
-        execution_id=execution.execution_id if state == "waiting" else None,
-    )
-    return connection.execute(statement.on_conflict_do_nothing()).rowcount == 1
+    values = {
+        "job_id": execution.job_id,
+        "job": execution.job,
+        "datasource": execution.datasource,
+        "due_at": time_text(due_at),
+        "noticed_at": time_text(noticed_at),
+        "state": state,
+        "execution_id": execution.execution_id if state == "waiting" else None,
+    }
+    return connection.insert_new("due_runs", values)
 
 
-def _write_timetable(connection: sa.Connection, job_id: str, state: TimetableState) -> None:
+def _write_timetable(connection: Connection, job_id: str, state: TimetableState) -> None:
     values = {
         "job_id": job_id,
         "timetable": state.timetable,
         "handled_until": time_text(state.handled_until),
     }
-    statement = insert(timetables).values(**values)
-    connection.execute(statement.on_conflict_do_update(index_elements=["job_id"], set_=values))
+    connection.upsert("timetables", values, key="job_id")
 
 
 def queued_runs(catalog: Catalog) -> list[QueuedRun]:
     """All that wait for their turn, or were being started, in the order in which they will have it."""
-    query = sa.select(due_runs).where(due_runs.c.state.in_(["waiting", "starting"])).order_by(due_runs.c.sequence)
+    query = """
+        SELECT execution_id, job_id, job, datasource, due_at, state
+        FROM due_runs
+        WHERE state IN ('waiting', 'starting')
+        ORDER BY sequence
+    """
     with catalog.transaction() as connection:
-        return [msgspec.convert(_plain(row), QueuedRun) for row in connection.execute(query).mappings()]
+        return [msgspec.convert(dict(row), QueuedRun) for row in connection.execute(query)]
 
 
 def undecided_runs(catalog: Catalog) -> list[UndecidedRun]:
     """The runs that may have to be made again: each the newest one of its job, and the first one of its due time."""
-    executions = tables.executions
-    later = executions.alias()
-    is_newest = ~(
-        sa.select(later.c.sequence)
-        .where(
-            later.c.job_id == executions.c.job_id,
-            later.c.sequence > executions.c.sequence,
-            later.c.purpose == "backup",
+    # Nearly all have the state 'started', and few executions one of those: the index to begin with is theirs.
+    query = f"""
+        SELECT due_runs.execution_id, due_runs.job_id, due_runs.due_at, executions.finished_at AS stopped_at
+        FROM due_runs JOIN executions ON executions.execution_id = due_runs.execution_id
+        WHERE executions.status IN {words([*UNDER_WAY, "interrupted"])}
+        AND likely(due_runs.state = 'started')
+        AND due_runs.stopped_execution_id IS NULL
+        AND NOT EXISTS (
+            SELECT later.sequence FROM executions AS later
+            WHERE later.job_id = executions.job_id
+            AND later.sequence > executions.sequence
+            AND later.purpose = 'backup'
         )
-        .exists()
-    )
-    query = (
-        sa.select(
-            due_runs.c.execution_id, due_runs.c.job_id, due_runs.c.due_at, executions.c.finished_at.label("stopped_at")
-        )
-        .join(executions, executions.c.execution_id == due_runs.c.execution_id)
-        .where(
-            executions.c.status.in_([*sorted(UNDER_WAY), "interrupted"]),
-            # Nearly all have this state, and few executions one of those: the index to begin with is theirs.
-            sa.func.likely(due_runs.c.state == "started"),
-            due_runs.c.stopped_execution_id.is_(None),
-            is_newest,
-        )
-        .order_by(due_runs.c.sequence)
-    )
+        ORDER BY due_runs.sequence
+    """
     with catalog.transaction() as connection:
-        return [msgspec.convert(_plain(row), UndecidedRun) for row in connection.execute(query).mappings()]
+        return [msgspec.convert(dict(row), UndecidedRun) for row in connection.execute(query)]
 
 
 def claim_again(catalog: Catalog, execution: Execution, stopped_execution_id: str) -> bool:
     """Have a run that the machine stopped wait again, as another execution. False where it was made again before."""
-    statement = sa.update(due_runs).where(
-        due_runs.c.execution_id == stopped_execution_id,
-        due_runs.c.state == "started",
-        due_runs.c.stopped_execution_id.is_(None),
-    )
-    values = {
-        "state": "waiting",
-        "execution_id": execution.execution_id,
-        "stopped_execution_id": stopped_execution_id,
-    }
+    statement = """
+        UPDATE due_runs SET state = 'waiting', execution_id = :again, stopped_execution_id = :stopped
+        WHERE execution_id = :stopped AND state = 'started' AND stopped_execution_id IS NULL
+    """
+    values = {"again": execution.execution_id, "stopped": stopped_execution_id}
     with catalog.transaction() as connection:
-        claimed = connection.execute(statement.values(**values)).rowcount == 1
+        claimed = connection.execute(statement, values).rowcount == 1
         if claimed:
             write_execution(connection, execution)
     return claimed
@@ -228,19 +192,27 @@ def claim_again(catalog: Catalog, execution: Execution, stopped_execution_id: st
 
 def stopped_before(catalog: Catalog, execution_ids: Iterable[str]) -> dict[str, str]:
     """Those of the executions that are made again, each with the one that the machine stopped."""
-    query = sa.select(due_runs.c.execution_id, due_runs.c.stopped_execution_id).where(
-        due_runs.c.execution_id.in_(list(execution_ids)), due_runs.c.stopped_execution_id.is_not(None)
-    )
+    these = among("execution_id", execution_ids)
+    query = f"""
+        SELECT execution_id, stopped_execution_id
+        FROM due_runs
+        WHERE {these.text} AND stopped_execution_id IS NOT NULL
+    """
     with catalog.transaction() as connection:
-        return {str(made): str(stopped) for made, stopped in connection.execute(query)}
+        return {str(made): str(stopped) for made, stopped in connection.execute(query, these.values)}
 
 
 def missed_runs(catalog: Catalog, since: datetime) -> list[MissedRun]:
     """Runs that were due since a moment and never came."""
-    query = sa.select(due_runs).where(due_runs.c.state == "missed", due_runs.c.due_at >= time_text(since))
+    query = """
+        SELECT job_id, job, due_at, noticed_at
+        FROM due_runs
+        WHERE state = 'missed' AND due_at >= :since
+        ORDER BY due_at
+    """
     with catalog.transaction() as connection:
-        rows = connection.execute(query.order_by(due_runs.c.due_at)).mappings().all()
-    return [msgspec.convert(_plain(row), MissedRun) for row in rows]
+        rows = connection.execute(query, {"since": time_text(since)}).fetchall()
+    return [msgspec.convert(dict(row), MissedRun) for row in rows]
 
 
 def move_due_run(catalog: Catalog, execution_id: str, *, old: tuple[DueState, ...], new: DueState) -> bool:
@@ -269,10 +241,6 @@ def end_waiting_run(
     return moved
 
 
-def _plain(row: sa.RowMapping) -> dict[str, str | None]:
-    return {str(name): value for name, value in row.items()}
-
-
-def _move(connection: sa.Connection, execution_id: str, old: tuple[DueState, ...], new: DueState) -> bool:
-    statement = sa.update(due_runs).where(due_runs.c.execution_id == execution_id, due_runs.c.state.in_(old))
-    return connection.execute(statement.values(state=new)).rowcount == 1
+def _move(connection: Connection, execution_id: str, old: tuple[DueState, ...], new: DueState) -> bool:
+    statement = f"UPDATE due_runs SET state = :new WHERE execution_id = :execution_id AND state IN {words(old)}"
+    return connection.execute(statement, {"new": new, "execution_id": execution_id}).rowcount == 1

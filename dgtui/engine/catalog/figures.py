@@ -1,18 +1,18 @@
 """What the catalogue is asked for figures: everything is summed up by SQLite, and nothing is loaded whole."""
 
+import sqlite3
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import sqlalchemy as sa
-
-from dgtui.engine.catalog import tables
 from dgtui.engine.catalog.database import Database, time_text
-from dgtui.engine.catalog.delivery_tables import deliveries, delivery_items
-from dgtui.engine.catalog.health_tables import health_checks
 from dgtui.engine.catalog.newest import last_ids, last_past_ids
-from dgtui.engine.catalog.past import past_executions, runs_ever
+from dgtui.engine.catalog.past import RUNS_EVER
+from dgtui.engine.catalog.statements import Sql, all_of, equal, words
 from dgtui.engine.model import ENDED, RESTORABLE
+
+_TABLES = ("executions", "past_executions")
+"""Of the runs that are kept, and of those that are gone."""
 
 
 class RunSum(NamedTuple):
@@ -76,76 +76,55 @@ class Waiting(NamedTuple):
 
 def run_sums(database: Database, since: datetime, until: datetime, *, job: str | None, months: bool) -> list[RunSum]:
     """The runs that began in a time and have ended, summed up by job, local day (or month) and outcome."""
-    each = sa.union_all(
-        *(
-            _measured(runs, months=months).where(
-                *_ended_backups(runs, since, until), *([runs.c.job == job] if job is not None else [])
-            )
-            for runs in (tables.executions, past_executions)
-        )
-    ).subquery()
-    kind = (each.c.job, each.c.datasource, each.c.period, each.c.status)
-    query = (
-        sa.select(
-            *kind,
-            sa.func.count(),
-            sa.func.sum(each.c.seconds),
-            sa.func.max(each.c.seconds),
-            sa.func.sum(each.c.total_size_bytes),
-            sa.func.sum(each.c.compressed_size_bytes),
-            sa.func.count(each.c.total_size_bytes),
-            sa.func.count(each.c.seconds),
-        )
-        .group_by(*kind)
-        .order_by(each.c.period)
+    chosen = _ended_backups(since, until, job)
+    day_or_month = "%Y-%m" if months else "%Y-%m-%d"
+    # What is summed up of each run is reckoned here once for all the sums.
+    each = " UNION ALL ".join(
+        f"""
+        SELECT job, datasource, strftime('{day_or_month}', started_at, 'localtime') AS period, status,
+               (julianday(finished_at) - julianday(started_at)) * 86400.0 AS seconds,
+               total_size_bytes, compressed_size_bytes
+        FROM {table} WHERE {chosen.text}
+        """
+        for table in _TABLES
     )
+    query = f"""
+        SELECT job, datasource, period, status, count(*), sum(seconds), max(seconds), sum(total_size_bytes),
+               sum(compressed_size_bytes), count(total_size_bytes), count(seconds)
+        FROM ({each})
+        GROUP BY job, datasource, period, status
+        ORDER BY period
+    """
     with database.transaction() as connection:
-        return [RunSum(*row) for row in connection.execute(query)]
-
-
-def _measured(runs: sa.Table, *, months: bool) -> sa.Select[tuple[Any, ...]]:
-    """What is summed up of each run, reckoned here once for all the sums."""
-    seconds = (sa.func.julianday(runs.c.finished_at) - sa.func.julianday(runs.c.started_at)) * 86400.0
-    period = sa.func.strftime("%Y-%m" if months else "%Y-%m-%d", runs.c.started_at, "localtime")
-    return sa.select(
-        runs.c.job,
-        runs.c.datasource,
-        period.label("period"),
-        runs.c.status,
-        seconds.label("seconds"),
-        runs.c.total_size_bytes,
-        runs.c.compressed_size_bytes,
-    )
+        return [RunSum(*row) for row in connection.execute(query, chosen.values)]
 
 
 def error_sums(database: Database, since: datetime, until: datetime, *, job: str | None) -> list[ErrorSum]:
     """By kind of error how often a run failed, the most frequent first."""
-    runs = runs_ever().subquery()
-    kind = sa.func.coalesce(runs.c.problem_kind, runs.c.status)
-    query = (
-        sa.select(kind, sa.func.count(), sa.func.max(runs.c.started_at))
-        .where(
-            *_ended_backups(runs, since, until),
-            runs.c.status.in_(["failed", "interrupted", "partial"]),
-            *([runs.c.job == job] if job is not None else []),
-        )
-        .group_by(kind)
-        .order_by(sa.func.count().desc(), kind)
-    )
+    chosen = _ended_backups(since, until, job)
+    query = f"""
+        SELECT coalesce(problem_kind, status) AS kind, count(*) AS times, max(started_at)
+        FROM ({RUNS_EVER})
+        WHERE {chosen.text} AND status IN ('failed', 'interrupted', 'partial')
+        GROUP BY kind
+        ORDER BY times DESC, kind
+    """
     with database.transaction() as connection:
-        return [ErrorSum(kind, count, _moment(last)) for kind, count, last in connection.execute(query)]
+        found = connection.execute(query, chosen.values)
+        return [ErrorSum(kind, count, _moment(last)) for kind, count, last in found]
 
 
 def run_moments(database: Database, since: datetime) -> list[RunMoment]:
     """Every backup that began since a moment, in that order, those that are still running among them."""
-    runs = runs_ever().subquery()
-    query = (
-        sa.select(runs.c.job, runs.c.started_at, runs.c.status, runs.c.total_size_bytes)
-        .where(runs.c.started_at >= time_text(since), runs.c.purpose == "backup")
-        .order_by(runs.c.started_at)
-    )
+    query = f"""
+        SELECT job, started_at, status, total_size_bytes
+        FROM ({RUNS_EVER})
+        WHERE started_at >= :since AND purpose = 'backup'
+        ORDER BY started_at
+    """
     with database.transaction() as connection:
-        return [RunMoment(job, _moment(at), status, size) for job, at, status, size in connection.execute(query)]
+        found = connection.execute(query, {"since": time_text(since)})
+        return [RunMoment(job, _moment(at), status, size) for job, at, status, size in found]
 
 
 def first_runs(database: Database, jobs: Sequence[str]) -> dict[str, datetime]:
@@ -154,8 +133,8 @@ def first_runs(database: Database, jobs: Sequence[str]) -> dict[str, datetime]:
     with database.transaction() as connection:
         for job in jobs:
             moments = [
-                connection.scalar(sa.select(sa.func.min(table.c.started_at)).where(table.c.job == job))
-                for table in (tables.executions, past_executions)
+                connection.scalar(f"SELECT min(started_at) FROM {table} WHERE job = :job", {"job": job})
+                for table in _TABLES
             ]
             known = [_moment(text) for text in moments if text is not None]
             if known:
@@ -163,15 +142,18 @@ def first_runs(database: Database, jobs: Sequence[str]) -> dict[str, datetime]:
     return found
 
 
-def newest_runs(database: Database, jobs: Sequence[str], statuses: Sequence[str]) -> dict[str, sa.RowMapping]:
+def newest_runs(database: Database, jobs: Sequence[str], statuses: Sequence[str]) -> dict[str, sqlite3.Row]:
     """Of each of these jobs the newest backup that ended like this, one that is gone by now too."""
-    names = ("job", "status", "started_at", "finished_at", "total_size_bytes", "compressed_size_bytes")
-    found: dict[str, sa.RowMapping] = {}
+    chosen = Sql(f"purpose = 'backup' AND status IN {words(statuses)}")
+    found: dict[str, sqlite3.Row] = {}
     with database.transaction() as connection:
-        for table, newest_ids in ((tables.executions, last_ids), (past_executions, last_past_ids)):
-            ids = newest_ids(jobs, table.c.purpose == "backup", table.c.status.in_(statuses))
-            query = sa.select(*(table.c[name] for name in names)).where(table.c.execution_id.in_(ids))
-            for row in connection.execute(query).mappings():
+        for table, newest_ids in zip(_TABLES, (last_ids, last_past_ids), strict=True):
+            ids = newest_ids(jobs, chosen)
+            query = f"""
+                SELECT job, status, started_at, finished_at, total_size_bytes, compressed_size_bytes
+                FROM {table} WHERE execution_id IN ({ids.text})
+            """
+            for row in connection.execute(query, ids.values):
                 other = found.get(row["job"])
                 if other is None or row["started_at"] > other["started_at"]:
                     found[row["job"]] = row
@@ -184,99 +166,82 @@ def storage_sums(
     """What each of these storages holds, and what was made since a moment, of one job or of all."""
     if not storages:
         return {}
-    copies, executions = tables.copies.c, tables.executions.c
-    size = executions.compressed_size_bytes
-    held = copies.status != "missing"
-    recent = sa.and_(executions.started_at >= time_text(since), *([executions.job == job] if job is not None else []))
+    recent = all_of(Sql("started_at >= :since", {"since": time_text(since)}), equal(job=job))
+    names = {f"storage_{number}": name for number, name in enumerate(storages)}
     # All sums of all storages at once: to group by storage, SQLite would sort every copy.
-    query = (
-        sa.select(
-            *(
-                column
-                for at in (copies.storage == name for name in storages)
-                for column in (
-                    sa.func.count().filter(at, held),
-                    sa.func.sum(size).filter(at, held),
-                    sa.func.sum(size).filter(at, recent),
-                )
-            )
-        )
-        .select_from(tables.copies)
-        .join(tables.executions, executions.execution_id == copies.execution_id)
-        .where(copies.path != "", executions.status.in_(sorted(RESTORABLE)))
+    sums = ", ".join(
+        f"""
+        count(*) FILTER (WHERE storage = :{name} AND copies.status != 'missing'),
+        sum(compressed_size_bytes) FILTER (WHERE storage = :{name} AND copies.status != 'missing'),
+        sum(compressed_size_bytes) FILTER (WHERE storage = :{name} AND {recent.text})
+        """
+        for name in names
     )
+    query = f"""
+        SELECT {sums}
+        FROM copies JOIN executions ON executions.execution_id = copies.execution_id
+        WHERE path != '' AND executions.status IN {words(RESTORABLE)}
+    """
     with database.transaction() as connection:
-        sums = iter(connection.execute(query).one())
-    return {name: StorageSum(next(sums), next(sums) or 0, next(sums) or 0) for name in storages}
+        found = iter(connection.execute(query, {**recent.values, **names}).fetchone())
+    return {name: StorageSum(next(found), next(found) or 0, next(found) or 0) for name in storages}
 
 
 def space_samples(database: Database, storage: str, since: datetime) -> list[SpaceSample]:
     """How much room a storage had, the least of each day, the oldest first."""
-    free = sa.func.json_extract(health_checks.c.figures, "$.disk_free_bytes")
-    total = sa.func.json_extract(health_checks.c.figures, "$.disk_total_bytes")
+    free = "json_extract(figures, '$.disk_free_bytes')"
+    total = "json_extract(figures, '$.disk_total_bytes')"
     # Columns beside a single min() are those of its row, which SQLite promises.
-    query = (
-        sa.select(health_checks.c.checked_at, sa.func.min(free), total)
-        .where(
-            health_checks.c.subject_kind == "storage",
-            health_checks.c.subject == storage,
-            health_checks.c.checked_at >= time_text(since),
-            free.is_not(None),
-            total.is_not(None),
-        )
-        .group_by(sa.func.substr(health_checks.c.checked_at, 1, 10))
-        .order_by(health_checks.c.checked_at)
-    )
+    query = f"""
+        SELECT checked_at, min({free}), {total}
+        FROM health_checks
+        WHERE subject_kind = 'storage' AND subject = :storage AND checked_at >= :since
+          AND {free} IS NOT NULL AND {total} IS NOT NULL
+        GROUP BY substr(checked_at, 1, 10)
+        ORDER BY checked_at
+    """
     with database.transaction() as connection:
-        return [SpaceSample(_moment(at), int(left), int(whole)) for at, left, whole in connection.execute(query)]
+        found = connection.execute(query, {"storage": storage, "since": time_text(since)})
+        return [SpaceSample(_moment(at), int(left), int(whole)) for at, left, whole in found]
 
 
 def copy_counts(database: Database) -> dict[tuple[str, str], int]:
     """How many copies each storage holds, by their state."""
-    query = sa.select(tables.copies.c.storage, tables.copies.c.status, sa.func.count()).group_by(
-        tables.copies.c.status, tables.copies.c.storage
-    )
+    query = "SELECT storage, status, count(*) FROM copies GROUP BY status, storage"
     with database.transaction() as connection:
         return {(storage, status): count for storage, status, count in connection.execute(query)}
 
 
 def lost_copies(database: Database) -> dict[tuple[str, str], int]:
     """By datasource and storage, how many copies are missing or damaged."""
-    query = (
-        sa.select(tables.executions.c.datasource, tables.copies.c.storage, sa.func.count())
-        .join(tables.executions, tables.executions.c.execution_id == tables.copies.c.execution_id)
-        .where(tables.copies.c.status.in_(["missing", "corrupt"]), tables.copies.c.path != "")
-        .group_by(tables.executions.c.datasource, tables.copies.c.storage)
-    )
+    query = """
+        SELECT datasource, storage, count(*)
+        FROM copies JOIN executions ON executions.execution_id = copies.execution_id
+        WHERE copies.status IN ('missing', 'corrupt') AND path != ''
+        GROUP BY datasource, storage
+    """
     with database.transaction() as connection:
         return {(datasource, storage): count for datasource, storage, count in connection.execute(query)}
 
 
 def waiting_deliveries(database: Database, *, before: datetime) -> Waiting:
     """How many messages wait for longer than since a moment, or were perhaps not sent."""
-    late = time_text(before)
+    late = {"late": time_text(before)}
+    unsent = """
+        SELECT count(*), min(created_at) FROM deliveries
+        WHERE status IN ('waiting', 'sending', 'perhaps sent') AND created_at < :late
+    """
+    no_part = "SELECT count(*), min(created_at) FROM delivery_items WHERE delivery_id IS NULL AND created_at < :late"
     with database.transaction() as connection:
-        count, since = connection.execute(
-            sa.select(sa.func.count(), sa.func.min(deliveries.c.created_at)).where(
-                deliveries.c.status.in_(["waiting", "sending", "perhaps sent"]), deliveries.c.created_at < late
-            )
-        ).one()
-        more, since_items = connection.execute(
-            sa.select(sa.func.count(), sa.func.min(delivery_items.c.created_at)).where(
-                delivery_items.c.delivery_id.is_(None), delivery_items.c.created_at < late
-            )
-        ).one()
+        count, since = connection.execute(unsent, late).fetchone()
+        more, since_items = connection.execute(no_part, late).fetchone()
     known = [_moment(text) for text in (since, since_items) if text is not None]
     return Waiting(times=count + more, since=min(known, default=None))
 
 
-def _ended_backups(runs: sa.FromClause, since: datetime, until: datetime) -> tuple[sa.ColumnElement[bool], ...]:
-    return (
-        runs.c.started_at >= time_text(since),
-        runs.c.started_at < time_text(until),
-        runs.c.purpose == "backup",
-        runs.c.status.in_(sorted(ENDED)),
-    )
+def _ended_backups(since: datetime, until: datetime, job: str | None) -> Sql:
+    ended = f"started_at >= :since AND started_at < :until AND purpose = 'backup' AND status IN {words(ENDED)}"
+    return all_of(Sql(ended, {"since": time_text(since), "until": time_text(until)}), equal(job=job))
 
 
 def _moment(text: str) -> datetime:

@@ -2,36 +2,42 @@
 
 from collections.abc import Collection
 
-import sqlalchemy as sa
-
-from dgtui.engine.catalog import tables
 from dgtui.engine.catalog.database import Database
 from dgtui.engine.catalog.past import move_to_past
+from dgtui.engine.catalog.statements import among
 from dgtui.engine.messages import now
 
 _PIECE = 500
+_ONLY_AT = """
+    SELECT here.execution_id FROM copies AS here
+    WHERE here.storage = :storage AND here.path != ''
+    AND NOT EXISTS (
+        SELECT 1 FROM copies AS elsewhere
+        WHERE elsewhere.execution_id = here.execution_id AND elsewhere.storage != :storage AND elsewhere.path != ''
+    )
+"""
+"""The executions that lie at a storage and nowhere else."""
 
 
 def copies_elsewhere(database: Database, storages: Collection[str]) -> dict[str, int]:
     """How many copies are known to lie, or perhaps lie, at other storages than these."""
-    columns = tables.copies.c
-    query = (
-        sa.select(columns.storage, sa.func.count())
-        .where(columns.storage.not_in(sorted(storages)), columns.path != "", columns.status != "missing")
-        .group_by(columns.storage)
-    )
+    these = among("storage", storages)
+    query = f"""
+        SELECT storage, count(*) FROM copies
+        WHERE NOT ({these.text}) AND path != '' AND status != 'missing'
+        GROUP BY storage
+    """
     with database.transaction() as connection:
-        return {str(storage): int(count) for storage, count in connection.execute(query)}
+        return {str(storage): int(count) for storage, count in connection.execute(query, these.values)}
 
 
 def count_at(database: Database, storage: str) -> tuple[int, int]:
     """How many copies are known at a storage, and how many executions have no copy anywhere else."""
-    columns = tables.copies.c
-    copies = sa.select(sa.func.count()).select_from(tables.copies)
-    alone = sa.select(sa.func.count()).select_from(_only_at(storage).subquery())
+    values = {"storage": storage}
     with database.transaction() as connection:
-        known = connection.scalar(copies.where(columns.storage == storage, columns.path != ""))
-        return known or 0, connection.scalar(alone) or 0
+        known = connection.scalar("SELECT count(*) FROM copies WHERE storage = :storage AND path != ''", values)
+        alone = connection.scalar(f"SELECT count(*) FROM ({_ONLY_AT})", values)
+    return int(known), int(alone)
 
 
 def forget_storage(database: Database, storage: str) -> None:
@@ -39,23 +45,14 @@ def forget_storage(database: Database, storage: str) -> None:
     while _forget_some(database, storage):
         pass
     with database.transaction() as connection:
-        connection.execute(sa.delete(tables.copies).where(tables.copies.c.storage == storage))
-        connection.execute(sa.delete(tables.storages).where(tables.storages.c.name == storage))
+        connection.execute("DELETE FROM copies WHERE storage = :storage", {"storage": storage})
+        connection.execute("DELETE FROM storages WHERE name = :storage", {"storage": storage})
 
 
 def _forget_some(database: Database, storage: str) -> bool:
     """Move some executions to the past, so that nobody waits for long; whether there may be more."""
     with database.transaction() as connection:
-        ids = list(connection.scalars(_only_at(storage).limit(_PIECE)))
+        ids = connection.scalars(f"{_ONLY_AT} LIMIT {_PIECE}", {"storage": storage})
         for execution_id in ids:
             move_to_past(connection, execution_id, at=now())
     return bool(ids)
-
-
-def _only_at(storage: str) -> sa.Select[str]:
-    """The executions that lie at a storage and nowhere else."""
-    here, elsewhere = tables.copies.alias(), tables.copies.alias()
-    others = sa.exists().where(
-        elsewhere.c.execution_id == here.c.execution_id, elsewhere.c.storage != storage, elsewhere.c.path != ""
-    )
-    return sa.select(here.c.execution_id).where(here.c.storage == storage, here.c.path != "", ~others)

@@ -5,11 +5,12 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 import msgspec
-import sqlalchemy as sa
 
+from dgtui.engine.catalog.connection import Connection
 from dgtui.engine.catalog.database import Database, time_text
-from dgtui.engine.catalog.health_tables import check_columns, decoded_check, health_checks, health_states
+from dgtui.engine.catalog.health_rows import check_columns, decoded_check
 from dgtui.engine.catalog.health_thinning import thin_checks
+from dgtui.engine.catalog.statements import Sql, all_of, equal
 from dgtui.engine.health_model import (
     HealthCheck,
     HealthEvent,
@@ -23,29 +24,15 @@ _USUAL_CHECKS = 288
 Judge = Callable[[HealthState, Sequence[float]], tuple[HealthState, tuple[HealthEvent, ...]]]
 """Makes of the state before a check, and the latencies up to then, the state after it and what is to be told."""
 
-_OF_SUBJECT = (
-    health_checks.c.subject_kind == sa.bindparam("of_kind"),
-    health_checks.c.subject == sa.bindparam("of_name"),
-)
-_STATE_OF_SUBJECT = (
-    health_states.c.subject_kind == sa.bindparam("of_kind"),
-    health_states.c.subject == sa.bindparam("of_name"),
-)
-# Each check runs all of these: put together once, they take half the time.
-_ADD = sa.insert(health_checks)
-_KNOWN = sa.select(health_states.c.record, health_states.c.untold).where(*_STATE_OF_SUBJECT)
-_CHANGE = (
-    sa.update(health_states)
-    .where(*_STATE_OF_SUBJECT)
-    .values({name: sa.bindparam(name) for name in ("status", "record", "untold")})
-)
-_BEGIN = sa.insert(health_states)
-_ANSWERS = (
-    sa.select(health_checks.c.latency_seconds, health_checks.c.result)
-    .where(*_OF_SUBJECT)
-    .order_by(health_checks.c.checked_at.desc())
-    .limit(_USUAL_CHECKS)
-)
+_OF_SUBJECT = "subject_kind = :subject_kind AND subject = :subject"
+_KNOWN = f"SELECT record, untold FROM health_states WHERE {_OF_SUBJECT}"
+_UNTOLD = f"SELECT untold FROM health_states WHERE {_OF_SUBJECT}"
+_LEAVE_UNTOLD = f"UPDATE health_states SET untold = :untold WHERE {_OF_SUBJECT}"
+_ANSWERS = f"""
+    SELECT latency_seconds, result FROM health_checks
+    WHERE {_OF_SUBJECT}
+    ORDER BY checked_at DESC LIMIT {_USUAL_CHECKS}
+"""
 
 
 class HealthRecords:
@@ -63,7 +50,7 @@ class HealthRecords:
             for check, judge in checks:
                 former, waiting = _known(connection, check.subject)
                 state, events = judge(former, self._latencies_of(connection, check.subject))
-                connection.execute(_ADD, check_columns(check))
+                connection.insert("health_checks", check_columns(check))
                 _save(connection, state, [*waiting, *events])
                 states.append(state)
         for check, _ in checks:
@@ -71,47 +58,40 @@ class HealthRecords:
                 self._latencies[check.subject].append(check.latency_seconds)
         return states
 
-    def _latencies_of(self, connection: sa.Connection, subject: Watched) -> Sequence[float]:
+    def _latencies_of(self, connection: Connection, subject: Watched) -> Sequence[float]:
         """How long the last answers took, the oldest first."""
         if subject not in self._latencies:
-            found = connection.execute(_ANSWERS, _named(subject)).all()
+            found = connection.execute(_ANSWERS, _named(subject))
             answers = [latency for latency, result in found if result == "ok" and latency is not None]
             self._latencies[subject] = deque(reversed(answers), maxlen=_USUAL_CHECKS)
         return self._latencies[subject]
 
     def untold(self) -> list[HealthEvent]:
         """The events that nobody was told of yet, the oldest first of each object."""
-        query = sa.select(health_states.c.untold).where(health_states.c.untold != "[]")
         with self._database.transaction() as connection:
-            texts = connection.scalars(query).all()
+            texts = connection.scalars("SELECT untold FROM health_states WHERE untold != '[]'")
         return [event for text in texts for event in msgspec.json.decode(text, type=list[HealthEvent])]
 
     def mark_told(self, events: Sequence[HealthEvent]) -> None:
         """Forget events that were told; those that came meanwhile stay."""
         with self._database.exclusive() as connection:
             for subject in {event.subject for event in events}:
-                text = connection.scalar(sa.select(health_states.c.untold).where(*_is(health_states, subject))) or "[]"
+                text = connection.scalar(_UNTOLD, _named(subject)) or "[]"
                 left = [event for event in msgspec.json.decode(text, type=list[HealthEvent]) if event not in events]
-                connection.execute(
-                    sa.update(health_states)
-                    .where(*_is(health_states, subject))
-                    .values(untold=msgspec.json.encode(left).decode())
-                )
+                connection.execute(_LEAVE_UNTOLD, {"untold": msgspec.json.encode(left).decode(), **_named(subject)})
 
     def states(self, kind: WatchedKind | None = None) -> dict[Watched, HealthState]:
         """How everything that was ever checked stands."""
-        query = sa.select(health_states.c.record)
-        if kind is not None:
-            query = query.where(health_states.c.subject_kind == kind)
+        chosen = equal(subject_kind=kind)
         with self._database.transaction() as connection:
-            found = [msgspec.json.decode(text, type=HealthState) for text in connection.scalars(query)]
+            texts = connection.scalars(f"SELECT record FROM health_states WHERE {chosen.text}", chosen.values)
+        found = [msgspec.json.decode(text, type=HealthState) for text in texts]
         return {state.subject: state for state in found}
 
     def checks_told(self) -> dict[tuple[str, str], datetime | None]:
         """By kind and name, when each thing was checked last; None where people are still to be told what it found."""
-        query = sa.select(health_states.c.record, health_states.c.untold)
         with self._database.transaction() as connection:
-            rows = connection.execute(query).all()
+            rows = connection.execute("SELECT record, untold FROM health_states").fetchall()
         found = [(msgspec.json.decode(record, type=HealthState), untold) for record, untold in rows]
         return {
             (state.subject.kind, state.subject.name): state.checked_at if untold == "[]" else None
@@ -122,13 +102,14 @@ class HealthRecords:
         self, subject: Watched | None = None, *, kind: WatchedKind | None = None, limit: int | None = None
     ) -> list[HealthCheck]:
         """Checks, the newest first."""
-        query = sa.select(health_checks).order_by(health_checks.c.checked_at.desc(), health_checks.c.sequence.desc())
-        if subject is not None:
-            query = query.where(*_is(health_checks, subject))
-        elif kind is not None:
-            query = query.where(health_checks.c.subject_kind == kind)
+        chosen = Sql(_OF_SUBJECT, _named(subject)) if subject is not None else equal(subject_kind=kind)
+        query = f"""
+            SELECT * FROM health_checks WHERE {chosen.text}
+            ORDER BY checked_at DESC, sequence DESC LIMIT :most
+        """
         with self._database.transaction() as connection:
-            return [decoded_check(row) for row in connection.execute(query.limit(limit)).mappings()]
+            rows = connection.execute(query, {**chosen.values, "most": -1 if limit is None else limit})
+            return [decoded_check(row) for row in rows]
 
     def watched_since(self, subject: Watched, at: datetime) -> datetime | None:
         """Since when something is watched without having been switched off meanwhile; None where it is not yet."""
@@ -142,23 +123,24 @@ class HealthRecords:
 
     def first_check(self, subject: Watched) -> datetime | None:
         """When something was checked for the first time, as far as that is still known."""
-        query = sa.select(sa.func.min(health_checks.c.checked_at)).where(*_is(health_checks, subject))
+        query = f"SELECT min(checked_at) FROM health_checks WHERE {_OF_SUBJECT}"
         with self._database.transaction() as connection:
-            text = connection.scalar(query)
+            text = connection.scalar(query, _named(subject))
         return datetime.fromisoformat(text) if text is not None else None
 
     def latencies_since(
         self, kind: WatchedKind, since: datetime, *, name: str | None = None
     ) -> dict[str, list[tuple[datetime, float | None]]]:
         """By name: when each check was, the oldest first, and how long its answer took; None where it failed."""
-        query = sa.select(
-            health_checks.c.subject, health_checks.c.checked_at, health_checks.c.latency_seconds, health_checks.c.result
-        ).where(health_checks.c.subject_kind == kind, health_checks.c.checked_at >= time_text(since))
-        if name is not None:
-            query = query.where(health_checks.c.subject == name)
+        recent = Sql("checked_at >= :since", {"since": time_text(since)})
+        chosen = all_of(recent, equal(subject_kind=kind, subject=name))
+        query = f"""
+            SELECT subject, checked_at, latency_seconds, result FROM health_checks WHERE {chosen.text}
+            ORDER BY checked_at
+        """
         found: dict[str, list[tuple[datetime, float | None]]] = {}
         with self._database.transaction() as connection:
-            for subject, at, latency, result in connection.execute(query.order_by(health_checks.c.checked_at)):
+            for subject, at, latency, result in connection.execute(query, chosen.values):
                 moment = datetime.fromisoformat(at)
                 found.setdefault(subject, []).append((moment, latency if result == "ok" else None))
         return found
@@ -169,7 +151,7 @@ class HealthRecords:
             self._latencies.pop(subject, None)
         with self._database.exclusive() as connection:
             for subject in subjects:
-                connection.execute(sa.delete(health_states).where(*_is(health_states, subject)))
+                connection.execute(f"DELETE FROM health_states WHERE {_OF_SUBJECT}", _named(subject))
 
     def thin(self, now: datetime) -> int:
         """Remove old checks by their age; how many."""
@@ -178,28 +160,23 @@ class HealthRecords:
         return thin_checks(self._database, now)
 
 
-def _is(table: sa.Table, subject: Watched) -> tuple[sa.ColumnElement[bool], ...]:
-    return table.c.subject_kind == subject.kind, table.c.subject == subject.name
-
-
 def _named(subject: Watched) -> dict[str, str]:
-    return {"of_kind": subject.kind, "of_name": subject.name}
+    return {"subject_kind": subject.kind, "subject": subject.name}
 
 
-def _known(connection: sa.Connection, subject: Watched) -> tuple[HealthState, list[HealthEvent]]:
+def _known(connection: Connection, subject: Watched) -> tuple[HealthState, list[HealthEvent]]:
     """How something stood last, and what nobody was told of it yet."""
-    row = connection.execute(_KNOWN, _named(subject)).first()
+    row = connection.execute(_KNOWN, _named(subject)).fetchone()
     if row is None:
         return HealthState(subject=subject), []
     return msgspec.json.decode(row[0], type=HealthState), msgspec.json.decode(row[1], type=list[HealthEvent])
 
 
-def _save(connection: sa.Connection, state: HealthState, untold: Sequence[HealthEvent]) -> None:
+def _save(connection: Connection, state: HealthState, untold: Sequence[HealthEvent]) -> None:
     values = {
+        **_named(state.subject),
         "status": state.status,
         "record": msgspec.json.encode(state).decode(),
         "untold": msgspec.json.encode(untold).decode(),
     }
-    if not connection.execute(_CHANGE, {**_named(state.subject), **values}).rowcount:
-        subject = state.subject
-        connection.execute(_BEGIN, {"subject_kind": subject.kind, "subject": subject.name, **values})
+    connection.upsert("health_states", values, key="subject_kind, subject")

@@ -8,20 +8,15 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import msgspec
-import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
 
 from dgtui.engine.catalog.database import Database, time_text
-from dgtui.engine.catalog.health_tables import health_checks
-from dgtui.engine.catalog.tables import meta
 
 _ALL_FOR = timedelta(days=2)
 _HOURLY_FOR = timedelta(days=30)
 _DAILY_FOR = timedelta(days=366)
 _MOST_PIECES = 60
 """Of one thinning: what is left is for the next."""
-_THIN = sa.text(
-    """
+_THIN = """
     DELETE FROM health_checks WHERE sequence IN (
         SELECT sequence FROM (
             SELECT sequence, checked_at, result,
@@ -37,8 +32,7 @@ _THIN = sa.text(
         WHERE place > 1 AND checked_at >= :from_time AND checked_at < :to_time
           AND (before = 'ok') = (result = 'ok') AND (after = 'ok') = (result = 'ok')
     )
-    """
-)
+"""
 """Keeps the first check of each hour (or day), and both sides of every change between good and failed."""
 
 
@@ -63,8 +57,8 @@ _LEVELS = (
 def thin_checks(database: Database, now: datetime) -> int:
     """Remove old checks by their age; how many."""
     with database.exclusive() as connection:
-        too_old = health_checks.c.checked_at < time_text(now - _DAILY_FOR)
-        removed = connection.execute(sa.delete(health_checks).where(too_old)).rowcount
+        too_old = {"before": time_text(now - _DAILY_FOR)}
+        removed = connection.execute("DELETE FROM health_checks WHERE checked_at < :before", too_old).rowcount
     for level in _LEVELS:
         for start, end in _pieces(database, level, now):
             removed += _thin_piece(database, level, start, end)
@@ -75,10 +69,9 @@ def _pieces(database: Database, level: _Level, now: datetime) -> Iterator[tuple[
     last = _floor(now - level.age, level.step)
     for _ in range(_MOST_PIECES):
         with database.transaction() as connection:
-            done = connection.scalar(sa.select(meta.c.value).where(meta.c.key == level.key)) or ""
-            oldest = connection.scalar(
-                sa.select(sa.func.min(health_checks.c.checked_at)).where(health_checks.c.checked_at >= done)
-            )
+            done = connection.scalar("SELECT value FROM meta WHERE key = :key", {"key": level.key}) or ""
+            left = "SELECT min(checked_at) FROM health_checks WHERE checked_at >= :done"
+            oldest = connection.scalar(left, {"done": done})
         if oldest is None:
             return
         start = _floor(datetime.fromisoformat(oldest), level.step)
@@ -94,10 +87,9 @@ def _thin_piece(database: Database, level: _Level, start: datetime, end: datetim
         "from_margin": time_text(start - level.margin),
         "to_margin": time_text(end + level.margin),
     }
-    done = insert(meta).values(key=level.key, value=time_text(end))
     with database.exclusive() as connection:
         removed = connection.execute(_THIN, {"digits": level.digits, **times}).rowcount
-        connection.execute(done.on_conflict_do_update(index_elements=["key"], set_={"value": time_text(end)}))
+        connection.upsert("meta", {"key": level.key, "value": time_text(end)}, key="key")
     return removed
 
 

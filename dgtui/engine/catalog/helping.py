@@ -10,6 +10,8 @@ import select
 import threading
 from collections.abc import Callable, Iterator, Sequence
 
+from dgtui.engine.files import write_all
+
 _WORTH_PAGES = 8
 """Fewer are read before a helper has begun."""
 _READY_AT_MOST = 4
@@ -27,8 +29,7 @@ def read_pages(pages: Sequence[str], read: Callable[[str], str], let_go: Callabl
     Who is done with one takes the next: for somebody who has more to do than to read, the helper reads almost all.
     `let_go` closes what must not be open in two processes; `read` opens it again.
     """
-    alone = threading.active_count() == 1 and len(os.sched_getaffinity(0)) > 1
-    if len(pages) < _WORTH_PAGES or not alone:
+    if not are_worth_it(pages):
         yield from map(read, pages)
         return
     let_go()
@@ -45,6 +46,27 @@ def read_pages(pages: Sequence[str], read: Callable[[str], str], let_go: Callabl
                     # A helper that died has left the rest to us.
                     ready[wanted] = read(page)
             yield ready.pop(wanted)
+
+
+def are_worth_it(pages: Sequence[str]) -> bool:
+    """Whether they are read sooner by two processes, and this one may become two."""
+    alone = threading.active_count() == 1 and len(os.sched_getaffinity(0)) > 1
+    return alone and len(pages) >= _WORTH_PAGES
+
+
+def send(pipe: int, message: bytes) -> None:
+    """Write a message that `receive` reads at the other end. Raises BrokenPipeError where nobody does any more."""
+    write_all(pipe, len(message).to_bytes(_LENGTH_BYTES) + message)
+
+
+def receive(pipe: int) -> bytes | None:
+    """The next message; None where none comes any more, or not the whole of it."""
+    head = _read(pipe, _LENGTH_BYTES)
+    if len(head) < _LENGTH_BYTES:
+        return None
+    length = int.from_bytes(head)
+    message = _read(pipe, length)
+    return message if len(message) == length else None
 
 
 @contextlib.contextmanager
@@ -86,12 +108,8 @@ def _helper(tickets: int, pages: Sequence[str], read: Callable[[str], str]) -> I
 def _help(tickets: int, pages: Sequence[str], read: Callable[[str], str], writing: int) -> None:
     """Never returns, whatever happens: what is open and registered here belongs to the parent."""
     try:
-        with os.fdopen(writing, "wb") as answers:
-            while (place := _next(tickets)) is not None:
-                text = read(pages[place]).encode()
-                answers.write(place.to_bytes(_PLACE_BYTES) + len(text).to_bytes(_LENGTH_BYTES))
-                answers.write(text)
-                answers.flush()
+        while (place := _next(tickets)) is not None:
+            send(writing, place.to_bytes(_PLACE_BYTES) + read(pages[place]).encode())
     finally:
         os._exit(0)
 
@@ -104,16 +122,13 @@ def _has_news(answers: int) -> bool:
 
 def _answer(answers: int) -> tuple[int, str] | None:
     """The place and the text of a page that the helper has read; None where none comes any more, or not the whole."""
-    head = _read(answers, _PLACE_BYTES + _LENGTH_BYTES)
-    place, length = int.from_bytes(head[:_PLACE_BYTES]), int.from_bytes(head[_PLACE_BYTES:])
-    if len(head) < _PLACE_BYTES + _LENGTH_BYTES or len(text := _read(answers, length)) < length:
-        return None
-    return place, text.decode()
+    message = receive(answers)
+    return None if message is None else (int.from_bytes(message[:_PLACE_BYTES]), message[_PLACE_BYTES:].decode())
 
 
-def _read(file: int, length: int) -> bytes:
+def _read(pipe: int, length: int) -> bytes:
     """As many bytes, or those before its end."""
     pieces = bytearray()
-    while len(pieces) < length and (piece := os.read(file, length - len(pieces))):
+    while len(pieces) < length and (piece := os.read(pipe, length - len(pieces))):
         pieces += piece
     return bytes(pieces)

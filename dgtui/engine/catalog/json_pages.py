@@ -1,126 +1,111 @@
 """Executions by the hundred thousand as JSON that SQLite writes itself, without a row of them becoming an object."""
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
 
-import sqlalchemy as sa
+import msgspec
 
-from dgtui.engine.catalog import tables
 from dgtui.engine.catalog.database import Database
 from dgtui.engine.catalog.helping import read_pages
+from dgtui.engine.catalog.statements import Sql, json_list
 from dgtui.engine.model import Copy
 
 PAGE = 1000
 """So many executions are read at once."""
-TextOf = Callable[[sa.ColumnElement[bool]], sa.Select[tuple[str]]]
-"""The statement for the text of all executions for which something holds; None where there are none."""
+TextOf = Callable[[Sql], Sql]
+"""The statement for the text of all executions for which something holds; null where there are none."""
 _JSON = ("warnings", "problem")
-_NOWHERE = sa.literal_column("0", sa.Integer)
 _MOMENTS = ("started_at", "finished_at", "expires_at", "protected_until", "checked_at")
 
 
-def json_pages(database: Database, chosen: sa.Select[tuple[int]], text: sa.SQLColumnExpression[str]) -> Iterator[str]:
+def json_pages(database: Database, chosen: Sql, text: str) -> Iterator[str]:
     """The `text` of each chosen execution (by their sequences, in their order) with commas between, page by page.
 
     What is removed meanwhile is left out, and nobody waits for the catalogue while they are read.
     """
-    query = _page_query(text)
+    read = page_reader(database, text)
+    yield from filter(None, read_pages(pages_of(database, chosen, PAGE), read, database.close))
+
+
+def page_reader(database: Database, text: str) -> Callable[[str], str]:
+    """What reads the `text` of each execution of a page with commas between."""
+    # In the order of the array, as it is walked through.
+    query = f"""
+        SELECT group_concat((SELECT {text} FROM executions WHERE sequence = wanted.value), ',\n')
+        FROM json_each(:page) AS wanted
+    """
 
     def read(page: str) -> str:
         with database.transaction() as connection:
             return connection.scalar(query, {"page": page}) or ""
 
-    yield from filter(None, read_pages(_sequences(database, chosen, PAGE), read, database.close))
+    return read
 
 
-def texts_of_ranges(database: Database, text_of: TextOf, chosen: sa.ColumnElement[bool], *, size: int) -> Iterator[str]:
+def texts_of_ranges(database: Database, text_of: TextOf, chosen: Sql, *, size: int) -> Iterator[str]:
     """What `text_of` tells of almost all executions, `size` at once, in the order of their sequences."""
-    sequence = tables.executions.c.sequence
-    begin, end = sa.bindparam("begin", type_=sa.Integer), sa.bindparam("end", type_=sa.Integer)
-    query = text_of((sequence >= begin) & (sequence < end) & chosen)
+    query, values = text_of(Sql(f"sequence >= :begin AND sequence < :end AND ({chosen.text})", chosen.values))
 
     def read(page: str) -> str:
-        begins, ends = page.split()
+        begin, end = page.split()
         with database.transaction() as connection:
-            return connection.scalar(query, {"begin": int(begins), "end": int(ends)}) or ""
+            return connection.scalar(query, {**values, "begin": int(begin), "end": int(end)}) or ""
 
     yield from filter(None, read_pages(_ranges(database, size), read, database.close))
 
 
-def texts_of_sequences(
-    database: Database, text_of: TextOf, chosen: sa.Select[tuple[int]], *, size: int
-) -> Iterator[str]:
+def texts_of_sequences(database: Database, text_of: TextOf, chosen: Sql, *, size: int) -> Iterator[str]:
     """What `text_of` tells of the chosen executions (by their sequences), `size` at once."""
-    wanted = sa.func.json_each(sa.bindparam("page")).table_valued("value")
-    query = text_of(tables.executions.c.sequence.in_(sa.select(wanted.c.value)))
+    query, values = text_of(Sql("sequence IN (SELECT value FROM json_each(:page))"))
 
     def read(page: str) -> str:
         with database.transaction() as connection:
-            return connection.scalar(query, {"page": page}) or ""
+            return connection.scalar(query, {**values, "page": page}) or ""
 
-    yield from filter(None, read_pages(_sequences(database, chosen, size), read, database.close))
+    yield from filter(None, read_pages(pages_of(database, chosen, size), read, database.close))
 
 
 def _ranges(database: Database, size: int) -> list[str]:
     """The first sequence of each page and of the next one; where few were removed, each has about as many."""
-    sequence = tables.executions.c.sequence
-    query = sa.select(sa.func.min(sequence), sa.func.max(sequence), sa.func.count(sequence))
+    query = "SELECT min(sequence), max(sequence), count(sequence) FROM executions"
     with database.transaction() as connection:
-        first, last, number = connection.execute(query).one()
+        first, last, number = connection.execute(query).fetchone()
     if not number:
         return []
     step = -(-(last + 1 - first) // -(-number // size))
     return [f"{begin} {begin + step}" for begin in range(first, last + 1, step)]
 
 
-def _sequences(database: Database, chosen: sa.Select[tuple[int]], size: int) -> list[str]:
-    """The sequences of each page as a JSON array."""
-    found = chosen.subquery()
-    place = sa.func.row_number().over()
-    numbered = sa.select(found.c.sequence, ((place - 1) // size).label("page")).subquery()
-    query = sa.select(sa.func.json_group_array(numbered.c.sequence)).group_by(numbered.c.page)
+def pages_of(database: Database, chosen: Sql, size: int) -> list[str]:
+    """The sequences of the chosen executions, those of each page as a JSON array."""
     with database.transaction() as connection:
-        return list(connection.scalars(query.order_by(numbered.c.page)))
+        # As one text: to fetch as many rows takes twice as long.
+        text = connection.scalar(f"SELECT json_group_array(sequence) FROM ({chosen.text})", chosen.values)
+    sequences = msgspec.json.decode(text, type=list[int])
+    return [json_list(sequences[begin : begin + size]) for begin in range(0, len(sequences), size)]
 
 
-def _page_query(text: sa.SQLColumnExpression[str]) -> sa.Select[tuple[str]]:
-    """Of one page; None where all of it is gone."""
-    wanted = sa.func.json_each(sa.bindparam("page")).table_valued("value")
-    one = sa.select(text).where(tables.executions.c.sequence == wanted.c.value).scalar_subquery()
-    # In the order of the array, as it is walked through.
-    return sa.select(sa.func.group_concat(one, literal(",\n"))).select_from(wanted)
-
-
-def copies_text() -> sa.ScalarSelect[Any]:
+def copies_text() -> str:
     """The copies of an execution as JSON objects with commas between, in the order of their storages."""
-    copy = sa.func.json_object(*members(Copy.__struct_fields__, tables.copies.c))
     # That order is the one of the key of their table.
-    copies = sa.select(sa.func.group_concat(copy))
-    return copies.where(tables.copies.c.execution_id == tables.executions.c.execution_id).scalar_subquery()
+    return f"""(
+        SELECT group_concat(json_object({members("copies", Copy.__struct_fields__)}))
+        FROM copies WHERE copies.execution_id = executions.execution_id
+    )"""
 
 
-def members(names: Iterable[str], columns: Any) -> list[Any]:
-    """The names and values of an object's members, as msgspec writes them."""
-    found: list[Any] = []
-    for name in names:
-        value = columns[name]
-        if name in _JSON:
-            value = sa.func.json(value)
-        elif name in _MOMENTS:
-            value = moment_text(value)
-        found += [literal(name), value]
-    return found
+def members(table: str, names: Iterable[str]) -> str:
+    """The names and values of the members of an object made of a table's columns, as msgspec writes them."""
+    return ", ".join(f"'{name}', {_member(f'{table}.{name}')}" for name in names)
 
 
-def moment_text(column: sa.ColumnElement[Any]) -> sa.ColumnElement[str]:
+def _member(column: str) -> str:
+    name = column.rpartition(".")[2]
+    if name in _JSON:
+        return f"json({column})"
+    return moment_text(column) if name in _MOMENTS else column
+
+
+def moment_text(column: str) -> str:
     """A time without the fraction that it does not have."""
-    without = literal(".000000Z")
     # Almost none is like that, and to look takes a third as long as to replace what is not there.
-    return sa.case(
-        (sa.func.instr(column, without) != _NOWHERE, sa.func.replace(column, without, literal("Z"))), else_=column
-    )
-
-
-def literal(text: str) -> sa.ColumnElement[str]:
-    """A text of ours in a statement: as parameters they would be too many for one."""
-    return sa.literal_column(f"'{text}'", sa.String)
+    return f"CASE WHEN instr({column}, '.000000Z') THEN replace({column}, '.000000Z', 'Z') ELSE {column} END"

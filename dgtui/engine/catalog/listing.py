@@ -1,53 +1,54 @@
 """Executions as `list` prints them: as JSON, and what a line of its table needs."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
-import sqlalchemy as sa
 
-from dgtui.engine.catalog import tables
+from dgtui.engine.catalog import json_pages
 from dgtui.engine.catalog.database import Database
-from dgtui.engine.catalog.json_pages import copies_text, json_pages, literal, members, moment_text
-from dgtui.engine.catalog.proofs import proofs
+from dgtui.engine.catalog.halves import Measured, tell_in_halves
+from dgtui.engine.catalog.json_pages import copies_text, members, moment_text, page_reader, pages_of
+from dgtui.engine.catalog.statements import Sql
 from dgtui.engine.model import Execution, Listed
 
+Tell = Callable[[Iterable[list[Listed]]], Measured]
+"""What puts pages of executions into words."""
 _listed = msgspec.json.Decoder(list[Listed])
+_NEWEST_PROOF = f"""(
+    SELECT printf('"proven_at":%s,"proven_by":"%s"', json_quote({moment_text("proven_at")}), how)
+    FROM proofs WHERE proofs.execution_id = executions.execution_id AND outcome || '' = 'completed'
+    ORDER BY proven_at DESC, proofs.sequence DESC LIMIT 1
+)"""
 
 
-def execution_pages(database: Database, chosen: sa.Select[tuple[int]]) -> Iterator[str]:
+def execution_pages(database: Database, chosen: Sql) -> Iterator[str]:
     """The chosen executions (by their sequences, in their order) as JSON objects with commas between, page by page.
 
     Each is as msgspec writes it, with its copies, and after those when and how it was proven last.
     """
     names = (name for name in Execution.__struct_fields__ if name not in ("copies", "sequence"))
-    own = sa.func.json_object(*members(names, tables.executions.c))
     # As members of the object the copies would be read once more, which takes as long as all the rest. What comes
     # before them ends with the reason of a pin: in quotes, or null.
-    text = sa.func.printf(
-        literal('%s,"copies":[%s],"sequence":%d,%s}'),
-        sa.func.rtrim(own, literal("}")),
-        copies_text(),
-        tables.executions.c.sequence,
-        sa.func.coalesce(_proof_text(), literal('"proven_at":null,"proven_by":null')),
-    )
-    return json_pages(database, chosen, text)
+    text = f"""printf(
+        '%s,"copies":[%s],"sequence":%d,%s}}',
+        rtrim(json_object({members("executions", names)}), '}}'),
+        {copies_text()},
+        sequence,
+        coalesce({_NEWEST_PROOF}, '"proven_at":null,"proven_by":null')
+    )"""
+    return json_pages.json_pages(database, chosen, text)
 
 
-def listed_executions(database: Database, chosen: sa.Select[tuple[int]]) -> Iterator[list[Listed]]:
-    """What a line tells of each of the chosen executions (by their sequences, in their order), page by page."""
-    columns = tables.executions.c
-    reckoned: dict[str, sa.ColumnElement[Any]] = {"warnings": sa.func.json_array_length(columns.warnings)}
-    text = sa.func.json_array(*(reckoned.get(name, columns[name]) for name in Listed.__struct_fields__))
-    # To put them into words takes as long as to read them.
-    for page in json_pages(database, chosen, text):
-        yield _listed.decode(f"[{page}]")
+def listed_executions(database: Database, chosen: Sql, tell: Tell) -> Iterator[str]:
+    """What is told of the chosen executions (by their sequences, in their order), in one text or two.
 
+    To put them into words takes longer than to read them: the helper does that too.
+    """
+    reckoned = {"warnings": "json_array_length(warnings)"}
+    text = f"json_array({', '.join(reckoned.get(name, name) for name in Listed.__struct_fields__)})"
+    read = page_reader(database, text)
 
-def _proof_text() -> sa.ScalarSelect[Any]:
-    proven_at = sa.func.json_quote(moment_text(proofs.c.proven_at))
-    text = sa.func.printf(literal('"proven_at":%s,"proven_by":"%s"'), proven_at, proofs.c.how)
-    newest = sa.select(text).where(
-        proofs.c.execution_id == tables.executions.c.execution_id, proofs.c.outcome.op("||")("") == "completed"
-    )
-    return newest.order_by(proofs.c.proven_at.desc(), proofs.c.sequence.desc()).limit(1).scalar_subquery()
+    def told(pages: Sequence[str]) -> Measured:
+        return tell(_listed.decode(f"[{read(page)}]") for page in pages)
+
+    return tell_in_halves(pages_of(database, chosen, json_pages.PAGE), told, database.close)

@@ -2,29 +2,25 @@
 
 from collections.abc import Sequence
 
-import msgspec
-import sqlalchemy as sa
-
-from dgtui.engine.catalog import tables
 from dgtui.engine.catalog.catalog import Catalog
+from dgtui.engine.catalog.statements import Sql, json_list, words
 from dgtui.engine.model import RESTORABLE, Execution
 
 
 def executions_named(catalog: Catalog, execution_ids: Sequence[str]) -> dict[str, Execution]:
     """Those of these executions that are known, by their ids."""
-    ids = msgspec.json.encode(list(execution_ids)).decode()
-    wanted = sa.select(sa.func.json_each(ids).table_valued("value").c.value)
-    query = sa.select(tables.executions).where(tables.executions.c.execution_id.in_(wanted))
-    return {found.execution_id: found for found in catalog.select_executions(query)}
+    wanted = "WHERE execution_id IN (SELECT value FROM json_each(:ids))"
+    found = catalog.select_executions(Sql(wanted, {"ids": json_list(execution_ids)}))
+    return {execution.execution_id: execution for execution in found}
 
 
 def folders_around(catalog: Catalog, job: str, name: str) -> tuple[str, ...]:
     """The names of the job's backup folders next to a name: the last before it and the first after it, or it itself."""
-    columns = tables.executions.c
-    chosen = sa.select(columns.folder).where(columns.job == job, columns.status.in_(sorted(RESTORABLE)))
+    chosen = f"SELECT folder FROM executions WHERE job = :job AND status IN {words(RESTORABLE)}"
     queries = (
-        chosen.where(columns.folder >= name).order_by(columns.folder).limit(1),
-        chosen.where(columns.folder < name).order_by(columns.folder.desc()).limit(1),
+        f"{chosen} AND folder >= :name ORDER BY folder LIMIT 1",
+        f"{chosen} AND folder < :name ORDER BY folder DESC LIMIT 1",
     )
+    values = {"job": job, "name": name}
     with catalog.transaction() as connection:
-        return tuple(str(found) for query in queries if (found := connection.scalar(query)) is not None)
+        return tuple(str(found) for query in queries if (found := connection.scalar(query, values)) is not None)

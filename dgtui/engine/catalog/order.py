@@ -3,9 +3,6 @@
 from collections.abc import Collection
 from operator import itemgetter
 
-import sqlalchemy as sa
-
-from dgtui.engine.catalog import tables
 from dgtui.engine.catalog.database import Database
 
 _Row = tuple[int, str]
@@ -17,12 +14,10 @@ def place_learned(database: Database, learned: Collection[str]) -> None:
 
     Where there are no others, they stay as they were learned, job by job in the order of their folders.
     """
-    executions = tables.executions.c
-    query = sa.select(executions.sequence, executions.started_at, executions.execution_id)
-    with database.transaction() as connection:
-        # Nobody begins a run between the look and the change.
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-        rows = connection.execute(query.order_by(executions.sequence)).all()
+    query = "SELECT sequence, started_at, execution_id FROM executions ORDER BY sequence"
+    # Nobody begins a run between the look and the change.
+    with database.exclusive() as connection:
+        rows = connection.execute(query).fetchall()
         known = [(sequence, at) for sequence, at, identity in rows if identity not in learned]
         new = [(sequence, at) for sequence, at, identity in rows if identity in learned]
         if not known:
@@ -36,11 +31,8 @@ def place_learned(database: Database, learned: Collection[str]) -> None:
         if not moved:
             return
         # By way of numbers that nobody has: each sequence is there once at any time.
-        change = sa.update(tables.executions).where(executions.sequence == sa.bindparam("former"))
-        connection.execute(change.values(sequence=sa.bindparam("place")), moved)
-        connection.execute(
-            sa.update(tables.executions).where(executions.sequence < 0).values(sequence=-executions.sequence)
-        )
+        connection.executemany("UPDATE executions SET sequence = :place WHERE sequence = :former", moved)
+        connection.execute("UPDATE executions SET sequence = -sequence WHERE sequence < 0")
 
 
 def _merged(known: list[_Row], new: list[_Row]) -> list[_Row]:

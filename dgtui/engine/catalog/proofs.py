@@ -3,39 +3,18 @@
 A rehearsal has its row from the moment it is asked for, so that whoever finds it dead knows what it has left where.
 """
 
-from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
-import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
 
-from dgtui.engine.catalog import tables
+from dgtui.engine.catalog.connection import Connection
 from dgtui.engine.catalog.database import Database, time_text
+from dgtui.engine.catalog.statements import NO_VALUES, Values, words
 from dgtui.engine.model import ENDED, ExecutionStatus, Problem, Record
 from dgtui.engine.restore_model import Restore, RestoreReport
 
 ProofWay = Literal["rehearsal", "restore"]
-
-proofs = sa.Table(
-    "proofs",
-    tables.metadata,
-    sa.Column("sequence", sa.Integer, primary_key=True, autoincrement=True),
-    sa.Column("proof_id", sa.String, nullable=False, unique=True),
-    sa.Column("execution_id", sa.String, nullable=False, index=True),
-    sa.Column("how", sa.String, nullable=False),
-    sa.Column("outcome", sa.String, nullable=False, index=True),
-    sa.Column("proven_at", sa.String),
-    sa.Column("storage", sa.String),
-    sa.Column("place", sa.String, nullable=False),
-    sa.Column("duration_seconds", sa.Float),
-    sa.Column("rows", sa.Integer),
-    sa.Column("leftover", sa.Boolean, nullable=False, index=True),
-    sa.Column("claim", sa.String, unique=True),
-    sa.Column("record", sa.String, nullable=False),
-    sqlite_autoincrement=True,
-)
 
 
 class Leftover(Record, frozen=True):
@@ -135,17 +114,14 @@ def proof_of_restore(restore: Restore) -> Proof | None:
     )
 
 
-def write_proof(connection: sa.Connection, proof: Proof) -> None:
+def write_proof(connection: Connection, proof: Proof) -> None:
     """Add a proof, or bring it up to date, as part of a transaction."""
-    values = _columns(proof)
-    statement = insert(proofs).values(**values)
-    connection.execute(statement.on_conflict_do_update(index_elements=["proof_id"], set_=values))
+    connection.upsert("proofs", _columns(proof), key="proof_id")
 
 
-def claim_proof(connection: sa.Connection, proof: Proof, claim: str) -> bool:
+def claim_proof(connection: Connection, proof: Proof, claim: str) -> bool:
     """Add a rehearsal under a claim that nobody had before; False where somebody had."""
-    statement = insert(proofs).values(**_columns(proof), claim=claim)
-    return connection.execute(statement.on_conflict_do_nothing()).rowcount == 1
+    return connection.insert_new("proofs", {**_columns(proof), "claim": claim})
 
 
 def _columns(proof: Proof) -> dict[str, object]:
@@ -177,24 +153,23 @@ class Proofs:
 
     def get(self, proof_id: str) -> Proof | None:
         """One by its whole id."""
-        found = self._select(sa.select(proofs.c.record).where(proofs.c.proof_id == proof_id))
+        found = self._select("WHERE proof_id = :proof_id", {"proof_id": proof_id})
         return found[0] if found else None
 
     def of(self, execution_id: str) -> list[Proof]:
         """All attempts to prove one backup, the newest first."""
-        query = sa.select(proofs.c.record).where(proofs.c.execution_id == execution_id)
-        return self._select(query.order_by(proofs.c.sequence.desc()))
+        chosen = "WHERE execution_id = :execution_id ORDER BY sequence DESC"
+        return self._select(chosen, {"execution_id": execution_id})
 
     def newest(self) -> list[Proof]:
         """The newest attempts, in that order."""
-        return self._select(sa.select(proofs.c.record).order_by(proofs.c.sequence.desc()).limit(1000))
+        return self._select("ORDER BY sequence DESC LIMIT 1000")
 
     def proven(self) -> dict[str, Proven]:
         """When and how each backup was proven last, by its id."""
-        query = sa.select(proofs.c.execution_id, proofs.c.how, proofs.c.proven_at)
-        query = query.where(proofs.c.outcome == "completed").order_by(proofs.c.proven_at)
+        query = "SELECT execution_id, how, proven_at FROM proofs WHERE outcome = 'completed' ORDER BY proven_at"
         with self._catalog.transaction() as connection:
-            rows = connection.execute(query).all()
+            rows = connection.execute(query).fetchall()
         return {
             one: Proven(execution_id=one, how=how, proven_at=datetime.fromisoformat(proven_at))
             for one, how, proven_at in rows
@@ -202,21 +177,18 @@ class Proofs:
 
     def proven_executions(self) -> frozenset[str]:
         """The backups that have a proof."""
-        query = sa.select(proofs.c.execution_id).where(proofs.c.outcome == "completed").distinct()
         with self._catalog.transaction() as connection:
-            return frozenset(connection.scalars(query))
+            return frozenset(connection.scalars("SELECT DISTINCT execution_id FROM proofs WHERE outcome = 'completed'"))
 
     def unfinished(self) -> list[Proof]:
         """Rehearsals that are recorded as not ended, the oldest first."""
-        query = sa.select(proofs.c.record).where(proofs.c.outcome.not_in(sorted(ENDED)))
-        return self._select(query.order_by(proofs.c.sequence))
+        return self._select(f"WHERE outcome NOT IN {words(ENDED)} ORDER BY sequence")
 
     def with_leftovers(self) -> list[Proof]:
         """Rehearsals that have ended, and left something where they took place."""
-        query = sa.select(proofs.c.record).where(proofs.c.leftover, proofs.c.outcome.in_(sorted(ENDED)))
-        return self._select(query.order_by(proofs.c.sequence))
+        return self._select(f"WHERE leftover = 1 AND outcome IN {words(ENDED)} ORDER BY sequence")
 
-    def _select(self, query: sa.Select[Any]) -> list[Proof]:
+    def _select(self, chosen: str, values: Values = NO_VALUES) -> list[Proof]:
         with self._catalog.transaction() as connection:
-            records: Sequence[str] = connection.scalars(query).all()
+            records = connection.scalars(f"SELECT record FROM proofs {chosen}", values)
         return [msgspec.json.decode(record, type=Proof) for record in records]

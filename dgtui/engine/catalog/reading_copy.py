@@ -4,9 +4,6 @@ import contextlib
 import errno
 import shutil
 from pathlib import Path
-from typing import Any
-
-import sqlalchemy as sa
 
 from dgtui.engine.catalog.catalog import Catalog
 
@@ -24,8 +21,7 @@ class CatalogCopy(Catalog):
         super().__init__(folder, mend=False)
         self.path = original
         if not keeps_changes:
-            sa.event.listen(self._engine, "connect", _refuse_changes)
-            self._engine.dispose()
+            self._connections.refuse_changes()
 
     def _follow_file(self) -> None:
         """It stays what was copied."""
@@ -51,7 +47,3 @@ def _looks(original: Path) -> dict[str, tuple[int, int]]:
         journal = original.with_name(f"{original.name}-wal")
         found[journal.name] = journal.stat()
     return {name: (status.st_mtime_ns, status.st_size) for name, status in found.items()}
-
-
-def _refuse_changes(connection: Any, _: Any) -> None:
-    connection.execute("PRAGMA query_only=ON")

@@ -1,27 +1,20 @@
 """What the daemon remembers of the rehearsals that jobs ask for: up to when their timetables were acted on."""
 
 from datetime import datetime
-from typing import Any
 
 import msgspec
-import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
 
-from dgtui.engine.catalog import tables
 from dgtui.engine.catalog.catalog import Catalog
+from dgtui.engine.catalog.connection import Connection
 from dgtui.engine.catalog.database import time_text
-from dgtui.engine.catalog.proofs import Proof, claim_proof, proofs
+from dgtui.engine.catalog.proofs import Proof, claim_proof
+from dgtui.engine.catalog.statements import Sql, among, words
 from dgtui.engine.model import RESTORABLE, Execution, Record
 
 _LOOKED_AT = 20
-
-rehearsal_timetables = sa.Table(
-    "rehearsal_timetables",
-    tables.metadata,
-    sa.Column("job_id", sa.String, primary_key=True),
-    sa.Column("timetable", sa.String, nullable=False),
-    sa.Column("handled_until", sa.String, nullable=False),
-)
+_BACKUPS_OF_JOB = f"""
+    job_id = :job_id AND status IN {words(RESTORABLE)} AND purpose = 'backup' AND backup_type != 'data_only'
+"""
 
 
 class RehearsalTimetable(Record, frozen=True):
@@ -42,9 +35,8 @@ class RehearsalTable:
     def states(self) -> dict[str, RehearsalTimetable]:
         """How far each job's timetable was acted on, by the job's id."""
         with self._catalog.transaction() as connection:
-            rows = connection.execute(sa.select(rehearsal_timetables)).mappings().all()
-        plain = [{str(name): value for name, value in row.items()} for row in rows]
-        return {row["job_id"]: msgspec.convert(row, RehearsalTimetable) for row in plain}
+            rows = connection.execute("SELECT job_id, timetable, handled_until FROM rehearsal_timetables").fetchall()
+        return {row["job_id"]: msgspec.convert(dict(row), RehearsalTimetable) for row in rows}
 
     def save(self, state: RehearsalTimetable) -> None:
         """Follow a job's timetable from a moment on."""
@@ -54,29 +46,29 @@ class RehearsalTable:
     def forget(self, job_ids: set[str]) -> None:
         """Follow these no more."""
         if job_ids:
+            these = among("job_id", job_ids)
             with self._catalog.transaction() as connection:
-                chosen = rehearsal_timetables.c.job_id.in_(sorted(job_ids))
-                connection.execute(sa.delete(rehearsal_timetables).where(chosen))
+                connection.execute(f"DELETE FROM rehearsal_timetables WHERE {these.text}", these.values)
 
     def newest_backup(self, job_id: str) -> Execution | None:
         """The newest backup of a job that has a copy which is not known to be bad."""
-        query = _backups_of(job_id).order_by(tables.executions.c.sequence.desc()).limit(_LOOKED_AT)
-        for execution in self._catalog.select_executions(query):
+        newest = Sql(f"WHERE {_BACKUPS_OF_JOB} ORDER BY sequence DESC LIMIT {_LOOKED_AT}", {"job_id": job_id})
+        for execution in self._catalog.select_executions(newest):
             if any(copy.path and copy.status not in ("missing", "corrupt") for copy in execution.copies):
                 return execution
         return None
 
     def backups_since_proof(self, job_id: str) -> int:
         """How many good backups a job has made since the newest one that is proven."""
-        columns = tables.executions.c
+        newest_proven = """
+            SELECT max(executions.sequence)
+            FROM executions JOIN proofs ON proofs.execution_id = executions.execution_id
+            WHERE executions.job_id = :job_id AND proofs.outcome = 'completed'
+        """
+        later = f"SELECT count(*) FROM executions WHERE {_BACKUPS_OF_JOB} AND sequence > :proven"
         with self._catalog.transaction() as connection:
-            proven = connection.scalar(
-                sa.select(sa.func.max(columns.sequence))
-                .join(proofs, proofs.c.execution_id == columns.execution_id)
-                .where(columns.job_id == job_id, proofs.c.outcome == "completed")
-            )
-            later = _backups_of(job_id).where(columns.sequence > (proven or 0)).subquery()
-            return connection.scalar(sa.select(sa.func.count()).select_from(later)) or 0
+            proven = connection.scalar(newest_proven, {"job_id": job_id}) or 0
+            return int(connection.scalar(later, {"job_id": job_id, "proven": proven}))
 
     def claim(self, proof: Proof, claim: str, state: RehearsalTimetable | None) -> bool:
         """Write a rehearsal down as queued, before anything is started; False where this claim was made before."""
@@ -87,21 +79,10 @@ class RehearsalTable:
         return claimed
 
 
-def _backups_of(job_id: str) -> sa.Select[Any]:
-    columns = tables.executions.c
-    return sa.select(tables.executions).where(
-        columns.job_id == job_id,
-        columns.status.in_(sorted(RESTORABLE)),
-        columns.purpose == "backup",
-        columns.backup_type != "data_only",
-    )
-
-
-def _write(connection: sa.Connection, state: RehearsalTimetable) -> None:
+def _write(connection: Connection, state: RehearsalTimetable) -> None:
     values = {
         "job_id": state.job_id,
         "timetable": state.timetable,
         "handled_until": time_text(state.handled_until),
     }
-    statement = insert(rehearsal_timetables).values(**values)
-    connection.execute(statement.on_conflict_do_update(index_elements=["job_id"], set_=values))
+    connection.upsert("rehearsal_timetables", values, key="job_id")

@@ -4,23 +4,16 @@ from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
-import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
 
-from dgtui.engine.catalog import tables
+from dgtui.engine.catalog.connection import Connection
 from dgtui.engine.catalog.database import Database
 from dgtui.engine.catalog.writing import drop_copy
 from dgtui.engine.model import CopyStatus, Record
 from dgtui.engine.notification_model import Actor
 
-removals = sa.Table(
-    "removals",
-    tables.metadata,
-    # Of what is no backup its path.
-    sa.Column("execution_id", sa.String, primary_key=True),
-    sa.Column("storage", sa.String, primary_key=True),
-    sa.Column("record", sa.String, nullable=False),
-)
+# A record that was written before there was such a state has none.
+_ENDED = "coalesce(json_extract(record, '$.ended'), 0) = 1"
+_TOLD = "coalesce(json_extract(record, '$.told'), 0) = 1"
 
 
 class BegunRemoval(Record, frozen=True):
@@ -78,7 +71,7 @@ class RemovalTable:
         with self._catalog.transaction() as connection:
             _save(connection, removal)
 
-    def end(self, connection: sa.Connection, removal: BegunRemoval) -> None:
+    def end(self, connection: Connection, removal: BegunRemoval) -> None:
         """It is gone, as part of a transaction."""
         _save(connection, msgspec.structs.replace(removal, ended=True))
         if removal.execution_id:
@@ -89,19 +82,16 @@ class RemovalTable:
         with self._catalog.transaction() as connection:
             self.end(connection, removal)
 
-    def forget(self, connection: sa.Connection, told: Sequence[BegunRemoval]) -> None:
+    def forget(self, connection: Connection, told: Sequence[BegunRemoval]) -> None:
         """All is told of these, or they did not take place, as part of a transaction; a line that is owed stays."""
         for one in told:
             if one.unwritten:
                 _save(connection, msgspec.structs.replace(one, told=True))
         over = [one for one in told if not one.unwritten]
-        if over:
-            connection.execute(
-                sa.delete(removals).where(
-                    removals.c.execution_id == sa.bindparam("key"), removals.c.storage == sa.bindparam("at")
-                ),
-                [{"key": one.key, "at": one.storage} for one in over],
-            )
+        connection.executemany(
+            "DELETE FROM removals WHERE execution_id = :key AND storage = :storage",
+            [{"key": one.key, "storage": one.storage} for one in over],
+        )
 
     def settle_line(self, removal: BegunRemoval) -> None:
         """The line that was owed is there, or never will be: nothing is left to do."""
@@ -122,45 +112,37 @@ class RemovalTable:
     def is_empty(self) -> bool:
         """Whether there are none but those whose line alone is not written."""
         with self._catalog.transaction() as connection:
-            return connection.scalar(sa.select(removals.c.storage).where(~_is("told")).limit(1)) is None
+            return connection.scalar(f"SELECT storage FROM removals WHERE NOT ({_TOLD}) LIMIT 1") is None
 
     def begun(self) -> list[BegunRemoval]:
         """Those of which it is open whether they took place, or which have not all their records."""
-        return self._read(~_is("ended"))
+        return self._read(f"NOT ({_ENDED})")
 
     def ended(self) -> list[BegunRemoval]:
         """Those that took place and were not told yet."""
-        return self._read(_is("ended") & ~_is("told"))
+        return self._read(f"{_ENDED} AND NOT ({_TOLD})")
 
     def unwritten(self) -> list[BegunRemoval]:
         """Those of which all is told, and only the line is not written."""
-        return self._read(_is("told"))
+        return self._read(_TOLD)
 
-    def _read(self, chosen: sa.ColumnElement[bool]) -> list[BegunRemoval]:
-        query = sa.select(removals.c.record).where(chosen).order_by(sa.text("rowid"))
+    def _read(self, chosen: str) -> list[BegunRemoval]:
         with self._catalog.transaction() as connection:
-            records = connection.scalars(query).all()
+            records = connection.scalars(f"SELECT record FROM removals WHERE {chosen} ORDER BY rowid")
         return [msgspec.json.decode(record, type=BegunRemoval) for record in records]
 
 
-def _is(state: str) -> sa.ColumnElement[bool]:
-    return sa.func.coalesce(sa.func.json_extract(removals.c.record, f"$.{state}"), 0) == 1
-
-
-def _save(connection: sa.Connection, removal: BegunRemoval) -> None:
+def _save(connection: Connection, removal: BegunRemoval) -> None:
     values = {
         "execution_id": removal.key,
         "storage": removal.storage,
         "record": msgspec.json.encode(removal).decode(),
     }
-    statement = insert(removals).values(**values)
-    connection.execute(statement.on_conflict_do_update(index_elements=["execution_id", "storage"], set_=values))
+    connection.upsert("removals", values, key="execution_id, storage")
 
 
-def _set_status(connection: sa.Connection, removal: BegunRemoval, status: CopyStatus) -> None:
-    columns = tables.copies.c
+def _set_status(connection: Connection, removal: BegunRemoval, status: CopyStatus) -> None:
     connection.execute(
-        sa.update(tables.copies)
-        .where(columns.execution_id == removal.execution_id, columns.storage == removal.storage)
-        .values(status=status)
+        "UPDATE copies SET status = :status WHERE execution_id = :execution_id AND storage = :storage",
+        {"status": status, "execution_id": removal.execution_id, "storage": removal.storage},
     )

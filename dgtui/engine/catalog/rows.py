@@ -5,14 +5,14 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-import sqlalchemy as sa
 
-from dgtui.engine.catalog import tables
+from dgtui.engine.catalog.connection import Connection
 from dgtui.engine.catalog.database import time_text
+from dgtui.engine.catalog.statements import Sql, json_list
 from dgtui.engine.model import Copy, Execution, Problem
 
-_EXECUTION = tuple(column.name for column in tables.executions.columns if column.name != "alike")
-_COPY = tuple(column.name for column in tables.copies.columns if column.name != "execution_id")
+_EXECUTION = tuple(name for name in Execution.__struct_fields__ if name != "copies")
+_COPY = Copy.__struct_fields__
 _MOMENTS = ("started_at", "finished_at", "expires_at", "protected_until")
 _problem = msgspec.json.Decoder(Problem)
 _warnings = msgspec.json.Decoder(tuple[str, ...])
@@ -31,20 +31,22 @@ def columns_of(record: Execution | Copy) -> dict[str, Any]:
     return columns
 
 
-def executions_of(connection: sa.Connection, query: sa.Select[Any]) -> list[Execution]:
-    """The executions that a query of their whole table finds, with their copies."""
-    rows = connection.execute(query.with_only_columns(*(tables.executions.c[name] for name in _EXECUTION))).all()
-    copies = _copies_of(connection, [row.execution_id for row in rows])
-    return [_execution(row, tuple(copies.get(row.execution_id, ()))) for row in rows]
+def executions_of(connection: Connection, chosen: Sql) -> list[Execution]:
+    """The executions that are chosen, in the words that follow the name of their table, with their copies."""
+    query = f"SELECT {', '.join(_EXECUTION)} FROM executions {chosen.text}"
+    rows = connection.execute(query, chosen.values).fetchall()
+    copies = _copies_of(connection, [row["execution_id"] for row in rows])
+    return [_execution(row, tuple(copies.get(row["execution_id"], ()))) for row in rows]
 
 
-def _copies_of(connection: sa.Connection, ids: Sequence[str]) -> dict[str, list[Copy]]:
-    columns = tables.copies.c
+def _copies_of(connection: Connection, ids: Sequence[str]) -> dict[str, list[Copy]]:
     # One statement however many they are: as parameters of their own they would have to be asked for in pieces.
-    wanted = sa.select(sa.func.json_each(msgspec.json.encode(ids).decode()).table_valued("value").c.value)
-    query = sa.select(columns.execution_id, *(columns[name] for name in _COPY)).where(columns.execution_id.in_(wanted))
+    query = f"""
+        SELECT execution_id, {", ".join(_COPY)} FROM copies
+        WHERE execution_id IN (SELECT value FROM json_each(:ids)) ORDER BY execution_id, storage
+    """
     found: dict[str, list[Copy]] = {}
-    for execution_id, *row in connection.execute(query.order_by(columns.execution_id, columns.storage)):
+    for execution_id, *row in connection.execute(query, {"ids": json_list(ids)}):
         found.setdefault(execution_id, []).append(_copy(row))
     return found
 

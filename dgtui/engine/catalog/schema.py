@@ -1,28 +1,23 @@
 """The version of the catalogue's tables, and how those that an earlier version made are brought up to date."""
 
+import contextlib
 import sqlite3
 from pathlib import Path
 
-import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
-
 from dgtui.engine.catalog.alike import keep_alike
-from dgtui.engine.catalog.tables import SCHEMA_VERSION, meta, metadata
+from dgtui.engine.catalog.connection import Connection
+from dgtui.engine.catalog.tables import SCHEMA_VERSION, TABLES
 from dgtui.engine.errors import CatalogError
 
 
-def schema_version(connection: sa.Connection) -> int:
+def schema_version(connection: Connection) -> int:
     """The version of the tables; 0 where there are none yet."""
-    return version_in(connection) if sa.inspect(connection).has_table("meta") else 0
+    return version_in(connection) if "meta" in _tables(connection) else 0
 
 
-def version_in(connection: sa.Connection) -> int:
+def version_in(connection: Connection) -> int:
     """The version of the tables, which are there; 0 where it was not noted."""
-    # Asked in each transaction, so straight of the driver, which costs least.
-    driver = connection.connection.driver_connection
-    assert isinstance(driver, sqlite3.Connection)
-    row = driver.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone()
-    return int(row[0]) if row is not None else 0
+    return int(connection.scalar("SELECT value FROM meta WHERE key = 'schema_version'") or 0)
 
 
 def refuse_newer(version: int, path: Path) -> None:
@@ -36,34 +31,37 @@ def refuse_newer(version: int, path: Path) -> None:
         )
 
 
-def bring_up_to_date(connection: sa.Connection) -> bool:
+def bring_up_to_date(connection: Connection) -> bool:
     """Make what is missing: tables, and columns and indexes of tables that an earlier version made.
 
     Returns whether the catalogue is new.
     """
     # Or each table would be there at once: one that was cut then would pass for one that knows its storages.
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
-    inspector = sa.inspect(connection)
-    existing = set(inspector.get_table_names())
-    is_new = "meta" not in existing or not version_in(connection)
-    for table in metadata.sorted_tables:
-        if table.name in existing:
-            _add_missing(connection, table, inspector)
-    metadata.create_all(connection)
+    connection.execute("BEGIN IMMEDIATE")
+    is_new = not schema_version(connection)
+    _add_missing_columns(connection)
+    for statement in TABLES:
+        connection.execute(statement)
     keep_alike(connection)
-    version = insert(meta).values(key="schema_version", value=str(SCHEMA_VERSION))
-    connection.execute(version.on_conflict_do_update(index_elements=["key"], set_={"value": str(SCHEMA_VERSION)}))
+    connection.upsert("meta", {"key": "schema_version", "value": str(SCHEMA_VERSION)}, key="key")
     return is_new
 
 
-def _add_missing(connection: sa.Connection, table: sa.Table, inspector: sa.Inspector) -> None:
-    quote = connection.dialect.identifier_preparer.quote
-    known = {column["name"] for column in inspector.get_columns(table.name)}
-    for column in table.columns:
-        if column.name not in known:
-            definition = sa.schema.CreateColumn(column).compile(dialect=connection.dialect)
-            connection.execute(sa.text(f"ALTER TABLE {quote(table.name)} ADD COLUMN {definition}"))
-    indexes = {index["name"] for index in inspector.get_indexes(table.name)}
-    for index in table.indexes:
-        if index.name not in indexes:
-            index.create(connection)
+def _add_missing_columns(connection: Connection) -> None:
+    """Add to each table that is there the columns that it would have if it were made now."""
+    with contextlib.closing(sqlite3.connect(":memory:", factory=Connection)) as made_now:
+        for statement in TABLES:
+            made_now.execute(statement)
+        for table in _tables(made_now) & _tables(connection):
+            known = {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
+            for _, name, kind, is_needed, default, _ in made_now.execute(f"PRAGMA table_info({table})"):
+                if name not in known:
+                    needed = " NOT NULL" if is_needed else ""
+                    otherwise = f" DEFAULT {default}" if default is not None else ""
+                    connection.execute(f'ALTER TABLE {table} ADD COLUMN "{name}" {kind}{needed}{otherwise}')
+
+
+def _tables(connection: Connection) -> set[str]:
+    # Not those of SQLite itself.
+    query = r"SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\_%' ESCAPE '\'"
+    return set(connection.scalars(query))

@@ -3,10 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import sqlalchemy as sa
-
 from dgtui.engine.catalog.catalog import Catalog
-from dgtui.engine.catalog.tables import meta
 from dgtui.engine.errors import CatalogError, DataGuardianError, StorageError
 from dgtui.engine.storages.known_markers import known_markers
 
@@ -20,7 +17,7 @@ def open_or_stand_in(state: Path, elsewhere: Callable[[], Path]) -> tuple[Catalo
         catalog = Catalog(state)
         with catalog.exclusive() as connection:
             # Beginning alone is allowed where nothing may be written.
-            connection.execute(sa.delete(meta).where(meta.c.key == ""))
+            connection.execute("DELETE FROM meta WHERE key = ''")
         return catalog, None
     except (CatalogError, StorageError) as error:
         stand_in = Catalog(elsewhere())

@@ -1,0 +1,77 @@
+"""Pieces of statements: words of our own, with whatever else they need bound to them by name (`:job`)."""
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+
+Values = Mapping[str, Any]
+"""What is bound to the names in a statement."""
+NO_VALUES: Values = {}
+
+
+class Sql(NamedTuple):
+    """A statement, or a piece of one, with the values that are bound to the names in it."""
+
+    text: str
+    values: Values = NO_VALUES
+
+
+ALL = Sql("TRUE")
+"""The condition that holds for every row."""
+
+
+def all_of(*conditions: Sql) -> Sql:
+    """The condition that holds where all of these do; without any, everywhere."""
+    if not conditions:
+        return ALL
+    values: dict[str, Any] = {}
+    for condition in conditions:
+        values |= condition.values
+    return Sql(" AND ".join(f"({condition.text})" for condition in conditions), values)
+
+
+def equal(**wanted: Any) -> Sql:
+    """The condition that these columns have these values; those that are None may have any."""
+    values = {name: value for name, value in wanted.items() if value is not None}
+    return all_of(*(Sql(f"{name} = :{name}", {name: value}) for name, value in values.items()))
+
+
+def among(column: str, wanted: Iterable[str]) -> Sql:
+    """The condition that a column has one of these values."""
+    name = column.rpartition(".")[2]
+    values = {f"{name}_{number}": value for number, value in enumerate(sorted(wanted))}
+    # With an empty list in a condition SQLite would look through the whole table.
+    bound = ", ".join(f":{one}" for one in values) or "SELECT NULL WHERE FALSE"
+    return Sql(f"{column} IN ({bound})", values)
+
+
+def rows_at_most(limit: int | None) -> int:
+    """What SQLite takes as a LIMIT for as many rows, or for all where there is none."""
+    return -1 if limit is None else limit
+
+
+def words(own: Collection[str]) -> str:
+    """Words of our own, of which none has a quote in it, as the list that a column is looked for in."""
+    return "(" + ", ".join(f"'{word}'" for word in sorted(own)) + ")"
+
+
+def text_beginning(column: str, text: str) -> Sql:
+    """The condition that a column begins with a text, whatever the case of its letters."""
+    return Sql(f"{column} LIKE :{column}_like ESCAPE '/'", {f"{column}_like": f"{_escaped(text)}%"})
+
+
+def text_containing(column: str, text: str) -> Sql:
+    """The condition that a text stands in a column, whatever the case of its letters."""
+    return Sql(f"{column} LIKE :{column}_like ESCAPE '/'", {f"{column}_like": f"%{_escaped(text)}%"})
+
+
+def json_list(values: Iterable[Any]) -> str:
+    """Values of any number as one, for `IN (SELECT value FROM json_each(:name))`."""
+    return msgspec.json.encode(list(values)).decode()
+
+
+def _escaped(text: str) -> str:
+    for sign in "/%_":
+        text = text.replace(sign, f"/{sign}")
+    return text
