@@ -24,7 +24,6 @@ from dgtui.engine.notification_model import NotificationKind, SubjectKind
 from dgtui.engine.notify import raise_notification
 from dgtui.engine.notify.connection import Deadline
 from dgtui.engine.notify.courier import Courier
-from dgtui.engine.notify.webhook_sender import request
 from dgtui.engine.problems import was_stopped
 from dgtui.engine.secrets import fetch_secret
 from dgtui.engine.sizes import size_text
@@ -251,6 +250,8 @@ class SecretReads:
 
 def _ping(url: str, deadline: Deadline) -> None:
     """Ask for a page, more than once where that fails quickly and nobody asks for patience. Raises DeliveryError."""
+    from dgtui.engine.notify.webhook_sender import request
+
     for pause in (*_HEARTBEAT_PAUSES, None):
         try:
             return request(url, "GET", None, {}, ca_file=None, commit=lambda: None, deadline=deadline)

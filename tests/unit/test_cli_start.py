@@ -20,7 +20,7 @@ sys.meta_path.insert(0, Interrupted())
 from dgtui.__main__ import main
 main(["list"])
 """
-HEAVY = {"textual", "psycopg", "pymysql", "zstandard"}
+HEAVY = {"http", "textual", "psycopg", "pymysql", "zstandard"}
 _PROGRAM = """
 import sys
 from dgtui.__main__ import main

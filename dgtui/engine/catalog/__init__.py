@@ -1,37 +1,8 @@
 """The catalogue: what this machine knows of executions, copies, restores and all that is watched."""
 
-from dgtui.engine.catalog import (  # they bring their tables
-    audit,
-    config_files,
-    deliveries,
-    due_runs,
-    figures,
-    health,
-    notifications,
-    past,
-    proofs,
-    rehearsals,
-    retention,
-)
 from dgtui.engine.catalog.catalog import Catalog
 from dgtui.engine.catalog.database import Database
 from dgtui.engine.catalog.stand_in import open_or_stand_in
 from dgtui.engine.catalog.tables import SCHEMA_VERSION
 
-__all__ = [
-    "SCHEMA_VERSION",
-    "Catalog",
-    "Database",
-    "audit",
-    "config_files",
-    "deliveries",
-    "due_runs",
-    "figures",
-    "health",
-    "notifications",
-    "open_or_stand_in",
-    "past",
-    "proofs",
-    "rehearsals",
-    "retention",
-]
+__all__ = ["SCHEMA_VERSION", "Catalog", "Database", "open_or_stand_in"]

@@ -10,7 +10,7 @@ from dgtui.engine.catalog.connection import Connection
 from dgtui.engine.catalog.database import Database, time_text
 from dgtui.engine.catalog.health_rows import check_columns, decoded_check
 from dgtui.engine.catalog.health_thinning import thin_checks
-from dgtui.engine.catalog.statements import Sql, all_of, equal
+from dgtui.engine.catalog.statements import Sql, all_of, equal, rows_at_most
 from dgtui.engine.health_model import (
     HealthCheck,
     HealthEvent,
@@ -108,7 +108,7 @@ class HealthRecords:
             ORDER BY checked_at DESC, sequence DESC LIMIT :most
         """
         with self._database.transaction() as connection:
-            rows = connection.execute(query, {**chosen.values, "most": -1 if limit is None else limit})
+            rows = connection.execute(query, {**chosen.values, "most": rows_at_most(limit)})
             return [decoded_check(row) for row in rows]
 
     def watched_since(self, subject: Watched, at: datetime) -> datetime | None:

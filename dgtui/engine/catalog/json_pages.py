@@ -23,7 +23,7 @@ def json_pages(database: Database, chosen: Sql, text: str) -> Iterator[str]:
     What is removed meanwhile is left out, and nobody waits for the catalogue while they are read.
     """
     read = page_reader(database, text)
-    yield from filter(None, read_pages(pages_of(database, chosen, PAGE), read, database.close))
+    yield from filter(None, read_pages(pages_of(database, chosen), read, database.close))
 
 
 def page_reader(database: Database, text: str) -> Callable[[str], str]:
@@ -75,8 +75,9 @@ def _ranges(database: Database, size: int) -> list[str]:
     return [f"{begin} {begin + step}" for begin in range(first, last + 1, step)]
 
 
-def pages_of(database: Database, chosen: Sql, size: int) -> list[str]:
-    """The sequences of the chosen executions, those of each page as a JSON array."""
+def pages_of(database: Database, chosen: Sql, size: int | None = None) -> list[str]:
+    """The sequences of the chosen executions, those of each page as a JSON array; a usual page, or one of this size."""
+    size = size or PAGE
     with database.transaction() as connection:
         # As one text: to fetch as many rows takes twice as long.
         text = connection.scalar(f"SELECT json_group_array(sequence) FROM ({chosen.text})", chosen.values)

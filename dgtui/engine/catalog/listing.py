@@ -4,10 +4,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
-from dgtui.engine.catalog import json_pages
 from dgtui.engine.catalog.database import Database
 from dgtui.engine.catalog.halves import Measured, tell_in_halves
-from dgtui.engine.catalog.json_pages import copies_text, members, moment_text, page_reader, pages_of
+from dgtui.engine.catalog.json_pages import copies_text, json_pages, members, moment_text, page_reader, pages_of
 from dgtui.engine.catalog.statements import Sql
 from dgtui.engine.model import Execution, Listed
 
@@ -36,7 +35,7 @@ def execution_pages(database: Database, chosen: Sql) -> Iterator[str]:
         sequence,
         coalesce({_NEWEST_PROOF}, '"proven_at":null,"proven_by":null')
     )"""
-    return json_pages.json_pages(database, chosen, text)
+    return json_pages(database, chosen, text)
 
 
 def listed_executions(database: Database, chosen: Sql, tell: Tell) -> Iterator[str]:
@@ -51,4 +50,4 @@ def listed_executions(database: Database, chosen: Sql, tell: Tell) -> Iterator[s
     def told(pages: Sequence[str]) -> Measured:
         return tell(_listed.decode(f"[{read(page)}]") for page in pages)
 
-    return tell_in_halves(pages_of(database, chosen, json_pages.PAGE), told, database.close)
+    return tell_in_halves(pages_of(database, chosen), told, database.close)
