@@ -90,7 +90,7 @@ def teller(proven: "Mapping[str, Proven]", config: "Config", *, look: "Look", wi
     """What makes the table of `list`, or a part of it, of executions."""
     from dgtui.cli.table import TablePart
     from dgtui.engine.messages import now
-    from dgtui.wording.words import known_size, local_times
+    from dgtui.wording.words import known_size, time_texts
 
     at = now()
     # Many have the same job, the same state, the same copies: each of these is put into words once.
@@ -102,7 +102,7 @@ def teller(proven: "Mapping[str, Proven]", config: "Config", *, look: "Look", wi
         kinds = [row.kind for row in rows]
         return [
             [short_id(row.execution_id) for row in rows],
-            local_times(row.started_at for row in rows),
+            time_texts(row.started_at for row in rows),
             [job_text(kind.job) for kind in kinds],
             [told_status(kind.status, row.warnings) for kind, row in zip(kinds, rows, strict=True)],
             [type_text(kind.backup_type, kind.purpose) for kind in kinds],

@@ -96,15 +96,20 @@ def write(stream: TextIO | None, text: str) -> None:
         return
     try:
         try:
-            stream.write(text)
+            # Another way to treat what it cannot hold lets it through, or loses it.
+            stream.write(text if text.isascii() or stream.errors == "strict" else _escaped(stream, text))
         except UnicodeEncodeError:
-            encoding = stream.encoding or "ascii"
-            stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+            stream.write(_escaped(stream, text))
         stream.flush()
     except OSError as error:
         if error.errno not in _GONE:
             _lost.append(f"{getattr(stream, 'name', 'output')}: {error.strerror}")
         _silence(stream)
+
+
+def _escaped(stream: TextIO, text: str) -> str:
+    encoding = stream.encoding or "ascii"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def let_go() -> None:

@@ -32,15 +32,15 @@ class TablePart:
         self._columns = columns
         self._width = width
         self._ascii_only = ["".join(column).isascii() for column in columns]
-        self.needed = [
+        widest = [
             max(map(len, column) if is_ascii else map(cells, set(column)), default=0)
             for column, is_ascii in zip(columns, self._ascii_only, strict=True)
         ]
-        self.needed = [max(cells(header), space) for header, space in zip(headers, self.needed, strict=True)]
+        self.needed = [max(cells(header), space) for header, space in zip(headers, widest, strict=True)]
         """How wide each column has to be for these rows."""
 
     def lines(self, needed: Sequence[int], *, begins: bool) -> Iterator[str]:
-        """The lines where the columns of all rows need so much, after the one of the headers where they `begin`."""
+        """The lines where the columns of all rows need so much, after the one of the headers where they begin it."""
         spaces = _spaces(needed, self._width)
         shown = [
             # What is as many columns wide as it has characters needs no look at each.

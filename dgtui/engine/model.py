@@ -135,8 +135,7 @@ class Listed(Record, frozen=True, gc=False, array_like=True):
     """An execution as far as a line of a list tells of it."""
 
     execution_id: str
-    started_at: str
-    """As the catalogue has it: by the hundred thousand, to make times of them takes as long as to tell them."""
+    started_at: datetime
     total_size_bytes: int | None
     compressed_size_bytes: int | None
     expires_at: datetime | None

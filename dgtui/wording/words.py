@@ -2,18 +2,15 @@
 
 import unicodedata
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
 
 from dgtui.engine import sizes
 from dgtui.engine.child import printable
 
 _INVISIBLE = frozenset({"Cf", "Cs", "Co", "Zl", "Zp"})
 """Categories of characters that a terminal acts upon, or that turn the text around."""
-_TO_THE_DAY = len("2025-02-13")
-_TO_THE_HOUR = len("2025-02-13 06")
 _TO_THE_SECOND = len("2025-02-13 06:00:01")
-_HOUR = timedelta(hours=1)
-_LAST_OF_DAY = timedelta(days=1, microseconds=-1)
 
 
 def one_line(text: str) -> str:
@@ -109,37 +106,23 @@ def time_text(moment: datetime | None) -> str:
 
 
 def time_texts(moments: Iterable[datetime]) -> list[str]:
-    """Like `time_text`, of many."""
-    return local_times(moment.astimezone(UTC).isoformat() for moment in moments)
-
-
-def local_times(texts: Iterable[str]) -> list[str]:
-    """Like `time_text`, of many that are given as ISO texts in UTC.
-
-    How far local time is ahead is asked for once a day, and each hour put into words once; on days when that changes,
-    and where it is not whole hours, each time is.
-    """
-    hours: dict[str, str | None] = {}
+    """Like `time_text`, of many: how far local time is ahead is asked for once a day, but on days when that changes."""
+    ahead: dict[date, timedelta | None] = {}
+    # To format each number anew, all of this would take twice as long.
+    day_text, two = cache(date.isoformat), [f"{number:02}" for number in range(60)]
     found = []
-    for text in texts:
-        hour = text[:_TO_THE_HOUR]
-        if hour not in hours:
-            hours |= _local_hours(text[:_TO_THE_DAY])
-        known = hours[hour]
-        found.append(
-            known + text[_TO_THE_HOUR:_TO_THE_SECOND] if known is not None else time_text(datetime.fromisoformat(text))
-        )
+    for moment in moments:
+        day = moment.date()
+        if day not in ahead:
+            first, last = (datetime.combine(day, edge, UTC).astimezone().utcoffset() for edge in (time.min, time.max))
+            ahead[day] = first if first == last else None
+        offset = ahead[day]
+        if offset is None or moment.tzinfo is not UTC:
+            found.append(time_text(moment))
+        else:
+            local = moment + offset
+            found.append(f"{day_text(local.date())} {two[local.hour]}:{two[local.minute]}:{two[local.second]}")
     return found
-
-
-def _local_hours(day: str) -> dict[str, str | None]:
-    """What each hour of a day in UTC is here; None where it is not the same for all of it."""
-    begin = datetime.fromisoformat(day).replace(tzinfo=UTC)
-    hours = [f"{day}T{hour:02}" for hour in range(24)]
-    ahead, at_the_end = (moment.astimezone().utcoffset() for moment in (begin, begin + _LAST_OF_DAY))
-    if ahead is None or ahead != at_the_end or ahead % _HOUR:
-        return dict.fromkeys(hours)
-    return {hour: f"{begin + ahead + number * _HOUR:%Y-%m-%d %H}" for number, hour in enumerate(hours)}
 
 
 def short_id(identity: str) -> str:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -225,6 +226,16 @@ def test_a_living_process_goes_on_with_the_catalogue_that_lies_there_now(tmp_pat
     again.close()
 
 
+def made_of(state: Path) -> dict[str, set[Any]]:
+    """The tables of a catalogue with their columns, its indexes and its triggers."""
+    with contextlib.closing(sqlite3.connect(state / "catalog.db")) as connection:
+        known = connection.execute("SELECT type, name FROM sqlite_master").fetchall()
+        return {
+            name: {row[1:] for row in connection.execute(f"PRAGMA table_info({name})")} if kind == "table" else set()
+            for kind, name in known
+        }
+
+
 def test_a_catalogue_of_an_earlier_schema_is_brought_up_to_date_with_all_it_holds(tmp_path: Path) -> None:
     catalog = Catalog(tmp_path)
     catalog.save_execution(an_execution("0000"))
@@ -237,8 +248,11 @@ def test_a_catalogue_of_an_earlier_schema_is_brought_up_to_date_with_all_it_hold
             connection.execute(f"ALTER TABLE executions DROP COLUMN {column}")
         connection.execute("UPDATE meta SET value = '1' WHERE key = 'schema_version'")
         connection.execute("DROP TABLE storages")
+        connection.execute("DROP TABLE removals")
     connection.close()
     catalog = Catalog(tmp_path)
+    Catalog(tmp_path / "fresh").close()
+    assert made_of(tmp_path) == made_of(tmp_path / "fresh")
     catalog.save_storage_marker("disk", "marker")
     found = catalog.execution("0000")
     assert found is not None

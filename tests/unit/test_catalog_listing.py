@@ -14,7 +14,6 @@ import pytest
 
 from dgtui.engine.catalog import Catalog, json_pages
 from dgtui.engine.catalog.backups import all_backups
-from dgtui.engine.catalog.database import time_text
 from dgtui.engine.catalog.helping import read_pages
 from dgtui.engine.catalog.proofs import Proof, Proofs, ProofWay
 from dgtui.engine.errors import CatalogError
@@ -174,7 +173,6 @@ def test_the_lines_of_a_list_are_those_of_its_executions(
             kind = {name: getattr(one, name) for name in Alike.__struct_fields__ if name != "where"}
             assert line.kind == Alike(**kind, where=line.kind.where)
             known: dict[str, Any] = {"warnings": len(one.warnings), "alike": line.alike}
-            known["started_at"] = time_text(one.started_at)
             names = Listed.__struct_fields__
             assert line == Listed(**{name: known[name] if name in known else getattr(one, name) for name in names})
     assert list(catalog.listed(Told, job="nobody's")) == ["[]"]

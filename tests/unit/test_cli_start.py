@@ -20,7 +20,7 @@ sys.meta_path.insert(0, Interrupted())
 from dgtui.__main__ import main
 main(["list"])
 """
-HEAVY = {"http", "textual", "psycopg", "pymysql", "zstandard"}
+HEAVY = {"dgtui.engine.catalog", "http.client", "textual", "psycopg", "pymysql", "zstandard"}
 _PROGRAM = """
 import sys
 from dgtui.__main__ import main
@@ -29,8 +29,7 @@ try:
     code = main()
 except SystemExit as ended:
     code = ended.code
-loaded = {name.partition(".")[0] for name in sys.modules}
-print("LOADED", *sorted(loaded), file=sys.stderr)
+print("LOADED", *sorted(sys.modules), file=sys.stderr)
 sys.exit(code)
 """
 

@@ -276,7 +276,7 @@ def test_nothing_heavy_is_imported(tmp_path: Path, act: str) -> None:
     mysql = WHOLE.replace("shop", "crm").replace("postgres", "mysql")
     others = "".join(f'[datasources.{kind}]\ntype = "{kind}"\npath = "/a"\n' for kind in ("sqlite", "files"))
     path = write_config(tmp_path, DATASOURCE + mysql + others)
-    heavy = {"textual", "rich", "typer", "psycopg", "pymysql", "zstandard", "isal", "keyring"}
+    heavy = {"dgtui.engine.catalog", "textual", "rich", "typer", "psycopg", "pymysql", "zstandard", "isal", "keyring"}
     load = f"import sys, pathlib\nfrom dgtui.config import load_config\n{act}\n"
     program = f"{load}print(*sorted({heavy!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", program, path], capture_output=True, text=True, check=False)

@@ -1,13 +1,17 @@
 """Pages in words by two processes: the whole of it in order, whatever becomes of the helper."""
 
+import errno
 import os
 import signal
 import threading
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pytest
 
+from dgtui.cli.table import TablePart, table_lines
 from dgtui.engine.catalog.halves import tell_in_halves
+from dgtui.engine.catalog.helping import read_pages
 from dgtui.engine.errors import CatalogError
 
 PAGES = [str(number) for number in range(20)]
@@ -60,6 +64,33 @@ def die_in_the_helper() -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+def open_files() -> list[str]:
+    return sorted(entry.name for entry in Path("/proc/self/fd").iterdir())
+
+
+def test_where_no_process_can_be_made_all_is_told_by_this_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused() -> int:
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    monkeypatch.setattr(os, "fork", refused)
+    before = open_files()
+    assert told() == IN_ORDER
+    assert list(read_pages(PAGES, str, lambda: None)) == PAGES
+    assert open_files() == before
+
+
+class WholeAtFirst(Told):
+    """Nothing is left of what comes second."""
+
+    def text(self, needed: Sequence[int], *, begins: bool) -> str:
+        """Each page as wide as all of them."""
+        return super().text(needed, begins=begins) if begins else ""
+
+
+def test_a_half_of_which_nothing_is_left_is_no_empty_line() -> None:
+    assert told(WholeAtFirst) == IN_ORDER[:1]
+
+
 class DiesWhileItReads(Told):
     """Its helper says nothing."""
 
@@ -107,6 +138,38 @@ def test_a_reader_that_goes_away_leaves_no_helper(monkeypatch: pytest.MonkeyPatc
     (helper,) = helpers
     with pytest.raises(ProcessLookupError):
         os.kill(helper, 0)
+
+
+def test_a_reader_that_goes_away_does_not_wait_for_what_the_helper_is_at() -> None:
+    us, (waiting, opening) = os.getpid(), os.pipe()
+
+    class Waits(Told):
+        """Its helper never comes to an end."""
+
+        def __init__(self, pages: Sequence[str]) -> None:
+            if os.getpid() != us:
+                os.read(waiting, 1)
+            elif "0" in pages:
+                raise KeyboardInterrupt
+            super().__init__(pages)
+
+    with pytest.raises(KeyboardInterrupt):
+        told(Waits)
+    os.close(waiting)
+    os.close(opening)
+
+
+def test_two_parts_of_a_table_are_the_whole_table() -> None:
+    headers = ("ID", "Name")
+    rows = [(str(number), "●" * (number % 7) + "日" * (number // 9)) for number in range(20)]
+    for width in (None, 14):
+
+        def tell(pages: Sequence[str], width: int | None = width) -> TablePart:
+            columns = [*zip(*(rows[int(page)] for page in pages), strict=True)]
+            return TablePart(headers, columns, width=width)
+
+        lines = "\n".join(tell_in_halves(PAGES, tell, lambda: None)).split("\n")
+        assert lines == table_lines(headers, rows, width=width)
 
 
 def test_few_pages_are_told_by_one_process() -> None:

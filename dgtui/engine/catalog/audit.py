@@ -39,7 +39,7 @@ class AuditTable:
     def entries(self, *, since: datetime | None = None, limit: int | None = None) -> list[AuditEntry]:
         """Entries, the newest first."""
         chosen = _since(since)
-        query = f"SELECT {_COLUMNS} FROM audit WHERE {chosen.text} ORDER BY number DESC LIMIT :limit"
+        query = f"SELECT {_COLUMNS} FROM audit {chosen.where} ORDER BY number DESC LIMIT :limit"
         values = {**chosen.values, "limit": rows_at_most(limit)}
         return [_decoded(row) for row in self._read(Sql(query, values))]
 
@@ -47,7 +47,7 @@ class AuditTable:
         """How many entries there are."""
         chosen = _since(since)
         with self._database.transaction() as connection:
-            return int(connection.scalar(f"SELECT count(*) FROM audit WHERE {chosen.text}", chosen.values))
+            return int(connection.scalar(f"SELECT count(*) FROM audit {chosen.where}", chosen.values))
 
     def tells_of_execution(self, execution_id: str) -> bool:
         """Whether there is an entry of how a backup ended."""

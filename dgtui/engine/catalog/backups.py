@@ -12,15 +12,19 @@ from typing import get_args
 
 import msgspec
 
+from dgtui.engine.catalog.conditions import (
+    IS_OF_DATASOURCE_WITH_SAFETY_COPIES,
+    IS_RESTORABLE,
+    IS_RESTORABLE_UNINDEXED,
+    IS_SAFETY_COPY,
+)
 from dgtui.engine.catalog.database import Database, time_text
 from dgtui.engine.catalog.json_pages import texts_of_ranges, texts_of_sequences
 from dgtui.engine.catalog.statements import Sql, all_of, among, json_list, words
 from dgtui.engine.job_backups import Backups, JobBackups
-from dgtui.engine.model import RESTORABLE, Alike, CopyStatus, Record
+from dgtui.engine.model import Alike, CopyStatus, Record
 
-IS_SAFETY_COPY = "purpose = 'safety'"
-"""Whether an execution is a safety copy, in the words that their index is found by."""
-_RESTORABLE = Sql(f"status IN {words(RESTORABLE)}")
+_RESTORABLE = Sql(IS_RESTORABLE)
 _PIECE = 5000
 PAGE = 4000
 """So many executions are read at once: of few of them a job has too few that are alike."""
@@ -64,9 +68,7 @@ def backups_of(
     if _are_most(database, chosen):
         # Their sequences would have to be sorted into pages first.
         return _decoded(texts_of_ranges(database, _text_of, all_of(_RESTORABLE, wanted), size=PAGE), beside)
-    # By the jobs and the safety copies: almost all executions are restorable.
-    restorable = Sql(f"status || '' IN {words(RESTORABLE)}")
-    condition = all_of(restorable, wanted)
+    condition = all_of(Sql(IS_RESTORABLE_UNINDEXED), wanted)
     sequences = Sql(f"SELECT sequence FROM executions WHERE {condition.text} ORDER BY sequence", condition.values)
     return _decoded(texts_of_sequences(database, _text_of, sequences, size=PAGE), beside)
 
@@ -74,7 +76,7 @@ def backups_of(
 def _or_safety_copy(chosen: Sql, safety_of: Collection[str] | None) -> Sql:
     """The chosen ones, and the safety copies of these datasources; None for those of all."""
     # Those of all are named as well: else all executions would be looked through.
-    of_all = Sql(f"datasource IN (SELECT DISTINCT datasource FROM executions WHERE {IS_SAFETY_COPY})")
+    of_all = Sql(IS_OF_DATASOURCE_WITH_SAFETY_COPIES)
     of_these = of_all if safety_of is None else among("datasource", safety_of)
     text = f"{chosen.text} OR ({IS_SAFETY_COPY} AND {of_these.text})"
     return Sql(text, {**chosen.values, **of_these.values})
@@ -118,8 +120,8 @@ def _are_most(database: Database, chosen: Sql) -> bool:
     """Whether more than half of all executions are chosen."""
     count = "SELECT count(*) FROM executions"
     with database.transaction() as connection:
-        number, all_of_them = connection.scalar(f"{count} WHERE {chosen.text}", chosen.values), connection.scalar(count)
-        return bool(number * 2 > all_of_them)
+        number = connection.scalar(f"{count} {chosen.where}", chosen.values)
+        return bool(number * 2 > connection.scalar(count))
 
 
 def _decoded(pages: Iterable[str], beside: Iterator[None] | None) -> Backups:

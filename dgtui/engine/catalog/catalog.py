@@ -9,6 +9,7 @@ from datetime import datetime
 
 import msgspec
 
+from dgtui.engine.catalog.conditions import IS_RESTORABLE
 from dgtui.engine.catalog.database import Database, time_text
 from dgtui.engine.catalog.listing import Tell, execution_pages, listed_executions
 from dgtui.engine.catalog.newest import last_ids
@@ -17,14 +18,13 @@ from dgtui.engine.catalog.rows import columns_of, executions_of
 from dgtui.engine.catalog.statements import Sql, equal, rows_at_most, text_beginning, words
 from dgtui.engine.catalog.writing import drop_copy, write_copy, write_execution, write_restore
 from dgtui.engine.messages import now
-from dgtui.engine.model import ENDED, RESTORABLE, UNDER_WAY, Copy, CopyStatus, Execution, Purpose
+from dgtui.engine.model import ENDED, UNDER_WAY, Copy, CopyStatus, Execution, Purpose
 from dgtui.engine.restore_model import Restore
 
 KNOWN_TO_BE_LOST: tuple[CopyStatus, ...] = ("missing", "corrupt")
 """States of copies that a storage which does not answer changes nothing of."""
 _PIECE = 1000
 _NEWEST_FIRST = "ORDER BY started_at DESC, sequence DESC"
-_IS_RESTORABLE = f"status IN {words(RESTORABLE)}"
 _IS_UNDER_WAY = f"status IN {words(UNDER_WAY)}"
 
 
@@ -65,7 +65,7 @@ class Catalog(Database):
         """Store that a storage tells nothing of its copies now; what is known to be gone or damaged stays so."""
         statement = f"""
             UPDATE copies SET status = :status, checked_at = :checked_at, problem = NULL
-            WHERE storage = :storage AND path != '' AND status NOT IN {words([status, *KNOWN_TO_BE_LOST])}
+            WHERE storage = :storage AND path != '' AND status != :status AND status NOT IN {words(KNOWN_TO_BE_LOST)}
         """
         values = {"storage": storage, "status": status, "checked_at": time_text(at)}
         with self.transaction() as connection:
@@ -126,11 +126,11 @@ class Catalog(Database):
         """How many there are."""
         chosen = equal(job=job, datasource=datasource, status=status)
         with self.transaction() as connection:
-            return int(connection.scalar(f"SELECT count(*) FROM executions WHERE {chosen.text}", chosen.values))
+            return int(connection.scalar(f"SELECT count(*) FROM executions {chosen.where}", chosen.values))
 
     def backup_counts(self) -> dict[str, int]:
         """How many restorable executions each datasource has."""
-        query = f"SELECT datasource, count(*) FROM executions WHERE {_IS_RESTORABLE} GROUP BY datasource"
+        query = f"SELECT datasource, count(*) FROM executions WHERE {IS_RESTORABLE} GROUP BY datasource"
         with self.transaction() as connection:
             return {str(datasource): int(count) for datasource, count in connection.execute(query)}
 
@@ -139,7 +139,7 @@ class Catalog(Database):
         query = f"""
             SELECT copies.storage, count(*), sum(executions.compressed_size_bytes)
             FROM copies JOIN executions ON executions.execution_id = copies.execution_id
-            WHERE copies.path != '' AND copies.status != 'missing' AND executions.{_IS_RESTORABLE}
+            WHERE copies.path != '' AND copies.status != 'missing' AND executions.{IS_RESTORABLE}
             GROUP BY copies.storage
         """
         with self.transaction() as connection:
@@ -156,7 +156,7 @@ class Catalog(Database):
 
     def newest_restorable(self, job: str) -> Execution | None:
         """The backup of a job that can be restored and was made last, whatever the clock said."""
-        chosen = f"WHERE job = :job AND {_IS_RESTORABLE} ORDER BY sequence DESC LIMIT 1"
+        chosen = f"WHERE job = :job AND {IS_RESTORABLE} ORDER BY sequence DESC LIMIT 1"
         found = self.select_executions(Sql(chosen, {"job": job}))
         return found[0] if found else None
 
@@ -208,7 +208,7 @@ class Catalog(Database):
     def restores(self, execution_id: str | None = None, *, limit: int | None = None) -> list[Restore]:
         """Restores, the newest first."""
         chosen = equal(execution_id=execution_id)
-        query = f"SELECT record FROM restores WHERE {chosen.text} ORDER BY sequence DESC LIMIT :limit"
+        query = f"SELECT record FROM restores {chosen.where} ORDER BY sequence DESC LIMIT :limit"
         with self.transaction() as connection:
             records = connection.scalars(query, {**chosen.values, "limit": rows_at_most(limit)})
         return [msgspec.json.decode(record, type=Restore) for record in records]
@@ -234,7 +234,7 @@ class Catalog(Database):
 
 def _in_order(chosen: Sql, limit: int | None) -> Sql:
     values = {**chosen.values, "limit": rows_at_most(limit)}
-    return Sql(f"WHERE {chosen.text} {_NEWEST_FIRST} LIMIT :limit", values)
+    return Sql(f"{chosen.where} {_NEWEST_FIRST} LIMIT :limit", values)
 
 
 def _sequences(chosen: Sql, limit: int | None) -> Sql:

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from dgtui.engine.catalog.database import Database, time_text
-from dgtui.engine.catalog.statements import Sql, among, equal, json_list, text_beginning, words
+from dgtui.engine.catalog.statements import Sql, among, any_of, equal, json_list, text_beginning, words
 from dgtui.engine.model import Problem
 from dgtui.engine.notification_model import Delivery, Notification, Severity
 
@@ -42,13 +42,9 @@ class Deliveries:
                     "next_try_at": time_text(delivery.next_try_at or delivery.created_at),
                 },
             )
-            connection.execute(
-                """
-                UPDATE delivery_items SET delivery_id = :delivery_id
-                WHERE item IN (SELECT value FROM json_each(:items))
-                """,
-                {"delivery_id": delivery.delivery_id, "items": json_list(items)},
-            )
+            these = any_of("item", items)
+            statement = f"UPDATE delivery_items SET delivery_id = :delivery_id {these.where}"
+            connection.execute(statement, {**these.values, "delivery_id": delivery.delivery_id})
 
     def last_of_group(
         self, channel: str, group_key: str, severities: Collection[Severity], notification: Notification
@@ -58,12 +54,13 @@ class Deliveries:
         Such a one told of something of these severities. One that is critical adds to what still lasted then, and the
         end of something adds to an end that nothing else was told of since.
         """
-        values = {"channel": channel, "group_key": group_key}
+        of_severities = among("notifications.severity", severities)
+        values = {**of_severities.values, "channel": channel, "group_key": group_key}
         query = f"""
             SELECT max(deliveries.created_at) FROM deliveries
             JOIN delivery_items ON delivery_items.delivery_id = deliveries.delivery_id
             JOIN notifications ON notifications.notification_id = delivery_items.notification_id
-            WHERE {_OF_GROUP} AND notifications.severity IN {words(severities)}
+            WHERE {_OF_GROUP} AND {of_severities.text}
         """
         if notification.ended_kinds:
             last = f"SELECT max(created_at) FROM deliveries WHERE {_OF_GROUP}"
@@ -134,7 +131,7 @@ class Deliveries:
             at=time_text(at),
             next_try_at=time_text(next_try_at),
             problem=_problem_text(problem),
-            recipients=msgspec.json.encode(recipients).decode(),
+            recipients=json_list(recipients),
         )
 
     def failed(self, delivery_id: str, problem: Problem, *, next_try_at: datetime) -> None:
@@ -173,30 +170,26 @@ class Deliveries:
 
     def by_ids(self, delivery_ids: Collection[str]) -> list[Delivery]:
         """Deliveries with these ids, the oldest first."""
-        return self._selected(among("delivery_id", delivery_ids))
+        return self._selected(any_of("delivery_id", delivery_ids))
 
     def by_prefix(self, prefix: str) -> list[Delivery]:
         """Deliveries whose id begins with these characters."""
         return self._selected(text_beginning("delivery_id", prefix))
 
     def _selected(self, condition: Sql) -> list[Delivery]:
-        query = f"SELECT {_COLUMNS} FROM deliveries WHERE {condition.text} ORDER BY sequence"
-        # One statement however many they are.
-        parts = """
-            SELECT delivery_id, notification_id FROM delivery_items
-            WHERE delivery_id IN (SELECT value FROM json_each(:ids)) ORDER BY item
-        """
+        query = f"SELECT {_COLUMNS} FROM deliveries {condition.where} ORDER BY sequence"
         items: dict[str, list[str]] = {}
         with self._database.transaction() as connection:
             rows = connection.execute(query, condition.values).fetchall()
-            ids = json_list(row["delivery_id"] for row in rows)
-            for delivery_id, notification_id in connection.execute(parts, {"ids": ids}):
+            these = any_of("delivery_id", (row["delivery_id"] for row in rows))
+            parts = f"SELECT delivery_id, notification_id FROM delivery_items {these.where} ORDER BY item"
+            for delivery_id, notification_id in connection.execute(parts, these.values):
                 items.setdefault(delivery_id, []).append(notification_id)
         return [_delivery(row, items.get(row["delivery_id"], [])) for row in rows]
 
 
 def _delivery(row: sqlite3.Row, items: Sequence[str]) -> Delivery:
-    values: dict[str, Any] = {name: row[name] for name in Delivery.__struct_fields__ if name != "notifications"}
+    values: dict[str, Any] = dict(row)
     if values["problem"] is not None:
         values["problem"] = msgspec.json.decode(values["problem"])
     values["recipients"] = msgspec.json.decode(values["recipients"] or "[]")

@@ -14,7 +14,7 @@ import msgspec
 from dgtui.engine.catalog.catalog import Catalog
 from dgtui.engine.catalog.connection import Connection
 from dgtui.engine.catalog.database import time_text
-from dgtui.engine.catalog.statements import among, words
+from dgtui.engine.catalog.statements import all_of, among, any_of, equal, words
 from dgtui.engine.catalog.writing import write_execution
 from dgtui.engine.model import UNDER_WAY, Execution, ExecutionStatus, Problem, Record
 
@@ -192,7 +192,7 @@ def claim_again(catalog: Catalog, execution: Execution, stopped_execution_id: st
 
 def stopped_before(catalog: Catalog, execution_ids: Iterable[str]) -> dict[str, str]:
     """Those of the executions that are made again, each with the one that the machine stopped."""
-    these = among("execution_id", execution_ids)
+    these = any_of("execution_id", execution_ids)
     query = f"""
         SELECT execution_id, stopped_execution_id
         FROM due_runs
@@ -242,5 +242,6 @@ def end_waiting_run(
 
 
 def _move(connection: Connection, execution_id: str, old: tuple[DueState, ...], new: DueState) -> bool:
-    statement = f"UPDATE due_runs SET state = :new WHERE execution_id = :execution_id AND state IN {words(old)}"
-    return connection.execute(statement, {"new": new, "execution_id": execution_id}).rowcount == 1
+    chosen = all_of(equal(execution_id=execution_id), among("state", old))
+    statement = f"UPDATE due_runs SET state = :new {chosen.where}"
+    return connection.execute(statement, {**chosen.values, "new": new}).rowcount == 1

@@ -1,15 +1,16 @@
 """What the catalogue is asked for figures: everything is summed up by SQLite, and nothing is loaded whole."""
 
-import sqlite3
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import starmap
 from typing import NamedTuple
 
+from dgtui.engine.catalog.conditions import IS_RESTORABLE
 from dgtui.engine.catalog.database import Database, time_text
 from dgtui.engine.catalog.newest import last_ids, last_past_ids
 from dgtui.engine.catalog.past import RUNS_EVER
-from dgtui.engine.catalog.statements import Sql, all_of, equal, words
-from dgtui.engine.model import ENDED, RESTORABLE
+from dgtui.engine.catalog.statements import Sql, all_of, among, equal, words
+from dgtui.engine.model import ENDED
 
 _TABLES = ("executions", "past_executions")
 """Of the runs that are kept, and of those that are gone."""
@@ -41,6 +42,17 @@ class RunMoment(NamedTuple):
     started_at: datetime
     status: str
     size_bytes: int | None
+
+
+class NewestRun(NamedTuple):
+    """The run of a job that was its last; its times are texts that sort by time."""
+
+    job: str
+    status: str
+    started_at: str
+    finished_at: str | None
+    total_size_bytes: int | None
+    compressed_size_bytes: int | None
 
 
 class ErrorSum(NamedTuple):
@@ -142,21 +154,18 @@ def first_runs(database: Database, jobs: Sequence[str]) -> dict[str, datetime]:
     return found
 
 
-def newest_runs(database: Database, jobs: Sequence[str], statuses: Sequence[str]) -> dict[str, sqlite3.Row]:
+def newest_runs(database: Database, jobs: Sequence[str], statuses: Sequence[str]) -> dict[str, NewestRun]:
     """Of each of these jobs the newest backup that ended like this, one that is gone by now too."""
-    chosen = Sql(f"purpose = 'backup' AND status IN {words(statuses)}")
-    found: dict[str, sqlite3.Row] = {}
+    chosen = all_of(Sql("purpose = 'backup'"), among("status", statuses))
+    found: dict[str, NewestRun] = {}
     with database.transaction() as connection:
         for table, newest_ids in zip(_TABLES, (last_ids, last_past_ids), strict=True):
             ids = newest_ids(jobs, chosen)
-            query = f"""
-                SELECT job, status, started_at, finished_at, total_size_bytes, compressed_size_bytes
-                FROM {table} WHERE execution_id IN ({ids.text})
-            """
-            for row in connection.execute(query, ids.values):
-                other = found.get(row["job"])
-                if other is None or row["started_at"] > other["started_at"]:
-                    found[row["job"]] = row
+            query = f"SELECT {', '.join(NewestRun._fields)} FROM {table} WHERE execution_id IN ({ids.text})"
+            for run in starmap(NewestRun, connection.execute(query, ids.values)):
+                other = found.get(run.job)
+                if other is None or run.started_at > other.started_at:
+                    found[run.job] = run
     return found
 
 
@@ -180,7 +189,7 @@ def storage_sums(
     query = f"""
         SELECT {sums}
         FROM copies JOIN executions ON executions.execution_id = copies.execution_id
-        WHERE path != '' AND executions.status IN {words(RESTORABLE)}
+        WHERE path != '' AND executions.{IS_RESTORABLE}
     """
     with database.transaction() as connection:
         found = iter(connection.execute(query, {**recent.values, **names}).fetchone())

@@ -4,13 +4,12 @@ Each process reads a half of the pages, both tell each other what theirs need, a
 """
 
 import contextlib
-import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 import msgspec
 
-from dgtui.engine.catalog.helping import are_worth_it, receive, send
+from dgtui.engine.catalog.helping import are_worth_it, forked, receive, send
 
 _needed = msgspec.json.Decoder(list[int])
 
@@ -26,10 +25,9 @@ class Measured(Protocol):
         """What is written of these pages where all pages need so much; `begins` where they are the first."""
 
 
-Tell = Callable[[Sequence[str]], Measured]
-
-
-def tell_in_halves(pages: Sequence[str], tell: Tell, let_go: Callable[[], None]) -> Iterator[str]:
+def tell_in_halves(
+    pages: Sequence[str], tell: Callable[[Sequence[str]], Measured], let_go: Callable[[], None]
+) -> Iterator[str]:
     """What `tell` makes of pages, in their order; of the second half of them in a helper, where that is worth it.
 
     `let_go` closes what must not be open in two processes; `tell` opens it again.
@@ -40,7 +38,7 @@ def tell_in_halves(pages: Sequence[str], tell: Tell, let_go: Callable[[], None])
         return
     let_go()
     first, second = pages[: len(pages) // 2], pages[len(pages) // 2 :]
-    with _helper(second, tell) as (asks, answers):
+    with forked(lambda questions, answering: _help(second, tell, questions, answering)) as (asking, answers):
         own = tell(first)
         answer = receive(answers)
         # A helper that died has left its half to us.
@@ -48,42 +46,21 @@ def tell_in_halves(pages: Sequence[str], tell: Tell, let_go: Callable[[], None])
         needed = _larger(own.needed, rest.needed if rest is not None else _needed.decode(answer or b""))
         if rest is None:
             with contextlib.suppress(BrokenPipeError):
-                send(asks, msgspec.json.encode(needed))
+                send(asking, msgspec.json.encode(needed))
         yield own.text(needed, begins=True)
         written = receive(answers) if rest is None else None
-        yield written.decode() if written is not None else (rest or tell(second)).text(needed, begins=False)
+        text = written.decode() if written is not None else (rest or tell(second)).text(needed, begins=False)
+        # All of it may have been removed meanwhile.
+        if text:
+            yield text
 
 
 def _larger(one: Sequence[int], other: Sequence[int]) -> list[int]:
     return [max(pair) for pair in zip(one, other, strict=True)]
 
 
-@contextlib.contextmanager
-def _helper(pages: Sequence[str], tell: Tell) -> Iterator[tuple[int, int]]:
-    """Where a child is told what all pages need, and where it tells first what its own need, then what it wrote."""
-    needs, asks = os.pipe()
-    answers, writing = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        os.close(asks)
-        os.close(answers)
-        _help(pages, tell, needs, writing)
-    os.close(needs)
-    os.close(writing)
-    try:
-        yield asks, answers
-    finally:
-        os.close(asks)
-        os.close(answers)
-        os.waitpid(pid, 0)
-
-
-def _help(pages: Sequence[str], tell: Tell, needs: int, writing: int) -> None:
-    """Never returns, whatever happens: what is open and registered here belongs to the parent."""
-    try:
-        told = tell(pages)
-        send(writing, msgspec.json.encode(list(told.needed)))
-        if (needed := receive(needs)) is not None:
-            send(writing, told.text(_needed.decode(needed), begins=False).encode())
-    finally:
-        os._exit(0)
+def _help(pages: Sequence[str], tell: Callable[[Sequence[str]], Measured], questions: int, answering: int) -> None:
+    told = tell(pages)
+    send(answering, msgspec.json.encode(list(told.needed)))
+    if (needed := receive(questions)) is not None:
+        send(answering, told.text(_needed.decode(needed), begins=False).encode())

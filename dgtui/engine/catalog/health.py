@@ -8,7 +8,7 @@ import msgspec
 
 from dgtui.engine.catalog.connection import Connection
 from dgtui.engine.catalog.database import Database, time_text
-from dgtui.engine.catalog.health_rows import check_columns, decoded_check
+from dgtui.engine.catalog.health_rows import CHECK_COLUMNS, check_columns, decoded_check
 from dgtui.engine.catalog.health_thinning import thin_checks
 from dgtui.engine.catalog.statements import Sql, all_of, equal, rows_at_most
 from dgtui.engine.health_model import (
@@ -84,7 +84,7 @@ class HealthRecords:
         """How everything that was ever checked stands."""
         chosen = equal(subject_kind=kind)
         with self._database.transaction() as connection:
-            texts = connection.scalars(f"SELECT record FROM health_states WHERE {chosen.text}", chosen.values)
+            texts = connection.scalars(f"SELECT record FROM health_states {chosen.where}", chosen.values)
         found = [msgspec.json.decode(text, type=HealthState) for text in texts]
         return {state.subject: state for state in found}
 
@@ -104,11 +104,11 @@ class HealthRecords:
         """Checks, the newest first."""
         chosen = Sql(_OF_SUBJECT, _named(subject)) if subject is not None else equal(subject_kind=kind)
         query = f"""
-            SELECT * FROM health_checks WHERE {chosen.text}
-            ORDER BY checked_at DESC, sequence DESC LIMIT :most
+            SELECT {CHECK_COLUMNS} FROM health_checks {chosen.where}
+            ORDER BY checked_at DESC, sequence DESC LIMIT :limit
         """
         with self._database.transaction() as connection:
-            rows = connection.execute(query, {**chosen.values, "most": rows_at_most(limit)})
+            rows = connection.execute(query, {**chosen.values, "limit": rows_at_most(limit)})
             return [decoded_check(row) for row in rows]
 
     def watched_since(self, subject: Watched, at: datetime) -> datetime | None:

@@ -9,6 +9,9 @@ import msgspec
 from dgtui.engine.catalog.database import time_text
 from dgtui.engine.health_model import Concern, Figures, HealthCheck, Watched
 
+CHECK_COLUMNS = "subject_kind, subject, checked_at, result, latency_seconds, message, hint, concerns, figures"
+"""What `decoded_check` needs."""
+
 
 def check_columns(check: HealthCheck) -> dict[str, Any]:
     """A check as a row."""

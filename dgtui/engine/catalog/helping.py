@@ -7,6 +7,7 @@ import contextlib
 import fcntl
 import os
 import select
+import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 
@@ -33,7 +34,10 @@ def read_pages(pages: Sequence[str], read: Callable[[str], str], let_go: Callabl
         yield from map(read, pages)
         return
     let_go()
-    with _tickets(min(len(pages), _MOST_HELPED)) as tickets, _helper(tickets, pages, read) as answers:
+    with (
+        _tickets(min(len(pages), _MOST_HELPED)) as tickets,
+        forked(lambda _, answering: _help(tickets, pages, read, answering)) as (_, answers),
+    ):
         ready: dict[int, str] = {}
         for wanted, page in enumerate(pages):
             while wanted not in ready:
@@ -88,30 +92,42 @@ def _next(tickets: int) -> int | None:
 
 
 @contextlib.contextmanager
-def _helper(tickets: int, pages: Sequence[str], read: Callable[[str], str]) -> Iterator[int]:
-    """Where a child tells of pages that it has read; it ends when nobody wants its answers any more."""
-    reading, writing = os.pipe()
+def forked(work: Callable[[int, int], None]) -> Iterator[tuple[int, int]]:
+    """Where we ask a child that does some work, and where it answers; it gets the other ends, and is gone afterwards.
+
+    Where the machine has no room for a child, it is as if it had died at once.
+    """
+    questions, asking = os.pipe()
+    answers, answering = os.pipe()
     with contextlib.suppress(OSError):
-        fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-    pid = os.fork()
+        fcntl.fcntl(answering, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+    try:
+        pid = os.fork()
+    except OSError:
+        pid = None
     if pid == 0:
-        os.close(reading)
-        _help(tickets, pages, read, writing)
-    os.close(writing)
+        # It never returns, whatever happens: what is open and registered here belongs to the parent.
+        try:
+            os.close(asking)
+            os.close(answers)
+            work(questions, answering)
+        finally:
+            os._exit(0)
+    os.close(questions)
+    os.close(answering)
     try:
-        yield reading
+        yield asking, answers
     finally:
-        os.close(reading)
-        os.waitpid(pid, 0)
+        os.close(asking)
+        os.close(answers)
+        if pid is not None:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
 
 
-def _help(tickets: int, pages: Sequence[str], read: Callable[[str], str], writing: int) -> None:
-    """Never returns, whatever happens: what is open and registered here belongs to the parent."""
-    try:
-        while (place := _next(tickets)) is not None:
-            send(writing, place.to_bytes(_PLACE_BYTES) + read(pages[place]).encode())
-    finally:
-        os._exit(0)
+def _help(tickets: int, pages: Sequence[str], read: Callable[[str], str], answering: int) -> None:
+    while (place := _next(tickets)) is not None:
+        send(answering, place.to_bytes(_PLACE_BYTES) + read(pages[place]).encode())
 
 
 def _has_news(answers: int) -> bool:

@@ -66,9 +66,11 @@ def texts_of_sequences(database: Database, text_of: TextOf, chosen: Sql, *, size
 
 def _ranges(database: Database, size: int) -> list[str]:
     """The first sequence of each page and of the next one; where few were removed, each has about as many."""
-    query = "SELECT min(sequence), max(sequence), count(sequence) FROM executions"
+    # Asked together, SQLite would look at each of them for the first and the last too.
+    first_last = "SELECT (SELECT min(sequence) FROM executions), (SELECT max(sequence) FROM executions)"
     with database.transaction() as connection:
-        first, last, number = connection.execute(query).fetchone()
+        first, last = connection.execute(first_last).fetchone()
+        number = connection.scalar("SELECT count(*) FROM executions")
     if not number:
         return []
     step = -(-(last + 1 - first) // -(-number // size))

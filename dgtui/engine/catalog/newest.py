@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 
 from dgtui.engine.catalog.database import Database
 from dgtui.engine.catalog.rows import executions_of
-from dgtui.engine.catalog.statements import Sql, all_of, json_list, words
+from dgtui.engine.catalog.statements import Sql, all_of, among, any_of, json_list, words
 from dgtui.engine.model import ENDED, RESTORABLE, UNDER_WAY, Execution
 
 _LEFT_NOTHING = (ENDED | UNDER_WAY) - RESTORABLE
@@ -21,14 +21,13 @@ def newest_backup(database: Database, datasource: str, statuses: Collection[str]
         SELECT sequence FROM executions WHERE datasource = :datasource AND (:before IS NULL OR sequence < :before)
         ORDER BY sequence DESC LIMIT {_LOOKED_AT_ONCE}
     """
-    chosen = f"""
-        WHERE status IN {words(statuses)} AND purpose = 'backup' AND sequence IN (SELECT value FROM json_each(:few))
-        ORDER BY sequence DESC LIMIT 1
-    """
+    usable = all_of(among("status", statuses), Sql("purpose = 'backup'"))
     before = None
     with database.transaction() as connection:
         while few := connection.scalars(numbers, {"datasource": datasource, "before": before}):
-            if found := executions_of(connection, Sql(chosen, {"few": json_list(few)})):
+            chosen = all_of(usable, any_of("sequence", few))
+            newest = Sql(f"{chosen.where} ORDER BY sequence DESC LIMIT 1", chosen.values)
+            if found := executions_of(connection, newest):
                 return found[0]
             before = few[-1]
     return None

@@ -15,8 +15,8 @@ from dgtui.engine.catalog.statements import (
     Sql,
     all_of,
     among,
+    any_of,
     equal,
-    json_list,
     rows_at_most,
     text_beginning,
     words,
@@ -76,27 +76,27 @@ class Notifications:
         self, *, kind: str | None = None, unread: bool = False, lasting: bool = False, limit: int | None = None
     ) -> list[Notification]:
         """Notifications, the unread ones first and then the newest."""
-        where, values = _asked(kind, unread=unread, lasting=lasting)
+        chosen = _asked(kind, unread=unread, lasting=lasting)
         query = f"""
-            SELECT {COLUMNS} FROM notifications WHERE {where}
+            SELECT {COLUMNS} FROM notifications {chosen.where}
             ORDER BY read_at IS NOT NULL, sequence DESC LIMIT :limit
         """
         with self._database.transaction() as connection:
-            rows = connection.execute(query, {**values, "limit": rows_at_most(limit)})
+            rows = connection.execute(query, {**chosen.values, "limit": rows_at_most(limit)})
             return [decoded(row) for row in rows]
 
     def count(self, *, kind: str | None = None, unread: bool = False) -> int:
         """How many of them there are."""
-        where, values = _asked(kind, unread=unread)
+        chosen = _asked(kind, unread=unread)
         with self._database.transaction() as connection:
-            return int(connection.scalar(f"SELECT count(*) FROM notifications WHERE {where}", values))
+            return int(connection.scalar(f"SELECT count(*) FROM notifications {chosen.where}", chosen.values))
 
     def by_prefix(self, prefix: str) -> list[Notification]:
         """Notifications whose id begins with these characters."""
-        where, values = text_beginning("notification_id", prefix)
-        query = f"SELECT {COLUMNS} FROM notifications WHERE {where} LIMIT 10"
+        beginning = text_beginning("notification_id", prefix)
+        query = f"SELECT {COLUMNS} FROM notifications {beginning.where} LIMIT 10"
         with self._database.transaction() as connection:
-            return [decoded(row) for row in connection.execute(query, values)]
+            return [decoded(row) for row in connection.execute(query, beginning.values)]
 
     def unread_counts(self) -> dict[str, int]:
         """How many are unread, by kind."""
@@ -106,11 +106,10 @@ class Notifications:
 
     def mark_read(self, notification_ids: Sequence[str] | None, *, at: datetime) -> int:
         """Mark these as read, all where None; how many were not read before."""
-        chosen = ALL if notification_ids is None else among("notification_id", notification_ids)
-        where, values = all_of(_UNREAD, chosen)
-        statement = f"UPDATE notifications SET read_at = :at WHERE {where}"
+        chosen = all_of(_UNREAD, ALL if notification_ids is None else any_of("notification_id", notification_ids))
+        statement = f"UPDATE notifications SET read_at = :at {chosen.where}"
         with self._database.transaction() as connection:
-            return connection.execute(statement, {**values, "at": time_text(at)}).rowcount
+            return connection.execute(statement, {**chosen.values, "at": time_text(at)}).rowcount
 
 
 def decoded(row: sqlite3.Row) -> Notification:
@@ -148,17 +147,14 @@ def _open_of(
     """What is told of an object and not over yet, the newest first."""
     if not kinds:
         return []
-    query = f"""
-        SELECT sequence, kind, group_key FROM notifications
-        WHERE subject_kind = :subject_kind AND subject = :subject AND ended_at IS NULL AND kind IN {words(kinds)}
-        ORDER BY sequence DESC
-    """
-    return connection.execute(query, {"subject_kind": subject_kind, "subject": subject}).fetchall()
+    of_subject = equal(subject_kind=subject_kind, subject=subject)
+    chosen = all_of(of_subject, Sql("ended_at IS NULL"), among("kind", kinds))
+    query = f"SELECT sequence, kind, group_key FROM notifications {chosen.where} ORDER BY sequence DESC"
+    return connection.execute(query, chosen.values).fetchall()
 
 
 def _end(connection: Connection, sequences: Sequence[int], at: datetime) -> None:
     if sequences:
-        connection.execute(
-            "UPDATE notifications SET ended_at = :at WHERE sequence IN (SELECT value FROM json_each(:sequences))",
-            {"at": time_text(at), "sequences": json_list(sequences)},
-        )
+        these = any_of("sequence", sequences)
+        statement = f"UPDATE notifications SET ended_at = :at {these.where}"
+        connection.execute(statement, {**these.values, "at": time_text(at)})

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from dgtui.engine.catalog.connection import Connection
 from dgtui.engine.catalog.database import Database, time_text
-from dgtui.engine.catalog.statements import json_list
+from dgtui.engine.catalog.statements import any_of
 
 _SAME = (
     "execution_id, job_id, job, datasource, datasource_type, status, backup_type, purpose, started_at, finished_at, "
@@ -38,6 +38,7 @@ def bring_back(connection: Connection, execution_id: str) -> None:
 
 def gone_executions(database: Database, ids: Iterable[str]) -> frozenset[str]:
     """Which of these executions are gone."""
-    query = "SELECT execution_id FROM past_executions WHERE execution_id IN (SELECT value FROM json_each(:ids))"
+    wanted = any_of("execution_id", ids)
     with database.transaction() as connection:
-        return frozenset(connection.scalars(query, {"ids": json_list(ids)}))
+        query = f"SELECT execution_id FROM past_executions {wanted.where}"
+        return frozenset(connection.scalars(query, wanted.values))

@@ -5,15 +5,16 @@ from datetime import datetime
 import msgspec
 
 from dgtui.engine.catalog.catalog import Catalog
+from dgtui.engine.catalog.conditions import IS_RESTORABLE
 from dgtui.engine.catalog.connection import Connection
 from dgtui.engine.catalog.database import time_text
 from dgtui.engine.catalog.proofs import Proof, claim_proof
-from dgtui.engine.catalog.statements import Sql, among, words
-from dgtui.engine.model import RESTORABLE, Execution, Record
+from dgtui.engine.catalog.statements import Sql, among
+from dgtui.engine.model import Execution, Record
 
 _LOOKED_AT = 20
 _BACKUPS_OF_JOB = f"""
-    job_id = :job_id AND status IN {words(RESTORABLE)} AND purpose = 'backup' AND backup_type != 'data_only'
+    job_id = :job_id AND {IS_RESTORABLE} AND purpose = 'backup' AND backup_type != 'data_only'
 """
 
 

@@ -87,11 +87,9 @@ class RemovalTable:
         for one in told:
             if one.unwritten:
                 _save(connection, msgspec.structs.replace(one, told=True))
-        over = [one for one in told if not one.unwritten]
-        connection.executemany(
-            "DELETE FROM removals WHERE execution_id = :key AND storage = :storage",
-            [{"key": one.key, "storage": one.storage} for one in over],
-        )
+            else:
+                over = {"key": one.key, "storage": one.storage}
+                connection.execute("DELETE FROM removals WHERE execution_id = :key AND storage = :storage", over)
 
     def settle_line(self, removal: BegunRemoval) -> None:
         """The line that was owed is there, or never will be: nothing is left to do."""

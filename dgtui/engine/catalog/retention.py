@@ -6,8 +6,13 @@ from typing import get_args
 
 import msgspec
 
-from dgtui.engine.catalog.backups import IS_SAFETY_COPY
 from dgtui.engine.catalog.catalog import Catalog
+from dgtui.engine.catalog.conditions import (
+    IS_OF_DATASOURCE_WITH_SAFETY_COPIES,
+    IS_RESTORABLE,
+    IS_RESTORABLE_UNINDEXED,
+    IS_SAFETY_COPY,
+)
 from dgtui.engine.catalog.connection import Connection
 from dgtui.engine.catalog.database import Database, time_text
 from dgtui.engine.catalog.statements import Sql, among, words
@@ -35,17 +40,17 @@ class RetentionTable:
     def set_pin(self, connection: Connection, execution_id: str, reason: str | None) -> None:
         """Pin an execution, which then never goes, or with None unpin it, as part of a transaction."""
         changes = "pin = NULL" if reason is None else "pin = :reason, expires_at = NULL"
-        values = {"execution": execution_id, "reason": reason}
-        connection.execute(f"UPDATE executions SET {changes} WHERE execution_id = :execution", values)
+        values = {"execution_id": execution_id, "reason": reason}
+        connection.execute(f"UPDATE executions SET {changes} WHERE execution_id = :execution_id", values)
 
     def set_expiries(self, expiries: Mapping[str, datetime | None]) -> None:
         """Store when executions go; in pieces, between which others write."""
         statement = """
             UPDATE executions SET expires_at = :moment
-            WHERE execution_id = :execution AND expires_at IS NOT :moment
+            WHERE execution_id = :execution_id AND expires_at IS NOT :moment
         """
         rows = [
-            {"execution": execution_id, "moment": None if moment is None else time_text(moment)}
+            {"execution_id": execution_id, "moment": None if moment is None else time_text(moment)}
             for execution_id, moment in expiries.items()
         ]
         for start in range(0, len(rows), _PIECE):
@@ -77,13 +82,13 @@ class RetentionTable:
 
     def bytes_of_all(self) -> int:
         """What all backups would take at one storage: at none they take more."""
-        query = f"SELECT sum(compressed_size_bytes) FROM executions WHERE status IN {words(RESTORABLE)}"
+        query = f"SELECT sum(compressed_size_bytes) FROM executions WHERE {IS_RESTORABLE}"
         with self._catalog.transaction() as connection:
             return connection.scalar(query) or 0
 
     def storages_of_all(self, storages: Collection[str]) -> frozenset[str]:
         """Those of these storages that have as many copies as there are backups: what they take is what all take."""
-        backups = f"SELECT count(*) FROM executions WHERE status IN {words(RESTORABLE)}"
+        backups = f"SELECT count(*) FROM executions WHERE {IS_RESTORABLE}"
         # With each status: so their index is searched.
         copies = f"SELECT count(*) FROM copies WHERE status IN {words(get_args(CopyStatus))} AND storage = :storage"
         with self._catalog.transaction() as connection:
@@ -96,7 +101,7 @@ class RetentionTable:
         query = f"""
             SELECT copies.storage, sum(executions.compressed_size_bytes)
             FROM copies JOIN executions ON executions.execution_id = copies.execution_id
-            WHERE copies.path != '' AND {wanted.text} AND executions.status IN {words(RESTORABLE)}
+            WHERE copies.path != '' AND {wanted.text} AND executions.{IS_RESTORABLE}
             GROUP BY copies.storage
         """
         with self._catalog.transaction() as connection:
@@ -139,7 +144,7 @@ def _last_upload(connection: Connection, storage: str, job_id: str | None = None
         FROM executions JOIN copies ON copies.execution_id = executions.execution_id
         WHERE copies.storage = :storage AND executions.purpose = 'backup'
             AND {"TRUE" if job_id is None else "executions.job_id = :job_id"}
-            AND executions.status || '' IN {words(RESTORABLE)}
+            AND executions.{IS_RESTORABLE_UNINDEXED}
         ORDER BY executions.sequence DESC LIMIT 1
     """
     row = connection.execute(query, {"storage": storage, "job_id": job_id}).fetchone()
@@ -155,12 +160,11 @@ def _last_upload(connection: Connection, storage: str, job_id: str | None = None
 
 def jobs_of_datasources(catalog: Catalog, datasources: Collection[str] | None = None) -> frozenset[str]:
     """The jobs (by id) with backups of these datasources; of those that have safety copies where none are given."""
-    of_safety = Sql(f"datasource IN (SELECT DISTINCT datasource FROM executions WHERE {IS_SAFETY_COPY})")
+    of_safety = Sql(IS_OF_DATASOURCE_WITH_SAFETY_COPIES)
     wanted = of_safety if datasources is None else among("datasource", datasources)
-    # By the datasource: almost all executions are restorable.
     query = f"""
         SELECT DISTINCT job_id FROM executions
-        WHERE status || '' IN {words(RESTORABLE)} AND {wanted.text}
+        WHERE {IS_RESTORABLE_UNINDEXED} AND {wanted.text}
     """
     with catalog.transaction() as connection:
         return frozenset(connection.scalars(query, wanted.values))

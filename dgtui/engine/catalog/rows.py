@@ -8,7 +8,7 @@ import msgspec
 
 from dgtui.engine.catalog.connection import Connection
 from dgtui.engine.catalog.database import time_text
-from dgtui.engine.catalog.statements import Sql, json_list
+from dgtui.engine.catalog.statements import Sql, any_of
 from dgtui.engine.model import Copy, Execution, Problem
 
 _EXECUTION = tuple(name for name in Execution.__struct_fields__ if name != "copies")
@@ -41,12 +41,10 @@ def executions_of(connection: Connection, chosen: Sql) -> list[Execution]:
 
 def _copies_of(connection: Connection, ids: Sequence[str]) -> dict[str, list[Copy]]:
     # One statement however many they are: as parameters of their own they would have to be asked for in pieces.
-    query = f"""
-        SELECT execution_id, {", ".join(_COPY)} FROM copies
-        WHERE execution_id IN (SELECT value FROM json_each(:ids)) ORDER BY execution_id, storage
-    """
+    wanted = any_of("execution_id", ids)
+    query = f"SELECT execution_id, {', '.join(_COPY)} FROM copies {wanted.where} ORDER BY execution_id, storage"
     found: dict[str, list[Copy]] = {}
-    for execution_id, *row in connection.execute(query, {"ids": json_list(ids)}):
+    for execution_id, *row in connection.execute(query, wanted.values):
         found.setdefault(execution_id, []).append(_copy(row))
     return found
 

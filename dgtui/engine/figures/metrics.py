@@ -63,16 +63,16 @@ def _jobs(config: Config, catalog: Catalog) -> Iterator[Family]:
         enabled.append(Sample(value=config.is_followed(name), labels=labels))
         good, last = goods.get(name), lasts.get(name)
         if good is not None:
-            success.append(_moment(good["finished_at"] or good["started_at"], labels))
-            if good["total_size_bytes"] is not None:
-                sizes.append(Sample(value=good["total_size_bytes"], labels=labels))
-            if good["compressed_size_bytes"] is not None:
-                stored.append(Sample(value=good["compressed_size_bytes"], labels=labels))
+            success.append(_moment(good.finished_at or good.started_at, labels))
+            if good.total_size_bytes is not None:
+                sizes.append(Sample(value=good.total_size_bytes, labels=labels))
+            if good.compressed_size_bytes is not None:
+                stored.append(Sample(value=good.compressed_size_bytes, labels=labels))
         if last is not None:
-            statuses += [Sample(value=last["status"] == one, labels={**labels, "status": one}) for one in _ENDS]
-            if last["finished_at"] is not None:
-                ended.append(_moment(last["finished_at"], labels))
-                took = datetime.fromisoformat(last["finished_at"]) - datetime.fromisoformat(last["started_at"])
+            statuses += [Sample(value=last.status == one, labels={**labels, "status": one}) for one in _ENDS]
+            if last.finished_at is not None:
+                ended.append(_moment(last.finished_at, labels))
+                took = datetime.fromisoformat(last.finished_at) - datetime.fromisoformat(last.started_at)
                 seconds.append(Sample(value=took.total_seconds(), labels=labels))
     yield _family("job_enabled", "Whether the job's schedule is followed", enabled)
     yield _family("job_last_success_timestamp_seconds", "End of the newest backup that can be restored", success)
