@@ -21,6 +21,7 @@ dgtui --help lists all of them."""
 def main(arguments: list[str] | None = None) -> int:
     """Run the program; its exit code."""
     _take_streams()
+    _hear_of_children()
     sys.excepthook = _report_fault
     return _run(sys.argv[1:] if arguments is None else arguments)
 
@@ -30,6 +31,13 @@ def _take_streams() -> None:
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= _LAST_STREAM:
         pass
     os.close(descriptor)
+
+
+def _hear_of_children() -> None:
+    """Where whoever started us ignores how children end, every dump that fails would pass for one that went well."""
+    import signal
+
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
 
 def _run(arguments: list[str]) -> int:

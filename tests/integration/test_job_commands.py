@@ -4,6 +4,8 @@ import contextlib
 import json
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +53,20 @@ def is_running(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+def test_a_command_that_fails_is_heard_of_where_whoever_started_us_ignores_how_children_end(files: Home) -> None:
+    configure(files, before=[script(files, "before.sh", "exit 3")])
+    done = subprocess.run(
+        ["env", "--ignore-signal=CHLD", sys.executable, "-m", "dgtui", "--run-job", "nightly"],
+        env=files.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "before.sh" in done.stderr
+    assert [one.status for one in files.engine().executions()] == ["failed"]
 
 
 def test_both_run_and_are_told(files: Home) -> None:

@@ -4,6 +4,7 @@ import contextlib
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from dgtui.engine.catalog import SCHEMA_VERSION, Catalog
+from dgtui.engine.catalog import SCHEMA_VERSION, Catalog, database
 from dgtui.engine.catalog.backups import save_states
+from dgtui.engine.catalog.connection import Connection
 from dgtui.engine.catalog.rows import columns_of
-from dgtui.engine.errors import CatalogDamaged, CatalogError
+from dgtui.engine.errors import CatalogDamaged, CatalogError, DataGuardianError
+from dgtui.engine.locks import take_lock
 from dgtui.engine.model import Copy, CopyStatus, Execution, ExecutionStatus, Problem
 from dgtui.engine.restore_model import Restore
 from tests.support.descriptors import open_below
@@ -146,6 +149,44 @@ def test_a_newer_catalogue_is_not_touched(tmp_path: Path) -> None:
         connection.execute("UPDATE meta SET value = ? WHERE key = 'schema_version'", (str(SCHEMA_VERSION + 1),))
     with pytest.raises(CatalogError, match="newer version"):
         Catalog(tmp_path)
+
+
+def test_a_catalogue_that_could_not_be_made_anew_in_time_is_made_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalog = Catalog(tmp_path)
+    (tmp_path / "catalog.db").unlink()
+    (tmp_path / "catalog.db").touch()
+    monkeypatch.setattr(database, "_LOCK_SECONDS", 0.1)
+    with take_lock(tmp_path / "catalog.lock", purpose="making it for long"), pytest.raises(DataGuardianError):
+        catalog.executions()
+    assert catalog.executions() == []
+    catalog.close()
+
+
+def test_one_that_is_refused_at_once_by_others_that_open_it_too_tries_again(tmp_path: Path) -> None:
+    tries: list[str] = []
+
+    def refuse(_connection: Connection, statement: str, _values: object, _many: bool) -> None:
+        if statement == "PRAGMA journal_mode=WAL":
+            tries.append(statement)
+            if len(tries) < 3:
+                refused = sqlite3.OperationalError("database is locked")
+                refused.sqlite_errorcode = sqlite3.SQLITE_BUSY
+                raise refused
+
+    with watched(refuse):
+        Catalog(tmp_path).close()
+    assert len(tries) >= 3
+
+
+@pytest.mark.parametrize("ask", [lambda it: it.execution("\udcff"), lambda it: it.executions(limit=2**64)])
+def test_what_no_catalogue_can_hold_is_told_as_that(tmp_path: Path, ask: Callable[[Catalog], object]) -> None:
+    catalog = Catalog(tmp_path)
+    with pytest.raises(CatalogError, match="cannot hold what it is asked for"):
+        ask(catalog)
+    assert catalog.executions() == []
+    catalog.close()
 
 
 def test_only_we_can_read_it(tmp_path: Path) -> None:

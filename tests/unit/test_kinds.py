@@ -17,7 +17,6 @@ from dgtui.wording.terminal import Look
 
 _PACKAGE = Path(dgtui.__file__).parent
 _OTHER_MEANINGS = {
-    ("engine/catalog/database.py", "sqlite"),  # the catalogue's own file
     ("engine/messages.py", "files"),  # a unit of progress
 }
 

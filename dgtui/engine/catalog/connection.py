@@ -3,6 +3,7 @@
 import contextlib
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from dgtui.engine.catalog.statements import NO_VALUES, Values
 
 _BUSY_SECONDS = 10
+_PAUSE_SECONDS = 0.01
 _MOST_IDLE = 5
 
 
@@ -91,7 +93,7 @@ class Connections:
         connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, check_same_thread=False, factory=Connection)
         try:
             connection.row_factory = sqlite3.Row
-            connection.execute("PRAGMA journal_mode=WAL")
+            _use_write_ahead_log(connection)
             connection.execute("PRAGMA synchronous=FULL")
             if self._refuses_changes:
                 connection.execute("PRAGMA query_only=ON")
@@ -99,6 +101,20 @@ class Connections:
             connection.close()
             raise
         return connection
+
+
+def _use_write_ahead_log(connection: Connection) -> None:
+    """Have readers and a writer not wait for each other."""
+    patience = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            # Of several that are the first to do so at once, SQLite refuses all but one without waiting.
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > patience:
+                raise
+            time.sleep(_PAUSE_SECONDS)
 
 
 def _insertion(table: str, values: Values) -> str:

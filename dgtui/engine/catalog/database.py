@@ -64,7 +64,7 @@ class Database:
                 if not self.path.exists():
                     remove_journals(self.path)
                 _make_private(self.path)
-        self._file = _identity(self.path)
+        file = _identity(self.path)
         version = self._schema_version()
         if version < SCHEMA_VERSION:
             # Two programs may meet a fresh state folder at once.
@@ -73,6 +73,8 @@ class Database:
                 if version < SCHEMA_VERSION:
                     self._bring_up_to_date(moved)
         refuse_newer(version, self.path)
+        # Only now: what is not ready yet, the next one that asks has to make ready, and others wait for it.
+        self._file = file
 
     def _bring_up_to_date(self, moved: Path | None) -> None:
         with self._transaction() as connection:
@@ -139,6 +141,12 @@ class Database:
             with self._connections.lent() as connection:
                 yield connection
                 connection.commit()
+        except (UnicodeEncodeError, OverflowError) as error:
+            raise CatalogError(
+                f"The catalogue cannot hold what it is asked for: {error}",
+                subject=str(self.path),
+                hint="Texts are UTF-8 there, and numbers have at most 64 bits",
+            ) from error
         except sqlite3.Error as error:
             if tells_of_damage(error):
                 note_suspicion(self.path)
