@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dgtui.engine.catalog.connection import Connection
+from dgtui.engine.catalog.connection import Connection, insertion
 from dgtui.engine.catalog.statements import NO_VALUES
 
 OnStatement = Callable[[Connection, str, Any, bool], None]
@@ -60,5 +60,4 @@ def plans_of_reading() -> Iterator[list[str]]:
 
 def insert_rows(connection: Connection, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
     """Add rows, all with the same columns."""
-    bound = ", ".join(f":{name}" for name in rows[0])
-    connection.executemany(f"INSERT INTO {table} ({', '.join(rows[0])}) VALUES ({bound})", rows)
+    connection.executemany(insertion(table, rows[0]), rows)

@@ -29,16 +29,16 @@ class Connection(sqlite3.Connection):
 
     def insert(self, table: str, values: Values) -> int:
         """Add a row; the number that it got. Raises sqlite3.IntegrityError where it is there already."""
-        return self.execute(_insertion(table, values), values).lastrowid or 0
+        return self.execute(insertion(table, values), values).lastrowid or 0
 
     def insert_new(self, table: str, values: Values) -> bool:
         """Add a row where there is none like it yet, and whether that was so."""
-        return self.execute(f"{_insertion(table, values)} ON CONFLICT DO NOTHING", values).rowcount == 1
+        return self.execute(f"{insertion(table, values)} ON CONFLICT DO NOTHING", values).rowcount == 1
 
     def upsert(self, table: str, values: Values, *, key: str) -> None:
         """Add a row, or bring the one that has the same `key` (columns with commas between) up to date."""
         changes = ", ".join(f"{name} = excluded.{name}" for name in values)
-        self.execute(f"{_insertion(table, values)} ON CONFLICT ({key}) DO UPDATE SET {changes}", values)
+        self.execute(f"{insertion(table, values)} ON CONFLICT ({key}) DO UPDATE SET {changes}", values)
 
 
 class Connections:
@@ -117,7 +117,8 @@ def _use_write_ahead_log(connection: Connection) -> None:
             time.sleep(_PAUSE_SECONDS)
 
 
-def _insertion(table: str, values: Values) -> str:
+def insertion(table: str, values: Values) -> str:
+    """The statement that adds a row with these columns."""
     names = ", ".join(values)
     bound = ", ".join(f":{name}" for name in values)
     return f"INSERT INTO {table} ({names}) VALUES ({bound})"

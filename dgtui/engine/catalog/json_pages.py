@@ -6,7 +6,7 @@ import msgspec
 
 from dgtui.engine.catalog.database import Database
 from dgtui.engine.catalog.helping import read_pages
-from dgtui.engine.catalog.statements import Sql, json_list
+from dgtui.engine.catalog.statements import Sql, Values, json_list
 from dgtui.engine.model import Copy
 
 PAGE = 1000
@@ -22,8 +22,7 @@ def json_pages(database: Database, chosen: Sql, text: str) -> Iterator[str]:
 
     What is removed meanwhile is left out, and nobody waits for the catalogue while they are read.
     """
-    read = page_reader(database, text)
-    yield from filter(None, read_pages(pages_of(database, chosen), read, database.close))
+    yield from filter(None, read_pages(pages_of(database, chosen), page_reader(database, text), database.close))
 
 
 def page_reader(database: Database, text: str) -> Callable[[str], str]:
@@ -33,35 +32,31 @@ def page_reader(database: Database, text: str) -> Callable[[str], str]:
         SELECT group_concat((SELECT {text} FROM executions WHERE sequence = wanted.value), ',\n')
         FROM json_each(:page) AS wanted
     """
-
-    def read(page: str) -> str:
-        with database.transaction() as connection:
-            return connection.scalar(query, {"page": page}) or ""
-
-    return read
+    return _reader(database, Sql(query), lambda page: {"page": page})
 
 
 def texts_of_ranges(database: Database, text_of: TextOf, chosen: Sql, *, size: int) -> Iterator[str]:
     """What `text_of` tells of almost all executions, `size` at once, in the order of their sequences."""
-    query, values = text_of(Sql(f"sequence >= :begin AND sequence < :end AND ({chosen.text})", chosen.values))
-
-    def read(page: str) -> str:
-        begin, end = page.split()
-        with database.transaction() as connection:
-            return connection.scalar(query, {**values, "begin": int(begin), "end": int(end)}) or ""
-
+    query = text_of(Sql(f"sequence >= :begin AND sequence < :end AND ({chosen.text})", chosen.values))
+    read = _reader(database, query, lambda page: dict(zip(("begin", "end"), map(int, page.split()), strict=True)))
     yield from filter(None, read_pages(_ranges(database, size), read, database.close))
 
 
 def texts_of_sequences(database: Database, text_of: TextOf, chosen: Sql, *, size: int) -> Iterator[str]:
     """What `text_of` tells of the chosen executions (by their sequences), `size` at once."""
-    query, values = text_of(Sql("sequence IN (SELECT value FROM json_each(:page))"))
+    query = text_of(Sql("sequence IN (SELECT value FROM json_each(:page))"))
+    read = _reader(database, query, lambda page: {"page": page})
+    yield from filter(None, read_pages(pages_of(database, chosen, size), read, database.close))
+
+
+def _reader(database: Database, query: Sql, values_of: Callable[[str], Values]) -> Callable[[str], str]:
+    """What asks for the text of a page, of which `values_of` makes the values that a statement names."""
 
     def read(page: str) -> str:
         with database.transaction() as connection:
-            return connection.scalar(query, {**values, "page": page}) or ""
+            return connection.scalar(query.text, {**query.values, **values_of(page)}) or ""
 
-    yield from filter(None, read_pages(pages_of(database, chosen, size), read, database.close))
+    return read
 
 
 def _ranges(database: Database, size: int) -> list[str]:

@@ -33,38 +33,36 @@ def newest_backup(database: Database, datasource: str, statuses: Collection[str]
     return None
 
 
-def last_ids(jobs: Sequence[str], *chosen: Sql) -> Sql:
+def last_ids(jobs: Sequence[str], chosen: Sql) -> Sql:
     """The id of the newest chosen execution of each of these jobs.
 
     None of before the last run that left no backup counts, whatever the clock said then: such a run was begun here, so
     that the sequence is its order. Among those since then it is the time that counts, since a scan may have learned
     backups of long ago only now.
     """
-    condition = all_of(*chosen)
     # The floors are read once for all jobs: no index tells it of one.
     text = f"""
         WITH floors AS (
             SELECT job, max(sequence) AS sequence FROM executions
-            WHERE status IN {words(_LEFT_NOTHING)} AND {condition.text} GROUP BY job
+            WHERE status IN {words(_LEFT_NOTHING)} AND ({chosen.text}) GROUP BY job
         )
         SELECT (
             SELECT execution_id FROM executions
-            WHERE job = wanted.value AND sequence >= coalesce(floors.sequence, 0) AND {condition.text}
+            WHERE job = wanted.value AND sequence >= coalesce(floors.sequence, 0) AND ({chosen.text})
             ORDER BY started_at DESC, sequence DESC LIMIT 1
         )
         FROM json_each(:jobs) AS wanted LEFT JOIN floors ON floors.job = wanted.value
     """
-    return Sql(text, {**condition.values, "jobs": json_list(jobs)})
+    return Sql(text, {**chosen.values, "jobs": json_list(jobs)})
 
 
-def last_past_ids(jobs: Sequence[str], *chosen: Sql) -> Sql:
+def last_past_ids(jobs: Sequence[str], chosen: Sql) -> Sql:
     """The same of those that are gone, of which only the time is known."""
-    condition = all_of(*chosen)
     text = f"""
         SELECT (
-            SELECT execution_id FROM past_executions WHERE job = wanted.value AND {condition.text}
+            SELECT execution_id FROM past_executions WHERE job = wanted.value AND ({chosen.text})
             ORDER BY started_at DESC LIMIT 1
         )
         FROM json_each(:jobs) AS wanted
     """
-    return Sql(text, {**condition.values, "jobs": json_list(jobs)})
+    return Sql(text, {**chosen.values, "jobs": json_list(jobs)})

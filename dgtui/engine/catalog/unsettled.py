@@ -4,23 +4,23 @@ from datetime import datetime
 
 from dgtui.engine.catalog.catalog import Catalog
 from dgtui.engine.catalog.database import time_text
-from dgtui.engine.catalog.statements import Sql
+from dgtui.engine.catalog.statements import Sql, text_containing
 from dgtui.engine.model import INTERRUPTED, Execution
 
-_OF_DEAD_RUN = f'%"kind":"{INTERRUPTED}"%'
+_OF_DEAD_RUN = text_containing("executions.problem", f'"kind":"{INTERRUPTED}"')
 
 
 def unsettled_backups(catalog: Catalog) -> list[Execution]:
     """Those for which a storage could still not be asked."""
     # By the execution, of which there are few, and not by that state, in which all copies at a storage may be.
-    unsettled = """
-        WHERE executions.status IN ('interrupted', 'partial') AND executions.problem LIKE :of_dead_run
+    unsettled = f"""
+        WHERE executions.status IN ('interrupted', 'partial') AND {_OF_DEAD_RUN.text}
         AND EXISTS (
             SELECT 1 FROM copies
             WHERE copies.execution_id = executions.execution_id AND copies.status || '' = 'unreachable'
         )
     """
-    return catalog.select_executions(Sql(unsettled, {"of_dead_run": _OF_DEAD_RUN}))
+    return catalog.select_executions(Sql(unsettled, _OF_DEAD_RUN.values))
 
 
 def answered_since(catalog: Catalog, storage: str, moment: datetime) -> bool:
